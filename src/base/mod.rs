@@ -1,0 +1,16 @@
+//! The ground floor: time, identifiers, units, secrets and supervised workers.
+//!
+//! Everything may use this module; it uses nothing of ours. What is injected elsewhere (clock and
+//! guids) is defined here, so that tests can run on a manual clock with predictable names.
+
+pub mod clock;
+pub mod guid;
+pub mod secret;
+pub mod supervisor;
+pub mod units;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use guid::GuidSource;
+pub use secret::Secret;
+pub use supervisor::{Supervisor, WorkerStatus};
+pub use units::{Bytes, Megabytes};

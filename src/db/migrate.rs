@@ -1,0 +1,38 @@
+//! Numbered, append-only migrations. Version = `pragma user_version`.
+
+use rusqlite::Connection;
+
+use super::DbError;
+
+/// Migrations in order; a released one is never edited (`tests/tidy.rs` freezes their hashes).
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_identity.sql"),
+    include_str!("migrations/0002_cloud_controller.sql"),
+    include_str!("migrations/0003_scheduler.sql"),
+    include_str!("migrations/0004_blobs_and_registry.sql"),
+    include_str!("migrations/0005_logs.sql"),
+];
+
+/// The schema version this binary writes.
+pub const CURRENT_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the database to [`CURRENT_VERSION`], each step in its own transaction.
+pub(super) fn run(connection: &mut Connection) -> Result<(), DbError> {
+    let found: i64 = connection.query_row("pragma user_version", [], |row| row.get(0))?;
+    if found > CURRENT_VERSION {
+        return Err(DbError::TooNew {
+            found,
+            known: CURRENT_VERSION,
+        });
+    }
+    for (version, sql) in (1..)
+        .zip(MIGRATIONS)
+        .skip_while(|(version, _)| *version <= found)
+    {
+        let tx = connection.transaction()?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

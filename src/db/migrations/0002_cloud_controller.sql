@@ -1,0 +1,474 @@
+-- Desired state of the Cloud Controller. Times are microseconds since 1970; names compare without
+-- case, as Cloud Controller's do.
+
+create table stacks (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    description text,
+    state text not null default 'ACTIVE' check (state in ('ACTIVE', 'RESTRICTED', 'DEPRECATED', 'DISABLED')),
+    state_reason text,
+    is_default integer not null default 0,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+create table isolation_segments (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+create table organization_quotas (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    total_memory_in_mb integer,
+    per_process_memory_in_mb integer,
+    total_instances integer,
+    per_app_tasks integer,
+    log_rate_limit_in_bytes_per_second integer,
+    paid_services_allowed integer not null default 1,
+    total_service_instances integer,
+    total_service_keys integer,
+    total_routes integer,
+    total_reserved_ports integer,
+    total_domains integer,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+create table organizations (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    suspended integer not null default 0,
+    quota_guid text not null references organization_quotas (guid),
+    default_isolation_segment_guid text references isolation_segments (guid),
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index organizations_by_creation on organizations (created_at, guid);
+
+create table isolation_segment_organizations (
+    isolation_segment_guid text not null references isolation_segments (guid) on delete cascade,
+    organization_guid text not null references organizations (guid) on delete cascade,
+    primary key (isolation_segment_guid, organization_guid)
+) strict;
+
+create table space_quotas (
+    guid text primary key not null,
+    name text not null collate nocase,
+    organization_guid text not null references organizations (guid) on delete cascade,
+    total_memory_in_mb integer,
+    per_process_memory_in_mb integer,
+    total_instances integer,
+    per_app_tasks integer,
+    log_rate_limit_in_bytes_per_second integer,
+    paid_services_allowed integer not null default 1,
+    total_service_instances integer,
+    total_service_keys integer,
+    total_routes integer,
+    total_reserved_ports integer,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (organization_guid, name)
+) strict;
+
+create table spaces (
+    guid text primary key not null,
+    name text not null collate nocase,
+    organization_guid text not null references organizations (guid),
+    quota_guid text references space_quotas (guid) on delete set null,
+    isolation_segment_guid text references isolation_segments (guid),
+    ssh_allowed integer not null default 1,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (organization_guid, name)
+) strict;
+create index spaces_by_creation on spaces (created_at, guid);
+
+create table roles (
+    guid text primary key not null,
+    type text not null check (type in (
+        'organization_user', 'organization_manager', 'organization_auditor', 'organization_billing_manager',
+        'space_developer', 'space_manager', 'space_auditor', 'space_supporter')),
+    user_guid text not null,
+    -- Set for every role: a space role repeats its space's organization.
+    organization_guid text not null references organizations (guid) on delete cascade,
+    space_guid text references spaces (guid) on delete cascade,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create unique index roles_once on roles (user_guid, type, organization_guid, coalesce(space_guid, ''));
+create index roles_by_organization on roles (organization_guid);
+create index roles_by_space on roles (space_guid);
+create index roles_by_creation on roles (created_at, guid);
+
+-- Labels and annotations of every kind of resource; removed by the resource's own delete.
+create table labels (
+    resource_type text not null,
+    resource_guid text not null,
+    prefix text not null default '',
+    name text not null,
+    value text not null,
+    primary key (resource_type, resource_guid, prefix, name)
+) strict, without rowid;
+create index labels_by_name on labels (resource_type, prefix, name, value);
+
+create table annotations (
+    resource_type text not null,
+    resource_guid text not null,
+    prefix text not null default '',
+    name text not null,
+    value text not null,
+    primary key (resource_type, resource_guid, prefix, name)
+) strict, without rowid;
+
+create table domains (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    internal integer not null default 0,
+    router_group_guid text,
+    organization_guid text references organizations (guid),
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index domains_by_creation on domains (created_at, guid);
+
+create table domain_shared_organizations (
+    domain_guid text not null references domains (guid) on delete cascade,
+    organization_guid text not null references organizations (guid) on delete cascade,
+    primary key (domain_guid, organization_guid)
+) strict;
+
+create table apps (
+    guid text primary key not null,
+    name text not null collate nocase,
+    space_guid text not null references spaces (guid),
+    state text not null default 'STOPPED' check (state in ('STOPPED', 'STARTED')),
+    lifecycle_type text not null check (lifecycle_type in ('buildpack', 'docker', 'cnb')),
+    -- JSON array of buildpack names and URLs.
+    lifecycle_buildpacks text not null default '[]',
+    lifecycle_stack text,
+    -- No foreign key: the droplet refers to the app.
+    current_droplet_guid text,
+    -- Encrypted JSON object.
+    environment_variables blob,
+    ssh_enabled integer not null default 1,
+    revisions_enabled integer not null default 1,
+    service_binding_k8s_enabled integer not null default 0,
+    file_based_vcap_services_enabled integer not null default 0,
+    buildpack_cache_digest text,
+    buildpack_cache_stack text,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (space_guid, name)
+) strict;
+create index apps_by_creation on apps (created_at, guid);
+create index apps_by_name on apps (name, guid);
+create index apps_by_update on apps (updated_at, guid);
+create index apps_by_state on apps (state, created_at);
+
+create table processes (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    type text not null,
+    command text,
+    user text,
+    instances integer not null,
+    memory_in_mb integer not null,
+    disk_in_mb integer not null,
+    log_rate_limit_in_bytes_per_second integer not null default -1,
+    health_check_type text not null check (health_check_type in ('port', 'http', 'process')),
+    health_check_timeout integer,
+    health_check_invocation_timeout integer,
+    health_check_interval integer,
+    health_check_endpoint text,
+    readiness_health_check_type text not null default 'process'
+        check (readiness_health_check_type in ('port', 'http', 'process')),
+    readiness_health_check_invocation_timeout integer,
+    readiness_health_check_interval integer,
+    readiness_health_check_endpoint text,
+    -- Changes whenever running instances have to be replaced; VCAP_APPLICATION.version.
+    version text not null,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index processes_by_app on processes (app_guid, type);
+create index processes_by_creation on processes (created_at, guid);
+
+create table sidecars (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    name text not null,
+    command text not null,
+    memory_in_mb integer,
+    origin text not null default 'user' check (origin in ('user', 'buildpack')),
+    created_at integer not null,
+    updated_at integer not null,
+    unique (app_guid, name)
+) strict;
+
+create table sidecar_process_types (
+    sidecar_guid text not null references sidecars (guid) on delete cascade,
+    process_type text not null,
+    primary key (sidecar_guid, process_type)
+) strict;
+
+create table routes (
+    guid text primary key not null,
+    space_guid text not null references spaces (guid),
+    domain_guid text not null references domains (guid),
+    host text not null collate nocase default '',
+    path text not null default '',
+    -- 0 = no port: a null would escape the unique index.
+    port integer not null default 0,
+    -- JSON object; never holds a null.
+    options text not null default '{}',
+    created_at integer not null,
+    updated_at integer not null,
+    unique (domain_guid, host, path, port)
+) strict;
+create index routes_by_space on routes (space_guid);
+create index routes_by_host on routes (host);
+create index routes_by_creation on routes (created_at, guid);
+
+create table route_shared_spaces (
+    route_guid text not null references routes (guid) on delete cascade,
+    space_guid text not null references spaces (guid) on delete cascade,
+    primary key (route_guid, space_guid)
+) strict;
+
+create table destinations (
+    guid text primary key not null,
+    route_guid text not null references routes (guid) on delete cascade,
+    app_guid text not null references apps (guid) on delete cascade,
+    process_type text not null default 'web',
+    -- 0 = the process's default port.
+    port integer not null default 0,
+    protocol text not null default 'http1',
+    weight integer,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (route_guid, app_guid, process_type, port)
+) strict;
+create index destinations_by_app on destinations (app_guid);
+
+create table packages (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    type text not null check (type in ('bits', 'docker')),
+    state text not null
+        check (state in ('AWAITING_UPLOAD', 'PROCESSING_UPLOAD', 'READY', 'FAILED', 'COPYING', 'EXPIRED')),
+    error text,
+    blob_digest text,
+    blob_size integer,
+    docker_image text,
+    docker_username text,
+    -- Encrypted.
+    docker_password blob,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index packages_by_app on packages (app_guid, created_at);
+create index packages_by_creation on packages (created_at, guid);
+
+create table droplets (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    package_guid text,
+    build_guid text,
+    state text not null
+        check (state in ('AWAITING_UPLOAD', 'PROCESSING_UPLOAD', 'STAGING', 'STAGED', 'FAILED', 'COPYING', 'EXPIRED')),
+    error text,
+    lifecycle_type text not null,
+    -- JSON array of {name, detect_output, buildpack_name, version}.
+    buildpacks text not null default '[]',
+    stack text,
+    -- JSON object type -> command.
+    process_types text not null default '{}',
+    execution_metadata text not null default '',
+    docker_image text,
+    -- The layer that staging made (buildpacks) and the manifest instances start from.
+    layer_digest text,
+    image_digest text,
+    size integer,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index droplets_by_app on droplets (app_guid, created_at);
+create index droplets_by_package on droplets (package_guid);
+create index droplets_by_creation on droplets (created_at, guid);
+
+create table builds (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    package_guid text not null,
+    droplet_guid text,
+    state text not null check (state in ('STAGING', 'STAGED', 'FAILED')),
+    error_id text,
+    error text,
+    lifecycle_type text not null,
+    lifecycle_buildpacks text not null default '[]',
+    lifecycle_stack text,
+    staging_memory_in_mb integer not null,
+    staging_disk_in_mb integer not null,
+    staging_log_rate_limit_bytes_per_second integer not null default -1,
+    -- Encrypted JSON object: the environment of this build, taken when it was asked for.
+    staging_environment blob,
+    created_by_guid text,
+    created_by_name text,
+    created_by_email text,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index builds_by_app on builds (app_guid, created_at);
+create index builds_by_state on builds (state);
+create index builds_by_creation on builds (created_at, guid);
+-- One build at a time per app: a second insert loses.
+create unique index builds_one_staging on builds (app_guid) where state = 'STAGING';
+
+create table buildpacks (
+    guid text primary key not null,
+    name text not null collate nocase,
+    stack text,
+    position integer not null,
+    lifecycle text not null default 'buildpack',
+    enabled integer not null default 1,
+    locked integer not null default 0,
+    state text not null check (state in ('AWAITING_UPLOAD', 'READY')),
+    filename text,
+    -- Null for a built-in one: its files are part of the binary.
+    blob_digest text,
+    built_in text,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create unique index buildpacks_once on buildpacks (name, coalesce(stack, ''), lifecycle);
+
+create table deployments (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    state text not null,
+    status_value text not null check (status_value in ('ACTIVE', 'FINALIZED')),
+    status_reason text not null,
+    strategy text not null,
+    droplet_guid text,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index deployments_by_app on deployments (app_guid, created_at);
+
+create table tasks (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    sequence_id integer not null,
+    name text not null,
+    command text not null,
+    state text not null check (state in ('PENDING', 'RUNNING', 'SUCCEEDED', 'CANCELING', 'FAILED')),
+    failure_reason text,
+    memory_in_mb integer not null,
+    disk_in_mb integer not null,
+    log_rate_limit_in_bytes_per_second integer not null,
+    droplet_guid text,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (app_guid, sequence_id)
+) strict;
+
+create table jobs (
+    guid text primary key not null,
+    operation text not null,
+    state text not null check (state in ('PROCESSING', 'POLLING', 'COMPLETE', 'FAILED')),
+    -- What the worker needs to do or resume the work: a JSON object.
+    payload text not null default '{}',
+    -- JSON arrays as clients see them.
+    errors text not null default '[]',
+    warnings text not null default '[]',
+    attempts integer not null default 0,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+create index jobs_by_state on jobs (state, created_at);
+
+create table audit_events (
+    -- Insertion order breaks ties within a microsecond.
+    id integer primary key autoincrement,
+    guid text not null unique,
+    type text not null,
+    actor_guid text not null,
+    actor_type text not null,
+    actor_name text not null,
+    target_guid text not null,
+    target_type text not null,
+    target_name text not null,
+    data text not null default '{}',
+    space_guid text,
+    organization_guid text,
+    created_at integer not null
+) strict;
+create index audit_events_by_target on audit_events (target_guid, created_at);
+create index audit_events_by_space on audit_events (space_guid, created_at);
+create index audit_events_by_organization on audit_events (organization_guid, created_at);
+create index audit_events_by_creation on audit_events (created_at, guid);
+create index audit_events_by_type on audit_events (type, created_at);
+
+create table feature_flags (
+    name text primary key not null,
+    enabled integer not null,
+    custom_error_message text,
+    updated_at integer
+) strict;
+
+create table environment_variable_groups (
+    name text primary key not null check (name in ('running', 'staging')),
+    -- Encrypted JSON object.
+    var blob,
+    updated_at integer
+) strict;
+
+create table security_groups (
+    guid text primary key not null,
+    name text not null collate nocase unique,
+    rules text not null default '[]',
+    globally_enabled_running integer not null default 0,
+    globally_enabled_staging integer not null default 0,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+create table security_group_spaces (
+    security_group_guid text not null references security_groups (guid) on delete cascade,
+    space_guid text not null references spaces (guid) on delete cascade,
+    lifecycle text not null check (lifecycle in ('running', 'staging')),
+    primary key (security_group_guid, space_guid, lifecycle)
+) strict;
+create index security_group_spaces_by_space on security_group_spaces (space_guid);
+
+create table service_instances (
+    guid text primary key not null,
+    name text not null collate nocase,
+    space_guid text not null references spaces (guid),
+    type text not null check (type in ('managed', 'user-provided')),
+    created_at integer not null,
+    updated_at integer not null,
+    unique (space_guid, name)
+) strict;
+
+create table service_route_bindings (
+    guid text primary key not null,
+    route_guid text not null references routes (guid) on delete cascade,
+    service_instance_guid text not null references service_instances (guid) on delete cascade,
+    route_service_url text,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+-- Files of uploaded packages that later pushes may leave out (POST /v3/resource_matches).
+create table resource_files (
+    sha1 text not null,
+    size integer not null,
+    blob_digest text not null,
+    last_used_at integer not null,
+    primary key (sha1, size)
+) strict, without rowid;
+create index resource_files_by_use on resource_files (last_used_at);

@@ -1,0 +1,339 @@
+//! The Docker daemon in our words: a dozen verbs behind [`Engine`].
+//!
+//! Two adapters: `BollardEngine` (the only user of bollard) and `FakeEngine`, a small stateful
+//! engine in memory that can crash, stall and refuse. One contract suite runs on both
+//! (`tests/docker/contract.rs`), so that the fake cannot drift.
+//!
+//! Everything cflite makes carries the label [`LABEL_OWNER`] with the platform's id, so that two
+//! platforms on one daemon leave each other alone, and labels tell all that is needed to adopt a
+//! container after a restart.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::io::AsyncRead;
+
+use crate::base::{Megabytes, Timestamp};
+
+/// Label on everything we make; its value is the platform's id (made at first boot).
+pub const LABEL_OWNER: &str = "cflite.platform";
+/// Label that tells what a container is for: `instance`, `staging`, `task`, `helper`.
+pub const LABEL_KIND: &str = "cflite.kind";
+
+/// A byte stream into or out of the daemon.
+pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
+/// A stream of facts.
+pub type FactStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
+/// Labels by name.
+pub type Labels = BTreeMap<String, String>;
+
+/// What went wrong, told apart as far as callers act on it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DockerError {
+    /// No such container, image or network.
+    #[error("docker: {0} not found")]
+    NotFound(String),
+    /// The name is taken or the state does not allow it.
+    #[error("docker: {0}")]
+    Conflict(String),
+    /// The daemon does not answer.
+    #[error("docker does not answer: {0}")]
+    Unreachable(String),
+    /// Any other refusal, in the daemon's words.
+    #[error("docker: {0}")]
+    Failed(String),
+}
+
+/// What the daemon is and where containers can be reached.
+#[derive(Debug, Clone)]
+pub struct DaemonInfo {
+    /// Engine version.
+    pub version: String,
+    /// `linux/amd64` style platform.
+    pub architecture: String,
+    /// Whether container IPs are routable from here (Linux) or ports must be published (Desktop).
+    pub containers_routable: bool,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory: u64,
+}
+
+/// A container to be made.
+#[derive(Debug, Clone, Default)]
+pub struct ContainerSpec {
+    /// Unique name.
+    pub name: String,
+    /// Image reference or id.
+    pub image: String,
+    /// Words of the command; replaces the image's command.
+    pub command: Vec<String>,
+    /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
+    pub entrypoint: Option<Vec<String>>,
+    /// `NAME=value` pairs, complete.
+    pub environment: Vec<(String, String)>,
+    /// `2000:2000`, a name, or `None` for the image's user.
+    pub user: Option<String>,
+    /// Working directory, `None` for the image's.
+    pub working_dir: Option<String>,
+    /// Host name inside.
+    pub hostname: Option<String>,
+    /// Labels; must hold [`LABEL_OWNER`].
+    pub labels: Labels,
+    /// Memory limit without swap; `None` = none.
+    pub memory: Option<Megabytes>,
+    /// Relative CPU weight.
+    pub cpu_shares: Option<i64>,
+    /// Most processes at once.
+    pub pids_limit: Option<i64>,
+    /// Open files, soft = hard.
+    pub nofile: Option<i64>,
+    /// Network to join; `None` = the daemon's default bridge.
+    pub network: Option<String>,
+    /// TCP ports to publish on 127.0.0.1 where containers are not routable.
+    pub ports: Vec<u16>,
+    /// Seconds the daemon waits after SIGTERM.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// A file or folder to be put into a container, as a tar stream unpacked at a folder.
+pub struct Upload {
+    /// Existing folder inside.
+    pub folder: String,
+    /// Tar stream.
+    pub tar: ByteReader,
+}
+
+/// A container as the daemon reports it.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// The daemon's id.
+    pub id: String,
+    /// Name without slash.
+    pub name: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Image reference it was made from.
+    pub image: String,
+    /// State.
+    pub state: ContainerState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// IP on its network while running.
+    pub ip: Option<std::net::IpAddr>,
+    /// Container port -> published address, where ports are published.
+    pub published: BTreeMap<u16, std::net::SocketAddr>,
+}
+
+/// A container's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// Running since.
+    Running {
+        /// Start time.
+        since: Timestamp,
+    },
+    /// Ended.
+    Exited {
+        /// Exit status, 128 + signal for signals.
+        code: i64,
+        /// The kernel's memory limit ended it.
+        out_of_memory: bool,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// One line or part of a line a container wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFrame {
+    /// stdout or stderr.
+    pub stream: LogStream,
+    /// The daemon's time in nanoseconds since 1970; parts of one long line share it.
+    pub nanos: i64,
+    /// Bytes, with the final newline unless the line goes on.
+    pub data: Bytes,
+}
+
+/// Which output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LogStream {
+    /// stdout.
+    Out,
+    /// stderr.
+    Err,
+}
+
+/// What a running container uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// CPU time since start in nanoseconds.
+    pub cpu_nanos: u64,
+    /// Resident memory in bytes (without page cache).
+    pub memory: u64,
+    /// Received bytes.
+    pub rx: u64,
+    /// Sent bytes.
+    pub tx: u64,
+}
+
+/// A change the daemon told of; carries no data on purpose: look at the containers again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerChange {
+    /// Container id.
+    pub id: String,
+    /// `start`, `die`, `oom`, `destroy`, …
+    pub action: String,
+}
+
+/// An image the daemon has.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// `name:tag` references.
+    pub tags: Vec<String>,
+    /// Labels of its configuration.
+    pub labels: Labels,
+    /// Bytes.
+    pub size: u64,
+    /// Uncompressed layers, base first.
+    pub diff_ids: Vec<String>,
+    /// Entrypoint.
+    pub entrypoint: Vec<String>,
+    /// Command.
+    pub command: Vec<String>,
+    /// `NAME=value`.
+    pub environment: Vec<String>,
+    /// User.
+    pub user: String,
+    /// Working directory.
+    pub working_dir: String,
+    /// Exposed TCP ports, ascending.
+    pub exposed_ports: Vec<u16>,
+}
+
+/// The daemon. All verbs are safe to repeat: removing what is gone or stopping what stands
+/// succeeds.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// Asks the daemon who it is; the cheapest "are you there".
+    async fn info(&self) -> Result<DaemonInfo, DockerError>;
+
+    /// Makes a container and gives its id. `Conflict` when the name is taken.
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError>;
+
+    /// Unpacks a tar stream into a made (not necessarily started) container.
+    async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError>;
+
+    /// A tar stream of a path inside a container, running or not.
+    async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError>;
+
+    /// Starts a made container.
+    async fn start(&self, id: &str) -> Result<(), DockerError>;
+
+    /// SIGTERM, then SIGKILL after `grace`; returns when it stopped.
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError>;
+
+    /// SIGKILLs and removes a container with its anonymous volumes.
+    async fn remove(&self, id: &str) -> Result<(), DockerError>;
+
+    /// Waits until the container ended and gives its exit status.
+    async fn wait(&self, id: &str) -> Result<i64, DockerError>;
+
+    /// One container.
+    async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError>;
+
+    /// All containers, running or not, whose labels hold all of `labels`.
+    async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError>;
+
+    /// Frames a container wrote at or after `since_nanos` (nanoseconds since 1970, inclusive; the
+    /// adapter may give earlier ones of the same second). With `follow` the stream ends when the
+    /// container ended.
+    async fn logs(
+        &self,
+        id: &str,
+        since_nanos: i64,
+        follow: bool,
+    ) -> Result<FactStream<LogFrame>, DockerError>;
+
+    /// What a running container uses now; `None` when it does not run.
+    async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError>;
+
+    /// Bytes in a container's writable layer.
+    async fn writable_size(&self, id: &str) -> Result<u64, DockerError>;
+
+    /// Changes of containers that carry `labels`, until the connection breaks.
+    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError>;
+
+    /// An image by reference or id.
+    async fn image(&self, reference: &str) -> Result<Option<Image>, DockerError>;
+
+    /// All images whose labels hold all of `labels`.
+    async fn images(&self, labels: &Labels) -> Result<Vec<Image>, DockerError>;
+
+    /// Pulls an image; progress texts go to `progress`.
+    async fn pull(
+        &self,
+        reference: &str,
+        auth: Option<RegistryAuth>,
+        progress: Progress,
+    ) -> Result<(), DockerError>;
+
+    /// Makes an image from a root file system as tar stream.
+    async fn import(&self, reference: &str, tar: ByteReader) -> Result<(), DockerError>;
+
+    /// Builds an image from a context (tar with a Dockerfile).
+    async fn build(
+        &self,
+        build: BuildSpec,
+        context: ByteReader,
+        progress: Progress,
+    ) -> Result<(), DockerError>;
+
+    /// The image as `docker save` writes it.
+    async fn save(&self, reference: &str) -> Result<ByteReader, DockerError>;
+
+    /// Gives an image another name.
+    async fn tag(&self, reference: &str, new_reference: &str) -> Result<(), DockerError>;
+
+    /// Removes an image reference.
+    async fn remove_image(&self, reference: &str) -> Result<(), DockerError>;
+
+    /// Makes a bridge network unless it is there.
+    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError>;
+
+    /// Removes a network.
+    async fn remove_network(&self, name: &str) -> Result<(), DockerError>;
+}
+
+/// Who pulls: the registry's own token, never a user's password.
+#[derive(Debug, Clone)]
+pub struct RegistryAuth {
+    /// User name.
+    pub username: String,
+    /// Alphanumeric password (the wire encoding loses others).
+    pub password: crate::base::Secret<String>,
+}
+
+/// Where progress texts go.
+pub type Progress = tokio::sync::mpsc::UnboundedSender<String>;
+
+/// An image build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildSpec {
+    /// Name for the result.
+    pub reference: String,
+    /// File in the context.
+    pub dockerfile: String,
+    /// `--build-arg`s.
+    pub arguments: BTreeMap<String, String>,
+    /// Labels of the result.
+    pub labels: Labels,
+}

@@ -1,0 +1,5 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+pub mod base;
+pub mod db;
+pub mod docker;
