@@ -1,0 +1,36 @@
+# The run image: where apps and tasks run. Languages, no compilers.
+# A language is a list in packages/ and two lines here.
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+LABEL org.opencontainers.image.title="cflinuxfs4" \
+      org.opencontainers.image.description="Cloud Foundry stack for running apps, built from Debian packages"
+
+COPY install-packages /usr/share/cflite/
+COPY packages/base.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/base.list
+
+COPY certificates /usr/local/share/ca-certificates/
+COPY set-up-stack /usr/share/cflite/
+RUN bash /usr/share/cflite/set-up-stack
+
+COPY packages/python.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/python.list
+
+COPY install-nodejs /usr/share/cflite/
+COPY packages/nodejs.list packages/nodejs.pypi /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-nodejs runtime
+
+COPY packages/ruby.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/ruby.list
+
+# nginx opens its default log, its pid file and its buffers before or without regard to the app's own configuration:
+# all of them have to be writable for vcap. And an app's PATH has no sbin.
+COPY packages/nginx.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/nginx.list \
+ && chown -R vcap:vcap /var/lib/nginx /var/log/nginx && chown vcap:vcap /run \
+ && ln -s /usr/sbin/nginx /usr/bin/nginx
+
+ENV LANG=en_US.UTF-8
+WORKDIR /home/vcap
+USER 2000:2000
+CMD ["/bin/bash"]
