@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# What builder, launcher and shell share: the environment that Cloud Foundry derives from the one the platform set.
+# Only bash and coreutils may be assumed here, because launcher also runs on stack images of others.
+
+# Adds to VCAP_APPLICATION what only the running instance knows. Tasks have no index and no port.
+enrich_vcap_application() {
+  local json=${VCAP_APPLICATION:-} added='"host":"0.0.0.0"' guid=${INSTANCE_GUID:-${CF_INSTANCE_GUID:-}}
+  local index=${INSTANCE_INDEX:-${CF_INSTANCE_INDEX:-}} object='^[[:space:]]*\{(.*)\}[[:space:]]*$'
+  [[ $guid =~ ^[A-Za-z0-9._-]+$ ]] && added+=",\"instance_id\":\"$guid\""
+  [[ $index =~ ^[0-9]+$ ]] && added+=",\"instance_index\":$((10#$index))"
+  [[ ${PORT:-} =~ ^[0-9]+$ ]] && added+=",\"port\":$((10#$PORT))"
+  # The object is opened at its end, so what is inside never has to be parsed; the last of two equal keys wins everywhere.
+  [[ ${json:-"{}"} =~ $object ]] || return 0
+  json=${BASH_REMATCH[1]}
+  [[ $json =~ ^[[:space:]]*$ ]] || added="$json,$added"
+  export VCAP_APPLICATION="{$added}"
+}
+
+# Sets DATABASE_URL from the first bound service whose uri is one of a database that Rails knows.
+derive_database_url() {
+  local services=${VCAP_SERVICES:-} uri
+  [[ -n ${VCAP_SERVICES_FILE_PATH:-} && -r ${VCAP_SERVICES_FILE_PATH:-} ]] && services=$(<"$VCAP_SERVICES_FILE_PATH")
+  # Most apps have no database: they must not pay for starting a JSON parser.
+  [[ $services =~ (mysql2?|postgres(ql)?):(//|\\/\\/) ]] || return 0
+  command -v jq > /dev/null || return 0
+  uri=$(jq -r 'first(.[][]?.credentials?.uri? | strings | select(test("^(mysql2?|postgres(ql)?)://"))) // empty
+    | sub("^mysql:"; "mysql2:") | sub("^postgresql:"; "postgres:")' <<< "$services" 2> /dev/null) || return 0
+  [[ -z $uri ]] || export DATABASE_URL=$uri
+}
+
+# usage: set_app_environment APP_DIR (absolute)
+set_app_environment() {
+  local home=${1%/*}
+  export HOME=$1 TMPDIR=$home/tmp DEPS_DIR=$home/deps
+  enrich_vcap_application
+  derive_database_url
+}
+
+# The hooks of the buildpacks and those in the app's folder, in CF's order; relative to the app's folder, which is the current one.
+profile_scripts() {
+  local script
+  for script in ../profile.d/* .profile.d/*; do
+    [[ -f $script ]] && printf '%s\n' "$script"
+  done
+  return 0
+}
