@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# Stages and starts fixtures with plain docker commands, the way the platform does it through the Engine API.
+# Every container carries the label cflite.test=images and is removed at the end, whatever happens.
+
+readonly LABEL=cflite.test=images
+passed=0 failed=0 work=$(mktemp -d)
+
+clean_up() {
+  local ids
+  ids=$(docker ps -aq --filter "label=$LABEL")
+  # shellcheck disable=SC2086  # one word for each container
+  [[ -z $ids ]] || docker rm -f $ids > /dev/null
+  rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# usage: check DESCRIPTION COMMAND…
+check() {
+  local description=$1
+  shift
+  if "$@" > "$work/check.log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok    $description"
+  else
+    failed=$((failed + 1))
+    echo "FAIL  $description"
+    sed 's/^/      | /' "$work/check.log" "$work/log" 2> /dev/null | tail -n 30
+  fi
+}
+
+equals() { [[ $1 == "$2" ]] || { printf 'expected: %s\ngot:      %s\n' "$2" "$1"; return 1; }; }
+contains() { [[ $1 == *"$2"* ]] || { printf 'expected to contain: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
+lacks() { [[ $1 != *"$2"* ]] || { printf 'expected not to contain: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
+
+# Stages a fixture. Sets code (builder's exit code), log, result (its result.json); the droplet is kept in $work/droplet.tar.
+# The fixture's folder is zipped inside the container; a `prepare` script in it runs there first and does not become a part of the app.
+# Options before the fixture: --network NAME (none by default), --env NAME=VALUE, --zip FILE (instead of a fixture), --cache FILE.
+# usage: stage [OPTION…] FIXTURE BUILDER_ARGUMENT…
+stage() {
+  local network=none environment=() zip='' cache='' container upload=$work/upload
+  while [[ $1 == --* ]]; do
+    case $1 in
+      --network) network=$2 ;;
+      --env) environment+=(--env "$2") ;;
+      --zip) zip=$2 ;;
+      --cache) cache=$2 ;;
+      *) echo "stage: unknown option $1" >&2; exit 2 ;;
+    esac
+    shift 2
+  done
+  local fixture=$1
+  shift
+  rm -rf "$upload" "$work"/{droplet,output-cache}.tar
+  mkdir -p "$upload/fixture"
+  cp -r "$images/lifecycle" "$images/buildpacks" "$upload/"
+  [[ ! -d $fixtures/buildpacks ]] || cp -r "$fixtures/buildpacks/." "$upload/buildpacks/"
+  [[ $fixture == - ]] || cp -r "$fixture/." "$upload/fixture/"
+  [[ -z $zip ]] || cp "$zip" "$upload/app.zip"
+  [[ -z $cache ]] || cp "$cache" "$upload/cache.tar"
+  container=$(docker create --label "$LABEL" --network "$network" --user 2000:2000 --workdir /home/vcap --init --memory 2g \
+    --env HOME=/home/vcap --env USER=vcap --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=en_US.UTF-8 --env CF_STACK=cflinuxfs4 \
+    "${environment[@]}" --entrypoint /bin/bash "$IMAGES_BUILD" -c '
+      set -e
+      if [[ ! -e /tmp/app.zip ]]; then
+        cd /tmp/fixture
+        if [[ -f prepare ]]; then bash ./prepare; rm -rf prepare; fi
+        zip -qry /tmp/app.zip .
+      fi
+      rm -rf /tmp/fixture
+      cd /home/vcap
+      exec /tmp/lifecycle/builder "$@"' builder "$@")
+  tar -C "$upload" --owner=2000 --group=2000 -cf - . | docker cp - "$container:/tmp"
+  code=$(timeout "$STAGE_SECONDS" docker start -a "$container" > "$work/log" 2>&1; echo $?)
+  log=$(<"$work/log")
+  result=$(docker cp "$container:/tmp/result.json" - 2> /dev/null | tar -xO 2> /dev/null)
+  if [[ $code == 0 ]]; then
+    docker cp "$container:/tmp/droplet.tar" - | tar -xO > "$work/droplet.tar"
+    docker cp "$container:/tmp/output-cache.tar" - | tar -xO > "$work/output-cache.tar"
+  fi
+  docker rm -f "$container" > /dev/null
+}
+
+# usage: result_of JQ_FILTER
+result_of() { docker run --rm -i --label "$LABEL" --network none --entrypoint jq "$IMAGES_BUILD" -rc "$1" <<< "$result"; }
+
+# Starts the staged droplet on the run image. Sets instance, the container.
+# usage: launch COMMAND [ENV…]; an empty command is the droplet's own
+launch() {
+  local command=$1 variable environment=()
+  shift
+  for variable in "$@"; do
+    environment+=(--env "$variable")
+  done
+  instance=$(docker create --label "$LABEL" --network none --user 2000:2000 --workdir /home/vcap --init --memory 512m \
+    --env HOME=/home/vcap --env USER=vcap --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=en_US.UTF-8 --env PORT=8080 \
+    --env CF_INSTANCE_GUID=instance-1 --env CF_INSTANCE_INDEX=0 --env 'VCAP_APPLICATION={"name":"fixture"}' --env MEMORY_LIMIT=512m \
+    "${environment[@]}" --entrypoint /tmp/lifecycle/launcher "$IMAGES_RUN" app "$command" '')
+  docker cp - "$instance:/" < "$work/droplet.tar"
+  tar -C "$images" --owner=2000 --group=2000 -cf - lifecycle | docker cp - "$instance:/tmp"
+  docker start "$instance" > /dev/null
+}
+
+# Asks the instance for a path, waiting for it to listen. usage: answer PATH [CURL_OPTION…]
+answer() {
+  local path=$1 status
+  shift
+  for _ in $(seq 60); do
+    docker exec "$instance" curl -s --max-time 5 "$@" "localhost:8080$path" 2> "$work/log"
+    status=$?
+    [[ $status == 7 ]] || break
+    sleep 0.25
+  done
+  ((status == 0)) || docker logs "$instance" > "$work/log" 2>&1
+  return "$status"
+}
+
+# Stops the instance as the platform does; sets code and log. usage: stop
+stop() {
+  docker stop --time 10 "$instance" > /dev/null
+  code=$(docker inspect --format '{{.State.ExitCode}}' "$instance")
+  log=$(docker logs "$instance" 2>&1)
+  docker rm -f "$instance" > /dev/null
+}
+
+# Waits for an instance that ends by itself; sets code and log. usage: finish
+finish() {
+  code=$(timeout 30 docker wait "$instance")
+  log=$(docker logs "$instance" 2>&1)
+  docker rm -f "$instance" > /dev/null
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Stages and starts fixture apps on the built images, and checks builder's and launcher's contracts.
+#
+# usage: IMAGES_RUN=<run image> IMAGES_BUILD=<build image> images/tests/run.sh
+# Needs a Docker daemon and the two images. Closes with "N passed, N failed" and exits non-zero when a check failed.
+set -u -o pipefail
+tests=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+images=${tests%/*}
+fixtures=$tests/fixtures
+samples=$(realpath "$images/../samples")
+IMAGES_RUN=${IMAGES_RUN:-cflite/cflinuxfs4:run-dev}
+IMAGES_BUILD=${IMAGES_BUILD:-cflite/cflinuxfs4:build-dev}
+STAGE_SECONDS=${STAGE_SECONDS:-180}
+# shellcheck source=SCRIPTDIR/harness.sh
+source "$tests/harness.sh"
+
+for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do
+  docker image inspect "$image" > /dev/null 2>&1 || { echo "the image $image does not exist: build the images first" >&2; exit 2; }
+done
+clean_up && mkdir -p "$work"
+
+for suite in "$tests"/suites/*.sh; do
+  echo "# ${suite##*/}"
+  # shellcheck disable=SC1090
+  source "$suite"
+done
+
+echo "$passed passed, $failed failed"
+((failed == 0 && passed > 0))
