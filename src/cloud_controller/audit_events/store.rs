@@ -1,0 +1,105 @@
+//! SQL of `audit_events`.
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
+
+use super::{Place, Recorder, Target};
+use crate::base::Timestamp;
+use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, list};
+use crate::db::{ReadTx, WriteTx};
+
+const COLUMNS: &str = "e.guid, e.type, e.actor_guid, e.actor_type, e.actor_name, e.target_guid, \
+                       e.target_type, e.target_name, e.data, e.space_guid, e.organization_guid, e.created_at";
+
+/// A stored event.
+#[derive(Debug)]
+pub(crate) struct AuditEvent {
+    pub guid: String,
+    pub kind: String,
+    pub actor: [String; 3],
+    pub target: [String; 3],
+    pub data: Value,
+    pub space_guid: Option<String>,
+    pub organization_guid: Option<String>,
+    pub created_at: Timestamp,
+}
+
+pub(super) fn insert(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    target: &Target<'_>,
+    place: Place<'_>,
+    data: &Value,
+) -> ApiResult<()> {
+    let mut statement = tx.sql().prepare_cached(
+        "insert into audit_events (guid, type, actor_guid, actor_type, actor_name, target_guid, target_type, \
+         target_name, data, space_guid, organization_guid, created_at) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+         coalesce(?11, (select organization_guid from spaces where guid = ?10)), ?12)",
+    )?;
+    statement.execute(params![
+        recorder.guids.next(),
+        kind,
+        recorder.actor.guid,
+        recorder.actor.kind,
+        recorder.actor.name,
+        target.guid,
+        target.kind,
+        target.name,
+        data.to_string(),
+        place.space,
+        place.organization,
+        recorder.now,
+    ])?;
+    Ok(())
+}
+
+fn visible(caller: &Caller) -> Select {
+    let mut select = Select::from("audit_events e");
+    if !caller.sees_all() {
+        select.and(
+            "e.space_guid in (select space_guid from roles where user_guid = ? and space_guid is not null) \
+             or e.organization_guid in (select organization_guid from roles where user_guid = ? \
+             and type in ('organization_manager', 'organization_auditor'))",
+            [caller.guid.as_str(), caller.guid.as_str()],
+        );
+    }
+    select
+}
+
+/// One event, if the caller sees it.
+pub(super) fn find_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &str) -> ApiResult<Option<AuditEvent>> {
+    let mut select = visible(caller);
+    select.and("e.guid = ?", [guid.to_owned()]);
+    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
+    Ok(statement.query_row(rusqlite::params_from_iter(select.values()), event).optional()?)
+}
+
+/// A page of events.
+pub(super) fn list_visible(tx: &ReadTx<'_>, caller: &Caller, query: &ListQuery) -> ApiResult<Listed<AuditEvent>> {
+    let mut select = visible(caller);
+    query.filter_common(&mut select, "e", None)?;
+    query.filter(&mut select, "types", "e.type");
+    query.filter(&mut select, "target_guids", "e.target_guid");
+    if let Some(guids) = query.values("target_guids[not]") {
+        select.and_marks("e.target_guid not in ({})", &guids);
+    }
+    query.filter(&mut select, "space_guids", "e.space_guid");
+    query.filter(&mut select, "organization_guids", "e.organization_guid");
+    list(tx, &select, ("e", COLUMNS), query, event)
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
+    let data: String = row.get(8)?;
+    Ok(AuditEvent {
+        guid: row.get(0)?,
+        kind: row.get(1)?,
+        actor: [row.get(2)?, row.get(3)?, row.get(4)?],
+        target: [row.get(5)?, row.get(6)?, row.get(7)?],
+        data: serde_json::from_str(&data).unwrap_or(Value::Null),
+        space_guid: row.get(9)?,
+        organization_guid: row.get(10)?,
+        created_at: row.get(11)?,
+    })
+}

@@ -1,0 +1,105 @@
+//! Jobs: `/v3/jobs/:guid`, where clients wait for what takes long.
+//!
+//! Work that one transaction does (deletes, manifests) is finished when it is answered: its job is
+//! stored as `COMPLETE` and the client's first poll sees that. Longer work stores its job as
+//! `PROCESSING` with all a worker needs to do or resume it.
+
+mod store;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+pub(crate) use store::{Job, JobState};
+
+use super::CloudController;
+use super::v3::{ApiError, ApiResult, Context, Urls};
+use crate::base::guid::JobGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::db::WriteTx;
+
+/// `/v3/jobs`.
+pub(crate) fn routes() -> Router<CloudController> {
+    Router::new().route("/v3/jobs/{guid}", get(show))
+}
+
+/// Stores a finished job, e.g. `app.delete`.
+pub(crate) fn record_complete(
+    tx: &WriteTx<'_>,
+    operation: &str,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<JobGuid> {
+    let guid = JobGuid::generate(guids);
+    store::insert(tx, &guid, operation, &JobState::Complete, &json!({}), now)?;
+    Ok(guid)
+}
+
+/// Stores a job that a worker will do.
+pub(crate) fn enqueue(
+    tx: &WriteTx<'_>,
+    operation: &str,
+    payload: &Value,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<JobGuid> {
+    let guid = JobGuid::generate(guids);
+    store::insert(tx, &guid, operation, &JobState::Processing, payload, now)?;
+    Ok(guid)
+}
+
+/// Jobs of this operation that are not finished, oldest first.
+pub(crate) fn pending(tx: &crate::db::ReadTx<'_>, operation: &str) -> ApiResult<Vec<Job>> {
+    store::pending(tx, operation)
+}
+
+/// Ends a job; with errors it has failed.
+pub(crate) fn finish(tx: &WriteTx<'_>, guid: &JobGuid, result: Result<(), ApiError>, now: Timestamp) -> ApiResult<()> {
+    let state = match result {
+        Ok(()) => JobState::Complete,
+        Err(error) => JobState::Failed(error.entries()),
+    };
+    store::finish(tx, guid, &state, now)
+}
+
+/// 202 with the job's absolute URL.
+pub(crate) fn accepted(guid: &JobGuid, urls: &Urls) -> Response {
+    let location = urls.to(&format!("/v3/jobs/{guid}"));
+    (StatusCode::ACCEPTED, [(http::header::LOCATION, location)]).into_response()
+}
+
+async fn show(
+    State(cc): State<CloudController>,
+    ctx: Context,
+    Path(guid): Path<JobGuid>,
+) -> ApiResult<Json<Value>> {
+    let urls = ctx.urls;
+    cc.db()
+        .read(move |tx| {
+            let job = store::find(tx, &guid)?.ok_or_else(|| ApiError::not_found("Job"))?;
+            Ok(Json(present(&job, &urls)))
+        })
+        .await
+}
+
+fn present(job: &Job, urls: &Urls) -> Value {
+    let (state, errors) = match &job.state {
+        JobState::Processing => ("PROCESSING", json!([])),
+        JobState::Polling => ("POLLING", json!([])),
+        JobState::Complete => ("COMPLETE", json!([])),
+        JobState::Failed(errors) => ("FAILED", errors.clone()),
+    };
+    json!({
+        "guid": job.guid,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "operation": job.operation,
+        "state": state,
+        "errors": errors,
+        "warnings": job.warnings,
+        "links": { "self": urls.link(&format!("/v3/jobs/{}", job.guid)) },
+    })
+}

@@ -1,0 +1,108 @@
+//! SQL of `jobs`.
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
+
+use crate::base::Timestamp;
+use crate::base::guid::JobGuid;
+use crate::cloud_controller::v3::ApiResult;
+use crate::db::{ReadTx, WriteTx};
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum JobState {
+    /// Waiting or under way.
+    Processing,
+    /// Under way elsewhere (a broker), asked from time to time.
+    Polling,
+    /// Done.
+    Complete,
+    /// Failed with these entries.
+    Failed(Value),
+}
+
+/// A stored job.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub guid: JobGuid,
+    pub operation: String,
+    pub state: JobState,
+    /// What the worker needs.
+    pub payload: Value,
+    pub warnings: Value,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+const COLUMNS: &str = "guid, operation, state, payload, errors, warnings, created_at, updated_at";
+
+fn text(state: &JobState) -> (&'static str, String) {
+    match state {
+        JobState::Processing => ("PROCESSING", "[]".to_owned()),
+        JobState::Polling => ("POLLING", "[]".to_owned()),
+        JobState::Complete => ("COMPLETE", "[]".to_owned()),
+        JobState::Failed(errors) => ("FAILED", errors.to_string()),
+    }
+}
+
+pub(super) fn insert(
+    tx: &WriteTx<'_>,
+    guid: &JobGuid,
+    operation: &str,
+    state: &JobState,
+    payload: &Value,
+    now: Timestamp,
+) -> ApiResult<()> {
+    let (state, errors) = text(state);
+    tx.sql()
+        .prepare_cached(
+            "insert into jobs (guid, operation, state, payload, errors, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        )?
+        .execute(params![guid, operation, state, payload.to_string(), errors, now])?;
+    Ok(())
+}
+
+pub(super) fn finish(tx: &WriteTx<'_>, guid: &JobGuid, state: &JobState, now: Timestamp) -> ApiResult<()> {
+    let (state, errors) = text(state);
+    tx.sql()
+        .prepare_cached("update jobs set state = ?2, errors = ?3, updated_at = ?4 where guid = ?1")?
+        .execute(params![guid, state, errors, now])?;
+    Ok(())
+}
+
+pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
+    let sql = format!("select {COLUMNS} from jobs where guid = ?1");
+    Ok(tx.sql().prepare_cached(&sql)?.query_row([guid], job).optional()?)
+}
+
+pub(super) fn pending(tx: &ReadTx<'_>, operation: &str) -> ApiResult<Vec<Job>> {
+    let sql = format!(
+        "select {COLUMNS} from jobs where state in ('PROCESSING', 'POLLING') and operation = ?1 order by created_at"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([operation], job)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let json = |i: usize| -> rusqlite::Result<Value> {
+        let text: String = row.get(i)?;
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    };
+    let state: String = row.get(2)?;
+    Ok(Job {
+        guid: row.get(0)?,
+        operation: row.get(1)?,
+        state: match state.as_str() {
+            "PROCESSING" => JobState::Processing,
+            "POLLING" => JobState::Polling,
+            "COMPLETE" => JobState::Complete,
+            _ => JobState::Failed(json(4)?),
+        },
+        payload: json(3)?,
+        warnings: json(5)?,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
+    })
+}

@@ -1,0 +1,108 @@
+//! Cloud Controller v3: desired state of organizations, spaces, apps and routes behind CC's API.
+//!
+//! One folder a v3 resource, named as in the v3 docs; in it a file a layer: `mod.rs` (what it is,
+//! `routes()`), `handlers.rs` (extract → one transaction → present), `payload.rs` (bodies),
+//! `actions.rs` (rules and audit events in a transaction), `store.rs` (all SQL), `presenter.rs`
+//! (JSON). Small resources keep several layers in `mod.rs`; SQL always stays in `store.rs`.
+//!
+//! Invariants: handlers change desired state and return; nothing here talks to Docker. Reads hide
+//! what one may not see as 404; writes answer 403; an effect never runs in a transaction.
+
+pub(crate) mod audit_events;
+pub(crate) mod jobs;
+pub(crate) mod organizations;
+pub(crate) mod spaces;
+pub mod v3;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::base::{Clock, GuidSource, Timestamp};
+use crate::db::{Db, Vault};
+use crate::logs::Logs;
+use crate::uaa::Uaa;
+
+/// What the controller works with.
+pub struct Parts {
+    /// Desired state.
+    pub db: Db,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New guids.
+    pub guids: GuidSource,
+    /// Secrets at rest.
+    pub vault: Vault,
+    /// Token checks and users.
+    pub uaa: Uaa,
+    /// The apps' log stream, for `[API/0]` lines.
+    pub logs: Logs,
+    /// Names and defaults.
+    pub settings: Settings,
+}
+
+/// Names and defaults of this platform.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `cf.localhost`.
+    pub system_domain: String,
+    /// `http://api.cf.localhost:8080`: for links when nobody asked over HTTP.
+    pub default_base: String,
+    /// First shared domain.
+    pub apps_domain: String,
+    /// Stack of apps that name none.
+    pub default_stack: String,
+}
+
+/// The Cloud Controller; cheap to clone.
+#[derive(Clone)]
+pub struct CloudController(Arc<Parts>);
+
+impl CloudController {
+    /// A controller over these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The whole API as a router; other paths answer CC's 404.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .merge(audit_events::routes())
+            .merge(jobs::routes())
+            .merge(organizations::routes())
+            .merge(spaces::routes())
+            .with_state(self.clone())
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn guids(&self) -> &GuidSource {
+        &self.0.guids
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn uaa(&self) -> &Uaa {
+        &self.0.uaa
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.0.logs
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn default_base(&self) -> &str {
+        &self.0.settings.default_base
+    }
+}

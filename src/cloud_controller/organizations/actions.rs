@@ -1,0 +1,77 @@
+//! What can be done to organizations, each inside the caller's transaction.
+
+use serde_json::{Value, json};
+
+use super::payload::OrganizationChange;
+use super::store::{self, Organization};
+use crate::base::guid::OrganizationGuid;
+use crate::cloud_controller::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::v3::{ApiResult, ResourceType};
+use crate::cloud_controller::{domains, roles, spaces};
+use crate::db::WriteTx;
+
+/// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
+/// then becomes its manager).
+pub(super) fn create(tx: &WriteTx<'_>, recorder: &Recorder, change: OrganizationChange) -> ApiResult<Organization> {
+    let organization = Organization {
+        guid: OrganizationGuid::generate(&recorder.guids),
+        name: change.name.unwrap_or_default(),
+        suspended: change.suspended.unwrap_or(false),
+        quota_guid: store::default_quota(tx)?,
+        default_isolation_segment_guid: None,
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    };
+    store::insert(tx, &organization)?;
+    change.metadata.store(tx, ResourceType::Organization, organization.guid.as_str())?;
+    let data = json!({ "request": { "name": organization.name } });
+    record(tx, recorder, "audit.organization.create", &organization, &data)?;
+    Ok(organization)
+}
+
+/// Changes name, state or metadata.
+pub(super) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut organization: Organization,
+    change: OrganizationChange,
+) -> ApiResult<Organization> {
+    let mut request = serde_json::Map::new();
+    if let Some(name) = change.name {
+        request.insert("name".to_owned(), json!(name));
+        organization.name = name;
+    }
+    if let Some(suspended) = change.suspended {
+        request.insert("suspended".to_owned(), json!(suspended));
+        organization.suspended = suspended;
+    }
+    organization.updated_at = recorder.now;
+    store::update(tx, &organization)?;
+    change.metadata.store(tx, ResourceType::Organization, organization.guid.as_str())?;
+    let data = json!({ "request": request });
+    record(tx, recorder, "audit.organization.update", &organization, &data)?;
+    Ok(organization)
+}
+
+/// Deletes an organization with all its spaces, apps, routes and private domains.
+pub(super) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, organization: &Organization) -> ApiResult<()> {
+    for space in spaces::store::in_organization(tx, &organization.guid)? {
+        spaces::actions::delete(tx, recorder, &space)?;
+    }
+    domains::actions::delete_private_of(tx, recorder, &organization.guid)?;
+    roles::store::delete_of_organization(tx, &organization.guid)?;
+    let data = json!({ "request": { "recursive": true } });
+    record(tx, recorder, "audit.organization.delete-request", organization, &data)?;
+    store::delete(tx, &organization.guid)
+}
+
+fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    organization: &Organization,
+    data: &Value,
+) -> ApiResult<()> {
+    let target = Target { guid: organization.guid.as_str(), kind: "organization", name: &organization.name };
+    recorder.record(tx, kind, &target, Place::organization(&organization.guid), data)
+}

@@ -1,0 +1,128 @@
+//! Requests on organizations.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{actions, payload, presenter, store};
+use crate::base::guid::OrganizationGuid;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType};
+use crate::cloud_controller::{feature_flags, jobs, roles};
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let found = store::list_visible(tx, &caller, &query)?;
+            found.try_present(&query, &urls, "/v3/organizations", |o| presenter::present_from(tx, o, &urls)).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn show(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let organization = store::get_visible(tx, &caller, &guid)?;
+            presenter::present_from(tx, &organization, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<(StatusCode, Json<Value>)> {
+    let change = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let by_flag = !caller.is_admin() && feature_flags::enabled(tx, "user_org_creation")?;
+            if !by_flag {
+                caller.must_be_admin()?;
+            }
+            let organization = actions::create(tx, &recorder, change)?;
+            if by_flag {
+                roles::actions::make_manager(tx, &recorder, &caller.guid, &organization.guid)?;
+            }
+            let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
+            Ok((StatusCode::CREATED, Json(presenter::present(&organization, &metadata, &urls))))
+        })
+        .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let change = payload::update(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let organization = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_organization(tx, &guid)?;
+            if change.suspended.is_some_and(|wanted| wanted != organization.suspended) {
+                caller.must_be_admin()?;
+            }
+            let organization = actions::update(tx, &recorder, organization, change)?;
+            presenter::present_from(tx, &organization, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let organization = store::get_visible(tx, &caller, &guid)?;
+            caller.must_be_admin()?;
+            actions::delete(tx, &recorder, &organization)?;
+            let job = jobs::record_complete(tx, "organization.delete", recorder.now, &recorder.guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
+pub(super) async fn show_default_isolation_segment(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let organization = store::get_visible(tx, &caller, &guid)?;
+            let path = format!("/v3/organizations/{guid}");
+            let segment = organization.default_isolation_segment_guid;
+            let mut links = json!({
+                "self": urls.link(&format!("{path}/relationships/default_isolation_segment")),
+            });
+            if let Some(segment) = &segment {
+                links["related"] = urls.link(&format!("/v3/isolation_segments/{segment}"));
+            }
+            let data = segment.map(|guid| json!({ "guid": guid }));
+            Ok::<_, ApiError>(Json(json!({ "data": data, "links": links })))
+        })
+        .await
+}
+
+pub(super) async fn usage_summary(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, urls, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            store::get_visible(tx, &caller, &guid)?;
+            let (instances, memory) = store::usage(tx, &guid)?;
+            Ok::<_, ApiError>(Json(json!({
+                "usage_summary": { "started_instances": instances, "memory_in_mb": memory },
+                "links": {
+                    "self": urls.link(&format!("/v3/organizations/{guid}/usage_summary")),
+                    "organization": urls.link(&format!("/v3/organizations/{guid}")),
+                },
+            })))
+        })
+        .await
+}

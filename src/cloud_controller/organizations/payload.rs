@@ -1,0 +1,38 @@
+//! Bodies and queries of organizations.
+
+use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
+
+pub(super) const LIST: ListRules = ListRules::new(&["names"]).order_by(&["name"]).extras(&["isolation_segment_guid"]);
+
+/// A checked create or update.
+#[derive(Debug)]
+pub(super) struct OrganizationChange {
+    pub name: Option<String>,
+    pub suspended: Option<bool>,
+    pub metadata: MetadataChange,
+}
+
+/// `POST /v3/organizations`.
+pub(super) fn create(mut body: Body) -> ApiResult<OrganizationChange> {
+    let name = body.required_string("name");
+    rest(body, name)
+}
+
+/// `PATCH /v3/organizations/:guid`.
+pub(super) fn update(mut body: Body) -> ApiResult<OrganizationChange> {
+    let name = body.string("name");
+    if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        body.invalid.field("name", "is too short (minimum is 1 character)");
+    }
+    rest(body, name)
+}
+
+fn rest(mut body: Body, name: Option<String>) -> ApiResult<OrganizationChange> {
+    if let Some(name) = &name {
+        body.check_name("name", name);
+    }
+    let suspended = body.boolean("suspended");
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(OrganizationChange { name, suspended, metadata })
+}

@@ -1,0 +1,33 @@
+//! JSON of an organization.
+
+use serde_json::{Value, json};
+
+use super::store::Organization;
+use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
+use crate::db::ReadTx;
+
+/// With its metadata read from the database.
+pub(super) fn present_from(tx: &ReadTx<'_>, organization: &Organization, urls: &Urls) -> ApiResult<Value> {
+    let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
+    Ok(present(organization, &metadata, urls))
+}
+
+/// `/v3/organizations/:guid`.
+pub(crate) fn present(organization: &Organization, metadata: &Metadata, urls: &Urls) -> Value {
+    let path = format!("/v3/organizations/{}", organization.guid);
+    json!({
+        "guid": organization.guid,
+        "created_at": organization.created_at,
+        "updated_at": organization.updated_at,
+        "name": organization.name,
+        "suspended": organization.suspended,
+        "relationships": { "quota": { "data": { "guid": organization.quota_guid } } },
+        "metadata": metadata.present(),
+        "links": {
+            "self": urls.link(&path),
+            "domains": urls.link(&format!("{path}/domains")),
+            "default_domain": urls.link(&format!("{path}/domains/default")),
+            "quota": urls.link(&format!("/v3/organization_quotas/{}", organization.quota_guid)),
+        },
+    })
+}

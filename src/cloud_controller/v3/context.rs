@@ -1,0 +1,134 @@
+//! What every handler gets: the controller, the caller, the time and the caller's URLs; and the
+//! extractors for bodies.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use serde_json::Value;
+
+use super::body::Body;
+use super::caller::{Authority, Caller};
+use super::error::{ApiError, ApiResult, Kind};
+use super::urls::Urls;
+use crate::base::Timestamp;
+use crate::base::guid::UserGuid;
+use crate::cloud_controller::CloudController;
+use crate::net::RequestBase;
+use crate::uaa::Claims;
+
+/// Largest JSON or YAML body; uploads have limits of their own.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// One authenticated request.
+pub(crate) struct Context {
+    /// The controller and what it works with.
+    pub cc: CloudController,
+    /// Who asks.
+    pub caller: Caller,
+    /// When, once for the whole request.
+    pub now: Timestamp,
+    /// Builds links as the caller sees this server.
+    pub urls: Urls,
+}
+
+impl FromRequestParts<CloudController> for Context {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, cc: &CloudController) -> ApiResult<Self> {
+        let header = parts.headers.get(http::header::AUTHORIZATION);
+        let header = header.and_then(|value| value.to_str().ok()).unwrap_or("");
+        let token = match header.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            None if header.is_empty() => return Err(ApiError::not_authenticated()),
+            _ => return Err(ApiError::invalid_token()),
+        };
+        let claims = cc.uaa().verify(token).map_err(|_| ApiError::invalid_token())?;
+        Ok(Self {
+            caller: caller(&claims)?,
+            now: cc.now(),
+            urls: urls(parts, cc),
+            cc: cc.clone(),
+        })
+    }
+}
+
+/// The caller's URLs, also for requests without a token.
+pub(crate) fn urls(parts: &Parts, cc: &CloudController) -> Urls {
+    match parts.extensions.get::<RequestBase>() {
+        Some(base) => Urls::new(base.to_string()),
+        None => Urls::new(cc.default_base()),
+    }
+}
+
+fn caller(claims: &Claims) -> ApiResult<Caller> {
+    let has = |scope: &str| claims.has_scope(scope);
+    let authority = if has("cloud_controller.admin") {
+        Authority::Admin
+    } else if has("cloud_controller.admin_read_only") {
+        Authority::AdminReadOnly
+    } else if has("cloud_controller.global_auditor") {
+        Authority::GlobalAuditor
+    } else if has("cloud_controller.read") || has("cloud_controller.write") {
+        Authority::Roles { write: has("cloud_controller.write") }
+    } else {
+        return Err(ApiError::new(
+            Kind::NotAuthorized,
+            "You are not authorized to perform the requested action",
+        ));
+    };
+    let is_client = claims.user.is_none();
+    let guid = claims.user.clone().unwrap_or_else(|| UserGuid::from(claims.client_id.as_str()));
+    let name = claims.user_name.clone().unwrap_or_else(|| claims.client_id.clone());
+    Ok(Caller { guid, name, email: claims.email.clone().unwrap_or_default(), is_client, authority })
+}
+
+/// A JSON object as body; an empty body is an empty object.
+pub(crate) struct JsonBody(pub Body);
+
+impl FromRequest<CloudController> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &CloudController) -> ApiResult<Self> {
+        let bytes = read(request).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(Body::default()));
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(map)) => Ok(Self(Body::new(map))),
+            _ => Err(ApiError::parse("invalid request body")),
+        }
+    }
+}
+
+/// A manifest: YAML text.
+pub(crate) struct YamlBody(pub String);
+
+impl FromRequest<CloudController> for YamlBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &CloudController) -> ApiResult<Self> {
+        let kind = request.headers().get(http::header::CONTENT_TYPE);
+        let kind = kind.and_then(|v| v.to_str().ok()).unwrap_or("").to_ascii_lowercase();
+        let yaml = ["application/x-yaml", "application/yaml", "text/yaml", "text/x-yaml"];
+        if !yaml.iter().any(|name| kind.starts_with(name)) {
+            return Err(ApiError::bad_request("Content-Type must be yaml"));
+        }
+        let bytes = read(request).await?;
+        String::from_utf8(bytes.to_vec())
+            .map(Self)
+            .map_err(|_| ApiError::parse("invalid request body"))
+    }
+}
+
+async fn read(request: Request) -> ApiResult<Bytes> {
+    axum::body::to_bytes(request.into_body(), LARGEST_BODY).await.map_err(|error| {
+        use std::error::Error as _;
+        let too_large = error.source().is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
+        if too_large {
+            let text = format!("The request body is larger than {LARGEST_BODY} bytes");
+            ApiError::new(Kind::RequestTooLarge, text)
+        } else {
+            ApiError::parse("the request body ended early")
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Cloud Controller's errors: title, code, status and text, in one table.
+//!
+//! Shape: `{"errors":[{"code":10008,"title":"CF-UnprocessableEntity","detail":"…"}]}`. Titles and
+//! codes are those of CC's `errors/v2.yml`. An internal failure shows nothing of its cause; that
+//! goes to the log with the request's id.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::db::{DbError, VaultError};
+
+/// What a handler returns.
+pub type ApiResult<T = Response> = Result<T, ApiError>;
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $title:literal, $status:ident;)+) => {
+        /// Which of CC's errors.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind { $($(#[$doc])* $name),+ }
+
+        impl Kind {
+            fn parts(self) -> (u32, &'static str, StatusCode) {
+                match self { $(Self::$name => ($code, concat!("CF-", $title), StatusCode::$status)),+ }
+            }
+        }
+    };
+}
+
+errors! {
+    /// The token is missing its signature, expired or for somebody else.
+    InvalidAuthToken = 1000, "InvalidAuthToken", UNAUTHORIZED;
+    /// The body cannot be parsed.
+    MessageParseError = 1001, "MessageParseError", BAD_REQUEST;
+    /// No such endpoint.
+    NotFound = 10000, "NotFound", NOT_FOUND;
+    /// Our fault.
+    ServerError = 10001, "UnknownError", INTERNAL_SERVER_ERROR;
+    /// No token.
+    NotAuthenticated = 10002, "NotAuthenticated", UNAUTHORIZED;
+    /// May see, may not do.
+    NotAuthorized = 10003, "NotAuthorized", FORBIDDEN;
+    /// Malformed request.
+    BadRequest = 10004, "InvalidRequest", BAD_REQUEST;
+    /// Unknown or wrong query parameter.
+    BadQueryParameter = 10005, "BadQueryParameter", BAD_REQUEST;
+    /// Understood, but not possible.
+    UnprocessableEntity = 10008, "UnprocessableEntity", UNPROCESSABLE_ENTITY;
+    /// No such resource, or not visible.
+    ResourceNotFound = 10010, "ResourceNotFound", NOT_FOUND;
+    /// A dependency is not available.
+    ServiceUnavailable = 10015, "ServiceUnavailable", SERVICE_UNAVAILABLE;
+    /// The organization is suspended.
+    OrgSuspended = 10017, "OrgSuspended", FORBIDDEN;
+    /// Asked of a resource in the wrong state.
+    StagingInProgress = 160_001, "StagingInProgress", UNPROCESSABLE_ENTITY;
+    /// The uploaded bits are unusable.
+    AppBitsUploadInvalid = 160_002, "AppBitsUploadInvalid", BAD_REQUEST;
+    /// The upload is larger than allowed.
+    AppPackageInvalid = 150_001, "AppPackageInvalid", BAD_REQUEST;
+    /// A file of a package is not stored here.
+    AppResourcesInvalid = 150_005, "AppResourcesFileModeInvalid", BAD_REQUEST;
+    /// The feature flag is off.
+    FeatureDisabled = 330_002, "FeatureDisabled", FORBIDDEN;
+    /// The upload's body is larger than the server takes.
+    RequestTooLarge = 10019, "RequestEntityTooLarge", PAYLOAD_TOO_LARGE;
+}
+
+/// An error as the client sees it. Several may go out at once (validation of manifests).
+#[derive(Debug)]
+pub struct ApiError {
+    kind: Kind,
+    details: Vec<String>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// An error with one detail text.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, details: vec![detail.into()], cause: None }
+    }
+
+    /// 422 with this text.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(Kind::UnprocessableEntity, detail)
+    }
+
+    /// 422 with one entry for each text.
+    pub fn unprocessable_all(details: Vec<String>) -> Self {
+        Self { kind: Kind::UnprocessableEntity, details, cause: None }
+    }
+
+    /// 404 `App not found` for `resource("App")`: unknown or not visible.
+    pub fn not_found(resource: &str) -> Self {
+        Self::new(Kind::ResourceNotFound, format!("{resource} not found"))
+    }
+
+    /// 404 with a text of its own.
+    pub fn resource_not_found(detail: impl Into<String>) -> Self {
+        Self::new(Kind::ResourceNotFound, detail)
+    }
+
+    /// 404 for an endpoint that does not exist.
+    pub fn unknown_request() -> Self {
+        Self::new(Kind::NotFound, "Unknown request")
+    }
+
+    /// 403: may see, may not do.
+    pub fn forbidden() -> Self {
+        Self::new(Kind::NotAuthorized, "You are not authorized to perform the requested action")
+    }
+
+    /// 400 for a body that is no JSON, YAML or multipart.
+    pub fn parse(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(Kind::MessageParseError, format!("Request invalid due to parse error: {detail}"))
+    }
+
+    /// 400 for a wrong query.
+    pub fn bad_query(detail: impl std::fmt::Display) -> Self {
+        Self::new(Kind::BadQueryParameter, format!("The query parameter is invalid: {detail}"))
+    }
+
+    /// 400 `Bad request: …`.
+    pub fn bad_request(detail: impl std::fmt::Display) -> Self {
+        Self::new(Kind::BadRequest, format!("Bad request: {detail}"))
+    }
+
+    /// 401 for a request without a token.
+    pub fn not_authenticated() -> Self {
+        Self::new(Kind::NotAuthenticated, "Authentication error")
+    }
+
+    /// 401 for a token that is not good (any more).
+    pub fn invalid_token() -> Self {
+        Self::new(Kind::InvalidAuthToken, "Invalid Auth Token")
+    }
+
+    /// 500; the cause is logged, not shown.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self {
+            kind: Kind::ServerError,
+            details: vec!["An unknown error occurred.".to_owned()],
+            cause: Some(cause.to_string()),
+        }
+    }
+
+    /// Which error this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The text clients see first.
+    pub fn detail(&self) -> &str {
+        self.details.first().map_or("", String::as_str)
+    }
+
+    /// The entries of `errors`, as in bodies and failed jobs.
+    pub fn entries(&self) -> serde_json::Value {
+        let (code, title, _) = self.kind.parts();
+        self.details
+            .iter()
+            .map(|detail| json!({ "code": code, "title": title, "detail": detail }))
+            .collect()
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.cause {
+            Some(cause) => f.write_str(cause),
+            None => f.write_str(self.detail()),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<rusqlite::Error> for ApiError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::internal(DbError::from(error))
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (_, _, status) = self.kind.parts();
+        if let Some(cause) = &self.cause {
+            tracing::error!(error = %cause, "request failed");
+        }
+        (status, axum::Json(json!({ "errors": self.entries() }))).into_response()
+    }
+}
+
+/// True when a write lost against a unique index: the loser of a race, not a fault.
+pub(crate) fn is_unique_violation(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(cause, _)
+            if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                || cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+    )
+}

@@ -1,0 +1,76 @@
+//! Runs a list: one count, one page, and the list's JSON.
+
+use rusqlite::{Row, params_from_iter};
+use serde_json::{Value, json};
+
+use super::error::ApiResult;
+use super::query::ListQuery;
+use super::select::Select;
+use super::urls::Urls;
+use crate::db::ReadTx;
+
+/// One page of rows and how many there are in all.
+#[derive(Debug)]
+pub(crate) struct Listed<T> {
+    /// All rows that match.
+    pub total: i64,
+    /// This page's.
+    pub rows: Vec<T>,
+}
+
+/// Reads one page. `alias` names the listed table in `select`.
+pub(crate) fn list<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (alias, columns): (&str, &str),
+    query: &ListQuery,
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Listed<T>> {
+    let mut count = tx.sql().prepare_cached(&select.sql("count(*)", ""))?;
+    let total = count.query_row(params_from_iter(select.values()), |r| r.get(0))?;
+    let mut statement = tx.sql().prepare_cached(&select.sql(columns, &query.page.sql(alias)))?;
+    let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
+    Ok(Listed { total, rows: rows.collect::<rusqlite::Result<_>>()? })
+}
+
+impl<T> Listed<T> {
+    /// `{"pagination": …, "resources": […]}`.
+    pub(crate) fn present(
+        &self,
+        query: &ListQuery,
+        urls: &Urls,
+        path: &str,
+        present: impl Fn(&T) -> Value,
+    ) -> Value {
+        json!({
+            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
+            "resources": self.rows.iter().map(present).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl<T> Listed<T> {
+    /// Like [`Listed::present`] for presenters that read more and may fail.
+    pub(crate) fn try_present(
+        &self,
+        query: &ListQuery,
+        urls: &Urls,
+        path: &str,
+        present: impl Fn(&T) -> ApiResult<Value>,
+    ) -> ApiResult<Value> {
+        Ok(json!({
+            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
+            "resources": self.rows.iter().map(present).collect::<ApiResult<Vec<_>>>()?,
+        }))
+    }
+}
+
+/// Puts `included` into a list's or a resource's JSON.
+pub(crate) fn with_included(mut body: Value, included: Vec<(&str, Vec<Value>)>) -> Value {
+    if !included.is_empty() {
+        let map: serde_json::Map<String, Value> =
+            included.into_iter().map(|(key, values)| (key.to_owned(), Value::Array(values))).collect();
+        body["included"] = Value::Object(map);
+    }
+    body
+}

@@ -1,0 +1,28 @@
+//! What all resources of the v3 API share: who calls, how bodies and queries are read, how lists
+//! are built, how errors and metadata look.
+//!
+//! One request is: [`Context`] (caller, clock, URLs) → [`Body`] or [`ListQuery`] → one transaction
+//! (`find_visible` = 404, `may_*` = 403, action) → presenter.
+
+mod body;
+mod caller;
+mod context;
+mod error;
+mod list;
+mod metadata;
+mod page;
+mod query;
+mod select;
+mod urls;
+
+pub(crate) use body::{Body, Fields, Invalid};
+pub(crate) use caller::{Authority, Caller};
+pub(crate) use context::{Context, JsonBody, YamlBody};
+pub use error::{ApiError, ApiResult, Kind};
+pub(crate) use error::is_unique_violation;
+pub(crate) use list::{Listed, list, with_included};
+pub(crate) use metadata::{Metadata, MetadataChange, ResourceType};
+pub(crate) use page::Page;
+pub(crate) use query::{ListQuery, ListRules};
+pub(crate) use select::Select;
+pub(crate) use urls::Urls;

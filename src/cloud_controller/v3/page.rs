@@ -1,0 +1,68 @@
+//! Pages: limits, and the `pagination` object with links that carry every parameter.
+
+use serde_json::{Value, json};
+
+use super::urls::Urls;
+
+/// Which part of a list was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// From 1.
+    pub number: i64,
+    /// Rows a page, 1 to 5000.
+    pub size: i64,
+    /// Column and direction, as asked for; the default is insertion order.
+    pub order: Order,
+}
+
+/// Sort order.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// One of the list's `order_by` values.
+    pub key: &'static str,
+    /// `-key`.
+    pub descending: bool,
+    /// False = the default order, which links do not repeat.
+    pub asked: bool,
+}
+
+impl Page {
+    /// SQL for order, limit and offset; `alias` is the table whose rows are listed.
+    pub(crate) fn sql(&self, alias: &str) -> String {
+        let direction = if self.order.descending { "desc" } else { "asc" };
+        let column = match self.order.key {
+            // The default order is that of insertion.
+            "id" => "created_at",
+            key => key,
+        };
+        let offset = (self.number - 1).saturating_mul(self.size);
+        format!(
+            "order by {alias}.{column} {direction}, {alias}.guid {direction} limit {} offset {offset}",
+            self.size
+        )
+    }
+
+    /// The `pagination` object. `parameters` are the request's without page and per_page, encoded.
+    pub(crate) fn present(&self, total: i64, urls: &Urls, path: &str, parameters: &str) -> Value {
+        let pages = ((total + self.size - 1) / self.size).max(1);
+        let order = if self.order.asked {
+            let sign = if self.order.descending { "-" } else { "%2B" };
+            format!("order_by={sign}{}&", self.order.key)
+        } else {
+            String::new()
+        };
+        let link = |number: i64| {
+            let separator = if parameters.is_empty() { "" } else { "&" };
+            json!({ "href": urls.to(&format!(
+                "{path}?{parameters}{separator}{order}page={number}&per_page={}", self.size)) })
+        };
+        json!({
+            "total_results": total,
+            "total_pages": pages,
+            "first": link(1),
+            "last": link(pages),
+            "next": if self.number < pages { link(self.number + 1) } else { Value::Null },
+            "previous": if self.number > 1 { link(self.number - 1) } else { Value::Null },
+        })
+    }
+}

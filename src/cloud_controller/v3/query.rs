@@ -1,0 +1,368 @@
+//! Query strings of lists and single resources: every parameter is known or refused, no filter is
+//! ever ignored, an empty value means "equals empty".
+//!
+//! Rules and texts: CC `app/messages/list_message.rb`, `base_message.rb`.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::error::{ApiError, ApiResult};
+use super::metadata::{ResourceType, selector};
+use super::page::{Order, Page};
+use super::select::Select;
+use crate::base::Timestamp;
+
+/// What one list takes besides the common parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListRules {
+    /// Filters by value list.
+    pub filters: &'static [&'static str],
+    /// Columns for `order_by` besides `created_at` and `updated_at`.
+    pub order_by: &'static [&'static str],
+    /// Values of `include`; empty = no `include` parameter.
+    pub includes: &'static [&'static str],
+    /// Other parameters that the handler reads itself (`fields[…]`, `embed`, …).
+    pub extras: &'static [&'static str],
+    /// Whether resources carry labels.
+    pub labels: bool,
+}
+
+impl ListRules {
+    /// A list with these filters, labels and nothing else.
+    pub(crate) const fn new(filters: &'static [&'static str]) -> Self {
+        Self { filters, order_by: &[], includes: &[], extras: &[], labels: true }
+    }
+
+    /// Without labels.
+    pub(crate) const fn without_labels(mut self) -> Self {
+        self.labels = false;
+        self
+    }
+
+    /// With more sort columns.
+    pub(crate) const fn order_by(mut self, columns: &'static [&'static str]) -> Self {
+        self.order_by = columns;
+        self
+    }
+
+    /// With `include`.
+    pub(crate) const fn includes(mut self, values: &'static [&'static str]) -> Self {
+        self.includes = values;
+        self
+    }
+
+    /// With parameters the handler reads itself.
+    pub(crate) const fn extras(mut self, names: &'static [&'static str]) -> Self {
+        self.extras = names;
+        self
+    }
+
+    fn valid_names(&self) -> Vec<&'static str> {
+        let mut names = vec!["page", "per_page", "order_by", "created_ats", "updated_ats", "guids"];
+        if self.labels {
+            names.push("label_selector");
+        }
+        names.extend(self.filters);
+        if !self.includes.is_empty() {
+            names.push("include");
+        }
+        names.extend(self.extras);
+        names
+    }
+}
+
+/// A checked query string of a list.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    parameters: Vec<(String, String)>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// What stays readable in the links of `pagination`.
+const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+impl ListQuery {
+    /// Checks a list's query string.
+    pub(crate) fn parse(query: Option<&str>, rules: &ListRules) -> ApiResult<Self> {
+        let parameters = pairs(query);
+        let valid = rules.valid_names();
+        refuse_unknown(&parameters, &valid, |name| name.split_once('[').map(|(stem, _)| stem))?;
+        let page = page(&parameters, rules)?;
+        let this = Self { parameters, page };
+        this.check_includes(rules)?;
+        Ok(this)
+    }
+
+    /// Checks the query string of a single resource: only `include` (and `extras`) may appear.
+    pub(crate) fn parse_single(
+        query: Option<&str>,
+        includes: &'static [&'static str],
+        extras: &[&str],
+    ) -> ApiResult<Self> {
+        let parameters = pairs(query);
+        let mut valid: Vec<&str> = extras.to_vec();
+        if !includes.is_empty() {
+            valid.push("include");
+        }
+        refuse_unknown(&parameters, &valid, |_| None)?;
+        let order = Order { key: "id", descending: false, asked: false };
+        let this = Self { parameters, page: Page { number: 1, size: 50, order } };
+        this.check_includes(&ListRules::new(&[]).includes(includes))?;
+        Ok(this)
+    }
+
+    /// The values of a comma-separated parameter; `None` when it is absent.
+    pub(crate) fn values(&self, name: &str) -> Option<Vec<String>> {
+        let raw = self.raw(name)?;
+        Some(split(raw))
+    }
+
+    /// A parameter as it came.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `include` names this resource.
+    pub(crate) fn includes(&self, name: &str) -> bool {
+        self.values("include").is_some_and(|values| values.iter().any(|value| value == name))
+    }
+
+    /// Adds `column in (…)` when the parameter was given.
+    pub(crate) fn filter(&self, select: &mut Select, name: &str, column: &str) {
+        if let Some(values) = self.values(name) {
+            select.and_in(column, &values);
+        }
+    }
+
+    /// Adds a sub-select condition (`{}` = the marks) when the parameter was given.
+    pub(crate) fn filter_marks(&self, select: &mut Select, name: &str, sql: &str) {
+        if let Some(values) = self.values(name) {
+            select.and_marks(sql, &values);
+        }
+    }
+
+    /// Adds the filters every list has: guids, created_ats, updated_ats, label_selector.
+    pub(crate) fn filter_common(
+        &self,
+        select: &mut Select,
+        alias: &str,
+        labels: Option<ResourceType>,
+    ) -> ApiResult<()> {
+        self.filter(select, "guids", &format!("{alias}.guid"));
+        for (name, column) in [("created_ats", "created_at"), ("updated_ats", "updated_at")] {
+            self.filter_times(select, name, &format!("{alias}.{column}"))?;
+        }
+        if let (Some(resource), Some(text)) = (labels, self.raw("label_selector")) {
+            selector::apply(select, text, resource, &format!("{alias}.guid"))?;
+        }
+        Ok(())
+    }
+
+    /// The parameters for links, without paging.
+    pub(crate) fn link_parameters(&self) -> String {
+        let kept = self
+            .parameters
+            .iter()
+            .filter(|(key, _)| !matches!(key.as_str(), "page" | "per_page" | "order_by"));
+        let encoded = kept.map(|(key, value)| {
+            format!("{}={}", utf8_percent_encode(key, KEEP), utf8_percent_encode(value, KEEP))
+        });
+        encoded.collect::<Vec<_>>().join("&")
+    }
+
+    fn filter_times(&self, select: &mut Select, name: &str, column: &str) -> ApiResult<()> {
+        for (key, value) in &self.parameters {
+            let Some(rest) = key.strip_prefix(name) else { continue };
+            let operator = match rest {
+                "" => {
+                    let times = split(value).iter().map(|v| time(name, v)).collect::<ApiResult<Vec<_>>>()?;
+                    // A shown second stands for all its microseconds.
+                    let one = format!("{column} between ? and ?");
+                    let sql = vec![one.as_str(); times.len()].join(" or ");
+                    let bounds = times.iter().flat_map(|t| [t.as_micros(), t.as_micros() + 999_999]);
+                    select.and(&sql, bounds);
+                    continue;
+                }
+                "[gt]" => (">", 999_999),
+                "[gte]" => (">=", 0),
+                "[lt]" => ("<", 0),
+                "[lte]" => ("<=", 999_999),
+                other => {
+                    let shown = other.trim_matches(['[', ']']);
+                    return Err(ApiError::bad_query(format!(
+                        "{} Invalid relational operator: '{shown}'", humanize(name))));
+                }
+            };
+            if value.contains(',') {
+                return Err(ApiError::bad_query(format!(
+                    "{} only accepts one value when using a relational operator", humanize(name))));
+            }
+            select.and(&format!("{column} {} ?", operator.0), [time(name, value)?.as_micros() + operator.1]);
+        }
+        Ok(())
+    }
+
+    fn check_includes(&self, rules: &ListRules) -> ApiResult<()> {
+        let Some(values) = self.values("include") else { return Ok(()) };
+        for (i, value) in values.iter().enumerate() {
+            if !rules.includes.contains(&value.as_str()) {
+                return Err(ApiError::bad_query(format!(
+                    "Invalid included resource: '{value}'. Valid included resources are: '{}'",
+                    rules.includes.join("', '")
+                )));
+            }
+            if values[..i].contains(value) {
+                return Err(ApiError::bad_query(format!("Duplicate included resource: '{value}'")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
+fn split(raw: &str) -> Vec<String> {
+    raw.split(',')
+        .map(|part| percent_decode_str(part.trim_start()).decode_utf8_lossy().into_owned())
+        .collect()
+}
+
+fn pairs(query: Option<&str>) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.unwrap_or("").as_bytes()).into_owned().collect()
+}
+
+fn refuse_unknown<'a>(
+    parameters: &'a [(String, String)],
+    valid: &[&str],
+    stem: impl Fn(&'a str) -> Option<&'a str>,
+) -> ApiResult<()> {
+    let known = |name: &'a str| {
+        valid.contains(&name)
+            || stem(name).is_some_and(|s| matches!(s, "created_ats" | "updated_ats") && valid.contains(&s))
+    };
+    let mut unknown: Vec<&str> = Vec::new();
+    for (name, _) in parameters {
+        if !known(name) && !unknown.contains(&name.as_str()) {
+            unknown.push(name);
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::bad_query(format!(
+        "Unknown query parameter(s): '{}'. Valid parameters are: '{}'",
+        unknown.join("', '"),
+        valid.join("', '")
+    )))
+}
+
+fn page(parameters: &[(String, String)], rules: &ListRules) -> ApiResult<Page> {
+    let find = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+    let number = positive(find("page"), "Page", 1)?;
+    let size = positive(find("per_page"), "Per page", 50)?;
+    if size > 5000 {
+        return Err(ApiError::bad_query("Per page must be between 1 and 5000"));
+    }
+    let order = match find("order_by") {
+        None | Some("") => Order { key: "id", descending: false, asked: false },
+        Some(text) => order(text, rules)?,
+    };
+    Ok(Page { number, size, order })
+}
+
+fn positive(text: Option<&str>, name: &str, default: i64) -> ApiResult<i64> {
+    match text.map(str::parse::<i64>) {
+        None => Ok(default),
+        Some(Ok(n)) if n > 0 => Ok(n),
+        Some(_) => Err(ApiError::bad_query(format!("{name} must be a positive integer"))),
+    }
+}
+
+fn order(text: &str, rules: &ListRules) -> ApiResult<Order> {
+    // In a query a bare + arrives as a space.
+    let (descending, key) = match text.split_at_checked(1) {
+        Some(("-", key)) => (true, key),
+        Some(("+" | " ", key)) => (false, key),
+        _ => (false, text),
+    };
+    let valid: Vec<&'static str> =
+        ["created_at", "updated_at"].iter().chain(rules.order_by).copied().collect();
+    match valid.iter().find(|name| **name == key) {
+        Some(key) => Ok(Order { key, descending, asked: true }),
+        None => {
+            let names: Vec<String> = valid.iter().map(|name| format!("'{name}'")).collect();
+            Err(ApiError::bad_query(format!("Order by can only be: {}", names.join(", "))))
+        }
+    }
+}
+
+fn time(name: &str, text: &str) -> ApiResult<Timestamp> {
+    let shaped = text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    shaped.then(|| Timestamp::parse(text)).flatten().ok_or_else(|| {
+        ApiError::bad_query(format!(
+            "{} has an invalid timestamp format. Timestamps should be formatted as 'YYYY-MM-DDThh:mm:ssZ'",
+            humanize(name)
+        ))
+    })
+}
+
+/// `created_ats` → `Created ats`, as CC's validation names attributes.
+pub(super) fn humanize(name: &str) -> String {
+    let spaced = name.replace('_', " ");
+    let mut letters = spaced.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: ListRules = ListRules::new(&["names"]).order_by(&["name"]).includes(&["space"]);
+
+    fn refusal(query: &str) -> String {
+        ListQuery::parse(Some(query), &RULES).expect_err(query).detail().to_owned()
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_with_the_valid_ones() {
+        assert_eq!(
+            refusal("nmaes=a&foo=1"),
+            "The query parameter is invalid: Unknown query parameter(s): 'nmaes', 'foo'. Valid parameters are: \
+             'page', 'per_page', 'order_by', 'created_ats', 'updated_ats', 'guids', 'label_selector', 'names', 'include'"
+        );
+    }
+
+    #[test]
+    fn paging_limits() {
+        let cases = [
+            ("page=0", "Page must be a positive integer"),
+            ("per_page=x", "Per page must be a positive integer"),
+            ("per_page=5001", "Per page must be between 1 and 5000"),
+            ("order_by=size", "Order by can only be: 'created_at', 'updated_at', 'name'"),
+            ("include=app", "Invalid included resource: 'app'. Valid included resources are: 'space'"),
+            ("include=space,space", "Duplicate included resource: 'space'"),
+        ];
+        for (query, text) in cases {
+            assert_eq!(refusal(query), format!("The query parameter is invalid: {text}"));
+        }
+    }
+
+    #[test]
+    fn values_split_at_commas_and_keep_encoded_ones() {
+        let q = ListQuery::parse(Some("names=a,b%252Cc,"), &RULES).expect("valid");
+        assert_eq!(q.values("names"), Some(vec!["a".into(), "b,c".into(), String::new()]));
+        assert_eq!(q.values("guids"), None);
+    }
+
+    #[test]
+    fn links_carry_every_parameter_once() {
+        let q = ListQuery::parse(Some("names=a%20b&page=2&order_by=-name"), &RULES).expect("valid");
+        let urls = super::super::urls::Urls::new("http://x");
+        let shown = q.page.present(101, &urls, "/v3/apps", &q.link_parameters());
+        assert_eq!(shown["total_pages"], 3);
+        assert_eq!(
+            shown["next"]["href"],
+            "http://x/v3/apps?names=a%20b&order_by=-name&page=3&per_page=50"
+        );
+        assert_eq!(shown["previous"]["href"], "http://x/v3/apps?names=a%20b&order_by=-name&page=1&per_page=50");
+    }
+}

@@ -1,0 +1,51 @@
+//! The one query builder: conditions are added as SQL with `?` and their values, in order.
+
+use rusqlite::types::Value;
+
+/// A `select` that grows conditions.
+pub(crate) struct Select {
+    from: String,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Select {
+    /// `from` is a table or a join, with aliases as the conditions name them.
+    pub(crate) fn from(from: &str) -> Self {
+        Self { from: from.to_owned(), conditions: Vec::new(), values: Vec::new() }
+    }
+
+    /// Adds a condition; `sql` holds as many `?` as `values` has.
+    pub(crate) fn and<V: Into<Value>>(&mut self, sql: &str, values: impl IntoIterator<Item = V>) {
+        self.conditions.push(format!("({sql})"));
+        self.values.extend(values.into_iter().map(Into::into));
+    }
+
+    /// Adds `column in (…)`; an empty list matches nothing.
+    pub(crate) fn and_in<S: AsRef<str>>(&mut self, column: &str, values: &[S]) {
+        let marks = vec!["?"; values.len()].join(", ");
+        let sql = format!("{column} in ({marks})");
+        self.and(&sql, values.iter().map(|v| v.as_ref().to_owned()));
+    }
+
+    /// Adds a condition around a list: `{}` in `sql` becomes the marks.
+    pub(crate) fn and_marks<S: AsRef<str>>(&mut self, sql: &str, values: &[S]) {
+        let marks = vec!["?"; values.len()].join(", ");
+        self.and(&sql.replace("{}", &marks), values.iter().map(|v| v.as_ref().to_owned()));
+    }
+
+    /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.
+    pub(crate) fn sql(&self, columns: &str, tail: &str) -> String {
+        let conditions = if self.conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" where {}", self.conditions.join(" and "))
+        };
+        format!("select {columns} from {}{conditions} {tail}", self.from)
+    }
+
+    /// The values in the order of their marks.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
