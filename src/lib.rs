@@ -3,3 +3,6 @@
 pub mod base;
 pub mod db;
 pub mod docker;
+pub mod net;
+pub mod pki;
+pub mod router;

@@ -1,0 +1,11 @@
+//! Serving and being served: ports, listeners that drain, and what a request says of its caller.
+//!
+//! [`ports`] binds and explains who is in the way; [`server`] accepts, shakes hands and hands
+//! requests to a [`server::Serve`]; [`caller`] is what platform handlers learn about the caller:
+//! under which scheme and authority they asked, from where, with which request id.
+
+pub mod caller;
+pub mod origin;
+pub mod ports;
+
+pub use caller::{RequestBase, RequestId, Scheme};

@@ -1,0 +1,162 @@
+//! Binding ports, and saying who is in the way when that fails.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+/// Why a port cannot be had, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "port {} on {} is taken{}; stop that program or choose another port",
+        address.port(), address.ip(), holder_text(holder.as_deref())
+    )]
+    Taken {
+        /// The address.
+        address: SocketAddr,
+        /// `nginx (pid 42)`, when it can be found out.
+        holder: Option<String>,
+    },
+    /// Ports below 1024 need a privilege.
+    #[error(
+        "port {} on {} needs a privilege this user does not have; choose a port above 1023, or allow it with `sysctl net.ipv4.ip_unprivileged_port_start={}`",
+        address.port(), address.ip(), address.port()
+    )]
+    Denied {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The machine has no such address, or something stranger.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn holder_text(holder: Option<&str>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" by {holder}"))
+}
+
+/// Which port is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortWish {
+    /// This one and no other; 0 for any free one.
+    Exactly(u16),
+    /// The first when it can be bound, else the second.
+    Prefer(u16, u16),
+}
+
+impl PortWish {
+    /// 80, else 8080.
+    pub const HTTP: Self = Self::Prefer(80, 8080);
+    /// 443, else 8443.
+    pub const HTTPS: Self = Self::Prefer(443, 8443);
+}
+
+/// Binds what is wished, for [`super::server::Listener`].
+pub fn bind(ip: IpAddr, wish: PortWish) -> Result<TcpListener, BindError> {
+    match wish {
+        PortWish::Exactly(port) => bind_one(SocketAddr::new(ip, port)),
+        PortWish::Prefer(first, second) => {
+            bind_one(SocketAddr::new(ip, first)).or_else(|_| bind_one(SocketAddr::new(ip, second)))
+        }
+    }
+}
+
+fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listener = TcpListener::bind(address).map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => BindError::Taken {
+            address,
+            holder: find_holder(address.port()),
+        },
+        ErrorKind::PermissionDenied => BindError::Denied { address },
+        _ => BindError::Other { address, source },
+    })?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|source| BindError::Other { address, source })?;
+    Ok(listener)
+}
+
+/// Who listens on `port`, as far as the process table tells (Linux, own or readable processes).
+fn find_holder(port: u16) -> Option<String> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .find_map(|table| find_inode(&table, port).map(str::to_owned))?;
+    let wanted = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let name = process.file_name();
+        let Some(pid) = name.to_str().and_then(|text| text.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let holds = files
+            .flatten()
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|target| target.to_str() == Some(&wanted));
+        if holds {
+            let program = std::fs::read_to_string(process.path().join("comm")).ok()?;
+            return Some(format!("{} (pid {pid})", program.trim()));
+        }
+    }
+    None
+}
+
+/// The socket inode of the listener on `port` in a table of the kernel's format.
+fn find_inode(table: &str, port: u16) -> Option<&str> {
+    const LISTENING: &str = "0A";
+    let wanted = format!(":{port:04X}");
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let local = fields.nth(1)?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?;
+        (local.ends_with(&wanted) && state == LISTENING).then_some(inode)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_taken_port_names_its_holder() {
+        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let error = bind(LOOPBACK, PortWish::Exactly(port)).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("port {port} on 127.0.0.1 is taken")),
+            "{text}"
+        );
+        if cfg!(target_os = "linux") {
+            let pid = format!("(pid {})", std::process::id());
+            assert!(text.contains(&pid), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_second_choice_is_taken_when_the_first_is_not_free() {
+        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let taken = holder.local_addr().unwrap().port();
+        let second = bind(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap();
+        assert_ne!(second.local_addr().unwrap().port(), taken);
+    }
+
+    #[test]
+    fn the_kernels_table_is_read() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+            0: 0100007F:1F90 0100007F:9000 01 00000000:00000000 00:00000000 00000000  1000        0 111 1\n   \
+            1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1\n";
+        assert_eq!(find_inode(table, 8080), Some("4242"));
+        assert_eq!(find_inode(table, 80), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! Certificate files: a few lines that say what is inside, then PEM. Readable by the owner alone.
+
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::PkiError;
+use super::issue::Issued;
+use crate::base::Timestamp;
+
+/// Makes the folder when it is missing.
+pub(super) fn prepare_directory(path: &Path) -> Result<(), PkiError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| failed(path, source))
+}
+
+/// What `path` holds; `None` when there is no such file.
+pub(super) fn read(path: &Path) -> Result<Option<Issued>, PkiError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(path, source)),
+    };
+    parse(&text)
+        .map(Some)
+        .ok_or_else(|| PkiError::Damaged(path.to_owned()))
+}
+
+/// Replaces `path`, whole or not at all.
+pub(super) fn write(path: &Path, issued: &Issued) -> Result<(), PkiError> {
+    let temporary = path.with_extension("new");
+    let put = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(render(issued).as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(parent) => std::fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    put().map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> PkiError {
+    PkiError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn render(issued: &Issued) -> String {
+    format!(
+        "names: {}\nrenew-at: {}\nissuer: {}\n\n{}",
+        issued.names.join(" "),
+        issued.renew_at,
+        issued.issuer,
+        issued.pem
+    )
+}
+
+fn parse(text: &str) -> Option<Issued> {
+    let (head, pem) = text.split_once("\n\n")?;
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    if !pem.contains("-----BEGIN PRIVATE KEY-----") || !pem.contains("-----END CERTIFICATE-----") {
+        return None;
+    }
+    Some(Issued {
+        names: field("names: ")?
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        renew_at: Timestamp::parse(field("renew-at: ")?)?,
+        issuer: field("issuer: ")?.to_owned(),
+        pem: pem.to_owned(),
+    })
+}

@@ -1,0 +1,218 @@
+//! Which endpoint of a pool takes the next attempt. Pure but for the marks on the endpoints.
+//!
+//! Decisions: least-connection does not look at failed marks, as on a real router; a pool whose
+//! endpoints all failed is forgiven at once, since somebody has to answer.
+
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+
+use super::endpoint::EndpointState;
+use super::table::{LoadBalancing, Pool};
+
+/// What a request asks for with `X-CF-App-Instance` or `X-CF-Process-Instance`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// `X-CF-App-Instance: guid:index`.
+    AppInstance { guid: String, index: u32 },
+    /// `X-CF-Process-Instance: guid` or `guid:index`.
+    ProcessInstance { guid: String, index: Option<u32> },
+}
+
+impl Target {
+    /// `uuid:digits`, in lower-case hexadecimal.
+    pub(crate) fn parse_app_instance(text: &str) -> Option<Self> {
+        let (guid, index) = text.split_once(':')?;
+        let index = parse_index(index)?;
+        is_uuid(guid).then(|| Self::AppInstance {
+            guid: guid.to_owned(),
+            index,
+        })
+    }
+
+    /// `uuid` or `uuid:digits`.
+    pub(crate) fn parse_process_instance(text: &str) -> Option<Self> {
+        let (guid, index) = match text.split_once(':') {
+            Some((guid, index)) => (guid, Some(parse_index(index)?)),
+            None => (text, None),
+        };
+        is_uuid(guid).then(|| Self::ProcessInstance {
+            guid: guid.to_owned(),
+            index,
+        })
+    }
+
+    fn fits(&self, state: &EndpointState) -> bool {
+        let endpoint = &state.endpoint;
+        match self {
+            Self::AppInstance { guid, index } => {
+                endpoint.app_guid.as_str() == guid && endpoint.index == *index
+            }
+            Self::ProcessInstance { guid, index } => {
+                endpoint.process_guid.as_str() == guid
+                    && index.is_none_or(|index| endpoint.index == index)
+            }
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}
+
+fn parse_index(text: &str) -> Option<u32> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// The endpoint for the next attempt; those in `tried` are out.
+pub(crate) fn choose(
+    pool: &Pool,
+    target: Option<&Target>,
+    tried: &[u64],
+    now: Timestamp,
+) -> Option<Arc<EndpointState>> {
+    let usable = |state: &EndpointState| {
+        !tried.contains(&state.number) && target.is_none_or(|target| target.fits(state))
+    };
+    match pool.options.load_balancing {
+        LoadBalancing::RoundRobin => rotate(pool, usable, now),
+        LoadBalancing::LeastConnection => least_busy(pool, usable),
+    }
+}
+
+fn rotate(
+    pool: &Pool,
+    usable: impl Fn(&EndpointState) -> bool,
+    now: Timestamp,
+) -> Option<Arc<EndpointState>> {
+    let count = pool.endpoints.len();
+    let start = pool.next_turn();
+    let mut failed = None;
+    for step in 0..count {
+        let state = &pool.endpoints[start.wrapping_add(step) % count];
+        if !usable(state) {
+            continue;
+        }
+        if !state.is_failed(now) {
+            return Some(state.clone());
+        }
+        failed = failed.or(Some(state));
+    }
+    if failed.is_some() {
+        pool.endpoints.iter().for_each(|state| state.forgive());
+    }
+    failed.cloned()
+}
+
+fn least_busy(pool: &Pool, usable: impl Fn(&EndpointState) -> bool) -> Option<Arc<EndpointState>> {
+    let count = pool.endpoints.len();
+    let start = pool.next_turn();
+    (0..count)
+        .map(|step| &pool.endpoints[start.wrapping_add(step) % count])
+        .filter(|state| usable(state))
+        .min_by_key(|state| state.in_flight())
+        .cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{RouteOptions, Table};
+    use super::super::testing::{endpoint, route};
+    use super::*;
+
+    const GUID: &str = "0f7a3c2e-1111-4222-8333-abcdefabcdef";
+
+    fn ports(pool: &Pool, count: usize, now: Timestamp) -> Vec<u16> {
+        (0..count)
+            .filter_map(|_| choose(pool, None, &[], now))
+            .map(|state| state.endpoint.address.port())
+            .collect()
+    }
+
+    fn pool_of(load_balancing: LoadBalancing, count: u16) -> Arc<Pool> {
+        let mut route = route("app.example", "", (1..=count).map(endpoint).collect());
+        route.options = RouteOptions { load_balancing };
+        let table = Table::build(vec![route]);
+        table.find("app.example", "/").unwrap().clone()
+    }
+
+    #[test]
+    fn round_robin_is_a_strict_rotation_that_passes_failed_endpoints_over() {
+        let now = Timestamp::from_micros(0);
+        let pool = pool_of(LoadBalancing::RoundRobin, 3);
+        assert_eq!(ports(&pool, 6, now), [1, 2, 3, 1, 2, 3]);
+        pool.endpoints[1].mark_failed(now);
+        assert!(!ports(&pool, 9, now).contains(&2));
+        let later = now.plus(INELIGIBLE_AND_A_BIT);
+        assert!(ports(&pool, 3, later).contains(&2));
+    }
+
+    const INELIGIBLE_AND_A_BIT: std::time::Duration = std::time::Duration::from_secs(31);
+
+    #[test]
+    fn a_pool_that_failed_as_a_whole_is_forgiven() {
+        let now = Timestamp::from_micros(0);
+        let pool = pool_of(LoadBalancing::RoundRobin, 2);
+        pool.endpoints
+            .iter()
+            .for_each(|state| state.mark_failed(now));
+        assert_eq!(ports(&pool, 1, now).len(), 1);
+        assert!(pool.endpoints.iter().all(|state| !state.is_failed(now)));
+    }
+
+    #[test]
+    fn least_connection_takes_the_idle_one() {
+        let now = Timestamp::from_micros(0);
+        let pool = pool_of(LoadBalancing::LeastConnection, 3);
+        pool.endpoints[0].begin();
+        pool.endpoints[1].begin();
+        assert_eq!(ports(&pool, 4, now), [3, 3, 3, 3]);
+        pool.endpoints[0].end();
+        pool.endpoints[2].begin();
+        assert_eq!(ports(&pool, 2, now), [1, 1]);
+    }
+
+    #[test]
+    fn tried_endpoints_are_out() {
+        let now = Timestamp::from_micros(0);
+        let pool = pool_of(LoadBalancing::RoundRobin, 2);
+        let tried = [pool.endpoints[0].number];
+        for _ in 0..4 {
+            let chosen = choose(&pool, None, &tried, now).unwrap();
+            assert_eq!(chosen.endpoint.address.port(), 2);
+        }
+        let all: Vec<u64> = pool.endpoints.iter().map(|state| state.number).collect();
+        assert!(choose(&pool, None, &all, now).is_none());
+    }
+
+    #[test]
+    fn instance_headers_are_parsed_strictly() {
+        let good = [format!("{GUID}:0"), format!("{GUID}:12")];
+        for text in good {
+            assert!(Target::parse_app_instance(&text).is_some(), "{text}");
+            assert!(Target::parse_process_instance(&text).is_some(), "{text}");
+        }
+        let upper = GUID.to_uppercase();
+        let bad = [
+            String::new(),
+            ":1".to_owned(),
+            format!("{GUID}:"),
+            format!("{GUID}:-1"),
+            format!("{GUID}:1:2"),
+            format!("{upper}:1"),
+            "not-a-guid:1".to_owned(),
+        ];
+        for text in bad {
+            assert_eq!(Target::parse_app_instance(&text), None, "{text}");
+            assert_eq!(Target::parse_process_instance(&text), None, "{text}");
+        }
+        assert!(Target::parse_app_instance(GUID).is_none());
+        assert!(Target::parse_process_instance(GUID).is_some());
+    }
+}

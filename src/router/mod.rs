@@ -1,0 +1,114 @@
+//! The HTTP router: which instance answers a request, and carrying request and response.
+//!
+//! Flow: the front door takes a request off a listener ([`crate::net::server`]) → platform names
+//! go to the platform's own `axum::Router`, everything else is looked up in the [`Table`] →
+//! [`headers`] are rewritten → an attempt per endpoint until one takes it → bodies stream both
+//! ways → the access line.
+//!
+//! Invariants: the table is replaced whole, never changed; a body is never held as a whole; no
+//! request waits for a lock; an engine knows nothing of Cloud Controller: whoever feeds
+//! [`Router::swap`] decides what is routable. Absent on purpose: TTLs and pruning by age, since
+//! the table is fed in-process by somebody who knows when an instance ends.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+#[allow(dead_code)]
+pub mod access_log;
+#[allow(dead_code)]
+mod choice;
+#[allow(dead_code)]
+pub mod endpoint;
+#[allow(dead_code)]
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use access_log::AccessLog;
+pub use endpoint::{Endpoint, EndpointState, Protocol};
+pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
+
+/// The limits of an exchange.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For a connection to an instance to be made.
+    pub dial_timeout: std::time::Duration,
+    /// For a whole exchange; tunnels are exempt.
+    pub request_timeout: std::time::Duration,
+    /// How long an unused connection to an instance is kept.
+    pub backend_idle: std::time::Duration,
+    /// Attempts on different endpoints for one request.
+    pub attempts: usize,
+    /// Bytes of all request headers together.
+    pub header_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        use std::time::Duration;
+        Self {
+            dial_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(900),
+            backend_idle: Duration::from_secs(90),
+            attempts: 3,
+            header_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// The route table in force and what is needed to serve by it; a clone is the same router.
+#[derive(Clone)]
+pub struct Router {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    table: ArcSwap<Table>,
+    access_log: Arc<dyn AccessLog>,
+}
+
+impl Router {
+    /// A router without routes.
+    pub fn new(settings: Settings, access_log: Arc<dyn AccessLog>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                table: ArcSwap::default(),
+                access_log,
+            }),
+        }
+    }
+
+    /// Puts `table` in force for every request that starts from now on. Exchanges under way end
+    /// where they are; marks of endpoints that stay are kept.
+    pub fn swap(&self, table: Table) {
+        let table = table.adopt(&self.table());
+        self.shared.table.store(Arc::new(table));
+    }
+
+    /// The table in force.
+    pub fn table(&self) -> Arc<Table> {
+        self.shared.table.load_full()
+    }
+
+    /// Limits.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Where access lines go.
+    pub fn access_log(&self) -> &Arc<dyn AccessLog> {
+        &self.shared.access_log
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("endpoints", &self.table().endpoint_count())
+            .finish_non_exhaustive()
+    }
+}

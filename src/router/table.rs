@@ -1,0 +1,262 @@
+//! The route table: which pool of endpoints answers for a host and a path. Pure.
+//!
+//! A table is built whole from what the platform wants and what runs, and swapped in atomically;
+//! it never changes afterwards. Only the marks inside an [`EndpointState`] (failed until, requests
+//! in flight) and a pool's turn move, and [`Table::adopt`] carries them over to the next table.
+//!
+//! Rules, in the order they are tried:
+//! 1. hosts and paths match without regard to case, a port in the host is ignored;
+//! 2. on the exact host the longest registered path wins, by whole segments; an empty pool yields
+//!    to a shorter one that has endpoints; when none has, the deepest one decides;
+//! 3. when the exact host has no matching path, its leftmost label is replaced by `*`, then the
+//!    next, so that `*.wild.example` answers for `a.b.wild.example`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::base::guid::AppGuid;
+
+use super::endpoint::{Endpoint, EndpointKey, EndpointState};
+
+/// How a pool spreads requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadBalancing {
+    /// Strict rotation.
+    #[default]
+    RoundRobin,
+    /// The endpoint with the fewest requests waiting for their response.
+    LeastConnection,
+}
+
+impl LoadBalancing {
+    /// The value of a route's `loadbalancing` option; unknown ones mean the default.
+    pub fn from_option(text: &str) -> Self {
+        match text {
+            "least-connection" => Self::LeastConnection,
+            _ => Self::RoundRobin,
+        }
+    }
+}
+
+/// A route's options, as far as the router follows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteOptions {
+    /// How requests are spread over the endpoints.
+    pub load_balancing: LoadBalancing,
+}
+
+/// One route with the endpoints that may answer for it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Full host name, `*.` in front for a wildcard.
+    pub host: String,
+    /// Context path, empty or starting with `/`.
+    pub path: String,
+    /// The app that hears of requests no endpoint could take.
+    pub app_guid: AppGuid,
+    /// Options of the route.
+    pub options: RouteOptions,
+    /// What may answer, of every app the route leads to.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// The endpoints of one route.
+#[derive(Debug)]
+pub struct Pool {
+    /// The app that hears of requests no endpoint could take.
+    pub app_guid: AppGuid,
+    /// Options of the route.
+    pub options: RouteOptions,
+    /// What may answer.
+    pub endpoints: Vec<Arc<EndpointState>>,
+    turn: AtomicUsize,
+}
+
+impl Pool {
+    /// The next number in the rotation.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    pool: Option<Arc<Pool>>,
+    children: HashMap<String, Node>,
+}
+
+/// An immutable route table.
+#[derive(Debug, Default)]
+pub struct Table {
+    hosts: HashMap<String, Node>,
+    endpoints: HashMap<EndpointKey, Arc<EndpointState>>,
+}
+
+impl Table {
+    /// Builds a table. Routes with the same host and path become one pool; the options of the
+    /// last one hold.
+    pub fn build(routes: Vec<Route>) -> Self {
+        let mut table = Self::default();
+        for route in routes {
+            table.add(route);
+        }
+        table
+    }
+
+    /// This table with the marks of endpoints and pools that `old` knew already.
+    #[must_use]
+    pub fn adopt(mut self, old: &Self) -> Self {
+        for (key, state) in &mut self.endpoints {
+            if let Some(known) = old.endpoints.get(key)
+                && known.endpoint == state.endpoint
+            {
+                *state = known.clone();
+            }
+        }
+        for (host, node) in &mut self.hosts {
+            node.adopt(old.hosts.get(host), &self.endpoints);
+        }
+        self
+    }
+
+    /// The pool for a request, by its `Host` (port and case as they came) and path. `None`: no
+    /// such route. An empty pool: the route is known, nothing answers for it.
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
+        let host = normal_host(host);
+        if let Some(pool) = self.find_on(&host, path) {
+            return Some(pool);
+        }
+        let mut rest = &*host;
+        let mut pattern = String::with_capacity(host.len() + 1);
+        while let Some((_, suffix)) = rest.split_once('.') {
+            pattern.clear();
+            pattern.push_str("*.");
+            pattern.push_str(suffix);
+            if let Some(pool) = self.find_on(&pattern, path) {
+                return Some(pool);
+            }
+            rest = suffix;
+        }
+        None
+    }
+
+    /// Whether the endpoint with this number is part of the table.
+    pub fn holds(&self, state: &EndpointState) -> bool {
+        self.endpoints
+            .get(&state.endpoint.key())
+            .is_some_and(|known| known.number == state.number)
+    }
+
+    /// Number of different endpoints.
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    fn find_on(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
+        let node = self.hosts.get(host)?;
+        if node.children.is_empty() {
+            return node.pool.as_ref();
+        }
+        node.find(&normal_path(path))
+    }
+
+    fn add(&mut self, route: Route) {
+        let host = normal_host(&route.host).into_owned();
+        let mut node = self.hosts.entry(host).or_default();
+        for segment in segments(&normal_path(&route.path)) {
+            node = node.children.entry(segment.to_owned()).or_default();
+        }
+        let mut endpoints = node
+            .pool
+            .take()
+            .map_or_else(Vec::new, |pool| pool.endpoints.clone());
+        for endpoint in route.endpoints {
+            let state = self
+                .endpoints
+                .entry(endpoint.key())
+                .or_insert_with(|| Arc::new(EndpointState::new(endpoint)));
+            if !endpoints.iter().any(|known| Arc::ptr_eq(known, state)) {
+                endpoints.push(state.clone());
+            }
+        }
+        node.pool = Some(Arc::new(Pool {
+            app_guid: route.app_guid,
+            options: route.options,
+            endpoints,
+            turn: AtomicUsize::new(0),
+        }));
+    }
+}
+
+impl Node {
+    fn find(&self, path: &str) -> Option<&Arc<Pool>> {
+        let mut node = self;
+        let mut deepest = node.pool.as_ref();
+        let mut filled = deepest.filter(|pool| !pool.endpoints.is_empty());
+        for segment in segments(path) {
+            let Some(child) = node.children.get(segment) else {
+                break;
+            };
+            node = child;
+            if let Some(pool) = &node.pool {
+                deepest = Some(pool);
+                if !pool.endpoints.is_empty() {
+                    filled = Some(pool);
+                }
+            }
+        }
+        filled.or(deepest)
+    }
+
+    fn adopt(&mut self, old: Option<&Self>, states: &HashMap<EndpointKey, Arc<EndpointState>>) {
+        if let Some(pool) = &mut self.pool {
+            let turn = old
+                .and_then(|node| node.pool.as_ref())
+                .map_or(0, |pool| pool.turn.load(Ordering::Relaxed));
+            let endpoints = pool
+                .endpoints
+                .iter()
+                .map(|state| states.get(&state.endpoint.key()).unwrap_or(state).clone())
+                .collect();
+            *pool = Arc::new(Pool {
+                app_guid: pool.app_guid.clone(),
+                options: pool.options,
+                endpoints,
+                turn: AtomicUsize::new(turn),
+            });
+        }
+        for (segment, child) in &mut self.children {
+            child.adopt(old.and_then(|node| node.children.get(segment)), states);
+        }
+    }
+}
+
+/// Lower case, without port.
+fn normal_host(host: &str) -> Cow<'_, str> {
+    let host = host.split_once(':').map_or(host, |(name, _)| name);
+    lower(host)
+}
+
+/// Lower case, without query and without one trailing slash.
+fn normal_path(path: &str) -> Cow<'_, str> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    lower(path.strip_suffix('/').unwrap_or(path))
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    inner.split('/').take_while(move |_| !inner.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
