@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # Stages and starts fixtures with plain docker commands, the way the platform does it through the Engine API.
-# Every container carries the label cflite.test=images and is removed at the end, whatever happens.
+# Uses run.sh's variables: images fixtures IMAGES_RUN IMAGES_BUILD STAGE_SECONDS.
+# shellcheck disable=SC2154,SC2034  # what it sets is read by the suites
+# Every container carries the label cflite.test=images, and one of this run by which it is removed at the end, whatever happens.
 
-readonly LABEL=cflite.test=images
-passed=0 failed=0 work=$(mktemp -d)
+readonly LABELS=(--label cflite.test=images --label "cflite.test.run=$$")
+passed=0 failed=0 skipped=0 work=$(mktemp -d)
 
 clean_up() {
   local ids
-  ids=$(docker ps -aq --filter "label=$LABEL")
+  ids=$(docker ps -aq --filter "label=cflite.test.run=$$")
   # shellcheck disable=SC2086  # one word for each container
   [[ -z $ids ]] || docker rm -f $ids > /dev/null
   rm -rf "$work"
@@ -58,7 +60,7 @@ stage() {
   [[ $fixture == - ]] || cp -r "$fixture/." "$upload/fixture/"
   [[ -z $zip ]] || cp "$zip" "$upload/app.zip"
   [[ -z $cache ]] || cp "$cache" "$upload/cache.tar"
-  container=$(docker create --label "$LABEL" --network "$network" --user 2000:2000 --workdir /home/vcap --init --memory 2g \
+  container=$(docker create "${LABELS[@]}" --network "$network" --user 2000:2000 --workdir /home/vcap --init --memory 2g \
     --env HOME=/home/vcap --env USER=vcap --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=en_US.UTF-8 --env CF_STACK=cflinuxfs4 \
     "${environment[@]}" --entrypoint /bin/bash "$IMAGES_BUILD" -c '
       set -e
@@ -82,7 +84,7 @@ stage() {
 }
 
 # usage: result_of JQ_FILTER
-result_of() { docker run --rm -i --label "$LABEL" --network none --entrypoint jq "$IMAGES_BUILD" -rc "$1" <<< "$result"; }
+result_of() { docker run --rm -i "${LABELS[@]}" --network none --entrypoint jq "$IMAGES_BUILD" -rc "$1" <<< "$result"; }
 
 # Starts the staged droplet on the run image. Sets instance, the container.
 # usage: launch COMMAND [ENV…]; an empty command is the droplet's own
@@ -92,7 +94,7 @@ launch() {
   for variable in "$@"; do
     environment+=(--env "$variable")
   done
-  instance=$(docker create --label "$LABEL" --network none --user 2000:2000 --workdir /home/vcap --init --memory 512m \
+  instance=$(docker create "${LABELS[@]}" --network none --user 2000:2000 --workdir /home/vcap --init --memory 512m \
     --env HOME=/home/vcap --env USER=vcap --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=en_US.UTF-8 --env PORT=8080 \
     --env CF_INSTANCE_GUID=instance-1 --env CF_INSTANCE_INDEX=0 --env 'VCAP_APPLICATION={"name":"fixture"}' --env MEMORY_LIMIT=512m \
     "${environment[@]}" --entrypoint /tmp/lifecycle/launcher "$IMAGES_RUN" app "$command" '')

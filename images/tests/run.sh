@@ -7,6 +7,7 @@ set -u -o pipefail
 tests=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 images=${tests%/*}
 fixtures=$tests/fixtures
+# shellcheck disable=SC2034  # read by a suite
 samples=$(realpath "$images/../samples")
 IMAGES_RUN=${IMAGES_RUN:-cflite/cflinuxfs4:run-dev}
 IMAGES_BUILD=${IMAGES_BUILD:-cflite/cflinuxfs4:build-dev}
@@ -17,13 +18,13 @@ source "$tests/harness.sh"
 for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do
   docker image inspect "$image" > /dev/null 2>&1 || { echo "the image $image does not exist: build the images first" >&2; exit 2; }
 done
-clean_up && mkdir -p "$work"
-
 for suite in "$tests"/suites/*.sh; do
   echo "# ${suite##*/}"
   # shellcheck disable=SC1090
   source "$suite"
 done
 
-echo "$passed passed, $failed failed"
+summary="$passed passed, $failed failed"
+((skipped == 0)) || summary+=", $skipped skipped"
+echo "$summary"
 ((failed == 0 && passed > 0))

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # run.sh and harness.sh set what is read here
 all=(--buildpack staticfile=staticfile_buildpack --buildpack ruby=ruby_buildpack --buildpack nodejs=nodejs_buildpack
   --buildpack python=python_buildpack --buildpack binary=binary_buildpack)
 
@@ -22,3 +23,18 @@ stop
 check 'it stops at SIGTERM' equals "$code" 0
 check 'its access log is on standard output' contains "$log" '"GET /deep/link HTTP/1.1" 200'
 check 'the launcher announces its steps' contains "$log" $'Invoking pre-start scripts.\nInvoking start command.'
+
+stage "$fixtures/staticfile-options" "${all[@]}"
+check 'a site with all options stages' equals "$code" 0
+launch ''
+https=(-H 'X-Forwarded-Proto: https')
+visit=("${https[@]}" -u alice:secret)
+check 'force_https redirects' contains "$(answer /a?b=c -i -H 'Host: site.example')" 'Location: https://site.example/a?b=c'
+check 'Staticfile.auth asks for a password' equals "$(answer / -o /dev/null -w '%{http_code}' "${https[@]}")" 401
+check 'directory lists the files' contains "$(answer / "${visit[@]}")" file.txt
+check 'ssi is on' equals "$(answer /page.html "${visit[@]}")" GET
+check 'host_dot_files serves dot files' equals "$(answer /.well-known "${visit[@]}")" dots
+headers=$(answer /file.txt -i "${visit[@]}")
+check 'HSTS covers subdomains' contains "$headers" 'Strict-Transport-Security: max-age=31536000; includeSubDomains'
+check 'location_include is read' contains "$headers" 'X-Included: yes'
+stop

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # run.sh and harness.sh set what is read here
 stage "$fixtures/binary" --skip-detect --buildpack binary=binary_buildpack
 check 'the binary buildpack stages what it is asked to' equals "$code" 0
 launch './serve one "two three"' 'GREETING=hello world'

@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # run.sh and harness.sh set what is read here
+
+# hash_of KEY: the name of a buildpack's cache folder
+hash_of() { printf '%s' "$1" | sha256sum | cut -c1-16; }
+
+stage "$fixtures/two-buildpacks" --skip-detect --buildpack supplier=supplier_buildpack --buildpack python=python_buildpack
+check 'two buildpacks stage one app' equals "$code" 0
+check 'the first one has a cache of its own' contains "$log" "supplier ran 1 times, cache $(hash_of supplier), index 0"
+check 'both are in the metadata, in order' equals "$(result_of '[.lifecycle_metadata.buildpacks[] | .name + " " + .version] | join(",")')" 'supplier 2.5,python 1.0.0'
+check 'the key is the last one' equals "$(result_of .lifecycle_metadata.buildpack_key)" python
+check 'processes of launch.yml and Procfile are merged' equals "$(result_of '.process_types | keys | join(",")')" 'web,worker'
+check 'a sidecar is told apart' equals "$(result_of '.sidecars[0] | tojson')" \
+  '{"name":"helper","process_types":["web"],"command":"sleep 1000","memory":64}'
+launch ''
+check 'the app sees what both supplied' equals "$(answer /)" 'supplied tool|hooked|greeting'
+stop
+cp "$work/output-cache.tar" "$work/kept-cache.tar"
+stage --cache "$work/kept-cache.tar" "$fixtures/two-buildpacks" --skip-detect --buildpack supplier=supplier_buildpack --buildpack python=python_buildpack
+check 'the next staging gets its cache back' contains "$log" 'supplier ran 2 times'
+stage --cache "$work/kept-cache.tar" "$fixtures/legacy" --buildpack legacy=legacy
+check 'a cache of a buildpack that is gone is deleted' lacks "$(tar -tf "$work/output-cache.tar")" "$(hash_of supplier)"
+
+stage "$fixtures/legacy" --buildpack supplier2=none --buildpack legacy=legacy
+check 'a buildpack that does not exist is malformed' equals "$code" 225
+echo 'not a tar' > "$work/broken-cache.tar"
+stage --cache "$work/broken-cache.tar" "$fixtures/legacy" --buildpack python=python_buildpack --buildpack legacy=legacy_buildpack
+check 'a compile buildpack stages, a broken cache does no harm' equals "$code" 0
+check 'the broken cache is mentioned' contains "$log" 'build cache can not be read'
+check 'what detect printed describes it' equals "$(result_of .lifecycle_metadata.detected_buildpack)" 'Legacy 1'
+launch ''
+finish
+check 'hooks run in order and reach the command' contains "$log" $'Invoking start command.\ncompiled in /home/vcap/app\nprofile after compiled'
+
+ten=()
+for _ in 1 2 3 4 5 6 7 8 9; do ten+=(--buildpack supplier=supplier_buildpack); done
+stage "$fixtures/procfile-only" --skip-detect "${ten[@]}" --buildpack binary=binary_buildpack
+check 'with ten buildpacks the indexes have two digits' contains "$log" 'index 08'
+
+stage "$fixtures/procfile-only" --skip-detect --buildpack nested=nested
+check 'a buildpack in one more folder is found' contains "$log" 'nested buildpack compiled'
+stage "$fixtures/legacy" --buildpack staticfile=staticfile_buildpack --buildpack python=python_buildpack --buildpack binary=binary_buildpack
+check 'nothing detected is 222' equals "$code" 222
+stage "$fixtures/legacy" --skip-detect --buildpack broken-compile=broken
+check 'a failing compile is 223' equals "$code" 223
+check 'its output is in the log' contains "$log" 'about to break'
+stage "$fixtures/legacy" --skip-detect --buildpack broken-finalize=broken
+check 'a failing finalize is 223, and it got five arguments' equals "$code" 223
+check 'result.json is written all the same' equals "$(result_of .lifecycle_metadata.buildpacks[0].name)" broken
+stage "$fixtures/legacy" --skip-detect --buildpack broken-release=broken
+check 'a release that prints no YAML is 224' equals "$code" 224
+stage "$fixtures/legacy" --skip-detect --buildpack broken-supply=broken --buildpack binary=binary_buildpack
+check 'a failing supply of an earlier buildpack is 225' equals "$code" 225
+stage "$fixtures/legacy" --skip-detect --buildpack legacy=legacy --buildpack binary=binary_buildpack
+check 'an earlier buildpack without supply is 225' equals "$code" 225
+stage "$fixtures/legacy" --skip-detect --buildpack malformed=malformed
+check 'a buildpack without bin is 225' equals "$code" 225
+stage "$fixtures/legacy" --skip-detect --custom https://user:secret@nowhere.invalid/buildpack.git
+check 'a custom buildpack that can not be fetched is 226' equals "$code" 226
+check 'its credentials are not in the log' lacks "$log" secret
+stage "$fixtures/legacy" --nonsense
+check 'a wrong flag is 1' equals "$code" 1
+stage "$fixtures/broken-procfile" --buildpack binary=binary_buildpack
+check 'a broken Procfile is 1' equals "$code" 1
+check 'and is named' contains "$log" 'Procfile is not valid YAML'
