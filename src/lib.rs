@@ -1,6 +1,7 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod base;
+pub mod blobs;
 pub mod db;
 pub mod docker;
 pub mod net;

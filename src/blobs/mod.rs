@@ -1,0 +1,189 @@
+//! The content-addressed store of everything large: packages, droplets, buildpacks, build caches
+//! and the layers of the registry.
+//!
+//! A blob lives under `sha256/<2 digits>/<64 digits>` of the store's folder and never changes. It
+//! is written to a temporary file while it is hashed, synced, renamed into place and then listed
+//! in the table `blobs`. Rows elsewhere that need a blob say so in `blob_references`
+//! ([`store::reference`]), in their own transaction.
+//!
+//! Invariants:
+//! - A listed blob is whole on disk. Dying before the rename leaves a temporary file, which the
+//!   next [`Blobs::open`] removes; dying before the listing leaves a file that [`Blobs::sweep`]
+//!   finds.
+//! - A blob that was just put is safe for an hour without a reference, so that the caller can
+//!   write its row; putting the same bytes again starts that hour anew.
+//! - Sweeping never takes a file away from under a put: putting in place and sweeping exclude one
+//!   another. Readers that have a file open keep it.
+//!
+//! Decisions: hashing and writing run on one blocking thread a stream, fed through a bounded
+//! channel, so memory is flat and the async threads only move bytes.
+
+mod digest;
+mod draft;
+mod error;
+mod pipe;
+pub mod store;
+mod sweep;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::AsyncRead;
+use tokio::sync::RwLock;
+
+use crate::base::Clock;
+use crate::db::Db;
+
+pub use digest::{Digest, InvalidDigest};
+pub use draft::{Draft, Sealed};
+pub use error::BlobError;
+pub use pipe::{PipeReader, PipeWriter, consume, produce};
+pub use sweep::Swept;
+
+/// A stored blob.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Blob {
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// The store; cheap to clone.
+#[derive(Clone)]
+pub struct Blobs(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    /// Shared by those who put blobs in place, exclusive to the sweep.
+    gate: Arc<RwLock<()>>,
+}
+
+impl Blobs {
+    /// Opens (and makes) the store in the folder `root`, of which this process is the only user,
+    /// and removes what an earlier process left half-written.
+    pub fn open(root: &Path, db: Db, clock: Arc<dyn Clock>) -> Result<Self, BlobError> {
+        let store = Self(Arc::new(Inner {
+            root: root.to_owned(),
+            db,
+            clock,
+            gate: Arc::new(RwLock::new(())),
+        }));
+        for folder in [store.content_folder(), store.temporary_folder()] {
+            std::fs::create_dir_all(folder).map_err(BlobError::storage("make a folder"))?;
+        }
+        store.remove_temporary_files()?;
+        Ok(store)
+    }
+
+    /// Stores all bytes of `reader`, at most `limit`. Bytes that are stored already are stored
+    /// once.
+    pub async fn put(
+        &self,
+        reader: impl AsyncRead + Send,
+        limit: Option<u64>,
+    ) -> Result<Blob, BlobError> {
+        let sealed = self
+            .blocking_over(reader, move |store, mut source| {
+                let mut draft = store.draft(limit)?;
+                let mut chunk = vec![0; 64 * 1024];
+                loop {
+                    match source.read(&mut chunk).map_err(BlobError::Source)? {
+                        0 => return draft.seal(),
+                        count => draft.append(&chunk[..count])?,
+                    }
+                }
+            })
+            .await?;
+        self.keep(sealed).await
+    }
+
+    /// Stores a few bytes.
+    pub async fn put_bytes(&self, bytes: impl Into<bytes::Bytes>) -> Result<Blob, BlobError> {
+        self.put(std::io::Cursor::new(bytes.into()), None).await
+    }
+
+    /// Starts a blob that a blocking thread writes; [`Blobs::keep`] ends it.
+    pub fn draft(&self, limit: Option<u64>) -> Result<Draft, BlobError> {
+        Draft::create(&self.temporary_folder(), limit)
+    }
+
+    /// Puts a sealed draft in place and lists it.
+    pub async fn keep(&self, sealed: Sealed) -> Result<Blob, BlobError> {
+        let place = self.0.gate.clone().read_owned().await;
+        let target = self.path(&sealed.blob().digest);
+        let (blob, place) = run_blocking(move || Ok((sealed.move_to(&target)?, place))).await?;
+        let now = self.0.clock.now();
+        let listed = blob.clone();
+        let write = move |tx: &crate::db::WriteTx<'_>| {
+            store::insert(tx, &listed, now)?;
+            drop(place);
+            Ok::<_, BlobError>(())
+        };
+        self.0.db.write_without_wake(write).await?;
+        Ok(blob)
+    }
+
+    /// The blob's bytes, when it is there.
+    pub async fn read(&self, digest: &Digest) -> Result<Option<tokio::fs::File>, BlobError> {
+        match tokio::fs::File::open(self.path(digest)).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BlobError::storage("open a blob")(error)),
+        }
+    }
+
+    /// Where the blob is or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.content_folder().join(&hex[..2]).join(hex)
+    }
+
+    /// The listed blob of this name.
+    pub async fn find(&self, digest: &Digest) -> Result<Option<Blob>, BlobError> {
+        let digest = digest.clone();
+        let found = self.0.db.read(move |tx| store::find(tx, &digest)).await?;
+        Ok(found)
+    }
+
+    /// Runs `work` on a blocking thread over the bytes of `reader`.
+    pub(crate) async fn blocking_over<T, F>(
+        &self,
+        reader: impl AsyncRead + Send,
+        work: F,
+    ) -> Result<T, BlobError>
+    where
+        F: FnOnce(&Self, PipeReader) -> Result<T, BlobError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let store = self.clone();
+        consume(reader, move |source| work(&store, source))
+            .await
+            .map_err(|error| BlobError::Interrupted(error.to_string()))?
+    }
+
+    fn content_folder(&self) -> PathBuf {
+        self.0.root.join("sha256")
+    }
+
+    fn temporary_folder(&self) -> PathBuf {
+        self.0.root.join("tmp")
+    }
+}
+
+/// Runs `work` on a blocking thread.
+pub(crate) async fn run_blocking<T, F>(work: F) -> Result<T, BlobError>
+where
+    F: FnOnce() -> Result<T, BlobError> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| BlobError::Interrupted(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests;

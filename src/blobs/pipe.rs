@@ -1,0 +1,216 @@
+//! Bridges between async streams and synchronous readers and writers (tar, zip, gzip), with a
+//! bounded number of chunks under way.
+//!
+//! A stream that is dropped half-way is an error on the other side, never an early end: a cut
+//! upload must not look like a whole one.
+
+use std::io::{self, Read, Write};
+use std::pin::pin;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio_util::io::StreamReader;
+
+/// Bytes a chunk holds at most; with [`CHUNKS`] the memory one stream takes.
+const CHUNK: usize = 128 * 1024;
+const CHUNKS: usize = 4;
+
+/// `Ok` with no bytes is the end; a closed channel without it is a cut stream.
+type Message = io::Result<Bytes>;
+
+/// Runs `work` on a blocking thread over all bytes of `reader`.
+///
+/// What `work` does not read is not read from `reader` either.
+pub async fn consume<T, F>(reader: impl AsyncRead + Send, work: F) -> io::Result<T>
+where
+    F: FnOnce(PipeReader) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let worker = tokio::task::spawn_blocking(move || work(PipeReader::new(receiver)));
+    feed(reader, &sender).await;
+    drop(sender);
+    worker.await.map_err(io::Error::other)
+}
+
+/// Runs `work` on a blocking thread and gives what it writes as a stream. When the stream is
+/// dropped, the next write of `work` fails.
+pub fn produce<F>(work: F) -> impl AsyncRead + Send + Unpin + 'static
+where
+    F: FnOnce(&mut PipeWriter) -> io::Result<()> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        let mut writer = PipeWriter {
+            sender,
+            chunk: BytesMut::with_capacity(CHUNK),
+        };
+        let last = match work(&mut writer).and_then(|()| writer.flush()) {
+            Ok(()) => Ok(Bytes::new()),
+            Err(error) => Err(error),
+        };
+        // The reader may be gone: then nobody wants to know.
+        writer.sender.blocking_send(last).ok();
+    });
+    StreamReader::new(Box::pin(messages(receiver)))
+}
+
+/// The chunks until the end message; without one, an error in its place.
+fn messages(receiver: mpsc::Receiver<Message>) -> impl Stream<Item = Message> + Send {
+    stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Ok(chunk)) if chunk.is_empty() => None,
+            Some(Ok(chunk)) => Some((Ok(chunk), Some(receiver))),
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(cut()), None)),
+        }
+    })
+}
+
+fn cut() -> io::Error {
+    let text = "the stream was cut before its end";
+    io::Error::new(io::ErrorKind::ConnectionAborted, text)
+}
+
+async fn feed(reader: impl AsyncRead + Send, sender: &mpsc::Sender<Message>) {
+    let mut reader = pin!(reader);
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let message = loop {
+            match reader.read_buf(&mut chunk).await {
+                Ok(0) => break Ok(chunk.split().freeze()),
+                Ok(_) if chunk.len() < CHUNK / 2 => {}
+                Ok(_) => break Ok(chunk.split().freeze()),
+                Err(error) => break Err(error),
+            }
+        };
+        let last = message.as_ref().map_or(true, Bytes::is_empty);
+        if sender.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// The reading end on a blocking thread.
+pub struct PipeReader {
+    receiver: mpsc::Receiver<Message>,
+    chunk: Bytes,
+    ended: bool,
+}
+
+impl PipeReader {
+    fn new(receiver: mpsc::Receiver<Message>) -> Self {
+        Self {
+            receiver,
+            chunk: Bytes::new(),
+            ended: false,
+        }
+    }
+}
+
+impl Read for PipeReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.chunk.is_empty() && !self.ended {
+            self.chunk = self
+                .receiver
+                .blocking_recv()
+                .unwrap_or_else(|| Err(cut()))?;
+            self.ended = self.chunk.is_empty();
+        }
+        let count = into.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut into[..count]);
+        Ok(count)
+    }
+}
+
+/// The writing end on a blocking thread.
+pub struct PipeWriter {
+    sender: mpsc::Sender<Message>,
+    chunk: BytesMut,
+}
+
+impl PipeWriter {
+    fn send(&mut self) -> io::Result<()> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.chunk, BytesMut::with_capacity(CHUNK));
+        self.sender
+            .blocking_send(Ok(full.freeze()))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for PipeWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(CHUNK - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        if self.chunk.len() == CHUNK {
+            self.send()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(length: usize) -> Vec<u8> {
+        (0..=250_u8).cycle().take(length).collect()
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_unchanged() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
+            let sent = pattern(length);
+            let source = sent.clone();
+            let mut stream = produce(move |writer| writer.write_all(&source));
+            let mut read = Vec::new();
+            stream.read_to_end(&mut read).await.expect("stream");
+            assert!(read == sent, "produced {length}");
+            let got = consume(io::Cursor::new(sent.clone()), |mut reader| {
+                let mut all = Vec::new();
+                reader.read_to_end(&mut all).map(|_| all)
+            });
+            let got = got.await.expect("worker").expect("bytes");
+            assert!(got == sent, "consumed {length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_source_is_an_error_and_not_an_end() {
+        let mut stream = produce(|writer| {
+            writer.write_all(b"half")?;
+            Err(io::Error::other("broken"))
+        });
+        let mut read = Vec::new();
+        assert!(stream.read_to_end(&mut read).await.is_err());
+
+        let broken = produce(|_| Err(io::Error::other("broken")));
+        let got = consume(broken, |mut reader| reader.read_to_end(&mut Vec::new()));
+        assert!(got.await.expect("worker").is_err());
+    }
+
+    #[test]
+    fn a_cut_stream_is_an_error() {
+        let (sender, receiver) = mpsc::channel(2);
+        sender
+            .blocking_send(Ok(Bytes::from_static(b"half")))
+            .expect("room");
+        drop(sender);
+        let mut all = Vec::new();
+        let error = PipeReader::new(receiver).read_to_end(&mut all);
+        assert_eq!(
+            error.expect_err("cut").kind(),
+            io::ErrorKind::ConnectionAborted
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The tables `blobs` and `blob_references`.
+//!
+//! A caller references a blob in the same transaction that makes the row which needs it, and
+//! releases it in the one that deletes that row. What nobody references is swept.
+
+use rusqlite::{OptionalExtension, named_params};
+
+use crate::base::Timestamp;
+use crate::db::{DbError, ReadTx, WriteTx};
+
+use super::{Blob, Digest};
+
+/// Notes that `owner_name` of kind `owner_kind` needs the blob; noting it twice changes nothing.
+/// Fails when there is no such blob.
+pub fn reference(
+    tx: &WriteTx<'_>,
+    digest: &Digest,
+    owner_kind: &str,
+    owner_name: &str,
+) -> Result<(), DbError> {
+    const SQL: &str = "
+        insert into blob_references (digest, owner_kind, owner_name)
+        values (:digest, :owner_kind, :owner_name)
+        on conflict do nothing";
+    tx.sql().prepare_cached(SQL)?.execute(named_params! {
+        ":digest": digest,
+        ":owner_kind": owner_kind,
+        ":owner_name": owner_name,
+    })?;
+    Ok(())
+}
+
+/// Gives up everything the owner referenced.
+pub fn release(tx: &WriteTx<'_>, owner_kind: &str, owner_name: &str) -> Result<(), DbError> {
+    const SQL: &str = "
+        delete from blob_references
+        where owner_kind = :owner_kind and owner_name = :owner_name";
+    tx.sql().prepare_cached(SQL)?.execute(named_params! {
+        ":owner_kind": owner_kind,
+        ":owner_name": owner_name,
+    })?;
+    Ok(())
+}
+
+/// Everything the owner references, in the order of the digests.
+pub fn referenced(
+    tx: &ReadTx<'_>,
+    owner_kind: &str,
+    owner_name: &str,
+) -> Result<Vec<Blob>, DbError> {
+    const SQL: &str = "
+        select b.digest, b.size from blob_references r join blobs b on b.digest = r.digest
+        where r.owner_kind = :owner_kind and r.owner_name = :owner_name
+        order by b.digest";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let parameters = named_params! { ":owner_kind": owner_kind, ":owner_name": owner_name };
+    let rows = statement.query_map(parameters, blob)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The blob by its digest.
+pub fn find(tx: &ReadTx<'_>, digest: &Digest) -> Result<Option<Blob>, DbError> {
+    const SQL: &str = "select digest, size from blobs where digest = :digest";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let parameters = named_params! { ":digest": digest };
+    Ok(statement.query_row(parameters, blob).optional()?)
+}
+
+/// Lists a blob; one that is listed starts its time of grace anew.
+pub(super) fn insert(tx: &WriteTx<'_>, blob: &Blob, now: Timestamp) -> Result<(), DbError> {
+    const SQL: &str = "
+        insert into blobs (digest, size, last_put_at) values (:digest, :size, :now)
+        on conflict (digest) do update set last_put_at = excluded.last_put_at";
+    tx.sql().prepare_cached(SQL)?.execute(named_params! {
+        ":digest": blob.digest,
+        ":size": i64::try_from(blob.size).unwrap_or(i64::MAX),
+        ":now": now,
+    })?;
+    Ok(())
+}
+
+/// Removes from the list what nobody references and nobody put since `before`.
+pub(super) fn remove_unreferenced(
+    tx: &WriteTx<'_>,
+    before: Timestamp,
+) -> Result<Vec<Blob>, DbError> {
+    const SQL: &str = "
+        delete from blobs
+        where last_put_at < :before
+          and not exists (select 1 from blob_references r where r.digest = blobs.digest)
+        returning digest, size";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let rows = statement.query_map(named_params! { ":before": before }, blob)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn blob(row: &rusqlite::Row<'_>) -> rusqlite::Result<Blob> {
+    Ok(Blob {
+        digest: row.get(0)?,
+        size: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+    })
+}
