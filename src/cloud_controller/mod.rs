@@ -9,9 +9,17 @@
 //! what one may not see as 404; writes answer 403; an effect never runs in a transaction.
 
 pub(crate) mod audit_events;
+pub(crate) mod environment_variable_groups;
+pub(crate) mod feature_flags;
 pub(crate) mod jobs;
+pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
+mod quota_limits;
+pub(crate) mod roles;
+mod root;
+pub(crate) mod space_quotas;
 pub(crate) mod spaces;
+pub(crate) mod users;
 pub mod v3;
 
 use std::sync::Arc;
@@ -68,9 +76,18 @@ impl CloudController {
     pub fn router(&self) -> Router {
         Router::new()
             .merge(audit_events::routes())
+            .merge(environment_variable_groups::routes())
+            .merge(feature_flags::routes())
             .merge(jobs::routes())
+            .merge(organization_quotas::routes())
             .merge(organizations::routes())
+            .merge(roles::routes())
+            .merge(root::routes())
+            .merge(space_quotas::routes())
             .merge(spaces::routes())
+            .merge(users::routes())
+            .fallback(root::unknown_request)
+            .method_not_allowed_fallback(root::unknown_request)
             .with_state(self.clone())
     }
 

@@ -7,27 +7,37 @@ use serde_json::Value;
 use super::{presenter, store};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, ListQuery, ListRules};
 
-const LIST: ListRules = ListRules::new(&["types", "target_guids", "space_guids", "organization_guids"])
-    .without_labels()
-    .extras(&["target_guids[not]"]);
+const LIST: ListRules =
+    ListRules::new(&["types", "target_guids", "space_guids", "organization_guids"])
+        .without_labels()
+        .extras(&["target_guids[not]"]);
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
     let query = ListQuery::parse(query.as_deref(), &LIST)?;
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
             let events = store::list_visible(tx, &caller, &query)?;
-            Ok(Json(events.present(&query, &urls, "/v3/audit_events", |e| presenter::present(e, &urls))))
+            Ok(Json(events.present(
+                &query,
+                &urls,
+                "/v3/audit_events",
+                |e| presenter::present(e, &urls),
+            )))
         })
         .await
 }
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
-            let event =
-                store::find_visible(tx, &caller, &guid)?.ok_or_else(|| ApiError::not_found("Event"))?;
+            let event = store::find_visible(tx, &caller, &guid)?
+                .ok_or_else(|| ApiError::not_found("Event"))?;
             Ok(Json(presenter::present(&event, &urls)))
         })
         .await

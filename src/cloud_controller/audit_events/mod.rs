@@ -65,12 +65,18 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     /// In a space.
     pub(crate) fn space(guid: &'a SpaceGuid) -> Self {
-        Self { space: Some(guid), organization: None }
+        Self {
+            space: Some(guid),
+            organization: None,
+        }
     }
 
     /// In an organization.
     pub(crate) fn organization(guid: &'a OrganizationGuid) -> Self {
-        Self { space: None, organization: Some(guid) }
+        Self {
+            space: None,
+            organization: Some(guid),
+        }
     }
 }
 
@@ -87,7 +93,11 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// The caller of this request acts.
     pub(crate) fn of(ctx: &Context) -> Self {
-        Self { actor: Actor::from(&ctx.caller), now: ctx.now, guids: ctx.cc.guids().clone() }
+        Self {
+            actor: Actor::from(&ctx.caller),
+            now: ctx.now,
+            guids: ctx.cc.guids().clone(),
+        }
     }
 
     /// Writes `audit.app.create` and the like.

@@ -6,7 +6,8 @@ use super::store::AuditEvent;
 use crate::cloud_controller::v3::Urls;
 
 pub(super) fn present(event: &AuditEvent, urls: &Urls) -> Value {
-    let party = |[guid, kind, name]: &[String; 3]| json!({ "guid": guid, "type": kind, "name": name });
+    let party =
+        |[guid, kind, name]: &[String; 3]| json!({ "guid": guid, "type": kind, "name": name });
     let reference = |guid: &Option<String>| guid.as_ref().map(|guid| json!({ "guid": guid }));
     json!({
         "guid": event.guid,

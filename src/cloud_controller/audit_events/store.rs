@@ -62,22 +62,32 @@ fn visible(caller: &Caller) -> Select {
             "e.space_guid in (select space_guid from roles where user_guid = ? and space_guid is not null) \
              or e.organization_guid in (select organization_guid from roles where user_guid = ? \
              and type in ('organization_manager', 'organization_auditor'))",
-            [caller.guid.as_str(), caller.guid.as_str()],
+            [caller.guid.to_string(), caller.guid.to_string()],
         );
     }
     select
 }
 
 /// One event, if the caller sees it.
-pub(super) fn find_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &str) -> ApiResult<Option<AuditEvent>> {
+pub(super) fn find_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &str,
+) -> ApiResult<Option<AuditEvent>> {
     let mut select = visible(caller);
     select.and("e.guid = ?", [guid.to_owned()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
-    Ok(statement.query_row(rusqlite::params_from_iter(select.values()), event).optional()?)
+    Ok(statement
+        .query_row(rusqlite::params_from_iter(select.values()), event)
+        .optional()?)
 }
 
 /// A page of events.
-pub(super) fn list_visible(tx: &ReadTx<'_>, caller: &Caller, query: &ListQuery) -> ApiResult<Listed<AuditEvent>> {
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+) -> ApiResult<Listed<AuditEvent>> {
     let mut select = visible(caller);
     query.filter_common(&mut select, "e", None)?;
     query.filter(&mut select, "types", "e.type");

@@ -57,7 +57,12 @@ pub(crate) fn pending(tx: &crate::db::ReadTx<'_>, operation: &str) -> ApiResult<
 }
 
 /// Ends a job; with errors it has failed.
-pub(crate) fn finish(tx: &WriteTx<'_>, guid: &JobGuid, result: Result<(), ApiError>, now: Timestamp) -> ApiResult<()> {
+pub(crate) fn finish(
+    tx: &WriteTx<'_>,
+    guid: &JobGuid,
+    result: Result<(), ApiError>,
+    now: Timestamp,
+) -> ApiResult<()> {
     let state = match result {
         Ok(()) => JobState::Complete,
         Err(error) => JobState::Failed(error.entries()),

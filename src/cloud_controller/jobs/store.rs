@@ -59,11 +59,23 @@ pub(super) fn insert(
             "insert into jobs (guid, operation, state, payload, errors, created_at, updated_at) \
              values (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )?
-        .execute(params![guid, operation, state, payload.to_string(), errors, now])?;
+        .execute(params![
+            guid,
+            operation,
+            state,
+            payload.to_string(),
+            errors,
+            now
+        ])?;
     Ok(())
 }
 
-pub(super) fn finish(tx: &WriteTx<'_>, guid: &JobGuid, state: &JobState, now: Timestamp) -> ApiResult<()> {
+pub(super) fn finish(
+    tx: &WriteTx<'_>,
+    guid: &JobGuid,
+    state: &JobState,
+    now: Timestamp,
+) -> ApiResult<()> {
     let (state, errors) = text(state);
     tx.sql()
         .prepare_cached("update jobs set state = ?2, errors = ?3, updated_at = ?4 where guid = ?1")?
@@ -73,7 +85,11 @@ pub(super) fn finish(tx: &WriteTx<'_>, guid: &JobGuid, state: &JobState, now: Ti
 
 pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
     let sql = format!("select {COLUMNS} from jobs where guid = ?1");
-    Ok(tx.sql().prepare_cached(&sql)?.query_row([guid], job).optional()?)
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], job)
+        .optional()?)
 }
 
 pub(super) fn pending(tx: &ReadTx<'_>, operation: &str) -> ApiResult<Vec<Job>> {

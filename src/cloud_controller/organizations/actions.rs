@@ -12,7 +12,11 @@ use crate::db::WriteTx;
 
 /// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
 /// then becomes its manager).
-pub(super) fn create(tx: &WriteTx<'_>, recorder: &Recorder, change: OrganizationChange) -> ApiResult<Organization> {
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    change: OrganizationChange,
+) -> ApiResult<Organization> {
     let organization = Organization {
         guid: OrganizationGuid::generate(&recorder.guids),
         name: change.name.unwrap_or_default(),
@@ -23,9 +27,17 @@ pub(super) fn create(tx: &WriteTx<'_>, recorder: &Recorder, change: Organization
         updated_at: recorder.now,
     };
     store::insert(tx, &organization)?;
-    change.metadata.store(tx, ResourceType::Organization, organization.guid.as_str())?;
+    change
+        .metadata
+        .store(tx, ResourceType::Organization, organization.guid.as_str())?;
     let data = json!({ "request": { "name": organization.name } });
-    record(tx, recorder, "audit.organization.create", &organization, &data)?;
+    record(
+        tx,
+        recorder,
+        "audit.organization.create",
+        &organization,
+        &data,
+    )?;
     Ok(organization)
 }
 
@@ -47,21 +59,39 @@ pub(super) fn update(
     }
     organization.updated_at = recorder.now;
     store::update(tx, &organization)?;
-    change.metadata.store(tx, ResourceType::Organization, organization.guid.as_str())?;
+    change
+        .metadata
+        .store(tx, ResourceType::Organization, organization.guid.as_str())?;
     let data = json!({ "request": request });
-    record(tx, recorder, "audit.organization.update", &organization, &data)?;
+    record(
+        tx,
+        recorder,
+        "audit.organization.update",
+        &organization,
+        &data,
+    )?;
     Ok(organization)
 }
 
 /// Deletes an organization with all its spaces, apps, routes and private domains.
-pub(super) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, organization: &Organization) -> ApiResult<()> {
+pub(super) fn delete(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    organization: &Organization,
+) -> ApiResult<()> {
     for space in spaces::store::in_organization(tx, &organization.guid)? {
         spaces::actions::delete(tx, recorder, &space)?;
     }
     domains::actions::delete_private_of(tx, recorder, &organization.guid)?;
     roles::store::delete_of_organization(tx, &organization.guid)?;
     let data = json!({ "request": { "recursive": true } });
-    record(tx, recorder, "audit.organization.delete-request", organization, &data)?;
+    record(
+        tx,
+        recorder,
+        "audit.organization.delete-request",
+        organization,
+        &data,
+    )?;
     store::delete(tx, &organization.guid)
 }
 
@@ -72,6 +102,16 @@ fn record(
     organization: &Organization,
     data: &Value,
 ) -> ApiResult<()> {
-    let target = Target { guid: organization.guid.as_str(), kind: "organization", name: &organization.name };
-    recorder.record(tx, kind, &target, Place::organization(&organization.guid), data)
+    let target = Target {
+        guid: organization.guid.as_str(),
+        kind: "organization",
+        name: &organization.name,
+    };
+    recorder.record(
+        tx,
+        kind,
+        &target,
+        Place::organization(&organization.guid),
+        data,
+    )
 }

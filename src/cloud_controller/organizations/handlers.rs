@@ -9,22 +9,35 @@ use serde_json::{Value, json};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::OrganizationGuid;
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType,
+};
 use crate::cloud_controller::{feature_flags, jobs, roles};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
-            found.try_present(&query, &urls, "/v3/organizations", |o| presenter::present_from(tx, o, &urls)).map(Json)
+            found
+                .try_present(&query, &urls, "/v3/organizations", |o| {
+                    presenter::present_from(tx, o, &urls)
+                })
+                .map(Json)
         })
         .await
 }
 
-pub(super) async fn show(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Json<Value>> {
-    let Context { cc, caller, urls, .. } = ctx;
+pub(super) async fn show(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
@@ -33,10 +46,15 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<OrganizationGuid>) -> Ap
         .await
 }
 
-pub(super) async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<(StatusCode, Json<Value>)> {
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
     let change = payload::create(body)?;
     let recorder = Recorder::of(&ctx);
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .write(move |tx| {
             let by_flag = !caller.is_admin() && feature_flags::enabled(tx, "user_org_creation")?;
@@ -47,8 +65,12 @@ pub(super) async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<
             if by_flag {
                 roles::actions::make_manager(tx, &recorder, &caller.guid, &organization.guid)?;
             }
-            let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
-            Ok((StatusCode::CREATED, Json(presenter::present(&organization, &metadata, &urls))))
+            let metadata =
+                Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
+            Ok((
+                StatusCode::CREATED,
+                Json(presenter::present(&organization, &metadata, &urls)),
+            ))
         })
         .await
 }
@@ -60,12 +82,17 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     let change = payload::update(body)?;
     let recorder = Recorder::of(&ctx);
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .write(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
             caller.may_manage_organization(tx, &guid)?;
-            if change.suspended.is_some_and(|wanted| wanted != organization.suspended) {
+            if change
+                .suspended
+                .is_some_and(|wanted| wanted != organization.suspended)
+            {
                 caller.must_be_admin()?;
             }
             let organization = actions::update(tx, &recorder, organization, change)?;
@@ -74,15 +101,21 @@ pub(super) async fn update(
         .await
 }
 
-pub(super) async fn delete(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Response> {
+pub(super) async fn delete(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+) -> ApiResult<Response> {
     let recorder = Recorder::of(&ctx);
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .write(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
             caller.must_be_admin()?;
             actions::delete(tx, &recorder, &organization)?;
-            let job = jobs::record_complete(tx, "organization.delete", recorder.now, &recorder.guids)?;
+            let job =
+                jobs::record_complete(tx, "organization.delete", recorder.now, &recorder.guids)?;
             Ok(jobs::accepted(&job, &urls))
         })
         .await
@@ -92,7 +125,9 @@ pub(super) async fn show_default_isolation_segment(
     ctx: Context,
     Path(guid): Path<OrganizationGuid>,
 ) -> ApiResult<Json<Value>> {
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
@@ -110,8 +145,13 @@ pub(super) async fn show_default_isolation_segment(
         .await
 }
 
-pub(super) async fn usage_summary(ctx: Context, Path(guid): Path<OrganizationGuid>) -> ApiResult<Json<Value>> {
-    let Context { cc, caller, urls, .. } = ctx;
+pub(super) async fn usage_summary(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
         .read(move |tx| {
             store::get_visible(tx, &caller, &guid)?;

@@ -19,14 +19,22 @@ use super::CloudController;
 /// `/v3/organizations`.
 pub(crate) fn routes() -> Router<CloudController> {
     Router::new()
-        .route("/v3/organizations", get(handlers::list).post(handlers::create))
+        .route(
+            "/v3/organizations",
+            get(handlers::list).post(handlers::create),
+        )
         .route(
             "/v3/organizations/{guid}",
-            get(handlers::show).patch(handlers::update).delete(handlers::delete),
+            get(handlers::show)
+                .patch(handlers::update)
+                .delete(handlers::delete),
         )
         .route(
             "/v3/organizations/{guid}/relationships/default_isolation_segment",
             get(handlers::show_default_isolation_segment),
         )
-        .route("/v3/organizations/{guid}/usage_summary", get(handlers::usage_summary))
+        .route(
+            "/v3/organizations/{guid}/usage_summary",
+            get(handlers::usage_summary),
+        )
 }

@@ -2,7 +2,9 @@
 
 use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
 
-pub(super) const LIST: ListRules = ListRules::new(&["names"]).order_by(&["name"]).extras(&["isolation_segment_guid"]);
+pub(super) const LIST: ListRules = ListRules::new(&["names"])
+    .order_by(&["name"])
+    .extras(&["isolation_segment_guid"]);
 
 /// A checked create or update.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ pub(super) fn create(mut body: Body) -> ApiResult<OrganizationChange> {
 pub(super) fn update(mut body: Body) -> ApiResult<OrganizationChange> {
     let name = body.string("name");
     if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
-        body.invalid.field("name", "is too short (minimum is 1 character)");
+        body.invalid
+            .field("name", "is too short (minimum is 1 character)");
     }
     rest(body, name)
 }
@@ -34,5 +37,9 @@ fn rest(mut body: Body, name: Option<String>) -> ApiResult<OrganizationChange> {
     let suspended = body.boolean("suspended");
     let metadata = body.metadata();
     body.finish()?;
-    Ok(OrganizationChange { name, suspended, metadata })
+    Ok(OrganizationChange {
+        name,
+        suspended,
+        metadata,
+    })
 }

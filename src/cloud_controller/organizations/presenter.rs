@@ -7,7 +7,11 @@ use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
 use crate::db::ReadTx;
 
 /// With its metadata read from the database.
-pub(super) fn present_from(tx: &ReadTx<'_>, organization: &Organization, urls: &Urls) -> ApiResult<Value> {
+pub(super) fn present_from(
+    tx: &ReadTx<'_>,
+    organization: &Organization,
+    urls: &Urls,
+) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
     Ok(present(organization, &metadata, urls))
 }

@@ -5,7 +5,8 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use crate::base::Timestamp;
 use crate::base::guid::OrganizationGuid;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, is_unique_violation, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select,
+    is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -39,11 +40,17 @@ pub(crate) fn find_visible(
     let mut select = visible(caller);
     select.and("o.guid = ?", [guid.to_string()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
-    Ok(statement.query_row(params_from_iter(select.values()), organization).optional()?)
+    Ok(statement
+        .query_row(params_from_iter(select.values()), organization)
+        .optional()?)
 }
 
 /// The same, or 404.
-pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &OrganizationGuid) -> ApiResult<Organization> {
+pub(crate) fn get_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &OrganizationGuid,
+) -> ApiResult<Organization> {
     find_visible(tx, caller, guid)?.ok_or_else(|| ApiError::not_found("Organization"))
 }
 
@@ -51,13 +58,19 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &OrganizationG
 pub(crate) fn by_guids(tx: &ReadTx<'_>, guids: &[String]) -> ApiResult<Vec<Organization>> {
     let mut select = Select::from("organizations o");
     select.and_in("o.guid", guids);
-    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, "order by o.name"))?;
+    let mut statement = tx
+        .sql()
+        .prepare_cached(&select.sql(COLUMNS, "order by o.name"))?;
     let rows = statement.query_map(params_from_iter(select.values()), organization)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A page of those the caller sees.
-pub(super) fn list_visible(tx: &ReadTx<'_>, caller: &Caller, query: &ListQuery) -> ApiResult<Listed<Organization>> {
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+) -> ApiResult<Listed<Organization>> {
     let mut select = visible(caller);
     query.filter_common(&mut select, "o", Some(ResourceType::Organization))?;
     query.filter(&mut select, "names", "o.name");
@@ -92,8 +105,15 @@ pub(super) fn insert(tx: &WriteTx<'_>, organization: &Organization) -> ApiResult
 pub(super) fn update(tx: &WriteTx<'_>, organization: &Organization) -> ApiResult<()> {
     let done = tx
         .sql()
-        .prepare_cached("update organizations set name = ?2, suspended = ?3, updated_at = ?4 where guid = ?1")?
-        .execute(params![organization.guid, organization.name, organization.suspended, organization.updated_at]);
+        .prepare_cached(
+            "update organizations set name = ?2, suspended = ?3, updated_at = ?4 where guid = ?1",
+        )?
+        .execute(params![
+            organization.guid,
+            organization.name,
+            organization.suspended,
+            organization.updated_at
+        ]);
     name_taken(done, &organization.name)
 }
 
@@ -103,13 +123,17 @@ pub(super) fn delete(tx: &WriteTx<'_>, guid: &OrganizationGuid) -> ApiResult<()>
     tx.sql()
         .prepare_cached("delete from domain_shared_organizations where organization_guid = ?1")?
         .execute([guid])?;
-    tx.sql().prepare_cached("delete from organizations where guid = ?1")?.execute([guid])?;
+    tx.sql()
+        .prepare_cached("delete from organizations where guid = ?1")?
+        .execute([guid])?;
     Ok(())
 }
 
 /// The quota new organizations get.
 pub(super) fn default_quota(tx: &ReadTx<'_>) -> ApiResult<String> {
-    let mut statement = tx.sql().prepare_cached("select guid from organization_quotas where name = 'default'")?;
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select guid from organization_quotas where name = 'default'")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
@@ -126,9 +150,9 @@ pub(super) fn usage(tx: &ReadTx<'_>, guid: &OrganizationGuid) -> ApiResult<(i64,
 fn name_taken(done: rusqlite::Result<usize>, name: &str) -> ApiResult<()> {
     match done {
         Ok(_) => Ok(()),
-        Err(error) if is_unique_violation(&error) => {
-            Err(ApiError::unprocessable(format!("Organization '{name}' already exists.")))
-        }
+        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(format!(
+            "Organization '{name}' already exists."
+        ))),
         Err(error) => Err(error.into()),
     }
 }

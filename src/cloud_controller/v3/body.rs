@@ -31,7 +31,11 @@ impl Invalid {
 
     /// 422 with all faults in one text, if there are any.
     pub(crate) fn refuse(self) -> ApiResult<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(ApiError::unprocessable(self.0.join(", "))) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::unprocessable(self.0.join(", ")))
+        }
     }
 
     /// The texts.
@@ -89,7 +93,11 @@ impl Fields {
         let value = self.take(name)?;
         let number = value.as_i64();
         if number.is_none() {
-            let fault = if value.is_number() { "must be an integer" } else { "is not a number" };
+            let fault = if value.is_number() {
+                "must be an integer"
+            } else {
+                "is not a number"
+            };
             invalid.field(name, fault);
         }
         number
@@ -112,7 +120,10 @@ impl Fields {
             invalid.field(name, "must be an array");
             return None;
         };
-        let texts: Option<Vec<String>> = values.iter().map(|v| v.as_str().map(str::to_owned)).collect();
+        let texts: Option<Vec<String>> = values
+            .iter()
+            .map(|v| v.as_str().map(str::to_owned))
+            .collect();
         if texts.is_none() {
             invalid.field(name, "must be a list of strings");
         }
@@ -127,7 +138,10 @@ impl Fields {
     /// Refuses the fields nobody took, naming them.
     pub(crate) fn refuse_unknown(&self, invalid: &mut Invalid, prefix: &str) {
         if !self.fields.is_empty() {
-            invalid.add(format!("{prefix}Unknown field(s): '{}'", self.left_over().join("', '")));
+            invalid.add(format!(
+                "{prefix}Unknown field(s): '{}'",
+                self.left_over().join("', '")
+            ));
         }
     }
 }
@@ -144,7 +158,10 @@ pub(crate) struct Body {
 impl Body {
     /// Opens a JSON object.
     pub(crate) fn new(fields: Map<String, Value>) -> Self {
-        Self { fields: Fields::new(fields), invalid: Invalid::default() }
+        Self {
+            fields: Fields::new(fields),
+            invalid: Invalid::default(),
+        }
     }
 
     /// A string that must be there and not blank.
@@ -165,7 +182,10 @@ impl Body {
     pub(crate) fn limited_string(&mut self, name: &str, longest: usize) -> Option<String> {
         let text = self.string(name)?;
         if text.chars().count() > longest {
-            self.invalid.field(name, &format!("is too long (maximum is {longest} characters)"));
+            self.invalid.field(
+                name,
+                &format!("is too long (maximum is {longest} characters)"),
+            );
         }
         Some(text)
     }
@@ -173,10 +193,12 @@ impl Body {
     /// Refuses names longer than 255 characters and such that cannot be shown.
     pub(crate) fn check_name(&mut self, field: &str, name: &str) {
         if name.chars().count() > 255 {
-            self.invalid.field(field, "is too long (maximum is 255 characters)");
+            self.invalid
+                .field(field, "is too long (maximum is 255 characters)");
         }
         if name.chars().any(char::is_control) {
-            self.invalid.field(field, "must not contain control characters");
+            self.invalid
+                .field(field, "must not contain control characters");
         }
     }
 
@@ -204,13 +226,16 @@ impl Body {
         let required = wanted.iter().any(|(_, required)| *required);
         let given = match self.fields.nullable("relationships") {
             Some(Value::Object(map)) if map.is_empty() && required => {
-                self.invalid.add("Relationships 'relationships' must include one or more valid relationships");
+                self.invalid.add(
+                    "Relationships 'relationships' must include one or more valid relationships",
+                );
                 return wanted.map(|_| None);
             }
             Some(Value::Object(map)) => Fields::new(map),
             None | Some(Value::Null) if !required => return wanted.map(|_| None),
             None | Some(_) => {
-                self.invalid.add("Relationships 'relationships' is not an object");
+                self.invalid
+                    .add("Relationships 'relationships' is not an object");
                 return wanted.map(|_| None);
             }
         };
@@ -245,7 +270,9 @@ impl Body {
     /// `{"data": {"guid": …}}` as the whole body.
     pub(crate) fn to_one(mut self, name: &str) -> ApiResult<Option<String>> {
         let data = self.fields.nullable("data");
-        let target = data.as_ref().and_then(|data| to_one(&serde_json::json!({ "data": data })));
+        let target = data
+            .as_ref()
+            .and_then(|data| to_one(&serde_json::json!({ "data": data })));
         if target.is_none() {
             self.invalid.add(format!(
                 "{} must be structured like this: \"{name}: {{\"data\": {{\"guid\": \"valid-guid\"}}}}\"",
@@ -293,7 +320,9 @@ fn to_one(value: &Value) -> Option<Option<String>> {
         Value::Null => Some(None),
         Value::Object(data) if data.len() == 1 => {
             let guid = data.get("guid")?.as_str()?;
-            (1..=200).contains(&guid.chars().count()).then(|| Some(guid.to_owned()))
+            (1..=200)
+                .contains(&guid.chars().count())
+                .then(|| Some(guid.to_owned()))
         }
         _ => None,
     }
@@ -329,24 +358,38 @@ mod tests {
         for value in [json!({}), json!({ "name": null }), json!({ "name": " " })] {
             let mut body = open(value);
             assert_eq!(body.required_string("name"), None);
-            assert_eq!(body.finish().expect_err("blank").detail(), "Name can't be blank");
+            assert_eq!(
+                body.finish().expect_err("blank").detail(),
+                "Name can't be blank"
+            );
         }
     }
 
     #[test]
     fn relationships() {
         let cases = [
-            (json!({}), Some("Relationships 'relationships' is not an object")),
-            (json!({ "relationships": {} }), Some("Relationships 'relationships' must include one or more valid relationships")),
+            (
+                json!({}),
+                Some("Relationships 'relationships' is not an object"),
+            ),
+            (
+                json!({ "relationships": {} }),
+                Some("Relationships 'relationships' must include one or more valid relationships"),
+            ),
             (
                 json!({ "relationships": { "space": { "data": "x" } } }),
-                Some("Relationships Space must be structured like this: \"space: {\"data\": {\"guid\": \"valid-guid\"}}\""),
+                Some(
+                    "Relationships Space must be structured like this: \"space: {\"data\": {\"guid\": \"valid-guid\"}}\"",
+                ),
             ),
             (
                 json!({ "relationships": { "space": { "data": { "guid": "g" } }, "app": {} } }),
                 Some("Relationships Unknown field(s): 'app'"),
             ),
-            (json!({ "relationships": { "space": { "data": { "guid": "g" } } } }), None),
+            (
+                json!({ "relationships": { "space": { "data": { "guid": "g" } } } }),
+                None,
+            ),
         ];
         for (value, fault) in cases {
             let mut body = open(value);
@@ -354,7 +397,10 @@ mod tests {
             match (body.finish(), fault) {
                 (Ok(()), None) => assert_eq!(space, Some(Some("g".to_owned()))),
                 (result, fault) => {
-                    assert_eq!(result.err().map(|e| e.detail().to_owned()), fault.map(str::to_owned));
+                    assert_eq!(
+                        result.err().map(|e| e.detail().to_owned()),
+                        fault.map(str::to_owned)
+                    );
                 }
             }
         }

@@ -42,7 +42,8 @@ pub(crate) struct Caller {
 }
 
 /// Roles that see a space (besides the managers of its organization).
-const SPACE_READERS: &str = "'space_developer', 'space_manager', 'space_auditor', 'space_supporter'";
+const SPACE_READERS: &str =
+    "'space_developer', 'space_manager', 'space_auditor', 'space_supporter'";
 
 impl Caller {
     /// `cloud_controller.admin`.
@@ -62,7 +63,11 @@ impl Caller {
 
     /// 403 unless admin.
     pub(crate) fn must_be_admin(&self) -> Result<(), ApiError> {
-        if self.is_admin() { Ok(()) } else { Err(ApiError::forbidden()) }
+        if self.is_admin() {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden())
+        }
     }
 
     /// Limits a select to rows whose `column` is a space the caller sees.
@@ -73,15 +78,16 @@ impl Caller {
                  union select s.guid from spaces s join roles r on r.organization_guid = s.organization_guid \
                  where r.user_guid = ? and r.type = 'organization_manager')"
             );
-            select.and(&sql, [self.guid.as_str(), self.guid.as_str()]);
+            select.and(&sql, [self.guid.to_string(), self.guid.to_string()]);
         }
     }
 
     /// Limits a select to rows whose `column` is an organization the caller sees.
     pub(crate) fn limit_to_visible_organizations(&self, select: &mut Select, column: &str) {
         if !self.sees_all() {
-            let sql = format!("{column} in (select organization_guid from roles where user_guid = ?)");
-            select.and(&sql, [self.guid.as_str()]);
+            let sql =
+                format!("{column} in (select organization_guid from roles where user_guid = ?)");
+            select.and(&sql, [self.guid.to_string()]);
         }
     }
 
@@ -91,7 +97,12 @@ impl Caller {
             || self.has_space_role(
                 tx,
                 space,
-                &["space_developer", "space_manager", "space_auditor", "space_supporter"],
+                &[
+                    "space_developer",
+                    "space_manager",
+                    "space_auditor",
+                    "space_supporter",
+                ],
             )?
             || self.manages_organization_of(tx, space)?)
     }
@@ -105,24 +116,36 @@ impl Caller {
         if self.sees_all() {
             return Ok(true);
         }
-        let mut statement = tx
-            .sql()
-            .prepare_cached("select 1 from roles where user_guid = ?1 and organization_guid = ?2")?;
+        let mut statement = tx.sql().prepare_cached(
+            "select 1 from roles where user_guid = ?1 and organization_guid = ?2",
+        )?;
         Ok(statement.exists(params![self.guid, organization])?)
     }
 
     /// Push, scale, set environment: admin and space developer.
-    pub(crate) fn may_write_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), ApiError> {
+    pub(crate) fn may_write_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
         self.may_in_space(tx, space, &["space_developer"])
     }
 
     /// Restart, scale within limits, map routes: also space supporters.
-    pub(crate) fn may_support_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), ApiError> {
+    pub(crate) fn may_support_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
         self.may_in_space(tx, space, &["space_developer", "space_supporter"])
     }
 
     /// Rename a space, give space roles: admin, its managers and its organization's.
-    pub(crate) fn may_manage_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), ApiError> {
+    pub(crate) fn may_manage_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
         if self.may_write() && self.manages_organization_of(tx, space)? {
             return self.not_suspended_space(tx, space);
         }
@@ -138,7 +161,9 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
-        if !self.may_write() || !self.has_organization_role(tx, organization, "organization_manager")? {
+        if !self.may_write()
+            || !self.has_organization_role(tx, organization, "organization_manager")?
+        {
             return Err(ApiError::forbidden());
         }
         let suspended: Option<bool> = tx
@@ -150,7 +175,11 @@ impl Caller {
     }
 
     /// Read environment variables and other secrets of a space.
-    pub(crate) fn may_read_secrets(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), ApiError> {
+    pub(crate) fn may_read_secrets(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
         if self.sees_all_secrets() || self.has_space_role(tx, space, &["space_developer"])? {
             Ok(())
         } else {
@@ -172,10 +201,18 @@ impl Caller {
     }
 
     fn may_write(&self) -> bool {
-        matches!(self.authority, Authority::Admin | Authority::Roles { write: true })
+        matches!(
+            self.authority,
+            Authority::Admin | Authority::Roles { write: true }
+        )
     }
 
-    fn may_in_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid, roles: &[&str]) -> Result<(), ApiError> {
+    fn may_in_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+        roles: &[&str],
+    ) -> Result<(), ApiError> {
         if self.is_admin() {
             return Ok(());
         }
@@ -200,7 +237,12 @@ impl Caller {
         refuse_suspended(suspended)
     }
 
-    fn has_space_role(&self, tx: &ReadTx<'_>, space: &SpaceGuid, roles: &[&str]) -> Result<bool, ApiError> {
+    fn has_space_role(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+        roles: &[&str],
+    ) -> Result<bool, ApiError> {
         let mut statement = tx.sql().prepare_cached(
             "select 1 from roles where user_guid = ?1 and space_guid = ?2 and type = ?3",
         )?;
@@ -212,7 +254,11 @@ impl Caller {
         Ok(false)
     }
 
-    fn manages_organization_of(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<bool, ApiError> {
+    fn manages_organization_of(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<bool, ApiError> {
         let mut statement = tx.sql().prepare_cached(
             "select 1 from roles r join spaces s on s.organization_guid = r.organization_guid \
              where s.guid = ?1 and r.user_guid = ?2 and r.type = 'organization_manager'",
@@ -223,7 +269,10 @@ impl Caller {
 
 fn refuse_suspended(suspended: Option<bool>) -> Result<(), ApiError> {
     if suspended == Some(true) {
-        return Err(ApiError::new(Kind::OrgSuspended, "The organization is suspended"));
+        return Err(ApiError::new(
+            Kind::OrgSuspended,
+            "The organization is suspended",
+        ));
     }
     Ok(())
 }

@@ -42,7 +42,10 @@ impl FromRequestParts<CloudController> for Context {
             None if header.is_empty() => return Err(ApiError::not_authenticated()),
             _ => return Err(ApiError::invalid_token()),
         };
-        let claims = cc.uaa().verify(token).map_err(|_| ApiError::invalid_token())?;
+        let claims = cc
+            .uaa()
+            .verify(token)
+            .map_err(|_| ApiError::invalid_token())?;
         Ok(Self {
             caller: caller(&claims)?,
             now: cc.now(),
@@ -55,7 +58,7 @@ impl FromRequestParts<CloudController> for Context {
 /// The caller's URLs, also for requests without a token.
 pub(crate) fn urls(parts: &Parts, cc: &CloudController) -> Urls {
     match parts.extensions.get::<RequestBase>() {
-        Some(base) => Urls::new(base.to_string()),
+        Some(base) => Urls::new(base.origin()),
         None => Urls::new(cc.default_base()),
     }
 }
@@ -69,7 +72,9 @@ fn caller(claims: &Claims) -> ApiResult<Caller> {
     } else if has("cloud_controller.global_auditor") {
         Authority::GlobalAuditor
     } else if has("cloud_controller.read") || has("cloud_controller.write") {
-        Authority::Roles { write: has("cloud_controller.write") }
+        Authority::Roles {
+            write: has("cloud_controller.write"),
+        }
     } else {
         return Err(ApiError::new(
             Kind::NotAuthorized,
@@ -77,9 +82,21 @@ fn caller(claims: &Claims) -> ApiResult<Caller> {
         ));
     };
     let is_client = claims.user.is_none();
-    let guid = claims.user.clone().unwrap_or_else(|| UserGuid::from(claims.client_id.as_str()));
-    let name = claims.user_name.clone().unwrap_or_else(|| claims.client_id.clone());
-    Ok(Caller { guid, name, email: claims.email.clone().unwrap_or_default(), is_client, authority })
+    let guid = claims
+        .user
+        .clone()
+        .unwrap_or_else(|| UserGuid::from(claims.client_id.as_str()));
+    let name = claims
+        .user_name
+        .clone()
+        .unwrap_or_else(|| claims.client_id.clone());
+    Ok(Caller {
+        guid,
+        name,
+        email: claims.email.clone().unwrap_or_default(),
+        is_client,
+        authority,
+    })
 }
 
 /// A JSON object as body; an empty body is an empty object.
@@ -108,8 +125,16 @@ impl FromRequest<CloudController> for YamlBody {
 
     async fn from_request(request: Request, _: &CloudController) -> ApiResult<Self> {
         let kind = request.headers().get(http::header::CONTENT_TYPE);
-        let kind = kind.and_then(|v| v.to_str().ok()).unwrap_or("").to_ascii_lowercase();
-        let yaml = ["application/x-yaml", "application/yaml", "text/yaml", "text/x-yaml"];
+        let kind = kind
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("")
+            .to_ascii_lowercase();
+        let yaml = [
+            "application/x-yaml",
+            "application/yaml",
+            "text/yaml",
+            "text/x-yaml",
+        ];
         if !yaml.iter().any(|name| kind.starts_with(name)) {
             return Err(ApiError::bad_request("Content-Type must be yaml"));
         }
@@ -121,14 +146,18 @@ impl FromRequest<CloudController> for YamlBody {
 }
 
 async fn read(request: Request) -> ApiResult<Bytes> {
-    axum::body::to_bytes(request.into_body(), LARGEST_BODY).await.map_err(|error| {
-        use std::error::Error as _;
-        let too_large = error.source().is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
-        if too_large {
-            let text = format!("The request body is larger than {LARGEST_BODY} bytes");
-            ApiError::new(Kind::RequestTooLarge, text)
-        } else {
-            ApiError::parse("the request body ended early")
-        }
-    })
+    axum::body::to_bytes(request.into_body(), LARGEST_BODY)
+        .await
+        .map_err(|error| {
+            use std::error::Error as _;
+            let too_large = error
+                .source()
+                .is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
+            if too_large {
+                let text = format!("The request body is larger than {LARGEST_BODY} bytes");
+                ApiError::new(Kind::RequestTooLarge, text)
+            } else {
+                ApiError::parse("the request body ended early")
+            }
+        })
 }

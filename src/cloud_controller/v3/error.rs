@@ -78,7 +78,11 @@ pub struct ApiError {
 impl ApiError {
     /// An error with one detail text.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, details: vec![detail.into()], cause: None }
+        Self {
+            kind,
+            details: vec![detail.into()],
+            cause: None,
+        }
     }
 
     /// 422 with this text.
@@ -88,7 +92,11 @@ impl ApiError {
 
     /// 422 with one entry for each text.
     pub fn unprocessable_all(details: Vec<String>) -> Self {
-        Self { kind: Kind::UnprocessableEntity, details, cause: None }
+        Self {
+            kind: Kind::UnprocessableEntity,
+            details,
+            cause: None,
+        }
     }
 
     /// 404 `App not found` for `resource("App")`: unknown or not visible.
@@ -108,18 +116,27 @@ impl ApiError {
 
     /// 403: may see, may not do.
     pub fn forbidden() -> Self {
-        Self::new(Kind::NotAuthorized, "You are not authorized to perform the requested action")
+        Self::new(
+            Kind::NotAuthorized,
+            "You are not authorized to perform the requested action",
+        )
     }
 
     /// 400 for a body that is no JSON, YAML or multipart.
     pub fn parse(detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::new(Kind::MessageParseError, format!("Request invalid due to parse error: {detail}"))
+        Self::new(
+            Kind::MessageParseError,
+            format!("Request invalid due to parse error: {detail}"),
+        )
     }
 
     /// 400 for a wrong query.
     pub fn bad_query(detail: impl std::fmt::Display) -> Self {
-        Self::new(Kind::BadQueryParameter, format!("The query parameter is invalid: {detail}"))
+        Self::new(
+            Kind::BadQueryParameter,
+            format!("The query parameter is invalid: {detail}"),
+        )
     }
 
     /// 400 `Bad request: …`.

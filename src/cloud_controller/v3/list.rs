@@ -28,12 +28,29 @@ pub(crate) fn list<T>(
 ) -> ApiResult<Listed<T>> {
     let mut count = tx.sql().prepare_cached(&select.sql("count(*)", ""))?;
     let total = count.query_row(params_from_iter(select.values()), |r| r.get(0))?;
-    let mut statement = tx.sql().prepare_cached(&select.sql(columns, &query.page.sql(alias)))?;
+    let mut statement = tx
+        .sql()
+        .prepare_cached(&select.sql(columns, &query.page.sql(alias)))?;
     let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
-    Ok(Listed { total, rows: rows.collect::<rusqlite::Result<_>>()? })
+    Ok(Listed {
+        total,
+        rows: rows.collect::<rusqlite::Result<_>>()?,
+    })
 }
 
 impl<T> Listed<T> {
+    /// The page of a list that is not in SQL.
+    pub(crate) fn slice(all: Vec<T>, query: &ListQuery) -> Self {
+        let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+        let skip = usize::try_from((query.page.number - 1).saturating_mul(query.page.size))
+            .unwrap_or(usize::MAX);
+        let take = usize::try_from(query.page.size).unwrap_or(usize::MAX);
+        Self {
+            total,
+            rows: all.into_iter().skip(skip).take(take).collect(),
+        }
+    }
+
     /// `{"pagination": …, "resources": […]}`.
     pub(crate) fn present(
         &self,
@@ -68,8 +85,10 @@ impl<T> Listed<T> {
 /// Puts `included` into a list's or a resource's JSON.
 pub(crate) fn with_included(mut body: Value, included: Vec<(&str, Vec<Value>)>) -> Value {
     if !included.is_empty() {
-        let map: serde_json::Map<String, Value> =
-            included.into_iter().map(|(key, values)| (key.to_owned(), Value::Array(values))).collect();
+        let map: serde_json::Map<String, Value> = included
+            .into_iter()
+            .map(|(key, values)| (key.to_owned(), Value::Array(values)))
+            .collect();
         body["included"] = Value::Object(map);
     }
     body

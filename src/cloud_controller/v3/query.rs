@@ -29,7 +29,13 @@ pub(crate) struct ListRules {
 impl ListRules {
     /// A list with these filters, labels and nothing else.
     pub(crate) const fn new(filters: &'static [&'static str]) -> Self {
-        Self { filters, order_by: &[], includes: &[], extras: &[], labels: true }
+        Self {
+            filters,
+            order_by: &[],
+            includes: &[],
+            extras: &[],
+            labels: true,
+        }
     }
 
     /// Without labels.
@@ -57,7 +63,14 @@ impl ListRules {
     }
 
     fn valid_names(&self) -> Vec<&'static str> {
-        let mut names = vec!["page", "per_page", "order_by", "created_ats", "updated_ats", "guids"];
+        let mut names = vec![
+            "page",
+            "per_page",
+            "order_by",
+            "created_ats",
+            "updated_ats",
+            "guids",
+        ];
         if self.labels {
             names.push("label_selector");
         }
@@ -79,14 +92,20 @@ pub(crate) struct ListQuery {
 }
 
 /// What stays readable in the links of `pagination`.
-const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const KEEP: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 impl ListQuery {
     /// Checks a list's query string.
     pub(crate) fn parse(query: Option<&str>, rules: &ListRules) -> ApiResult<Self> {
         let parameters = pairs(query);
         let valid = rules.valid_names();
-        refuse_unknown(&parameters, &valid, |name| name.split_once('[').map(|(stem, _)| stem))?;
+        refuse_unknown(&parameters, &valid, |name| {
+            name.split_once('[').map(|(stem, _)| stem)
+        })?;
         let page = page(&parameters, rules)?;
         let this = Self { parameters, page };
         this.check_includes(rules)?;
@@ -105,8 +124,19 @@ impl ListQuery {
             valid.push("include");
         }
         refuse_unknown(&parameters, &valid, |_| None)?;
-        let order = Order { key: "id", descending: false, asked: false };
-        let this = Self { parameters, page: Page { number: 1, size: 50, order } };
+        let order = Order {
+            key: "id",
+            descending: false,
+            asked: false,
+        };
+        let this = Self {
+            parameters,
+            page: Page {
+                number: 1,
+                size: 50,
+                order,
+            },
+        };
         this.check_includes(&ListRules::new(&[]).includes(includes))?;
         Ok(this)
     }
@@ -119,12 +149,16 @@ impl ListQuery {
 
     /// A parameter as it came.
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether `include` names this resource.
     pub(crate) fn includes(&self, name: &str) -> bool {
-        self.values("include").is_some_and(|values| values.iter().any(|value| value == name))
+        self.values("include")
+            .is_some_and(|values| values.iter().any(|value| value == name))
     }
 
     /// Adds `column in (…)` when the parameter was given.
@@ -165,21 +199,32 @@ impl ListQuery {
             .iter()
             .filter(|(key, _)| !matches!(key.as_str(), "page" | "per_page" | "order_by"));
         let encoded = kept.map(|(key, value)| {
-            format!("{}={}", utf8_percent_encode(key, KEEP), utf8_percent_encode(value, KEEP))
+            format!(
+                "{}={}",
+                utf8_percent_encode(key, KEEP),
+                utf8_percent_encode(value, KEEP)
+            )
         });
         encoded.collect::<Vec<_>>().join("&")
     }
 
     fn filter_times(&self, select: &mut Select, name: &str, column: &str) -> ApiResult<()> {
         for (key, value) in &self.parameters {
-            let Some(rest) = key.strip_prefix(name) else { continue };
+            let Some(rest) = key.strip_prefix(name) else {
+                continue;
+            };
             let operator = match rest {
                 "" => {
-                    let times = split(value).iter().map(|v| time(name, v)).collect::<ApiResult<Vec<_>>>()?;
+                    let times = split(value)
+                        .iter()
+                        .map(|v| time(name, v))
+                        .collect::<ApiResult<Vec<_>>>()?;
                     // A shown second stands for all its microseconds.
                     let one = format!("{column} between ? and ?");
                     let sql = vec![one.as_str(); times.len()].join(" or ");
-                    let bounds = times.iter().flat_map(|t| [t.as_micros(), t.as_micros() + 999_999]);
+                    let bounds = times
+                        .iter()
+                        .flat_map(|t| [t.as_micros(), t.as_micros() + 999_999]);
                     select.and(&sql, bounds);
                     continue;
                 }
@@ -190,20 +235,29 @@ impl ListQuery {
                 other => {
                     let shown = other.trim_matches(['[', ']']);
                     return Err(ApiError::bad_query(format!(
-                        "{} Invalid relational operator: '{shown}'", humanize(name))));
+                        "{} Invalid relational operator: '{shown}'",
+                        humanize(name)
+                    )));
                 }
             };
             if value.contains(',') {
                 return Err(ApiError::bad_query(format!(
-                    "{} only accepts one value when using a relational operator", humanize(name))));
+                    "{} only accepts one value when using a relational operator",
+                    humanize(name)
+                )));
             }
-            select.and(&format!("{column} {} ?", operator.0), [time(name, value)?.as_micros() + operator.1]);
+            select.and(
+                &format!("{column} {} ?", operator.0),
+                [time(name, value)?.as_micros() + operator.1],
+            );
         }
         Ok(())
     }
 
     fn check_includes(&self, rules: &ListRules) -> ApiResult<()> {
-        let Some(values) = self.values("include") else { return Ok(()) };
+        let Some(values) = self.values("include") else {
+            return Ok(());
+        };
         for (i, value) in values.iter().enumerate() {
             if !rules.includes.contains(&value.as_str()) {
                 return Err(ApiError::bad_query(format!(
@@ -212,7 +266,9 @@ impl ListQuery {
                 )));
             }
             if values[..i].contains(value) {
-                return Err(ApiError::bad_query(format!("Duplicate included resource: '{value}'")));
+                return Err(ApiError::bad_query(format!(
+                    "Duplicate included resource: '{value}'"
+                )));
             }
         }
         Ok(())
@@ -222,12 +278,18 @@ impl ListQuery {
 /// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
 fn split(raw: &str) -> Vec<String> {
     raw.split(',')
-        .map(|part| percent_decode_str(part.trim_start()).decode_utf8_lossy().into_owned())
+        .map(|part| {
+            percent_decode_str(part.trim_start())
+                .decode_utf8_lossy()
+                .into_owned()
+        })
         .collect()
 }
 
 fn pairs(query: Option<&str>) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.unwrap_or("").as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(query.unwrap_or("").as_bytes())
+        .into_owned()
+        .collect()
 }
 
 fn refuse_unknown<'a>(
@@ -237,7 +299,8 @@ fn refuse_unknown<'a>(
 ) -> ApiResult<()> {
     let known = |name: &'a str| {
         valid.contains(&name)
-            || stem(name).is_some_and(|s| matches!(s, "created_ats" | "updated_ats") && valid.contains(&s))
+            || stem(name)
+                .is_some_and(|s| matches!(s, "created_ats" | "updated_ats") && valid.contains(&s))
     };
     let mut unknown: Vec<&str> = Vec::new();
     for (name, _) in parameters {
@@ -256,24 +319,39 @@ fn refuse_unknown<'a>(
 }
 
 fn page(parameters: &[(String, String)], rules: &ListRules) -> ApiResult<Page> {
-    let find = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+    let find = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, v)| v.as_str())
+    };
     let number = positive(find("page"), "Page", 1)?;
     let size = positive(find("per_page"), "Per page", 50)?;
     if size > 5000 {
         return Err(ApiError::bad_query("Per page must be between 1 and 5000"));
     }
     let order = match find("order_by") {
-        None | Some("") => Order { key: "id", descending: false, asked: false },
+        None | Some("") => Order {
+            key: "id",
+            descending: false,
+            asked: false,
+        },
         Some(text) => order(text, rules)?,
     };
-    Ok(Page { number, size, order })
+    Ok(Page {
+        number,
+        size,
+        order,
+    })
 }
 
 fn positive(text: Option<&str>, name: &str, default: i64) -> ApiResult<i64> {
     match text.map(str::parse::<i64>) {
         None => Ok(default),
         Some(Ok(n)) if n > 0 => Ok(n),
-        Some(_) => Err(ApiError::bad_query(format!("{name} must be a positive integer"))),
+        Some(_) => Err(ApiError::bad_query(format!(
+            "{name} must be a positive integer"
+        ))),
     }
 }
 
@@ -284,13 +362,23 @@ fn order(text: &str, rules: &ListRules) -> ApiResult<Order> {
         Some(("+" | " ", key)) => (false, key),
         _ => (false, text),
     };
-    let valid: Vec<&'static str> =
-        ["created_at", "updated_at"].iter().chain(rules.order_by).copied().collect();
+    let valid: Vec<&'static str> = ["created_at", "updated_at"]
+        .iter()
+        .chain(rules.order_by)
+        .copied()
+        .collect();
     match valid.iter().find(|name| **name == key) {
-        Some(key) => Ok(Order { key, descending, asked: true }),
+        Some(key) => Ok(Order {
+            key,
+            descending,
+            asked: true,
+        }),
         None => {
             let names: Vec<String> = valid.iter().map(|name| format!("'{name}'")).collect();
-            Err(ApiError::bad_query(format!("Order by can only be: {}", names.join(", "))))
+            Err(ApiError::bad_query(format!(
+                "Order by can only be: {}",
+                names.join(", ")
+            )))
         }
     }
 }
@@ -309,17 +397,24 @@ fn time(name: &str, text: &str) -> ApiResult<Timestamp> {
 pub(super) fn humanize(name: &str) -> String {
     let spaced = name.replace('_', " ");
     let mut letters = spaced.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RULES: ListRules = ListRules::new(&["names"]).order_by(&["name"]).includes(&["space"]);
+    const RULES: ListRules = ListRules::new(&["names"])
+        .order_by(&["name"])
+        .includes(&["space"]);
 
     fn refusal(query: &str) -> String {
-        ListQuery::parse(Some(query), &RULES).expect_err(query).detail().to_owned()
+        ListQuery::parse(Some(query), &RULES)
+            .expect_err(query)
+            .detail()
+            .to_owned()
     }
 
     #[test]
@@ -337,19 +432,34 @@ mod tests {
             ("page=0", "Page must be a positive integer"),
             ("per_page=x", "Per page must be a positive integer"),
             ("per_page=5001", "Per page must be between 1 and 5000"),
-            ("order_by=size", "Order by can only be: 'created_at', 'updated_at', 'name'"),
-            ("include=app", "Invalid included resource: 'app'. Valid included resources are: 'space'"),
-            ("include=space,space", "Duplicate included resource: 'space'"),
+            (
+                "order_by=size",
+                "Order by can only be: 'created_at', 'updated_at', 'name'",
+            ),
+            (
+                "include=app",
+                "Invalid included resource: 'app'. Valid included resources are: 'space'",
+            ),
+            (
+                "include=space,space",
+                "Duplicate included resource: 'space'",
+            ),
         ];
         for (query, text) in cases {
-            assert_eq!(refusal(query), format!("The query parameter is invalid: {text}"));
+            assert_eq!(
+                refusal(query),
+                format!("The query parameter is invalid: {text}")
+            );
         }
     }
 
     #[test]
     fn values_split_at_commas_and_keep_encoded_ones() {
         let q = ListQuery::parse(Some("names=a,b%252Cc,"), &RULES).expect("valid");
-        assert_eq!(q.values("names"), Some(vec!["a".into(), "b,c".into(), String::new()]));
+        assert_eq!(
+            q.values("names"),
+            Some(vec!["a".into(), "b,c".into(), String::new()])
+        );
         assert_eq!(q.values("guids"), None);
     }
 
@@ -363,6 +473,9 @@ mod tests {
             shown["next"]["href"],
             "http://x/v3/apps?names=a%20b&order_by=-name&page=3&per_page=50"
         );
-        assert_eq!(shown["previous"]["href"], "http://x/v3/apps?names=a%20b&order_by=-name&page=1&per_page=50");
+        assert_eq!(
+            shown["previous"]["href"],
+            "http://x/v3/apps?names=a%20b&order_by=-name&page=1&per_page=50"
+        );
     }
 }

@@ -12,7 +12,11 @@ pub(crate) struct Select {
 impl Select {
     /// `from` is a table or a join, with aliases as the conditions name them.
     pub(crate) fn from(from: &str) -> Self {
-        Self { from: from.to_owned(), conditions: Vec::new(), values: Vec::new() }
+        Self {
+            from: from.to_owned(),
+            conditions: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Adds a condition; `sql` holds as many `?` as `values` has.
@@ -31,7 +35,10 @@ impl Select {
     /// Adds a condition around a list: `{}` in `sql` becomes the marks.
     pub(crate) fn and_marks<S: AsRef<str>>(&mut self, sql: &str, values: &[S]) {
         let marks = vec!["?"; values.len()].join(", ");
-        self.and(&sql.replace("{}", &marks), values.iter().map(|v| v.as_ref().to_owned()));
+        self.and(
+            &sql.replace("{}", &marks),
+            values.iter().map(|v| v.as_ref().to_owned()),
+        );
     }
 
     /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.

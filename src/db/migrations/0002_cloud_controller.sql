@@ -472,3 +472,10 @@ create table resource_files (
     primary key (sha1, size)
 ) strict, without rowid;
 create index resource_files_by_use on resource_files (last_used_at);
+
+-- Users and clients that Cloud Controller knows of; names are UAA's.
+create table user_entries (
+    guid text primary key not null,
+    created_at integer not null,
+    updated_at integer not null
+) strict;

@@ -72,7 +72,9 @@ pub(crate) struct MetadataChange {
 impl Body {
     /// Takes `metadata` out and checks it.
     pub(crate) fn metadata(&mut self) -> MetadataChange {
-        let Some(value) = self.fields.take("metadata") else { return MetadataChange::default() };
+        let Some(value) = self.fields.take("metadata") else {
+            return MetadataChange::default();
+        };
         let Value::Object(mut map) = value else {
             self.invalid.add("Metadata must be an object");
             return MetadataChange::default();
@@ -81,7 +83,10 @@ impl Body {
         let annotations = map.shift_remove("annotations").unwrap_or(Value::Null);
         if !map.is_empty() {
             let names: Vec<String> = map.keys().map(|k| format!("'{k}'")).collect();
-            self.invalid.add(format!("Metadata has unexpected field(s): {}", names.join(" ")));
+            self.invalid.add(format!(
+                "Metadata has unexpected field(s): {}",
+                names.join(" ")
+            ));
         }
         MetadataChange {
             labels: self.pairs(labels, "labels", label_fault),
@@ -99,11 +104,15 @@ impl Body {
             Value::Null => return Vec::new(),
             Value::Object(map) => map,
             _ => {
-                self.invalid.add(format!("Metadata '{name}' is not an object"));
+                self.invalid
+                    .add(format!("Metadata '{name}' is not an object"));
                 return Vec::new();
             }
         };
-        let pairs: Vec<_> = map.into_iter().map(|(key, value)| (key, text(value))).collect();
+        let pairs: Vec<_> = map
+            .into_iter()
+            .map(|(key, value)| (key, text(value)))
+            .collect();
         for (key, value) in &pairs {
             if let Some(fault) = fault(key, value.as_deref()) {
                 self.invalid.add(format!("Metadata {fault}"));
@@ -128,7 +137,12 @@ impl MetadataChange {
     }
 
     /// Stores the change.
-    pub(crate) fn store(&self, tx: &WriteTx<'_>, resource: ResourceType, guid: &str) -> ApiResult<()> {
+    pub(crate) fn store(
+        &self,
+        tx: &WriteTx<'_>,
+        resource: ResourceType,
+        guid: &str,
+    ) -> ApiResult<()> {
         store(tx, "labels", &self.labels, resource, guid)?;
         store(tx, "annotations", &self.annotations, resource, guid)
     }
@@ -146,8 +160,11 @@ impl Metadata {
     /// Removes a deleted resource's metadata.
     pub(crate) fn remove(tx: &WriteTx<'_>, resource: ResourceType, guid: &str) -> ApiResult<()> {
         for table in ["labels", "annotations"] {
-            let sql = format!("delete from {table} where resource_type = ?1 and resource_guid = ?2");
-            tx.sql().prepare_cached(&sql)?.execute(params![resource.as_str(), guid])?;
+            let sql =
+                format!("delete from {table} where resource_type = ?1 and resource_guid = ?2");
+            tx.sql()
+                .prepare_cached(&sql)?
+                .execute(params![resource.as_str(), guid])?;
         }
         Ok(())
     }
@@ -168,14 +185,23 @@ impl Metadata {
     }
 }
 
-fn load(tx: &ReadTx<'_>, table: &str, resource: ResourceType, guid: &str) -> ApiResult<Map<String, Value>> {
+fn load(
+    tx: &ReadTx<'_>,
+    table: &str,
+    resource: ResourceType,
+    guid: &str,
+) -> ApiResult<Map<String, Value>> {
     let sql = format!(
         "select prefix, name, value from {table} where resource_type = ?1 and resource_guid = ?2 order by prefix, name"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map(params![resource.as_str(), guid], |row| {
         let (prefix, name): (String, String) = (row.get(0)?, row.get(1)?);
-        let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}/{name}")
+        };
         Ok((key, Value::String(row.get(2)?)))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -197,13 +223,24 @@ fn store(
                      values (?1, ?2, ?3, ?4, ?5) \
                      on conflict (resource_type, resource_guid, prefix, name) do update set value = excluded.value"
                 );
-                tx.sql().prepare_cached(&sql)?.execute(params![resource.as_str(), guid, prefix, name, value])?;
+                tx.sql().prepare_cached(&sql)?.execute(params![
+                    resource.as_str(),
+                    guid,
+                    prefix,
+                    name,
+                    value
+                ])?;
             }
             None => {
                 let sql = format!(
                     "delete from {table} where resource_type = ?1 and resource_guid = ?2 and prefix = ?3 and name = ?4"
                 );
-                tx.sql().prepare_cached(&sql)?.execute(params![resource.as_str(), guid, prefix, name])?;
+                tx.sql().prepare_cached(&sql)?.execute(params![
+                    resource.as_str(),
+                    guid,
+                    prefix,
+                    name
+                ])?;
             }
         }
     }
@@ -220,11 +257,16 @@ fn label_fault(key: &str, value: Option<&str>) -> Option<String> {
 
 fn annotation_fault(key: &str, value: Option<&str>) -> Option<String> {
     let value = value?;
-    if !value.is_empty() && let Some(fault) = key_fault(key) {
+    if !value.is_empty()
+        && let Some(fault) = key_fault(key)
+    {
         return Some(format!("annotation key error: {fault}"));
     }
     (value.chars().count() > LONGEST_ANNOTATION).then(|| {
-        format!("annotation value error: '{}...' is greater than 5000 characters", first(value))
+        format!(
+            "annotation value error: '{}...' is greater than 5000 characters",
+            first(value)
+        )
     })
 }
 
@@ -234,7 +276,9 @@ pub(super) fn key_fault(key: &str) -> Option<String> {
         return Some("key cannot be empty string".to_owned());
     }
     let (prefix, name) = match key.split_once('/') {
-        Some((_, name)) if name.contains('/') => return Some("key has more than one '/'".to_owned()),
+        Some((_, name)) if name.contains('/') => {
+            return Some("key has more than one '/'".to_owned());
+        }
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
@@ -243,7 +287,10 @@ pub(super) fn key_fault(key: &str) -> Option<String> {
             return Some(format!("prefix '{prefix}' must be in valid dns format"));
         }
         if prefix.len() > LONGEST_PREFIX {
-            return Some(format!("prefix '{}...' is greater than 253 characters", first(prefix)));
+            return Some(format!(
+                "prefix '{}...' is greater than 253 characters",
+                first(prefix)
+            ));
         }
         if prefix.eq_ignore_ascii_case("cloudfoundry.org") {
             return Some("prefix 'cloudfoundry.org' is reserved".to_owned());
@@ -262,10 +309,14 @@ fn name_fault(text: &str) -> Option<String> {
     }
     let bytes = text.as_bytes();
     let ends = [bytes.first(), bytes.last()];
-    if !ends.iter().all(|b| b.is_some_and(u8::is_ascii_alphanumeric)) {
+    if !ends
+        .iter()
+        .all(|b| b.is_some_and(u8::is_ascii_alphanumeric))
+    {
         return Some(format!("'{text}' starts or ends with invalid characters"));
     }
-    (text.len() > LONGEST_NAME).then(|| format!("'{}...' is greater than 63 characters", first(text)))
+    (text.len() > LONGEST_NAME)
+        .then(|| format!("'{}...' is greater than 63 characters", first(text)))
 }
 
 fn is_dns_name(text: &str) -> bool {
@@ -294,14 +345,46 @@ mod tests {
             ("env", Some("prod"), None),
             ("example.com/env", Some(""), None),
             ("env", None, None),
-            ("", Some("x"), Some("label key error: key cannot be empty string".to_owned())),
-            ("a/b/c", Some("x"), Some("label key error: key has more than one '/'".to_owned())),
-            ("nodot/b", Some("x"), Some("label key error: prefix 'nodot' must be in valid dns format".to_owned())),
-            ("cloudfoundry.org/b", Some("x"), Some("label key error: prefix 'cloudfoundry.org' is reserved".to_owned())),
-            ("a b", Some("x"), Some("label key error: 'a b' contains invalid characters".to_owned())),
-            ("-a", Some("x"), Some("label key error: '-a' starts or ends with invalid characters".to_owned())),
-            (&long, Some("x"), Some("label key error: 'aaaaaaaa...' is greater than 63 characters".to_owned())),
-            ("env", Some("a!"), Some("label value error: 'a!' contains invalid characters".to_owned())),
+            (
+                "",
+                Some("x"),
+                Some("label key error: key cannot be empty string".to_owned()),
+            ),
+            (
+                "a/b/c",
+                Some("x"),
+                Some("label key error: key has more than one '/'".to_owned()),
+            ),
+            (
+                "nodot/b",
+                Some("x"),
+                Some("label key error: prefix 'nodot' must be in valid dns format".to_owned()),
+            ),
+            (
+                "cloudfoundry.org/b",
+                Some("x"),
+                Some("label key error: prefix 'cloudfoundry.org' is reserved".to_owned()),
+            ),
+            (
+                "a b",
+                Some("x"),
+                Some("label key error: 'a b' contains invalid characters".to_owned()),
+            ),
+            (
+                "-a",
+                Some("x"),
+                Some("label key error: '-a' starts or ends with invalid characters".to_owned()),
+            ),
+            (
+                &long,
+                Some("x"),
+                Some("label key error: 'aaaaaaaa...' is greater than 63 characters".to_owned()),
+            ),
+            (
+                "env",
+                Some("a!"),
+                Some("label value error: 'a!' contains invalid characters".to_owned()),
+            ),
         ];
         for (key, value, fault) in cases {
             assert_eq!(label_fault(key, value), fault, "{key}={value:?}");

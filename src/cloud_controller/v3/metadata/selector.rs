@@ -28,7 +28,11 @@ pub(in crate::cloud_controller::v3) fn apply(
             Requirement::NotIn(key, values) => (true, key, Some(values)),
         };
         let (prefix, name) = key.split_once('/').unwrap_or(("", &key));
-        let mut parameters = vec![resource.as_str().to_owned(), prefix.to_owned(), name.to_owned()];
+        let mut parameters = vec![
+            resource.as_str().to_owned(),
+            prefix.to_owned(),
+            name.to_owned(),
+        ];
         let mut condition = "resource_type = ? and prefix = ? and name = ?".to_owned();
         if let Some(values) = values {
             let marks = vec!["?"; values.len()].join(", ");
@@ -36,7 +40,8 @@ pub(in crate::cloud_controller::v3) fn apply(
             parameters.extend(values);
         }
         let not = if negated { "not " } else { "" };
-        let sql = format!("{guid_column} {not}in (select resource_guid from labels where {condition})");
+        let sql =
+            format!("{guid_column} {not}in (select resource_guid from labels where {condition})");
         select.and(&sql, parameters);
     }
     Ok(())
@@ -46,7 +51,10 @@ fn parse(text: &str) -> ApiResult<Vec<Requirement>> {
     if text.trim().is_empty() {
         return Err(ApiError::bad_query("Missing label_selector value"));
     }
-    split(text).iter().map(|part| requirement(part.trim())).collect()
+    split(text)
+        .iter()
+        .map(|part| requirement(part.trim()))
+        .collect()
 }
 
 /// Splits at commas outside of parentheses.
@@ -75,7 +83,8 @@ fn requirement(text: &str) -> ApiResult<Requirement> {
         let inner = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
         Some(inner.split(',').map(|v| v.trim().to_owned()).collect())
     };
-    let (key, requirement): (&str, Requirement) = if let Some((key, rest)) = text.split_once(" notin ")
+    let (key, requirement): (&str, Requirement) = if let Some((key, rest)) =
+        text.split_once(" notin ")
         && let Some(values) = set(rest)
     {
         (key, Requirement::NotIn(key.to_owned(), values))
@@ -84,7 +93,10 @@ fn requirement(text: &str) -> ApiResult<Requirement> {
     {
         (key, Requirement::In(key.to_owned(), values))
     } else if let Some((key, value)) = text.split_once("!=") {
-        (key, Requirement::NotIn(key.to_owned(), vec![value.to_owned()]))
+        (
+            key,
+            Requirement::NotIn(key.to_owned(), vec![value.to_owned()]),
+        )
     } else if let Some((key, value)) = text.split_once('=') {
         let value = value.strip_prefix('=').unwrap_or(value);
         (key, Requirement::In(key.to_owned(), vec![value.to_owned()]))
@@ -95,7 +107,9 @@ fn requirement(text: &str) -> ApiResult<Requirement> {
     };
     match key_fault(key) {
         None => Ok(requirement),
-        Some(_) => Err(ApiError::bad_query(format!("Invalid label_selector value: {text}"))),
+        Some(_) => Err(ApiError::bad_query(format!(
+            "Invalid label_selector value: {text}"
+        ))),
     }
 }
 
@@ -105,7 +119,8 @@ mod tests {
 
     #[test]
     fn every_operator() {
-        let parsed = parse("a,!b,c=1,d==2,e!=3,f in (x, y),example.com/g notin (z)").expect("valid");
+        let parsed =
+            parse("a,!b,c=1,d==2,e!=3,f in (x, y),example.com/g notin (z)").expect("valid");
         let s = str::to_owned;
         assert_eq!(
             parsed,

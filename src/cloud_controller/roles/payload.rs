@@ -1,0 +1,205 @@
+//! Bodies and queries of roles.
+
+use serde_json::Value;
+
+use super::{ORGANIZATION_ROLES, SPACE_ROLES};
+use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
+use crate::cloud_controller::v3::{ApiResult, Body, Fields, Invalid, ListRules};
+
+pub(super) const INCLUDES: &[&str] = &["user", "organization", "space"];
+
+pub(super) const LIST: ListRules =
+    ListRules::new(&["organization_guids", "space_guids", "user_guids", "types"])
+        .without_labels()
+        .includes(INCLUDES);
+
+/// Who gets a role.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// By guid.
+    Guid(UserGuid),
+    /// By name, perhaps with origin.
+    Name {
+        name: String,
+        origin: Option<String>,
+    },
+}
+
+/// Where a role applies.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    /// In an organization.
+    Organization(OrganizationGuid),
+    /// In a space.
+    Space(SpaceGuid),
+}
+
+/// `POST /v3/roles`.
+#[derive(Debug, Clone)]
+pub(super) struct CreateRole {
+    pub kind: String,
+    pub who: Who,
+    pub scope: Scope,
+}
+
+pub(super) fn create(mut body: Body) -> ApiResult<CreateRole> {
+    let kind = body.string("type").unwrap_or_default();
+    if !ORGANIZATION_ROLES.contains(&kind.as_str()) && !SPACE_ROLES.contains(&kind.as_str()) {
+        let all: Vec<String> = ORGANIZATION_ROLES
+            .iter()
+            .chain(SPACE_ROLES)
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        body.invalid.field(
+            "type",
+            &format!("must be one of the allowed types [{}]", all.join(", ")),
+        );
+    }
+    let mut wanted = None;
+    match body.fields.nullable("relationships") {
+        Some(Value::Object(map)) if map.is_empty() => {
+            body.invalid
+                .add("Relationships 'relationships' must include one or more valid relationships");
+        }
+        Some(Value::Object(map)) => {
+            wanted = relationships(Fields::new(map), &kind, &mut body.invalid)
+        }
+        _ => body
+            .invalid
+            .add("Relationships 'relationships' is not an object"),
+    }
+    body.finish()?;
+    let (who, scope) = wanted.unwrap_or((
+        Who::Guid(UserGuid::default()),
+        Scope::Space(SpaceGuid::default()),
+    ));
+    Ok(CreateRole { kind, who, scope })
+}
+
+fn relationships(mut given: Fields, kind: &str, invalid: &mut Invalid) -> Option<(Who, Scope)> {
+    let who = user(given.take("user"), invalid);
+    let space = target(given.take("space"), "space", invalid);
+    let organization = target(given.take("organization"), "organization", invalid);
+    given.refuse_unknown(invalid, "Relationships ");
+    let scope = match (space, organization) {
+        (None, None) => {
+            invalid.add("Relationships must specify either a space or an organization.");
+            None
+        }
+        (Some(_), Some(_)) => {
+            invalid.add("Relationships cannot specify both an organization and a space.");
+            None
+        }
+        (Some(_), None) if ORGANIZATION_ROLES.contains(&kind) => {
+            invalid.add(format!(
+                "Relationships Space cannot be provided with the organization role type: '{kind}'."
+            ));
+            None
+        }
+        (None, Some(_)) if SPACE_ROLES.contains(&kind) => {
+            invalid.add(format!(
+                "Relationships Organization cannot be provided with the space role type: '{kind}'."
+            ));
+            None
+        }
+        (Some(space), None) => Some(Scope::Space(space.into())),
+        (None, Some(organization)) => Some(Scope::Organization(organization.into())),
+    };
+    who.zip(scope)
+}
+
+fn user(value: Option<Value>, invalid: &mut Invalid) -> Option<Who> {
+    let Some(value) = value else {
+        invalid.add("Relationships User can't be blank");
+        return None;
+    };
+    let text = |key: &str| {
+        value
+            .pointer(&format!("/data/{key}"))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let (guid, name, origin) = (text("guid"), text("username"), text("origin"));
+    match (guid, name) {
+        (Some(_), Some(_)) => {
+            invalid.add("Relationships Username cannot be specified when identifying user by guid");
+            None
+        }
+        (Some(_), None) if origin.is_some() => {
+            invalid
+                .add("Relationships User origin cannot be specified when identifying user by guid");
+            None
+        }
+        (Some(guid), None) => Some(Who::Guid(guid.into())),
+        (None, Some(name)) => Some(Who::Name { name, origin }),
+        (None, None) => {
+            if origin.is_some() {
+                invalid.add(
+                    "Relationships User origin cannot be specified without specifying the username",
+                );
+            }
+            invalid.add("Relationships User must have a username or guid specified");
+            None
+        }
+    }
+}
+
+fn target(value: Option<Value>, name: &str, invalid: &mut Invalid) -> Option<String> {
+    let value = value?;
+    let guid = value
+        .pointer("/data/guid")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if guid.is_none() {
+        let shown = if name == "space" {
+            "Space"
+        } else {
+            "Organization"
+        };
+        invalid.add(format!(
+            "Relationships {shown} must be structured like this: \"{name}: {{\"data\": {{\"guid\": \"valid-guid\"}}}}\""
+        ));
+    }
+    guid
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(value: Value) -> String {
+        let Value::Object(map) = value else {
+            panic!("no object")
+        };
+        create(Body::new(map))
+            .expect_err("refused")
+            .detail()
+            .to_owned()
+    }
+
+    #[test]
+    fn combinations_are_checked() {
+        let org = json!({ "data": { "guid": "o" } });
+        let user = json!({ "data": { "guid": "u" } });
+        assert_eq!(
+            refusal(
+                json!({ "type": "space_developer", "relationships": { "user": user, "organization": org } })
+            ),
+            "Relationships Organization cannot be provided with the space role type: 'space_developer'."
+        );
+        assert_eq!(
+            refusal(
+                json!({ "type": "organization_user", "relationships": { "organization": org } })
+            ),
+            "Relationships User can't be blank"
+        );
+        assert!(
+            refusal(
+                json!({ "type": "king", "relationships": { "user": user, "organization": org } })
+            )
+            .starts_with("Type must be one of the allowed types [\"organization_user\", ")
+        );
+    }
+}

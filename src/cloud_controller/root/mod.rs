@@ -1,0 +1,160 @@
+//! Documents without a token: `/`, `/v3`, `/v3/info`, `/v2/info`, and the 404 of everything else.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::CloudController;
+use super::v3::{ApiError, ApiResult, Urls};
+use crate::net::RequestBase;
+
+/// The API version we speak. From 3.211.0 on the CLI asks for `embed=process_instances`.
+pub(crate) const API_VERSION: &str = "3.228.0";
+
+/// Names of `/v3`'s links.
+const RESOURCES: &[&str] = &[
+    "app_usage_events",
+    "apps",
+    "audit_events",
+    "buildpacks",
+    "builds",
+    "deployments",
+    "domains",
+    "droplets",
+    "environment_variable_groups",
+    "feature_flags",
+    "info",
+    "isolation_segments",
+    "organizations",
+    "organization_quotas",
+    "packages",
+    "processes",
+    "resource_matches",
+    "roles",
+    "routes",
+    "security_groups",
+    "service_brokers",
+    "service_instances",
+    "service_credential_bindings",
+    "service_offerings",
+    "service_plans",
+    "service_route_bindings",
+    "service_usage_events",
+    "spaces",
+    "space_quotas",
+    "stacks",
+    "tasks",
+    "users",
+];
+
+/// The root documents.
+pub(crate) fn routes() -> Router<CloudController> {
+    Router::new()
+        .route("/", get(root))
+        .route("/v3", get(v3))
+        .route("/v3/info", get(info))
+        .route("/v2/info", get(v2_info))
+}
+
+/// Any other path or method: CC's 404, never HTML.
+pub(crate) async fn unknown_request() -> ApiError {
+    ApiError::unknown_request()
+}
+
+async fn root(
+    State(cc): State<CloudController>,
+    base: Option<Extension<RequestBase>>,
+) -> Json<Value> {
+    let settings = cc.settings();
+    let domain = &settings.system_domain;
+    let origin_of = |name: &str| match &base {
+        Some(Extension(base)) => base.origin_of(name, domain),
+        None => settings.default_base.clone(),
+    };
+    let own = match &base {
+        Some(Extension(base)) => base.origin(),
+        None => settings.default_base.clone(),
+    };
+    let websocket = origin_of("doppler").replacen("http", "ws", 1);
+    Json(json!({ "links": {
+        "self": { "href": own },
+        "cloud_controller_v2": Value::Null,
+        "cloud_controller_v3": { "href": format!("{own}/v3"), "meta": { "version": API_VERSION } },
+        "network_policy_v0": { "href": format!("{own}/networking/v0/external") },
+        "network_policy_v1": { "href": format!("{own}/networking/v1/external") },
+        "login": { "href": origin_of("login") },
+        "uaa": { "href": origin_of("uaa") },
+        "credhub": Value::Null,
+        "routing": { "href": format!("{own}/routing") },
+        "logging": { "href": websocket },
+        "log_cache": { "href": origin_of("log-cache") },
+        "log_stream": { "href": origin_of("log-stream") },
+    } }))
+}
+
+async fn v3(
+    State(cc): State<CloudController>,
+    base: Option<Extension<RequestBase>>,
+) -> Json<Value> {
+    let origin = base.map_or_else(
+        || cc.default_base().to_owned(),
+        |Extension(base)| base.origin(),
+    );
+    let urls = Urls::new(origin);
+    let mut links = Map::new();
+    links.insert("self".to_owned(), urls.link("/v3"));
+    for name in RESOURCES {
+        links.insert((*name).to_owned(), urls.link(&format!("/v3/{name}")));
+    }
+    Json(json!({ "links": links }))
+}
+
+async fn info(
+    State(cc): State<CloudController>,
+    base: Option<Extension<RequestBase>>,
+) -> ApiResult<Json<Value>> {
+    let origin = base.map_or_else(
+        || cc.default_base().to_owned(),
+        |Extension(base)| base.origin(),
+    );
+    let urls = Urls::new(origin);
+    Ok(Json(json!({
+        "build": env!("CARGO_PKG_VERSION"),
+        "cli_version": { "minimum": "", "recommended": "" },
+        "custom": {},
+        "description": "Cloud Foundry on one machine",
+        "name": "cflite",
+        "version": 0,
+        "osbapi_version": "2.17",
+        "rate_limits": { "enabled": false, "general_limit": "", "reset_interval_in_minutes": "" },
+        "links": {
+            "self": urls.link("/v3/info"),
+            "support": { "href": "" },
+        },
+    })))
+}
+
+/// Older tools ask `/v2/info` first; v2 itself is not there.
+async fn v2_info(
+    State(cc): State<CloudController>,
+    base: Option<Extension<RequestBase>>,
+) -> Json<Value> {
+    let domain = cc.settings().system_domain.clone();
+    let origin_of = |name: &str| match &base {
+        Some(Extension(base)) => base.origin_of(name, &domain),
+        None => cc.default_base().to_owned(),
+    };
+    Json(json!({
+        "name": "cflite",
+        "build": env!("CARGO_PKG_VERSION"),
+        "version": 0,
+        "description": "Cloud Foundry on one machine",
+        "authorization_endpoint": origin_of("login"),
+        "token_endpoint": origin_of("uaa"),
+        "api_version": "2.255.0",
+        "doppler_logging_endpoint": origin_of("doppler").replacen("http", "ws", 1),
+        "log_cache_endpoint": origin_of("log-cache"),
+        "user": Value::Null,
+    }))
+}

@@ -1,0 +1,199 @@
+//! Requests on spaces.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{actions, payload, presenter, store};
+use crate::base::guid::SpaceGuid;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls, with_included,
+};
+use crate::cloud_controller::{jobs, organizations};
+use crate::db::ReadTx;
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let found = store::list_visible(tx, &caller, &query)?;
+            let body = found.try_present(&query, &urls, "/v3/spaces", |s| {
+                presenter::present_from(tx, s, &urls)
+            })?;
+            Ok(Json(with_included(
+                body,
+                included(tx, &found.rows, &query, &urls)?,
+            )))
+        })
+        .await
+}
+
+pub(super) async fn show(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse_single(query.as_deref(), payload::INCLUDES, &[])?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            let body = presenter::present_from(tx, &space, &urls)?;
+            Ok(Json(with_included(
+                body,
+                included(tx, &[space], &query, &urls)?,
+            )))
+        })
+        .await
+}
+
+fn included(
+    tx: &ReadTx<'_>,
+    spaces: &[store::Space],
+    query: &ListQuery,
+    urls: &Urls,
+) -> ApiResult<Vec<(&'static str, Vec<Value>)>> {
+    if !query.includes("org") && !query.includes("organization") {
+        return Ok(Vec::new());
+    }
+    let guids: Vec<String> = spaces
+        .iter()
+        .map(|space| space.organization_guid.to_string())
+        .collect();
+    let found = organizations::store::by_guids(tx, &guids)?;
+    let shown = found.iter().map(|organization| {
+        let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
+        Ok(organizations::present(organization, &metadata, urls))
+    });
+    Ok(vec![("organizations", shown.collect::<ApiResult<_>>()?)])
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let wanted = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let organization = organizations::store::find_visible(tx, &caller, &wanted.organization)?.ok_or_else(
+                || ApiError::unprocessable("Invalid organization. Ensure the organization exists and you have access to it."),
+            )?;
+            caller.may_manage_organization(tx, &organization.guid)?;
+            let space = actions::create(tx, &recorder, &organization, wanted)?;
+            Ok((StatusCode::CREATED, Json(presenter::present_from(tx, &space, &urls)?)))
+        })
+        .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let change = payload::update(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_space(tx, &guid)?;
+            let space = actions::update(tx, &recorder, space, change)?;
+            presenter::present_from(tx, &space, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_organization(tx, &space.organization_guid)?;
+            actions::delete(tx, &recorder, &space)?;
+            let job = jobs::record_complete(tx, "space.delete", recorder.now, &recorder.guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
+pub(super) async fn show_isolation_segment(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            let mut links =
+                json!({ "self": urls.link(&format!("/v3/spaces/{guid}/relationships/isolation_segment")) });
+            if let Some(segment) = &space.isolation_segment_guid {
+                links["related"] = urls.link(&format!("/v3/isolation_segments/{segment}"));
+            }
+            let data = space.isolation_segment_guid.map(|guid| json!({ "guid": guid }));
+            Ok::<_, ApiError>(Json(json!({ "data": data, "links": links })))
+        })
+        .await
+}
+
+pub(super) async fn list_features(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            Ok::<_, ApiError>(Json(
+                json!({ "features": [presenter::ssh_feature(&space)] }),
+            ))
+        })
+        .await
+}
+
+pub(super) async fn show_ssh(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            Ok::<_, ApiError>(Json(presenter::ssh_feature(&space)))
+        })
+        .await
+}
+
+pub(super) async fn update_ssh(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let allowed = payload::feature(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_space(tx, &guid)?;
+            actions::set_ssh(tx, &recorder, space, allowed)?;
+            let space = store::get_visible(tx, &caller, &guid)?;
+            Ok::<_, ApiError>(Json(presenter::ssh_feature(&space)))
+        })
+        .await
+}

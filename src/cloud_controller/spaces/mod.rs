@@ -1,0 +1,38 @@
+//! Spaces: where apps, routes and service instances live; most roles are given here.
+//!
+//! Deleting one deletes all in it, in one transaction.
+
+pub(crate) mod actions;
+mod handlers;
+mod payload;
+mod presenter;
+pub(crate) mod store;
+
+use axum::Router;
+use axum::routing::get;
+
+pub(crate) use presenter::present;
+pub(crate) use store::Space;
+
+use super::CloudController;
+
+/// `/v3/spaces`.
+pub(crate) fn routes() -> Router<CloudController> {
+    Router::new()
+        .route("/v3/spaces", get(handlers::list).post(handlers::create))
+        .route(
+            "/v3/spaces/{guid}",
+            get(handlers::show)
+                .patch(handlers::update)
+                .delete(handlers::delete),
+        )
+        .route(
+            "/v3/spaces/{guid}/relationships/isolation_segment",
+            get(handlers::show_isolation_segment),
+        )
+        .route("/v3/spaces/{guid}/features", get(handlers::list_features))
+        .route(
+            "/v3/spaces/{guid}/features/ssh",
+            get(handlers::show_ssh).patch(handlers::update_ssh),
+        )
+}
