@@ -8,7 +8,12 @@
 //! platforms on one daemon leave each other alone, and labels tell all that is needed to adopt a
 //! container after a restart.
 
+mod bollard_engine;
+#[cfg(any(test, feature = "testing"))]
+mod fake_engine;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -18,6 +23,10 @@ use futures_util::Stream;
 use tokio::io::AsyncRead;
 
 use crate::base::{Megabytes, Timestamp};
+
+pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
+#[cfg(any(test, feature = "testing"))]
+pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
 
 /// Label on everything we make; its value is the platform's id (made at first boot).
 pub const LABEL_OWNER: &str = "cflite.platform";
@@ -126,7 +135,21 @@ pub struct Container {
     /// IP on its network while running.
     pub ip: Option<std::net::IpAddr>,
     /// Container port -> published address, where ports are published.
-    pub published: BTreeMap<u16, std::net::SocketAddr>,
+    pub published: BTreeMap<u16, SocketAddr>,
+}
+
+impl Container {
+    /// Where a port inside can be reached from here: published where containers are not routable,
+    /// at the container's own address elsewhere. The one place that decides; never to be stored.
+    pub fn address(&self, port: u16) -> Option<SocketAddr> {
+        let published = self.published.get(&port).copied();
+        published.or_else(|| self.ip.map(|ip| SocketAddr::new(ip, port)))
+    }
+
+    /// Whether it runs now.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. })
+    }
 }
 
 /// A container's state.
@@ -157,7 +180,9 @@ pub struct LogFrame {
     pub stream: LogStream,
     /// The daemon's time in nanoseconds since 1970; parts of one long line share it.
     pub nanos: i64,
-    /// Bytes, with the final newline unless the line goes on.
+    /// Bytes. A frame without a final newline is a part of [`LONGEST_FRAME`] bytes and the line goes
+    /// on in the next frame of the same stream; the last frame of a line always has one, also when
+    /// the container ended before writing it.
     pub data: Bytes,
 }
 
@@ -169,6 +194,9 @@ pub enum LogStream {
     /// stderr.
     Err,
 }
+
+/// Daemons cut lines into frames of at most this size.
+pub const LONGEST_FRAME: usize = 16 * 1024;
 
 /// What a running container uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -232,19 +260,22 @@ pub trait Engine: Send + Sync + 'static {
     /// Unpacks a tar stream into a made (not necessarily started) container.
     async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError>;
 
-    /// A tar stream of a path inside a container, running or not.
+    /// A tar stream of a path inside a container, running or not: entries are named from the
+    /// path's last part on. `NotFound` when there is no such path.
     async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError>;
 
     /// Starts a made container.
     async fn start(&self, id: &str) -> Result<(), DockerError>;
 
-    /// SIGTERM, then SIGKILL after `grace`; returns when it stopped.
+    /// SIGTERM, then SIGKILL after `grace` (whole seconds); returns when it stopped. One that is
+    /// gone counts as stopped.
     async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError>;
 
     /// SIGKILLs and removes a container with its anonymous volumes.
     async fn remove(&self, id: &str) -> Result<(), DockerError>;
 
-    /// Waits until the container ended and gives its exit status.
+    /// Waits until the container ended and gives its exit status; `Conflict` when it was never
+    /// started.
     async fn wait(&self, id: &str) -> Result<i64, DockerError>;
 
     /// One container.

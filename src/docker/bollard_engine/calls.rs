@@ -1,0 +1,86 @@
+//! Time limits and streams around calls.
+
+use std::io;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio_util::io::StreamReader;
+
+use super::{IDLE, translate};
+use crate::docker::{ByteReader, DockerError, Progress};
+
+/// What an image build or pull tells as it goes.
+pub(super) enum Step {
+    /// Worth showing.
+    Text(String),
+    /// The daemon's reason to give up.
+    Fault(String),
+    /// Nothing to show.
+    Silent,
+}
+
+/// Ends a call that takes longer than `limit`.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DockerError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result.map_err(translate::error),
+        Err(_) => Err(DockerError::Unreachable(format!(
+            "no answer within {} s",
+            limit.as_secs()
+        ))),
+    }
+}
+
+/// What is not there needs no stopping and no removing.
+pub(super) fn forget_missing(result: Result<(), DockerError>) -> Result<(), DockerError> {
+    match result {
+        Err(DockerError::NotFound(_)) => Ok(()),
+        other => other,
+    }
+}
+
+/// A reader over a download whose refusal is told now, not with the first read.
+pub(super) async fn reader(
+    stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
+    first: Duration,
+) -> Result<ByteReader, DockerError> {
+    let mut stream = Box::pin(stream);
+    let head = match tokio::time::timeout(first, stream.next()).await {
+        Ok(Some(Ok(bytes))) => bytes,
+        Ok(Some(Err(error))) => return Err(translate::error(error)),
+        Ok(None) => Bytes::new(),
+        Err(_) => return Err(DockerError::Unreachable("a download did not start".into())),
+    };
+    let rest = futures_util::stream::unfold(Some(stream), |stream| async move {
+        let mut stream = stream?;
+        match tokio::time::timeout(IDLE, stream.next()).await {
+            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(stream))),
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(translate::error(error))), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    });
+    let all = futures_util::stream::once(async { Ok(head) }).chain(rest);
+    Ok(Box::pin(StreamReader::new(Box::pin(all))))
+}
+
+/// Follows a build, an import or a pull to its end.
+pub(super) async fn drain_texts(
+    steps: impl Stream<Item = Result<Step, Error>>,
+    progress: Progress,
+) -> Result<(), DockerError> {
+    let mut steps = std::pin::pin!(steps);
+    while let Some(step) = steps.next().await {
+        match step.map_err(translate::error)? {
+            // Nobody has to listen.
+            Step::Text(text) => drop(progress.send(text)),
+            Step::Fault(text) => return Err(translate::fault(text)),
+            Step::Silent => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,482 @@
+//! The real daemon, through bollard, which is used here and nowhere else.
+//!
+//! The connection is made on first use and its API version negotiated; when the daemon goes away
+//! it is forgotten, so that a daemon that comes back in another version is asked again. Every call
+//! has a time limit; only what streams (logs, changes, a build, a pull, waiting for an end) may
+//! take as long as it wants, and a download gives up when nothing comes for [`IDLE`].
+//!
+//! Decisions:
+//! - Containers log through the `local` driver (bounded, fast), or `json-file` where a daemon
+//!   refuses it; in blocking mode, because a full buffer in the other mode loses lines.
+//! - No restart policy: starting again is the scheduler's business.
+//! - Bodies hold environment values: bollard's own debug output must stay off.
+
+mod calls;
+mod logs;
+mod translate;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::query_parameters as query;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::StreamExt;
+use tokio::sync::Mutex;
+use tokio_util::io::ReaderStream;
+
+use self::calls::{drain_texts, forget_missing, reader, within};
+use super::{
+    BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
+    DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth, Upload,
+    Usage,
+};
+
+/// Where a daemon listens unless somebody says otherwise.
+pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// Limit of a call that should take milliseconds.
+const QUICK: Duration = Duration::from_secs(20);
+/// Limit of a call that moves or removes data.
+const SLOW: Duration = Duration::from_secs(120);
+/// Limit until the first answer of what streams.
+const STREAMING: Duration = Duration::from_secs(3600);
+/// Longest pause within a download.
+const IDLE: Duration = Duration::from_secs(120);
+/// Containers inspected at once in a list.
+const PARALLEL: usize = 16;
+
+/// The daemon at one address.
+pub struct BollardEngine {
+    host: String,
+    connection: Mutex<Option<Connection>>,
+    local_logs_refused: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Connection {
+    docker: Docker,
+    info: DaemonInfo,
+}
+
+impl BollardEngine {
+    /// An engine for `host`: `unix:///path`, a socket's path or `tcp://host:port`. Nothing is
+    /// connected yet.
+    pub fn new(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            connection: Mutex::new(None),
+            local_logs_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// The address the daemon is expected at.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    async fn connection(&self) -> Result<Connection, DockerError> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref() {
+            return Ok(connection.clone());
+        }
+        let connection = self.connect().await?;
+        Ok(slot.insert(connection).clone())
+    }
+
+    async fn connect(&self) -> Result<Connection, DockerError> {
+        let seconds = QUICK.as_secs();
+        let docker = if self.host.starts_with("tcp://") || self.host.starts_with("http://") {
+            Docker::connect_with_http(&self.host, seconds, API_DEFAULT_VERSION)
+        } else {
+            Docker::connect_with_unix(&self.host, seconds, API_DEFAULT_VERSION)
+        };
+        let docker = docker.map_err(|e| self.unreachable(&e))?;
+        let docker = within(QUICK, docker.negotiate_version())
+            .await
+            .map_err(|e| self.unreachable(&e))?;
+        let info = within(QUICK, docker.info()).await?;
+        Ok(Connection {
+            info: translate::daemon_info(info, &self.host),
+            docker,
+        })
+    }
+
+    fn unreachable(&self, cause: &impl std::fmt::Display) -> DockerError {
+        DockerError::Unreachable(format!("{}: {cause}", self.host))
+    }
+
+    async fn docker(&self, limit: Duration) -> Result<Docker, DockerError> {
+        Ok(self.connection().await?.docker.with_timeout(limit))
+    }
+
+    /// Forgets the connection after a fault that a restarted daemon may explain.
+    async fn note<T>(&self, result: Result<T, DockerError>) -> Result<T, DockerError> {
+        if matches!(result, Err(DockerError::Unreachable(_))) {
+            *self.connection.lock().await = None;
+        }
+        result
+    }
+
+    /// Runs one bounded call.
+    async fn call<T, F>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(Docker) -> F,
+    ) -> Result<T, DockerError>
+    where
+        F: Future<Output = Result<T, bollard::errors::Error>>,
+    {
+        let docker = self.docker(limit).await?;
+        let result = within(limit, work(docker)).await;
+        self.note(result).await
+    }
+}
+
+#[async_trait]
+impl Engine for BollardEngine {
+    async fn info(&self) -> Result<DaemonInfo, DockerError> {
+        self.call(QUICK, |docker| async move { docker.ping().await })
+            .await?;
+        Ok(self.connection().await?.info)
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+        let publish = !self.connection().await?.info.containers_routable;
+        loop {
+            let refused = self.local_logs_refused.load(Ordering::Relaxed);
+            let driver = if refused { "json-file" } else { "local" };
+            let body = translate::create_body(spec, driver, publish);
+            let options = query::CreateContainerOptionsBuilder::default()
+                .name(&spec.name)
+                .build();
+            let made = self
+                .call(SLOW, |docker| async move {
+                    docker.create_container(Some(options), body).await
+                })
+                .await;
+            match made {
+                Ok(made) => return Ok(made.id),
+                Err(DockerError::Failed(text))
+                    if !refused && translate::blames_log_driver(&text) =>
+                {
+                    self.local_logs_refused.store(true, Ordering::Relaxed);
+                }
+                Err(DockerError::NotFound(_)) => {
+                    return Err(DockerError::NotFound(format!("image {}", spec.image)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError> {
+        let options = query::UploadToContainerOptionsBuilder::default()
+            .path(&upload.folder)
+            .build();
+        let body = bollard::body_try_stream(ReaderStream::new(upload.tar));
+        self.call(STREAMING, |docker| async move {
+            docker.upload_to_container(id, Some(options), body).await
+        })
+        .await
+    }
+
+    async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError> {
+        let options = query::DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let docker = self.docker(SLOW).await?;
+        let stream = docker.download_from_container(id, Some(options));
+        self.note(reader(stream, SLOW).await).await
+    }
+
+    async fn start(&self, id: &str) -> Result<(), DockerError> {
+        self.call(SLOW, |docker| async move {
+            docker.start_container(id, None).await
+        })
+        .await
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = query::StopContainerOptionsBuilder::default()
+            .t(seconds)
+            .build();
+        let stopped = self
+            .call(grace + SLOW, |docker| async move {
+                docker.stop_container(id, Some(options)).await
+            })
+            .await;
+        forget_missing(stopped)
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), DockerError> {
+        let options = query::RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        let removed = self
+            .call(SLOW, |docker| async move {
+                docker.remove_container(id, Some(options)).await
+            })
+            .await;
+        match removed {
+            Err(DockerError::Conflict(text)) if text.contains("already in progress") => Ok(()),
+            other => forget_missing(other),
+        }
+    }
+
+    async fn wait(&self, id: &str) -> Result<i64, DockerError> {
+        let docker = self.docker(STREAMING).await?;
+        let answer = docker
+            .wait_container(id, None)
+            .next()
+            .await
+            .unwrap_or(Err(bollard::errors::Error::RequestTimeoutError));
+        let code = match answer {
+            Ok(ended) => ended.status_code,
+            Err(bollard::errors::Error::DockerContainerWaitError { code, .. }) => code,
+            Err(error) => return self.note(Err(translate::error(error))).await,
+        };
+        // The daemon answers at once for a container that was never started.
+        match self.inspect(id).await? {
+            Some(found) if found.state == ContainerState::Created => Err(DockerError::Conflict(
+                format!("container {id} was not started"),
+            )),
+            _ => Ok(code),
+        }
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.inspect_container(id, None).await
+            })
+            .await;
+        match found {
+            Ok(found) => Ok(Some(translate::container(found))),
+            Err(DockerError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError> {
+        let filters = translate::label_filters(labels);
+        let options = query::ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.list_containers(Some(options)).await
+            })
+            .await?;
+        // The list itself knows neither exit codes nor start times.
+        let mut inspected = futures_util::stream::iter(found.into_iter().filter_map(|c| c.id))
+            .map(|id| async move { self.inspect(&id).await })
+            .buffered(PARALLEL);
+        let mut containers = Vec::new();
+        while let Some(container) = inspected.next().await {
+            containers.extend(container?);
+        }
+        Ok(containers)
+    }
+
+    async fn logs(
+        &self,
+        id: &str,
+        since_nanos: i64,
+        follow: bool,
+    ) -> Result<FactStream<LogFrame>, DockerError> {
+        let docker = self.docker(STREAMING).await?;
+        self.note(logs::open(&docker, id, since_nanos, follow).await)
+            .await
+    }
+
+    async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError> {
+        let options = query::StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let stats = self
+            .call(QUICK, |docker| async move {
+                match docker.stats(id, Some(options)).next().await {
+                    Some(stats) => stats.map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await;
+        match stats {
+            Ok(stats) => Ok(stats.and_then(translate::usage)),
+            Err(DockerError::NotFound(_) | DockerError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn writable_size(&self, id: &str) -> Result<u64, DockerError> {
+        let options = query::InspectContainerOptionsBuilder::default()
+            .size(true)
+            .build();
+        let found = self
+            .call(SLOW, |docker| async move {
+                docker.inspect_container(id, Some(options)).await
+            })
+            .await?;
+        Ok(u64::try_from(found.size_rw.unwrap_or(0)).unwrap_or(0))
+    }
+
+    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+        let mut filters = translate::label_filters(labels);
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        let options = query::EventsOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let docker = self.docker(STREAMING).await?;
+        // Asking for something cheap first tells a daemon that is away from a quiet one.
+        self.note(within(QUICK, docker.ping()).await).await?;
+        let changes = docker.events(Some(options)).filter_map(|event| async move {
+            match event {
+                Ok(event) => translate::change(event).map(Ok),
+                Err(error) => Some(Err(translate::error(error))),
+            }
+        });
+        Ok(Box::pin(changes))
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, DockerError> {
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.inspect_image(reference).await
+            })
+            .await;
+        match found {
+            Ok(found) => Ok(Some(translate::image(found))),
+            Err(DockerError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn images(&self, labels: &Labels) -> Result<Vec<Image>, DockerError> {
+        let filters = translate::label_filters(labels);
+        let options = query::ListImagesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.list_images(Some(options)).await
+            })
+            .await?;
+        let mut images = Vec::new();
+        for summary in found {
+            images.extend(self.image(&summary.id).await?);
+        }
+        Ok(images)
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        auth: Option<RegistryAuth>,
+        progress: Progress,
+    ) -> Result<(), DockerError> {
+        let options = query::CreateImageOptionsBuilder::default()
+            .from_image(&translate::pull_name(reference))
+            .build();
+        let docker = self.docker(STREAMING).await?;
+        let credentials = auth.map(translate::credentials);
+        let steps = docker.create_image(Some(options), None, credentials);
+        self.note(drain_texts(steps.map(|step| step.map(translate::pull_text)), progress).await)
+            .await
+    }
+
+    async fn import(&self, reference: &str, tar: ByteReader) -> Result<(), DockerError> {
+        let (repository, tag) = translate::split_reference(reference);
+        let options = query::CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(repository)
+            .tag(tag)
+            .build();
+        let docker = self.docker(STREAMING).await?;
+        let body = bollard::body_try_stream(ReaderStream::new(tar));
+        let steps = docker.create_image(Some(options), Some(body), None);
+        let (silent, _) = tokio::sync::mpsc::unbounded_channel();
+        self.note(drain_texts(steps.map(|step| step.map(translate::pull_text)), silent).await)
+            .await
+    }
+
+    async fn build(
+        &self,
+        build: BuildSpec,
+        context: ByteReader,
+        progress: Progress,
+    ) -> Result<(), DockerError> {
+        let docker = self.docker(STREAMING).await?;
+        let body = bollard::body_try_stream(ReaderStream::new(context));
+        let steps = docker.build_image(translate::build_options(&build), None, Some(body));
+        self.note(drain_texts(steps.map(|step| step.map(translate::build_text)), progress).await)
+            .await
+    }
+
+    async fn save(&self, reference: &str) -> Result<ByteReader, DockerError> {
+        let docker = self.docker(STREAMING).await?;
+        let stream = docker.export_image(reference);
+        // The daemon copies all layers aside before the first byte.
+        self.note(reader(stream, STREAMING).await).await
+    }
+
+    async fn tag(&self, reference: &str, new_reference: &str) -> Result<(), DockerError> {
+        let (repository, tag) = translate::split_reference(new_reference);
+        let options = query::TagImageOptionsBuilder::default()
+            .repo(repository)
+            .tag(tag)
+            .build();
+        self.call(QUICK, |docker| async move {
+            docker.tag_image(reference, Some(options)).await
+        })
+        .await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), DockerError> {
+        let removed = self
+            .call(SLOW, |docker| async move {
+                let options = query::RemoveImageOptionsBuilder::default().build();
+                docker.remove_image(reference, Some(options), None).await
+            })
+            .await;
+        forget_missing(removed.map(|_| ()))
+    }
+
+    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.inspect_network(name, None).await
+            })
+            .await;
+        match found {
+            Ok(_) => return Ok(()),
+            Err(DockerError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let request = translate::network(name, labels);
+        let made = self
+            .call(QUICK, |docker| async move {
+                docker.create_network(request).await
+            })
+            .await;
+        match made {
+            // Somebody else was faster.
+            Ok(_) | Err(DockerError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
+        let removed = self
+            .call(
+                QUICK,
+                |docker| async move { docker.remove_network(name).await },
+            )
+            .await;
+        forget_missing(removed)
+    }
+}

@@ -1,0 +1,448 @@
+//! Between bollard's words and ours; pure.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
+use bollard::models;
+use bollard::query_parameters as query;
+
+use super::calls::Step;
+use crate::base::Timestamp;
+use crate::docker::{
+    BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo, DockerError,
+    Image, Labels, RegistryAuth, Usage,
+};
+
+/// Sorts a fault into what callers act on.
+pub(super) fn error(error: Error) -> DockerError {
+    match error {
+        Error::DockerResponseServerError {
+            status_code,
+            message,
+        } => match status_code {
+            404 => DockerError::NotFound(missing(&message)),
+            409 => DockerError::Conflict(message),
+            _ => DockerError::Failed(message),
+        },
+        Error::DockerStreamError { error } => fault(error),
+        Error::RequestTimeoutError => DockerError::Unreachable("no answer in time".into()),
+        Error::SocketNotFoundError(path) => {
+            DockerError::Unreachable(format!("there is no socket {path}"))
+        }
+        Error::IOError { err } => DockerError::Unreachable(err.to_string()),
+        Error::HyperResponseError { err } => DockerError::Unreachable(chain(&err)),
+        Error::HyperLegacyError { err } => DockerError::Unreachable(chain(&err)),
+        other => DockerError::Failed(other.to_string()),
+    }
+}
+
+/// A fault told inside a stream, where no status tells what it is.
+pub(super) fn fault(text: String) -> DockerError {
+    let missing = ["not found", "manifest unknown", "does not exist"];
+    if missing.iter().any(|words| text.contains(words)) {
+        DockerError::NotFound(text)
+    } else {
+        DockerError::Failed(text)
+    }
+}
+
+/// `No such container: x` reads better as the thing itself.
+fn missing(message: &str) -> String {
+    message
+        .strip_prefix("No such ")
+        .map_or_else(|| message.to_owned(), |thing| thing.replacen(": ", " ", 1))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Whether a refusal to make a container is about its log driver.
+pub(super) fn blames_log_driver(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("log driver") || text.contains("log-driver") || text.contains("logging driver")
+}
+
+pub(super) fn daemon_info(info: models::SystemInfo, host: &str) -> DaemonInfo {
+    let system = info.operating_system.unwrap_or_default();
+    let rootless = info
+        .security_options
+        .unwrap_or_default()
+        .iter()
+        .any(|option| option.contains("rootless"));
+    let local = !host.starts_with("tcp://") && !host.starts_with("http://");
+    let architecture = match info.architecture.as_deref() {
+        Some("x86_64") => "amd64",
+        Some("aarch64") => "arm64",
+        Some(other) => other,
+        None => "unknown",
+    };
+    DaemonInfo {
+        version: info.server_version.unwrap_or_default(),
+        architecture: format!(
+            "{}/{architecture}",
+            info.os_type.as_deref().unwrap_or("linux")
+        ),
+        // A daemon in a virtual machine or in a user's namespace has its bridges there.
+        containers_routable: cfg!(target_os = "linux")
+            && local
+            && !rootless
+            && !system.contains("Docker Desktop"),
+        cpus: u32::try_from(info.ncpu.unwrap_or(1)).unwrap_or(1),
+        memory: u64::try_from(info.mem_total.unwrap_or(0)).unwrap_or(0),
+    }
+}
+
+pub(super) fn create_body(
+    spec: &ContainerSpec,
+    log_driver: &str,
+    publish: bool,
+) -> models::ContainerCreateBody {
+    let port_names = || spec.ports.iter().map(|port| format!("{port}/tcp"));
+    models::ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
+        // One empty word is the API's way to clear what the image has.
+        entrypoint: spec.entrypoint.as_ref().map(|words| {
+            if words.is_empty() {
+                vec![String::new()]
+            } else {
+                words.clone()
+            }
+        }),
+        env: Some(
+            spec.environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        ),
+        user: spec.user.clone(),
+        working_dir: spec.working_dir.clone(),
+        hostname: spec.hostname.clone(),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        stop_timeout: spec
+            .stop_timeout
+            .map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX)),
+        exposed_ports: publish.then(|| port_names().collect()),
+        host_config: Some(models::HostConfig {
+            port_bindings: publish.then(|| {
+                port_names()
+                    .map(|name| (name, Some(vec![loopback_binding()])))
+                    .collect()
+            }),
+            ..host_config(spec, log_driver)
+        }),
+        ..Default::default()
+    }
+}
+
+fn loopback_binding() -> models::PortBinding {
+    models::PortBinding {
+        host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
+        // Empty: the daemon picks a free one.
+        host_port: Some(String::new()),
+    }
+}
+
+fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
+    let memory = spec.memory.map(|memory| memory.to_bytes().0);
+    let log_options = [
+        ("max-size", "10m"),
+        ("max-file", "3"),
+        ("compress", "false"),
+        ("mode", "blocking"),
+    ];
+    models::HostConfig {
+        init: Some(true),
+        memory,
+        // Equal to memory = no swap on top of it.
+        memory_swap: memory,
+        cpu_shares: spec.cpu_shares,
+        pids_limit: spec.pids_limit,
+        ulimits: spec.nofile.map(|limit| {
+            vec![models::ResourcesUlimits {
+                name: Some("nofile".to_owned()),
+                soft: Some(limit),
+                hard: Some(limit),
+            }]
+        }),
+        network_mode: spec.network.clone(),
+        log_config: Some(models::HostConfigLogConfig {
+            typ: Some(log_driver.to_owned()),
+            config: Some(
+                log_options
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+        }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
+    let (image, labels) = found.config.map_or_else(Default::default, |config| {
+        (
+            config.image.unwrap_or_default(),
+            config.labels.unwrap_or_default().into_iter().collect(),
+        )
+    });
+    let network = found.network_settings.unwrap_or_default();
+    Container {
+        id: found.id.unwrap_or_default(),
+        name: found
+            .name
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned(),
+        labels,
+        image,
+        state: state(&found.state.unwrap_or_default()),
+        created_at: time(found.created.as_deref()),
+        ip: network
+            .networks
+            .unwrap_or_default()
+            .into_values()
+            .find_map(|endpoint| endpoint.ip_address?.parse::<IpAddr>().ok()),
+        published: published(network.ports.unwrap_or_default()),
+    }
+}
+
+fn state(state: &models::ContainerState) -> ContainerState {
+    use models::ContainerStateStatusEnum as Status;
+    match state.status {
+        Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => {
+            ContainerState::Running {
+                since: time(state.started_at.as_deref()),
+            }
+        }
+        Some(Status::EXITED | Status::DEAD | Status::REMOVING) => ContainerState::Exited {
+            code: state.exit_code.unwrap_or(0),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+            at: time(state.finished_at.as_deref()),
+        },
+        Some(Status::CREATED | Status::EMPTY) | None => ContainerState::Created,
+    }
+}
+
+fn time(text: Option<&str>) -> Timestamp {
+    text.and_then(Timestamp::parse)
+        .unwrap_or(Timestamp::from_micros(0))
+}
+
+fn published(ports: models::PortMap) -> BTreeMap<u16, SocketAddr> {
+    let mut published = BTreeMap::new();
+    for (name, bindings) in ports {
+        let inside = name.strip_suffix("/tcp").and_then(|port| port.parse().ok());
+        let outside = bindings
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|binding| binding.host_port?.parse().ok());
+        if let (Some(inside), Some(outside)) = (inside, outside) {
+            published.insert(inside, SocketAddr::from((Ipv4Addr::LOCALHOST, outside)));
+        }
+    }
+    published
+}
+
+pub(super) fn label_filters(labels: &Labels) -> HashMap<String, Vec<String>> {
+    let texts = labels.iter().map(|(name, value)| format!("{name}={value}"));
+    HashMap::from([("label".to_owned(), texts.collect())])
+}
+
+pub(super) fn change(event: models::EventMessage) -> Option<ContainerChange> {
+    Some(ContainerChange {
+        id: event.actor?.id?,
+        action: event.action?,
+    })
+}
+
+/// `None` for a container that does not run: its figures are all absent or zero.
+pub(super) fn usage(stats: models::ContainerStatsResponse) -> Option<Usage> {
+    let cpu_nanos = stats.cpu_stats?.cpu_usage?.total_usage?;
+    let memory = stats.memory_stats.unwrap_or_default();
+    let used = memory.usage.unwrap_or(0);
+    if cpu_nanos == 0 && used == 0 {
+        return None;
+    }
+    // The first name is that of cgroup v1, the second that of v2.
+    let figures = memory.stats.unwrap_or_default();
+    let cache = figures
+        .get("total_inactive_file")
+        .or_else(|| figures.get("inactive_file"));
+    let networks = stats.networks.unwrap_or_default();
+    Some(Usage {
+        cpu_nanos,
+        memory: used.saturating_sub(cache.copied().unwrap_or(0)),
+        rx: networks.values().filter_map(|n| n.rx_bytes).sum(),
+        tx: networks.values().filter_map(|n| n.tx_bytes).sum(),
+    })
+}
+
+pub(super) fn image(found: models::ImageInspect) -> Image {
+    let config = found.config.unwrap_or_default();
+    let mut ports: Vec<u16> = config
+        .exposed_ports
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|name| match name.split_once('/') {
+            None => name.parse().ok(),
+            Some((port, "tcp")) => port.parse().ok(),
+            Some(_) => None,
+        })
+        .collect();
+    ports.sort_unstable();
+    Image {
+        id: found.id.unwrap_or_default(),
+        tags: found.repo_tags.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        size: u64::try_from(found.size.unwrap_or(0)).unwrap_or(0),
+        diff_ids: found.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        environment: config.env.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        exposed_ports: ports,
+    }
+}
+
+pub(super) fn credentials(auth: RegistryAuth) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(auth.username),
+        password: Some(auth.password.expose().clone()),
+        ..Default::default()
+    }
+}
+
+/// Name and tag of `host:port/name:tag`; `latest` when there is none.
+pub(super) fn split_reference(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+/// Without a tag the daemon would pull all tags there are.
+pub(super) fn pull_name(reference: &str) -> String {
+    if reference.contains('@') {
+        return reference.to_owned();
+    }
+    let (name, tag) = split_reference(reference);
+    format!("{name}:{tag}")
+}
+
+pub(super) fn pull_text(step: models::CreateImageInfo) -> Step {
+    if let Some(text) = step.error_detail.and_then(|detail| detail.message) {
+        return Step::Fault(text);
+    }
+    match (step.id, step.status) {
+        // Only the milestones: bars are redrawn many times a second.
+        (_, Some(status)) if status == "Downloading" || status == "Extracting" => Step::Silent,
+        (Some(id), Some(status)) => Step::Text(format!("{id}: {status}")),
+        (None, Some(status)) => Step::Text(status),
+        (_, None) => Step::Silent,
+    }
+}
+
+pub(super) fn build_text(step: models::BuildInfo) -> Step {
+    if let Some(text) = step.error_detail.and_then(|detail| detail.message) {
+        return Step::Fault(text);
+    }
+    match step.stream.or(step.status) {
+        Some(text) if !text.trim().is_empty() => Step::Text(text.trim_end().to_owned()),
+        _ => Step::Silent,
+    }
+}
+
+pub(super) fn build_options(build: &BuildSpec) -> query::BuildImageOptions {
+    let arguments: HashMap<&str, &str> = pairs(&build.arguments);
+    let labels: HashMap<&str, &str> = pairs(&build.labels);
+    query::BuildImageOptionsBuilder::default()
+        .dockerfile(&build.dockerfile)
+        .t(&build.reference)
+        .rm(true)
+        .forcerm(true)
+        .buildargs(&arguments)
+        .labels(&labels)
+        .build()
+}
+
+fn pairs(map: &BTreeMap<String, String>) -> HashMap<&str, &str> {
+    map.iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+pub(super) fn network(name: &str, labels: &Labels) -> models::NetworkCreateRequest {
+    models::NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        labels: Some(labels.clone().into_iter().collect()),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_split_at_their_tag() {
+        let cases = [
+            ("debian", ("debian", "latest")),
+            ("debian:bookworm-slim", ("debian", "bookworm-slim")),
+            ("127.0.0.1:5000/a/b", ("127.0.0.1:5000/a/b", "latest")),
+            ("127.0.0.1:5000/a/b:c", ("127.0.0.1:5000/a/b", "c")),
+        ];
+        for (reference, expected) in cases {
+            assert_eq!(split_reference(reference), expected, "{reference}");
+        }
+        assert_eq!(pull_name("a/b@sha256:00"), "a/b@sha256:00");
+        assert_eq!(pull_name("a/b"), "a/b:latest");
+    }
+
+    #[test]
+    fn faults_are_sorted_by_what_callers_do_about_them() {
+        let server = |status_code, message: &str| Error::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        };
+        let missing = error(server(404, "No such container: abc"));
+        assert_eq!(missing.to_string(), "docker: container abc not found");
+        assert!(matches!(error(server(409, "x")), DockerError::Conflict(_)));
+        assert!(matches!(error(server(500, "x")), DockerError::Failed(_)));
+        assert!(matches!(
+            error(Error::RequestTimeoutError),
+            DockerError::Unreachable(_)
+        ));
+    }
+
+    #[test]
+    fn ports_are_published_only_where_containers_cannot_be_reached() {
+        let spec = ContainerSpec {
+            ports: vec![8080],
+            entrypoint: Some(Vec::new()),
+            ..Default::default()
+        };
+        let here = create_body(&spec, "local", false);
+        assert_eq!(here.host_config.unwrap_or_default().port_bindings, None);
+        assert_eq!(here.entrypoint, Some(vec![String::new()]));
+        let desktop = create_body(&spec, "local", true);
+        let bindings = desktop.host_config.and_then(|h| h.port_bindings);
+        assert!(bindings.is_some_and(|map| map.contains_key("8080/tcp")));
+    }
+
+    #[test]
+    fn a_stopped_container_uses_nothing() {
+        assert_eq!(usage(models::ContainerStatsResponse::default()), None);
+    }
+}

@@ -1,0 +1,491 @@
+//! The verbs of the daemon in memory.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+
+use super::images::{FakeImage, empty, full_name};
+use super::{FakeEngine, Verb};
+use crate::docker::{
+    BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
+    DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth, Upload,
+    Usage,
+};
+
+impl FakeEngine {
+    /// Every verb comes by here first: it may be away, hang or be told to fail.
+    async fn enter(&self, verb: Verb) -> Result<(), DockerError> {
+        let mut ticks = self.tick.subscribe();
+        while self.state().stalled.contains(&verb) {
+            if ticks.changed().await.is_err() {
+                break;
+            }
+        }
+        let mut state = self.state();
+        if state.away {
+            return Err(DockerError::Unreachable("the daemon is away".into()));
+        }
+        if let Some(errors) = state.fail_once.get_mut(&verb).filter(|e| !e.is_empty()) {
+            return Err(errors.remove(0));
+        }
+        state.fail_always.get(&verb).cloned().map_or(Ok(()), Err)
+    }
+
+    async fn read(mut tar: ByteReader) -> Result<Bytes, DockerError> {
+        let mut bytes = Vec::new();
+        tar.read_to_end(&mut bytes)
+            .await
+            .map_err(|e| DockerError::Failed(e.to_string()))?;
+        Ok(bytes.into())
+    }
+
+    /// Frames from the `next`th on that are there, and whether more may come.
+    fn frames(&self, id: &str, next: usize, since: i64) -> Option<(Vec<LogFrame>, usize, bool)> {
+        let state = self.state();
+        let container = state.find(id)?;
+        let new = container.logs.iter().skip(next);
+        let frames = new.filter(|frame| frame.nanos >= since).cloned().collect();
+        let running = matches!(container.state, ContainerState::Running { .. });
+        Some((frames, container.logs.len(), running))
+    }
+}
+
+fn no_container(id: &str) -> DockerError {
+    DockerError::NotFound(format!("container {id}"))
+}
+
+fn no_image(reference: &str) -> DockerError {
+    DockerError::NotFound(format!("image {reference}"))
+}
+
+struct Follower {
+    engine: FakeEngine,
+    ticks: tokio::sync::watch::Receiver<u64>,
+    id: String,
+    next: usize,
+    since: i64,
+    follow: bool,
+    generation: u64,
+    ready: std::collections::VecDeque<LogFrame>,
+    ended: bool,
+}
+
+impl Follower {
+    async fn next(mut self) -> Option<(Result<LogFrame, DockerError>, Self)> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some((Ok(frame), self));
+            }
+            if self.ended {
+                return None;
+            }
+            self.ticks.mark_unchanged();
+            let (frames, next, running) = self
+                .engine
+                .frames(&self.id, self.next, self.since)
+                .unwrap_or((Vec::new(), self.next, false));
+            self.ready.extend(frames);
+            self.next = next;
+            let broken = self.engine.state().generation != self.generation;
+            self.ended = !self.follow || !running || broken;
+            if self.ready.is_empty() && !self.ended && self.ticks.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+}
+
+struct Watcher {
+    engine: FakeEngine,
+    changes: tokio::sync::broadcast::Receiver<(ContainerChange, Labels)>,
+    ticks: tokio::sync::watch::Receiver<u64>,
+    labels: Labels,
+    generation: u64,
+    broken: bool,
+}
+
+impl Watcher {
+    async fn next(mut self) -> Option<(Result<ContainerChange, DockerError>, Self)> {
+        if self.broken {
+            return None;
+        }
+        loop {
+            self.ticks.mark_unchanged();
+            if self.engine.state().generation != self.generation {
+                // The break is the last thing told.
+                self.broken = true;
+                let error = DockerError::Unreachable("the daemon went away".into());
+                return Some((Err(error), self));
+            }
+            tokio::select! {
+                biased;
+                change = self.changes.recv() => {
+                    let wanted = |labels: &Labels| {
+                        self.labels.iter().all(|(n, v)| labels.get(n) == Some(v))
+                    };
+                    if let Some((change, _)) = change.ok().filter(|(_, l)| wanted(l)) {
+                        return Some((Ok(change), self));
+                    }
+                }
+                ticked = self.ticks.changed() => ticked.ok()?,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn info(&self) -> Result<DaemonInfo, DockerError> {
+        self.enter(Verb::Info).await?;
+        Ok(DaemonInfo {
+            version: "20.10.24".into(),
+            architecture: "linux/amd64".into(),
+            containers_routable: true,
+            cpus: 2,
+            memory: 8 << 30,
+        })
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+        self.enter(Verb::Create).await?;
+        let now = self.clock.now();
+        let id = {
+            let mut state = self.state();
+            if state.find_image(&spec.image).is_none() {
+                return Err(no_image(&spec.image));
+            }
+            if state.find(&spec.name).is_some() {
+                let text = format!("the container name {} is already in use", spec.name);
+                return Err(DockerError::Conflict(text));
+            }
+            state.add(spec.clone(), now)
+        };
+        self.tell(&id, &spec.labels, "create");
+        Ok(id)
+    }
+
+    async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError> {
+        self.enter(Verb::Upload).await?;
+        let tar = Self::read(upload.tar).await?;
+        let mut state = self.state();
+        let container = state.find_mut(id).ok_or_else(|| no_container(id))?;
+        container.files.unpack(&upload.folder, &tar)
+    }
+
+    async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError> {
+        self.enter(Verb::Download).await?;
+        let state = self.state();
+        let container = state.find(id).ok_or_else(|| no_container(id))?;
+        match container.files.pack(path)? {
+            Some(tar) => Ok(Box::pin(Cursor::new(tar))),
+            None => Err(DockerError::NotFound(format!("{path} in container {id}"))),
+        }
+    }
+
+    async fn start(&self, id: &str) -> Result<(), DockerError> {
+        self.enter(Verb::Start).await?;
+        let now = self.clock.now();
+        let (id, labels, start, steps) = {
+            let mut state = self.state();
+            let found = state.find(id).ok_or_else(|| no_container(id))?;
+            let network = found.spec.network.clone().unwrap_or_default();
+            let known = ["", "bridge", "host", "none"].contains(&network.as_str());
+            if !known && !state.networks.contains_key(&network) {
+                return Err(DockerError::NotFound(format!("network {network}")));
+            }
+            let steps = found.behaviour.steps.clone();
+            let (id, labels) = found.identity();
+            let Some(start) = state.start(&id, now) else {
+                return Ok(());
+            };
+            (id, labels, start, steps)
+        };
+        self.tell(&id, &labels, "start");
+        self.background.once(self.clone().play(id, start, steps));
+        Ok(())
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError> {
+        self.enter(Verb::Stop).await?;
+        let found = {
+            let state = self.state();
+            let container = state.find(id);
+            container
+                .filter(|c| matches!(c.state, ContainerState::Running { .. }))
+                .map(super::state::FakeContainer::identity)
+        };
+        if let Some((id, labels)) = found {
+            self.terminate(&id, grace).await;
+            self.tell(&id, &labels, "stop");
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), DockerError> {
+        self.enter(Verb::Remove).await?;
+        self.end(id, 137, false);
+        let removed = {
+            let mut state = self.state();
+            let identity = state.find(id).map(super::state::FakeContainer::identity);
+            if let Some((id, _)) = &identity {
+                state.containers.retain(|c| c.id != *id);
+            }
+            identity
+        };
+        if let Some((id, labels)) = removed {
+            self.tell(&id, &labels, "destroy");
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, id: &str) -> Result<i64, DockerError> {
+        self.enter(Verb::Wait).await?;
+        let mut ticks = self.tick.subscribe();
+        let generation = self.state().generation;
+        loop {
+            ticks.mark_unchanged();
+            {
+                let state = self.state();
+                let container = state.find(id).ok_or_else(|| no_container(id))?;
+                match container.state {
+                    ContainerState::Exited { code, .. } => return Ok(code),
+                    ContainerState::Created => {
+                        let text = format!("container {id} was not started");
+                        return Err(DockerError::Conflict(text));
+                    }
+                    ContainerState::Running { .. } => {}
+                }
+                if state.generation != generation {
+                    return Err(DockerError::Unreachable("the daemon went away".into()));
+                }
+            }
+            if ticks.changed().await.is_err() {
+                return Err(DockerError::Unreachable("the daemon went away".into()));
+            }
+        }
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
+        self.enter(Verb::Inspect).await?;
+        let state = self.state();
+        Ok(state.find(id).map(|container| state.show(container)))
+    }
+
+    async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError> {
+        self.enter(Verb::List).await?;
+        let state = self.state();
+        let found = state.containers.iter().filter(|c| c.has_labels(labels));
+        // The daemon lists the newest first.
+        Ok(found.rev().map(|c| state.show(c)).collect())
+    }
+
+    async fn logs(
+        &self,
+        id: &str,
+        since_nanos: i64,
+        follow: bool,
+    ) -> Result<FactStream<LogFrame>, DockerError> {
+        self.enter(Verb::Logs).await?;
+        let generation = {
+            let state = self.state();
+            state.find(id).ok_or_else(|| no_container(id))?;
+            state.generation
+        };
+        let follower = Follower {
+            engine: self.clone(),
+            ticks: self.tick.subscribe(),
+            id: id.to_owned(),
+            next: 0,
+            // The real one gets whole seconds.
+            since: since_nanos.div_euclid(1_000_000_000) * 1_000_000_000,
+            follow,
+            generation,
+            ready: std::collections::VecDeque::new(),
+            ended: false,
+        };
+        Ok(Box::pin(futures_util::stream::unfold(
+            follower,
+            Follower::next,
+        )))
+    }
+
+    async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError> {
+        self.enter(Verb::Usage).await?;
+        let state = self.state();
+        let running = state
+            .find(id)
+            .filter(|c| matches!(c.state, ContainerState::Running { .. }));
+        Ok(running.map(|c| c.usage))
+    }
+
+    async fn writable_size(&self, id: &str) -> Result<u64, DockerError> {
+        self.enter(Verb::WritableSize).await?;
+        let state = self.state();
+        let container = state.find(id).ok_or_else(|| no_container(id))?;
+        Ok(container.files.size() + container.extra_bytes)
+    }
+
+    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+        self.enter(Verb::Changes).await?;
+        let generation = self.state().generation;
+        let watcher = Watcher {
+            engine: self.clone(),
+            changes: self.changes.subscribe(),
+            ticks: self.tick.subscribe(),
+            labels: labels.clone(),
+            generation,
+            broken: false,
+        };
+        Ok(Box::pin(futures_util::stream::unfold(
+            watcher,
+            Watcher::next,
+        )))
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, DockerError> {
+        self.enter(Verb::Image).await?;
+        let state = self.state();
+        Ok(state.find_image(reference).map(|held| held.image.clone()))
+    }
+
+    async fn images(&self, labels: &Labels) -> Result<Vec<Image>, DockerError> {
+        self.enter(Verb::Images).await?;
+        let state = self.state();
+        let all = state.images.iter().map(|held| &held.image);
+        let fits = |image: &&Image| labels.iter().all(|(n, v)| image.labels.get(n) == Some(v));
+        Ok(all.filter(fits).cloned().collect())
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        _auth: Option<RegistryAuth>,
+        progress: Progress,
+    ) -> Result<(), DockerError> {
+        self.enter(Verb::Pull).await?;
+        let mut state = self.state();
+        let offered = state.offered.iter().rev();
+        let found = { offered }
+            .find(|image| image.answers_to(reference))
+            .cloned();
+        let image = found.ok_or_else(|| no_image(reference))?;
+        state.untag(reference);
+        state.images.push(image);
+        state.pulled.push(reference.to_owned());
+        // Nobody has to listen.
+        drop(progress.send(format!("Pulled {reference}")));
+        Ok(())
+    }
+
+    async fn import(&self, reference: &str, tar: ByteReader) -> Result<(), DockerError> {
+        self.enter(Verb::Import).await?;
+        let tar = Self::read(tar).await?;
+        let mut state = self.state();
+        state.untag(reference);
+        state.images.push(FakeImage::imported(reference, tar));
+        Ok(())
+    }
+
+    async fn build(
+        &self,
+        build: BuildSpec,
+        context: ByteReader,
+        progress: Progress,
+    ) -> Result<(), DockerError> {
+        self.enter(Verb::Build).await?;
+        let context = Self::read(context).await?;
+        let mut files = super::files::Files::default();
+        files.unpack("", &context)?;
+        let recipe = files
+            .get(&format!("/{}", build.dockerfile))
+            .ok_or_else(|| {
+                DockerError::Failed(format!("no {} in the context", build.dockerfile))
+            })?;
+        let recipe = String::from_utf8_lossy(&recipe.content).into_owned();
+        let mut state = self.state();
+        let base = build
+            .arguments
+            .values()
+            .find_map(|value| state.find_image(value).cloned());
+        let base = base.unwrap_or_else(|| FakeImage::small("scratch"));
+        let image = Image {
+            tags: vec![full_name(&build.reference)],
+            labels: build.labels,
+            ..empty()
+        };
+        let made = base.extended(image, &recipe);
+        state.untag(&build.reference);
+        state.images.push(made);
+        // Nobody has to listen.
+        drop(progress.send(format!("Successfully tagged {}", build.reference)));
+        Ok(())
+    }
+
+    async fn save(&self, reference: &str) -> Result<ByteReader, DockerError> {
+        self.enter(Verb::Save).await?;
+        let state = self.state();
+        let image = state
+            .find_image(reference)
+            .ok_or_else(|| no_image(reference))?;
+        Ok(Box::pin(Cursor::new(image.save()?)))
+    }
+
+    async fn tag(&self, reference: &str, new_reference: &str) -> Result<(), DockerError> {
+        self.enter(Verb::Tag).await?;
+        let mut state = self.state();
+        let found = state
+            .find_image(reference)
+            .map(|held| held.image.id.clone());
+        let id = found.ok_or_else(|| no_image(reference))?;
+        state.untag(new_reference);
+        for held in &mut state.images {
+            if held.image.id == id {
+                held.image.tags.push(full_name(new_reference));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), DockerError> {
+        self.enter(Verb::RemoveImage).await?;
+        let mut state = self.state();
+        let Some(found) = state.find_image(reference).map(|held| held.image.clone()) else {
+            return Ok(());
+        };
+        let used = |c: &super::state::FakeContainer| {
+            c.spec.image == found.id || found.tags.contains(&full_name(&c.spec.image))
+        };
+        if found.tags.len() <= 1 && state.containers.iter().any(used) {
+            let text = format!("image {reference} is used by a container");
+            return Err(DockerError::Conflict(text));
+        }
+        let by_name = found.tags.contains(&full_name(reference));
+        if by_name {
+            state.untag(reference);
+        }
+        state
+            .images
+            .retain(|held| held.image.id != found.id || (by_name && !held.image.tags.is_empty()));
+        Ok(())
+    }
+
+    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+        self.enter(Verb::EnsureNetwork).await?;
+        let mut state = self.state();
+        let networks = &mut state.networks;
+        networks
+            .entry(name.to_owned())
+            .or_insert_with(|| labels.clone());
+        Ok(())
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
+        self.enter(Verb::RemoveNetwork).await?;
+        self.state().networks.remove(name);
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! A Docker daemon in memory: containers, images, networks and logs with state, that can crash,
+//! stall and refuse.
+//!
+//! What a container does is scripted before it is made: [`FakeEngine::script`] ties a
+//! [`Behaviour`] to a part of the image's name or of the command. Without a script a container
+//! runs until it is stopped and obeys SIGTERM. Time passes on Tokio's clock, so a paused test clock
+//! runs scripts at once; timestamps come from the injected clock.
+//!
+//! A container gets an own loopback address on every start and nothing listens there, so that a
+//! probe is refused; [`FakeEngine::listen`] leads a port to a listener of the test. All state
+//! survives [`FakeEngine::restart_daemon`], as it does on a real daemon.
+
+mod behaviour;
+mod engine;
+mod files;
+mod images;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, watch};
+
+use self::behaviour::{OnStop, Step};
+use self::state::State;
+use super::{ContainerChange, ContainerSpec, DockerError, Image, Labels, LogStream, Usage};
+use crate::base::{Clock, Supervisor};
+
+pub use self::behaviour::Behaviour;
+pub use self::files::FakeFile;
+
+/// A verb of the engine that can be made to fail or to stall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "named after the methods of Engine")]
+pub enum Verb {
+    Info,
+    Create,
+    Upload,
+    Download,
+    Start,
+    Stop,
+    Remove,
+    Wait,
+    Inspect,
+    List,
+    Logs,
+    Usage,
+    WritableSize,
+    Changes,
+    Image,
+    Images,
+    Pull,
+    Import,
+    Build,
+    Save,
+    Tag,
+    RemoveImage,
+    EnsureNetwork,
+    RemoveNetwork,
+}
+
+/// The engine; clones share one daemon.
+#[derive(Clone)]
+pub struct FakeEngine {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+    /// Ticks with every change of state; those who wait look again.
+    tick: watch::Sender<u64>,
+    /// Each change with the labels of its container, which may be gone when it is read.
+    changes: broadcast::Sender<(ContainerChange, Labels)>,
+    background: Supervisor,
+}
+
+impl FakeEngine {
+    /// A daemon without containers and images.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Arc::default(),
+            tick: watch::Sender::new(0),
+            changes: broadcast::Sender::new(1024),
+            background: Supervisor::new(),
+        }
+    }
+
+    /// What containers do whose image or command (words joined by blanks) contains `part`; the
+    /// latest script that fits wins.
+    pub fn script(&self, part: &str, behaviour: Behaviour) {
+        self.state().scripts.push((part.to_owned(), behaviour));
+    }
+
+    /// Adds an image made of one small layer.
+    pub fn add_image(&self, reference: &str) -> Image {
+        let image = images::FakeImage::small(reference);
+        let shown = image.image.clone();
+        self.state().images.push(image);
+        shown
+    }
+
+    /// Adds an image as given; its id and layers are made up where they are missing.
+    pub fn add_image_like(&self, image: Image) {
+        self.state().images.push(images::FakeImage::like(image));
+    }
+
+    /// Makes an image pullable under `reference`.
+    pub fn offer(&self, reference: &str) {
+        let image = images::FakeImage::small(reference);
+        self.state().offered.push(image);
+    }
+
+    /// Makes an image pullable as given.
+    pub fn offer_like(&self, reference: &str, mut image: Image) {
+        image.tags = vec![reference.to_owned()];
+        self.state().offered.push(images::FakeImage::like(image));
+    }
+
+    /// References pulled so far.
+    pub fn pulled(&self) -> Vec<String> {
+        self.state().pulled.clone()
+    }
+
+    /// Fails the next call of `verb`.
+    pub fn fail_next(&self, verb: Verb, error: DockerError) {
+        self.state().fail_once.entry(verb).or_default().push(error);
+    }
+
+    /// Fails every call of `verb` until [`FakeEngine::heal`].
+    pub fn fail(&self, verb: Verb, error: DockerError) {
+        self.state().fail_always.insert(verb, error);
+    }
+
+    /// Lets calls of `verb` hang until [`FakeEngine::heal`].
+    pub fn stall(&self, verb: Verb) {
+        self.state().stalled.insert(verb);
+    }
+
+    /// Ends all failing and stalling.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.fail_once.clear();
+        state.fail_always.clear();
+        state.stalled.clear();
+        state.away = false;
+        drop(state);
+        self.wake();
+    }
+
+    /// Whether the daemon answers at all. Going away breaks every open stream.
+    pub fn set_reachable(&self, reachable: bool) {
+        let mut state = self.state();
+        state.away = !reachable;
+        if state.away {
+            state.generation += 1;
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Restarts the daemon: what ran ends with `exit_code`, streams break, all else stays.
+    pub fn restart_daemon(&self, exit_code: i64) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.generation += 1;
+        for container in &mut state.containers {
+            container.end(exit_code, false, now);
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Ends a running container from inside, as a crash does.
+    pub fn exit(&self, container: &str, code: i64) {
+        self.end(container, code, false);
+    }
+
+    /// Lets the kernel end a running container for its memory.
+    pub fn run_out_of_memory(&self, container: &str) {
+        self.end(container, 137, true);
+    }
+
+    /// Writes to a container's output as if it had done so itself.
+    pub fn print(&self, container: &str, stream: LogStream, text: impl Into<Bytes>) {
+        let now = self.clock.now();
+        if let Some(found) = self.state().find_mut(container) {
+            found.print(stream, &text.into(), now);
+        }
+        self.wake();
+    }
+
+    /// Sets what [`super::Engine::usage`] tells.
+    pub fn set_usage(&self, container: &str, usage: Usage) {
+        if let Some(found) = self.state().find_mut(container) {
+            found.usage = usage;
+        }
+    }
+
+    /// Leads `port` of containers whose name contains `name` to a listener of the test.
+    pub fn listen(&self, name: &str, port: u16, listener: SocketAddr) {
+        self.state()
+            .listeners
+            .push((name.to_owned(), port, listener));
+    }
+
+    /// The specification a container was made with.
+    pub fn spec(&self, container: &str) -> Option<ContainerSpec> {
+        self.state().find(container).map(|c| c.spec.clone())
+    }
+
+    /// A file inside a container.
+    pub fn file(&self, container: &str, path: &str) -> Option<FakeFile> {
+        self.state().find(container)?.files.get(path).cloned()
+    }
+
+    /// Paths of all files that were uploaded or written.
+    pub fn paths(&self, container: &str) -> Vec<String> {
+        let state = self.state();
+        let found = state.find(container);
+        found.map_or_else(Vec::new, |c| c.files.paths())
+    }
+
+    /// Names of all containers, oldest first.
+    pub fn container_names(&self) -> Vec<String> {
+        let state = self.state();
+        state
+            .containers
+            .iter()
+            .map(|c| c.spec.name.clone())
+            .collect()
+    }
+
+    /// Networks made so far.
+    pub fn networks(&self) -> Vec<String> {
+        self.state().networks.keys().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.tick.send_modify(|n| *n += 1);
+    }
+
+    fn tell(&self, id: &str, labels: &Labels, action: &str) {
+        let change = ContainerChange {
+            id: id.to_owned(),
+            action: action.to_owned(),
+        };
+        // Nobody has to listen.
+        drop(self.changes.send((change, labels.clone())));
+        self.wake();
+    }
+
+    /// Ends the container unless it ended before; tells who follows.
+    fn end(&self, container: &str, code: i64, out_of_memory: bool) {
+        let now = self.clock.now();
+        let ended = {
+            let mut state = self.state();
+            let found = state.find_mut(container);
+            found.and_then(|c| c.end(code, out_of_memory, now).then(|| c.identity()))
+        };
+        if let Some((id, labels)) = ended {
+            if out_of_memory {
+                self.tell(&id, &labels, "oom");
+            }
+            self.tell(&id, &labels, "die");
+        }
+    }
+
+    /// Plays a script for one start of a container.
+    async fn play(self, id: String, start: u64, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Wait(time) => tokio::time::sleep(time).await,
+                Step::WaitForever => return,
+                other => {
+                    if !self.act(&id, start, other) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One step; false when the container no longer is in the same run.
+    fn act(&self, id: &str, start: u64, step: Step) -> bool {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let Some(container) = state.find_mut(id).filter(|c| c.runs_since(start)) else {
+            return false;
+        };
+        match step {
+            Step::Print(stream, text) => container.print(stream, &text, now),
+            Step::Write(path, file) => container.files.put(&path, file),
+            Step::Do(work) => work(&mut container.files),
+            Step::Grow(bytes) => container.extra_bytes += bytes,
+            Step::Exit(code) => {
+                drop(state);
+                self.end(id, code, false);
+                return false;
+            }
+            Step::OutOfMemory => {
+                drop(state);
+                self.end(id, 137, true);
+                return false;
+            }
+            Step::Wait(_) | Step::WaitForever => {}
+        }
+        drop(state);
+        self.wake();
+        true
+    }
+
+    /// What the daemon does on SIGTERM and, after `grace`, on SIGKILL.
+    async fn terminate(&self, id: &str, grace: Duration) {
+        let on_stop = self.state().find(id).map(|c| c.behaviour.on_stop.clone());
+        let (after, code) = match on_stop {
+            Some(OnStop::Exit { after, code }) if after <= grace => (after, code),
+            _ => (grace, 137),
+        };
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
+        }
+        self.end(id, code, false);
+    }
+}

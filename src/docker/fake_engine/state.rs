@@ -1,0 +1,213 @@
+//! What the daemon remembers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::Verb;
+use super::behaviour::Behaviour;
+use super::files::Files;
+use super::images::FakeImage;
+use crate::base::Timestamp;
+use crate::docker::{
+    Container, ContainerSpec, ContainerState, DockerError, LONGEST_FRAME, Labels, LogFrame,
+    LogStream, Usage,
+};
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) containers: Vec<FakeContainer>,
+    pub(super) images: Vec<FakeImage>,
+    pub(super) offered: Vec<FakeImage>,
+    pub(super) pulled: Vec<String>,
+    pub(super) networks: BTreeMap<String, Labels>,
+    pub(super) scripts: Vec<(String, Behaviour)>,
+    pub(super) listeners: Vec<(String, u16, SocketAddr)>,
+    pub(super) fail_once: BTreeMap<Verb, Vec<DockerError>>,
+    pub(super) fail_always: BTreeMap<Verb, DockerError>,
+    pub(super) stalled: BTreeSet<Verb>,
+    pub(super) away: bool,
+    /// Grows when streams break.
+    pub(super) generation: u64,
+    made: u64,
+    started: u64,
+}
+
+pub(super) struct FakeContainer {
+    pub(super) id: String,
+    pub(super) spec: ContainerSpec,
+    pub(super) state: ContainerState,
+    pub(super) behaviour: Behaviour,
+    pub(super) files: Files,
+    pub(super) extra_bytes: u64,
+    pub(super) logs: Vec<LogFrame>,
+    pub(super) usage: Usage,
+    created_at: Timestamp,
+    /// Which start this run is; zero before the first.
+    start: u64,
+    /// A line without its end yet, by stream.
+    unfinished: BTreeMap<LogStream, Vec<u8>>,
+}
+
+impl State {
+    pub(super) fn find(&self, id_or_name: &str) -> Option<&FakeContainer> {
+        self.containers.iter().find(|c| c.is(id_or_name))
+    }
+
+    pub(super) fn find_mut(&mut self, id_or_name: &str) -> Option<&mut FakeContainer> {
+        self.containers.iter_mut().find(|c| c.is(id_or_name))
+    }
+
+    pub(super) fn find_image(&self, reference: &str) -> Option<&FakeImage> {
+        // The latest holder of a name is the one that has it.
+        self.images.iter().rev().find(|i| i.answers_to(reference))
+    }
+
+    /// Takes a name away from whoever has it.
+    pub(super) fn untag(&mut self, reference: &str) {
+        let name = super::images::full_name(reference);
+        for held in &mut self.images {
+            held.image.tags.retain(|tag| *tag != name);
+        }
+    }
+
+    pub(super) fn add(&mut self, spec: ContainerSpec, now: Timestamp) -> String {
+        self.made += 1;
+        let id = format!("{:064x}", 0xf0_0000_0000_u64 + self.made);
+        let words = spec.command.join(" ");
+        let behaviour = self
+            .scripts
+            .iter()
+            .rev()
+            .find(|(part, _)| spec.image.contains(part) || words.contains(part));
+        self.containers.push(FakeContainer {
+            id: id.clone(),
+            behaviour: behaviour.map_or_else(Behaviour::runs, |(_, b)| b.clone()),
+            spec,
+            state: ContainerState::Created,
+            files: Files::default(),
+            extra_bytes: 0,
+            logs: Vec::new(),
+            usage: Usage {
+                cpu_nanos: 1_000_000,
+                memory: 8 * 1024 * 1024,
+                rx: 0,
+                tx: 0,
+            },
+            created_at: now,
+            start: 0,
+            unfinished: BTreeMap::new(),
+        });
+        id
+    }
+
+    /// Starts a container; the number of the start, or `None` when it ran already.
+    pub(super) fn start(&mut self, id: &str, now: Timestamp) -> Option<u64> {
+        self.started += 1;
+        let start = self.started;
+        let container = self.find_mut(id)?;
+        if matches!(container.state, ContainerState::Running { .. }) {
+            return None;
+        }
+        container.state = ContainerState::Running { since: now };
+        container.start = start;
+        Some(start)
+    }
+
+    pub(super) fn show(&self, container: &FakeContainer) -> Container {
+        let running = matches!(container.state, ContainerState::Running { .. });
+        let listeners = self
+            .listeners
+            .iter()
+            .filter(|(name, port, _)| {
+                container.spec.name.contains(name) && container.spec.ports.contains(port)
+            })
+            .map(|(_, port, address)| (*port, *address));
+        Container {
+            id: container.id.clone(),
+            name: container.spec.name.clone(),
+            labels: container.spec.labels.clone(),
+            image: container.spec.image.clone(),
+            state: container.state.clone(),
+            created_at: container.created_at,
+            ip: running.then(|| container.ip()),
+            published: if running {
+                listeners.collect()
+            } else {
+                BTreeMap::new()
+            },
+        }
+    }
+}
+
+impl FakeContainer {
+    fn is(&self, id_or_name: &str) -> bool {
+        self.id == id_or_name || self.spec.name == id_or_name
+    }
+
+    pub(super) fn identity(&self) -> (String, Labels) {
+        (self.id.clone(), self.spec.labels.clone())
+    }
+
+    /// An own loopback address for each start: an address is never the same twice.
+    fn ip(&self) -> IpAddr {
+        let [.., high, low] = self.start.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(127, 77, high, low))
+    }
+
+    pub(super) fn has_labels(&self, labels: &Labels) -> bool {
+        labels
+            .iter()
+            .all(|(name, value)| self.spec.labels.get(name) == Some(value))
+    }
+
+    pub(super) fn runs_since(&self, start: u64) -> bool {
+        self.start == start && matches!(self.state, ContainerState::Running { .. })
+    }
+
+    /// Ends a run; false when there was none.
+    pub(super) fn end(&mut self, code: i64, out_of_memory: bool, at: Timestamp) -> bool {
+        if !matches!(self.state, ContainerState::Running { .. }) {
+            return false;
+        }
+        for (stream, mut rest) in std::mem::take(&mut self.unfinished) {
+            rest.push(b'\n');
+            self.push(stream, rest.into(), at);
+        }
+        self.state = ContainerState::Exited {
+            code,
+            out_of_memory,
+            at,
+        };
+        true
+    }
+
+    /// Cuts text into frames as the daemon does: one a line, long lines in parts that share a
+    /// time, an unfinished line when the container ends.
+    pub(super) fn print(&mut self, stream: LogStream, text: &[u8], now: Timestamp) {
+        let mut pending = self.unfinished.remove(&stream).unwrap_or_default();
+        pending.extend_from_slice(text);
+        let mut rest = Bytes::from(pending);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line = rest.split_to(end + 1);
+            self.push(stream, line, now);
+        }
+        if !rest.is_empty() {
+            self.unfinished.insert(stream, rest.to_vec());
+        }
+    }
+
+    fn push(&mut self, stream: LogStream, mut line: Bytes, now: Timestamp) {
+        let last = self.logs.last().map_or(i64::MIN, |frame| frame.nanos);
+        let nanos = now.as_nanos().max(last.saturating_add(1));
+        while !line.is_empty() {
+            let size = line.len().min(LONGEST_FRAME);
+            self.logs.push(LogFrame {
+                stream,
+                nanos,
+                data: line.split_to(size),
+            });
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What the Docker seam promises, on the engine in memory and on a real daemon.
+//!
+//! Needs a daemon at `DOCKER_HOST` or the default socket. Where none can be, set
+//! `CFLITE_TEST_WITHOUT_DOCKER`: the tests that need it say in one line that they were skipped.
+
+mod bench;
+mod contract;
