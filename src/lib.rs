@@ -7,3 +7,4 @@ pub mod docker;
 pub mod net;
 pub mod pki;
 pub mod router;
+pub mod scheduler;

@@ -1,0 +1,259 @@
+//! The effects: one instance's container made and started, or stopped and removed.
+//!
+//! Every step may be the last one before the process dies: the next pass finds the container by
+//! its labels and goes on from there.
+
+use std::time::Duration;
+
+use super::desired::DesiredProcess;
+use super::environment::container_spec;
+use super::inner::Inner;
+use super::instance::Record;
+use super::{labels, log_sink};
+use crate::base::guid::InstanceGuid;
+use crate::db::DbError;
+use crate::docker::{Container, ContainerSpec, ContainerState, DockerError, LogStream, Upload};
+
+const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
+const KILLED: i64 = 137;
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl Inner {
+    /// Makes and starts an instance's container. What the daemon refuses is a crash; when it does
+    /// not answer, the instance waits for it.
+    pub(super) async fn launch(
+        &self,
+        record: &Record,
+        process: &DesiredProcess,
+        made: Option<String>,
+    ) {
+        let Ok(_permit) = self.launches.acquire().await else {
+            return;
+        };
+        let guid = &record.guid;
+        let recorded = match self.make_and_start(record, process, made).await {
+            Ok(()) => {
+                self.succeeded(guid);
+                return;
+            }
+            Err(Failure::Db(error)) => Err(error),
+            Err(Failure::Docker(error @ DockerError::Unreachable(_))) => {
+                self.failed(guid);
+                self.unplaced(guid, error.to_string()).await
+            }
+            Err(Failure::Docker(error)) => {
+                let cell = &self.settings.cell_id;
+                let text =
+                    format!("Cell {cell} failed to create container for instance {guid}: {error}");
+                self.say(record, "CELL", LogStream::Err, text);
+                let description = format!("failed to create container: {error}");
+                self.refused(guid, description).await
+            }
+        };
+        // Whatever was made by then shows up in the next listing.
+        self.view.invalidate();
+        if let Err(error) = recorded {
+            self.failed(guid);
+            tracing::error!(instance.guid = %guid, %error, "instance could not be started");
+        }
+    }
+
+    /// Stops and removes a container that ran as `record`, and forgets that.
+    pub(super) async fn stop(&self, record: &Record, container_id: &str) {
+        let Ok(_permit) = self.stops.acquire().await else {
+            return;
+        };
+        let guid = record.guid.clone();
+        match self.stop_and_remove(record, container_id).await {
+            Ok(()) => {
+                self.succeeded(&guid);
+                self.usage.forget(&guid);
+            }
+            Err(error) => self.not_stopped(&guid, &error),
+        }
+    }
+
+    /// Stops and removes a container that is no instance.
+    pub(super) async fn discard(&self, guid: &InstanceGuid, container_id: &str) {
+        let Ok(_permit) = self.stops.acquire().await else {
+            return;
+        };
+        let removed = async {
+            let grace = self.settings.stop_grace;
+            gone_is_fine(self.engine.stop(container_id, grace).await)?;
+            self.logs.drained(container_id, LOGS_READ_WITHIN).await;
+            gone_is_fine(self.engine.remove(container_id).await)?;
+            self.view.patch(container_id, None);
+            Ok::<(), DockerError>(())
+        };
+        match removed.await {
+            Ok(()) => self.succeeded(guid),
+            Err(error) => self.not_stopped(guid, &error.into()),
+        }
+    }
+
+    async fn make_and_start(
+        &self,
+        record: &Record,
+        process: &DesiredProcess,
+        made: Option<String>,
+    ) -> Result<(), Failure> {
+        let (cell, guid) = (&self.settings.cell_id, record.guid.clone());
+        let id = if let Some(id) = made {
+            id
+        } else {
+            let text = format!("Cell {cell} creating container for instance {guid}");
+            self.say(record, "CELL", LogStream::Out, text);
+            let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
+            self.make(&spec, &guid).await?
+        };
+        if process.lifecycle_files {
+            let tar = std::io::Cursor::new(self.settings.lifecycle_files.clone());
+            let folder = "/".to_owned();
+            let tar = Box::pin(tar);
+            self.engine.upload(&id, Upload { folder, tar }).await?;
+        }
+        self.engine.start(&id).await?;
+        self.view.patch(&id, self.engine.inspect(&id).await?);
+        self.view.started(&id);
+        self.db
+            .write({
+                let guid = guid.clone();
+                move |tx| super::store::set_container(tx, &guid, &id)
+            })
+            .await?;
+        let text = format!("Cell {cell} successfully created container for instance {guid}");
+        self.say(record, "CELL", LogStream::Out, text);
+        Ok(())
+    }
+
+    async fn make(&self, spec: &ContainerSpec, guid: &InstanceGuid) -> Result<String, DockerError> {
+        let missing = match self.engine.create(spec).await {
+            Err(DockerError::Conflict(text)) => return self.made_before(spec, guid, text).await,
+            Err(error @ DockerError::NotFound(_)) => error,
+            done => return done,
+        };
+        self.pull(&spec.image, missing).await?;
+        self.engine.create(spec).await
+    }
+
+    /// The name is taken: by this very instance, if an earlier attempt was cut short.
+    async fn made_before(
+        &self,
+        spec: &ContainerSpec,
+        guid: &InstanceGuid,
+        text: String,
+    ) -> Result<String, DockerError> {
+        let mut wanted = labels::of_platform(&self.settings.platform_id);
+        wanted.insert(labels::LABEL_INSTANCE.to_owned(), guid.to_string());
+        let found = self.engine.list(&wanted).await?;
+        let same = found.into_iter().find(|c| c.name == spec.name);
+        same.map(|c| c.id).ok_or(DockerError::Conflict(text))
+    }
+
+    async fn pull(&self, image: &str, missing: DockerError) -> Result<(), DockerError> {
+        let _turn = self.pulling.lock().await;
+        if self.engine.image(image).await?.is_some() {
+            return Ok(());
+        }
+        tracing::info!(image, cause = %missing, "pulling an image the daemon does not have");
+        // Nobody reads the progress; a closed channel swallows it.
+        let (progress, _) = tokio::sync::mpsc::unbounded_channel();
+        let auth = self.settings.registry_auth.clone();
+        self.engine.pull(image, auth, progress).await
+    }
+
+    async fn unplaced(&self, guid: &InstanceGuid, problem: String) -> Result<(), DbError> {
+        let guid = guid.clone();
+        self.db
+            .write(move |tx| super::store::set_problem(tx, &guid, &problem).map(drop))
+            .await
+    }
+
+    async fn refused(&self, guid: &InstanceGuid, description: String) -> Result<(), DbError> {
+        let (facts, guid, now) = (self.facts.clone(), guid.clone(), self.clock.now());
+        self.db
+            .write(move |tx| facts.crashed(tx, &guid, &description, now).map(drop))
+            .await
+    }
+
+    async fn stop_and_remove(&self, record: &Record, container_id: &str) -> Result<(), Failure> {
+        let (cell, guid) = (&self.settings.cell_id, &record.guid);
+        let before = self.engine.inspect(container_id).await?;
+        let ran = before.as_ref().is_some_and(is_running);
+        if ran {
+            let text = format!("Cell {cell} stopping instance {guid}");
+            self.say(record, "CELL", LogStream::Out, text);
+            let grace = self.settings.stop_grace;
+            gone_is_fine(self.engine.stop(container_id, grace).await)?;
+        }
+        self.logs.drained(container_id, LOGS_READ_WITHIN).await;
+        if let Some(container) = self.engine.inspect(container_id).await? {
+            self.tell_exit(record, &container, ran);
+        }
+        let text = format!("Cell {cell} destroying container for instance {guid}");
+        self.say(record, "CELL", LogStream::Out, text);
+        gone_is_fine(self.engine.remove(container_id).await)?;
+        self.view.patch(container_id, None);
+        self.db
+            .write({
+                let guid = guid.clone();
+                move |tx| super::store::forget(tx, &guid)
+            })
+            .await?;
+        let text = format!("Cell {cell} successfully destroyed container for instance {guid}");
+        self.say(record, "CELL", LogStream::Out, text);
+        Ok(())
+    }
+
+    fn tell_exit(&self, record: &Record, container: &Container, stopped: bool) {
+        let ContainerState::Exited {
+            code,
+            out_of_memory,
+            ..
+        } = container.state
+        else {
+            return;
+        };
+        let cause = if out_of_memory {
+            " (out of memory)".to_owned()
+        } else if stopped && code == KILLED {
+            let grace = super::health_check::duration_text(self.settings.stop_grace);
+            format!(" (exceeded {grace} graceful shutdown interval)")
+        } else {
+            String::new()
+        };
+        let source_type = labels::log_source_type(container);
+        let text = format!("Exit status {code}{cause}");
+        self.say(record, &source_type, LogStream::Out, text);
+    }
+
+    fn not_stopped(&self, guid: &InstanceGuid, error: &Failure) {
+        self.failed(guid);
+        self.view.invalidate();
+        tracing::warn!(instance.guid = %guid, %error, "container could not be removed yet");
+    }
+
+    fn say(&self, record: &Record, source_type: &str, stream: LogStream, text: String) {
+        self.logs
+            .line(log_sink::line(record, source_type, stream, text));
+    }
+}
+
+fn is_running(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Running { .. })
+}
+
+fn gone_is_fine(result: Result<(), DockerError>) -> Result<(), DockerError> {
+    match result {
+        Err(DockerError::NotFound(_)) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,169 @@
+//! Stand-ins for tests: an app's answers to probes, an observer and a log that remember.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    CheckKind, Crash, DesiredProcess, DesiredState, HealthCheck, LogLine, LogSink, Observer, Probe,
+    ProbeTarget, ReadinessChange, ReadinessCheck, UsageReport,
+};
+use crate::base::Megabytes;
+use crate::db::{DbError, ReadTx, WriteTx};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process of one port with a port check.
+pub fn process(guid: &str, instances: u32) -> DesiredProcess {
+    DesiredProcess {
+        process_guid: guid.into(),
+        app_guid: format!("{guid}-app").into(),
+        app_name: "dora".to_owned(),
+        process_type: "web".to_owned(),
+        version: "v1".to_owned(),
+        instances,
+        image: "dora@sha256:0".to_owned(),
+        entrypoint: None,
+        command: vec!["run".to_owned()],
+        user: None,
+        working_dir: None,
+        environment: Vec::new(),
+        memory: Megabytes(256),
+        disk: Megabytes(1024),
+        log_rate_limit: -1,
+        ports: vec![8080],
+        health_check: HealthCheck::new(CheckKind::Port),
+        readiness_check: ReadinessCheck::new(CheckKind::Process),
+        lifecycle_files: false,
+        log_source_type: "APP/PROC/WEB".to_owned(),
+    }
+}
+
+/// What should run, set by the test.
+#[derive(Default)]
+pub struct FakeDesired(Mutex<Vec<DesiredProcess>>);
+
+impl FakeDesired {
+    /// Replaces everything; wake the scheduler with a commit.
+    pub fn set(&self, processes: Vec<DesiredProcess>) {
+        *lock(&self.0) = processes;
+    }
+}
+
+impl DesiredState for FakeDesired {
+    fn load(&self, _: &ReadTx<'_>) -> Result<Vec<DesiredProcess>, DbError> {
+        Ok(lock(&self.0).clone())
+    }
+}
+
+/// Apps that are healthy until told otherwise.
+#[derive(Default)]
+pub struct FakeProbe(Mutex<BTreeMap<String, String>>);
+
+impl FakeProbe {
+    /// From now on checks of this kind fail with this text: `port`, or an http endpoint.
+    pub fn fail(&self, check: &str, text: &str) {
+        lock(&self.0).insert(check.to_owned(), text.to_owned());
+    }
+
+    /// From now on checks of this kind pass.
+    pub fn pass(&self, check: &str) {
+        lock(&self.0).remove(check);
+    }
+}
+
+#[async_trait]
+impl Probe for FakeProbe {
+    async fn probe(&self, kind: &CheckKind, _: &[ProbeTarget], _: Duration) -> Result<(), String> {
+        let check = match kind {
+            CheckKind::Process => "process",
+            CheckKind::Port => "port",
+            CheckKind::Http { endpoint } => endpoint,
+        };
+        match lock(&self.0).get(check) {
+            Some(text) => Err(text.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Remembers what it is told.
+#[derive(Default)]
+pub struct FakeObserver {
+    crashes: Mutex<Vec<Crash>>,
+    readiness: Mutex<Vec<ReadinessChange>>,
+}
+
+impl FakeObserver {
+    /// All crashes.
+    pub fn crashes(&self) -> Vec<Crash> {
+        lock(&self.crashes).clone()
+    }
+
+    /// All changes of readiness.
+    pub fn readiness(&self) -> Vec<ReadinessChange> {
+        lock(&self.readiness).clone()
+    }
+}
+
+impl Observer for FakeObserver {
+    fn crashed(&self, _: &WriteTx<'_>, crash: &Crash) -> Result<(), DbError> {
+        lock(&self.crashes).push(crash.clone());
+        Ok(())
+    }
+
+    fn readiness_changed(&self, _: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
+        lock(&self.readiness).push(change.clone());
+        Ok(())
+    }
+}
+
+/// Remembers lines and measurements.
+#[derive(Default)]
+pub struct FakeLogs {
+    lines: Mutex<Vec<LogLine>>,
+    reports: Mutex<Vec<UsageReport>>,
+}
+
+impl FakeLogs {
+    /// All lines as `[CELL/0] OUT text`.
+    pub fn lines(&self) -> Vec<String> {
+        let text = |line: &LogLine| {
+            let stream = match line.stream {
+                crate::docker::LogStream::Out => "OUT",
+                crate::docker::LogStream::Err => "ERR",
+            };
+            format!(
+                "[{}/{}] {stream} {}",
+                line.source_type, line.index, line.text
+            )
+        };
+        lock(&self.lines).iter().map(text).collect()
+    }
+
+    /// All measurements.
+    pub fn reports(&self) -> Vec<UsageReport> {
+        lock(&self.reports).clone()
+    }
+}
+
+#[async_trait]
+impl LogSink for FakeLogs {
+    fn line(&self, line: LogLine) {
+        lock(&self.lines).push(line);
+    }
+
+    fn usage(&self, report: &UsageReport) {
+        lock(&self.reports).push(report.clone());
+    }
+
+    fn log_rate(&self, _: &str) -> u64 {
+        0
+    }
+
+    async fn drained(&self, _: &str, _: Duration) {}
+}

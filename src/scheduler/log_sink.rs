@@ -1,0 +1,77 @@
+//! Where the scheduler's own log lines and measurements go, and the promise that a container's
+//! output was read before it is removed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::instance::{Instance, Record};
+use super::usage::InstanceUsage;
+use crate::base::guid::{AppGuid, InstanceGuid, ProcessGuid};
+use crate::base::{Megabytes, Timestamp};
+use crate::docker::LogStream;
+
+/// A line about an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The app, the line's source.
+    pub app_guid: AppGuid,
+    /// Process.
+    pub process_guid: ProcessGuid,
+    /// Instance.
+    pub instance_guid: InstanceGuid,
+    /// Index.
+    pub index: u32,
+    /// `CELL`, `HEALTH`, `APP/PROC/WEB`.
+    pub source_type: String,
+    /// Out, or Err for failures.
+    pub stream: LogStream,
+    /// Text without newline.
+    pub text: String,
+}
+
+/// One measurement of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageReport {
+    /// The instance.
+    pub instance: Instance,
+    /// What it uses.
+    pub usage: InstanceUsage,
+    /// Memory limit.
+    pub memory_quota: Megabytes,
+    /// Disk quota.
+    pub disk_quota: Megabytes,
+    /// Bytes a second, -1 for no limit.
+    pub log_rate_limit: i64,
+    /// When it was measured.
+    pub at: Timestamp,
+}
+
+/// The logs, as far as the scheduler needs them. Nothing here may block.
+#[async_trait]
+pub trait LogSink: Send + Sync + 'static {
+    /// Takes a line.
+    fn line(&self, line: LogLine);
+
+    /// Takes a measurement.
+    fn usage(&self, report: &UsageReport);
+
+    /// Bytes a second a container logs at present.
+    fn log_rate(&self, container_id: &str) -> u64;
+
+    /// Returns when all output of an ended container was stored, or after `limit`.
+    async fn drained(&self, container_id: &str, limit: Duration);
+}
+
+/// A line about `record`.
+pub(super) fn line(record: &Record, source_type: &str, stream: LogStream, text: String) -> LogLine {
+    LogLine {
+        app_guid: record.slot.app_guid.clone(),
+        process_guid: record.slot.process_guid.clone(),
+        instance_guid: record.guid.clone(),
+        index: record.slot.index,
+        source_type: source_type.to_owned(),
+        stream,
+        text,
+    }
+}

@@ -1,0 +1,154 @@
+//! Runs what should run: keeps the containers of every process's instances as its owner wants
+//! them, checks their health, restarts what crashes and tells who takes traffic.
+//!
+//! A pass observes ([`DesiredState`], the `instances` table, the daemon's containers), makes a plan
+//! (`plan`, pure), writes down what the plan decided, and carries out the rest (`execute`). Whoever
+//! owns apps changes what is desired and commits; that wakes a pass.
+//!
+//! Invariants:
+//! - Nothing else makes, starts or stops containers of instances.
+//! - An instance is on record before its container is made, and its container is gone before its
+//!   record is. Containers carry all that is needed to adopt them (`labels`); Docker's restart
+//!   policy stays off.
+//! - Traffic is withdrawn ([`Scheduler::routable`]) before an instance is stopped.
+//! - Stopping this process changes nothing about running instances.
+//! - Addresses are never stored: they come from the daemon after every start.
+//! - The scheduler knows nothing of apps, routes or users beyond what [`DesiredProcess`] says.
+
+mod actual;
+mod crash;
+mod desired;
+mod environment;
+mod execute;
+mod facts;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
+mod health_check;
+mod inner;
+mod instance;
+mod labels;
+mod log_sink;
+mod monitor;
+mod plan;
+mod reconciler;
+mod settings;
+pub mod store;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod view;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use desired::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck};
+pub use health_check::{NetworkProbe, Probe, ProbeTarget};
+pub use instance::{
+    Crash, Instance, InstanceAddress, InstanceState, Observer, Readiness, ReadinessChange,
+    RoutableInstance, by_index,
+};
+pub use labels::{
+    KIND_INSTANCE, LABEL_APP, LABEL_INDEX, LABEL_INSTANCE, LABEL_PORTS, LABEL_PROCESS,
+    LABEL_PROCESS_TYPE, LABEL_VERSION,
+};
+pub use log_sink::{LogLine, LogSink, UsageReport};
+pub use settings::Settings;
+pub use usage::InstanceUsage;
+
+use crate::base::guid::InstanceGuid;
+use crate::base::{Clock, GuidSource, Supervisor};
+use crate::db::{Db, DbError};
+use crate::docker::{DockerError, Engine};
+
+/// Why a pass did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// The daemon.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// What a scheduler is made of.
+pub struct Parts {
+    /// Database.
+    pub db: Db,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// Guids of new instances.
+    pub guids: GuidSource,
+    /// The daemon.
+    pub engine: Arc<dyn Engine>,
+    /// What should run.
+    pub desired: Arc<dyn DesiredState>,
+    /// Is told of crashes and readiness.
+    pub observer: Arc<dyn Observer>,
+    /// Takes log lines and measurements.
+    pub logs: Arc<dyn LogSink>,
+    /// Asks apps how they are.
+    pub probe: Arc<dyn Probe>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// The scheduler of one platform; cheap to clone.
+#[derive(Clone)]
+pub struct Scheduler(Arc<inner::Inner>);
+
+impl Scheduler {
+    /// A scheduler that does nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(inner::Inner::new(parts)))
+    }
+
+    /// Starts its workers.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let (inner, all) = (self.0.clone(), supervisor.clone());
+        supervisor.worker("scheduler", move |token| {
+            inner.clone().reconcile(all.clone(), token)
+        });
+        let inner = self.0.clone();
+        supervisor.worker("scheduler.changes", move |token| {
+            inner.clone().follow_daemon(token)
+        });
+        let inner = self.0.clone();
+        supervisor.worker("scheduler.usage", move |token| {
+            let inner = inner.clone();
+            async move { inner.sample_usage(token).await }
+        });
+    }
+
+    /// The instances that take traffic, marked changed whenever they are.
+    pub fn routable(&self) -> watch::Receiver<Arc<Vec<RoutableInstance>>> {
+        self.0.routable.subscribe()
+    }
+
+    /// Where a running instance can be reached.
+    pub fn address(&self, guid: &InstanceGuid) -> Option<InstanceAddress> {
+        let running = self.0.running();
+        running.get(guid).map(|one| one.address.clone())
+    }
+
+    /// What an instance used at its last sample.
+    pub fn usage(&self, guid: &InstanceGuid) -> Option<InstanceUsage> {
+        self.0.usage.get(guid)
+    }
+
+    /// Samples those of `guids` again whose last sample is older than 5 s.
+    pub async fn refresh_usage(&self, guids: &[InstanceGuid]) {
+        self.0.refresh_usage(guids).await;
+    }
+
+    /// Waits until everything committed so far is carried out: every instance is RUNNING or
+    /// CRASHED, and none is stopping. For tests; has no time limit.
+    pub async fn settled(&self) {
+        let wanted = *self.0.db.changes().borrow();
+        let mut rest = self.0.rest.subscribe();
+        let settled = rest.wait_for(|rest| rest.quiet && rest.change >= wanted);
+        // The sender lives as long as `self`.
+        drop(settled.await);
+    }
+}

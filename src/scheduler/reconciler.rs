@@ -1,0 +1,349 @@
+//! The passes: look, decide, write down, act.
+//!
+//! Woken by changes of the database, changes the daemon tells of, work that ended, the time the
+//! last plan asked for, and a slow tick. A wake-up carries no data. One pass at a time; effects run
+//! beside the passes, one at a time for each instance.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::SchedulerError;
+use super::actual::Actual;
+use super::desired::Desired;
+use super::health_check::ProbeTarget;
+use super::inner::{Inner, Rest, Running};
+use super::instance::{Phase, RoutableInstance};
+use super::monitor::Monitor;
+use super::plan::{Change, Effect, Plan, Planned, plan};
+use super::{labels, store};
+use crate::base::{Supervisor, Timestamp};
+use crate::db::DbError;
+use crate::docker::ContainerState;
+
+const TICK: Duration = Duration::from_secs(30);
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// Changes that follow from changes settle in two or three rounds.
+const ROUNDS: usize = 8;
+/// Changes after which a container is not what it was; the scheduler's own doings are patched in.
+const TELLING: [&str; 2] = ["die", "destroy"];
+
+struct World {
+    desired: Desired,
+    actual: Actual,
+    change: u64,
+    now: Timestamp,
+}
+
+impl Inner {
+    /// Passes until shutdown.
+    pub(super) async fn reconcile(
+        self: Arc<Self>,
+        supervisor: Supervisor,
+        token: CancellationToken,
+    ) -> Result<(), SchedulerError> {
+        let mut changes = self.db.changes();
+        let mut retry = FIRST_RETRY;
+        let mut tick = Instant::now() + TICK;
+        loop {
+            if Instant::now() >= tick {
+                self.view.invalidate();
+                tick = Instant::now() + TICK;
+            }
+            let wait = match self.pass(&mut changes, &supervisor).await {
+                Ok(next) => {
+                    retry = FIRST_RETRY;
+                    next.map_or(TICK, |at| at.since(self.clock.now()))
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "apps can not be looked after for the moment");
+                    let wait = retry;
+                    retry = (retry * 2).min(LONGEST_RETRY);
+                    wait
+                }
+            };
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                _ = changes.changed() => {}
+                () = self.wake.notified() => {}
+                () = sleep(wait.max(Duration::from_millis(1))) => {}
+                () = sleep_until(tick) => {}
+            }
+        }
+    }
+
+    /// Follows the daemon's changes until shutdown, over every loss of the connection.
+    pub(super) async fn follow_daemon(
+        self: Arc<Self>,
+        token: CancellationToken,
+    ) -> Result<(), SchedulerError> {
+        let ours = labels::of_platform(&self.settings.platform_id);
+        let mut retry = FIRST_RETRY;
+        loop {
+            let followed = async {
+                let mut changes = self.engine.changes(&ours).await?;
+                self.view.follow(true);
+                self.wake.notify_one();
+                let begun = Instant::now();
+                while let Some(change) = changes.next().await {
+                    if TELLING.contains(&change?.action.as_str()) {
+                        self.view.invalidate();
+                        self.wake.notify_one();
+                    }
+                }
+                Ok::<_, SchedulerError>(begun)
+            };
+            let ended = tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                ended = followed => ended,
+            };
+            self.view.follow(false);
+            self.wake.notify_one();
+            match ended {
+                Ok(begun) if begun.elapsed() > LONGEST_RETRY => retry = FIRST_RETRY,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the daemon's changes are not told"),
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                () = sleep(retry) => {}
+            }
+            retry = (retry * 2).min(LONGEST_RETRY);
+        }
+    }
+
+    /// One pass; gives the time at which the next one is due at the latest.
+    async fn pass(
+        self: &Arc<Self>,
+        changes: &mut watch::Receiver<u64>,
+        supervisor: &Supervisor,
+    ) -> Result<Option<Timestamp>, SchedulerError> {
+        for _ in 0..ROUNDS {
+            let world = self.look(changes).await?;
+            let plan = plan(&world.desired, &world.actual, world.now);
+            if plan.changes.is_empty() {
+                let next = plan.next_check;
+                self.act(&world, plan, supervisor);
+                return Ok(next);
+            }
+            self.write_down(plan.changes, world.now).await?;
+        }
+        Ok(Some(self.clock.now()))
+    }
+
+    async fn look(&self, changes: &mut watch::Receiver<u64>) -> Result<World, SchedulerError> {
+        let change = *changes.borrow_and_update();
+        // Before the containers: what ends after this is seen busy, what ended before is listed.
+        let busy = self.busy();
+        let ours = labels::of_platform(&self.settings.platform_id);
+        let listed = self.view.refresh(self.engine.as_ref(), &ours).await;
+        let source = self.desired.clone();
+        let read = self
+            .db
+            .read(move |tx| Ok::<_, DbError>((source.load(tx)?, store::all(tx)?)));
+        let (processes, instances) = read.await?;
+        let desired = Desired::new(processes, self.settings.drain);
+        let mut actual = Actual::new(instances, &self.view.containers());
+        actual.busy = busy;
+        actual.paused = self.paused();
+        // Also while the daemon is away: what was stopped must not get traffic.
+        self.publish(&desired, &actual);
+        listed?;
+        Ok(World {
+            desired,
+            actual,
+            change,
+            now: self.clock.now(),
+        })
+    }
+
+    async fn write_down(
+        &self,
+        changes: Vec<Planned<Change>>,
+        now: Timestamp,
+    ) -> Result<(), SchedulerError> {
+        for planned in &changes {
+            let (change, reason) = (&planned.what, planned.reason);
+            tracing::info!(?change, reason, "instance changes");
+        }
+        let facts = self.facts.clone();
+        let write = self.db.write(move |tx| {
+            for planned in &changes {
+                facts.apply(tx, &planned.what, now)?;
+            }
+            Ok::<_, DbError>(())
+        });
+        Ok(write.await?)
+    }
+
+    fn act(self: &Arc<Self>, world: &World, plan: Plan, supervisor: &Supervisor) {
+        let known: BTreeSet<_> = world
+            .actual
+            .instances
+            .iter()
+            .map(|r| r.guid.clone())
+            .chain(world.actual.containers.keys().cloned())
+            .collect();
+        self.keep_failures_of(&known);
+        self.watch_instances(supervisor);
+        let quiet = plan.effects.is_empty()
+            && world.actual.busy.is_empty()
+            && world
+                .actual
+                .instances
+                .iter()
+                .all(|r| matches!(r.phase, Phase::Running | Phase::Crashed));
+        for planned in plan.effects {
+            self.begin_effect(world, planned, supervisor);
+        }
+        let change = world.change;
+        self.rest.send_replace(Rest { change, quiet });
+    }
+
+    fn begin_effect(
+        self: &Arc<Self>,
+        world: &World,
+        planned: Planned<Effect>,
+        supervisor: &Supervisor,
+    ) {
+        let (Effect::Launch { guid, .. }
+        | Effect::Stop { guid, .. }
+        | Effect::Discard { guid, .. }) = &planned.what;
+        let Some(busy) = self.begin(guid) else {
+            return;
+        };
+        tracing::info!(effect = ?planned.what, reason = planned.reason, "instance is worked on");
+        let record = world.actual.instances.iter().find(|r| r.guid == *guid);
+        let record = record.cloned();
+        let process = record
+            .as_ref()
+            .and_then(|r| world.desired.processes.get(&r.slot.process_guid))
+            .cloned();
+        let (inner, token) = (self.clone(), supervisor.token());
+        supervisor.once(async move {
+            let work = async {
+                match (planned.what, record, process) {
+                    (Effect::Launch { container_id, .. }, Some(record), Some(process)) => {
+                        inner.launch(&record, &process, container_id).await;
+                    }
+                    (Effect::Stop { container_id, .. }, Some(record), _) => {
+                        inner.stop(&record, &container_id).await;
+                    }
+                    (Effect::Discard { guid, container_id }, _, _) => {
+                        inner.discard(&guid, &container_id).await;
+                    }
+                    (Effect::Launch { .. } | Effect::Stop { .. }, _, _) => {}
+                }
+            };
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = work => {}
+            }
+            drop(busy);
+        });
+    }
+
+    /// Sees to it that every running instance has its monitor, and no other.
+    fn watch_instances(self: &Arc<Self>, supervisor: &Supervisor) {
+        let running = self.running();
+        let wanted: BTreeSet<_> = running.keys().cloned().collect();
+        for watch in self.switch_monitors(&wanted, &supervisor.token()) {
+            let Some(one) = running.get(&watch.guid) else {
+                continue;
+            };
+            let monitor = Monitor {
+                record: one.record.clone(),
+                process: one.process.clone(),
+                container_id: one.container_id.clone(),
+                targets: targets(one),
+                age: self.clock.now().since(one.since),
+            };
+            let inner = self.clone();
+            supervisor.once(async move {
+                let ended = tokio::select! {
+                    () = watch.token.cancelled() => Ok(()),
+                    ended = monitor.run(&inner) => ended,
+                };
+                if let Err(error) = ended {
+                    tracing::error!(instance.guid = %watch.guid, %error, "monitor failed");
+                    sleep(FIRST_RETRY).await;
+                }
+                drop(watch);
+            });
+        }
+    }
+
+    /// Tells who runs and who takes traffic.
+    fn publish(&self, desired: &Desired, actual: &Actual) {
+        let running: Vec<Running> = running(desired, actual);
+        let routable: Vec<RoutableInstance> = running
+            .iter()
+            .filter(|one| one.record.phase == Phase::Running && one.record.ready)
+            .map(|one| RoutableInstance {
+                instance_guid: one.record.guid.clone(),
+                process_guid: one.record.slot.process_guid.clone(),
+                app_guid: one.record.slot.app_guid.clone(),
+                index: one.record.slot.index,
+                address: one.address.clone(),
+            })
+            .collect();
+        self.set_running(
+            running
+                .into_iter()
+                .map(|one| (one.record.guid.clone(), one))
+                .collect(),
+        );
+        self.routable.send_if_modified(|current| {
+            let changed = **current != routable;
+            if changed {
+                *current = Arc::new(routable);
+            }
+            changed
+        });
+    }
+}
+
+/// The active, wanted instances whose containers run.
+fn running(desired: &Desired, actual: &Actual) -> Vec<Running> {
+    let one = |record: &super::instance::Record| {
+        let slot = &record.slot;
+        let process = desired.wants(&slot.process_guid, &slot.version, slot.index)?;
+        let held = actual.containers.get(&record.guid)?;
+        let ContainerState::Running { since } = held.state else {
+            return None;
+        };
+        let active = matches!(record.phase, Phase::Starting | Phase::Running);
+        let launched = record.container_id.is_some();
+        (active && launched).then(|| Running {
+            record: record.clone(),
+            process: process.clone(),
+            container_id: held.container_id.clone(),
+            since,
+            address: held.address.clone(),
+        })
+    };
+    actual.instances.iter().filter_map(one).collect()
+}
+
+fn targets(running: &Running) -> Vec<ProbeTarget> {
+    let target = |port: &u16| {
+        let address = running.address.ports.get(port).copied();
+        let shown = match (running.address.ip, address) {
+            (Some(ip), _) => format!("{ip}:{port}"),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => format!("port {port}"),
+        };
+        ProbeTarget {
+            port: *port,
+            shown,
+            address,
+        }
+    };
+    running.process.ports.iter().map(target).collect()
+}
