@@ -6,5 +6,6 @@ pub mod db;
 pub mod docker;
 pub mod net;
 pub mod pki;
+pub mod logs;
 pub mod router;
 pub mod scheduler;

@@ -1,0 +1,297 @@
+//! How far one output of a container was read, and which of Docker's frames are still new.
+//!
+//! Docker stamps every line of an output with a time that is unique and increasing within that
+//! output; a line longer than 16 KiB arrives as several frames of one time, only the last of which
+//! ends with a newline. A [`Cursor`] names the last line that is stored and, when only the front of
+//! it is, how many bytes. [`Track`] turns frames into pieces and moves the cursor; reading again
+//! from any earlier point gives the rest, nothing twice and nothing lost.
+
+use bytes::Bytes;
+
+use super::split;
+use crate::docker::LogFrame;
+
+/// The last stored line of one output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Cursor {
+    /// Docker's time of it; zero before the first.
+    pub(super) nanos: i64,
+    /// Bytes of it that are stored when the rest is not; `None` when the line is complete.
+    pub(super) open_offset: Option<u64>,
+}
+
+/// A piece of output that can be stored: a whole line, or a part of one that is too long for one
+/// envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) nanos: i64,
+    pub(super) data: Bytes,
+}
+
+/// Reads one output of one container.
+#[derive(Debug)]
+pub(super) struct Track {
+    cursor: Cursor,
+    open: Option<Open>,
+}
+
+/// A line whose end was not seen yet.
+#[derive(Debug)]
+struct Open {
+    nanos: i64,
+    /// Bytes of the line in front of `buffer`.
+    offset: u64,
+    /// Bytes still to come that are stored already.
+    skip: u64,
+    buffer: Vec<u8>,
+}
+
+impl Track {
+    /// Continues behind `cursor`.
+    pub(super) fn new(cursor: Cursor) -> Self {
+        Self { cursor, open: None }
+    }
+
+    /// Where reading has to continue if it ended here.
+    pub(super) fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Forgets the beginning of an unfinished line: the next reading starts at the cursor again.
+    pub(super) fn rewind(&mut self) {
+        self.open = None;
+    }
+
+    /// Whether the frame begins a line that was not seen yet.
+    pub(super) fn is_new(&self, frame: &LogFrame) -> bool {
+        let seen = self.open.as_ref().map_or(0, |open| open.nanos);
+        frame.nanos > self.cursor.nanos.max(seen)
+    }
+
+    /// Takes a frame and appends what became storable to `pieces`.
+    pub(super) fn feed(&mut self, frame: LogFrame, pieces: &mut Vec<Piece>) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.nanos != frame.nanos)
+        {
+            // The rest of that line was lost with a rotated file; another time never continues it.
+            self.finish(pieces);
+        }
+        let stored = self.cursor.nanos > frame.nanos
+            || (self.cursor.nanos == frame.nanos && self.cursor.open_offset.is_none());
+        if stored {
+            return;
+        }
+        let ends = frame.data.last() == Some(&b'\n');
+        if self.open.is_none() && ends && self.cursor.nanos != frame.nanos {
+            self.complete(frame.nanos, frame.data, pieces);
+            return;
+        }
+        self.extend(&frame);
+        if ends {
+            self.finish(pieces);
+        } else {
+            self.cut_long(pieces);
+        }
+    }
+
+    /// The output ended: what is open is a line without newline.
+    pub(super) fn finish(&mut self, pieces: &mut Vec<Piece>) {
+        if let Some(open) = self.open.take() {
+            self.complete(open.nanos, open.buffer.into(), pieces);
+        }
+    }
+
+    fn complete(&mut self, nanos: i64, data: Bytes, pieces: &mut Vec<Piece>) {
+        self.cursor = Cursor {
+            nanos,
+            open_offset: None,
+        };
+        if !data.is_empty() {
+            pieces.push(Piece { nanos, data });
+        }
+    }
+
+    fn extend(&mut self, frame: &LogFrame) {
+        let cursor = self.cursor;
+        let open = self.open.get_or_insert_with(|| {
+            let skip = match cursor.open_offset {
+                Some(offset) if cursor.nanos == frame.nanos => offset,
+                _ => 0,
+            };
+            Open {
+                nanos: frame.nanos,
+                offset: skip,
+                skip,
+                buffer: Vec::new(),
+            }
+        });
+        let length = u64::try_from(frame.data.len()).unwrap_or(u64::MAX);
+        let skipped = open.skip.min(length);
+        open.skip -= skipped;
+        let from = usize::try_from(skipped).unwrap_or(frame.data.len());
+        open.buffer.extend_from_slice(&frame.data[from..]);
+    }
+
+    /// Lets the front of an over-long line go, so that memory stays bounded.
+    fn cut_long(&mut self, pieces: &mut Vec<Piece>) {
+        let Some(open) = &mut self.open else { return };
+        while open.buffer.len() > split::LONGEST_LINE {
+            let rest = open.buffer.split_off(split::cut(&open.buffer));
+            let data = Bytes::from(std::mem::replace(&mut open.buffer, rest));
+            open.offset += u64::try_from(data.len()).unwrap_or(0);
+            self.cursor = Cursor {
+                nanos: open.nanos,
+                open_offset: Some(open.offset),
+            };
+            pieces.push(Piece {
+                nanos: open.nanos,
+                data,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::docker::LogStream;
+
+    const FRAME: usize = 16 * 1024;
+
+    /// Frames as Docker gives them for lines with these texts.
+    fn frames(lines: &[String], ends_with_newline: bool) -> Vec<LogFrame> {
+        let mut frames = Vec::new();
+        for (number, line) in (1_i64..).zip(lines) {
+            let last = usize::try_from(number).expect("small") == lines.len();
+            let newline = if last && !ends_with_newline { "" } else { "\n" };
+            let text = Bytes::from(format!("{line}{newline}"));
+            for start in (0..text.len()).step_by(FRAME) {
+                frames.push(LogFrame {
+                    stream: LogStream::Out,
+                    nanos: number * 1000,
+                    data: text.slice(start..text.len().min(start + FRAME)),
+                });
+            }
+        }
+        frames
+    }
+
+    fn texts(pieces: Vec<Piece>) -> Vec<Bytes> {
+        pieces
+            .into_iter()
+            .flat_map(|piece| split::lines(piece.data))
+            .collect()
+    }
+
+    fn read_all(frames: &[LogFrame]) -> Vec<Bytes> {
+        let mut track = Track::new(Cursor::default());
+        let mut pieces = Vec::new();
+        for frame in frames {
+            track.feed(frame.clone(), &mut pieces);
+        }
+        track.finish(&mut pieces);
+        texts(pieces)
+    }
+
+    #[test]
+    fn parts_of_a_line_become_one_line() {
+        let long = "x".repeat(FRAME * 2 + 7);
+        let frames = frames(&["a".into(), long.clone(), "b".into()], true);
+        assert_eq!(frames.len(), 5);
+        assert_eq!(read_all(&frames), ["a", long.as_str(), "b"]);
+    }
+
+    #[test]
+    fn an_unfinished_line_waits_for_the_end_of_the_output() {
+        let mut track = Track::new(Cursor::default());
+        let mut pieces = Vec::new();
+        let frame = frames(&["half".into()], false).remove(0);
+        track.feed(frame, &mut pieces);
+        assert!(pieces.is_empty());
+        assert_eq!(track.cursor(), Cursor::default());
+        track.finish(&mut pieces);
+        assert_eq!(texts(pieces), ["half"]);
+        assert_eq!(track.cursor().nanos, 1000);
+    }
+
+    #[test]
+    fn a_frame_at_or_before_the_cursor_is_old() {
+        let all = frames(&["a".into(), "b".into(), "c".into()], true);
+        let mut track = Track::new(Cursor {
+            nanos: 2000,
+            open_offset: None,
+        });
+        let mut pieces = Vec::new();
+        assert!(!track.is_new(&all[1]));
+        assert!(track.is_new(&all[2]));
+        for frame in all {
+            track.feed(frame, &mut pieces);
+        }
+        assert_eq!(texts(pieces), ["c"]);
+    }
+
+    #[test]
+    fn a_line_that_lost_its_end_does_not_swallow_the_next() {
+        let long = "x".repeat(FRAME + 1);
+        let mut all = frames(&[long, "next".into()], true);
+        all.remove(1);
+        assert_eq!(read_all(&all), ["x".repeat(FRAME).as_str(), "next"]);
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            6 => "[a-zé€ \r]{0,40}",
+            1 => (1..5_usize, "[a-z€]{1,3}").prop_map(|(n, s)| s.repeat(n * 9000)),
+            1 => Just("y".repeat(split::LONGEST_LINE * 2 + 5)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Readers that die anywhere and begin again anywhere at or before their cursor store, all
+        /// together, exactly what one reader stores.
+        #[test]
+        fn cuts_anywhere_neither_lose_nor_repeat(
+            lines in prop::collection::vec(line(), 1..12),
+            newline in any::<bool>(),
+            deaths in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..8),
+        ) {
+            let frames = frames(&lines, newline);
+            let expected = read_all(&frames);
+            let mut stored = Vec::new();
+            let mut cursor = Cursor::default();
+            for (death, back) in deaths {
+                // The first frame that can still be needed; a reader may start earlier.
+                let needed = frames.iter().position(|f| f.nanos >= cursor.nanos).unwrap_or(frames.len());
+                let start = pick(needed, back);
+                let end = start + pick(frames.len() - start, death);
+                let mut track = Track::new(cursor);
+                for frame in &frames[start..end] {
+                    track.feed(frame.clone(), &mut stored);
+                }
+                cursor = track.cursor();
+            }
+            let mut track = Track::new(cursor);
+            for frame in frames {
+                track.feed(frame, &mut stored);
+            }
+            track.finish(&mut stored);
+            prop_assert_eq!(texts(stored), expected);
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a fraction of a small length"
+    )]
+    fn pick(length: usize, fraction: f64) -> usize {
+        (length as f64 * fraction).round() as usize
+    }
+}

@@ -1,0 +1,275 @@
+//! Following one container: from its cursors to its end, in the order of the contract
+//! "follow, then read once more after the end".
+//!
+//! What a follow did not bring (a stopped stream, a rotated file, the last lines of an ended
+//! container) the next reading brings, because every reading starts at the cursors and drops what
+//! is not newer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::cursor::{Cursor, Piece, Track};
+use super::envelope::{LogStream, Message, Tags};
+use super::inbox::{Entry, Origin};
+use super::ingest::Ingest;
+use super::rate_limit::{RateLimit, Verdict};
+use super::{
+    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
+    split,
+};
+use crate::base::Timestamp;
+use crate::docker::{ContainerState, DockerError, Labels, LogFrame};
+
+/// Frames that are handed on together at most.
+const BATCH: usize = 128;
+/// A follow that is silent for so long is checked against a plain reading, then less and less often.
+const FIRST_CHECK: Duration = Duration::from_secs(5);
+const LONGEST_CHECK: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const SECOND: i64 = 1_000_000_000;
+/// The two outputs are stamped before they queue for the daemon's one file, so they are out of order
+/// by moments; no reading goes back further than this before the newest cursor. It keeps the silent
+/// output of a chatty container from having everything read again.
+const DISORDER: i64 = 60 * SECOND;
+
+/// How following ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The container ended then, and all it wrote is stored.
+    Drained(Timestamp),
+    /// It is gone, or was not started.
+    Nothing,
+}
+
+/// Follows one container.
+pub(super) struct Follower {
+    ingest: Ingest,
+    id: Arc<str>,
+    source_id: Arc<str>,
+    origin: Arc<Origin>,
+    out: Track,
+    err: Track,
+    /// Cursors as they were handed on last.
+    saved: [Cursor; 2],
+    limit: RateLimit,
+    bytes_per_second: i64,
+    received: Arc<AtomicU64>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        ingest: Ingest,
+        id: Arc<str>,
+        labels: &Labels,
+        (out, err): (Cursor, Cursor),
+        received: Arc<AtomicU64>,
+    ) -> Self {
+        let label = |name: &str| labels.get(name).map_or("", String::as_str);
+        let bytes_per_second = label(LABEL_RATE_LIMIT).parse().unwrap_or(-1);
+        let tags = labels.iter().filter_map(|(name, value)| {
+            let tag = name.strip_prefix(LABEL_TAG_PREFIX)?;
+            Some((tag.to_owned(), value.clone()))
+        });
+        Self {
+            ingest,
+            id,
+            source_id: label(LABEL_SOURCE_ID).into(),
+            origin: Arc::new(Origin {
+                instance_id: label(LABEL_INSTANCE_ID).into(),
+                source_type: labels.get(LABEL_SOURCE_TYPE).cloned(),
+                tags: tags.collect::<Tags>(),
+            }),
+            out: Track::new(out),
+            err: Track::new(err),
+            saved: [out, err],
+            limit: RateLimit::new(bytes_per_second),
+            bytes_per_second,
+            received,
+        }
+    }
+
+    /// Until the container ended and everything is stored, or it is gone.
+    pub(super) async fn run(mut self) -> End {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let state = self.ingest.engine().inspect(&self.id).await;
+            let step = match state.map(|found| found.map(|container| container.state)) {
+                Ok(None | Some(ContainerState::Created)) => return End::Nothing,
+                Ok(Some(ContainerState::Running { .. })) => self.tail().await,
+                Ok(Some(ContainerState::Exited { at, .. })) => match self.read_to_end().await {
+                    Ok(()) => return End::Drained(at),
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            match step {
+                Ok(true) => pause = FIRST_PAUSE,
+                Ok(false) => {}
+                Err(DockerError::NotFound(_)) => return End::Nothing,
+                Err(error) => {
+                    tracing::debug!(%error, container = %self.id, "reading of logs interrupted");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Follows until the stream ends or stalls; tells whether it brought anything.
+    async fn tail(&mut self) -> Result<bool, DockerError> {
+        let engine = self.ingest.engine().clone();
+        let frames = engine.logs(&self.id, self.since(), true).await?;
+        let mut frames = frames.ready_chunks(BATCH);
+        self.rewind();
+        let mut check = FIRST_CHECK;
+        let mut brought = false;
+        loop {
+            match tokio::time::timeout(check, frames.next()).await {
+                Ok(None) => return Ok(brought),
+                Ok(Some(chunk)) => {
+                    self.take(chunk).await?;
+                    brought = true;
+                    check = FIRST_CHECK;
+                }
+                Err(_) if self.is_behind().await? => {
+                    tracing::warn!(container = %self.id, "log stream stalled and is opened again");
+                    return Ok(brought);
+                }
+                Err(_) => check = (check * 2).min(LONGEST_CHECK),
+            }
+        }
+    }
+
+    /// Reads what an ended container still has.
+    async fn read_to_end(&mut self) -> Result<(), DockerError> {
+        let engine = self.ingest.engine().clone();
+        let frames = engine.logs(&self.id, self.since(), false).await?;
+        let mut frames = frames.ready_chunks(BATCH);
+        self.rewind();
+        while let Some(chunk) = frames.next().await {
+            self.take(chunk).await?;
+        }
+        let mut entries = Vec::new();
+        for stream in [LogStream::Out, LogStream::Err] {
+            let mut pieces = Vec::new();
+            self.track(stream).finish(&mut pieces);
+            self.admit(stream, pieces, &mut entries);
+        }
+        self.put(entries).await;
+        self.ingest.logs().flush().await;
+        Ok(())
+    }
+
+    /// Whether the daemon has lines that the follow did not bring.
+    async fn is_behind(&mut self) -> Result<bool, DockerError> {
+        let engine = self.ingest.engine().clone();
+        let mut frames = engine.logs(&self.id, self.since(), false).await?;
+        while let Some(frame) = frames.next().await {
+            let frame = frame?;
+            if self.track(frame.stream).is_new(&frame) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Hands a chunk of frames on; after an error what came before it is kept.
+    async fn take(&mut self, chunk: Vec<Result<LogFrame, DockerError>>) -> Result<(), DockerError> {
+        let mut entries = Vec::with_capacity(chunk.len());
+        let mut pieces = Vec::new();
+        let mut result = Ok(());
+        for frame in chunk {
+            match frame {
+                Ok(frame) => {
+                    let stream = frame.stream;
+                    self.track(stream).feed(frame, &mut pieces);
+                    self.admit(stream, std::mem::take(&mut pieces), &mut entries);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        self.put(entries).await;
+        result
+    }
+
+    /// Lines of the pieces that the rate limit lets pass.
+    fn admit(&mut self, stream: LogStream, pieces: Vec<Piece>, entries: &mut Vec<Entry>) {
+        for piece in pieces {
+            for payload in split::lines(piece.data) {
+                let size = payload.len();
+                self.received
+                    .fetch_add(u64::try_from(size).unwrap_or(0), Ordering::Relaxed);
+                let (stream, payload) = match self.limit.admit(piece.nanos, size) {
+                    Verdict::Pass => (stream, payload),
+                    Verdict::Drop => continue,
+                    Verdict::Report => (LogStream::Out, self.exceeded().into()),
+                };
+                entries.push(Entry {
+                    source_id: self.source_id.clone(),
+                    at: piece.nanos,
+                    origin: self.origin.clone(),
+                    message: Message::Log { payload, stream },
+                });
+            }
+        }
+    }
+
+    fn exceeded(&self) -> String {
+        format!(
+            "app instance exceeded log rate limit ({} bytes/sec)",
+            self.bytes_per_second
+        )
+    }
+
+    /// Hands lines on together with the cursors behind them.
+    async fn put(&mut self, entries: Vec<Entry>) {
+        let now = [self.out.cursor(), self.err.cursor()];
+        let streams = [LogStream::Out, LogStream::Err].into_iter();
+        let moved = streams.zip(now).zip(self.saved);
+        let moved: Vec<_> = moved
+            .filter(|((_, now), saved)| now != saved)
+            .map(|((stream, now), _)| ((self.id.clone(), stream), now))
+            .collect();
+        if moved.is_empty() {
+            return;
+        }
+        self.ingest.logs().inbox().put(entries, moved).await;
+        self.saved = now;
+        self.ingest.moved(&self.id, now);
+    }
+
+    /// Where a reading has to start, in whole seconds: the daemon's filter is not finer everywhere.
+    fn since(&self) -> i64 {
+        let (out, err) = (self.out.cursor().nanos, self.err.cursor().nanos);
+        let since = out.min(err).max(out.max(err) - DISORDER);
+        (since / SECOND * SECOND).max(0)
+    }
+
+    fn rewind(&mut self) {
+        self.out.rewind();
+        self.err.rewind();
+    }
+
+    fn track(&mut self, stream: LogStream) -> &mut Track {
+        match stream {
+            LogStream::Out => &mut self.out,
+            LogStream::Err => &mut self.err,
+        }
+    }
+}
+
+impl Drop for Follower {
+    /// After a panic nobody reports the end; the container must be followed again.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.ingest.released(&self.id);
+        }
+    }
+}

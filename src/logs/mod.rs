@@ -1,0 +1,311 @@
+//! Logs and metrics of apps: taken in from Docker and from the platform's own components, kept for a
+//! while, read through the Log Cache API.
+//!
+//! ```text
+//! containers -> Docker -> Ingest --\                /-> memory (newest) --\
+//!                                   Inbox -> writer                        read -> /api/v1/read
+//! CELL API STG RTR lines -> emit --/                \-> SQLite (older) ---/
+//! ```
+//!
+//! Invariants:
+//! - Times are unique and strictly increasing within a source, also across restarts.
+//! - A container's lines are stored exactly once: lines and the cursor behind them commit together.
+//! - [`Logs::emit`] never waits; what finds no room is counted and said in the source's own log.
+//! - No reader slows a writer: readers take snapshots.
+//! - Memory and disk are bounded per source and in total ([`Limits`]).
+//!
+//! Decisions: blocks of envelopes, not rows, because a row for every line costs ten times the writer
+//! time; no reading of Docker on demand, because Docker forgets with the container.
+
+mod api;
+mod cursor;
+mod envelope;
+mod follow;
+mod inbox;
+mod ingest;
+mod rate_limit;
+mod read;
+mod segment;
+mod sources;
+mod split;
+mod store;
+mod writer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+pub use api::{LogAccess, Readable};
+pub use envelope::{Envelope, GaugeValue, Kinds, LogStream, Message, Tags};
+pub use ingest::Ingest;
+pub use read::{DEFAULT_LIMIT, Query};
+pub use split::LONGEST_LINE;
+
+use crate::base::{Clock, Timestamp};
+use crate::db::{Db, DbError};
+use inbox::{Entry, Inbox, Origin};
+use sources::{MemoryLimits, Sources};
+use store::DiskLimits;
+
+/// Container label: the source its output belongs to (an app's guid). Without it nobody follows it.
+pub const LABEL_SOURCE_ID: &str = "cflite.log.source_id";
+/// Container label: the source type of its lines, such as `APP/PROC/WEB` or `STG`.
+pub const LABEL_SOURCE_TYPE: &str = "cflite.log.source_type";
+/// Container label: the index of the instance.
+pub const LABEL_INSTANCE_ID: &str = "cflite.log.instance_id";
+/// Container label: bytes of output per second that pass; -1 = all.
+pub const LABEL_RATE_LIMIT: &str = "cflite.log.rate_limit";
+/// Prefix of container labels that become tags of its envelopes.
+pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
+
+/// How much is kept.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Envelopes of one source in memory.
+    pub memory_count: usize,
+    /// Bytes of one source in memory.
+    pub memory_bytes: usize,
+    /// Bytes of all sources in memory.
+    pub memory_total: usize,
+    /// Envelopes of one source on disk.
+    pub disk_count: i64,
+    /// Bytes of one source on disk.
+    pub disk_bytes: i64,
+    /// Bytes of all sources on disk.
+    pub disk_total: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_count: 10_000,
+            memory_bytes: 2 << 20,
+            memory_total: 12 << 20,
+            disk_count: 100_000,
+            disk_bytes: 32 << 20,
+            disk_total: 512 << 20,
+        }
+    }
+}
+
+impl Limits {
+    fn memory(&self) -> MemoryLimits {
+        MemoryLimits {
+            source_count: self.memory_count,
+            source_bytes: self.memory_bytes,
+            total_bytes: self.memory_total,
+        }
+    }
+
+    fn disk(&self) -> DiskLimits {
+        DiskLimits {
+            source_count: self.disk_count,
+            source_bytes: self.disk_bytes,
+            total_bytes: self.disk_total,
+        }
+    }
+}
+
+/// Names that may change while containers run (of app, space and organization), looked up when
+/// envelopes are stored. Asked once per source and batch; must answer from memory.
+pub trait TagSource: Send + Sync + 'static {
+    /// Tags of a source; they replace those of the container's labels.
+    fn tags(&self, source_id: &str) -> BTreeMap<String, String>;
+}
+
+/// One line of the platform's own about a source.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The app's guid.
+    pub source_id: &'a str,
+    /// `API`, `STG`, `CELL`, `RTR`, …
+    pub source_type: &'a str,
+    /// Index of the instance, or the number of the component.
+    pub instance_id: &'a str,
+    /// stdout or stderr.
+    pub stream: LogStream,
+    /// The line; several lines become several envelopes.
+    pub text: &'a str,
+}
+
+/// What is kept of a source, for `/api/v1/meta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceMeta {
+    /// Envelopes that can be read.
+    pub count: i64,
+    /// Envelopes that were trimmed.
+    pub expired: i64,
+    /// Nanoseconds since 1970.
+    pub oldest: i64,
+    /// Nanoseconds since 1970.
+    pub newest: i64,
+}
+
+/// The log store of one platform; cheap to clone.
+#[derive(Clone)]
+pub struct Logs(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    inbox: Inbox,
+    sources: Mutex<Sources>,
+    lost: Mutex<HashMap<Arc<str>, u64>>,
+    /// Sequence of the inbox up to which everything is stored.
+    written: watch::Sender<u64>,
+    names: OnceLock<Arc<dyn TagSource>>,
+    opened_at: Timestamp,
+}
+
+impl Logs {
+    /// Opens what an earlier run stored. Call [`Logs::start`] too, or nothing is written.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Self::open_with(db, clock, Limits::default()).await
+    }
+
+    /// Like [`Logs::open`], with other limits.
+    pub async fn open_with(db: Db, clock: Arc<dyn Clock>, limits: Limits) -> Result<Self, DbError> {
+        let known = db.read(store::sources).await?;
+        Ok(Self(Arc::new(Inner {
+            db,
+            opened_at: clock.now(),
+            clock,
+            limits,
+            inbox: Inbox::default(),
+            sources: Mutex::new(Sources::new(known)),
+            lost: Mutex::default(),
+            written: watch::Sender::new(0),
+            names: OnceLock::new(),
+        })))
+    }
+
+    /// Sets where current names come from; the first call counts.
+    pub fn set_tag_source(&self, names: Arc<dyn TagSource>) {
+        self.0.names.get_or_init(|| names);
+    }
+
+    /// Logs a line; never waits.
+    pub fn emit(&self, line: Line<'_>) {
+        let source_id: Arc<str> = line.source_id.into();
+        let origin = Arc::new(Origin {
+            instance_id: line.instance_id.into(),
+            source_type: Some(line.source_type.to_owned()),
+            tags: Tags::new(),
+        });
+        let at = self.now_nanos();
+        for payload in split::lines(Bytes::copy_from_slice(line.text.as_bytes())) {
+            self.0.inbox.offer(Entry {
+                source_id: source_id.clone(),
+                at,
+                origin: origin.clone(),
+                message: Message::Log {
+                    payload,
+                    stream: line.stream,
+                },
+            });
+        }
+    }
+
+    /// Records measurements (name, unit, value) taken together; never waits.
+    pub fn emit_gauges<'a>(
+        &self,
+        source_id: &str,
+        instance_id: &str,
+        tags: Tags,
+        metrics: impl IntoIterator<Item = (&'a str, &'a str, f64)>,
+    ) {
+        let metrics = metrics.into_iter().map(|(name, unit, value)| {
+            let unit = unit.to_owned();
+            (name.to_owned(), GaugeValue { unit, value })
+        });
+        let message = Message::Gauge(metrics.collect());
+        self.emit_message(source_id, instance_id, tags, message);
+    }
+
+    /// Records any message (a timer, a counter, an event); never waits.
+    pub fn emit_message(&self, source_id: &str, instance_id: &str, tags: Tags, message: Message) {
+        self.0.inbox.offer(Entry {
+            source_id: source_id.into(),
+            at: self.now_nanos(),
+            origin: Arc::new(Origin {
+                instance_id: instance_id.into(),
+                source_type: None,
+                tags,
+            }),
+            message,
+        });
+    }
+
+    /// Every source with what is kept of it.
+    pub fn meta(&self) -> BTreeMap<String, SourceMeta> {
+        let totals = self.sources().totals();
+        let meta = totals.into_iter().map(|(source_id, totals)| {
+            let meta = SourceMeta {
+                count: totals.count,
+                expired: totals.expired,
+                oldest: totals.oldest,
+                newest: totals.newest,
+            };
+            (source_id.as_ref().to_owned(), meta)
+        });
+        meta.collect()
+    }
+
+    /// Removes everything a deleted source logged, soon; lines that come later are kept again.
+    pub fn forget(&self, source_id: &str) {
+        self.0.inbox.forget_source(source_id);
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.0
+            .sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbox(&self) -> &Inbox {
+        &self.0.inbox
+    }
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    fn written(&self) -> &watch::Sender<u64> {
+        &self.0.written
+    }
+
+    fn tag_source(&self) -> Option<&Arc<dyn TagSource>> {
+        self.0.names.get()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn now_nanos(&self) -> i64 {
+        self.now().as_nanos()
+    }
+
+    fn opened_at(&self) -> Timestamp {
+        self.0.opened_at
+    }
+
+    /// Adds to what a source lost since the start and gives the sum.
+    fn count_lost(&self, source_id: &Arc<str>, count: u64) -> u64 {
+        let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = lost.entry(source_id.clone()).or_default();
+        *total += count;
+        *total
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! The one writer: takes what waits, gives every envelope its final time, encodes segments and
+//! stores them, with the Docker cursors they belong to, in one transaction; readers see them after.
+//!
+//! Times are strictly increasing within a source: clients ask for "last time + 1" next and would
+//! miss equal ones. Within a batch envelopes are sorted by the time they were written, so that
+//! outputs and instances interleave as they happened; what comes late is raised, never lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Logs;
+use super::envelope::{LogStream, Message, Tags};
+use super::inbox::{Entry, Origin, Taken};
+use super::segment::{self, Segment, Shared};
+use super::sources::Stored;
+use super::store::{self, Totals};
+use crate::base::Supervisor;
+use crate::db::DbError;
+
+/// How long lines are collected into one transaction.
+const COLLECT: Duration = Duration::from_millis(80);
+/// How long the writer stays for the last lines of others at shutdown.
+const LINGER: Duration = Duration::from_millis(150);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A batch that is ready to be stored; storing it again after a failure gives the same result.
+#[derive(Debug)]
+struct Batch {
+    stored: Vec<Stored>,
+    taken: Taken,
+}
+
+impl Logs {
+    /// Starts the writer.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let logs = self.clone();
+        supervisor.worker("log writer", move |token| {
+            let logs = logs.clone();
+            async move { logs.write(token).await }
+        });
+    }
+
+    /// Waits until everything that was put in before is stored. Needs the writer.
+    pub async fn flush(&self) {
+        let target = self.inbox().sequence();
+        let mut written = self.written().subscribe();
+        self.inbox().urgent.notify_one();
+        // The sender lives in `self`, so this cannot fail.
+        drop(written.wait_for(|sequence| *sequence >= target).await);
+    }
+
+    async fn write(&self, token: CancellationToken) -> Result<(), DbError> {
+        while !token.is_cancelled() {
+            tokio::select! {
+                () = self.inbox().filled.notified() => {}
+                () = token.cancelled() => break,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(COLLECT) => {}
+                () = self.inbox().urgent.notified() => {}
+                () = token.cancelled() => {}
+            }
+            self.write_what_waits(&token).await?;
+        }
+        tokio::time::sleep(LINGER).await;
+        self.write_what_waits(&token).await
+    }
+
+    async fn write_what_waits(&self, shutdown: &CancellationToken) -> Result<(), DbError> {
+        let taken = self.inbox().take();
+        let sequence = taken.sequence;
+        if !taken.is_empty() {
+            let batch = Arc::new(self.prepare(taken)?);
+            let totals = self.commit_with_patience(&batch, shutdown).await?;
+            self.publish(batch, totals);
+        }
+        self.written().send_replace(sequence);
+        Ok(())
+    }
+
+    /// Retries until the database takes the batch: meanwhile Docker keeps its lines for us, and own
+    /// lines that find no room are counted.
+    async fn commit_with_patience(
+        &self,
+        batch: &Arc<Batch>,
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<(Arc<str>, Totals)>, DbError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let work = batch.clone();
+            let limits = self.limits().disk();
+            let done = self
+                .db()
+                .write_without_wake(move |tx| {
+                    let mut totals = Vec::new();
+                    for stored in &work.stored {
+                        let from = stored.replaced_from;
+                        let segments = &stored.segments;
+                        let now = store::append(tx, &stored.source_id, segments, from, limits)?;
+                        totals.push((stored.source_id.clone(), now));
+                    }
+                    totals.extend(store::trim_total(tx, limits)?);
+                    for (output, cursor) in &work.taken.cursors {
+                        store::save_cursor(tx, output, *cursor)?;
+                    }
+                    for source_id in &work.taken.forgotten_sources {
+                        store::forget_source(tx, source_id)?;
+                    }
+                    for container_id in &work.taken.forgotten_containers {
+                        store::forget_container(tx, container_id)?;
+                    }
+                    Ok::<_, DbError>(totals)
+                })
+                .await;
+            match done {
+                Ok(totals) => return Ok(totals),
+                Err(error) if shutdown.is_cancelled() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, "log lines cannot be stored yet, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn publish(&self, batch: Arc<Batch>, totals: Vec<(Arc<str>, Totals)>) {
+        // The database closure has ended and dropped its share.
+        let Some(batch) = Arc::into_inner(batch) else {
+            return;
+        };
+        let mut sources = self.sources();
+        for stored in batch.stored {
+            sources.publish(stored, self.limits().memory());
+        }
+        for (source_id, totals) in totals {
+            sources.set_totals(&source_id, totals);
+        }
+        for source_id in &batch.taken.forgotten_sources {
+            sources.forget(source_id);
+        }
+    }
+
+    fn prepare(&self, mut taken: Taken) -> Result<Batch, DbError> {
+        self.report_losses(&mut taken);
+        let mut by_source: BTreeMap<Arc<str>, Vec<Entry>> = BTreeMap::new();
+        for entry in std::mem::take(&mut taken.entries) {
+            match by_source.get_mut(&entry.source_id) {
+                Some(entries) => entries.push(entry),
+                None => drop(by_source.insert(entry.source_id.clone(), vec![entry])),
+            }
+        }
+        let mut stored = Vec::with_capacity(by_source.len());
+        for (source_id, mut entries) in by_source {
+            entries.sort_by_key(|entry| entry.at);
+            stored.push(self.prepare_source(source_id, &entries)?);
+        }
+        Ok(Batch { stored, taken })
+    }
+
+    fn prepare_source(&self, source_id: Arc<str>, entries: &[Entry]) -> Result<Stored, DbError> {
+        let names = self.tag_source().map(|names| names.tags(&source_id));
+        let names = names.unwrap_or_default();
+        let mut last = self.sources().newest(&source_id).unwrap_or(i64::MIN);
+        let mut segments = Vec::new();
+        let mut draft = Draft::default();
+        for entry in entries {
+            last = entry.at.max(last.saturating_add(1));
+            draft.add(last, entry, &source_id, &names);
+            if draft.is_full() {
+                segments.extend(std::mem::take(&mut draft).close()?);
+            }
+        }
+        segments.extend(draft.close()?);
+        let mut replaced_from = None;
+        if let [only] = &segments[..] {
+            let run = self.sources().mergeable(&source_id, only);
+            if let Some(mut run) = run {
+                run.push(only.clone());
+                replaced_from = run.first().map(|segment| segment.first);
+                segments = segment::merge(&run)?.into_iter().collect();
+            }
+        }
+        Ok(Stored {
+            source_id,
+            segments,
+            replaced_from,
+        })
+    }
+
+    /// Tells the readers of a source that own lines of it found no room.
+    fn report_losses(&self, taken: &mut Taken) {
+        for (source_id, count) in &taken.lost {
+            let total = self.count_lost(source_id, *count);
+            let text = format!(
+                "Log message output is too high. {count} messages dropped (Total {total} messages \
+                 dropped) from cflite to log-cache."
+            );
+            tracing::warn!(source_id = %source_id, count, total, "log lines dropped");
+            taken.entries.push(Entry {
+                source_id: source_id.clone(),
+                at: self.now_nanos(),
+                origin: Arc::new(Origin {
+                    instance_id: "0".into(),
+                    source_type: Some("LGR".to_owned()),
+                    tags: Tags::new(),
+                }),
+                message: Message::Log {
+                    payload: text.into(),
+                    stream: LogStream::Err,
+                },
+            });
+        }
+    }
+}
+
+/// A segment under construction.
+#[derive(Default)]
+struct Draft<'a> {
+    shared: Vec<Shared>,
+    /// Who the numbers of `shared` stand for; few, so searched in order.
+    origins: Vec<&'a Origin>,
+    latest: Option<(&'a Arc<Origin>, usize)>,
+    envelopes: Vec<(i64, usize, &'a Message)>,
+    bytes: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn add(&mut self, at: i64, entry: &'a Entry, source_id: &Arc<str>, names: &Tags) {
+        let number = self.number(&entry.origin, source_id, names);
+        self.bytes += entry.message.weight();
+        self.envelopes.push((at, number, &entry.message));
+    }
+
+    /// The number of an origin in this segment. Lines of one container share one allocation, which
+    /// makes the common case a pointer comparison.
+    fn number(&mut self, origin: &'a Arc<Origin>, source_id: &Arc<str>, names: &Tags) -> usize {
+        if let Some((latest, number)) = self.latest
+            && Arc::ptr_eq(latest, origin)
+        {
+            return number;
+        }
+        let known = self.origins.iter().position(|known| **known == **origin);
+        let number = known.unwrap_or_else(|| {
+            self.origins.push(origin);
+            self.shared.push(Shared {
+                instance_id: origin.instance_id.clone(),
+                tags: Arc::new(origin.complete_tags(source_id, names)),
+            });
+            self.shared.len() - 1
+        });
+        self.latest = Some((origin, number));
+        number
+    }
+
+    fn is_full(&self) -> bool {
+        self.envelopes.len() >= segment::MOST_ENVELOPES || self.bytes >= segment::MOST_BYTES
+    }
+
+    fn close(self) -> Result<Option<Segment>, DbError> {
+        segment::encode(&self.shared, &self.envelopes)
+    }
+}
+
+impl Origin {
+    /// Own tags, over them the names that hold now, over them what identifies the origin.
+    fn complete_tags(&self, source_id: &str, names: &Tags) -> Tags {
+        let mut tags = self.tags.clone();
+        tags.extend(names.iter().map(|(k, v)| (k.clone(), v.clone())));
+        let component = match self.source_type.as_deref() {
+            Some("API") => "cloud_controller",
+            Some("RTR") => "gorouter",
+            _ => "rep",
+        };
+        tags.entry("origin".to_owned())
+            .or_insert_with(|| component.to_owned());
+        tags.insert("source_id".to_owned(), source_id.to_owned());
+        tags.insert("instance_id".to_owned(), (*self.instance_id).to_owned());
+        if let Some(source_type) = &self.source_type {
+            tags.insert("source_type".to_owned(), source_type.clone());
+        }
+        tags
+    }
+}
