@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# Installs what cflite needs on Debian and Ubuntu, and starts Docker when no daemon answers. On other systems it says what is missing.
+#
+# usage: packaging/prerequisites.sh [--test]
+#   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git
+#
+# Safe to run again: what is there stays as it is, a daemon that answers is not touched, and then nothing is printed.
+# Cargo is not installed by this script: Rust comes from its own installer or from a package of the system, as you like it.
+# Exits 0 when everything is there, 1 when something is missing that it could not install, 2 on wrong usage.
+set -u -o pipefail
+readonly DOCKERD_LOG=/var/log/cflite-dockerd.log
+readonly DOCKERD_PID_FILE=/var/run/docker.pid
+readonly DOCKERD_SECONDS=30
+problems=()
+
+say() { printf 'prerequisites: %s\n' "$*"; }
+have() { command -v "$1" > /dev/null 2>&1 || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]]; }
+
+# Runs a command as root. usage: as_root COMMAND…
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  elif have sudo; then
+    sudo -- "$@"
+  else
+    say "root rights are needed for: $*" >&2
+    return 1
+  fi
+}
+
+# The system's family: debian for Debian, Ubuntu and what is made from them, else its name.
+system() {
+  local id=unknown like=''
+  if [[ -r /etc/os-release ]]; then
+    # shellcheck disable=SC1091  # a file of the machine
+    id=$(. /etc/os-release && printf '%s' "${ID:-unknown}")
+    # shellcheck disable=SC1091
+    like=$(. /etc/os-release && printf '%s' "${ID_LIKE:-}")
+  elif [[ $(uname -s) == Darwin ]]; then
+    id=macos
+  fi
+  [[ " $id $like " == *' debian '* || " $id $like " == *' ubuntu '* ]] && id=debian
+  printf '%s' "$id"
+}
+
+# Prints the packages of Debian that bring what is missing, one a line.
+missing_packages() {
+  local with_tests=$1 need
+  local needs=(docker:docker.io dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables cc:gcc make:make curl:curl)
+  # A client may talk to a daemon elsewhere: then no daemon has to be installed here.
+  ! daemon_answers || needs=("${needs[@]/dockerd:docker.io/}")
+  ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl)
+  for need in "${needs[@]}"; do
+    [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
+  done | sort -u
+  # The linker needs the C library's headers beside the compiler, and venv comes apart from Python on Debian.
+  [[ -e /usr/include/stdio.h ]] || echo libc6-dev
+  ! $with_tests || python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || echo python3-venv
+}
+
+# Installs packages; what apt says is shown only when it fails. usage: install_packages PACKAGE…
+install_packages() {
+  local output
+  say "installing $*"
+  if ! output=$({ as_root apt-get update -qq &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"; } 2>&1); then
+    printf '%s\n' "$output" | tail -n 10 >&2
+    return 1
+  fi
+}
+
+daemon_answers() { have docker && timeout 10 docker info > /dev/null 2>&1; }
+daemon_answers_root() { daemon_answers || as_root timeout 10 docker info > /dev/null 2>&1; }
+
+# A pid file whose process is gone, or belongs to another program, keeps a new daemon from starting.
+clean_stale_pid_file() {
+  local pid
+  [[ -f $DOCKERD_PID_FILE ]] || return 0
+  pid=$(tr -dc 0-9 < "$DOCKERD_PID_FILE")
+  [[ -n $pid && $(cat "/proc/$pid/comm" 2> /dev/null) == dockerd ]] || as_root rm -f "$DOCKERD_PID_FILE"
+}
+
+# A process that ended may stay as a zombie until somebody asks for its exit code. usage: runs PID
+runs() { [[ -r /proc/$1/status ]] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+
+start_daemon() {
+  local second pid=''
+  if [[ -d /run/systemd/system ]]; then
+    say 'starting the Docker service'
+    as_root systemctl start docker
+  else
+    say "starting the Docker daemon, its log is $DOCKERD_LOG"
+    clean_stale_pid_file
+    # Detached from this shell's session, so that it outlives the terminal and the job that ran this.
+    pid=$(as_root sh -c "setsid dockerd >> '$DOCKERD_LOG' 2>&1 < /dev/null & echo \$!")
+  fi
+  for ((second = 0; second < DOCKERD_SECONDS; second++)); do
+    ! daemon_answers_root || return 0
+    [[ -z $pid ]] || runs "$pid" || break
+    sleep 1
+  done
+  say "the Docker daemon does not answer after $second seconds; the end of its log:" >&2
+  if [[ -d /run/systemd/system ]]; then
+    as_root journalctl --unit docker --lines 10 --no-pager >&2
+  else
+    as_root tail -n 10 "$DOCKERD_LOG" >&2
+  fi
+  return 1
+}
+
+check_daemon() {
+  daemon_answers && return 0
+  if [[ ${DOCKER_HOST:-unix:///var/run/docker.sock} != unix:///var/run/docker.sock ]]; then
+    problems+=("a Docker daemon at DOCKER_HOST=$DOCKER_HOST, which does not answer: start it, or unset the variable to use one on this machine")
+    return 0
+  fi
+  if ! daemon_answers_root 2> /dev/null && ! start_daemon; then
+    problems+=('a Docker daemon that answers "docker info"')
+    return 0
+  fi
+  daemon_answers ||
+    problems+=("the right to use Docker: sudo usermod -aG docker $(id -un), then log in again")
+}
+
+set_up_debian() {
+  local packages
+  mapfile -t packages < <(missing_packages "$1")
+  if ((${#packages[@]})); then
+    install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")
+    # Newer releases have the client in a package of its own, which older ones don't know.
+    have docker || install_packages docker-cli || problems+=('the docker command: the package docker-cli')
+  fi
+  have docker && check_daemon
+}
+
+# Elsewhere nothing is installed: how that is done there is for its owner to say.
+inspect_other() {
+  local name=$1
+  have docker || problems+=('the docker command and a daemon: on macOS and Windows Docker Desktop, else the package docker or docker-ce of your system')
+  ! have docker || daemon_answers || problems+=('a Docker daemon that answers "docker info": start Docker Desktop or the service docker')
+  have curl || problems+=('curl: the package curl of your system')
+  have make || problems+=('make: the package make of your system, on macOS: xcode-select --install')
+  have cc || problems+=('a C compiler: the package gcc of your system, on macOS: xcode-select --install')
+  if [[ $name != macos ]]; then
+    have iptables || problems+=('iptables: the package iptables of your system')
+  fi
+  ! $2 || have python3 || problems+=('python3: the package python3 of your system')
+}
+
+main() {
+  local with_tests=false name problem
+  case ${1:-} in
+    '') ;;
+    --test) with_tests=true ;;
+    *) echo 'usage: prerequisites.sh [--test]' >&2; exit 2 ;;
+  esac
+  name=$(system)
+  if [[ $name == debian ]]; then
+    set_up_debian "$with_tests"
+  else
+    inspect_other "$name" "$with_tests"
+  fi
+  have cargo || [[ -x ${HOME:-/root}/.cargo/bin/cargo ]] ||
+    problems+=('cargo, which builds cflite: install Rust with rustup, or the packages cargo and rustc if they are new enough')
+  ((${#problems[@]})) || exit 0
+  say 'this is still missing:' >&2
+  for problem in "${problems[@]}"; do
+    printf '  - %s\n' "$problem" >&2
+  done
+  exit 1
+}
+
+main "$@"
