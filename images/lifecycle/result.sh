@@ -3,73 +3,65 @@
 # Uses builder's variables: app deps keys detect_output release lifecycle.
 # shellcheck disable=SC2154
 
-# Prints the file's YAML as JSON; fails with a message when it isn't a map.
+# Prints a YAML map as one line of JSON; fails with a message when it isn't one.
 # usage: yaml_map FILE
 yaml_map() {
-  local json problem
+  local json
   if ! json=$("$lifecycle/yaml2json" < "$1" 2>&1); then
-    problem=${json##*$'\n'}
-    echo "${1##*/} is not valid YAML: ${problem:-unknown reason}" >&2
+    echo "${1##*/} is not valid YAML: ${json##*$'\n'}" >&2
     return 1
   fi
-  jq -ce 'if type == "object" then . else error("not a map") end' <<< "$json" 2> /dev/null ||
-    { echo "${1##*/} is not a map of process types to commands" >&2; return 1; }
+  [[ $json == \{* ]] || { echo "${1##*/} is not a map of process types to commands" >&2; return 1; }
+  printf '%s\n' "$json"
 }
 
-# Prints {process_types, processes, sidecars}: launch.yml of all buildpacks in order, or the final one's release, then the Procfile.
-# A later entry replaces an earlier one of the same type.
-merge_processes() {
-  local index file sources=''
-  for index in "${!keys[@]}"; do
-    file=$deps/$(padded "$index")/launch.yml
-    [[ -f $file ]] || continue
-    sources+=$(yaml_map "$file") || return 1
-  done
-  sources+=$(jq -c '{processes: [.default_process_types // {} | to_entries[] | {type: .key, command: .value}]}' <<< "$release") || return 1
-  if [[ -f $app/Procfile ]]; then
-    sources+=$(yaml_map "$app/Procfile" | jq -c '{processes: [to_entries[] | {type: .key, command: .value}]}') || return 1
-  fi
-  jq -cs '
-    def text: if . == null then "" elif type == "string" then . elif type == "object" or type == "array" then error("a command is not a text") else tostring end;
-    [.[].processes // [] | .[]]
-    | reduce .[] as $process ({process_types: {}, sidecars: {}};
-        ($process.platforms.cloudfoundry.sidecar_for // []) as $for
-        | if ($for | length) > 0 then
-            .sidecars[$process.type] = {name: $process.type, process_types: $for, command: ($process.command | text)}
-              + (if $process.limits.memory then {memory: $process.limits.memory} else {} end)
-          else .process_types[$process.type] = ($process.command | text) end)
-    | {process_types, processes: [.process_types | to_entries[] | {type: .key, command: .value}], sidecars: [.sidecars[]]}
-  ' <<< "$sources" || { echo 'The processes of the app can not be read: a command is not a text.' >&2; return 1; }
-}
-
-# One line of JSON for each buildpack: its key and what its config.yml says.
-describe_buildpacks() {
+# One line of JSON for each buildpack: its config.yml.
+print_configs() {
   local index config
   for index in "${!keys[@]}"; do
     config=$deps/$(padded "$index")/config.yml
-    { if [[ -f $config ]]; then "$lifecycle/yaml2json" < "$config"; else echo '{}'; fi; } |
-      jq -c --arg key "${keys[index]}" '{key: $key, name: (.name // "" | tostring)}
-        + (if .version != null then {version: (.version | tostring)} else {} end)
-        + (if .config != null then {config} else {} end)
-        + (if .config.output_metadata != null then {output_metadata: .config.output_metadata}
-           elif .output_metadata != null then {output_metadata} else {} end)'
+    if [[ -f $config ]]; then yaml_map "$config"; else echo '{}'; fi || echo '{}'
   done
 }
 
-# usage: write_result PROCESSES
-write_result() {
-  local buildpacks
-  buildpacks=$(describe_buildpacks) || buildpacks=''
-  jq -cs --arg detected "$detect_output" --argjson processes "$1" '
-    {process_types: {}, processes: [], sidecars: []} + $processes
-    + {execution_metadata: "", lifecycle_type: "buildpack", lifecycle_metadata: {
-        buildpack_key: (.[-1].key // ""),
-        detected_buildpack: (if (.[-1].name // "") != "" then .[-1].name else $detected end),
-        buildpacks: .}}' <<< "$buildpacks" > /tmp/result.json
+# One line of JSON for each source of processes, in the order in which they replace each other.
+print_sources() {
+  local index file
+  for index in "${!keys[@]}"; do
+    file=$deps/$(padded "$index")/launch.yml
+    [[ ! -f $file ]] || yaml_map "$file" || return 1
+  done
+  printf '%s\n' "$release"
+  [[ ! -f $app/Procfile ]] || { printf '{"default_process_types":' && yaml_map "$app/Procfile" && echo '}'; }
 }
 
-# The launcher reads this as one line of JSON.
-write_staging_info() {
-  jq -c '{detected_buildpack: .lifecycle_metadata.detected_buildpack, start_command: (.process_types.web // "")}
-    + (.lifecycle_metadata.buildpacks[-1].config // null | if . then {config: .} else {} end)' /tmp/result.json
+# Writes /tmp/result.json and prints the content of staging_info.yml, which the launcher reads as one line of JSON.
+# usage: write_result [SOURCES]
+write_result() {
+  local output
+  # A single jq for all of it: starting one takes longer than anything it does here.
+  output=$({ print_configs; printf '%s\n' "${1:-}"; } |
+    jq -cs --arg detected "$detect_output" '
+      ($ARGS.positional | length) as $count | .[:$count] as $configs | .[$count:] as $sources
+      | def text: if . == null then "" elif type == "object" or type == "array" then error("a command is not a text") else tostring end;
+      [$sources[] | (.processes // [])[], ((.default_process_types // {}) | to_entries[] | {type: .key, command: .value})]
+      | reduce .[] as $process ({types: {}, sidecars: {}};
+          ($process.platforms.cloudfoundry.sidecar_for // []) as $for
+          | if ($for | length) > 0 then
+              .sidecars[$process.type] = {name: $process.type, process_types: $for, command: ($process.command | text)}
+                + (if $process.limits.memory then {memory: $process.limits.memory} else {} end)
+            else .types[$process.type] = ($process.command | text) end)
+      | [range($count) as $i | $configs[$i] | {key: $ARGS.positional[$i], name: (.name // "" | tostring)}
+          + (if .version != null then {version: (.version | tostring)} else {} end)
+          + (if .config != null then {config} else {} end)
+          + ((.config.output_metadata? // .output_metadata) as $metadata | if $metadata then {output_metadata: $metadata} else {} end)] as $buildpacks
+      | (if ($buildpacks[-1].name // "") != "" then $buildpacks[-1].name else $detected end) as $detected
+      | {process_types: .types, processes: [.types | to_entries[] | {type: .key, command: .value}], sidecars: [.sidecars[]],
+          execution_metadata: "", lifecycle_type: "buildpack",
+          lifecycle_metadata: {buildpack_key: ($buildpacks[-1].key // ""), detected_buildpack: $detected, buildpacks: $buildpacks}},
+        {detected_buildpack: $detected, start_command: (.types.web // "")}
+          + (if $buildpacks[-1].config then {config: $buildpacks[-1].config} else {} end)
+    ' --args "${keys[@]}") || return 1
+  printf '%s\n' "${output%$'\n'*}" > /tmp/result.json
+  printf '%s\n' "${output##*$'\n'}"
 }

@@ -27,7 +27,7 @@ begin_supply() {
   version=$(<"$BUILDPACK_DIR/VERSION")
   step "$title Buildpack version $version"
   mkdir -p "$DEP" "$CACHE"
-  printf 'name: %s\nversion: "%s"\nconfig: {}\n' "$name" "$version" > "$DEP/config.yml"
+  printf 'name: %s\nversion: "%s"\n' "$name" "$version" > "$DEP/config.yml"
   use_supplied
 }
 
@@ -80,7 +80,8 @@ write_profile() {
 
 # Leaves a start command for bin/release, which runs in the same container. usage: set_web_command COMMAND
 set_web_command() {
-  printf -- '---\ndefault_process_types:\n  web: %s\n' "$(jq -n --arg command "$1" '$command')" > "$(release_file)"
+  local quote="'"
+  printf -- "---\ndefault_process_types:\n  web: '%s'\n" "${1//"$quote"/"$quote$quote"}" > "$(release_file)"
 }
 
 release_file() { printf '/tmp/%s-buildpack-release-step.yml' "${BUILDPACK_DIR##*/}"; }

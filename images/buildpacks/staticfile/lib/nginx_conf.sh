@@ -7,11 +7,13 @@ readonly CLIENT_ERRORS='400 401 402 403 404 405 406 407 408 409 410 411 412 413 
 readonly SERVER_ERRORS='500 501 502 503 504 505 506 507 508 510 511'
 
 error_pages() {
-  local code page
-  while IFS=$'\t' read -r code page; do
+  local name code
+  for name in "${!options[@]}"; do
+    [[ $name == 'status_codes '* ]] || continue
+    code=${name#status_codes }
     code=${code/#4xx/$CLIENT_ERRORS}
-    printf '    error_page %s %s;\n' "${code/#5xx/$SERVER_ERRORS}" "$page"
-  done < <(jq -r '.status_codes // {} | to_entries[] | [(.key | tostring), (.value | tostring)] | @tsv' <<< "$options")
+    printf '    error_page %s %s;\n' "${code/#5xx/$SERVER_ERRORS}" "${options[$name]}"
+  done
 }
 
 force_https() {
