@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stages and starts fixture apps on the built images, and checks builder's and launcher's contracts.
 #
-# usage: IMAGES_RUN=<run image> IMAGES_BUILD=<build image> images/tests/run.sh
+# usage: IMAGES_RUN=<run image> IMAGES_BUILD=<build image> images/tests/run.sh [SUITE…]
+#   SUITE   the start of a file's name in suites/, all of them when none is given
 # Needs a Docker daemon and the two images. Closes with "N passed, N failed" and exits non-zero when a check failed.
 set -u -o pipefail
 tests=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
@@ -18,10 +19,13 @@ source "$tests/harness.sh"
 for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do
   docker image inspect "$image" > /dev/null 2>&1 || { echo "the image $image does not exist: build the images first" >&2; exit 2; }
 done
-for suite in "$tests"/suites/*.sh; do
-  echo "# ${suite##*/}"
-  # shellcheck disable=SC1090
-  source "$suite"
+(($#)) || set -- ''
+for suite in "${@/#/$tests/suites/}"; do
+  for file in "$suite"*.sh; do
+    echo "# ${file##*/}"
+    # shellcheck disable=SC1090
+    source "$file"
+  done
 done
 
 summary="$passed passed, $failed failed"

@@ -36,3 +36,36 @@ check 'and is named' contains "$log" 'No matching distribution found for no-such
 stage "$fixtures/node-22" --buildpack nodejs=nodejs_buildpack
 check 'a Node.js that the stack does not have fails the staging without a network' equals "$code" 223
 check 'and is named too' contains "$log" 'this stack has no Node.js 22.x, only'
+
+cp -r "$fixtures/python-vendored" "$work/pipfile"
+rm "$work/pipfile/requirements.txt" "$work/pipfile/runtime.txt"
+touch "$work/pipfile/Pipfile"
+cat > "$work/pipfile/Pipfile.lock" << 'LOCK'
+{"_meta": {"requires": {"python_version": "3.9"}}, "default": {"greeting": {"version": "==1.2"}, "other": {"version": "==1.2", "markers": "python_version >= '3'"}}}
+LOCK
+stage "$work/pipfile" --buildpack python=python_buildpack
+check 'a Pipfile.lock is enough to install from' equals "$code" 0
+check 'another minor version of Python is a warning' contains "$log" 'Pipfile.lock asks for Python 3.9: the app will run on Python 3.'
+echo python-2.7.18 > "$work/pipfile/runtime.txt"
+stage "$work/pipfile" --buildpack python=python_buildpack
+check 'another major version of Python is an error' contains "$log" 'runtime.txt asks for Python 2.7.18; this stack has Python 3.'
+
+mkdir -p "$work/django/django/core" "$work/django/vendor"
+printf 'import sys\nprint("collected", sys.argv[1:])\n' > "$work/django/manage.py"
+touch "$work/django/requirements.txt" "$work/django/django/__init__.py"
+stage --env "PYTHONPATH=/tmp/app" "$work/django" --buildpack python=python_buildpack
+check "Django's static files are collected" contains "$log" "collected ['collectstatic', '--noinput', '--traceback']"
+stage --env "PYTHONPATH=/tmp/app" --env DISABLE_COLLECTSTATIC=1 "$work/django" --buildpack python=python_buildpack
+check 'unless that is disabled' contains "$log" 'DISABLE_COLLECTSTATIC is set'
+
+# Compilers and headers of the build image: a gem, a module for Python.
+mkdir -p "$work/native/ext"
+printf '#include <Python.h>\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "native", 0, -1, 0};\nPyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&m); }\n' > "$work/native/ext/native.c"
+printf 'from setuptools import Extension, setup\nsetup(name="native", version="1", ext_modules=[Extension("native", ["native.c"])])\n' > "$work/native/ext/setup.py"
+printf 'mkdir vendor && cd ext && printf "include native.c" > MANIFEST.in && python3 setup.py -q sdist -d ../vendor && cd .. && rm -rf ext\n' > "$work/native/prepare"
+echo native > "$work/native/requirements.txt"
+stage "$work/native" --buildpack python=python_buildpack
+check 'a package with C code compiles' equals "$code" 0
+launch 'python -c "import native; print(native.__name__, \"works\")"'
+finish
+check 'and is loaded' contains "$log" 'native works'
