@@ -91,6 +91,12 @@ print_release() {
   if [[ -f $(release_file) ]]; then cat "$(release_file)"; else printf -- '---\ndefault_process_types: {}\n'; fi
 }
 
+# Puts what fills in an nginx.conf at start where the app finds it.
+supply_nginx_renderer() {
+  mkdir -p "$DEP/bin"
+  install -m 0755 "$BUILDPACK_DIR/../common/render-nginx-conf" "$DEP/bin/render-nginx-conf"
+}
+
 # Prints a YAML file as JSON. usage: yaml_as_json FILE
 yaml_as_json() {
   /tmp/lifecycle/yaml2json < "$1" 2> /dev/null || fail "${1##*/} is not valid YAML"
