@@ -52,7 +52,15 @@ struct Entry {
     followed: bool,
     /// The end up to which everything is stored.
     drained: Option<Timestamp>,
+    rate: Rate,
+}
+
+/// Counts the bytes a container logs.
+#[derive(Default)]
+struct Rate {
     received: Arc<AtomicU64>,
+    asked: Option<(Timestamp, u64)>,
+    latest: u64,
 }
 
 impl Ingest {
@@ -85,11 +93,13 @@ impl Ingest {
             .is_ok()
     }
 
-    /// Bytes a container logged since it is followed; the difference over time is its log rate.
-    pub fn bytes_received(&self, container_id: &str) -> Option<u64> {
-        let containers = self.0.lock();
-        let entry = containers.get(container_id)?;
-        Some(entry.received.load(Ordering::Relaxed))
+    /// Bytes per second that a container logged between the two latest of these questions; zero at
+    /// the first.
+    pub fn log_rate(&self, container_id: &str) -> u64 {
+        let now = self.0.logs.now();
+        let mut containers = self.0.lock();
+        let entry = containers.get_mut(container_id);
+        entry.map_or(0, |entry| entry.rate.ask(now))
     }
 
     async fn wait_drained(&self, container_id: &str) {
@@ -192,7 +202,7 @@ impl Ingest {
             id.clone(),
             &container.labels,
             (entry.out, entry.err),
-            entry.received.clone(),
+            entry.rate.received.clone(),
         )
     }
 
@@ -267,6 +277,23 @@ impl Entry {
             ContainerState::Running { .. } => true,
             ContainerState::Exited { at, .. } => self.drained != Some(*at),
         }
+    }
+}
+
+impl Rate {
+    fn ask(&mut self, now: Timestamp) -> u64 {
+        let received = self.received.load(Ordering::Relaxed);
+        let Some((then, before)) = self.asked else {
+            self.asked = Some((now, received));
+            return 0;
+        };
+        let elapsed = u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
+        // Several who ask at nearly the same time get the same answer.
+        if elapsed >= 1000 {
+            self.latest = (received - before).saturating_mul(1000) / elapsed;
+            self.asked = Some((now, received));
+        }
+        self.latest
     }
 }
 

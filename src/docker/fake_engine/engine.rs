@@ -69,6 +69,7 @@ struct Follower {
     since: i64,
     follow: bool,
     generation: u64,
+    number: u64,
     ready: std::collections::VecDeque<LogFrame>,
     ended: bool,
 }
@@ -81,6 +82,9 @@ impl Follower {
             }
             if self.ended {
                 return None;
+            }
+            if self.follow && self.engine.state().silent_follows >= self.number {
+                std::future::pending::<()>().await;
             }
             self.ticks.mark_unchanged();
             let (frames, next, running) = self
@@ -289,12 +293,14 @@ impl Engine for FakeEngine {
         follow: bool,
     ) -> Result<FactStream<LogFrame>, DockerError> {
         self.enter(Verb::Logs).await?;
-        let generation = {
-            let state = self.state();
+        let (generation, number) = {
+            let mut state = self.state();
             state.find(id).ok_or_else(|| no_container(id))?;
-            state.generation
+            state.follows += 1;
+            (state.generation, state.follows)
         };
         let follower = Follower {
+            number,
             engine: self.clone(),
             ticks: self.tick.subscribe(),
             id: id.to_owned(),

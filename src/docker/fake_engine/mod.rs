@@ -147,6 +147,13 @@ impl FakeEngine {
         self.wake();
     }
 
+    /// Lets the log follows that are open now bring nothing more, as a daemon does that lost its
+    /// place in a rotated file; later ones work.
+    pub fn silence_follows(&self) {
+        let mut state = self.state();
+        state.silent_follows = state.follows;
+    }
+
     /// Whether the daemon answers at all. Going away breaks every open stream.
     pub fn set_reachable(&self, reachable: bool) {
         let mut state = self.state();

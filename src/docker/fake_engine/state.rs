@@ -30,6 +30,9 @@ pub(super) struct State {
     pub(super) away: bool,
     /// Grows when streams break.
     pub(super) generation: u64,
+    /// Log streams opened so far, and how many of them bring nothing more.
+    pub(super) follows: u64,
+    pub(super) silent_follows: u64,
     made: u64,
     started: u64,
 }
