@@ -1,0 +1,287 @@
+//! Configuration: flag > environment > `cflite.toml` > default.
+//!
+//! Every option of `up` has one name in three spellings: `--http-port`, `CFLITE_HTTP_PORT`,
+//! `http-port` in the file. Read once at start; nothing else reads the environment. An unknown key
+//! in the file is an error that suggests the nearest known one.
+
+mod file;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::net::ports::PortWish;
+
+/// Options as given; what is absent comes from the next layer.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Options {
+    /// Folder for the database, blobs, keys and logs
+    #[arg(long, global = true, env = "CFLITE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// System domain; apps live under it too
+    #[arg(long, env = "CFLITE_DOMAIN", value_name = "NAME")]
+    pub domain: Option<String>,
+    /// Address to listen on
+    #[arg(long, env = "CFLITE_BIND", value_name = "IP")]
+    pub bind: Option<IpAddr>,
+    /// Port for HTTP: apps and all platform APIs
+    #[arg(long, env = "CFLITE_HTTP_PORT", value_name = "PORT")]
+    pub http_port: Option<u16>,
+    /// Port for HTTPS
+    #[arg(long, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
+    pub https_port: Option<u16>,
+    /// Port for `cf ssh`
+    #[arg(long, env = "CFLITE_SSH_PORT", value_name = "PORT")]
+    pub ssh_port: Option<u16>,
+    /// Port of the image registry on 127.0.0.1
+    #[arg(long, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
+    pub registry_port: Option<u16>,
+    /// Port for DNS
+    #[arg(long, env = "CFLITE_DNS_PORT", value_name = "PORT")]
+    pub dns_port: Option<u16>,
+    /// Ports for TCP routes, e.g. 61001-61100
+    #[arg(long, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
+    pub tcp_ports: Option<String>,
+    /// Docker daemon, e.g. unix:///var/run/docker.sock
+    #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
+    pub docker_host: Option<String>,
+    /// File that holds the admin's password
+    #[arg(long, env = "CFLITE_ADMIN_PASSWORD_FILE", value_name = "FILE")]
+    pub admin_password_file: Option<PathBuf>,
+    /// Configuration file [default: DATA_DIR/cflite.toml]
+    #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder for the database, blobs, keys and logs.
+    pub data_dir: PathBuf,
+    /// System domain.
+    pub domain: String,
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// HTTP port.
+    pub http_port: PortWish,
+    /// HTTPS port.
+    pub https_port: PortWish,
+    /// SSH port.
+    pub ssh_port: u16,
+    /// Registry port.
+    pub registry_port: u16,
+    /// DNS port.
+    pub dns_port: u16,
+    /// TCP route ports.
+    pub tcp_ports: RangeInclusive<u16>,
+    /// Docker daemon; `None` = `DOCKER_HOST` or the local socket.
+    pub docker_host: Option<String>,
+    /// File with the admin's password.
+    pub admin_password_file: Option<PathBuf>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what was probably meant.
+        reason: String,
+    },
+    /// A value makes no sense.
+    #[error("{option}: {reason}")]
+    Value {
+        /// Which option.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Options {
+    /// Joins flags and environment with the file and the defaults.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let data_dir_hint = self.data_dir.clone().unwrap_or_else(default_data_dir);
+        let from_file = match &self.config {
+            Some(path) => file::read(path)?,
+            None => {
+                let path = data_dir_hint.join("cflite.toml");
+                if path.exists() {
+                    file::read(&path)?
+                } else {
+                    Self::default()
+                }
+            }
+        };
+        let all = self.or(from_file);
+        let domain = all
+            .domain
+            .unwrap_or_else(|| "cf.localhost".to_owned())
+            .to_ascii_lowercase();
+        check_domain(&domain)?;
+        Ok(Config {
+            data_dir: absolute(all.data_dir.unwrap_or(data_dir_hint)),
+            domain,
+            bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            http_port: all.http_port.map_or(PortWish::HTTP, PortWish::Exactly),
+            https_port: all.https_port.map_or(PortWish::HTTPS, PortWish::Exactly),
+            ssh_port: all.ssh_port.unwrap_or(2222),
+            registry_port: all.registry_port.unwrap_or(5000),
+            dns_port: all.dns_port.unwrap_or(8053),
+            tcp_ports: port_range(all.tcp_ports.as_deref().unwrap_or("61001-61100"))?,
+            docker_host: all.docker_host,
+            admin_password_file: all.admin_password_file,
+        })
+    }
+
+    /// Own values first, `other`'s where there are none.
+    fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            domain: self.domain.or(other.domain),
+            bind: self.bind.or(other.bind),
+            http_port: self.http_port.or(other.http_port),
+            https_port: self.https_port.or(other.https_port),
+            ssh_port: self.ssh_port.or(other.ssh_port),
+            registry_port: self.registry_port.or(other.registry_port),
+            dns_port: self.dns_port.or(other.dns_port),
+            tcp_ports: self.tcp_ports.or(other.tcp_ports),
+            docker_host: self.docker_host.or(other.docker_host),
+            admin_password_file: self.admin_password_file.or(other.admin_password_file),
+            config: self.config,
+        }
+    }
+}
+
+/// `/var/lib/cflite` for root, else `~/.local/share/cflite` (or `$XDG_DATA_HOME/cflite`).
+fn default_data_dir() -> PathBuf {
+    if nix::unistd::Uid::effective().is_root() {
+        return PathBuf::from("/var/lib/cflite");
+    }
+    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
+    share
+        .or_else(home)
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("cflite")
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    let label = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 63
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if domain.len() <= 190 && domain.contains('.') && domain.split('.').all(label) {
+        return Ok(());
+    }
+    let reason =
+        format!("\"{domain}\" is no domain name with at least two parts, such as cf.localhost");
+    Err(ConfigError::Value {
+        option: "domain",
+        reason,
+    })
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, ConfigError> {
+    let parsed = text
+        .split_once('-')
+        .and_then(|(a, b)| Some(a.trim().parse().ok()?..=b.trim().parse().ok()?));
+    match parsed {
+        Some(range) if *range.start() >= 1024 && range.start() <= range.end() => Ok(range),
+        _ => Err(ConfigError::Value {
+            option: "tcp-ports",
+            reason: format!("\"{text}\" is no range of ports from 1024 up, such as 61001-61100"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "http-port = 8081\ndomain = \"File.Example\"\n").expect("write");
+        let options = Options {
+            http_port: Some(9000),
+            config: Some(path),
+            ..Options::default()
+        };
+        let config = options.resolve().expect("valid");
+        assert_eq!(config.http_port, PortWish::Exactly(9000));
+        assert_eq!(config.domain, "file.example");
+        assert_eq!(config.https_port, PortWish::HTTPS);
+        assert_eq!(config.tcp_ports, 61001..=61100);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_a_suggestion() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "htp-port = 1\n").expect("write");
+        let options = Options {
+            config: Some(path),
+            ..Options::default()
+        };
+        let error = options.resolve().expect_err("unknown key").to_string();
+        assert!(
+            error.ends_with("unknown key \"htp-port\"; did you mean \"http-port\"?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (options, start) in [
+            (
+                Options {
+                    domain: Some("localhost".into()),
+                    ..Options::default()
+                },
+                "domain: ",
+            ),
+            (
+                Options {
+                    tcp_ports: Some("9-8".into()),
+                    ..Options::default()
+                },
+                "tcp-ports: ",
+            ),
+            (
+                Options {
+                    tcp_ports: Some("80-90".into()),
+                    ..Options::default()
+                },
+                "tcp-ports: ",
+            ),
+        ] {
+            let error = options.resolve().expect_err(start).to_string();
+            assert!(error.starts_with(start), "{error}");
+        }
+    }
+}
