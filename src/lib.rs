@@ -8,5 +8,6 @@ pub mod docker;
 pub mod logs;
 pub mod net;
 pub mod pki;
+pub mod registry;
 pub mod router;
 pub mod scheduler;

@@ -26,6 +26,8 @@ create table registry_manifests (
 create table registry_repository_manifests (
     repository text not null,
     digest text not null references registry_manifests (digest),
+    -- When its last tag moved on; a sweep removes it some time later. Null: tagged, or never was.
+    untagged_at integer,
     primary key (repository, digest)
 ) strict, without rowid;
 create index registry_repository_manifests_by_digest on registry_repository_manifests (digest);

@@ -1,0 +1,94 @@
+//! The `Range` header of blob reads: one range of bytes.
+//!
+//! Several ranges, other units and what is no range are ignored, as HTTP allows: the answer is the
+//! whole blob then.
+
+/// Which bytes to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them, status 200.
+    Whole,
+    /// From `first` to `last`, both inclusive, status 206.
+    Bytes { first: u64, last: u64 },
+    /// None: status 416.
+    Unsatisfiable,
+}
+
+impl Part {
+    /// Reads a header for a blob of `size` bytes.
+    pub(super) fn of(header: &str, size: u64) -> Self {
+        let Some(("bytes", range)) = header.trim().split_once('=') else {
+            return Self::Whole;
+        };
+        let Some((first, last)) = range.trim().split_once('-') else {
+            return Self::Whole;
+        };
+        let (Ok(first), Ok(last)) = (number(first), number(last)) else {
+            return Self::Whole;
+        };
+        match (first, last) {
+            (None, None) => Self::Whole,
+            (None, Some(0)) => Self::Unsatisfiable,
+            (None, Some(count)) => Self::between(size.saturating_sub(count), u64::MAX, size),
+            (Some(first), None) => Self::between(first, u64::MAX, size),
+            (Some(first), Some(last)) => Self::between(first, last, size),
+        }
+    }
+
+    fn between(first: u64, last: u64, size: u64) -> Self {
+        if first >= size || last < first {
+            return Self::Unsatisfiable;
+        }
+        let last = last.min(size - 1);
+        Self::Bytes { first, last }
+    }
+}
+
+/// `None` for no digits at all; digits beyond 64 bits count as "very far".
+fn number(text: &str) -> Result<Option<u64>, ()> {
+    match text {
+        "" => Ok(None),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
+        _ => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part::{Unsatisfiable, Whole};
+    use super::*;
+
+    fn bytes(first: u64, last: u64) -> Part {
+        Part::Bytes { first, last }
+    }
+
+    #[test]
+    fn ranges_are_trimmed_refused_or_ignored() {
+        let cases = [
+            ("bytes=500-1499", 3000, bytes(500, 1499)),
+            ("bytes=500-", 3000, bytes(500, 2999)),
+            ("bytes=-500", 3000, bytes(2500, 2999)),
+            ("bytes=2000-5000", 3000, bytes(2000, 2999)),
+            ("bytes=-5000", 3000, bytes(0, 2999)),
+            ("bytes=0-0", 1, bytes(0, 0)),
+            ("bytes=0-99999999999999999999999", 9, bytes(0, 8)),
+            ("bytes=500-0", 3000, Unsatisfiable),
+            ("bytes=5000-10000", 3000, Unsatisfiable),
+            ("bytes=3000-", 3000, Unsatisfiable),
+            ("bytes=-0", 3000, Unsatisfiable),
+            ("bytes=0-", 0, Unsatisfiable),
+            ("bytes=-1", 0, Unsatisfiable),
+            ("bytes=0-1,4-5", 3000, Whole),
+            ("lines=0-1", 3000, Whole),
+            ("bytes=-", 3000, Whole),
+            ("bytes=a-b", 3000, Whole),
+            ("bytes", 3000, Whole),
+            ("", 3000, Whole),
+        ];
+        for (header, size, part) in cases {
+            assert_eq!(Part::of(header, size), part, "{header} of {size}");
+        }
+    }
+}
