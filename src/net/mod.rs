@@ -7,5 +7,6 @@
 pub mod caller;
 pub mod origin;
 pub mod ports;
+pub mod server;
 
 pub use caller::{RequestBase, RequestId, Scheme};

@@ -42,7 +42,7 @@ impl Target {
         })
     }
 
-    fn fits(&self, state: &EndpointState) -> bool {
+    pub(crate) fn fits(&self, state: &EndpointState) -> bool {
         let endpoint = &state.endpoint;
         match self {
             Self::AppInstance { guid, index } => {

@@ -15,19 +15,28 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-#[allow(dead_code)]
 pub mod access_log;
-#[allow(dead_code)]
+mod backend;
+mod body;
 mod choice;
-#[allow(dead_code)]
 pub mod endpoint;
-#[allow(dead_code)]
+mod error;
+mod failure;
+mod front_door;
+mod headers;
+mod local;
+mod pool;
+mod proxy;
 mod table;
 #[cfg(test)]
 mod testing;
+mod trace;
+mod upgrade;
 
 pub use access_log::AccessLog;
+pub use body::ResponseBody;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
+pub use front_door::{FrontDoor, LocalFrontDoor};
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
 
 /// The limits of an exchange.
@@ -41,8 +50,6 @@ pub struct Settings {
     pub backend_idle: std::time::Duration,
     /// Attempts on different endpoints for one request.
     pub attempts: usize,
-    /// Bytes of all request headers together.
-    pub header_bytes: usize,
 }
 
 impl Default for Settings {
@@ -53,7 +60,6 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(900),
             backend_idle: Duration::from_secs(90),
             attempts: 3,
-            header_bytes: 1024 * 1024,
         }
     }
 }
@@ -94,6 +100,10 @@ impl Router {
         self.shared.table.load_full()
     }
 
+    fn load(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.shared.table.load()
+    }
+
     /// Limits.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
@@ -112,3 +122,6 @@ impl fmt::Debug for Router {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

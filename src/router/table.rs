@@ -12,7 +12,7 @@
 //!    next, so that `*.wild.example` answers for `a.b.wild.example`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -92,6 +92,7 @@ struct Node {
 pub struct Table {
     hosts: HashMap<String, Node>,
     endpoints: HashMap<EndpointKey, Arc<EndpointState>>,
+    numbers: HashSet<u64>,
 }
 
 impl Table {
@@ -102,6 +103,7 @@ impl Table {
         for route in routes {
             table.add(route);
         }
+        table.count_numbers();
         table
     }
 
@@ -115,6 +117,7 @@ impl Table {
                 *state = known.clone();
             }
         }
+        self.count_numbers();
         for (host, node) in &mut self.hosts {
             node.adopt(old.hosts.get(host), &self.endpoints);
         }
@@ -143,15 +146,17 @@ impl Table {
     }
 
     /// Whether the endpoint with this number is part of the table.
-    pub fn holds(&self, state: &EndpointState) -> bool {
-        self.endpoints
-            .get(&state.endpoint.key())
-            .is_some_and(|known| known.number == state.number)
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        self.numbers.contains(&number)
     }
 
     /// Number of different endpoints.
     pub fn endpoint_count(&self) -> usize {
         self.endpoints.len()
+    }
+
+    fn count_numbers(&mut self) {
+        self.numbers = self.endpoints.values().map(|state| state.number).collect();
     }
 
     fn find_on(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {

@@ -1,0 +1,327 @@
+//! One client connection: handshake, protocol, requests one after another, silence between them.
+//!
+//! An HTTP/1.1 connection is *parked* while nothing was said on it for [`super::Limits::park`]:
+//! its HTTP state with all buffers is dropped and only the socket waits. That is safe exactly when
+//! no exchange is under way and nothing waits to be written; what was read and not used is put
+//! back.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::stream::{Activity, ClientStream};
+use super::thread::Thread;
+use super::{BoxError, Peer, ServeLocal};
+
+/// Header lines of one request; more than the libraries' 100, as a real router takes any number.
+const MOST_HEADERS: usize = 256;
+/// Streams one HTTP/2 client may have open.
+const MOST_STREAMS: u32 = 250;
+
+/// What is known of a connection outside its own task.
+pub(super) struct Connection {
+    activity: Arc<Activity>,
+    waker: RefCell<Option<Waker>>,
+    exchanges: Cell<u32>,
+    since: Cell<u32>,
+    speaking: Cell<bool>,
+    multiplexed: Cell<bool>,
+    order: Cell<Order>,
+}
+
+/// What a connection has to do when it is woken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Nothing,
+    Park,
+    Close,
+}
+
+impl Connection {
+    pub(super) fn new(ticks: u32) -> Self {
+        Self {
+            activity: Arc::default(),
+            waker: RefCell::default(),
+            exchanges: Cell::new(0),
+            since: Cell::new(ticks),
+            speaking: Cell::new(false),
+            multiplexed: Cell::new(false),
+            order: Cell::new(Order::Nothing),
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Looks for silence; called once a tick.
+    pub(super) fn look(&self, thread: &Thread) {
+        if self.exchanges.get() > 0 {
+            return;
+        }
+        let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
+        if speaking && !self.speaking.replace(speaking) {
+            self.since.set(thread.ticks());
+        }
+        let silent = thread.ticks().wrapping_sub(self.since.get());
+        let limits = &thread.limits;
+        let limit = if speaking {
+            limits.header_read
+        } else {
+            limits.idle
+        };
+        if silent > thread.ticks_of(limit) {
+            self.order.set(Order::Close);
+            self.wake();
+        } else if !(speaking || self.multiplexed.get())
+            && silent > thread.ticks_of(limits.park)
+            && !self.activity.blocked.load(Ordering::Relaxed)
+        {
+            self.order.set(Order::Park);
+            self.wake();
+        }
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// Counts an exchange from its request to the end of its response.
+struct Exchange {
+    connection: Rc<Connection>,
+    thread: Rc<Thread>,
+}
+
+impl Exchange {
+    fn begin(connection: Rc<Connection>, thread: Rc<Thread>) -> Self {
+        connection.exchanges.set(connection.exchanges.get() + 1);
+        Self { connection, thread }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection.exchanges.set(connection.exchanges.get() - 1);
+        connection.since.set(self.thread.ticks());
+        connection.speaking.set(false);
+        connection.activity.read.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A response's body that ends its exchange when it is dropped.
+struct Counted<B> {
+    body: B,
+    _exchange: Exchange,
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Everything a connection's requests are served with.
+struct Serving<L> {
+    thread: Rc<Thread>,
+    connection: Rc<Connection>,
+    serve: Rc<L>,
+    peer: Rc<Peer>,
+}
+
+impl<L> Clone for Serving<L> {
+    fn clone(&self) -> Self {
+        Self {
+            thread: self.thread.clone(),
+            connection: self.connection.clone(),
+            serve: self.serve.clone(),
+            peer: self.peer.clone(),
+        }
+    }
+}
+
+impl<L: ServeLocal> Serving<L> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Counted<L::Body>>, BoxError>> + 'static + use<L> {
+        let exchange = Exchange::begin(self.connection.clone(), self.thread.clone());
+        let answer = self.serve.clone().serve(self.peer.clone(), request);
+        async move {
+            let response = answer.await?;
+            Ok(response.map(|body| Counted {
+                body,
+                _exchange: exchange,
+            }))
+        }
+    }
+
+    /// What the connection has to do now, when anything.
+    fn order(&self, cx: &Context<'_>) -> Order {
+        self.connection.remember(cx);
+        self.connection.order.replace(Order::Nothing)
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<L: ServeLocal>(
+    thread: Rc<Thread>,
+    connection: Rc<Connection>,
+    serve: Rc<L>,
+    socket: TcpStream,
+    (peer, tls): (Peer, Option<Arc<rustls::ServerConfig>>),
+) {
+    let activity = connection.activity.clone();
+    let serving = Serving {
+        thread,
+        connection,
+        serve,
+        peer: Rc::new(peer),
+    };
+    let Some(tls) = tls else {
+        let stream = ClientStream::plain(socket, activity);
+        return serve_http1(serving, stream).await;
+    };
+    let handshake = TlsAcceptor::from(tls).accept(socket);
+    let limit = serving.thread.limits.handshake;
+    let stream = match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(error = %error, "a TLS handshake failed"),
+        Err(_) => return tracing::debug!("a TLS handshake took too long"),
+    };
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = ClientStream::tls(stream, activity);
+    if http2 {
+        serve_http2(serving, stream).await;
+    } else {
+        serve_http1(serving, stream).await;
+    }
+}
+
+async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
+    let mut builder = http1::Builder::new();
+    builder
+        .title_case_headers(true)
+        .max_headers(MOST_HEADERS)
+        .timer(TokioTimer::new())
+        .header_read_timeout(None);
+    let mut stream = stream;
+    loop {
+        if !wait_readable(&serving, &stream).await {
+            return;
+        }
+        let requests = serving.clone();
+        let service = service_fn(move |request| requests.answer(request));
+        let mut http = Box::new(builder.serve_connection(stream, service).with_upgrades());
+        let mut closing = false;
+        let ended = poll_fn(|cx| {
+            match serving.order(cx) {
+                Order::Nothing => {}
+                order => return Poll::Ready(Some(order)),
+            }
+            if serving.thread.draining() && !closing {
+                closing = true;
+                Pin::new(&mut *http).graceful_shutdown();
+            }
+            Pin::new(&mut *http).poll(cx).map(|result| {
+                if let Err(error) = result {
+                    tracing::debug!(error = %error, "a connection ended");
+                }
+                None
+            })
+        })
+        .await;
+        let parts = match ended {
+            Some(Order::Park) => http.into_parts(),
+            _ => None,
+        };
+        let Some(parts) = parts else { return };
+        stream = parts.io;
+        stream.put_back(parts.read_buf);
+    }
+}
+
+/// Waits for something to read; false when the connection shall end instead.
+async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &ClientStream) -> bool {
+    poll_fn(|cx| {
+        if serving.order(cx) == Order::Close || serving.thread.draining() {
+            return Poll::Ready(false);
+        }
+        stream.poll_readable(cx).map(|ready| ready.is_ok())
+    })
+    .await
+}
+
+async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
+    serving.connection.multiplexed.set(true);
+    let requests = serving.clone();
+    let service = service_fn(move |request| requests.answer(request));
+    let http = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .serve_connection(stream, service);
+    let mut http = pin!(http);
+    let mut closing = false;
+    let result = poll_fn(|cx| {
+        let close = serving.order(cx) == Order::Close || serving.thread.draining();
+        if close && !closing {
+            closing = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = result {
+        tracing::debug!(error = %error, "an HTTP/2 connection ended");
+    }
+}
+
+/// Runs a connection's streams on its own thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

@@ -1,0 +1,247 @@
+//! Serving HTTP on listeners: accept, TLS, HTTP/1.1 and HTTP/2, drain.
+//!
+//! A [`Server`] runs a few threads, each with a runtime of its own; a connection stays on the
+//! thread that got it, so that serving it needs no lock and wakes nobody else. Every thread
+//! accepts; a connection goes to the thread that has the fewest. What serves requests is made
+//! once per thread ([`Serve::local`]) and may keep unshared state there.
+//!
+//! A connection costs next to nothing while nothing happens on it: its HTTP state is made when the
+//! first byte arrives and given back after a while of silence ([`connection`]).
+//!
+//! Shutdown: listeners close at once, idle connections close, exchanges under way get
+//! [`Limits::drain`] to end, then everything is dropped.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::caller::Scheme;
+
+mod connection;
+mod stream;
+mod thread;
+
+pub use connection::LocalExecutor;
+pub use stream::ClientStream;
+
+/// Anything a body may fail with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes what serves requests, once for each thread.
+pub trait Serve: Send + Sync + 'static {
+    /// What serves requests on one thread.
+    type Local: ServeLocal;
+
+    /// Called on the thread itself, inside its runtime.
+    fn local(&self) -> Self::Local;
+}
+
+/// Serves requests on one thread.
+pub trait ServeLocal: 'static {
+    /// Body of the responses.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
+
+    /// Answers one request. An error closes the connection without an answer.
+    fn serve(
+        self: Rc<Self>,
+        peer: Rc<Peer>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, BoxError>> + 'static;
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its address without port, as `X-Forwarded-For` wants it.
+    pub ip: HeaderValue,
+    /// Scheme of the listener it came in by.
+    pub scheme: Scheme,
+}
+
+impl Peer {
+    /// A peer at `address`.
+    pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
+        let ip = address.ip().to_canonical().to_string();
+        Self {
+            address,
+            ip: HeaderValue::from_str(&ip).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            scheme,
+        }
+    }
+}
+
+/// A bound port and how it is spoken to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Listener {
+    /// Clear text.
+    pub fn plain(socket: TcpListener) -> Self {
+        Self { socket, tls: None }
+    }
+
+    /// TLS, with HTTP/2 when `tls` offers it by ALPN.
+    pub fn tls(socket: TcpListener, tls: Arc<rustls::ServerConfig>) -> Self {
+        Self {
+            socket,
+            tls: Some(tls),
+        }
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        }
+    }
+}
+
+/// Limits of connections.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Threads that serve; 0 stands for one per processor.
+    pub threads: usize,
+    /// For a request's head to arrive once its first byte has.
+    pub header_read: Duration,
+    /// For a client to say nothing between two requests.
+    pub idle: Duration,
+    /// Silence after which a connection gives its HTTP state back.
+    pub park: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For exchanges to end at shutdown.
+    pub drain: Duration,
+    /// How often silence is looked for.
+    pub tick: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            header_read: Duration::from_secs(60),
+            idle: Duration::from_secs(900),
+            park: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why serving ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener or thread could not be made.
+    #[error("cannot start serving: {0}")]
+    Start(#[from] std::io::Error),
+    /// A thread ended by itself.
+    #[error("a serving thread ended early")]
+    ThreadEnded,
+}
+
+/// Listeners and what serves them.
+#[derive(Debug)]
+pub struct Server<S> {
+    listeners: Vec<Listener>,
+    serve: S,
+    limits: Limits,
+}
+
+struct Shared<S> {
+    server: Arc<Server<S>>,
+    loads: Vec<AtomicUsize>,
+    inboxes: Vec<mpsc::Sender<Accepted>>,
+    stop: CancellationToken,
+}
+
+impl<S> Shared<S> {
+    /// The thread with the fewest connections, `own` among equals.
+    fn least_loaded(&self, own: usize) -> usize {
+        let load = |thread: &usize| self.loads[*thread].load(Ordering::Relaxed);
+        let best = (0..self.loads.len()).min_by_key(load).unwrap_or(own);
+        if load(&own) <= load(&best) { own } else { best }
+    }
+}
+
+struct Accepted {
+    socket: std::net::TcpStream,
+    address: SocketAddr,
+    listener: usize,
+}
+
+/// Connections waiting to be taken over by another thread.
+const INBOX: usize = 256;
+
+impl<S: Serve> Server<S> {
+    /// Serves `listeners` with `serve`, once [`Server::run`] runs.
+    pub fn new(listeners: Vec<Listener>, serve: S, limits: Limits) -> Self {
+        Self {
+            listeners,
+            serve,
+            limits,
+        }
+    }
+
+    /// Where the listeners answer.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| listener.socket.local_addr().ok())
+            .collect()
+    }
+
+    /// A worker for the supervisor: serves until `token` is cancelled, then drains.
+    pub async fn run(self: Arc<Self>, token: CancellationToken) -> Result<(), ServeError> {
+        for listener in &self.listeners {
+            listener.socket.set_nonblocking(true)?;
+        }
+        let count = match self.limits.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let stop = token.child_token();
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(INBOX)).unzip();
+        let shared = Arc::new(Shared {
+            server: self,
+            loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
+            inboxes,
+            stop,
+        });
+        let mut ends = Vec::with_capacity(count);
+        for (index, inbox) in receivers.into_iter().enumerate() {
+            let (ended, end) = oneshot::channel();
+            let shared = shared.clone();
+            std::thread::Builder::new()
+                .name(format!("front-{index}"))
+                .spawn(move || {
+                    // Nobody listens any more when `run` was dropped.
+                    let _nobody = ended.send(thread::run(shared, index, inbox));
+                })?;
+            ends.push(end);
+        }
+        drop(shared);
+        for end in futures_util::future::join_all(ends).await {
+            end.map_err(|_| ServeError::ThreadEnded)??;
+        }
+        Ok(())
+    }
+}

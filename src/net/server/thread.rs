@@ -1,0 +1,243 @@
+//! One serving thread: accepts, takes connections over, looks for silence, drains.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::connection::{self, Connection};
+use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
+
+/// Pause after the system refused to accept, as when files run out.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How often the end of the last exchange is looked for while draining.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// What the connections of one thread share.
+pub(super) struct Thread {
+    pub(super) limits: Limits,
+    ticks: Cell<u32>,
+    draining: Cell<bool>,
+    connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    next: Cell<u64>,
+}
+
+impl Thread {
+    /// Ticks since the thread began.
+    pub(super) fn ticks(&self) -> u32 {
+        self.ticks.get()
+    }
+
+    /// Whether the server shuts down.
+    pub(super) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// How many ticks `duration` takes, at least one.
+    pub(super) fn ticks_of(&self, duration: Duration) -> u32 {
+        let ticks = duration.as_millis() / self.limits.tick.as_millis().max(1);
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn enter(&self, connection: &Rc<Connection>) -> u64 {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        self.connections
+            .borrow_mut()
+            .insert(number, connection.clone());
+        number
+    }
+
+    fn each_connection(&self, visit: impl Fn(&Connection)) {
+        let all: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
+        all.iter().for_each(|connection| visit(connection));
+    }
+}
+
+pub(super) fn run<S: Serve>(
+    shared: Arc<Shared<S>>,
+    index: usize,
+    inbox: mpsc::Receiver<Accepted>,
+) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, serve(shared, index, inbox))
+}
+
+async fn serve<S: Serve>(
+    shared: Arc<Shared<S>>,
+    index: usize,
+    mut inbox: mpsc::Receiver<Accepted>,
+) -> Result<(), ServeError> {
+    let here = Rc::new(Here {
+        thread: Rc::new(Thread {
+            limits: shared.server.limits.clone(),
+            ticks: Cell::new(0),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            next: Cell::new(0),
+        }),
+        serve: Rc::new(shared.server.serve.local()),
+        stop: shared.stop.clone(),
+        shared,
+        index,
+    });
+    for listener in 0..here.shared.server.listeners.len() {
+        let socket = here.shared.server.listeners[listener].socket.try_clone()?;
+        let socket = TcpListener::from_std(socket)?;
+        here.spawn_until_stop(accept(here.clone(), socket, listener));
+    }
+    here.spawn_until_stop(count_ticks(here.thread.clone()));
+    loop {
+        tokio::select! {
+            () = here.stop.cancelled() => break,
+            accepted = inbox.recv() => match accepted {
+                Some(accepted) => here.take_over(accepted),
+                None => break,
+            },
+        }
+    }
+    inbox.close();
+    drain(&here.thread).await;
+    Ok(())
+}
+
+struct Here<S: Serve> {
+    thread: Rc<Thread>,
+    serve: Rc<S::Local>,
+    stop: tokio_util::sync::CancellationToken,
+    shared: Arc<Shared<S>>,
+    index: usize,
+}
+
+impl<S: Serve> Here<S> {
+    fn spawn_until_stop(&self, work: impl Future<Output = ()> + 'static) {
+        let stop = self.stop.clone();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Serves the connection here or on a thread that has fewer.
+    fn place(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
+        let shared = &self.shared;
+        let target = shared.least_loaded(self.index);
+        if target == self.index {
+            return self.start(socket, address, listener);
+        }
+        let Ok(socket) = socket.into_std() else {
+            return tracing::warn!("a connection was lost between two threads");
+        };
+        let accepted = Accepted {
+            socket,
+            address,
+            listener,
+        };
+        if let Err(refused) = shared.inboxes[target].try_send(accepted) {
+            self.take_over(refused.into_inner());
+        }
+    }
+
+    fn take_over(&self, accepted: Accepted) {
+        match TcpStream::from_std(accepted.socket) {
+            Ok(socket) => self.start(socket, accepted.address, accepted.listener),
+            Err(error) => tracing::warn!(error = %error, "a connection was not taken over"),
+        }
+    }
+
+    fn start(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
+        let thread = self.thread.clone();
+        let connection = Rc::new(Connection::new(thread.ticks()));
+        let number = thread.enter(&connection);
+        self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
+        let leave = Leave {
+            shared: self.shared.clone(),
+            thread: thread.clone(),
+            index: self.index,
+            number,
+        };
+        let listener = &self.shared.server.listeners[listener];
+        let peer = Peer::new(address, listener.scheme());
+        let tls = listener.tls.clone();
+        let serve = self.serve.clone();
+        tokio::task::spawn_local(async move {
+            let _leave = leave;
+            connection::serve(thread, connection, serve, socket, (peer, tls)).await;
+        });
+    }
+}
+
+/// Counts a connection out, however it ends.
+struct Leave<S> {
+    shared: Arc<Shared<S>>,
+    thread: Rc<Thread>,
+    index: usize,
+    number: u64,
+}
+
+impl<S> Drop for Leave<S> {
+    fn drop(&mut self) {
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        self.thread.connections.borrow_mut().remove(&self.number);
+    }
+}
+
+async fn accept<S: Serve>(here: Rc<Here<S>>, socket: TcpListener, listener: usize) {
+    loop {
+        match socket.accept().await {
+            Ok((socket, address)) => {
+                // Without it small answers wait for the client's acknowledgement; where it is
+                // refused they only come later.
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(error = %error, "a socket refuses TCP_NODELAY");
+                }
+                here.place(socket, address, listener);
+                // Others shall accept, too, and what was accepted shall be served.
+                tokio::task::yield_now().await;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection was not accepted");
+                tokio::time::sleep(REFUSED_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn count_ticks(thread: Rc<Thread>) {
+    let mut interval = tokio::time::interval(thread.limits.tick);
+    loop {
+        interval.tick().await;
+        thread.ticks.set(thread.ticks.get().wrapping_add(1));
+        thread.each_connection(|connection| connection.look(&thread));
+    }
+}
+
+async fn drain(thread: &Thread) {
+    thread.draining.set(true);
+    thread.each_connection(Connection::wake);
+    let empty = async {
+        while !thread.connections.borrow().is_empty() {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(thread.limits.drain, empty)
+        .await
+        .is_err()
+    {
+        let left = thread.connections.borrow().len();
+        tracing::warn!(connections = left, "exchanges were cut at shutdown");
+    }
+}

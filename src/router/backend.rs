@@ -1,0 +1,257 @@
+//! Connections to instances: kept per thread, as many as there are requests at once.
+//!
+//! An HTTP/1.1 connection is driven by the very task whose request it carries ([`Http1`] is polled
+//! together with the exchange, not spawned): a request then costs no wake-up and no switch between
+//! tasks. While a connection lies in the pool nobody polls it; whether it still lives is looked at
+//! when it is taken out. HTTP/2 connections are shared by many requests and have a task.
+//!
+//! Decisions: the waker registered in an idle connection is always the no-op one, so that handing
+//! it to another task does not wake the one before.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::net::server::BoxError;
+
+use super::body::RequestBody;
+use super::endpoint::EndpointState;
+use super::failure::{Failure, FailureKind};
+use super::pool::Connections;
+
+/// Header lines an app may answer with.
+const MOST_HEADERS: usize = 256;
+
+/// One connection that carries one exchange at a time.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    connection: http1::Connection<TokioIo<TcpStream>, RequestBody>,
+    deadline: Pin<Box<Sleep>>,
+    ended: bool,
+    pub(super) reused: bool,
+}
+
+/// Dials an instance.
+pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpStream, Failure> {
+    let address = state.endpoint.address;
+    let dialled = tokio::time::timeout(limit, TcpStream::connect(address)).await;
+    let error = match dialled {
+        Ok(Ok(socket)) => match socket.set_nodelay(true) {
+            Ok(()) => return Ok(socket),
+            Err(error) => error,
+        },
+        Ok(Err(error)) => error,
+        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "i/o timeout"),
+    };
+    Err(Failure::dial(address, &error))
+}
+
+/// How HTTP/1.1 is spoken to instances.
+pub(crate) fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.title_case_headers(true).max_headers(MOST_HEADERS);
+    builder
+}
+
+impl Http1 {
+    pub(crate) async fn open(socket: TcpStream, limit: Duration) -> Result<Self, Failure> {
+        let (sender, connection) = http1_builder()
+            .handshake(TokioIo::new(socket))
+            .await
+            .map_err(Failure::from_error)?;
+        Ok(Self {
+            sender,
+            connection,
+            deadline: Box::pin(tokio::time::sleep(limit)),
+            ended: false,
+            reused: false,
+        })
+    }
+
+    /// Sends a request and waits for the response's head.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.deadline.as_mut().reset(Instant::now() + limit);
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            self.poll_connection(cx);
+            if let Poll::Ready(result) = answer.as_mut().poll(&mut noop()) {
+                return Poll::Ready(result.map_err(Failure::from_unsent));
+            }
+            self.deadline
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(Failure::timeout()))
+        })
+        .await
+    }
+
+    /// Whether the next exchange may use this connection.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        self.poll_connection(&mut noop());
+        !self.ended && self.sender.is_ready()
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) {
+        // The error, if any, reaches whoever waits for the response or its body.
+        self.ended = self.ended || Pin::new(&mut self.connection).poll(cx).is_ready();
+    }
+}
+
+fn noop() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+/// A response's body together with the connection it comes by, which goes back to the pool at
+/// its end.
+pub(crate) struct BackendBody {
+    first: Option<Result<Frame<Bytes>, BoxError>>,
+    incoming: Incoming,
+    http: Option<Box<Http1>>,
+    pool: Rc<Connections>,
+    number: u64,
+}
+
+/// A response's body as far as it is known when its head arrives.
+pub(crate) enum Arrived {
+    /// All of it, and whether its length was announced.
+    Whole(Bytes, Announced),
+    /// More will come.
+    Rest(BackendBody),
+}
+
+/// Whether a body's length was told before the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announced {
+    Length,
+    Nothing,
+}
+
+impl BackendBody {
+    pub(crate) fn arrive(
+        mut incoming: Incoming,
+        http: Box<Http1>,
+        pool: Rc<Connections>,
+        number: u64,
+    ) -> Arrived {
+        let announced = match incoming.size_hint().exact() {
+            Some(_) => Announced::Length,
+            None => Announced::Nothing,
+        };
+        let mut first = None;
+        let mut ended = incoming.is_end_stream();
+        if !ended && let Poll::Ready(frame) = Pin::new(&mut incoming).poll_frame(&mut noop()) {
+            ended = frame.is_none() || incoming.is_end_stream();
+            first = frame.map(|frame| frame.map_err(Into::into));
+        }
+        let mut body = Self {
+            first,
+            incoming,
+            http: Some(http),
+            pool,
+            number,
+        };
+        if ended {
+            body.release();
+            match body.first.take() {
+                None => return Arrived::Whole(Bytes::new(), announced),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Arrived::Whole(data, announced),
+                    Err(frame) => body.first = Some(Ok(frame)),
+                },
+                failed => body.first = failed,
+            }
+        }
+        Arrived::Rest(body)
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        if let Poll::Ready(frame) = self.poll_incoming() {
+            return Poll::Ready(frame);
+        }
+        let Some(http) = &mut self.http else {
+            return Poll::Ready(None);
+        };
+        http.poll_connection(cx);
+        if let Poll::Ready(frame) = self.poll_incoming() {
+            return Poll::Ready(frame);
+        }
+        match &mut self.http {
+            Some(http) => http
+                .deadline
+                .as_mut()
+                .poll(cx)
+                .map(|()| Some(Err("the exchange took too long".into()))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn poll_incoming(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(&mut noop());
+        polled.map(|frame| match frame {
+            Some(Err(error)) => {
+                self.http = None;
+                Some(Err(error.into()))
+            }
+            frame => {
+                if frame.is_none() || self.incoming.is_end_stream() {
+                    self.release();
+                }
+                frame.map(|frame| frame.map_err(Into::into))
+            }
+        })
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.incoming.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let mut hint = self.incoming.size_hint();
+        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
+        let more = first
+            .and_then(|frame| frame.data_ref())
+            .map_or(0, |data| data.len() as u64);
+        match hint.exact() {
+            Some(rest) => SizeHint::with_exact(rest + more),
+            None => {
+                hint.set_lower(hint.lower() + more);
+                hint
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(http) = self.http.take() {
+            self.pool.put(self.number, http);
+        }
+    }
+}
+
+impl FailureKind {
+    /// Whether a kept connection that fails so was simply closed in the meantime.
+    pub(crate) fn is_stale(self) -> bool {
+        matches!(self, Self::Unsent | Self::Interrupted | Self::Reset)
+    }
+}

@@ -1,0 +1,207 @@
+//! Errors the router answers with itself, as Cloud Foundry's router words them.
+
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::headers::ROUTER_ERROR;
+
+/// Why a request does not reach an app.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RouterError {
+    #[error("Request had empty Host header")]
+    EmptyHost,
+    #[error("missing required Host header")]
+    MissingHost,
+    #[error("Requested route ('{host}') does not exist.")]
+    UnknownRoute { host: String },
+    #[error("Invalid X-CF-App-Instance Header")]
+    InvalidAppInstance,
+    #[error("Invalid X-CF-Process-Instance Header")]
+    InvalidProcessInstance,
+    #[error(
+        "Requested instance ('{index}') with guid ('{guid}') does not exist for route ('{host}')"
+    )]
+    UnknownAppInstance {
+        guid: String,
+        index: u32,
+        host: String,
+    },
+    #[error("Requested instance {}with process guid ('{guid}') does not exist for route ('{host}')",
+        index.map(|index| format!("('{index}') ")).unwrap_or_default())]
+    UnknownProcessInstance {
+        guid: String,
+        index: Option<u32>,
+        host: String,
+    },
+    #[error("Requested route ('{host}') has no available endpoints.")]
+    NoEndpoints { host: String },
+    #[error("Registered endpoint failed to handle the request.")]
+    EndpointFailure { cause: String },
+    #[error("the answer changes to a protocol nobody asked for")]
+    WrongUpgrade,
+    #[error("Request Cancelled")]
+    ClientGone,
+    #[error("internal failure")]
+    Panic,
+}
+
+impl RouterError {
+    /// The status it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::EmptyHost
+            | Self::MissingHost
+            | Self::InvalidAppInstance
+            | Self::InvalidProcessInstance
+            | Self::UnknownAppInstance { .. }
+            | Self::UnknownProcessInstance { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
+            Self::NoEndpoints { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::EndpointFailure { .. } | Self::WrongUpgrade | Self::Panic => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// Value of `X-Cf-RouterError`, in the response and in the access line.
+    pub(crate) fn code(&self) -> Option<String> {
+        let code = match self {
+            Self::EmptyHost => "empty_host",
+            Self::UnknownRoute { .. }
+            | Self::UnknownAppInstance { .. }
+            | Self::UnknownProcessInstance { .. } => "unknown_route",
+            Self::InvalidAppInstance => "invalid_cf_app_instance_header",
+            Self::InvalidProcessInstance => "invalid_cf_process_instance_header",
+            Self::NoEndpoints { .. } => "no_endpoints",
+            Self::EndpointFailure { cause } => return Some(format!("endpoint_failure ({cause})")),
+            Self::ClientGone => "endpoint_failure (context canceled)",
+            Self::Panic => "unknown_failure",
+            Self::MissingHost | Self::WrongUpgrade => return None,
+        };
+        Some(code.to_owned())
+    }
+
+    fn cache_control(&self) -> Option<&'static str> {
+        match self {
+            Self::EmptyHost | Self::NoEndpoints { .. } => Some("public,max-age=2"),
+            Self::UnknownRoute { .. }
+            | Self::InvalidAppInstance
+            | Self::InvalidProcessInstance
+            | Self::UnknownAppInstance { .. }
+            | Self::UnknownProcessInstance { .. } => Some("no-cache, no-store"),
+            Self::EndpointFailure { .. }
+            | Self::MissingHost
+            | Self::WrongUpgrade
+            | Self::ClientGone
+            | Self::Panic => None,
+        }
+    }
+
+    /// The body's text.
+    pub(crate) fn text(&self) -> String {
+        let status = self.status();
+        match self {
+            Self::WrongUpgrade | Self::Panic => String::new(),
+            Self::ClientGone => format!("499 {self}\n"),
+            Self::MissingHost => format!("{status}: {self}"),
+            _ => format!("{status}: {self}\n"),
+        }
+    }
+
+    /// The response without its body.
+    pub(crate) fn head(&self) -> Response<()> {
+        let mut response = Response::new(());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        if let Some(code) = self.code()
+            && let Ok(value) = HeaderValue::from_str(&code)
+        {
+            headers.insert(ROUTER_ERROR, value);
+        }
+        if let Some(value) = self.cache_control() {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+        }
+        if !matches!(self, Self::WrongUpgrade | Self::Panic) {
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            headers.insert(header::CONTENT_TYPE, plain);
+            let nosniff = HeaderValue::from_static("nosniff");
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        }
+        if matches!(self, Self::MissingHost) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_on_a_real_router() {
+        let host = || "shop.example:8080".to_owned();
+        let guid = || "G".to_owned();
+        let errors = [
+            RouterError::EmptyHost,
+            RouterError::UnknownRoute { host: host() },
+            RouterError::InvalidAppInstance,
+            RouterError::InvalidProcessInstance,
+            RouterError::UnknownAppInstance {
+                guid: guid(),
+                index: 7,
+                host: host(),
+            },
+            RouterError::UnknownProcessInstance {
+                guid: guid(),
+                index: Some(7),
+                host: host(),
+            },
+            RouterError::UnknownProcessInstance {
+                guid: guid(),
+                index: None,
+                host: host(),
+            },
+            RouterError::NoEndpoints { host: host() },
+            RouterError::EndpointFailure {
+                cause: "connection refused".to_owned(),
+            },
+            RouterError::WrongUpgrade,
+            RouterError::ClientGone,
+            RouterError::Panic,
+        ];
+        let shown: Vec<String> = errors
+            .iter()
+            .map(|error| {
+                let head = error.head();
+                let get = |name: &str| {
+                    head.headers()
+                        .get(name)
+                        .map_or("-", |value| value.to_str().unwrap())
+                };
+                format!(
+                    "{} | {} | {} | {:?}",
+                    head.status().as_u16(),
+                    get("x-cf-routererror"),
+                    get("cache-control"),
+                    error.text()
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        400 | empty_host | public,max-age=2 | "400 Bad Request: Request had empty Host header\n"
+        404 | unknown_route | no-cache, no-store | "404 Not Found: Requested route ('shop.example:8080') does not exist.\n"
+        400 | invalid_cf_app_instance_header | no-cache, no-store | "400 Bad Request: Invalid X-CF-App-Instance Header\n"
+        400 | invalid_cf_process_instance_header | no-cache, no-store | "400 Bad Request: Invalid X-CF-Process-Instance Header\n"
+        400 | unknown_route | no-cache, no-store | "400 Bad Request: Requested instance ('7') with guid ('G') does not exist for route ('shop.example:8080')\n"
+        400 | unknown_route | no-cache, no-store | "400 Bad Request: Requested instance ('7') with process guid ('G') does not exist for route ('shop.example:8080')\n"
+        400 | unknown_route | no-cache, no-store | "400 Bad Request: Requested instance with process guid ('G') does not exist for route ('shop.example:8080')\n"
+        503 | no_endpoints | public,max-age=2 | "503 Service Unavailable: Requested route ('shop.example:8080') has no available endpoints.\n"
+        502 | endpoint_failure (connection refused) | - | "502 Bad Gateway: Registered endpoint failed to handle the request.\n"
+        502 | - | - | ""
+        499 | endpoint_failure (context canceled) | - | "499 Request Cancelled\n"
+        502 | unknown_failure | - | ""
+        "#);
+    }
+}

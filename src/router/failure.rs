@@ -1,0 +1,110 @@
+//! Why an attempt failed, as far as the next step depends on it.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use http::Request;
+use hyper::client::conn::TrySendError;
+
+use super::body::RequestBody;
+
+/// What stopped an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// No connection came about.
+    Dial,
+    /// The request was not written.
+    Unsent,
+    /// The connection ended before the response began.
+    Interrupted,
+    /// The connection was reset before the response began.
+    Reset,
+    /// The client's own body broke off.
+    Upload,
+    /// Time was up.
+    Timeout,
+    /// The answer was not HTTP, or something stranger.
+    Other,
+}
+
+/// A failed attempt.
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// In the words a real router uses in `X-Cf-RouterError`.
+    pub(crate) cause: String,
+    /// The request, untouched, when it came back.
+    pub(crate) request: Option<Box<Request<RequestBody>>>,
+}
+
+impl Failure {
+    fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self {
+            kind,
+            cause: cause.into(),
+            request: None,
+        }
+    }
+
+    pub(crate) fn dial(address: SocketAddr, error: &io::Error) -> Self {
+        let what = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+            io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+            io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
+            io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::new(FailureKind::Dial, format!("dial tcp {address}: {what}"))
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::new(FailureKind::Timeout, "context deadline exceeded")
+    }
+
+    pub(crate) fn from_unsent(mut error: TrySendError<Request<RequestBody>>) -> Self {
+        let request = error.take_message().map(Box::new);
+        let mut failure = Self::from_error(error.into_error());
+        if request.is_some() {
+            failure.kind = FailureKind::Unsent;
+            failure.request = request;
+        }
+        failure
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "used as a function of map_err"
+    )]
+    pub(crate) fn from_error(error: hyper::Error) -> Self {
+        if error.is_user() {
+            return Self::new(FailureKind::Upload, "context canceled");
+        }
+        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            return Self::new(FailureKind::Interrupted, "EOF");
+        }
+        let mut source = error.source();
+        while let Some(inner) = source {
+            if let Some(inner) = inner.downcast_ref::<io::Error>() {
+                return Self::from_io(inner);
+            }
+            source = inner.source();
+        }
+        Self::new(FailureKind::Other, error.to_string())
+    }
+
+    fn from_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset => {
+                Self::new(FailureKind::Reset, "read: connection reset by peer")
+            }
+            io::ErrorKind::BrokenPipe => Self::new(FailureKind::Reset, "write: broken pipe"),
+            io::ErrorKind::UnexpectedEof => Self::new(FailureKind::Interrupted, "EOF"),
+            _ => Self::new(FailureKind::Other, error.to_string()),
+        }
+    }
+
+    /// Whether the endpoint shall be passed over for a while.
+    pub(crate) fn blames_endpoint(&self) -> bool {
+        matches!(self.kind, FailureKind::Dial | FailureKind::Reset)
+    }
+}

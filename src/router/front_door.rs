@@ -1,0 +1,152 @@
+//! The one service behind every HTTP and HTTPS listener: the platform's names to the platform,
+//! everything else to the route table.
+//!
+//! Platform requests run on the platform's own runtime, so that a slow handler never holds the
+//! thread that carries apps' traffic; every one of them learns its [`RequestBase`] and
+//! [`RequestId`] as request extensions.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{self, HeaderValue};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use tower::ServiceExt;
+
+use crate::base::Clock;
+use crate::net::caller::REQUEST_ID_HEADER;
+use crate::net::origin::PlatformHosts;
+use crate::net::server::{BoxError, Peer, Serve, ServeLocal};
+use crate::net::{RequestBase, RequestId};
+
+use super::Router;
+use super::body::ResponseBody;
+use super::error::RouterError;
+use super::local::LocalRouter;
+use super::proxy;
+
+/// What a front door is made of.
+#[derive(Clone)]
+pub struct FrontDoor {
+    /// Answers for apps.
+    pub router: Router,
+    /// Answers for the platform's names.
+    pub platform: axum::Router,
+    /// Tells one from the other.
+    pub hosts: PlatformHosts,
+    /// Time of access lines and of the router's rules.
+    pub clock: Arc<dyn Clock>,
+    /// Where the platform's handlers run.
+    pub runtime: Handle,
+}
+
+impl Serve for FrontDoor {
+    type Local = LocalFrontDoor;
+
+    fn local(&self) -> LocalFrontDoor {
+        LocalFrontDoor {
+            router: Rc::new(LocalRouter::new(self.router.clone(), self.clock.clone())),
+            door: self.clone(),
+        }
+    }
+}
+
+/// The front door on one thread.
+pub struct LocalFrontDoor {
+    router: Rc<LocalRouter>,
+    door: FrontDoor,
+}
+
+impl ServeLocal for LocalFrontDoor {
+    type Body = ResponseBody;
+
+    async fn serve(
+        self: Rc<Self>,
+        peer: Rc<Peer>,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, BoxError> {
+        let host = proxy::host_of(request.uri(), request.headers());
+        if let Some(host) = host.filter(|host| self.door.hosts.contains(host)) {
+            return match host.parse() {
+                Ok(authority) => Ok(self.serve_platform(&peer, authority, request).await),
+                Err(_) => Ok(plain(
+                    RouterError::EmptyHost.status(),
+                    &RouterError::EmptyHost.text(),
+                )),
+            };
+        }
+        let answer = proxy::serve(self.router.clone(), &peer, request);
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => Ok(response),
+            Err(_) => {
+                tracing::error!("the router failed on a request");
+                let error = RouterError::Panic;
+                Ok(error.head().map(|()| ResponseBody::empty(None)))
+            }
+        }
+    }
+}
+
+impl LocalFrontDoor {
+    async fn serve_platform(
+        &self,
+        peer: &Peer,
+        authority: Authority,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let base = RequestBase {
+            scheme: peer.scheme,
+            authority,
+            client: peer.address,
+        };
+        let hosts = &self.door.hosts;
+        if !hosts.admits(request.method(), request.headers(), &base) {
+            let text = "403 Forbidden: requests from pages of other sites are refused\n";
+            return plain(StatusCode::FORBIDDEN, text);
+        }
+        let id = RequestId::random();
+        let mut request = request.map(axum::body::Body::new);
+        if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        request.headers_mut().insert(REQUEST_ID_HEADER, id.header());
+        request.extensions_mut().insert(base);
+        request.extensions_mut().insert(id.clone());
+        let answer = self.door.platform.clone().oneshot(request);
+        let running = AbortOnDropHandle::new(self.door.runtime.spawn(answer));
+        let mut response = match running.await {
+            Ok(Ok(response)) => response.map(ResponseBody::platform),
+            Ok(Err(never)) => match never {},
+            Err(error) => {
+                tracing::error!(error = %error, "a platform handler failed");
+                let text = "500 Internal Server Error\n";
+                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
+        };
+        if !response.headers().contains_key(REQUEST_ID_HEADER) {
+            response
+                .headers_mut()
+                .insert(REQUEST_ID_HEADER, id.header());
+        }
+        response
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<ResponseBody> {
+    let body = ResponseBody::whole(Bytes::copy_from_slice(text.as_bytes()), None);
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}

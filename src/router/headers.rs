@@ -1,0 +1,320 @@
+//! What the router changes in headers, on the way to an instance and back. Pure.
+//!
+//! Values a client must not choose (`X-CF-*`, the request id) are overwritten; what it may add to
+//! (`X-Forwarded-For`) is extended; hop-by-hop fields end here in both directions.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+
+use crate::base::Timestamp;
+use crate::net::caller::REQUEST_ID_HEADER;
+use crate::net::server::Peer;
+
+use super::endpoint::EndpointState;
+
+pub(crate) const APPLICATION_ID: HeaderName = HeaderName::from_static("x-cf-applicationid");
+pub(crate) const INSTANCE_ID: HeaderName = HeaderName::from_static("x-cf-instanceid");
+pub(crate) const INSTANCE_INDEX: HeaderName = HeaderName::from_static("x-cf-instanceindex");
+pub(crate) const APP_INSTANCE: HeaderName = HeaderName::from_static("x-cf-app-instance");
+pub(crate) const PROCESS_INSTANCE: HeaderName = HeaderName::from_static("x-cf-process-instance");
+pub(crate) const ROUTER_ERROR: HeaderName = HeaderName::from_static("x-cf-routererror");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+const PROXY_SIGNATURE: HeaderName = HeaderName::from_static("x-cf-proxy-signature");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const IDEMPOTENCY_KEYS: [HeaderName; 2] = [
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-idempotency-key"),
+];
+
+/// Fields `Connection` cannot name away: an app relies on them.
+const PROTECTED: [HeaderName; 5] = [
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    REQUEST_START,
+    HeaderName::from_static("b3"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+];
+
+/// The protocol a request wants to change to, when it does.
+pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(header::UPGRADE)?;
+    tokens(headers, &header::CONNECTION)
+        .any(|token| token.eq_ignore_ascii_case("upgrade"))
+        .then(|| upgrade.clone())
+}
+
+/// Whether a request may be sent again although the first try was written.
+pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+    ) || IDEMPOTENCY_KEYS
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// Prepares a request's headers for any instance.
+pub(crate) fn prepare_request(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    request_id: HeaderValue,
+    now: Timestamp,
+) {
+    let trailers = headers.contains_key(header::TE)
+        && tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+    remove_hop_by_hop(headers);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    headers.remove(header::TRAILER);
+    extend_forwarded_for(headers, &peer.ip);
+    if !headers.contains_key(FORWARDED_PROTO) {
+        let scheme = HeaderValue::from_static(peer.scheme.as_str());
+        headers.insert(FORWARDED_PROTO, scheme);
+    }
+    if !headers.contains_key(REQUEST_START) {
+        let millis = now.as_micros() / 1000;
+        headers.insert(REQUEST_START, HeaderValue::from(millis));
+    }
+    headers.insert(REQUEST_ID_HEADER, request_id);
+    headers.remove(APP_INSTANCE);
+}
+
+/// Names the instance that is about to get the request.
+pub(crate) fn name_instance(headers: &mut HeaderMap, state: &EndpointState) {
+    headers.insert(APPLICATION_ID, state.headers.application.clone());
+    headers.insert(INSTANCE_ID, state.headers.instance.clone());
+    headers.insert(INSTANCE_INDEX, state.headers.index.clone());
+}
+
+/// Prepares an instance's response headers for the client.
+pub(crate) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue) {
+    remove_hop_by_hop(headers);
+    headers.remove(PROXY_SIGNATURE);
+    if !headers.contains_key(REQUEST_ID_HEADER) {
+        headers.insert(REQUEST_ID_HEADER, request_id.clone());
+    }
+}
+
+/// HTTP/2 may send a cookie in pieces; HTTP/1.1 knows one line only.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut pieces = headers.get_all(header::COOKIE).iter();
+    if pieces.next().is_none() || pieces.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+            .filter_map(|token| token.parse().ok())
+            .filter(|name| !PROTECTED.contains(name) && !name.as_str().starts_with("x-b3"))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+        headers.remove(KEEP_ALIVE);
+        headers.remove(PROXY_CONNECTION);
+    } else {
+        headers.remove(KEEP_ALIVE);
+        headers.remove(PROXY_CONNECTION);
+    }
+    for name in [
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::TE,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn extend_forwarded_for(headers: &mut HeaderMap, ip: &HeaderValue) {
+    let chain: Vec<&[u8]> = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .chain(std::iter::once(ip.as_bytes()))
+        .collect();
+    let value = match chain.len() {
+        1 => ip.clone(),
+        _ => HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| ip.clone()),
+    };
+    headers.insert(FORWARDED_FOR, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::endpoint;
+    use super::*;
+    use crate::net::Scheme;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn prepared(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = map(pairs);
+        let peer = Peer::new("10.0.0.9:5000".parse().unwrap(), Scheme::Https);
+        let id = HeaderValue::from_static("request-id");
+        prepare_request(&mut headers, &peer, id, Timestamp::from_micros(1_234_567));
+        name_instance(&mut headers, &EndpointState::new(endpoint(8080)));
+        headers
+    }
+
+    fn get<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+        headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn an_app_learns_who_asked_and_which_instance_it_is() {
+        let headers = prepared(&[("host", "Shop.example:8080")]);
+        let expected = [
+            ("host", "Shop.example:8080"),
+            ("x-forwarded-for", "10.0.0.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-request-start", "1234"),
+            ("x-vcap-request-id", "request-id"),
+            ("x-cf-applicationid", "app-guid"),
+            ("x-cf-instanceid", "instance-8080"),
+            ("x-cf-instanceindex", "0"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(get(&headers, name), value, "{name}");
+        }
+        assert_eq!(headers.len(), expected.len());
+    }
+
+    #[test]
+    fn clients_may_extend_but_not_forge() {
+        let headers = prepared(&[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+            ("x-forwarded-proto", "http"),
+            ("x-request-start", "77"),
+            ("x-vcap-request-id", "mine"),
+            ("x-cf-applicationid", "mine"),
+            ("x-cf-instanceid", "mine"),
+            ("x-cf-instanceindex", "9"),
+            ("x-cf-app-instance", "a:0"),
+            ("x-cf-process-instance", "p:0"),
+        ]);
+        assert_eq!(
+            get(&headers, "x-forwarded-for"),
+            "1.1.1.1, 2.2.2.2, 10.0.0.9"
+        );
+        assert_eq!(get(&headers, "x-forwarded-proto"), "http");
+        assert_eq!(get(&headers, "x-request-start"), "77");
+        assert_eq!(get(&headers, "x-vcap-request-id"), "request-id");
+        assert_eq!(get(&headers, "x-cf-applicationid"), "app-guid");
+        assert_eq!(get(&headers, "x-cf-instanceindex"), "0");
+        assert_eq!(get(&headers, "x-cf-app-instance"), "");
+        assert_eq!(get(&headers, "x-cf-process-instance"), "p:0");
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here_but_protected_ones_cannot_be_named_away() {
+        let headers = prepared(&[
+            ("connection", "close, X-Mine, x-forwarded-proto"),
+            ("connection", "X-B3-TraceId"),
+            ("x-mine", "1"),
+            ("x-b3-traceid", "t"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("proxy-authorization", "secret"),
+            ("te", "gzip, Trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("trailer", "x-sum"),
+            ("user-agent", "test"),
+        ]);
+        for name in [
+            "connection",
+            "x-mine",
+            "keep-alive",
+            "proxy-connection",
+            "proxy-authorization",
+            "transfer-encoding",
+            "upgrade",
+            "trailer",
+        ] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        assert_eq!(get(&headers, "te"), "trailers");
+        assert_eq!(get(&headers, "x-b3-traceid"), "t");
+        assert_eq!(get(&headers, "x-forwarded-proto"), "https");
+        assert_eq!(get(&headers, "user-agent"), "test");
+    }
+
+    #[test]
+    fn responses_keep_what_the_app_said_about_the_request_id() {
+        let id = HeaderValue::from_static("router");
+        let mut headers = map(&[("x-cf-proxy-signature", "s"), ("connection", "close")]);
+        prepare_response(&mut headers, &id);
+        assert_eq!(get(&headers, "x-vcap-request-id"), "router");
+        assert_eq!(headers.len(), 1);
+        let mut headers = map(&[("x-vcap-request-id", "app"), ("server", "app")]);
+        prepare_response(&mut headers, &id);
+        assert_eq!(get(&headers, "x-vcap-request-id"), "app");
+        assert_eq!(get(&headers, "server"), "app");
+    }
+
+    #[test]
+    fn upgrades_need_both_headers() {
+        let both = map(&[
+            ("connection", "keep-alive, UPGRADE"),
+            ("upgrade", "websocket"),
+        ]);
+        assert_eq!(upgrade_of(&both).unwrap(), "websocket");
+        assert!(upgrade_of(&map(&[("upgrade", "websocket")])).is_none());
+        let other = map(&[("connection", "keep-alive"), ("upgrade", "websocket")]);
+        assert!(upgrade_of(&other).is_none());
+    }
+
+    #[test]
+    fn cookies_in_pieces_become_one() {
+        let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all("cookie").iter().count(), 1);
+        assert_eq!(get(&headers, "cookie"), "a=1; b=2");
+    }
+
+    #[test]
+    fn only_harmless_or_marked_requests_are_idempotent() {
+        let none = HeaderMap::new();
+        assert!(is_idempotent(&Method::GET, &none));
+        assert!(!is_idempotent(&Method::POST, &none));
+        assert!(!is_idempotent(&Method::DELETE, &none));
+        let marked = map(&[("idempotency-key", "k")]);
+        assert!(is_idempotent(&Method::POST, &marked));
+    }
+}

@@ -1,0 +1,59 @@
+//! What one serving thread keeps of the router: connections and the line buffer.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::{Clock, Timestamp};
+
+use super::Router;
+use super::access_log::{LineWriter, Record};
+use super::endpoint::EndpointState;
+use super::pool::{Connections, sweep_regularly};
+use super::table::Pool;
+
+/// A router as one thread uses it.
+pub(crate) struct LocalRouter {
+    pub(crate) router: Router,
+    pub(crate) connections: Rc<Connections>,
+    clock: Arc<dyn Clock>,
+    lines: RefCell<LineWriter>,
+}
+
+impl LocalRouter {
+    /// Called on the thread, inside its runtime.
+    pub(crate) fn new(router: Router, clock: Arc<dyn Clock>) -> Self {
+        let connections = Rc::new(Connections::new(router.settings().clone()));
+        let tables = router.clone();
+        sweep_regularly(&connections, move || tables.table());
+        Self {
+            router,
+            connections,
+            clock,
+            lines: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Hands the line of a finished exchange over, when it concerns an app.
+    pub(crate) fn write_line(
+        &self,
+        record: &Record,
+        pool: Option<&Pool>,
+        state: Option<&EndpointState>,
+    ) {
+        let endpoint = state.map(|state| &state.endpoint);
+        let app_guid = match (endpoint, pool) {
+            (Some(endpoint), _) => &endpoint.app_guid,
+            (None, Some(pool)) => &pool.app_guid,
+            (None, None) => return,
+        };
+        let mut lines = self.lines.borrow_mut();
+        let line = lines.format(record, Some(app_guid), endpoint);
+        let index = endpoint.map_or(0, |endpoint| endpoint.index);
+        self.router.access_log().line(app_guid, index, line);
+    }
+}

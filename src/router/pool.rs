@@ -1,0 +1,233 @@
+//! The idle connections of one thread, by endpoint.
+//!
+//! The pool follows concurrency: what comes back is kept, up to [`MOST_IDLE`] for an endpoint, and
+//! closed after the settings' idle time or when its endpoint left the route table, so that an
+//! address given to another container never meets an old connection.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Request, Response, Uri, Version, header};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::Settings;
+use super::backend::{Http1, dial};
+use super::body::RequestBody;
+use super::endpoint::EndpointState;
+use super::failure::{Failure, FailureKind};
+use super::table::Table;
+use crate::net::server::LocalExecutor;
+
+const MOST_IDLE: usize = 1024;
+/// How often idle connections are looked through.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections of one thread.
+pub(crate) struct Connections {
+    settings: Settings,
+    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    shared: RefCell<HashMap<u64, http2::SendRequest<RequestBody>>>,
+    sweeps: Cell<u32>,
+}
+
+struct Idle {
+    http: Box<Http1>,
+    since: u32,
+}
+
+/// A request that may have to be sent more than once.
+pub(crate) struct Outgoing {
+    pub(crate) request: Option<Box<Request<RequestBody>>>,
+    /// The head again, when the request may be repeated after it was written.
+    pub(crate) again: Option<Box<Parts>>,
+}
+
+impl Outgoing {
+    /// After a failure: puts a request in place for the next try; false when none is left.
+    pub(crate) fn restore(&mut self, failure: &mut Failure) -> bool {
+        if let Some(request) = failure.request.take() {
+            self.request = Some(request);
+        } else if failure.kind == FailureKind::Interrupted || failure.kind == FailureKind::Reset {
+            self.request = self
+                .again
+                .as_ref()
+                .map(|parts| Box::new(Request::from_parts((**parts).clone(), RequestBody::Empty)));
+        }
+        self.request.is_some()
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            sweeps: Cell::new(0),
+        }
+    }
+
+    /// Takes a connection back after its exchange, when it can carry another.
+    pub(crate) fn put(&self, number: u64, mut http: Box<Http1>) {
+        if !http.is_idle() {
+            return;
+        }
+        http.reused = true;
+        let mut idle = self.idle.borrow_mut();
+        let known = idle.entry(number).or_default();
+        if known.len() < MOST_IDLE {
+            let since = self.sweeps.get();
+            known.push(Idle { http, since });
+        }
+    }
+
+    fn take(&self, number: u64) -> Option<Box<Http1>> {
+        let mut idle = self.idle.borrow_mut();
+        let known = idle.get_mut(&number)?;
+        while let Some(mut candidate) = known.pop() {
+            if candidate.http.is_idle() {
+                return Some(candidate.http);
+            }
+        }
+        None
+    }
+
+    /// Closes what lay idle too long or leads to endpoints that are gone.
+    pub(crate) fn sweep(&self, table: &Table) {
+        let now = self.sweeps.get().wrapping_add(1);
+        self.sweeps.set(now);
+        let limit = self.settings.backend_idle.as_secs() / SWEEP_EVERY.as_secs();
+        self.idle.borrow_mut().retain(|number, known| {
+            known.retain_mut(|idle| {
+                u64::from(now.wrapping_sub(idle.since)) <= limit && idle.http.is_idle()
+            });
+            !known.is_empty() && table.holds(*number)
+        });
+        self.shared
+            .borrow_mut()
+            .retain(|number, sender| table.holds(*number) && !sender.is_closed());
+    }
+
+    /// One attempt over HTTP/1.1. A kept connection that turns out to be closed is replaced by a
+    /// new one; that is no failure of the endpoint.
+    pub(crate) async fn send_http1(
+        &self,
+        state: &EndpointState,
+        outgoing: &mut Outgoing,
+    ) -> Result<(Response<Incoming>, Box<Http1>), Failure> {
+        loop {
+            let mut http = match self.take(state.number) {
+                Some(http) => http,
+                None => self.open_http1(state).await?,
+            };
+            let Some(request) = outgoing.request.take() else {
+                return Err(Failure::timeout());
+            };
+            let limit = self.settings.request_timeout;
+            let mut failure = match http.exchange(*request, limit).await {
+                Ok(response) => return Ok((response, http)),
+                Err(failure) => failure,
+            };
+            if !(http.reused && failure.kind.is_stale() && outgoing.restore(&mut failure)) {
+                return Err(failure);
+            }
+            // The others are as old; what comes next is new.
+            self.idle.borrow_mut().remove(&state.number);
+        }
+    }
+
+    async fn open_http1(&self, state: &EndpointState) -> Result<Box<Http1>, Failure> {
+        let socket = dial(state, self.settings.dial_timeout).await?;
+        let http = Http1::open(socket, self.settings.request_timeout).await?;
+        Ok(Box::new(http))
+    }
+
+    /// One attempt over HTTP/2 in clear text.
+    pub(crate) async fn send_http2(
+        &self,
+        state: &EndpointState,
+        outgoing: &mut Outgoing,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut sender = self.shared_sender(state).await?;
+        let Some(request) = outgoing.request.take() else {
+            return Err(Failure::timeout());
+        };
+        let sent = sender.try_send_request(for_http2(*request));
+        match tokio::time::timeout(self.settings.request_timeout, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                self.shared.borrow_mut().remove(&state.number);
+                Err(Failure::from_unsent(error))
+            }
+            Err(_) => Err(Failure::timeout()),
+        }
+    }
+
+    async fn shared_sender(
+        &self,
+        state: &EndpointState,
+    ) -> Result<http2::SendRequest<RequestBody>, Failure> {
+        let known = self.shared.borrow().get(&state.number).cloned();
+        if let Some(sender) = known
+            && !sender.is_closed()
+        {
+            return Ok(sender);
+        }
+        let socket = dial(state, self.settings.dial_timeout).await?;
+        let (sender, connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .adaptive_window(true)
+            .handshake(TokioIo::new(socket))
+            .await
+            .map_err(Failure::from_error)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "an instance's HTTP/2 connection ended");
+            }
+        });
+        let mut shared = self.shared.borrow_mut();
+        shared.insert(state.number, sender.clone());
+        Ok(sender)
+    }
+}
+
+/// HTTP/2 has no `Host`; authority and scheme are part of the request line.
+fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    *request.version_mut() = Version::HTTP_2;
+    if request.uri().authority().is_none()
+        && let Some(host) = request.headers_mut().remove(header::HOST)
+    {
+        let path = request.uri().path_and_query().cloned();
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.authority = host.as_bytes().try_into().ok();
+        parts.path_and_query = path;
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+/// Looks through the connections until whoever holds them is gone.
+pub(crate) fn sweep_regularly(
+    connections: &Rc<Connections>,
+    table: impl Fn() -> std::sync::Arc<Table> + 'static,
+) {
+    let connections = Rc::downgrade(connections);
+    tokio::task::spawn_local(async move {
+        let mut interval = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            interval.tick().await;
+            let Some(connections) = connections.upgrade() else {
+                break;
+            };
+            connections.sweep(&table());
+        }
+    });
+}

@@ -1,0 +1,372 @@
+//! One request to an app: lookup, headers, attempts, response.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::net::RequestId;
+use crate::net::server::Peer;
+
+use super::access_log::Record;
+use super::backend::{Arrived, BackendBody};
+use super::body::{RequestBody, ResponseBody, Signal, Upload};
+use super::choice::{Target, choose};
+use super::endpoint::{EndpointState, Protocol};
+use super::error::RouterError;
+use super::failure::{Failure, FailureKind};
+use super::headers::{
+    APP_INSTANCE, PROCESS_INSTANCE, is_idempotent, join_cookies, name_instance, prepare_request,
+    prepare_response, upgrade_of,
+};
+use super::local::LocalRouter;
+use super::pool::Outgoing;
+use super::table::Pool;
+use super::trace::Trace;
+use super::upgrade;
+
+/// Requests some load balancers send to see whether a router lives.
+const HEALTH_USER_AGENT: &str = "HTTP-Monitor/1.1";
+
+/// A request on its way.
+pub(crate) struct Exchange {
+    pub(crate) local: Rc<LocalRouter>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) target: Option<Target>,
+    pub(crate) trace: Box<Trace>,
+    pub(crate) request_id: HeaderValue,
+}
+
+/// The host a request is for: of its URL, else of its `Host`.
+pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
+    match uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers.get(header::HOST)?.to_str().ok(),
+    }
+}
+
+/// Answers a request from the route table.
+pub(crate) async fn serve(
+    local: Rc<LocalRouter>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let (mut head, body) = request.into_parts();
+    if let Some(response) = answer_at_once(&head.method, &head.uri, &head.headers) {
+        return response;
+    }
+    settle_host(&mut head);
+    let mut trace = Box::new(Trace::new(local.clone(), record_of(&local, peer, &head)));
+    let (pool, target) = match look_up(&local, &head) {
+        Ok(found) => found,
+        Err((error, pool)) => {
+            if let Some(pool) = pool {
+                trace.routed(pool);
+            }
+            return refuse(trace, &error);
+        }
+    };
+    trace.routed(pool.clone());
+    let request_id = RequestId::random().header();
+    let upgrade = upgrade_of(&head.headers);
+    let now = local.now();
+    prepare_request(&mut head.headers, peer, request_id.clone(), now);
+    trace.note_request(&head.headers, now);
+    let exchange = Exchange {
+        local,
+        pool,
+        target,
+        trace,
+        request_id,
+    };
+    if upgrade.is_some() || head.method == Method::CONNECT {
+        return upgrade::serve(exchange, head, body, upgrade).await;
+    }
+    let version = head.version;
+    let outgoing = exchange_body(head, body, version);
+    forward(exchange, outgoing).await
+}
+
+fn answer_at_once(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<Response<ResponseBody>> {
+    if *method == Method::OPTIONS && uri.path() == "*" {
+        return Some(Response::new(ResponseBody::empty(None)));
+    }
+    let agent = headers.get(header::USER_AGENT)?;
+    (agent == HEALTH_USER_AGENT)
+        .then(|| Response::new(ResponseBody::whole(Bytes::from_static(b"ok\n"), None)))
+}
+
+/// Makes `Host` say what the request line says, and an HTTP/2 request line an HTTP/1.1 one.
+fn settle_host(head: &mut http::request::Parts) {
+    if let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        head.headers.insert(header::HOST, host);
+    }
+    if head.version == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+        if head.method != Method::CONNECT {
+            let path = head.uri.path_and_query().cloned();
+            head.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+        }
+    }
+}
+
+fn record_of(local: &LocalRouter, peer: &Peer, head: &http::request::Parts) -> Record {
+    let received = local.now();
+    Record {
+        received,
+        proxied: None,
+        finished: received,
+        host: head.headers.get(header::HOST).cloned(),
+        method: head.method.clone(),
+        uri: head.uri.clone(),
+        version: head.version,
+        status: None,
+        request_bytes: 0,
+        response_bytes: 0,
+        referer: head.headers.get(header::REFERER).cloned(),
+        user_agent: head.headers.get(header::USER_AGENT).cloned(),
+        remote: peer.address,
+        forwarded_for: None,
+        forwarded_proto: None,
+        request_id: None,
+        router_error: None,
+    }
+}
+
+type Found = (Arc<Pool>, Option<Target>);
+
+fn look_up(
+    local: &LocalRouter,
+    head: &http::request::Parts,
+) -> Result<Found, (RouterError, Option<Arc<Pool>>)> {
+    let host = match host_of(&head.uri, &head.headers) {
+        Some(host) if !host.is_empty() => host,
+        None if head.version == Version::HTTP_11 => return Err((RouterError::MissingHost, None)),
+        _ => return Err((RouterError::EmptyHost, None)),
+    };
+    let named = || host.to_owned();
+    let table = local.router.load();
+    let Some(pool) = table.find(host, head.uri.path()) else {
+        return Err((RouterError::UnknownRoute { host: named() }, None));
+    };
+    let target = target_of(&head.headers).map_err(|error| (error, None))?;
+    let found = target
+        .as_ref()
+        .is_none_or(|target| pool.endpoints.iter().any(|state| target.fits(state)));
+    match target {
+        Some(Target::AppInstance { guid, index }) if !found => {
+            let host = named();
+            Err((RouterError::UnknownAppInstance { guid, index, host }, None))
+        }
+        Some(Target::ProcessInstance { guid, index }) if !found => {
+            let host = named();
+            Err((
+                RouterError::UnknownProcessInstance { guid, index, host },
+                None,
+            ))
+        }
+        _ if pool.endpoints.is_empty() => {
+            let error = RouterError::NoEndpoints { host: named() };
+            Err((error, Some(pool.clone())))
+        }
+        target => Ok((pool.clone(), target)),
+    }
+}
+
+fn target_of(headers: &HeaderMap) -> Result<Option<Target>, RouterError> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    if let Some(value) = headers.get(APP_INSTANCE) {
+        return Target::parse_app_instance(&text(value))
+            .map(Some)
+            .ok_or(RouterError::InvalidAppInstance);
+    }
+    if let Some(value) = headers.get(PROCESS_INSTANCE) {
+        return Target::parse_process_instance(&text(value))
+            .map(Some)
+            .ok_or(RouterError::InvalidProcessInstance);
+    }
+    Ok(None)
+}
+
+/// A response written by the router itself.
+pub(crate) fn refuse(mut trace: Box<Trace>, error: &RouterError) -> Response<ResponseBody> {
+    trace.refused(error);
+    let text = Bytes::from(error.text());
+    error
+        .head()
+        .map(|()| ResponseBody::whole(text, Some(trace)))
+}
+
+struct Prepared {
+    outgoing: Outgoing,
+    upload: Option<Rc<Upload>>,
+}
+
+fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Version) -> Prepared {
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    if body.is_end_stream() {
+        let again = is_idempotent(&head.method, &head.headers).then(|| Box::new(head.clone()));
+        let request = Request::from_parts(head, RequestBody::Empty);
+        return Prepared {
+            outgoing: Outgoing {
+                request: Some(Box::new(request)),
+                again,
+            },
+            upload: None,
+        };
+    }
+    let expects = version != Version::HTTP_10
+        && head
+            .headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let upload = Rc::new(Upload::default());
+    let signal = expects.then(Arc::<Signal>::default);
+    let body = RequestBody::stream(body, upload.clone(), signal.clone());
+    let mut request = Request::from_parts(head, body);
+    if let Some(signal) = signal {
+        hyper::ext::on_informational(&mut request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                signal.give();
+            }
+        });
+    }
+    Prepared {
+        outgoing: Outgoing {
+            request: Some(Box::new(request)),
+            again: None,
+        },
+        upload: Some(upload),
+    }
+}
+
+async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<ResponseBody> {
+    let Prepared {
+        mut outgoing,
+        upload,
+    } = prepared;
+    if let Some(upload) = &upload {
+        exchange.trace.uploading(upload.clone());
+    }
+    let attempts = exchange.local.router.settings().attempts;
+    let mut tried = Vec::new();
+    let mut last: Option<Failure> = None;
+    while tried.len() < attempts {
+        let now = exchange.local.now();
+        let target = exchange.target.as_ref();
+        let Some(state) = choose(&exchange.pool, target, &tried, now) else {
+            break;
+        };
+        let mut failure = match attempt(&mut exchange, &state, &mut outgoing).await {
+            Ok(reply) => return answer(exchange, &state, reply),
+            Err(failure) => failure,
+        };
+        if failure.blames_endpoint() {
+            state.mark_failed(exchange.local.now());
+        }
+        tried.push(state.number);
+        let again = failure.kind == FailureKind::Dial || outgoing.restore(&mut failure);
+        last = Some(failure);
+        if !again {
+            break;
+        }
+    }
+    let broken = upload.is_some_and(|upload| upload.broken.get());
+    let error = match last {
+        _ if broken => RouterError::ClientGone,
+        Some(Failure { cause, .. }) => RouterError::EndpointFailure { cause },
+        None => RouterError::EndpointFailure {
+            cause: "No endpoints available".to_owned(),
+        },
+    };
+    refuse(exchange.trace, &error)
+}
+
+/// A response whose body still comes.
+struct Reply {
+    head: http::response::Parts,
+    body: Arriving,
+}
+
+enum Arriving {
+    Http1(Arrived),
+    Http2(Incoming),
+}
+
+/// Counts a request as waiting for its response's head.
+pub(crate) struct Waiting(Arc<EndpointState>);
+
+impl Waiting {
+    pub(crate) fn on(state: &Arc<EndpointState>) -> Self {
+        state.begin();
+        Self(state.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+async fn attempt(
+    exchange: &mut Exchange,
+    state: &Arc<EndpointState>,
+    outgoing: &mut Outgoing,
+) -> Result<Reply, Failure> {
+    exchange.trace.attempted(state.clone());
+    if let Some(request) = &mut outgoing.request {
+        name_instance(request.headers_mut(), state);
+    }
+    if let Some(again) = &mut outgoing.again {
+        name_instance(&mut again.headers, state);
+    }
+    let _waiting = Waiting::on(state);
+    let connections = &exchange.local.connections;
+    match state.endpoint.protocol {
+        Protocol::Http1 => {
+            let (response, http) = connections.send_http1(state, outgoing).await?;
+            let (head, body) = response.into_parts();
+            let pool = connections.clone();
+            let body = Arriving::Http1(BackendBody::arrive(body, http, pool, state.number));
+            Ok(Reply { head, body })
+        }
+        Protocol::Http2 => {
+            let response = connections.send_http2(state, outgoing).await?;
+            let (head, body) = response.into_parts();
+            let body = Arriving::Http2(body);
+            Ok(Reply { head, body })
+        }
+    }
+}
+
+fn answer(exchange: Exchange, state: &EndpointState, reply: Reply) -> Response<ResponseBody> {
+    let Exchange {
+        mut trace,
+        request_id,
+        ..
+    } = exchange;
+    let Reply { mut head, body } = reply;
+    tracing::trace!(instance = %state.endpoint.instance_guid, "an instance answered");
+    prepare_response(&mut head.headers, &request_id);
+    head.version = Version::HTTP_11;
+    trace.answered(head.status);
+    let body = match body {
+        Arriving::Http1(Arrived::Whole(bytes, announced)) => {
+            ResponseBody::arrived(bytes, announced, trace)
+        }
+        Arriving::Http1(Arrived::Rest(body)) => ResponseBody::backend(body, trace),
+        Arriving::Http2(body) => ResponseBody::stream(body, trace),
+    };
+    Response::from_parts(head, body)
+}

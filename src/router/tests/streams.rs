@@ -1,0 +1,266 @@
+//! Bodies and tunnels that last: nothing is held back, nothing is held.
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use super::harness::{Door, answering, app, door, door_with, header, ok};
+use crate::net::server::Limits;
+use crate::router::{Protocol, Settings, Table};
+
+#[test]
+fn events_arrive_while_the_stream_is_open() {
+    let door = door();
+    let (next, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let app = app(move |mut client| {
+        client.head();
+        client.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
+        for event in 0..3 {
+            client.send(format!("data: {event}\n\n").as_bytes());
+            wait.lock().unwrap().recv().unwrap();
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut client = door.client();
+    client.send(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    for event in 0..3 {
+        client.until(&format!("data: {event}\n\n"));
+        next.send(()).unwrap();
+    }
+    client.until("0\r\n\r\n");
+    assert!(door.lines.next().contains(" 200 0 27 "));
+}
+
+#[test]
+fn bodies_stream_both_ways_at_once_under_back_pressure() {
+    const SIZE: usize = 64 << 20;
+    let door = door();
+    // Echoes as it reads; never holds more than one piece.
+    let app = app(|mut client| {
+        client.head();
+        client.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n").as_bytes());
+        let mut left = SIZE;
+        while left > 0 {
+            let count = left.min(65536);
+            let piece = client.bytes(count);
+            client.send(&piece);
+            left -= count;
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut client = door.client();
+    client.send(
+        format!("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {SIZE}\r\n\r\n").as_bytes(),
+    );
+    let mut sender = client.second();
+    let sending = std::thread::spawn(move || {
+        for number in 0..SIZE / 65536 {
+            sender.send(&[u8::try_from(number % 251).unwrap(); 65536]);
+        }
+    });
+    client.head().unwrap();
+    for number in 0..SIZE / 65536 {
+        let piece = client.bytes(65536);
+        let expected = u8::try_from(number % 251).unwrap();
+        assert!(piece.iter().all(|byte| *byte == expected), "piece {number}");
+    }
+    sending.join().unwrap();
+    assert!(door.lines.next().contains(&format!(" 200 {SIZE} {SIZE} ")));
+}
+
+#[test]
+fn a_websocket_becomes_a_tunnel_with_one_line_at_its_end() {
+    let door = door();
+    let app = app(|mut client| {
+        let head = client.head().unwrap();
+        assert_eq!(header(&head, "upgrade"), Some("websocket"), "{head}");
+        assert_eq!(header(&head, "connection"), Some("Upgrade"), "{head}");
+        assert_eq!(header(&head, "sec-websocket-key"), Some("k"), "{head}");
+        client.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n");
+        let first = client.bytes(4);
+        client.send(&first);
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut client = door.client();
+    client.send(b"GET /ws HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\nping");
+    let head = client.head().unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(header(&head, "upgrade"), Some("WebSocket"));
+    assert_eq!(header(&head, "sec-websocket-accept"), Some("a"));
+    assert_eq!(client.bytes(4), b"ping");
+    assert_eq!(door.lines.count(), 0);
+    client.close();
+    let line = door.lines.next();
+    assert!(line.contains("\"GET /ws HTTP/1.1\" 101 4 4 "), "{line}");
+}
+
+#[test]
+fn a_refused_upgrade_is_an_ordinary_answer_and_a_wrong_one_is_an_error() {
+    let door = door();
+    let app = answering(|head| {
+        if head.starts_with("GET /wrong") {
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n"
+                .to_owned()
+        } else {
+            ok("no")
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let upgrade = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+    };
+    let mut client = door.client();
+    for _ in 0..2 {
+        client.send(upgrade("/no").as_bytes());
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.body.as_str()), ("200", "no"));
+    }
+    client.send(upgrade("/wrong").as_bytes());
+    let wrong = client.answer();
+    assert_eq!((wrong.status(), wrong.body.as_str()), ("502", ""));
+}
+
+#[test]
+fn an_expectation_is_the_apps_to_meet() {
+    let door = door();
+    let app = app(|mut client| {
+        while let Some(head) = client.head() {
+            assert_eq!(header(&head, "expect"), Some("100-continue"));
+            if head.starts_with("POST /no") {
+                client.send(b"HTTP/1.1 417 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                break;
+            }
+            client.send(b"HTTP/1.1 100 Continue\r\n\r\n");
+            client.bytes(4);
+            client.send(ok("got it").as_bytes());
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let head = |path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: shop.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        )
+    };
+    let mut client = door.client();
+    client.send(head("/").as_bytes());
+    let go_on = client.head().unwrap();
+    assert!(go_on.starts_with("HTTP/1.1 100 "), "{go_on}");
+    client.send(b"body");
+    assert_eq!(client.answer().body, "got it");
+
+    let refused = door.ask(&head("/no"));
+    assert_eq!(refused.status(), "417");
+}
+
+/// Asks over TLS by HTTP/2; the answer's status, version and body.
+fn ask_h2(door: &Door, uri: &str) -> (u16, http::Version, String) {
+    use rustls::pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = door.pki.authority_pem().as_bytes();
+    let authority = rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
+    roots.add(authority).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls));
+    let request = http::Request::builder()
+        .uri(uri)
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    door.block_on(async {
+        let socket = tokio::net::TcpStream::connect(door.https).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("shop.cf.localhost").unwrap();
+        let stream = connector.connect(name, socket).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        let asking = async {
+            let response = sender.send_request(request).await.unwrap();
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            (head.status.as_u16(), head.version, body)
+        };
+        tokio::select! {
+            answer = asking => answer,
+            ended = connection => panic!("the connection ended: {ended:?}"),
+        }
+    })
+}
+
+#[test]
+fn http2_clients_reach_http1_apps() {
+    let door = door();
+    door.routes(&[("shop.cf.localhost", &[answering(ok)])]);
+    let (status, version, head) = ask_h2(&door, "https://shop.cf.localhost:8443/p?q");
+    assert_eq!((status, version), (200, http::Version::HTTP_2));
+    assert!(head.starts_with("GET /p?q HTTP/1.1\r\n"), "{head}");
+    assert_eq!(header(&head, "host"), Some("shop.cf.localhost:8443"));
+    assert_eq!(header(&head, "cookie"), Some("a=1; b=2"));
+    assert_eq!(header(&head, "x-forwarded-proto"), Some("https"));
+    let line = door.lines.next();
+    assert!(line.starts_with("shop.cf.localhost:8443 - ["), "{line}");
+    assert!(line.contains("\"GET /p?q HTTP/2.0\" 200 0 "), "{line}");
+}
+
+#[test]
+fn apps_that_speak_http2_get_http2_in_clear_text() {
+    let door = door();
+    let address = door.http2_app();
+    let mut endpoint = super::harness::at(address);
+    endpoint.protocol = Protocol::Http2;
+    let route = crate::router::testing::route("shop.cf.localhost", "", vec![endpoint]);
+    door.router.swap(Table::build(vec![route]));
+    let (status, _, body) = ask_h2(&door, "https://shop.cf.localhost/deep");
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "HTTP/2.0 shop.cf.localhost /deep")
+    );
+    let plain = door.ask("GET /x HTTP/1.1\r\nHost: shop.cf.localhost\r\n\r\n");
+    assert_eq!(plain.body, "HTTP/2.0 shop.cf.localhost /x");
+}
+
+#[test]
+fn shutdown_lets_exchanges_end_and_refuses_new_ones() {
+    let door = door_with(Settings::default(), Limits::default(), axum::Router::new());
+    let (asked, wait_asked) = channel();
+    let (go_on, wait) = channel::<()>();
+    let gates = Mutex::new((asked, wait));
+    let app = app(move |mut client| {
+        if client.head().is_some() {
+            let gates = gates.lock().unwrap();
+            gates.0.send(()).unwrap();
+            gates.1.recv().unwrap();
+            client.send(ok("finished").as_bytes());
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut idle = door.client();
+    let mut busy = door.client();
+    busy.send(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    wait_asked.recv().unwrap();
+    door.supervisor.token().cancel();
+    assert!(idle.rest().is_empty());
+    go_on.send(()).unwrap();
+    let answer = busy.answer();
+    assert_eq!(answer.body, "finished");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(busy.rest().is_empty());
+    let ended = door.block_on(door.supervisor.shut_down(Duration::from_secs(5)));
+    assert!(ended);
+    assert!(std::net::TcpStream::connect(door.http).is_err());
+}

@@ -1,0 +1,179 @@
+//! Protocol upgrades (WebSocket and others) and `CONNECT`: a tunnel once the app agrees.
+//!
+//! A tunnel has a connection and a task of its own, no time limit, and one access line at its
+//! close. An answer other than an upgrade is relayed like any response.
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+
+use super::backend::{dial, http1_builder};
+use super::body::{RequestBody, ResponseBody, Upload};
+use super::choice::choose;
+use super::error::RouterError;
+use super::failure::{Failure, FailureKind};
+use super::headers::{name_instance, prepare_response};
+use super::proxy::{Exchange, Waiting, refuse};
+use super::trace::Trace;
+
+/// Forwards a request that asks for another protocol.
+pub(crate) async fn serve(
+    mut exchange: Exchange,
+    mut head: Parts,
+    body: Incoming,
+    protocol: Option<HeaderValue>,
+) -> Response<ResponseBody> {
+    let client = head.extensions.remove::<OnUpgrade>();
+    head.extensions.clear();
+    head.version = Version::HTTP_11;
+    if let Some(protocol) = &protocol {
+        let upgrade = HeaderValue::from_static("Upgrade");
+        head.headers.insert(header::CONNECTION, upgrade);
+        head.headers.insert(header::UPGRADE, protocol.clone());
+    }
+    let connect = head.method == Method::CONNECT;
+    let body = if body.is_end_stream() {
+        RequestBody::Empty
+    } else {
+        let upload = Rc::new(Upload::default());
+        exchange.trace.uploading(upload.clone());
+        RequestBody::stream(body, upload, None)
+    };
+    let mut response = match send(&mut exchange, Request::from_parts(head, body)).await {
+        Ok(response) => response,
+        Err(Failure { cause, .. }) => {
+            let error = RouterError::EndpointFailure { cause };
+            return refuse(exchange.trace, &error);
+        }
+    };
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || (connect && response.status().is_success());
+    if !switched {
+        return relay(exchange, response);
+    }
+    let answered = response.headers().get(header::UPGRADE);
+    if !connect && !same_protocol(answered, protocol.as_ref()) {
+        return refuse(exchange.trace, &RouterError::WrongUpgrade);
+    }
+    let answered = answered.cloned();
+    let app = hyper::upgrade::on(&mut response);
+    let Some(client) = client else {
+        return refuse(exchange.trace, &RouterError::WrongUpgrade);
+    };
+    open_tunnel(exchange, response, answered, (client, app))
+}
+
+fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) -> bool {
+    match (answered, asked) {
+        (Some(answered), Some(asked)) => answered.as_bytes().eq_ignore_ascii_case(asked.as_bytes()),
+        _ => false,
+    }
+}
+
+async fn send(
+    exchange: &mut Exchange,
+    request: Request<RequestBody>,
+) -> Result<Response<Incoming>, Failure> {
+    let settings = exchange.local.router.settings().clone();
+    let mut tried = Vec::new();
+    let mut last = None;
+    let mut request = request;
+    while tried.len() < settings.attempts {
+        let now = exchange.local.now();
+        let target = exchange.target.as_ref();
+        let Some(state) = choose(&exchange.pool, target, &tried, now) else {
+            break;
+        };
+        exchange.trace.attempted(state.clone());
+        name_instance(request.headers_mut(), &state);
+        let _waiting = Waiting::on(&state);
+        let socket = match dial(&state, settings.dial_timeout).await {
+            Ok(socket) => socket,
+            Err(failure) => {
+                state.mark_failed(now);
+                tried.push(state.number);
+                last = Some(failure);
+                continue;
+            }
+        };
+        let (mut sender, connection) = http1_builder()
+            .handshake::<_, RequestBody>(TokioIo::new(socket))
+            .await
+            .map_err(Failure::from_error)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(error = %error, "a tunnel's connection ended");
+            }
+        });
+        let sent = sender.send_request(request);
+        return match tokio::time::timeout(settings.request_timeout, sent).await {
+            Ok(result) => result.map_err(Failure::from_error),
+            Err(_) => Err(Failure::timeout()),
+        };
+    }
+    Err(last.unwrap_or_else(|| Failure {
+        kind: FailureKind::Dial,
+        cause: "No endpoints available".to_owned(),
+        request: None,
+    }))
+}
+
+fn relay(exchange: Exchange, response: Response<Incoming>) -> Response<ResponseBody> {
+    let Exchange {
+        mut trace,
+        request_id,
+        ..
+    } = exchange;
+    let (mut head, body) = response.into_parts();
+    prepare_response(&mut head.headers, &request_id);
+    head.extensions.clear();
+    trace.answered(head.status);
+    Response::from_parts(head, ResponseBody::stream(body, trace))
+}
+
+fn open_tunnel(
+    exchange: Exchange,
+    response: Response<Incoming>,
+    protocol: Option<HeaderValue>,
+    (client, app): (OnUpgrade, OnUpgrade),
+) -> Response<ResponseBody> {
+    let Exchange {
+        mut trace,
+        request_id,
+        ..
+    } = exchange;
+    let (mut head, _body) = response.into_parts();
+    prepare_response(&mut head.headers, &request_id);
+    head.extensions.clear();
+    if let Some(protocol) = protocol {
+        let upgrade = HeaderValue::from_static("Upgrade");
+        head.headers.insert(header::CONNECTION, upgrade);
+        head.headers.insert(header::UPGRADE, protocol);
+    }
+    trace.answered(head.status);
+    tokio::task::spawn_local(tunnel(trace, client, app));
+    Response::from_parts(head, ResponseBody::empty(None))
+}
+
+async fn tunnel(mut trace: Box<Trace>, client: OnUpgrade, app: OnUpgrade) {
+    let (client, app) = match tokio::try_join!(client, app) {
+        Ok(both) => both,
+        Err(error) => return tracing::debug!(error = %error, "a tunnel did not come about"),
+    };
+    let copied = copy(client, app).await;
+    match copied {
+        Ok((up, down)) => trace.carried(up, down),
+        Err(error) => tracing::debug!(error = %error, "a tunnel broke"),
+    }
+}
+
+async fn copy(client: Upgraded, app: Upgraded) -> std::io::Result<(u64, u64)> {
+    let mut client = TokioIo::new(client);
+    let mut app = TokioIo::new(app);
+    tokio::io::copy_bidirectional(&mut client, &mut app).await
+}
