@@ -123,14 +123,12 @@ impl Inner {
         self.engine.start(&id).await?;
         self.view.patch(&id, self.engine.inspect(&id).await?);
         self.view.started(&id);
-        self.db
-            .write({
-                let guid = guid.clone();
-                move |tx| super::store::set_container(tx, &guid, &id)
-            })
-            .await?;
+        // Said before it is on record: the health check that follows has lines, too.
         let text = format!("Cell {cell} successfully created container for instance {guid}");
         self.say(record, "CELL", LogStream::Out, text);
+        self.db
+            .write(move |tx| super::store::set_container(tx, &guid, &id))
+            .await?;
         Ok(())
     }
 

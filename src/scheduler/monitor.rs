@@ -79,17 +79,14 @@ impl Monitor {
                     .await?;
                 return Ok(false);
             }
+            self.cell_line(inner, "Container became healthy");
         }
         let guid = self.record.guid.clone();
         let (process, now) = (self.process.clone(), inner.clock.now());
         let write = inner
             .db
             .write(move |tx| facts::healthy(tx, &guid, &process, now));
-        let healthy = write.await?;
-        if healthy && check.kind != CheckKind::Process {
-            self.cell_line(inner, "Container became healthy");
-        }
-        Ok(healthy)
+        write.await
     }
 
     async fn await_startup(&self, inner: &Inner) -> Result<(), StartupFailure> {
@@ -203,20 +200,19 @@ impl Monitor {
             inner.view.invalidate();
             return Ok(());
         }
+        // Said first: once the crash is on record, the next pass may cancel this monitor.
+        self.health_line(inner, why);
+        let line = log_sink::line(&self.record, "CELL", LogStream::Err, line);
+        inner.logs.line(line);
         let (facts, guid, now) = (
             inner.facts.clone(),
             self.record.guid.clone(),
             inner.clock.now(),
         );
-        let write = inner
+        inner
             .db
-            .write(move |tx| facts.crashed(tx, &guid, &description, now));
-        if write.await? {
-            self.health_line(inner, why);
-            let line = log_sink::line(&self.record, "CELL", LogStream::Err, line);
-            inner.logs.line(line);
-        }
-        Ok(())
+            .write(move |tx| facts.crashed(tx, &guid, &description, now).map(drop))
+            .await
     }
 
     fn cell_line(&self, inner: &Inner, text: &str) {

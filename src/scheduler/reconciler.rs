@@ -51,12 +51,18 @@ impl Inner {
         let mut changes = self.db.changes();
         let mut retry = FIRST_RETRY;
         let mut tick = Instant::now() + TICK;
+        // An earlier run of this worker may have been cut short while it looked.
+        self.view.invalidate();
         loop {
             if Instant::now() >= tick {
                 self.view.invalidate();
                 tick = Instant::now() + TICK;
             }
-            let wait = match self.pass(&mut changes, &supervisor).await {
+            let passed = tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                passed = self.pass(&mut changes, &supervisor) => passed,
+            };
+            let wait = match passed {
                 Ok(next) => {
                     retry = FIRST_RETRY;
                     next.map_or(TICK, |at| at.since(self.clock.now()))

@@ -73,13 +73,17 @@ impl UsageTable {
 impl Inner {
     /// Samples all running instances now and then.
     pub(super) async fn sample_usage(&self, token: CancellationToken) -> Result<(), DockerError> {
+        tokio::select! {
+            () = token.cancelled() => Ok(()),
+            never = self.sample_for_ever() => never,
+        }
+    }
+
+    async fn sample_for_ever(&self) -> Result<(), DockerError> {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
+            ticks.tick().await;
             let running = self.running();
             self.usage
                 .with(|all| all.retain(|guid, _| running.contains_key(guid)));

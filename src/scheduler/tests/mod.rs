@@ -1,1 +1,10 @@
-//! The scheduler as a whole.
+//! The scheduler as a whole: its decisions in scenarios and under random input, and its behaviour
+//! against the daemon in memory on a paused clock.
+
+mod adoption;
+mod convergence;
+mod crashes;
+mod health;
+mod life;
+mod scenarios;
+mod world;
