@@ -11,3 +11,4 @@ pub mod pki;
 pub mod registry;
 pub mod router;
 pub mod scheduler;
+pub mod uaa;

@@ -1,0 +1,54 @@
+//! A client proves who it is: Basic credentials, or `client_id` and `client_secret` in the form.
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use super::Uaa;
+use super::caller::{ClientCredentials, Parameters, basic};
+use super::clients::{self, Client};
+use super::error::{UaaError, UaaResult};
+use crate::base::Secret;
+
+/// The authenticated client of this request.
+pub(crate) async fn authenticate(
+    uaa: &Uaa,
+    headers: &HeaderMap,
+    form: &Parameters,
+) -> UaaResult<Client> {
+    let credentials = match basic(headers)? {
+        Some(credentials) => credentials,
+        None => in_form(form)?,
+    };
+    let client_id = credentials.client_id;
+    let found = uaa
+        .db()
+        .read(move |tx| clients::store::find_client(tx, &client_id))
+        .await?;
+    match found {
+        Some(client) if client.has_secret(&credentials.secret, uaa.vault())? => Ok(client),
+        _ => Err(UaaError::bad_credentials()),
+    }
+}
+
+fn in_form(form: &Parameters) -> UaaResult<ClientCredentials> {
+    if form.get("client_assertion").is_some() {
+        let text = "Client assertions are not supported; send client_id and client_secret";
+        return Err(UaaError::invalid_request(text));
+    }
+    let client_id = form
+        .get("client_id")
+        .ok_or_else(UaaError::bad_credentials)?;
+    Ok(ClientCredentials {
+        client_id: client_id.to_owned(),
+        secret: Secret::new(form.get_or_empty("client_secret").to_owned()),
+    })
+}
+
+/// `a%20b+c` as `a b c`.
+pub(crate) fn unescape(text: &str) -> Option<String> {
+    let blanks = text.replace('+', " ");
+    percent_decode_str(&blanks)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+}

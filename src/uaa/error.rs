@@ -1,0 +1,316 @@
+//! UAA's error bodies: `{"error","error_description"}`, with a challenge where UAA sends one and
+//! with `message` on the SCIM paths. A fault of ours is logged here, once, and told to nobody.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::db::{DbError, VaultError};
+
+/// Who is asked to prove himself in `WWW-Authenticate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Challenge {
+    None,
+    Bearer,
+    Client,
+}
+
+/// An error as UAA's clients see it.
+#[derive(Debug)]
+pub struct UaaError {
+    status: StatusCode,
+    error: &'static str,
+    description: String,
+    challenge: Challenge,
+    extra: Map<String, Value>,
+}
+
+/// What a handler answers.
+pub(crate) type UaaResult<T> = Result<T, UaaError>;
+
+impl UaaError {
+    fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self {
+            status,
+            error,
+            description: description.into(),
+            challenge: Challenge::None,
+            extra: Map::new(),
+        }
+    }
+
+    fn challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
+    fn scim(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        let error = Self::new(status, error, description);
+        let message = error.description.clone();
+        error.with("message", message)
+    }
+
+    /// Adds a field to the body.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A parameter is missing or senseless.
+    pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    /// A wrong user name, password or client secret: which one stays a secret.
+    pub(crate) fn bad_credentials() -> Self {
+        Self::unauthorized("Bad credentials").challenge(Challenge::Client)
+    }
+
+    /// Authentication failed for a reason worth telling.
+    pub(crate) fn unauthorized(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", description)
+    }
+
+    /// No token where one is needed.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::unauthorized("Full authentication is required to access this resource")
+            .challenge(Challenge::Bearer)
+    }
+
+    /// The client exists but must not do this.
+    pub(crate) fn unauthorized_client(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+            .challenge(Challenge::Client)
+    }
+
+    /// A token that does not count: unreadable, expired, revoked.
+    pub(crate) fn invalid_token(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
+            .challenge(Challenge::Bearer)
+    }
+
+    /// The same where the token is the question and not the caller's.
+    pub(crate) fn not_a_token(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_token", description)
+    }
+
+    /// A code that does not count.
+    pub(crate) fn invalid_grant(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    }
+
+    /// No such way to get a token.
+    pub(crate) fn unsupported_grant_type(name: &str) -> Self {
+        let description = format!("Unsupported grant type: {name}");
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            description,
+        )
+    }
+
+    /// No such way to authorize.
+    pub(crate) fn unsupported_response_type() -> Self {
+        let description = "Unsupported response type: only code is supported";
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_response_type",
+            description,
+        )
+    }
+
+    /// Scopes that client or user may not have.
+    pub(crate) fn invalid_scope(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
+    }
+
+    /// The token lacks all of `scopes`.
+    pub(crate) fn insufficient_scope(scopes: &[&str]) -> Self {
+        let description = "Insufficient scope for this resource";
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", description)
+            .challenge(Challenge::Bearer)
+            .with("scope", scopes.join(" "))
+    }
+
+    /// Known, but not allowed.
+    pub(crate) fn access_denied(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+    }
+
+    /// No such thing, outside of SCIM.
+    pub(crate) fn not_found(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", description)
+    }
+
+    /// The body has a type nobody reads here.
+    pub(crate) fn unsupported_media_type(wanted: &str) -> Self {
+        let description = format!("Content-Type must be {wanted}");
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            description,
+        )
+    }
+
+    /// The body is larger than anything sensible.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let description = format!("The request body is larger than {limit} bytes");
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            description,
+        )
+    }
+
+    /// The path exists, the method does not.
+    pub(crate) fn method_not_allowed() -> Self {
+        let description = "Request method not supported";
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            description,
+        )
+    }
+
+    /// Too many log-ins of one user wait for their turn.
+    pub(crate) fn too_many_attempts() -> Self {
+        let description = "Too many attempts to log in as this user are waiting. Try again later.";
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            description,
+        )
+    }
+
+    /// A user that does not exist.
+    pub(crate) fn no_such_user(guid: &str) -> Self {
+        let description = format!("User {guid} does not exist");
+        Self::scim(
+            StatusCode::NOT_FOUND,
+            "scim_resource_not_found",
+            description,
+        )
+    }
+
+    /// A user that breaks a rule.
+    pub(crate) fn invalid_user(description: impl Into<String>) -> Self {
+        Self::scim(
+            StatusCode::BAD_REQUEST,
+            "invalid_scim_resource",
+            description,
+        )
+    }
+
+    /// A user whose name is taken.
+    pub(crate) fn name_taken(user_name: &str) -> Self {
+        let description = format!("Username already in use: {user_name}");
+        Self::scim(
+            StatusCode::CONFLICT,
+            "scim_resource_already_exists",
+            description,
+        )
+    }
+
+    /// A change to a version that is not the newest.
+    pub(crate) fn version_conflict(found: i64, asked: i64) -> Self {
+        let description = format!("The user has version {found}, If-Match asks for {asked}");
+        Self::scim(
+            StatusCode::PRECONDITION_FAILED,
+            "scim_resource_conflict",
+            description,
+        )
+    }
+
+    /// A bad filter, paging key or header on the SCIM paths.
+    pub(crate) fn bad_scim(description: impl Into<String>) -> Self {
+        Self::scim(StatusCode::BAD_REQUEST, "scim", description)
+    }
+
+    /// A new password that breaks a rule.
+    pub(crate) fn invalid_password(description: impl Into<String>) -> Self {
+        Self::scim(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_password",
+            description,
+        )
+    }
+
+    /// Our own fault: logged here, hidden from the client.
+    pub(crate) fn internal(attempted: &str, cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(attempted, error = %cause, "identity request failed");
+        let description = "An internal error occurred; the log of cflite has the cause";
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            description,
+        )
+    }
+
+    fn challenge_header(&self) -> Option<HeaderValue> {
+        let realm = match self.challenge {
+            Challenge::None => return None,
+            Challenge::Bearer => "Bearer realm=\"oauth\"",
+            Challenge::Client => "Basic realm=\"UAA/client\"",
+        };
+        let plain = |c: &char| c.is_ascii_graphic() && !['"', '\\'].contains(c) || *c == ' ';
+        let description: String = self.description.chars().filter(plain).collect();
+        let text = format!(
+            "{realm}, error=\"{}\", error_description=\"{description}\"",
+            self.error
+        );
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+impl From<DbError> for UaaError {
+    fn from(error: DbError) -> Self {
+        Self::internal("use the database", &error)
+    }
+}
+
+impl From<VaultError> for UaaError {
+    fn from(error: VaultError) -> Self {
+        Self::internal("use a stored secret", &error)
+    }
+}
+
+impl IntoResponse for UaaError {
+    fn into_response(self) -> Response {
+        let challenge = self.challenge_header();
+        let mut body = Map::new();
+        body.insert("error".to_owned(), self.error.into());
+        body.insert("error_description".to_owned(), self.description.into());
+        body.extend(self.extra);
+        let mut response = (self.status, axum::Json(Value::Object(body))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_cannot_break_out_of_the_challenge() {
+        let error = UaaError::invalid_token("a \"quoted\" back\\slash\r\nX-Evil: 1 é");
+        let response = error.into_response();
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()[header::WWW_AUTHENTICATE],
+            "Bearer realm=\"oauth\", error=\"invalid_token\", \
+             error_description=\"a quoted backslashX-Evil: 1 \""
+        );
+    }
+
+    #[test]
+    fn our_own_faults_stay_inside() {
+        let error = UaaError::from(DbError::Interrupted("secret path".to_owned()));
+        assert_eq!(error.status, 500);
+        assert!(!error.description.contains("secret path"));
+    }
+}

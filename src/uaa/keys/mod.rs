@@ -1,0 +1,182 @@
+//! The RSA keys that sign tokens: made at first boot, kept encrypted, published as a JWKS.
+//!
+//! Making a key takes a good part of a second and signing a few milliseconds, so both happen on
+//! blocking threads; verifying is cheap enough for a request's own thread.
+
+pub(crate) mod handlers;
+pub(crate) mod store;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
+use rsa::traits::PublicKeyParts;
+use rsa::{RsaPrivateKey, RsaPublicKey};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::claims::TokenError;
+use crate::base::{Clock, Secret};
+use crate::db::{Db, DbError, Vault, VaultError};
+
+crate::guid_types! {
+    /// A key's `kid`.
+    KeyId,
+}
+
+const BITS: usize = 2048;
+
+/// No token of ours comes near this; longer ones are not even decoded.
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key pair could not be made or read.
+    #[error("token signing key: {0}")]
+    Unusable(String),
+    /// The key pair could not be decrypted.
+    #[error("token signing key: {0}")]
+    Vault(#[from] VaultError),
+    /// The key pair could not be loaded or stored.
+    #[error("token signing key: {0}")]
+    Db(#[from] DbError),
+}
+
+fn unusable(cause: impl std::fmt::Display) -> KeyError {
+    KeyError::Unusable(cause.to_string())
+}
+
+/// One key pair, ready to use.
+struct Key {
+    id: KeyId,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    modulus: String,
+    exponent: String,
+    public_pem: String,
+}
+
+impl Key {
+    fn read(id: KeyId, pem: &Secret<String>) -> Result<Self, KeyError> {
+        let private = RsaPrivateKey::from_pkcs8_pem(pem.expose()).map_err(unusable)?;
+        let public = RsaPublicKey::from(&private);
+        let (modulus, exponent) = (public.n().to_bytes_be(), public.e().to_bytes_be());
+        Ok(Self {
+            id,
+            signing: EncodingKey::from_rsa_pem(pem.expose().as_bytes()).map_err(unusable)?,
+            verifying: DecodingKey::from_rsa_raw_components(&modulus, &exponent),
+            modulus: URL_SAFE_NO_PAD.encode(modulus),
+            exponent: URL_SAFE_NO_PAD.encode(exponent),
+            public_pem: public.to_public_key_pem(LineEnding::LF).map_err(unusable)?,
+        })
+    }
+
+    fn published(&self) -> Value {
+        json!({
+            "kty": "RSA",
+            "e": self.exponent,
+            "use": "sig",
+            "kid": self.id,
+            "alg": "RS256",
+            "value": self.public_pem,
+            "n": self.modulus,
+        })
+    }
+}
+
+/// All keys of this platform; the last one signs.
+pub(crate) struct Keyring {
+    current: Key,
+    older: Vec<Key>,
+}
+
+impl Keyring {
+    /// Reads the keys, or makes the first one. Two openings at once agree on one key.
+    pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
+        let mut stored = db.read(|tx| store::list(tx)).await?;
+        if stored.is_empty() {
+            let vault = vault.clone();
+            let (id, sealed) = tokio::task::spawn_blocking(move || {
+                let pem = generate()?;
+                Ok::<_, KeyError>((thumbprint(&pem), vault.encrypt(pem.expose().as_bytes())?))
+            })
+            .await
+            .map_err(unusable)??;
+            let now = clock.now();
+            stored = db
+                .write(move |tx| {
+                    if store::list(tx)?.is_empty() {
+                        store::insert(tx, &id, &sealed, now)?;
+                    }
+                    store::list(tx)
+                })
+                .await?;
+        }
+        let mut keys = stored
+            .into_iter()
+            .map(|(id, sealed)| {
+                let pem = String::from_utf8(vault.decrypt(&sealed)?).map_err(unusable)?;
+                Key::read(id, &Secret::new(pem))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let current = keys.pop().ok_or_else(|| unusable("there is none"))?;
+        Ok(Self {
+            current,
+            older: keys,
+        })
+    }
+
+    /// Signs `claims` as a JWT. Takes milliseconds: call it on a blocking thread.
+    pub(crate) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, KeyError> {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(self.current.id.to_string());
+        jsonwebtoken::encode(&header, claims, &self.current.signing).map_err(unusable)
+    }
+
+    /// The claims of a token that one of our keys signed. Says nothing about its age.
+    pub(crate) fn open_token(&self, token: &str) -> Result<Map<String, Value>, TokenError> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenError::Unknown);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Unknown)?;
+        let kid = header.kid.ok_or(TokenError::Unknown)?;
+        let mut keys = std::iter::once(&self.current).chain(&self.older);
+        let key = keys
+            .find(|key| key.id.as_str() == kid)
+            .ok_or(TokenError::Unknown)?;
+        // Time is checked by the caller, against the injected clock.
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        jsonwebtoken::decode(token, &key.verifying, &validation)
+            .map(|token| token.claims)
+            .map_err(|_| TokenError::Unknown)
+    }
+
+    /// The key that signs now, as a JWK.
+    pub(crate) fn published(&self) -> Value {
+        self.current.published()
+    }
+
+    /// All keys, as a JWKS.
+    pub(crate) fn published_all(&self) -> Value {
+        let keys = std::iter::once(&self.current).chain(&self.older);
+        json!({ "keys": keys.map(Key::published).collect::<Vec<_>>() })
+    }
+}
+
+/// A new private key as PKCS#8 PEM.
+pub(crate) fn generate() -> Result<Secret<String>, KeyError> {
+    let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, BITS).map_err(unusable)?;
+    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(unusable)?;
+    Ok(Secret::new(pem.as_str().to_owned()))
+}
+
+/// A name for the key that only its bytes decide.
+pub(crate) fn thumbprint(pem: &Secret<String>) -> KeyId {
+    let digest = Sha256::digest(pem.expose().as_bytes());
+    KeyId::from(format!("key-{}", hex::encode(&digest[..8])))
+}

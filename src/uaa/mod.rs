@@ -1,0 +1,299 @@
+//! UAA: users, clients and tokens, as the cf CLI and other clients of Cloud Foundry's UAA know
+//! them.
+//!
+//! A request proves itself by client credentials (`/oauth/token` and friends) or by an access token
+//! (everything else); what it may do is decided by scopes. Users' groups and clients' lists bound
+//! the scopes of every token. Other parts of the platform verify tokens with [`Uaa::verify`], which
+//! never waits, and read users with [`store`] inside their own transactions.
+//!
+//! Invariants:
+//! - Passwords are kept as argon2id hashes, tokens and codes as SHA-256, keys and client secrets
+//!   encrypted. None of them is ever logged.
+//! - A new password, deactivation and deletion end a user's tokens in the same transaction.
+//! - Issuer and links name the address the caller asked, so that they work from where it is.
+//! - Hashing and signing run on blocking threads.
+//!
+//! Absent on purpose: identity zones and other identity providers (users of other origins may be
+//! created, but have no password here), opaque tokens, approvals (all clients are the platform's).
+
+mod caller;
+mod claims;
+mod client_auth;
+mod clients;
+mod error;
+mod groups;
+mod info;
+mod keys;
+mod logins;
+mod password;
+mod scim;
+mod scopes;
+pub mod store;
+#[cfg(test)]
+mod testing;
+mod throttle;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+use serde_json::{Map, Value};
+
+pub use claims::{Claims, TokenError, TokenId, bearer_token};
+pub use clients::{Client, SeedError};
+pub use error::UaaError;
+pub use keys::{KeyError, KeyId};
+pub use scopes::Scopes;
+pub use users::admin::{ADMIN, AdminChange};
+pub use users::{NewUser, ORIGIN_UAA, User};
+
+use crate::base::guid::UserGuid;
+use crate::base::{Clock, GuidSource, Secret, Timestamp};
+use crate::db::{Db, DbError, Vault, WriteTx};
+use keys::Keyring;
+use password::PasswordHasher;
+use throttle::Throttle;
+use tokens::issue::{Stamp, UserGrant};
+use tokens::revocations::Revocations;
+
+/// Client whose codes open SSH sessions.
+pub const SSH_CLIENT: &str = "ssh-proxy";
+
+/// What UAA works with.
+pub struct Parts {
+    /// Users, clients and tokens.
+    pub db: Db,
+    /// Secrets at rest.
+    pub vault: Vault,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New guids and token ids.
+    pub guids: GuidSource,
+    /// Tokens' issuer without `/oauth/token`; `None` names the address each caller asked.
+    pub issuer: Option<String>,
+}
+
+/// Why UAA cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No key to sign with.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The platform's clients could not be written.
+    #[error("clients of the platform: {0}")]
+    Seed(#[from] SeedError),
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// The platform's UAA; cheap to clone.
+#[derive(Clone)]
+pub struct Uaa(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    keys: Keyring,
+    revocations: Revocations,
+    passwords: PasswordHasher,
+    throttle: Throttle,
+}
+
+impl Uaa {
+    /// Opens UAA: makes the signing key at first boot, writes the platform's clients and groups.
+    pub async fn open(parts: Parts) -> Result<Self, OpenError> {
+        let keys = Keyring::open(&parts.db, &parts.vault, &*parts.clock).await?;
+        let (vault, now) = (parts.vault.clone(), parts.clock.now());
+        parts
+            .db
+            .write_without_wake(move |tx| {
+                groups::seed(tx, now)?;
+                clients::seed(tx, &vault, now)
+            })
+            .await?;
+        let revocations = Revocations::default();
+        revocations.reload(&parts.db, now).await?;
+        Ok(Self(Arc::new(Inner {
+            parts,
+            keys,
+            revocations,
+            passwords: PasswordHasher::new(),
+            throttle: Throttle::default(),
+        })))
+    }
+
+    /// Every endpoint of UAA.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/login", get(info::login))
+            .route("/info", get(info::login))
+            .route("/.well-known/openid-configuration", get(info::discovery))
+            .route("/token_key", get(keys::handlers::current))
+            .route("/token_keys", get(keys::handlers::all))
+            .route("/oauth/token", post(tokens::endpoint::token))
+            .route(
+                "/oauth/token/revoke/{token_id}",
+                delete(tokens::revoke::revoke),
+            )
+            .route("/oauth/authorize", get(tokens::authorize::authorize))
+            .route("/oauth/clients/{client_id}", get(clients::handlers::get))
+            .route("/check_token", post(tokens::inspect::check_token))
+            .route("/introspect", post(tokens::inspect::introspect))
+            .route(
+                "/userinfo",
+                get(tokens::inspect::userinfo).post(tokens::inspect::userinfo),
+            )
+            .route(
+                "/Users",
+                get(scim::handlers::list).post(scim::handlers::create),
+            )
+            .route(
+                "/Users/{guid}",
+                get(scim::handlers::get)
+                    .put(scim::handlers::replace)
+                    .patch(scim::handlers::patch)
+                    .delete(scim::handlers::delete),
+            )
+            .route("/Users/{guid}/password", put(scim::password::change))
+            .method_not_allowed_fallback(async || UaaError::method_not_allowed())
+            .with_state(self.clone())
+    }
+
+    /// What an access token says, if it counts. Takes the token or a whole `bearer …` header;
+    /// needs no IO.
+    pub fn verify(&self, bearer: &str) -> Result<Claims, TokenError> {
+        let token = bearer_token(bearer).unwrap_or_else(|| bearer.trim());
+        self.verify_payload(token).map(|(claims, _)| claims)
+    }
+
+    pub(crate) fn verify_payload(
+        &self,
+        token: &str,
+    ) -> Result<(Claims, Map<String, Value>), TokenError> {
+        let payload = self.0.keys.open_token(token)?;
+        // Refresh and identity tokens lack what claims must have.
+        let claims = serde_json::from_value(Value::Object(payload.clone()));
+        let claims: Claims = claims.map_err(|_| TokenError::Unknown)?;
+        if claims.expires_at <= self.now().as_seconds() {
+            return Err(TokenError::Expired);
+        }
+        self.0.revocations.check(&claims)?;
+        Ok((claims, payload))
+    }
+
+    /// Makes sure that the administrator exists and is in all its groups. Its password becomes
+    /// `password`, unless that was given before: then what `cf passwd` set since stays.
+    pub async fn ensure_admin(&self, password: &Secret<String>) -> Result<AdminChange, UaaError> {
+        users::admin::ensure(self, password).await
+    }
+
+    /// Creates a user; one without a password cannot log in here.
+    pub async fn create_user(
+        &self,
+        new: NewUser,
+        password: Option<Secret<String>>,
+    ) -> Result<User, UaaError> {
+        let hashed = match password {
+            Some(password) => Some(self.passwords().hash(password).await?),
+            None => None,
+        };
+        let (guid, now) = (UserGuid::generate(self.guids()), self.now());
+        let created = self
+            .db()
+            .write(move |tx| users::actions::create(tx, guid, new, hashed.as_ref(), now));
+        created.await
+    }
+
+    /// Redeems a one-time code of `cf ssh`: what the user behind it may do, or `None` for a code
+    /// that does not count. The code never counts again.
+    pub async fn redeem_ssh_code(&self, code: &Secret<String>) -> Result<Option<Claims>, UaaError> {
+        let found = self
+            .db()
+            .read(|tx| clients::store::find_client(tx, SSH_CLIENT))
+            .await?;
+        let Some(client) = found else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let taken = tokens::grants::take_code(self, &client, code, now).await?;
+        // Who bound the code to a PKCE verifier wants it redeemed with that, over OAuth.
+        let taken = taken.filter(|(code, _)| code.challenge.is_none());
+        Ok(taken.map(|(code, user)| {
+            let grant = UserGrant {
+                user,
+                client_id: client.client_id,
+                scopes: code.scopes,
+                grant_type: "authorization_code".to_owned(),
+                authenticated_at: code.authenticated_at,
+            };
+            let issuer = self.issuer("");
+            tokens::issue::user_claims(tokens::issue::new_id(self), &grant, &Stamp { issuer, now })
+        }))
+    }
+
+    /// The secret of one of the platform's own clients; empty for a public one.
+    pub async fn client_secret(&self, client_id: &str) -> Result<Option<Secret<String>>, UaaError> {
+        let asked = client_id.to_owned();
+        let found = self
+            .db()
+            .read(move |tx| clients::store::find_client(tx, &asked))
+            .await?;
+        match found {
+            Some(client) => Ok(Some(client.secret(self.vault())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes users or revocations: when that fails, the revocations in memory are read again.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, UaaError>
+    where
+        F: FnOnce(&WriteTx<'_>, &Revocations) -> Result<T, UaaError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let inner = self.0.clone();
+        let done = self
+            .db()
+            .write(move |tx| work(tx, &inner.revocations))
+            .await;
+        if done.is_err() {
+            self.0.revocations.reload(self.db(), self.now()).await?;
+        }
+        done
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.parts.db
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.parts.vault
+    }
+
+    pub(crate) fn guids(&self) -> &GuidSource {
+        &self.0.parts.guids
+    }
+
+    pub(crate) fn keys(&self) -> &Keyring {
+        &self.0.keys
+    }
+
+    pub(crate) fn passwords(&self) -> &PasswordHasher {
+        &self.0.passwords
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    /// `iss` of tokens asked for under `base`.
+    pub(crate) fn issuer(&self, base: &str) -> String {
+        let base = self.0.parts.issuer.as_deref().unwrap_or(base);
+        format!("{base}/oauth/token")
+    }
+}

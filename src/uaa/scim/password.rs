@@ -1,0 +1,98 @@
+//! `PUT /Users/:id/password`.
+//!
+//! One's own password takes the old one, also for administrators; somebody else's takes
+//! `uaa.admin`, or a client with `password.write`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::payload::PasswordBody;
+use crate::base::Secret;
+use crate::base::guid::UserGuid;
+use crate::uaa::caller::{Caller, ScimBody};
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::scopes::{PASSWORD_WRITE, UAA_ADMIN};
+use crate::uaa::users::{ORIGIN_UAA, actions};
+use crate::uaa::{Uaa, logins, password, users};
+
+/// `PUT /Users/:id/password`.
+pub(crate) async fn change(
+    State(uaa): State<Uaa>,
+    caller: Caller,
+    Path(guid): Path<UserGuid>,
+    ScimBody(body): ScimBody<PasswordBody>,
+) -> UaaResult<Json<Value>> {
+    let is_client = caller.claims.user.is_none();
+    let own = caller.is(&guid);
+    caller.require_any(if own || is_client {
+        &[PASSWORD_WRITE, UAA_ADMIN]
+    } else {
+        &[UAA_ADMIN]
+    })?;
+    password::validate(&body.password)?;
+    require_kept_here(&uaa, &guid).await?;
+    let turn = if own {
+        let old = body.old_password.filter(|old| !old.expose().is_empty());
+        let old =
+            old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
+        Some(prove_old(&uaa, &guid, old, &body.password).await?)
+    } else {
+        None
+    };
+    let generation = turn.as_ref().map(|proven| proven.user.generation);
+    let hashed = uaa.passwords().hash(body.password).await?;
+    let now = uaa.now();
+    uaa.write(move |tx, revocations| {
+        let user = users::store::find_user(tx, &guid)?;
+        // Somebody may have set another password while this one was hashed.
+        if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
+            return Err(wrong_old_password());
+        }
+        actions::set_password(tx, revocations, &guid, &hashed, now)
+    })
+    .await?;
+    Ok(Json(
+        json!({ "status": "ok", "message": "password updated" }),
+    ))
+}
+
+async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+    let asked = guid.clone();
+    let found = uaa
+        .db()
+        .read(move |tx| users::store::find_user(tx, &asked))
+        .await?;
+    let user = found.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
+    if user.origin.eq_ignore_ascii_case(ORIGIN_UAA) {
+        return Ok(());
+    }
+    Err(UaaError::invalid_password(format!(
+        "The password of a user of origin {} is not kept here.",
+        user.origin
+    )))
+}
+
+async fn prove_old(
+    uaa: &Uaa,
+    guid: &UserGuid,
+    old: Secret<String>,
+    new: &Secret<String>,
+) -> UaaResult<logins::Proven> {
+    let same = old == *new;
+    let proven = logins::prove_user(uaa, guid, old).await?;
+    let proven = proven.ok_or_else(wrong_old_password)?;
+    if same {
+        let asked = guid.clone();
+        uaa.db()
+            .write_without_wake(move |tx| logins::store::forgive(tx, &asked))
+            .await?;
+        let text = "Your new password cannot be the same as the old password.";
+        return Err(UaaError::invalid_password(text));
+    }
+    Ok(proven)
+}
+
+fn wrong_old_password() -> UaaError {
+    UaaError::unauthorized("Old password is incorrect")
+}

@@ -1,0 +1,229 @@
+//! Bodies and queries of SCIM requests, checked on the way in.
+
+use serde::Deserialize;
+
+use super::filter::{self, Attribute};
+use super::store::{Search, Sort};
+use crate::base::Secret;
+use crate::uaa::caller::Parameters;
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::users::{NewUser, ORIGIN_UAA, User};
+
+const PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 500;
+
+/// A user as a client writes it. What a client may not set (`id`, `meta`, `groups`, …) is ignored,
+/// so that what was read can be sent back.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserBody {
+    user_name: Option<String>,
+    origin: Option<String>,
+    external_id: Option<String>,
+    password: Option<Secret<String>>,
+    name: Option<NameBody>,
+    emails: Option<Vec<EmailBody>>,
+    active: Option<bool>,
+    verified: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NameBody {
+    given_name: Option<String>,
+    family_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EmailBody {
+    value: String,
+    #[serde(default)]
+    primary: bool,
+}
+
+impl UserBody {
+    /// A new user and its password; users of other origins have none.
+    pub(crate) fn into_new(self) -> UaaResult<(NewUser, Option<Secret<String>>)> {
+        let email = self.email()?;
+        let email = email.ok_or_else(|| UaaError::invalid_user("An email must be provided."))?;
+        let user_name = self
+            .user_name
+            .ok_or_else(|| UaaError::invalid_user("A username must be provided."))?;
+        // The CLI sends an empty origin for users to be kept here.
+        let origin = self.origin.filter(|origin| !origin.is_empty());
+        let origin = origin.unwrap_or_else(|| ORIGIN_UAA.to_owned());
+        if origin.len() > 36 || origin.chars().any(|c| c.is_control() || c == '"') {
+            return Err(UaaError::invalid_user(
+                "Origin must be at most 36 printable characters.",
+            ));
+        }
+        let kept_here = origin.eq_ignore_ascii_case(ORIGIN_UAA);
+        let password = match self.password {
+            password if !kept_here => password.and(None),
+            Some(password) => Some(password),
+            None => Some(Secret::new(String::new())),
+        };
+        let (given_name, family_name) = names(self.name);
+        let new = NewUser {
+            user_name,
+            origin: if kept_here {
+                ORIGIN_UAA.to_owned()
+            } else {
+                origin
+            },
+            external_id: self.external_id,
+            given_name,
+            family_name,
+            email,
+            active: self.active.unwrap_or(true),
+            verified: self.verified.unwrap_or(true),
+        };
+        Ok((new, password))
+    }
+
+    /// `user` replaced by this body (`PUT`): what is missing is removed.
+    pub(crate) fn replace(self, user: &User) -> UaaResult<User> {
+        self.refuse_fixed(user)?;
+        let email = self.email()?;
+        let email = email.ok_or_else(|| UaaError::invalid_user("An email must be provided."))?;
+        let user_name = self
+            .user_name
+            .ok_or_else(|| UaaError::invalid_user("A username must be provided."))?;
+        let (given_name, family_name) = names(self.name);
+        Ok(User {
+            user_name,
+            email,
+            given_name,
+            family_name,
+            external_id: self.external_id,
+            active: self.active.unwrap_or(true),
+            verified: self.verified.unwrap_or(user.verified),
+            ..user.clone()
+        })
+    }
+
+    /// `user` changed where this body says so (`PATCH`).
+    pub(crate) fn patch(self, user: &User) -> UaaResult<User> {
+        self.refuse_fixed(user)?;
+        let email = self.email()?;
+        let (given_name, family_name) = names(self.name);
+        let user = user.clone();
+        Ok(User {
+            user_name: self.user_name.unwrap_or(user.user_name),
+            email: email.unwrap_or(user.email),
+            given_name: given_name.or(user.given_name),
+            family_name: family_name.or(user.family_name),
+            external_id: self.external_id.or(user.external_id),
+            active: self.active.unwrap_or(user.active),
+            verified: self.verified.unwrap_or(user.verified),
+            ..user
+        })
+    }
+
+    fn refuse_fixed(&self, user: &User) -> UaaResult<()> {
+        if self.password.is_some() {
+            let text = "A password is changed with PUT /Users/{id}/password.";
+            return Err(UaaError::invalid_user(text));
+        }
+        match &self.origin {
+            Some(origin) if !origin.is_empty() && !origin.eq_ignore_ascii_case(&user.origin) => {
+                Err(UaaError::invalid_user(
+                    "The origin of a user cannot be changed.",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn email(&self) -> UaaResult<Option<String>> {
+        let Some(emails) = &self.emails else {
+            return Ok(None);
+        };
+        let email = emails
+            .iter()
+            .find(|email| email.primary)
+            .or_else(|| emails.first());
+        match email.map(|email| email.value.trim()) {
+            Some(value) if !value.is_empty() && value.len() <= 255 => Ok(Some(value.to_owned())),
+            _ => Err(UaaError::invalid_user("An email must be provided.")),
+        }
+    }
+}
+
+fn names(name: Option<NameBody>) -> (Option<String>, Option<String>) {
+    name.map_or((None, None), |name| (name.given_name, name.family_name))
+}
+
+/// `PUT /Users/:id/password`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PasswordBody {
+    /// Needed to change one's own.
+    pub(crate) old_password: Option<Secret<String>>,
+    /// The new one.
+    pub(crate) password: Secret<String>,
+}
+
+/// A list request.
+pub(crate) struct ListQuery {
+    pub(crate) search: Search,
+    pub(crate) start: u32,
+    pub(crate) attributes: Vec<String>,
+}
+
+impl ListQuery {
+    pub(crate) fn validate(query: &Parameters) -> UaaResult<Self> {
+        let start = number(query, "startIndex", 1)?.max(1);
+        let limit = number(query, "count", PAGE)?.min(LARGEST_PAGE);
+        let sort = match query.get("sortBy") {
+            None => Sort::Created,
+            Some(name)
+                if ["created", "meta.created"]
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name)) =>
+            {
+                Sort::Created
+            }
+            Some(name) => match Attribute::parse(name) {
+                Some(attribute) => Sort::Attribute(attribute),
+                None => return Err(UaaError::bad_scim(format!("Invalid sortBy: {name}"))),
+            },
+        };
+        let descending = match query.get("sortOrder") {
+            None | Some("ascending") => false,
+            Some("descending") => true,
+            Some(_) => {
+                let text = "sortOrder must be ascending or descending";
+                return Err(UaaError::bad_scim(text));
+            }
+        };
+        let attributes = query
+            .get("attributes")
+            .unwrap_or("")
+            .split(',')
+            .map(str::trim);
+        Ok(Self {
+            search: Search {
+                filter: query.get("filter").map(filter::parse).transpose()?,
+                sort,
+                descending,
+                offset: start - 1,
+                limit,
+            },
+            start,
+            attributes: attributes
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+}
+
+fn number(query: &Parameters, name: &str, default: u32) -> UaaResult<u32> {
+    match query.get(name) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| {
+            UaaError::bad_scim(format!("{name} must be a number that is not negative"))
+        }),
+    }
+}

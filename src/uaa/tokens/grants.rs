@@ -1,0 +1,324 @@
+//! The ways to a token. The client is authenticated and allowed to go this way already.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::issue::{self, Issued, Refresh, Stamp, TokenResponse, UserGrant};
+use super::store::{self, Code};
+use crate::base::guid::UserGuid;
+use crate::base::{Secret, Timestamp};
+use crate::uaa::caller::Parameters;
+use crate::uaa::clients::{Client, GrantType};
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::scopes::Scopes;
+use crate::uaa::users::{self, ORIGIN_UAA, User};
+use crate::uaa::{Uaa, groups, logins};
+
+/// `grant_type=password`.
+pub(crate) async fn password(
+    uaa: &Uaa,
+    client: Client,
+    form: &Parameters,
+    login_hint: Option<&str>,
+    stamp: Stamp,
+) -> UaaResult<TokenResponse> {
+    let origin = hinted_origin(login_hint)?;
+    if form.get("passcode").is_some() {
+        return Err(UaaError::unauthorized("Invalid passcode"));
+    }
+    let password = Secret::new(form.require("password")?.to_owned());
+    let user_name = form.require("username")?;
+    let proven = logins::prove(uaa, user_name, &origin, password).await?;
+    let proven = proven.ok_or_else(UaaError::bad_credentials)?;
+    // The password may have had to wait.
+    let stamp = Stamp {
+        now: uaa.now(),
+        ..stamp
+    };
+    let now = stamp.now;
+    let scopes = granted(uaa, &client, &proven.user.guid, form.get("scope")).await?;
+    let grant = user_grant(
+        proven.user.clone(),
+        &client,
+        scopes,
+        GrantType::Password,
+        now,
+    );
+    let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
+    keep(uaa, &proven.user, issued, now).await
+}
+
+/// `grant_type=refresh_token`. Answers the same refresh token: the CLI's parallel commands share
+/// it.
+pub(crate) async fn refresh_token(
+    uaa: &Uaa,
+    client: Client,
+    form: &Parameters,
+    stamp: Stamp,
+) -> UaaResult<TokenResponse> {
+    let token = form.require("refresh_token")?.to_owned();
+    let hash = super::hash(&token);
+    let found = uaa.db().read(move |tx| {
+        let Some(row) = store::find_refresh(tx, &hash)? else {
+            return Ok::<_, UaaError>(None);
+        };
+        let user = users::store::find_user(tx, &row.user)?;
+        let groups = groups::store::groups_of(tx, &row.user)?;
+        Ok(user.map(|user| (row, user, groups)))
+    });
+    let Some((row, user, groups)) = found.await? else {
+        return Err(UaaError::invalid_token(
+            "The refresh token is unknown or was revoked",
+        ));
+    };
+    if row.client_id != client.client_id {
+        return Err(UaaError::invalid_grant(
+            "Wrong client for this refresh token",
+        ));
+    }
+    if row.expires_at <= stamp.now {
+        let text = format!("The refresh token expired at {}", row.expires_at);
+        return Err(UaaError::invalid_token(text));
+    }
+    if !user.active || user.generation != row.generation {
+        return Err(UaaError::invalid_token("The refresh token was revoked"));
+    }
+    let allowed = row
+        .scopes
+        .intersection(&client.scopes)
+        .intersection(&groups);
+    let scopes = match form.get("scope").map(Scopes::parse) {
+        None => allowed,
+        Some(asked) if asked.without(&row.scopes).is_empty() => asked.intersection(&allowed),
+        Some(asked) => {
+            let text =
+                format!("Unable to narrow the scope of the client authentication to {asked}.");
+            return Err(UaaError::invalid_scope(text));
+        }
+    };
+    let grant = UserGrant {
+        user,
+        client_id: client.client_id,
+        scopes: some(scopes)?,
+        grant_type: row.grant_type,
+        authenticated_at: row.authenticated_at,
+    };
+    let issued = issue::for_user(uaa, grant, stamp, Refresh::Same(token)).await?;
+    Ok(issued.response)
+}
+
+/// `grant_type=client_credentials`.
+pub(crate) async fn client_credentials(
+    uaa: &Uaa,
+    client: Client,
+    form: &Parameters,
+    stamp: Stamp,
+) -> UaaResult<TokenResponse> {
+    let scopes = match form.get("scope").map(Scopes::parse) {
+        None => client.authorities.clone(),
+        Some(asked) => {
+            refuse_strange(&asked, &client.authorities)?;
+            asked
+        }
+    };
+    issue::for_client(uaa, client, some(scopes)?, stamp).await
+}
+
+/// `grant_type=authorization_code`.
+pub(crate) async fn authorization_code(
+    uaa: &Uaa,
+    client: Client,
+    form: &Parameters,
+    stamp: Stamp,
+) -> UaaResult<TokenResponse> {
+    let code = Secret::new(form.require("code")?.to_owned());
+    let taken = take_code(uaa, &client, &code, stamp.now).await?;
+    let (code, user) = taken.ok_or_else(wrong_code)?;
+    let redirect_fits = match &code.redirect_uri {
+        None => true,
+        Some(asked) => form.get("redirect_uri") == Some(asked.as_str()),
+    };
+    if !redirect_fits || !proves(form.get("code_verifier"), code.challenge.as_deref()) {
+        return Err(wrong_code());
+    }
+    let now = stamp.now;
+    let grant = UserGrant {
+        user: user.clone(),
+        client_id: client.client_id.clone(),
+        scopes: some(code.scopes.intersection(&client.scopes))?,
+        grant_type: GrantType::AuthorizationCode.as_str().to_owned(),
+        authenticated_at: code.authenticated_at,
+    };
+    let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
+    keep(uaa, &user, issued, now).await
+}
+
+/// The code and its user, when the code counts. It never counts again.
+pub(crate) async fn take_code(
+    uaa: &Uaa,
+    client: &Client,
+    code: &Secret<String>,
+    now: Timestamp,
+) -> UaaResult<Option<(Code, User)>> {
+    let hash = super::hash(code.expose());
+    let taken = uaa.db().write_without_wake(move |tx| {
+        let Some(code) = store::take_code(tx, &hash)? else {
+            return Ok::<_, UaaError>(None);
+        };
+        let user = users::store::find_user(tx, &code.user)?;
+        Ok(user.map(|user| (code, user)))
+    });
+    Ok(taken.await?.filter(|(code, user)| {
+        code.client_id == client.client_id
+            && code.expires_at > now
+            && user.active
+            && user.generation == code.generation
+    }))
+}
+
+fn wrong_code() -> UaaError {
+    UaaError::invalid_grant("Invalid authorization code")
+}
+
+/// PKCE: who asked for the code with a challenge must know what it was made from.
+fn proves(verifier: Option<&str>, challenge: Option<&str>) -> bool {
+    match (verifier, challenge) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(verifier), Some(challenge)) => {
+            URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) == challenge
+        }
+    }
+}
+
+fn refresh_for(client: &Client) -> Refresh {
+    if client.allows(GrantType::RefreshToken) {
+        Refresh::New
+    } else {
+        Refresh::None
+    }
+}
+
+/// Makes new tokens count, unless the user changed while they were signed.
+async fn keep(uaa: &Uaa, user: &User, issued: Issued, now: Timestamp) -> UaaResult<TokenResponse> {
+    let (guid, generation) = (user.guid.clone(), user.generation);
+    let refresh = issued.refresh;
+    let kept = uaa.db().write_without_wake(move |tx| {
+        if !logins::store::note_logon(tx, &guid, generation, now)? {
+            return Ok::<_, UaaError>(false);
+        }
+        store::prune(tx, now)?;
+        if let Some((row, hash)) = &refresh {
+            store::insert_refresh(tx, row, hash)?;
+        }
+        Ok(true)
+    });
+    if kept.await? {
+        Ok(issued.response)
+    } else {
+        Err(UaaError::bad_credentials())
+    }
+}
+
+fn user_grant(
+    user: User,
+    client: &Client,
+    scopes: Scopes,
+    grant: GrantType,
+    now: Timestamp,
+) -> UserGrant {
+    UserGrant {
+        user,
+        client_id: client.client_id.clone(),
+        scopes,
+        grant_type: grant.as_str().to_owned(),
+        authenticated_at: now,
+    }
+}
+
+/// What a user's token through this client may carry.
+pub(crate) async fn granted(
+    uaa: &Uaa,
+    client: &Client,
+    user: &UserGuid,
+    asked: Option<&str>,
+) -> UaaResult<Scopes> {
+    let user = user.clone();
+    let groups = uaa
+        .db()
+        .read(move |tx| groups::store::groups_of(tx, &user))
+        .await?;
+    let scopes = match asked.map(Scopes::parse) {
+        None => client.scopes.intersection(&groups),
+        Some(asked) => {
+            refuse_strange(&asked, &client.scopes)?;
+            asked.intersection(&groups)
+        }
+    };
+    some(scopes)
+}
+
+fn refuse_strange(asked: &Scopes, allowed: &Scopes) -> UaaResult<()> {
+    let strange = asked.without(allowed);
+    if strange.is_empty() {
+        return Ok(());
+    }
+    let text = format!("Invalid scope: {strange}. This client may have: {allowed}");
+    Err(UaaError::invalid_scope(text))
+}
+
+fn some(scopes: Scopes) -> UaaResult<Scopes> {
+    if scopes.is_empty() {
+        return Err(UaaError::invalid_scope(
+            "None of the requested scopes is allowed.",
+        ));
+    }
+    Ok(scopes)
+}
+
+/// The origin that a client names in `login_hint`: `{"origin":"uaa"}`. Only users kept here have
+/// a password to check.
+fn hinted_origin(login_hint: Option<&str>) -> UaaResult<String> {
+    #[derive(serde::Deserialize)]
+    struct Hint {
+        origin: String,
+    }
+    let Some(text) = login_hint else {
+        return Ok(ORIGIN_UAA.to_owned());
+    };
+    let hint: Hint = serde_json::from_str(text)
+        .map_err(|_| UaaError::invalid_request("login_hint must be {\"origin\":\"…\"}"))?;
+    if hint.origin.eq_ignore_ascii_case(ORIGIN_UAA) {
+        return Ok(ORIGIN_UAA.to_owned());
+    }
+    Err(UaaError::invalid_request(
+        "The origin provided in the login_hint does not match any active Identity Provider, \
+         that supports password grant.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_verifier_of_the_challenge_proves_it() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert!(proves(Some(verifier), Some(challenge)));
+        assert!(!proves(Some("other"), Some(challenge)));
+        assert!(!proves(None, Some(challenge)));
+        assert!(proves(None, None));
+    }
+
+    #[test]
+    fn a_login_hint_names_an_origin_or_is_refused() {
+        assert_eq!(hinted_origin(None).unwrap(), "uaa");
+        assert_eq!(hinted_origin(Some("{\"origin\":\"UAA\"}")).unwrap(), "uaa");
+        for hint in ["uaa", "{}", "{\"origin\":1}", "{\"origin\":\"ldap\"}"] {
+            assert!(hinted_origin(Some(hint)).is_err(), "{hint}");
+        }
+    }
+}

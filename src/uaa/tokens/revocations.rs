@@ -1,0 +1,122 @@
+//! Access tokens that end before their time.
+//!
+//! The rows in the database are the truth; a copy in memory lets every request check a token
+//! without IO. The copy changes inside the writing transaction, so that a request dropped half-way
+//! cannot leave it behind; when the transaction fails, the copy is read again
+//! ([`Uaa::write`](crate::uaa::Uaa)).
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use sha2::{Digest, Sha256};
+
+use super::lifetime;
+use super::store::{self, Revocation};
+use crate::base::Timestamp;
+use crate::base::guid::UserGuid;
+use crate::db::{Db, DbError, WriteTx};
+use crate::uaa::claims::{Claims, TokenError, TokenId};
+
+#[derive(Default)]
+struct Known {
+    tokens: HashMap<TokenId, Timestamp>,
+    users: HashMap<UserGuid, (Option<i64>, Timestamp)>,
+}
+
+impl Known {
+    fn add(&mut self, revocation: Revocation, expires_at: Timestamp) {
+        match revocation {
+            Revocation::Token(id) => {
+                self.tokens.insert(id, expires_at);
+            }
+            Revocation::User(guid, generation) => {
+                self.users.insert(guid, (generation, expires_at));
+            }
+        }
+    }
+
+    fn prune(&mut self, now: Timestamp) {
+        self.tokens.retain(|_, expires_at| *expires_at > now);
+        self.users.retain(|_, (_, expires_at)| *expires_at > now);
+    }
+}
+
+/// What is known to have ended early.
+#[derive(Default)]
+pub(crate) struct Revocations(RwLock<Known>);
+
+impl Revocations {
+    /// Reads everything that still matters from the database.
+    pub(crate) async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), DbError> {
+        let rows = db.read(move |tx| store::revocations(tx, now)).await?;
+        let mut known = Known::default();
+        for (revocation, expires_at) in rows {
+            known.add(revocation, expires_at);
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    /// Ends the user's tokens but those of `generation`; all of them when the user is gone.
+    pub(crate) fn end_user_tokens(
+        &self,
+        tx: &WriteTx<'_>,
+        user: &UserGuid,
+        generation: Option<i64>,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let revocation = Revocation::User(user.clone(), generation);
+        self.end(tx, revocation, now.plus(lifetime::LONGEST_ACCESS), now)
+    }
+
+    /// Ends one token.
+    pub(crate) fn end_token(
+        &self,
+        tx: &WriteTx<'_>,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let expires_at = Timestamp::from_micros(claims.expires_at.saturating_mul(1_000_000));
+        self.end(tx, Revocation::Token(claims.id.clone()), expires_at, now)
+    }
+
+    fn end(
+        &self,
+        tx: &WriteTx<'_>,
+        revocation: Revocation,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        store::revoke(tx, &revocation, expires_at)?;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.prune(now);
+        known.add(revocation, expires_at);
+        Ok(())
+    }
+
+    /// Refuses a token that ended early.
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), TokenError> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if known.tokens.contains_key(&claims.id) {
+            return Err(TokenError::Revoked);
+        }
+        let Some(user) = &claims.user else {
+            return Ok(());
+        };
+        match known.users.get(user) {
+            None => Ok(()),
+            Some((Some(valid), _))
+                if claims.revocation_signature == signature(user.as_str(), *valid) =>
+            {
+                Ok(())
+            }
+            Some(_) => Err(TokenError::Revoked),
+        }
+    }
+}
+
+/// `rev_sig`: names a generation of a subject's tokens without telling how many there were.
+pub(crate) fn signature(subject: &str, generation: i64) -> String {
+    let digest = Sha256::digest(format!("{subject}/{generation}").as_bytes());
+    hex::encode(&digest[..8])
+}

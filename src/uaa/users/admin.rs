@@ -1,0 +1,88 @@
+//! The platform's administrator.
+//!
+//! The password comes from a file that the operator may replace. What the file said last time is
+//! remembered (hashed), so that `cf passwd` is not undone by a restart while a new file counts.
+
+use super::{NewUser, actions, store};
+use crate::base::guid::UserGuid;
+use crate::base::{Secret, Timestamp};
+use crate::db::WriteTx;
+use crate::uaa::error::UaaResult;
+use crate::uaa::password::Hashed;
+use crate::uaa::tokens::revocations::Revocations;
+use crate::uaa::users::ORIGIN_UAA;
+use crate::uaa::{Uaa, UaaError, groups, scopes};
+
+/// Name of the administrator.
+pub const ADMIN: &str = "admin";
+
+/// What [`Uaa::ensure_admin`](crate::uaa::Uaa::ensure_admin) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminChange {
+    /// There was none.
+    Created,
+    /// The password given is a new one.
+    PasswordReplaced,
+    /// Nothing had to be done.
+    Unchanged,
+}
+
+/// Makes sure that the administrator exists, is in all its groups, and has `password` unless that
+/// password was in force before.
+pub(crate) async fn ensure(uaa: &Uaa, password: &Secret<String>) -> UaaResult<AdminChange> {
+    let now = uaa.now();
+    let found = uaa.write(move |tx, _| {
+        let user = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?
+            .into_iter()
+            .next();
+        if let Some(user) = &user {
+            join_groups(tx, &user.guid, now)?;
+        }
+        Ok((user, store::admin_password_seen(tx)?))
+    });
+    let seen = match found.await? {
+        (Some(_), Some(known)) => {
+            uaa.passwords()
+                .matches(password.clone(), Some(known))
+                .await?
+        }
+        _ => false,
+    };
+    if seen {
+        return Ok(AdminChange::Unchanged);
+    }
+    let hashed = uaa.passwords().hash(password.clone()).await?;
+    let guid = UserGuid::generate(uaa.guids());
+    uaa.write(move |tx, revocations| set(tx, revocations, guid, &hashed, now))
+        .await
+}
+
+fn set(
+    tx: &WriteTx<'_>,
+    revocations: &Revocations,
+    new_guid: UserGuid,
+    password: &Hashed,
+    now: Timestamp,
+) -> Result<AdminChange, UaaError> {
+    let found = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?;
+    let (guid, change) = match found.into_iter().next() {
+        Some(user) => {
+            actions::set_password(tx, revocations, &user.guid, password, now)?;
+            (user.guid, AdminChange::PasswordReplaced)
+        }
+        None => {
+            let user = actions::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
+            (user.guid, AdminChange::Created)
+        }
+    };
+    store::remember_admin_password(tx, password)?;
+    join_groups(tx, &guid, now)?;
+    Ok(change)
+}
+
+fn join_groups(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> UaaResult<()> {
+    for name in scopes::OF_ADMINISTRATORS {
+        groups::store::add_member(tx, name, guid, now)?;
+    }
+    Ok(())
+}
