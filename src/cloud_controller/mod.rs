@@ -8,19 +8,26 @@
 //! Invariants: handlers change desired state and return; nothing here talks to Docker. Reads hide
 //! what one may not see as 404; writes answer 403; an effect never runs in a transaction.
 
+pub(crate) mod apps;
 pub(crate) mod audit_events;
+pub(crate) mod deployments;
+pub mod desired;
 pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
 pub(crate) mod jobs;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
+pub(crate) mod processes;
 mod quota_limits;
 pub(crate) mod roles;
 mod root;
+pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
 pub(crate) mod users;
 pub mod v3;
+
+pub use apps::ApiLines;
 
 use std::sync::Arc;
 
@@ -29,6 +36,7 @@ use axum::Router;
 use crate::base::{Clock, GuidSource, Timestamp};
 use crate::db::{Db, Vault};
 use crate::logs::Logs;
+use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
 /// What the controller works with.
@@ -45,6 +53,8 @@ pub struct Parts {
     pub uaa: Uaa,
     /// The apps' log stream, for `[API/0]` lines.
     pub logs: Logs,
+    /// What instances use and where they listen, for their statistics.
+    pub scheduler: Scheduler,
     /// Names and defaults.
     pub settings: Settings,
 }
@@ -75,14 +85,18 @@ impl CloudController {
     /// The whole API as a router; other paths answer CC's 404.
     pub fn router(&self) -> Router {
         Router::new()
+            .merge(apps::routes())
             .merge(audit_events::routes())
+            .merge(deployments::routes())
             .merge(environment_variable_groups::routes())
             .merge(feature_flags::routes())
             .merge(jobs::routes())
             .merge(organization_quotas::routes())
             .merge(organizations::routes())
+            .merge(processes::routes())
             .merge(roles::routes())
             .merge(root::routes())
+            .merge(sidecars::routes())
             .merge(space_quotas::routes())
             .merge(spaces::routes())
             .merge(users::routes())
@@ -113,6 +127,10 @@ impl CloudController {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.0.logs
+    }
+
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.0.scheduler
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -100,6 +100,24 @@ pub(super) fn list_visible(
     list(tx, &select, ("e", COLUMNS), query, event)
 }
 
+/// The id of the newest event; ids grow.
+pub(crate) fn newest_id(tx: &ReadTx<'_>) -> ApiResult<i64> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select coalesce(max(id), 0) from audit_events")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// The first events after this one, with their ids.
+pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> ApiResult<Vec<(i64, AuditEvent)>> {
+    let sql = format!(
+        "select {COLUMNS}, e.id from audit_events e where e.id > ?1 order by e.id limit 500"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([id], |row| Ok((row.get(12)?, event(row)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 fn event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
     let data: String = row.get(8)?;
     Ok(AuditEvent {

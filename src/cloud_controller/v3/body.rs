@@ -56,6 +56,11 @@ impl Fields {
         Self { fields }
     }
 
+    /// The fields not taken yet, as they were given.
+    pub(crate) fn as_given(&self) -> Value {
+        Value::Object(self.fields.clone())
+    }
+
     /// Takes a field out; `Some(Value::Null)` = it was given as null.
     pub(crate) fn nullable(&mut self, name: &str) -> Option<Value> {
         self.fields.shift_remove(name)
@@ -162,6 +167,11 @@ impl Body {
             fields: Fields::new(fields),
             invalid: Invalid::default(),
         }
+    }
+
+    /// The whole request, before anything is taken out: for audit events.
+    pub(crate) fn as_given(&self) -> Value {
+        self.fields.as_given()
     }
 
     /// A string that must be there and not blank.

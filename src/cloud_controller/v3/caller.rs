@@ -187,6 +187,29 @@ impl Caller {
         }
     }
 
+    /// Whether the caller sees secrets of a space: developers, admin, read-only admin.
+    pub(crate) fn sees_secrets(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<bool, ApiError> {
+        Ok(self.sees_all_secrets() || self.has_space_role(tx, space, &["space_developer"])?)
+    }
+
+    /// Read what users set as environment of apps: also space supporters.
+    pub(crate) fn may_read_environment(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
+        let roles = ["space_developer", "space_supporter"];
+        if self.sees_all_secrets() || self.has_space_role(tx, space, &roles)? {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden())
+        }
+    }
+
     /// Whether the caller has this role in the organization.
     pub(crate) fn has_organization_role(
         &self,

@@ -50,6 +50,8 @@ errors! {
     ResourceNotFound = 10010, "ResourceNotFound", NOT_FOUND;
     /// A dependency is not available.
     ServiceUnavailable = 10015, "ServiceUnavailable", SERVICE_UNAVAILABLE;
+    /// The name is taken.
+    UniquenessError = 10016, "UniquenessError", UNPROCESSABLE_ENTITY;
     /// The organization is suspended.
     OrgSuspended = 10017, "OrgSuspended", FORBIDDEN;
     /// Asked of a resource in the wrong state.

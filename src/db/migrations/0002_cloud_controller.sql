@@ -166,7 +166,7 @@ create table apps (
 create index apps_by_creation on apps (created_at, guid);
 create index apps_by_name on apps (name, guid);
 create index apps_by_update on apps (updated_at, guid);
-create index apps_by_state on apps (state, created_at);
+create index apps_by_state on apps (state, guid);
 
 create table processes (
     guid text primary key not null,
@@ -195,6 +195,23 @@ create table processes (
 ) strict;
 create index processes_by_app on processes (app_guid, type);
 create index processes_by_creation on processes (created_at, guid);
+
+-- What a started process runs with, written down at its start; a process is started exactly while
+-- it is here. The number of instances is that of `processes`.
+create table desired_processes (
+    process_guid text primary key not null references processes (guid) on delete cascade,
+    app_guid text not null references apps (guid) on delete cascade,
+    process_type text not null,
+    version text not null,
+    droplet_guid text not null,
+    image_digest text not null,
+    -- JSON object: command, limits, checks.
+    specification text not null,
+    -- Encrypted JSON list of [name, value].
+    environment blob not null
+) strict;
+create index desired_processes_by_app on desired_processes (app_guid);
+create index desired_processes_by_droplet on desired_processes (droplet_guid);
 
 create table sidecars (
     guid text primary key not null,
@@ -286,6 +303,8 @@ create table droplets (
     stack text,
     -- JSON object type -> command.
     process_types text not null default '{}',
+    -- JSON array of {name, command, process_types, memory} that buildpacks brought.
+    sidecars text not null default '[]',
     execution_metadata text not null default '',
     docker_image text,
     -- The layer that staging made (buildpacks) and the manifest instances start from.

@@ -1,0 +1,319 @@
+//! Requests on apps.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::app::App;
+use super::{actions, payload, presenter, store};
+use crate::base::guid::{AppGuid, DropletGuid};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::desired::Snapshots;
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls,
+    with_included,
+};
+use crate::cloud_controller::{feature_flags, jobs, organizations, spaces};
+use crate::db::ReadTx;
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
+    let lifecycle = payload::lifecycle_type(&query)?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let found = store::list_visible(tx, &caller, &query, lifecycle)?;
+            let body = found.try_present(&query, &urls, "/v3/apps", |app| {
+                presenter::present_from(tx, app, &urls)
+            })?;
+            let included = included(tx, &caller, &urls, &query, &found.rows)?;
+            Ok::<_, ApiError>(Json(with_included(body, included)))
+        })
+        .await
+}
+
+pub(super) async fn show(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse_single(query.as_deref(), payload::INCLUDES, &[])?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            let body = presenter::present_from(tx, &app, &urls)?;
+            let included = included(tx, &caller, &urls, &query, &[app])?;
+            Ok::<_, ApiError>(Json(with_included(body, included)))
+        })
+        .await
+}
+
+fn included(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    urls: &Urls,
+    query: &ListQuery,
+    apps: &[App],
+) -> ApiResult<Vec<(&'static str, Vec<Value>)>> {
+    let (with_organization, with_space) = (
+        query.includes("org") || query.includes("space.organization"),
+        query.includes("space") || query.includes("space.organization"),
+    );
+    if !with_space && !with_organization {
+        return Ok(Vec::new());
+    }
+    let mut guids: Vec<String> = apps.iter().map(|app| app.space_guid.to_string()).collect();
+    guids.sort_unstable();
+    guids.dedup();
+    let found = spaces::store::by_guids(tx, &guids)?;
+    let mut included = Vec::new();
+    if with_space {
+        let mut shown = Vec::with_capacity(found.len());
+        for space in &found {
+            if caller.sees_space(tx, &space.guid)? {
+                let metadata = Metadata::load(tx, ResourceType::Space, space.guid.as_str())?;
+                shown.push(spaces::present(space, &metadata, urls));
+            }
+        }
+        included.push(("spaces", shown));
+    }
+    if with_organization {
+        let mut guids: Vec<String> = found
+            .iter()
+            .map(|space| space.organization_guid.to_string())
+            .collect();
+        guids.sort_unstable();
+        guids.dedup();
+        let mut shown = Vec::with_capacity(guids.len());
+        for organization in organizations::store::by_guids(tx, &guids)? {
+            let metadata =
+                Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
+            shown.push(organizations::present(&organization, &metadata, urls));
+        }
+        included.push(("organizations", shown));
+    }
+    Ok(included)
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let wanted = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    let (vault, default_stack) = (cc.vault().clone(), cc.settings().default_stack.clone());
+    cc.db()
+        .write(move |tx| {
+            if spaces::store::find_visible(tx, &caller, &wanted.space)?.is_none() {
+                return Err(ApiError::unprocessable(
+                    "Invalid space. Ensure that the space exists and you have access to it.",
+                ));
+            }
+            caller.may_write_space(tx, &wanted.space)?;
+            if let Some(flag) = wanted.lifecycle.kind.and_then(|kind| kind.feature_flag()) {
+                feature_flags::require(tx, &caller, flag)?;
+            }
+            let app = actions::create(tx, &recorder, &vault, wanted, &default_stack)?;
+            Ok((
+                StatusCode::CREATED,
+                Json(presenter::present_from(tx, &app, &urls)?),
+            ))
+        })
+        .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let change = payload::update(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    let default_stack = cc.settings().default_stack.clone();
+    cc.db()
+        .write(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            caller.may_write_space(tx, &app.space_guid)?;
+            let app = actions::update(tx, &recorder, app, change, &default_stack)?;
+            presenter::present_from(tx, &app, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            caller.may_write_space(tx, &app.space_guid)?;
+            actions::delete(tx, &recorder, &app)?;
+            let job = jobs::record_complete(tx, "app.delete", recorder.now, &recorder.guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
+/// What a start needs: visible, a droplet, the right, the feature flag.
+fn startable(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> ApiResult<App> {
+    let app = store::get_visible(tx, caller, guid)?;
+    if app.current_droplet_guid.is_none() {
+        return Err(ApiError::unprocessable(
+            "Assign a droplet before starting this app.",
+        ));
+    }
+    caller.may_support_space(tx, &app.space_guid)?;
+    if let Some(flag) = app.lifecycle.kind.feature_flag() {
+        feature_flags::require(tx, caller, flag)?;
+    }
+    Ok(app)
+}
+
+pub(super) async fn start(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
+    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = startable(tx, &caller, &guid)?;
+            let app = actions::start(tx, &recorder, &snapshots, app)?;
+            presenter::present_from(tx, &app, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn restart(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
+    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = startable(tx, &caller, &guid)?;
+            let app = actions::restart(tx, &recorder, &snapshots, app)?;
+            presenter::present_from(tx, &app, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn stop(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            caller.may_support_space(tx, &app.space_guid)?;
+            let app = actions::stop(tx, &recorder, app)?;
+            presenter::present_from(tx, &app, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn clear_buildpack_cache(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+) -> ApiResult<Response> {
+    let Context {
+        cc,
+        caller,
+        urls,
+        now,
+    } = ctx;
+    let guids = cc.guids().clone();
+    cc.db()
+        .write(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            caller.may_support_space(tx, &app.space_guid)?;
+            actions::clear_buildpack_cache(tx, &app)?;
+            let job = jobs::record_complete(tx, "app.clear_buildpack_cache", now, &guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
+pub(super) async fn show_current_droplet(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            let droplet = app
+                .current_droplet_guid
+                .ok_or_else(|| ApiError::not_found("Droplet"))?;
+            Ok::<_, ApiError>(Json(presenter::current_droplet(&guid, &droplet, &urls)))
+        })
+        .await
+}
+
+pub(super) async fn assign_current_droplet(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+    JsonBody(mut body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    // Lenient as CC is: nothing but data.guid is looked at.
+    let droplet = match body.fields.nullable("data") {
+        Some(Value::Null) => {
+            return Err(ApiError::unprocessable(
+                "Current droplet cannot be removed. Replace it with a preferred droplet.",
+            ));
+        }
+        data => data.and_then(|data| data.get("guid")?.as_str().map(DropletGuid::from)),
+    };
+    let droplet = droplet.unwrap_or_else(|| DropletGuid::from(""));
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            caller.may_support_space(tx, &app.space_guid)?;
+            if store::deploying(tx, &guid)? {
+                return Err(ApiError::unprocessable(
+                    "Unable to assign current droplet while the app has a deployment in progress. \
+                     Wait for the deployment to complete or cancel it.",
+                ));
+            }
+            actions::assign_droplet(tx, &recorder, app, &droplet)?;
+            Ok(Json(presenter::current_droplet(&guid, &droplet, &urls)))
+        })
+        .await
+}
+
+pub(super) async fn show_permissions(
+    ctx: Context,
+    Path(guid): Path<AppGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context { cc, caller, .. } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let app = store::get_visible(tx, &caller, &guid)?;
+            let sensitive = caller.sees_secrets(tx, &app.space_guid)?;
+            Ok::<_, ApiError>(Json(
+                json!({ "read_basic_data": true, "read_sensitive_data": sensitive }),
+            ))
+        })
+        .await
+}

@@ -1,0 +1,101 @@
+//! Starting, stopping and restarting apps, and the droplet they run.
+//!
+//! A start writes down what each process runs with ([`desired`]); from then on the scheduler sees
+//! to it. Changes of environment, droplet or limits act with the next start or restart.
+
+use serde_json::json;
+
+use super::actions::record;
+use super::app::{App, AppState};
+use super::store;
+use crate::base::guid::DropletGuid;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::desired::{self, Snapshots};
+use crate::cloud_controller::processes::{self, quota};
+use crate::cloud_controller::sidecars;
+use crate::cloud_controller::v3::{ApiError, ApiResult};
+use crate::db::WriteTx;
+
+/// Starts an app. Processes that run already go on as they are.
+pub(crate) fn start(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    mut app: App,
+) -> ApiResult<App> {
+    let was_started = app.state == AppState::Started;
+    app.state = AppState::Started;
+    app.updated_at = recorder.now;
+    store::update(tx, &app)?;
+    for process in processes::store::of_app(tx, &app.guid)? {
+        if !was_started || !desired::store::runs(tx, &process.guid)? {
+            snapshots.start(tx, recorder, &app, process)?;
+        }
+    }
+    quota::check_started(tx, &app)?;
+    record(tx, recorder, "audit.app.start", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Stops an app.
+pub(crate) fn stop(tx: &WriteTx<'_>, recorder: &Recorder, mut app: App) -> ApiResult<App> {
+    app.state = AppState::Stopped;
+    app.updated_at = recorder.now;
+    store::update(tx, &app)?;
+    desired::store::forget_app(tx, &app.guid)?;
+    record(tx, recorder, "audit.app.stop", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Starts an app anew: every instance is replaced and gets what is set now.
+pub(crate) fn restart(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    mut app: App,
+) -> ApiResult<App> {
+    app.state = AppState::Started;
+    app.updated_at = recorder.now;
+    store::update(tx, &app)?;
+    for process in processes::store::of_app(tx, &app.guid)? {
+        snapshots.start(tx, recorder, &app, process)?;
+    }
+    quota::check_started(tx, &app)?;
+    record(tx, recorder, "audit.app.restart", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Makes a droplet the app's current one, with a process for each of its types.
+pub(crate) fn assign_droplet(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut app: App,
+    droplet: &DropletGuid,
+) -> ApiResult<App> {
+    let found = desired::store::find_droplet(tx, droplet)?.filter(|d| d.app_guid == app.guid);
+    let Some(found) = found else {
+        return Err(ApiError::unprocessable(
+            "Unable to assign current droplet. Ensure the droplet exists and belongs to this app.",
+        ));
+    };
+    if !found.staged {
+        return Err(ApiError::unprocessable("droplet must be in staged state"));
+    }
+    app.current_droplet_guid = Some(droplet.clone());
+    app.updated_at = recorder.now;
+    store::update(tx, &app)?;
+    let data = json!({ "request": { "droplet_guid": droplet } });
+    record(tx, recorder, "audit.app.droplet.mapped", &app, &data)?;
+    sidecars::actions::synchronize(tx, recorder, &app, &found)?;
+    if found.process_types.is_empty() {
+        return Err(ApiError::unprocessable(
+            "Unable to create process types for this app's droplet. Please provide a droplet with valid process types.",
+        ));
+    }
+    for kind in found.process_types.keys() {
+        if processes::store::find_of_type(tx, &app.guid, kind)?.is_none() {
+            processes::actions::create(tx, recorder, &app, kind)?;
+        }
+    }
+    Ok(app)
+}

@@ -1,0 +1,314 @@
+//! SQL of `apps`.
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use serde_json::Value;
+
+use super::app::{App, AppState, Features, Lifecycle, LifecycleType, Variables};
+use crate::base::Timestamp;
+use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, Metadata, ResourceType, Select,
+    is_unique_violation, list,
+};
+use crate::db::{DbError, ReadTx, Vault, WriteTx};
+
+const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, a.lifecycle_buildpacks, \
+                       a.lifecycle_stack, a.current_droplet_guid, a.ssh_enabled, a.revisions_enabled, \
+                       a.service_binding_k8s_enabled, a.file_based_vcap_services_enabled, a.created_at, a.updated_at";
+
+/// Tables whose rows go with their app, the resource type of their metadata, and who they are to
+/// the blob store.
+const BELONGINGS: [(&str, ResourceType); 5] = [
+    ("processes", ResourceType::Process),
+    ("packages", ResourceType::Package),
+    ("builds", ResourceType::Build),
+    ("droplets", ResourceType::Droplet),
+    ("tasks", ResourceType::Task),
+];
+
+fn visible(caller: &Caller) -> Select {
+    let mut select = Select::from("apps a");
+    caller.limit_to_visible_spaces(&mut select, "a.space_guid");
+    select
+}
+
+/// An app the caller sees.
+pub(crate) fn find_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &AppGuid,
+) -> ApiResult<Option<App>> {
+    let mut select = visible(caller);
+    select.and("a.guid = ?", [guid.to_string()]);
+    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
+    Ok(statement
+        .query_row(params_from_iter(select.values()), app)
+        .optional()?)
+}
+
+/// The same, or 404 `App not found`.
+pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> ApiResult<App> {
+    find_visible(tx, caller, guid)?.ok_or_else(|| ApiError::not_found("App"))
+}
+
+/// An app, whoever asks.
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<Option<App>> {
+    let sql = format!("select {COLUMNS} from apps a where a.guid = ?1");
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], app)
+        .optional()?)
+}
+
+/// All apps of a space.
+pub(crate) fn in_space(tx: &ReadTx<'_>, space: &SpaceGuid) -> ApiResult<Vec<App>> {
+    let sql = format!(
+        "select {COLUMNS} from apps a where a.space_guid = ?1 order by a.created_at, a.guid"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([space], app)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A page of those the caller sees.
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+    lifecycle: Option<LifecycleType>,
+) -> ApiResult<Listed<App>> {
+    let mut select = visible(caller);
+    query.filter_common(&mut select, "a", Some(ResourceType::App))?;
+    query.filter(&mut select, "names", "a.name");
+    query.filter(&mut select, "space_guids", "a.space_guid");
+    query.filter_marks(
+        &mut select,
+        "organization_guids",
+        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+    );
+    if let Some(stacks) = query.values("stacks") {
+        // `stacks=` asks for apps without one.
+        let none = if stacks.iter().any(String::is_empty) {
+            " or a.lifecycle_stack is null"
+        } else {
+            ""
+        };
+        select.and_marks(&format!("a.lifecycle_stack in ({{}}){none}"), &stacks);
+    }
+    if let Some(kind) = lifecycle {
+        select.and("a.lifecycle_type = ?", [kind.as_str().to_owned()]);
+    }
+    list(tx, &select, ("a", COLUMNS), query, app)
+}
+
+/// Stores a new app; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, app: &App) -> ApiResult<()> {
+    let done = tx
+        .sql()
+        .prepare_cached(
+            "insert into apps (guid, name, space_guid, state, lifecycle_type, lifecycle_buildpacks, \
+             lifecycle_stack, created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        )?
+        .execute(params![
+            app.guid,
+            app.name,
+            app.space_guid,
+            app.state.as_str(),
+            app.lifecycle.kind.as_str(),
+            Value::from(app.lifecycle.buildpacks.clone()).to_string(),
+            app.lifecycle.stack,
+            app.created_at,
+        ]);
+    name_taken(done, &app.name)
+}
+
+/// Stores what can change of an app besides its environment.
+pub(super) fn update(tx: &WriteTx<'_>, app: &App) -> ApiResult<()> {
+    let [ssh, revisions, k8s, files] =
+        super::app::Feature::ALL.map(|feature| app.features.on(feature));
+    let done = tx
+        .sql()
+        .prepare_cached(
+            "update apps set name = ?2, state = ?3, lifecycle_buildpacks = ?4, lifecycle_stack = ?5, \
+             current_droplet_guid = ?6, ssh_enabled = ?7, revisions_enabled = ?8, service_binding_k8s_enabled = ?9, \
+             file_based_vcap_services_enabled = ?10, updated_at = ?11 where guid = ?1",
+        )?
+        .execute(params![
+            app.guid,
+            app.name,
+            app.state.as_str(),
+            Value::from(app.lifecycle.buildpacks.clone()).to_string(),
+            app.lifecycle.stack,
+            app.current_droplet_guid,
+            ssh,
+            revisions,
+            k8s,
+            files,
+            app.updated_at,
+        ]);
+    name_taken(done, &app.name)
+}
+
+/// The environment users set.
+pub(crate) fn environment(tx: &ReadTx<'_>, vault: &Vault, guid: &AppGuid) -> ApiResult<Variables> {
+    let sealed: Option<Option<Vec<u8>>> = tx
+        .sql()
+        .prepare_cached("select environment_variables from apps where guid = ?1")?
+        .query_row([guid], |row| row.get(0))
+        .optional()?;
+    match sealed.flatten() {
+        Some(sealed) => Ok(serde_json::from_slice(&vault.decrypt(&sealed)?)?),
+        None => Ok(Variables::new()),
+    }
+}
+
+/// Stores the environment, encrypted.
+pub(super) fn set_environment(
+    tx: &WriteTx<'_>,
+    vault: &Vault,
+    guid: &AppGuid,
+    variables: &Variables,
+) -> ApiResult<()> {
+    let sealed = vault.encrypt(&serde_json::to_vec(variables)?)?;
+    tx.sql()
+        .prepare_cached("update apps set environment_variables = ?2 where guid = ?1")?
+        .execute(params![guid, sealed])?;
+    Ok(())
+}
+
+/// Whether the app is in the middle of a deployment.
+pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<bool> {
+    let mut statement = tx.sql().prepare_cached(
+        "select 1 from deployments where app_guid = ?1 and status_value = 'ACTIVE'",
+    )?;
+    Ok(statement.exists([guid])?)
+}
+
+/// Forgets the app's buildpack cache; its blob loses a reference.
+pub(super) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("update apps set buildpack_cache_digest = null, buildpack_cache_stack = null where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// The guids of an app's packages, droplets, … by table, for what keeps things under their names.
+pub(super) fn belongings(
+    tx: &ReadTx<'_>,
+    guid: &AppGuid,
+) -> ApiResult<Vec<(&'static str, String)>> {
+    let mut all = Vec::new();
+    for (table, _) in BELONGINGS {
+        let mut statement = tx
+            .sql()
+            .prepare_cached(&format!("select guid from {table} where app_guid = ?1"))?;
+        let rows = statement.query_map([guid], |row| Ok((table, row.get(0)?)))?;
+        for row in rows {
+            all.push(row?);
+        }
+    }
+    Ok(all)
+}
+
+/// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
+/// destinations, and the metadata of all of them.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {
+    for (table, resource) in BELONGINGS {
+        for metadata in ["labels", "annotations"] {
+            let sql = format!(
+                "delete from {metadata} where resource_type = ?1 \
+                 and resource_guid in (select guid from {table} where app_guid = ?2)"
+            );
+            tx.sql()
+                .prepare_cached(&sql)?
+                .execute(params![resource.as_str(), guid])?;
+        }
+    }
+    Metadata::remove(tx, ResourceType::App, guid.as_str())?;
+    tx.sql()
+        .prepare_cached("delete from apps where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// State and reason of a stack, by name.
+pub(super) fn stack_state(
+    tx: &ReadTx<'_>,
+    name: &str,
+) -> ApiResult<Option<(String, Option<String>)>> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select state, state_reason from stacks where name = ?1")?;
+    Ok(statement
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// States of the buildpacks with this name that fit a stack.
+pub(super) fn buildpack_states(
+    tx: &ReadTx<'_>,
+    name: &str,
+    stack: Option<&str>,
+) -> ApiResult<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select state from buildpacks where name = ?1 and (?2 is null or stack is null or stack = ?2)",
+    )?;
+    let rows = statement.query_map(params![name, stack], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether the app was ever staged.
+pub(super) fn has_builds(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<bool> {
+    Ok(tx
+        .sql()
+        .prepare_cached("select 1 from builds where app_guid = ?1 limit 1")?
+        .exists([guid])?)
+}
+
+fn name_taken(done: rusqlite::Result<usize>, name: &str) -> ApiResult<()> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(ApiError::new(
+            Kind::UniquenessError,
+            format!("App with the name '{name}' already exists."),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn app(row: &Row<'_>) -> rusqlite::Result<App> {
+    let state: String = row.get(3)?;
+    let kind: String = row.get(4)?;
+    let buildpacks: String = row.get(5)?;
+    let current_droplet_guid: Option<DropletGuid> = row.get(7)?;
+    let updated_at: Timestamp = row.get(13)?;
+    Ok(App {
+        guid: row.get(0)?,
+        name: row.get(1)?,
+        space_guid: row.get(2)?,
+        state: if state == "STARTED" {
+            AppState::Started
+        } else {
+            AppState::Stopped
+        },
+        lifecycle: Lifecycle {
+            kind: LifecycleType::parse(&kind).ok_or_else(|| inconsistent(4, &kind))?,
+            buildpacks: serde_json::from_str(&buildpacks)
+                .map_err(|_| inconsistent(5, &buildpacks))?,
+            stack: row.get(6)?,
+        },
+        current_droplet_guid,
+        features: Features::new([row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?]),
+        created_at: row.get(12)?,
+        updated_at,
+    })
+}
+
+fn inconsistent(column: usize, value: &str) -> rusqlite::Error {
+    let cause = DbError::Inconsistent {
+        what: "column of apps",
+        value: value.to_owned(),
+    };
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(cause))
+}

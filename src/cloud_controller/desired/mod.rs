@@ -1,0 +1,25 @@
+//! What should run: Cloud Controller's side of the scheduler.
+//!
+//! When a process is started, a snapshot of all it runs with is written down: droplet, command,
+//! limits, checks, environment ([`Snapshots`], table `desired_processes`). The scheduler's input
+//! ([`DesiredApps`]) is read from the snapshots and the current number of instances alone.
+//!
+//! - So a change of environment, droplet, limits or routes reaches an app with its next start or
+//!   restart, also when an instance crashes or is added before that: as on every Cloud Foundry.
+//! - And a pass of the scheduler reads as many rows as there are started processes, however many
+//!   apps there are.
+//! - A process is started exactly while it has a snapshot; stopping or deleting the app removes it.
+
+mod droplet;
+mod loader;
+mod observer;
+mod snapshot;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+mod vcap_application;
+
+pub(crate) use droplet::{AppImage, Droplet};
+pub use loader::{DesiredApps, ImageReferences};
+pub use observer::AppObserver;
+pub(crate) use snapshot::Snapshots;

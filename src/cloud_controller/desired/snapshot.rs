@@ -1,0 +1,357 @@
+//! What a process runs with, written down when it is started.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::droplet::Droplet;
+use super::store;
+use super::vcap_application::Facts;
+use crate::base::guid::ProcessGuid;
+use crate::cloud_controller::apps::{self, App, LifecycleType};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::processes::{self, Check, CheckType, Process};
+use crate::cloud_controller::sidecars::Sidecar;
+use crate::cloud_controller::spaces::{self, Space};
+use crate::cloud_controller::v3::{ApiError, ApiResult};
+use crate::cloud_controller::{CloudController, environment_variable_groups, sidecars};
+use crate::db::{ReadTx, Vault, WriteTx};
+
+const DEFAULT_PORT: u16 = 8080;
+const LAUNCHER: &str = "/tmp/lifecycle/launcher";
+
+/// Starts the sidecars, each with its own memory limit, and the process itself; whatever ends
+/// first ends the instance, and a SIGTERM reaches all of them.
+const WITH_SIDECARS: &str = "\
+trap 'kill -TERM $(jobs -p) 2>/dev/null' TERM INT
+main=$1; shift
+while (($#)); do
+  MEMORY_LIMIT=$2 /tmp/lifecycle/launcher app \"$1\" '' &
+  shift 2
+done
+/tmp/lifecycle/launcher app \"$main\" '' &
+wait -n
+status=$?
+kill -TERM $(jobs -p) 2>/dev/null
+wait
+exit \"$status\"
+";
+
+/// The part of a snapshot that is no secret; a JSON column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Specification {
+    /// Words.
+    pub command: Vec<String>,
+    pub entrypoint: Option<Vec<String>>,
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    pub memory: i64,
+    pub disk: i64,
+    pub log_rate_limit: i64,
+    pub ports: Vec<u16>,
+    pub health_check: StoredCheck,
+    pub readiness_check: StoredCheck,
+    pub lifecycle_files: bool,
+}
+
+/// A check; times in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredCheck {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub endpoint: Option<String>,
+    pub timeout: Option<i64>,
+    pub invocation_timeout: Option<i64>,
+    pub interval: Option<i64>,
+}
+
+impl From<&Check> for StoredCheck {
+    fn from(check: &Check) -> Self {
+        Self {
+            kind: check.kind.as_str().to_owned(),
+            endpoint: check
+                .endpoint
+                .clone()
+                .filter(|_| check.kind == CheckType::Http),
+            timeout: check.timeout,
+            invocation_timeout: check.invocation_timeout,
+            interval: check.interval,
+        }
+    }
+}
+
+/// A started process as the loader reads it first.
+#[derive(Debug, Clone)]
+pub(super) struct Started {
+    pub process_guid: ProcessGuid,
+    pub version: String,
+    pub instances: u32,
+    pub app_name: String,
+}
+
+/// Writes snapshots; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Snapshots {
+    pub(super) vault: Vault,
+    pub(super) cf_api: String,
+}
+
+impl Snapshots {
+    /// With the controller's secrets and address.
+    pub(crate) fn of(cc: &CloudController) -> Self {
+        Self {
+            vault: cc.vault().clone(),
+            cf_api: cc.default_base().to_owned(),
+        }
+    }
+
+    /// Starts a process, or starts it anew: a new version with what is set now.
+    pub(crate) fn start(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        app: &App,
+        mut process: Process,
+    ) -> ApiResult<()> {
+        process.version = recorder.guids.next();
+        process.updated_at = recorder.now;
+        processes::store::update(tx, &process)?;
+        let current = match &app.current_droplet_guid {
+            Some(guid) => store::find_droplet(tx, guid)?.filter(|droplet| droplet.staged),
+            None => None,
+        };
+        let droplet = current
+            .ok_or_else(|| ApiError::unprocessable("Assign a droplet before starting this app."))?;
+        let sidecars = sidecars::store::of_process(tx, &app.guid, &process.kind)?;
+        let mapped = store::mapped_ports(tx, &app.guid, &process.kind)?;
+        let docker = app.lifecycle.kind == LifecycleType::Docker;
+        let specification = specify(&process, &droplet, docker, (&sidecars, &mapped));
+        let own_memory = process.memory - sidecars.iter().filter_map(|s| s.memory).sum::<i64>();
+        let environment = self.environment(tx, app, &process, own_memory)?;
+        let sealed = self.vault.encrypt(&serde_json::to_vec(&environment)?)?;
+        store::save(tx, &process, &droplet, &specification, &sealed)
+    }
+
+    /// `VCAP_APPLICATION` as `cf env` shows it.
+    pub(crate) fn vcap_application_of_app(&self, tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
+        let (space, uris) = (Self::space(tx, app)?, store::uris(tx, &app.guid, None)?);
+        Ok(Facts {
+            cf_api: &self.cf_api,
+            app,
+            space: &space,
+            uris: &uris,
+        }
+        .of_app())
+    }
+
+    /// Lowest precedence first: the running group, the app's own, then what nobody may override.
+    fn environment(
+        &self,
+        tx: &ReadTx<'_>,
+        app: &App,
+        process: &Process,
+        own_memory: i64,
+    ) -> ApiResult<Vec<(String, String)>> {
+        let (group, _) = environment_variable_groups::store::load(tx, &self.vault, "running")?;
+        let own = apps::store::environment(tx, &self.vault, &app.guid)?;
+        let mut all: Vec<(String, String)> = Vec::with_capacity(group.len() + own.len() + 3);
+        all.extend(
+            group
+                .into_iter()
+                .chain(own)
+                .map(|(name, value)| (name, text(value))),
+        );
+        let space = Self::space(tx, app)?;
+        let uris = store::uris(tx, &app.guid, Some(&process.kind))?;
+        let facts = Facts {
+            cf_api: &self.cf_api,
+            app,
+            space: &space,
+            uris: &uris,
+        };
+        let platform = [
+            (
+                "VCAP_APPLICATION",
+                facts.of_process(process, own_memory).to_string(),
+            ),
+            ("MEMORY_LIMIT", format!("{own_memory}m")),
+            ("VCAP_SERVICES", "{}".to_owned()),
+        ];
+        all.extend(platform.map(|(name, value)| (name.to_owned(), value)));
+        Ok(all)
+    }
+
+    fn space(tx: &ReadTx<'_>, app: &App) -> ApiResult<Space> {
+        let space = spaces::store::find(tx, &app.space_guid)?;
+        space.ok_or_else(|| ApiError::internal("an app without its space"))
+    }
+}
+
+/// A variable's value as a process sees it; what is no text is its JSON.
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn specify(
+    process: &Process,
+    droplet: &Droplet,
+    docker: bool,
+    (sidecars, mapped): (&[Sidecar], &[u16]),
+) -> Specification {
+    let (entrypoint, command) = if docker {
+        docker_command(process)
+    } else {
+        let command = processes::command(process, Some(droplet));
+        (
+            Some(Vec::new()),
+            launcher_command(&command, process, sidecars),
+        )
+    };
+    Specification {
+        command,
+        entrypoint,
+        user: if docker {
+            process.user.clone()
+        } else {
+            Some("2000:2000".to_owned())
+        },
+        working_dir: (!docker).then(|| "/home/vcap".to_owned()),
+        memory: process.memory,
+        disk: process.disk,
+        log_rate_limit: process.log_rate_limit,
+        ports: ports(
+            mapped,
+            if docker {
+                droplet.docker_ports()
+            } else {
+                Vec::new()
+            },
+        ),
+        health_check: (&process.health_check).into(),
+        readiness_check: (&process.readiness_check).into(),
+        lifecycle_files: !docker,
+    }
+}
+
+/// A command that users set replaces the image's entrypoint; without one the image decides.
+fn docker_command(process: &Process) -> (Option<Vec<String>>, Vec<String>) {
+    match process
+        .command
+        .as_deref()
+        .filter(|command| !command.is_empty())
+    {
+        Some(command) => (Some(Vec::new()), words(&["/bin/sh", "-c", command])),
+        None => (None, Vec::new()),
+    }
+}
+
+fn launcher_command(command: &str, process: &Process, sidecars: &[Sidecar]) -> Vec<String> {
+    if sidecars.is_empty() {
+        return words(&[LAUNCHER, "app", command, ""]);
+    }
+    let mut all = words(&["/bin/bash", "-c", WITH_SIDECARS, "cflite", command]);
+    for sidecar in sidecars {
+        all.push(sidecar.command.clone());
+        all.push(format!("{}m", sidecar.memory.unwrap_or(process.memory)));
+    }
+    all
+}
+
+fn words(all: &[&str]) -> Vec<String> {
+    all.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The ports routes name (0 = the default one), else those of the image, else 8080.
+fn ports(mapped: &[u16], exposed: Vec<u16>) -> Vec<u16> {
+    let mut ports: Vec<u16> = mapped.iter().copied().filter(|port| *port != 0).collect();
+    if mapped.contains(&0) || ports.is_empty() {
+        let default = if exposed.is_empty() {
+            vec![DEFAULT_PORT]
+        } else {
+            exposed
+        };
+        ports.splice(0..0, default);
+    }
+    let mut seen = BTreeSet::new();
+    ports.retain(|port| seen.insert(*port));
+    ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::droplet::tests::droplet;
+    use super::*;
+    use crate::base::Timestamp;
+    use crate::cloud_controller::processes::tests::web;
+
+    #[test]
+    fn ports_come_from_routes_then_the_image_then_the_default() {
+        let table: [(&[u16], &[u16], &[u16]); 6] = [
+            (&[], &[], &[8080]),
+            (&[0], &[], &[8080]),
+            (&[9000], &[], &[9000]),
+            (&[0, 9000, 9000], &[], &[8080, 9000]),
+            (&[0], &[80, 443], &[80, 443]),
+            (&[9000], &[80], &[9000]),
+        ];
+        for (mapped, exposed, expected) in table {
+            assert_eq!(
+                ports(mapped, exposed.to_vec()),
+                expected,
+                "{mapped:?} {exposed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_buildpack_app_is_started_by_the_launcher() {
+        let mut process = web();
+        let spec = specify(&process, &droplet(""), false, (&[], &[]));
+        assert_eq!(spec.command, [LAUNCHER, "app", "serve", ""]);
+        assert_eq!(spec.entrypoint, Some(Vec::new()));
+        assert!(spec.lifecycle_files);
+        process.command = Some("mine".to_owned());
+        let spec = specify(&process, &droplet(""), false, (&[], &[]));
+        assert_eq!(spec.command[2], "mine");
+    }
+
+    #[test]
+    fn an_image_keeps_its_entrypoint_unless_a_command_is_set() {
+        let mut process = web();
+        let spec = specify(&process, &droplet(""), true, (&[], &[]));
+        assert_eq!(
+            (spec.entrypoint, spec.command.len(), spec.user),
+            (None, 0, None)
+        );
+        process.command = Some("echo hi".to_owned());
+        let spec = specify(&process, &droplet(""), true, (&[], &[]));
+        assert_eq!(spec.command, ["/bin/sh", "-c", "echo hi"]);
+        assert_eq!(spec.entrypoint, Some(Vec::new()));
+    }
+
+    #[test]
+    fn sidecars_are_started_beside_the_process() {
+        let sidecar = |memory| Sidecar {
+            guid: "s".to_owned(),
+            app_guid: "a".into(),
+            name: "cache".to_owned(),
+            command: "run cache".to_owned(),
+            process_types: vec!["web".to_owned()],
+            memory,
+            origin: "user".to_owned(),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        };
+        let all = [sidecar(Some(32)), sidecar(None)];
+        let spec = specify(&web(), &droplet(""), false, (&all, &[]));
+        assert_eq!(spec.command[..2], ["/bin/bash", "-c"]);
+        assert_eq!(
+            spec.command[4..],
+            ["serve", "run cache", "32m", "run cache", "256m"]
+        );
+    }
+}

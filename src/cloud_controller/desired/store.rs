@@ -1,0 +1,224 @@
+//! SQL of `desired_processes`, and of what is read to write one.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::droplet::{AppImage, Droplet};
+use super::snapshot::{Specification, Started};
+use crate::base::Megabytes;
+use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, SpaceGuid};
+use crate::cloud_controller::processes::{Limits, Process};
+use crate::cloud_controller::v3::ApiResult;
+use crate::db::{DbError, ReadTx, WriteTx};
+
+const DROPLET: &str = "d.guid, d.app_guid, d.state, d.process_types, d.sidecars, \
+                       d.execution_metadata, d.image_digest";
+/// The planner must begin with the few that are started.
+pub(super) const STARTED: &str = "select d.process_guid, d.version, p.instances, a.name from desired_processes d \
+                       cross join processes p on p.guid = d.process_guid \
+                       cross join apps a on a.guid = d.app_guid where p.instances > 0";
+
+/// A snapshot as it is stored.
+pub(super) struct Snapshot {
+    pub app_guid: AppGuid,
+    pub process_type: String,
+    pub droplet_guid: DropletGuid,
+    pub image_digest: String,
+    pub specification: String,
+    pub environment: Vec<u8>,
+}
+
+/// Writes a process's snapshot; it replaces the one before.
+pub(super) fn save(
+    tx: &WriteTx<'_>,
+    process: &Process,
+    droplet: &Droplet,
+    specification: &Specification,
+    environment: &[u8],
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert or replace into desired_processes (process_guid, app_guid, process_type, version, \
+             droplet_guid, image_digest, specification, environment) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            process.guid,
+            process.app_guid,
+            process.kind,
+            process.version,
+            droplet.guid,
+            droplet.image_digest.as_deref().unwrap_or_default(),
+            serde_json::to_string(specification)?,
+            environment,
+        ])?;
+    Ok(())
+}
+
+/// Every started process that should have instances.
+pub(super) fn started(tx: &ReadTx<'_>) -> Result<Vec<Started>, DbError> {
+    let mut statement = tx.sql().prepare_cached(STARTED)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Started {
+            process_guid: row.get(0)?,
+            version: row.get(1)?,
+            instances: row.get(2)?,
+            app_name: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The snapshot of a process.
+pub(super) fn snapshot(
+    tx: &ReadTx<'_>,
+    process: &ProcessGuid,
+) -> Result<Option<Snapshot>, DbError> {
+    let mut statement = tx.sql().prepare_cached(
+        "select app_guid, process_type, droplet_guid, image_digest, specification, environment \
+         from desired_processes where process_guid = ?1",
+    )?;
+    let row = statement.query_row([process], |row| {
+        Ok(Snapshot {
+            app_guid: row.get(0)?,
+            process_type: row.get(1)?,
+            droplet_guid: row.get(2)?,
+            image_digest: row.get(3)?,
+            specification: row.get(4)?,
+            environment: row.get(5)?,
+        })
+    });
+    Ok(row.optional()?)
+}
+
+/// The version that is wanted of a process.
+pub(super) fn version(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Option<String>, DbError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select version from desired_processes where process_guid = ?1")?;
+    Ok(statement
+        .query_row([process], |row| row.get(0))
+        .optional()?)
+}
+
+/// Whether a process is started.
+pub(crate) fn runs(tx: &ReadTx<'_>, process: &ProcessGuid) -> ApiResult<bool> {
+    Ok(version(tx, process)?.is_some())
+}
+
+/// The limits a process was started with.
+pub(crate) fn limits(tx: &ReadTx<'_>, process: &ProcessGuid) -> ApiResult<Option<Limits>> {
+    let Some(snapshot) = snapshot(tx, process)? else {
+        return Ok(None);
+    };
+    let spec: Specification = serde_json::from_str(&snapshot.specification)?;
+    Ok(Some(Limits {
+        memory: Megabytes(spec.memory),
+        disk: Megabytes(spec.disk),
+        log_rate: spec.log_rate_limit,
+    }))
+}
+
+/// Stops all processes of an app.
+pub(crate) fn forget_app(tx: &WriteTx<'_>, app: &AppGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from desired_processes where app_guid = ?1")?
+        .execute([app])?;
+    Ok(())
+}
+
+/// A droplet as far as running it goes.
+pub(crate) fn find_droplet(tx: &ReadTx<'_>, guid: &DropletGuid) -> ApiResult<Option<Droplet>> {
+    let sql = format!("select {DROPLET} from droplets d where d.guid = ?1");
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], |row| droplet(row, 0))
+        .optional()?)
+}
+
+/// An app's space and current droplet, for what is shown of its processes.
+pub(crate) fn context_of(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+) -> ApiResult<Option<(SpaceGuid, AppImage)>> {
+    let sql = format!(
+        "select a.space_guid, a.lifecycle_type, {DROPLET} from apps a \
+         left join droplets d on d.guid = a.current_droplet_guid where a.guid = ?1"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let row = statement.query_row([app], |row| {
+        let kind: String = row.get(1)?;
+        let has_droplet = row.get::<_, Option<DropletGuid>>(2)?.is_some();
+        let droplet = if has_droplet {
+            Some(droplet(row, 2)?)
+        } else {
+            None
+        };
+        Ok((
+            row.get(0)?,
+            AppImage {
+                docker: kind == "docker",
+                droplet,
+            },
+        ))
+    });
+    Ok(row.optional()?)
+}
+
+/// The ports that routes name for a process type; 0 = the default one.
+pub(super) fn mapped_ports(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> ApiResult<Vec<u16>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select port from destinations where app_guid = ?1 and process_type = ?2 order by created_at, guid",
+    )?;
+    let rows = statement.query_map(params![app, kind], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Where an app, or only one process type of it, can be reached: without scheme.
+pub(super) fn uris(tx: &ReadTx<'_>, app: &AppGuid, kind: Option<&str>) -> ApiResult<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select r.host, d.name, r.path, r.port from routes r join domains d on d.guid = r.domain_guid \
+         where r.guid in (select route_guid from destinations where app_guid = ?1 \
+         and (?2 is null or process_type = ?2)) order by r.created_at, r.guid",
+    )?;
+    let rows = statement.query_map(params![app, kind], |row| {
+        let (host, domain): (String, String) = (row.get(0)?, row.get(1)?);
+        let (path, port): (String, u16) = (row.get(2)?, row.get(3)?);
+        let host = if host.is_empty() {
+            domain
+        } else {
+            format!("{host}.{domain}")
+        };
+        let port = if port == 0 {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
+        Ok(format!("{host}{path}{port}"))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn droplet(row: &Row<'_>, first: usize) -> rusqlite::Result<Droplet> {
+    let state: String = row.get(first + 2)?;
+    Ok(Droplet {
+        guid: row.get(first)?,
+        app_guid: row.get(first + 1)?,
+        staged: state == "STAGED",
+        process_types: json(row, first + 3)?,
+        sidecars: json(row, first + 4)?,
+        execution_metadata: row.get(first + 5)?,
+        image_digest: row.get(first + 6)?,
+    })
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}

@@ -1,0 +1,484 @@
+//! From an app to what the scheduler is told, over a real database.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+use serde_json::{Value, json};
+
+use super::{AppObserver, DesiredApps, Snapshots};
+use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid};
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::apps::{self, App, AppState};
+use crate::cloud_controller::audit_events::{Actor, Recorder};
+use crate::cloud_controller::processes::{self, actions::Scaling};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Body};
+use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
+use crate::scheduler::{CheckKind, Crash, DesiredProcess, DesiredState, Observer};
+
+struct World {
+    db: Db,
+    vault: Vault,
+    recorder: Recorder,
+    snapshots: Snapshots,
+    desired: Arc<DesiredApps>,
+    _dir: tempfile::TempDir,
+}
+
+const SET_UP: &str = "
+    insert into stacks (guid, name, is_default, created_at, updated_at) values ('st', 'cflinuxfs4', 1, 0, 0);
+    insert into organization_quotas (guid, name, created_at, updated_at) values ('q', 'test', 0, 0);
+    insert into organizations (guid, name, quota_guid, created_at, updated_at) values ('o', 'org', 'q', 0, 0);
+    insert into spaces (guid, name, organization_guid, created_at, updated_at) values ('s', 'dev', 'o', 0, 0);
+    insert into domains (guid, name, created_at, updated_at) values ('dom', 'cf.localhost', 0, 0);";
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
+        let vault = Vault::open(&dir.path().join("key")).expect("key");
+        let images = Arc::new(|droplet: &DropletGuid, digest: &crate::blobs::Digest| {
+            format!("127.0.0.1:5000/{droplet}@{digest}")
+        });
+        let world = Self {
+            recorder: recorder(),
+            snapshots: Snapshots {
+                vault: vault.clone(),
+                cf_api: "http://api.cf.localhost".to_owned(),
+            },
+            desired: Arc::new(DesiredApps::new(vault.clone(), images)),
+            db,
+            vault,
+            _dir: dir,
+        };
+        world
+            .write(|_, tx| Ok(tx.sql().execute_batch(SET_UP)?))
+            .await;
+        world
+    }
+
+    /// Does something in a transaction that has to work.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tools, &WriteTx<'_>) -> ApiResult<T> + Send + 'static,
+    ) -> T {
+        self.try_write(work).await.expect("write")
+    }
+
+    async fn try_write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tools, &WriteTx<'_>) -> ApiResult<T> + Send + 'static,
+    ) -> ApiResult<T> {
+        let tools = Tools {
+            recorder: Recorder {
+                actor: self.recorder.actor.clone(),
+                now: self.recorder.now,
+                guids: self.recorder.guids.clone(),
+            },
+            vault: self.vault.clone(),
+            snapshots: self.snapshots.clone(),
+        };
+        self.db.write(move |tx| work(&tools, tx)).await
+    }
+
+    async fn load(&self) -> Vec<DesiredProcess> {
+        let desired = self.desired.clone();
+        self.db
+            .read(move |tx| desired.load(tx))
+            .await
+            .expect("load")
+    }
+
+    /// An app with a staged droplet that has a web and a worker process.
+    async fn app(&self, name: &'static str) -> App {
+        self.write(move |tools, tx| {
+            let app = create(tools, tx, name)?;
+            let droplet = add_droplet(tx, &app.guid, &json!({ "web": "serve", "worker": "work" }))?;
+            apps::actions::assign_droplet(tx, &tools.recorder, app, &droplet)
+        })
+        .await
+    }
+
+    async fn start(&self, app: &App) -> App {
+        let app = app.clone();
+        self.write(move |tools, tx| {
+            apps::actions::start(tx, &tools.recorder, &tools.snapshots, app)
+        })
+        .await
+    }
+}
+
+struct Tools {
+    recorder: Recorder,
+    vault: Vault,
+    snapshots: Snapshots,
+}
+
+fn recorder() -> Recorder {
+    let actor = Actor {
+        guid: "u".to_owned(),
+        kind: "user",
+        name: "admin".to_owned(),
+    };
+    Recorder {
+        actor,
+        now: Timestamp::from_micros(1_000_000),
+        guids: GuidSource::counted(),
+    }
+}
+
+fn body(value: Value) -> Body {
+    match value {
+        Value::Object(map) => Body::new(map),
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn create(tools: &Tools, tx: &WriteTx<'_>, name: &str) -> ApiResult<App> {
+    let wanted = apps::payload::create(body(json!({
+        "name": name,
+        "environment_variables": { "COLOUR": "blue" },
+        "relationships": { "space": { "data": { "guid": "s" } } },
+    })))?;
+    apps::actions::create(tx, &tools.recorder, &tools.vault, wanted, "cflinuxfs4")
+}
+
+fn add_droplet(tx: &WriteTx<'_>, app: &AppGuid, types: &Value) -> ApiResult<DropletGuid> {
+    let guid = DropletGuid::from(format!("droplet-of-{app}"));
+    tx.sql().execute(
+        "insert into droplets (guid, app_guid, state, lifecycle_type, process_types, image_digest, created_at, \
+         updated_at) values (?1, ?2, 'STAGED', 'buildpack', ?3, ?4, 0, 0)",
+        params![guid, app, types.to_string(), format!("sha256:{}", "a".repeat(64))],
+    )?;
+    Ok(guid)
+}
+
+fn value<'a>(process: &'a DesiredProcess, name: &str) -> &'a str {
+    let found = process.environment.iter().rev().find(|(n, _)| n == name);
+    found.map_or_else(|| panic!("{name} is not set"), |(_, value)| value)
+}
+
+fn scale(
+    tx: &WriteTx<'_>,
+    tools: &Tools,
+    app: &App,
+    (kind, wanted): (&str, Scaling),
+) -> ApiResult<()> {
+    let process = processes::store::find_of_type(tx, &app.guid, kind)?;
+    let process = process.ok_or_else(|| ApiError::not_found("Process"))?;
+    processes::actions::scale(tx, &tools.recorder, app, process, (wanted, json!({})))?;
+    Ok(())
+}
+
+fn instances(number: i64) -> Scaling {
+    Scaling {
+        instances: Some(number),
+        ..Scaling::default()
+    }
+}
+
+#[tokio::test]
+async fn a_started_app_is_told_with_all_it_needs() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    assert!(
+        world.load().await.is_empty(),
+        "nothing runs before the start"
+    );
+    world.start(&app).await;
+    let all = world.load().await;
+    assert_eq!(all.len(), 1, "the worker has no instances");
+    let web = &all[0];
+    assert_eq!(web.process_guid.as_str(), app.guid.as_str());
+    assert_eq!((web.instances, web.process_type.as_str()), (1, "web"));
+    assert_eq!(web.command, ["/tmp/lifecycle/launcher", "app", "serve", ""]);
+    assert_eq!(web.ports, [8080]);
+    assert_eq!(web.health_check.kind, CheckKind::Port);
+    assert_eq!(web.log_source_type, "APP/PROC/WEB");
+    assert!(
+        web.image.starts_with("127.0.0.1:5000/droplet-of-"),
+        "{}",
+        web.image
+    );
+    assert_eq!(value(web, "COLOUR"), "blue");
+    assert_eq!(value(web, "MEMORY_LIMIT"), "1024m");
+    assert_eq!(value(web, "VCAP_SERVICES"), "{}");
+    let about: Value = serde_json::from_str(value(web, "VCAP_APPLICATION")).expect("JSON");
+    let expected = json!({
+        "cf_api": "http://api.cf.localhost",
+        "limits": { "fds": 16384, "mem": 1024, "disk": 1024 },
+        "application_name": "shop",
+        "application_uris": [],
+        "name": "shop",
+        "space_name": "dev",
+        "space_id": "s",
+        "organization_id": "o",
+        "organization_name": "org",
+        "uris": [],
+        "process_id": app.guid,
+        "process_type": "web",
+        "application_id": app.guid,
+        "version": web.version,
+        "application_version": web.version,
+    });
+    assert_eq!(about, expected);
+}
+
+#[tokio::test]
+async fn instances_change_at_once_and_all_else_with_the_next_start() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    let app = world.start(&app).await;
+    let before = world.load().await.remove(0);
+    let changed = app.clone();
+    world
+        .write(move |tools, tx| {
+            let wanted = Scaling {
+                instances: Some(3),
+                memory: Some(64),
+                ..Scaling::default()
+            };
+            scale(tx, tools, &changed, ("web", wanted))?;
+            scale(tx, tools, &changed, ("worker", instances(2)))?;
+            let variables = json!({ "COLOUR": null, "SHAPE": "round" });
+            let Value::Object(variables) = variables else {
+                unreachable!("an object")
+            };
+            apps::actions::update_environment(tx, &tools.recorder, &tools.vault, changed, variables)
+        })
+        .await;
+    let after = world.load().await;
+    let web = after.iter().find(|p| p.process_type == "web").expect("web");
+    assert_eq!((web.instances, &web.version), (3, &before.version));
+    assert_eq!(
+        (web.memory, &web.environment),
+        (before.memory, &before.environment)
+    );
+    let worker = after
+        .iter()
+        .find(|p| p.process_type == "worker")
+        .expect("worker");
+    assert_eq!(
+        (worker.instances, &worker.health_check.kind),
+        (2, &CheckKind::Process)
+    );
+
+    let app = apps_find(&world, &app.guid).await;
+    let again = app.clone();
+    world
+        .write(move |tools, tx| {
+            apps::actions::restart(tx, &tools.recorder, &tools.snapshots, again)
+        })
+        .await;
+    let restarted = world.load().await;
+    let web = restarted
+        .iter()
+        .find(|p| p.process_type == "web")
+        .expect("web");
+    assert_ne!(web.version, before.version);
+    assert_eq!(web.memory.0, 64);
+    assert_eq!(value(web, "SHAPE"), "round");
+    assert!(web.environment.iter().all(|(name, _)| name != "COLOUR"));
+}
+
+#[tokio::test]
+async fn a_second_start_replaces_nothing_and_a_stop_ends_all() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    let app = world.start(&app).await;
+    let version = world.load().await.remove(0).version;
+    let app = world.start(&app).await;
+    assert_eq!(world.load().await.remove(0).version, version);
+    let stopping = app.clone();
+    let app = world
+        .write(move |tools, tx| apps::actions::stop(tx, &tools.recorder, stopping))
+        .await;
+    assert_eq!(app.state, AppState::Stopped);
+    assert!(world.load().await.is_empty());
+    world.start(&app).await;
+    assert_ne!(world.load().await.remove(0).version, version);
+}
+
+#[tokio::test]
+async fn deleting_leaves_nothing_behind() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    let app = world.start(&app).await;
+    let gone = app.clone();
+    world
+        .write(move |tools, tx| apps::actions::delete(tx, &tools.recorder, &gone))
+        .await;
+    assert!(world.load().await.is_empty());
+    let left: i64 = world
+        .db
+        .read(|tx| {
+            let sql = "select (select count(*) from apps) + (select count(*) from processes) \
+                       + (select count(*) from droplets) + (select count(*) from desired_processes)";
+            tx.sql().query_row(sql, [], |row| row.get(0)).map_err(DbError::from)
+        })
+        .await
+        .expect("count");
+    assert_eq!(left, 0);
+    assert_eq!(
+        events(&world, &app.guid)
+            .await
+            .last()
+            .map(|(kind, _)| kind.as_str()),
+        Some("audit.app.delete-request")
+    );
+}
+
+#[tokio::test]
+async fn what_exceeds_the_quota_is_not_started() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    world
+        .write(|_, tx| {
+            tx.sql().execute(
+                "update organization_quotas set total_memory_in_mb = 2047 where guid = 'q'",
+                [],
+            )?;
+            Ok(())
+        })
+        .await;
+    let app = world.start(&app).await;
+    let more = app.clone();
+    let refused = world
+        .try_write(move |tools, tx| scale(tx, tools, &more, ("web", instances(2))))
+        .await;
+    assert_eq!(
+        refused.expect_err("too much").detail(),
+        "memory quota_exceeded"
+    );
+    assert_eq!(
+        world.load().await.remove(0).instances,
+        1,
+        "the change was rolled back"
+    );
+    let other = world.app("other").await;
+    let refused = world
+        .try_write(move |tools, tx| {
+            apps::actions::start(tx, &tools.recorder, &tools.snapshots, other)
+        })
+        .await;
+    assert_eq!(
+        refused.expect_err("too much").detail(),
+        "memory quota_exceeded"
+    );
+    assert_eq!(world.load().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_environment_is_not_readable_in_the_database() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    world.start(&app).await;
+    let stored: Vec<Vec<u8>> = world
+        .db
+        .read(|tx| {
+            let sql = "select environment_variables from apps union all select environment from desired_processes";
+            let mut statement = tx.sql().prepare(sql)?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(DbError::from)
+        })
+        .await
+        .expect("read");
+    assert_eq!(stored.len(), 3);
+    assert!(
+        stored
+            .iter()
+            .all(|sealed| !sealed.windows(4).any(|w| w == b"blue"))
+    );
+}
+
+#[tokio::test]
+async fn a_crash_is_recorded_for_the_app_and_its_process() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    let crash = Crash {
+        instance_guid: "i".into(),
+        process_guid: ProcessGuid::from(app.guid.as_str()),
+        app_guid: app.guid.clone(),
+        process_type: "web".to_owned(),
+        index: 0,
+        version: "v".to_owned(),
+        cell_id: "cell".to_owned(),
+        exit_description: "APP/PROC/WEB: Exited with status 1".to_owned(),
+        crash_count: 3,
+        at: Timestamp::from_micros(2_000_000),
+    };
+    let gone = Crash {
+        app_guid: "gone".into(),
+        ..crash.clone()
+    };
+    world
+        .write(move |_, tx| {
+            let observer = AppObserver::new(GuidSource::random());
+            observer.crashed(tx, &gone)?;
+            Ok(observer.crashed(tx, &crash)?)
+        })
+        .await;
+    let events = events(&world, &app.guid).await;
+    let [.., (process, of_process), (crashed, of_app)] = &events[..] else {
+        panic!("two events")
+    };
+    assert_eq!(
+        (process.as_str(), crashed.as_str()),
+        ("audit.app.process.crash", "app.crash")
+    );
+    assert_eq!(of_process["crash_timestamp"], 2_000_000_000);
+    assert_eq!(of_process["crash_count"], 3);
+    let expected = json!({
+        "instance": "i", "index": 0, "cell_id": "cell",
+        "exit_description": "APP/PROC/WEB: Exited with status 1", "reason": "CRASHED",
+    });
+    assert_eq!(of_app, &expected);
+}
+
+#[tokio::test]
+async fn a_pass_reads_what_is_started_however_many_apps_there_are() {
+    let world = World::new().await;
+    let app = world.app("shop").await;
+    world.start(&app).await;
+    let plan: Vec<String> = world
+        .db
+        .read(|tx| {
+            let mut statement = tx
+                .sql()
+                .prepare(&format!("explain query plan {}", super::store::STARTED))?;
+            let rows = statement.query_map([], |row| row.get(3))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(DbError::from)
+        })
+        .await
+        .expect("plan");
+    assert_eq!(plan[0], "SCAN d");
+    assert!(
+        plan[1..].iter().all(|step| step.starts_with("SEARCH ")),
+        "{plan:?}"
+    );
+}
+
+async fn apps_find(world: &World, guid: &AppGuid) -> App {
+    let guid = guid.clone();
+    let found = world
+        .db
+        .read(move |tx: &ReadTx<'_>| apps::store::find(tx, &guid))
+        .await;
+    found.expect("read").expect("app")
+}
+
+async fn events(world: &World, app: &AppGuid) -> Vec<(String, Value)> {
+    let app = app.to_string();
+    world
+        .db
+        .read(move |tx| {
+            let sql = "select type, data from audit_events where target_guid = ?1 order by id";
+            let mut statement = tx.sql().prepare(sql)?;
+            let rows = statement.query_map([app], |row| {
+                let data: String = row.get(1)?;
+                Ok((row.get(0)?, serde_json::from_str(&data).expect("JSON")))
+            })?;
+            rows.collect::<rusqlite::Result<_>>().map_err(DbError::from)
+        })
+        .await
+        .expect("events")
+}

@@ -1,0 +1,203 @@
+//! What can be done to processes, each inside the caller's transaction, with its audit event.
+
+use serde_json::{Map, Value, json};
+
+pub(crate) use super::payload::UpdateProcess;
+use super::process::{Check, CheckType, Process};
+pub(crate) use super::process::{DEFAULT_DISK, DEFAULT_MEMORY, Scaling};
+use super::{quota, store};
+use crate::base::guid::ProcessGuid;
+use crate::cloud_controller::apps::{self, App};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::sidecars;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, ResourceType};
+use crate::db::WriteTx;
+use crate::scheduler;
+
+const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
+
+/// Makes a process of an app: one instance of `web`, none of any other type.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    kind: &str,
+) -> ApiResult<Process> {
+    let is_web = kind == "web";
+    let process = Process {
+        // The first web process is named like its app.
+        guid: if is_web {
+            app.guid.as_str().into()
+        } else {
+            ProcessGuid::generate(&recorder.guids)
+        },
+        app_guid: app.guid.clone(),
+        kind: kind.to_owned(),
+        command: None,
+        user: None,
+        instances: i64::from(is_web),
+        memory: DEFAULT_MEMORY,
+        disk: DEFAULT_DISK,
+        log_rate_limit: -1,
+        health_check: Check::new(if is_web {
+            CheckType::Port
+        } else {
+            CheckType::Process
+        }),
+        readiness_check: Check::new(CheckType::Process),
+        version: recorder.guids.next(),
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    };
+    store::insert(tx, &process)?;
+    if sidecars::store::memory_of(tx, &app.guid, kind)? >= process.memory {
+        return Err(ApiError::unprocessable(format!(
+            "The sidecar memory allocation defined is too large to run with the dependent \"{kind}\" process"
+        )));
+    }
+    record(
+        tx,
+        recorder,
+        "audit.app.process.create",
+        (app, &process),
+        Map::new(),
+    )?;
+    Ok(process)
+}
+
+/// Changes command, checks, user or metadata; running instances are as before until they are
+/// started again.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    mut process: Process,
+    change: UpdateProcess,
+) -> ApiResult<Process> {
+    if process.kind == "web" && apps::store::deploying(tx, &app.guid)? {
+        return Err(ApiError::unprocessable(
+            "Cannot update this process while a deployment is in flight.",
+        ));
+    }
+    if let Some(command) = change.command {
+        process.command = command;
+    }
+    if let Some(user) = change.user {
+        process.user = user;
+    }
+    process.health_check.apply(&change.health_check);
+    process.readiness_check.apply(&change.readiness_check);
+    save(tx, recorder, &mut process)?;
+    change
+        .metadata
+        .store(tx, ResourceType::Process, process.guid.as_str())?;
+    let mut request = change.request;
+    if let Some(command) = request.get_mut("command") {
+        *command = json!(HIDDEN);
+    }
+    let data = Map::from_iter([("request".to_owned(), request)]);
+    record(
+        tx,
+        recorder,
+        "audit.app.process.update",
+        (app, &process),
+        data,
+    )?;
+    Ok(process)
+}
+
+/// Changes the number of instances (at once) or their limits (with the next start).
+pub(crate) fn scale(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    mut process: Process,
+    (wanted, request): (Scaling, Value),
+) -> ApiResult<Process> {
+    if process.kind == "web" && apps::store::deploying(tx, &app.guid)? {
+        return Err(ApiError::unprocessable(
+            "Cannot scale this process while a deployment is in flight.",
+        ));
+    }
+    process.instances = wanted.instances.unwrap_or(process.instances);
+    process.disk = wanted.disk.unwrap_or(process.disk);
+    process.log_rate_limit = wanted.log_rate_limit.unwrap_or(process.log_rate_limit);
+    if let Some(memory) = wanted.memory {
+        process.memory = memory;
+        if sidecars::store::memory_of(tx, &app.guid, &process.kind)? >= memory {
+            return Err(ApiError::unprocessable(
+                "The requested memory allocation is not large enough to run all of your sidecar processes",
+            ));
+        }
+    }
+    save(tx, recorder, &mut process)?;
+    quota::check_started(tx, app)?;
+    let data = Map::from_iter([("request".to_owned(), request)]);
+    record(
+        tx,
+        recorder,
+        "audit.app.process.scale",
+        (app, &process),
+        data,
+    )?;
+    Ok(process)
+}
+
+/// Replaces one instance.
+pub(super) fn terminate(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    process: &Process,
+    index: Option<u32>,
+) -> ApiResult<()> {
+    let index = index.filter(|index| *index < process.wanted());
+    let index = index.ok_or_else(|| ApiError::not_found("Instance"))?;
+    scheduler::store::restart_instance(tx, &process.guid, index, recorder.now)?;
+    let data = Map::from_iter([("process_index".to_owned(), json!(index))]);
+    record(
+        tx,
+        recorder,
+        "audit.app.process.terminate_instance",
+        (app, process),
+        data,
+    )
+}
+
+/// Tells that a process goes with its app.
+pub(crate) fn record_delete(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    process: &Process,
+) -> ApiResult<()> {
+    record(
+        tx,
+        recorder,
+        "audit.app.process.delete",
+        (app, process),
+        Map::new(),
+    )
+}
+
+fn save(tx: &WriteTx<'_>, recorder: &Recorder, process: &mut Process) -> ApiResult<()> {
+    let mut invalid = Invalid::default();
+    process.check(&mut invalid);
+    invalid.refuse()?;
+    process.updated_at = recorder.now;
+    store::update(tx, process)
+}
+
+fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    (app, process): (&App, &Process),
+    more: Map<String, Value>,
+) -> ApiResult<()> {
+    let mut data = Map::new();
+    data.insert("process_guid".to_owned(), json!(process.guid));
+    data.insert("process_type".to_owned(), json!(process.kind));
+    data.extend(more);
+    apps::actions::record(tx, recorder, kind, app, &Value::Object(data))
+}

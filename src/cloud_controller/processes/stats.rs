@@ -1,0 +1,218 @@
+//! What the instances of a process are doing.
+//!
+//! Only instances of the version that is wanted now speak for a process, so nothing of a previous
+//! run is shown after a restart; indexes without one are DOWN.
+
+use serde_json::{Map, Value, json};
+
+use super::process::{FILE_DESCRIPTORS, Process};
+use crate::base::{Megabytes, Timestamp};
+use crate::cloud_controller::desired;
+use crate::cloud_controller::v3::ApiResult;
+use crate::db::ReadTx;
+use crate::scheduler::{self, Instance, InstanceAddress, InstanceState, InstanceUsage};
+
+/// One index of a process.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub index: usize,
+    pub instance: Option<Instance>,
+}
+
+/// The limits instances were started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub memory: Megabytes,
+    pub disk: Megabytes,
+    pub log_rate: i64,
+}
+
+/// One row for each wanted index, of started and of stopped apps.
+pub(super) fn rows(tx: &ReadTx<'_>, process: &Process) -> ApiResult<Vec<Row>> {
+    let found = if desired::store::runs(tx, &process.guid)? {
+        let all = scheduler::store::instances(tx, &process.guid)?;
+        scheduler::by_index(&all, &process.version, process.wanted())
+    } else {
+        vec![None; process.wanted() as usize]
+    };
+    let rows = found.into_iter().enumerate();
+    Ok(rows
+        .map(|(index, instance)| Row { index, instance })
+        .collect())
+}
+
+impl Row {
+    /// An instance that is on its way out counts as gone.
+    fn shown(&self) -> Option<&Instance> {
+        let gone = [InstanceState::Down, InstanceState::Stopping];
+        self.instance
+            .as_ref()
+            .filter(|instance| !gone.contains(&instance.state))
+    }
+
+    /// Of `process_instances`.
+    pub(super) fn present_short(&self, now: Timestamp) -> Value {
+        let (state, since) = match self.shown() {
+            Some(instance) => (
+                instance.state.as_str(),
+                Some(now.since(instance.since).as_secs()),
+            ),
+            None => ("DOWN", None),
+        };
+        json!({ "index": self.index, "state": state, "since": since })
+    }
+
+    /// Of `stats`.
+    pub(super) fn present(
+        &self,
+        kind: &str,
+        limits: Limits,
+        (usage, address): (Option<InstanceUsage>, Option<&InstanceAddress>),
+        now: Timestamp,
+    ) -> Value {
+        let details = self
+            .instance
+            .as_ref()
+            .and_then(|instance| instance.details.clone());
+        let mut row = Map::new();
+        row.insert("type".to_owned(), json!(kind));
+        row.insert("index".to_owned(), json!(self.index));
+        let Some(instance) = self.shown() else {
+            row.insert("state".to_owned(), json!("DOWN"));
+            for name in ["routable", "uptime", "isolation_segment"] {
+                row.insert(name.to_owned(), Value::Null);
+            }
+            row.insert("details".to_owned(), json!(details));
+            return Value::Object(row);
+        };
+        let state = instance.state;
+        let all = json!({
+            "instance_guid": instance.guid,
+            "state": state.as_str(),
+            "routable": (state == InstanceState::Running).then_some(instance.routable),
+            "host": address.and_then(|a| a.ports.values().next().map(|socket| socket.ip().to_string())),
+            "instance_internal_ip": address.and_then(|a| a.ip.map(|ip| ip.to_string())),
+            "uptime": now.since(instance.since).as_secs(),
+            "mem_quota": limits.memory.to_bytes().0,
+            "disk_quota": limits.disk.to_bytes().0,
+            "log_rate_limit": limits.log_rate,
+            "fds_quota": FILE_DESCRIPTORS,
+            "isolation_segment": null,
+            "details": details,
+            "instance_ports": ports(address),
+            "usage": present_usage(usage, now),
+        });
+        if let Value::Object(all) = all {
+            row.extend(all);
+        }
+        Value::Object(row)
+    }
+}
+
+fn ports(address: Option<&InstanceAddress>) -> Vec<Value> {
+    let ports = address.map(|address| &address.ports).into_iter().flatten();
+    let entry = |(internal, socket): (&u16, &std::net::SocketAddr)| {
+        json!({
+            "external": socket.port(),
+            "internal": internal,
+            "external_tls_proxy_port": null,
+            "internal_tls_proxy_port": null,
+        })
+    };
+    ports.map(entry).collect()
+}
+
+fn present_usage(usage: Option<InstanceUsage>, now: Timestamp) -> Value {
+    let usage = usage.unwrap_or_default();
+    json!({
+        "time": now,
+        "cpu": usage.cpu,
+        "cpu_entitlement": null,
+        "mem": usage.memory,
+        "disk": usage.disk,
+        "log_rate": usage.log_rate,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(state: InstanceState) -> Instance {
+        Instance {
+            guid: "i".into(),
+            process_guid: "p".into(),
+            app_guid: "a".into(),
+            process_type: "web".to_owned(),
+            index: 1,
+            version: "v".to_owned(),
+            state,
+            since: Timestamp::from_micros(1_000_000),
+            crash_count: 0,
+            details: Some("insufficient resources: memory".to_owned()),
+            routable: true,
+            container_id: None,
+        }
+    }
+
+    fn present(instance: Option<Instance>) -> Value {
+        let limits = Limits {
+            memory: Megabytes(64),
+            disk: Megabytes(128),
+            log_rate: -1,
+        };
+        let row = Row { index: 1, instance };
+        row.present(
+            "web",
+            limits,
+            (None, None),
+            Timestamp::from_micros(9_500_000),
+        )
+    }
+
+    #[test]
+    fn what_does_not_run_is_down_with_its_reason() {
+        let down = json!({
+            "type": "web", "index": 1, "state": "DOWN", "routable": null, "uptime": null,
+            "isolation_segment": null, "details": null,
+        });
+        assert_eq!(present(None), down);
+        let unplaced = present(Some(instance(InstanceState::Down)));
+        assert_eq!(unplaced["state"], "DOWN");
+        assert_eq!(unplaced["details"], "insufficient resources: memory");
+        assert_eq!(
+            present(Some(instance(InstanceState::Stopping)))["state"],
+            "DOWN"
+        );
+    }
+
+    #[test]
+    fn numbers_are_whole_where_clients_want_them_whole() {
+        let running = present(Some(instance(InstanceState::Running)));
+        assert_eq!(running["uptime"], 8);
+        assert_eq!(running["mem_quota"], 64 * 1024 * 1024);
+        assert_eq!(running["log_rate_limit"], -1);
+        assert_eq!(running["usage"]["mem"], 0);
+        assert_eq!(running["routable"], true);
+        assert_eq!(
+            present(Some(instance(InstanceState::Starting)))["routable"],
+            Value::Null
+        );
+    }
+
+    #[test]
+    fn since_is_an_age_in_seconds() {
+        let row = Row {
+            index: 0,
+            instance: Some(instance(InstanceState::Crashed)),
+        };
+        let shown = row.present_short(Timestamp::from_micros(3_000_000));
+        assert_eq!(shown, json!({ "index": 0, "state": "CRASHED", "since": 2 }));
+        let row = Row {
+            index: 2,
+            instance: None,
+        };
+        let shown = row.present_short(Timestamp::from_micros(0));
+        assert_eq!(shown, json!({ "index": 2, "state": "DOWN", "since": null }));
+    }
+}

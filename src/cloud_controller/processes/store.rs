@@ -1,0 +1,243 @@
+//! SQL of `processes`.
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use super::process::{Check, CheckType, Process};
+use super::quota::{Owner, Usage};
+use crate::base::guid::{AppGuid, ProcessGuid, SpaceGuid};
+use crate::cloud_controller::apps::App;
+use crate::cloud_controller::quota_limits::{LIMIT_COLUMNS, QuotaLimits};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
+};
+use crate::db::{ReadTx, WriteTx};
+
+const COLUMNS: &str = "p.guid, p.app_guid, p.type, p.command, p.user, p.instances, p.memory_in_mb, p.disk_in_mb, \
+    p.log_rate_limit_in_bytes_per_second, p.health_check_type, p.health_check_timeout, \
+    p.health_check_invocation_timeout, p.health_check_interval, p.health_check_endpoint, \
+    p.readiness_health_check_type, p.readiness_health_check_invocation_timeout, \
+    p.readiness_health_check_interval, p.readiness_health_check_endpoint, p.version, p.created_at, p.updated_at";
+const FROM: &str = "processes p join apps a on a.guid = p.app_guid";
+
+fn visible(caller: &Caller) -> Select {
+    let mut select = Select::from(FROM);
+    caller.limit_to_visible_spaces(&mut select, "a.space_guid");
+    select
+}
+
+/// A process the caller sees, or 404 `Process not found`.
+pub(crate) fn get_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &ProcessGuid,
+) -> ApiResult<Process> {
+    let mut select = visible(caller);
+    select.and("p.guid = ?", [guid.to_string()]);
+    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
+    let found = statement
+        .query_row(params_from_iter(select.values()), process)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Process"))
+}
+
+/// All processes of an app, oldest first.
+pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<Process>> {
+    let sql = format!(
+        "select {COLUMNS} from processes p where p.app_guid = ?1 order by p.created_at, p.rowid"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([app], process)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The newest process of a type.
+pub(crate) fn find_of_type(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+    kind: &str,
+) -> ApiResult<Option<Process>> {
+    let sql = format!(
+        "select {COLUMNS} from processes p where p.app_guid = ?1 and p.type = ?2 \
+         order by p.created_at desc, p.rowid desc limit 1"
+    );
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row(params![app, kind], process)
+        .optional()?)
+}
+
+/// A page of those the caller sees; `app` = only of this one.
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+    app: Option<&AppGuid>,
+) -> ApiResult<Listed<Process>> {
+    let mut select = visible(caller);
+    query.filter_common(&mut select, "p", Some(ResourceType::Process))?;
+    if let Some(app) = app {
+        select.and("p.app_guid = ?", [app.to_string()]);
+    }
+    query.filter(&mut select, "types", "p.type");
+    query.filter(&mut select, "app_guids", "p.app_guid");
+    query.filter(&mut select, "space_guids", "a.space_guid");
+    query.filter_marks(
+        &mut select,
+        "organization_guids",
+        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+    );
+    list(tx, &select, ("p", COLUMNS), query, process)
+}
+
+/// Stores a new process.
+pub(super) fn insert(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into processes (guid, app_guid, type, instances, memory_in_mb, disk_in_mb, \
+             log_rate_limit_in_bytes_per_second, health_check_type, version, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+        )?
+        .execute(params![
+            process.guid,
+            process.app_guid,
+            process.kind,
+            process.instances,
+            process.memory,
+            process.disk,
+            process.log_rate_limit,
+            process.health_check.kind.as_str(),
+            process.version,
+            process.created_at,
+        ])?;
+    Ok(())
+}
+
+/// Stores all that can change of a process.
+pub(crate) fn update(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
+    let (health, ready) = (&process.health_check, &process.readiness_check);
+    tx.sql()
+        .prepare_cached(
+            "update processes set command = ?2, user = ?3, instances = ?4, memory_in_mb = ?5, disk_in_mb = ?6, \
+             log_rate_limit_in_bytes_per_second = ?7, health_check_type = ?8, health_check_timeout = ?9, \
+             health_check_invocation_timeout = ?10, health_check_interval = ?11, health_check_endpoint = ?12, \
+             readiness_health_check_type = ?13, readiness_health_check_invocation_timeout = ?14, \
+             readiness_health_check_interval = ?15, readiness_health_check_endpoint = ?16, version = ?17, \
+             updated_at = ?18 where guid = ?1",
+        )?
+        .execute(params![
+            process.guid,
+            process.command,
+            process.user,
+            process.instances,
+            process.memory,
+            process.disk,
+            process.log_rate_limit,
+            health.kind.as_str(),
+            health.timeout,
+            health.invocation_timeout,
+            health.interval,
+            health.endpoint,
+            ready.kind.as_str(),
+            ready.invocation_timeout,
+            ready.interval,
+            ready.endpoint,
+            process.version,
+            process.updated_at,
+        ])?;
+    Ok(())
+}
+
+/// The quota over a space and the name of who has it.
+pub(super) fn quota(
+    tx: &ReadTx<'_>,
+    owner: Owner,
+    space: &SpaceGuid,
+) -> ApiResult<Option<(String, QuotaLimits)>> {
+    let (name, from) = match owner {
+        Owner::Space => (
+            "s.name",
+            "spaces s join space_quotas q on q.guid = s.quota_guid",
+        ),
+        Owner::Organization => (
+            "o.name",
+            "spaces s join organizations o on o.guid = s.organization_guid \
+             join organization_quotas q on q.guid = o.quota_guid",
+        ),
+    };
+    let sql = format!("select {name}, {LIMIT_COLUMNS} from {from} where s.guid = ?1");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let row = statement.query_row([space], |row| {
+        Ok((row.get(0)?, QuotaLimits::from_row(row, 1)?))
+    });
+    Ok(row.optional()?)
+}
+
+/// What started processes and running tasks use around an app, and what the app's own do.
+pub(super) fn usage(tx: &ReadTx<'_>, owner: Owner, app: &App) -> ApiResult<Usage> {
+    let around = match owner {
+        Owner::Space => "a.space_guid = ?1",
+        Owner::Organization => {
+            "a.space_guid in (select b.guid from spaces b join spaces c on c.organization_guid = b.organization_guid \
+             where c.guid = ?1)"
+        }
+    };
+    let sql = format!(
+        "select coalesce(sum(p.instances * p.memory_in_mb), 0), coalesce(sum(p.instances), 0), \
+         coalesce(sum(p.instances * max(p.log_rate_limit_in_bytes_per_second, 0)), 0), \
+         coalesce(max(iif(p.app_guid = ?2, p.memory_in_mb, 0)), 0), \
+         coalesce(max(p.app_guid = ?2 and p.log_rate_limit_in_bytes_per_second = -1), 0), \
+         (select coalesce(sum(t.memory_in_mb), 0) from tasks t join apps a on a.guid = t.app_guid \
+          where t.state = 'RUNNING' and {around}) \
+         from desired_processes d join processes p on p.guid = d.process_guid join apps a on a.guid = p.app_guid \
+         where {around}"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let usage = statement.query_row(params![app.space_guid, app.guid], |row| {
+        let (processes, tasks): (i64, i64) = (row.get(0)?, row.get(5)?);
+        Ok(Usage {
+            memory: processes + tasks,
+            instances: row.get(1)?,
+            log_rate: row.get(2)?,
+            largest_process: row.get(3)?,
+            unlimited_logs: row.get(4)?,
+        })
+    });
+    Ok(usage?)
+}
+
+fn process(row: &Row<'_>) -> rusqlite::Result<Process> {
+    let kind = |column: usize| -> rusqlite::Result<CheckType> {
+        let text: String = row.get(column)?;
+        // The schema allows no other.
+        Ok(CheckType::parse(&text).unwrap_or(CheckType::Process))
+    };
+    Ok(Process {
+        guid: row.get(0)?,
+        app_guid: row.get(1)?,
+        kind: row.get(2)?,
+        command: row.get(3)?,
+        user: row.get(4)?,
+        instances: row.get(5)?,
+        memory: row.get(6)?,
+        disk: row.get(7)?,
+        log_rate_limit: row.get(8)?,
+        health_check: Check {
+            kind: kind(9)?,
+            timeout: row.get(10)?,
+            invocation_timeout: row.get(11)?,
+            interval: row.get(12)?,
+            endpoint: row.get(13)?,
+        },
+        readiness_check: Check {
+            kind: kind(14)?,
+            timeout: None,
+            invocation_timeout: row.get(15)?,
+            interval: row.get(16)?,
+            endpoint: row.get(17)?,
+        },
+        version: row.get(18)?,
+        created_at: row.get(19)?,
+        updated_at: row.get(20)?,
+    })
+}

@@ -1,0 +1,110 @@
+//! What can be done to sidecars, each inside the caller's transaction.
+
+use super::payload::SidecarChange;
+use super::store::{self, Sidecar};
+use crate::base::guid::AppGuid;
+use crate::cloud_controller::apps::App;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::desired::Droplet;
+use crate::cloud_controller::processes;
+use crate::cloud_controller::v3::{ApiError, ApiResult};
+use crate::db::{ReadTx, WriteTx};
+
+/// A sidecar to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSidecar {
+    pub name: String,
+    pub command: String,
+    pub process_types: Vec<String>,
+    /// MB.
+    pub memory: Option<i64>,
+    /// `user` or `buildpack`.
+    pub origin: &'static str,
+}
+
+/// Makes a sidecar.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    wanted: NewSidecar,
+) -> ApiResult<Sidecar> {
+    let sidecar = Sidecar {
+        guid: recorder.guids.next(),
+        app_guid: app.guid.clone(),
+        name: wanted.name,
+        command: wanted.command,
+        process_types: wanted.process_types,
+        memory: wanted.memory,
+        origin: wanted.origin.to_owned(),
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    };
+    store::save(tx, &sidecar)?;
+    if sidecar.memory.is_some() {
+        check_memory(tx, &app.guid, &sidecar.process_types)?;
+    }
+    Ok(sidecar)
+}
+
+/// Changes a sidecar.
+pub(super) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut sidecar: Sidecar,
+    change: SidecarChange,
+) -> ApiResult<Sidecar> {
+    let checked = change.memory.is_some() || change.process_types.is_some();
+    sidecar.name = change.name.unwrap_or(sidecar.name);
+    sidecar.command = change.command.unwrap_or(sidecar.command);
+    sidecar.process_types = change.process_types.unwrap_or(sidecar.process_types);
+    sidecar.memory = change.memory.unwrap_or(sidecar.memory);
+    sidecar.updated_at = recorder.now;
+    store::save(tx, &sidecar)?;
+    if checked {
+        check_memory(tx, &sidecar.app_guid, &sidecar.process_types)?;
+    }
+    Ok(sidecar)
+}
+
+/// Replaces the sidecars buildpacks brought with those of a droplet.
+pub(crate) fn synchronize(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    droplet: &Droplet,
+) -> ApiResult<()> {
+    store::delete_from_buildpacks(tx, &app.guid)?;
+    for sidecar in &droplet.sidecars {
+        let name = &sidecar.name;
+        if store::find_by_name(tx, &app.guid, name)?.is_some() {
+            return Err(ApiError::unprocessable(format!(
+                "Buildpack defined sidecar '{name}' conflicts with an existing user-defined sidecar. \
+                 Consider renaming '{name}'."
+            )));
+        }
+        let wanted = NewSidecar {
+            name: name.clone(),
+            command: sidecar.command.clone(),
+            process_types: sidecar.process_types.clone(),
+            memory: sidecar.memory,
+            origin: "buildpack",
+        };
+        create(tx, recorder, app, wanted)?;
+    }
+    Ok(())
+}
+
+/// All sidecars of a process together have to leave it some memory.
+fn check_memory(tx: &ReadTx<'_>, app: &AppGuid, types: &[String]) -> ApiResult<()> {
+    for process in processes::store::of_app(tx, app)? {
+        let concerned = types.contains(&process.kind);
+        if concerned && store::memory_of(tx, app, &process.kind)? >= process.memory {
+            return Err(ApiError::unprocessable(format!(
+                "The memory allocation defined is too large to run with the dependent \"{}\" process",
+                process.kind
+            )));
+        }
+    }
+    Ok(())
+}
