@@ -10,20 +10,33 @@
 
 pub(crate) mod apps;
 pub(crate) mod audit_events;
+pub(crate) mod buildpacks;
+pub mod builds;
 pub(crate) mod deployments;
 pub mod desired;
+pub(crate) mod domains;
+pub(crate) mod droplets;
 pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
+pub(crate) mod isolation_segments;
 pub(crate) mod jobs;
+pub mod log_access;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
+pub(crate) mod packages;
 pub(crate) mod processes;
 mod quota_limits;
+pub(crate) mod resource_matches;
 pub(crate) mod roles;
 mod root;
+pub(crate) mod routes;
+pub mod routing;
+pub(crate) mod security_groups;
+pub mod seed;
 pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
+pub(crate) mod stacks;
 pub(crate) mod users;
 pub mod v3;
 
@@ -33,9 +46,11 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::base::{Clock, GuidSource, Timestamp};
+use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
+use crate::blobs::Blobs;
 use crate::db::{Db, Vault};
 use crate::logs::Logs;
+use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
@@ -55,6 +70,12 @@ pub struct Parts {
     pub logs: Logs,
     /// What instances use and where they listen, for their statistics.
     pub scheduler: Scheduler,
+    /// Packages' bits.
+    pub blobs: Blobs,
+    /// Droplets' images.
+    pub registry: Registry,
+    /// Runs what outlives a request.
+    pub supervisor: Supervisor,
     /// Names and defaults.
     pub settings: Settings,
 }
@@ -87,18 +108,24 @@ impl CloudController {
         Router::new()
             .merge(apps::routes())
             .merge(audit_events::routes())
+            .merge(buildpacks::routes())
+            .merge(builds::routes())
             .merge(deployments::routes())
+            .merge(droplets::routes())
             .merge(environment_variable_groups::routes())
             .merge(feature_flags::routes())
             .merge(jobs::routes())
             .merge(organization_quotas::routes())
             .merge(organizations::routes())
+            .merge(packages::routes())
             .merge(processes::routes())
+            .merge(resource_matches::routes())
             .merge(roles::routes())
             .merge(root::routes())
             .merge(sidecars::routes())
             .merge(space_quotas::routes())
             .merge(spaces::routes())
+            .merge(stacks::routes())
             .merge(users::routes())
             .fallback(root::unknown_request)
             .method_not_allowed_fallback(root::unknown_request)
@@ -131,6 +158,18 @@ impl CloudController {
 
     pub(crate) fn scheduler(&self) -> &Scheduler {
         &self.0.scheduler
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.0.supervisor
     }
 
     pub(crate) fn settings(&self) -> &Settings {

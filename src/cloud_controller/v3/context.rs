@@ -47,7 +47,7 @@ impl FromRequestParts<CloudController> for Context {
             .verify(token)
             .map_err(|_| ApiError::invalid_token())?;
         Ok(Self {
-            caller: caller(&claims)?,
+            caller: caller_of(&claims)?,
             now: cc.now(),
             urls: urls(parts, cc),
             cc: cc.clone(),
@@ -63,7 +63,7 @@ pub(crate) fn urls(parts: &Parts, cc: &CloudController) -> Urls {
     }
 }
 
-fn caller(claims: &Claims) -> ApiResult<Caller> {
+pub(crate) fn caller_of(claims: &Claims) -> ApiResult<Caller> {
     let has = |scope: &str| claims.has_scope(scope);
     let authority = if has("cloud_controller.admin") {
         Authority::Admin

@@ -55,13 +55,15 @@ errors! {
     /// The organization is suspended.
     OrgSuspended = 10017, "OrgSuspended", FORBIDDEN;
     /// Asked of a resource in the wrong state.
-    StagingInProgress = 160_001, "StagingInProgress", UNPROCESSABLE_ENTITY;
+    StagingInProgress = 170_017, "StagingInProgress", UNPROCESSABLE_ENTITY;
     /// The uploaded bits are unusable.
-    AppBitsUploadInvalid = 160_002, "AppBitsUploadInvalid", BAD_REQUEST;
+    AppBitsUploadInvalid = 160_001, "AppBitsUploadInvalid", BAD_REQUEST;
     /// The upload is larger than allowed.
     AppPackageInvalid = 150_001, "AppPackageInvalid", BAD_REQUEST;
-    /// A file of a package is not stored here.
-    AppResourcesInvalid = 150_005, "AppResourcesFileModeInvalid", BAD_REQUEST;
+    /// A buildpack cannot be used.
+    BuildpackInvalid = 290_003, "BuildpackInvalid", BAD_REQUEST;
+    /// A package takes bits once.
+    PackageBitsAlreadyUploaded = 150_004, "PackageBitsAlreadyUploaded", BAD_REQUEST;
     /// The feature flag is off.
     FeatureDisabled = 330_002, "FeatureDisabled", FORBIDDEN;
     /// The upload's body is larger than the server takes.

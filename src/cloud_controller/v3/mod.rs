@@ -17,7 +17,7 @@ mod urls;
 
 pub(crate) use body::{Body, Fields, Invalid};
 pub(crate) use caller::{Authority, Caller};
-pub(crate) use context::{Context, JsonBody, YamlBody};
+pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;
 pub use error::{ApiError, ApiResult, Kind};
 pub(crate) use list::{Listed, list, with_included};

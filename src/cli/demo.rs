@@ -1,0 +1,225 @@
+//! `cflite demo`: pushes a sample app through the public API, with the requests `cf push` makes.
+
+use std::io::{Cursor, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use include_dir::{Dir, include_dir};
+use serde_json::{Value, json};
+
+use super::client::{self, Client};
+use super::{Session, block_on, credentials, process, show};
+use crate::platform::Running;
+
+static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples/static");
+
+/// What to push.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Name of the app
+    #[arg(long, default_value = "hello")]
+    name: String,
+    /// Organization to push to; made when it is not there
+    #[arg(long, default_value = "demo")]
+    org: String,
+    /// Space to push to; made when it is not there
+    #[arg(long, default_value = "dev")]
+    space: String,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let running = process::get(&config.data_dir)?;
+    let password = credentials::password(&config)?;
+    let url = block_on(async {
+        let client = Client::sign_in(&running, &password).await?;
+        push(&client, &running, arguments).await
+    })?;
+    if session.json {
+        show::json(&json!({
+            "app": arguments.name,
+            "url": url,
+            "api": running.api_url(),
+            "user": "admin",
+            "password": password.expose(),
+        }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    show::line("");
+    show::line(&format!("App        {url}"));
+    show::line(&format!("API        {}", running.api_url()));
+    show::line(&format!("API (TLS)  {}", running.https_api_url()));
+    show::line("User       admin");
+    show::line(&format!("Password   {}", password.expose()));
+    show::line("");
+    show::line("Aim the cf CLI at it:");
+    show::line(&format!("  cf api {}", running.resolvable_api_url()));
+    show::line(&format!("  cf auth admin {}", password.expose()));
+    show::line(&format!(
+        "  cf target -o {} -s {}",
+        arguments.org, arguments.space
+    ));
+    show::line(&format!("  cf app {}", arguments.name));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn push(client: &Client, running: &Running, arguments: &Arguments) -> anyhow::Result<String> {
+    let step = show::Step::begin("organization and space");
+    let space = ensure_space(client, arguments).await?;
+    step.done(&format!("{} / {}", arguments.org, arguments.space));
+
+    let step = show::Step::begin("upload the sample app");
+    let manifest = format!(
+        "applications:\n- name: {}\n  memory: 64M\n  disk_quota: 256M\n  default-route: true\n",
+        serde_json::to_string(&arguments.name)?
+    );
+    client.apply_manifest(&space, manifest).await?;
+    let list = format!("/v3/apps?space_guids={space}&names={}", arguments.name);
+    let app = client
+        .first(&list)
+        .await?
+        .context("the app is not there after applying its manifest")?;
+    let app = guid(&app)?;
+    let relationship =
+        json!({ "type": "bits", "relationships": { "app": { "data": { "guid": app } } } });
+    let package = guid(&client.post("/v3/packages", &relationship).await?)?;
+    client.upload(&package, zip_of(&SAMPLE)?).await?;
+    wait(
+        client,
+        &format!("/v3/packages/{package}"),
+        "READY",
+        Duration::from_secs(60),
+    )
+    .await?;
+    step.done("");
+
+    let step = show::Step::begin("stage");
+    let build = guid(
+        &client
+            .post("/v3/builds", &json!({ "package": { "guid": package } }))
+            .await?,
+    )?;
+    let built = wait(
+        client,
+        &format!("/v3/builds/{build}"),
+        "STAGED",
+        Duration::from_secs(900),
+    )
+    .await?;
+    let droplet = built
+        .pointer("/droplet/guid")
+        .and_then(Value::as_str)
+        .context("no droplet")?;
+    step.done("");
+
+    let step = show::Step::begin("start");
+    let current = format!("/v3/apps/{app}/relationships/current_droplet");
+    client
+        .patch(&current, &json!({ "data": { "guid": droplet } }))
+        .await?;
+    client
+        .post(&format!("/v3/apps/{app}/actions/restart"), &json!({}))
+        .await?;
+    let url = first_url(client, running, &app).await?;
+    wait_for_answer(running, &url).await?;
+    step.done("");
+    Ok(url)
+}
+
+async fn ensure_space(client: &Client, arguments: &Arguments) -> anyhow::Result<String> {
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let list = format!("/v3/organizations?names={}", encode(&arguments.org));
+    let organization = client
+        .ensure(
+            &list,
+            "/v3/organizations",
+            &json!({ "name": arguments.org }),
+        )
+        .await?;
+    let organization = guid(&organization)?;
+    let list = format!(
+        "/v3/spaces?names={}&organization_guids={organization}",
+        encode(&arguments.space)
+    );
+    let body = json!({
+        "name": arguments.space,
+        "relationships": { "organization": { "data": { "guid": organization } } },
+    });
+    guid(&client.ensure(&list, "/v3/spaces", &body).await?)
+}
+
+async fn first_url(client: &Client, running: &Running, app: &str) -> anyhow::Result<String> {
+    let route = client
+        .first(&format!("/v3/apps/{app}/routes"))
+        .await?
+        .context("the app has no route")?;
+    let host = route["url"].as_str().context("the route has no URL")?;
+    Ok(running.app_url(host))
+}
+
+/// Waits for a state, failing at once on `FAILED`.
+async fn wait(client: &Client, path: &str, state: &str, limit: Duration) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let found = client.get(path).await?;
+        match found["state"].as_str() {
+            Some(now) if now == state => return Ok(found),
+            Some("FAILED") => bail!("{}", found["error"].as_str().unwrap_or("it failed")),
+            _ if Instant::now() > deadline => {
+                bail!("{path} is not {state} after {} s", limit.as_secs())
+            }
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Asks the router for the app by its name, whether or not this machine can resolve it.
+async fn wait_for_answer(running: &Running, url: &str) -> anyhow::Result<()> {
+    let host = url::Url::parse(url)?
+        .host_str()
+        .context("no host")?
+        .to_owned();
+    let http = client::plain()?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = http
+            .get(running.local_url())
+            .header("host", &host)
+            .send()
+            .await?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "the app answers {} after a minute; see `cf logs --recent`",
+                answer.status()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn guid(resource: &Value) -> anyhow::Result<String> {
+    Ok(resource["guid"]
+        .as_str()
+        .context("the answer has no guid")?
+        .to_owned())
+}
+
+fn zip_of(folder: &Dir<'_>) -> anyhow::Result<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for file in folder.files() {
+            zip.start_file(file.path().to_string_lossy(), options)?;
+            zip.write_all(file.contents())?;
+        }
+        folders.extend(folder.dirs());
+    }
+    Ok(zip.finish()?.into_inner())
+}

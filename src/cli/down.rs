@@ -1,0 +1,41 @@
+//! `cflite down`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Session, block_on, process, show};
+use crate::platform;
+
+/// How to stop.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Stop the apps' containers too; the next `up` starts them again
+    #[arg(long)]
+    stop_apps: bool,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let running = process::find(&config.data_dir);
+    if let Some(running) = &running {
+        let step = show::Step::begin("stop cflite");
+        process::stop(running, &config.data_dir, Duration::from_secs(30))?;
+        step.done("");
+    }
+    let mut stopped = 0;
+    if arguments.stop_apps {
+        let step = show::Step::begin("stop apps");
+        stopped = block_on(platform::cleanup::remove_containers(&config))?;
+        step.done(&format!("{stopped} containers"));
+    }
+    if session.json {
+        show::json(&json!({ "was_running": running.is_some(), "containers_stopped": stopped }));
+    } else if running.is_none() && !arguments.stop_apps {
+        show::note("cflite was not running");
+    } else if !arguments.stop_apps {
+        show::note("Apps go on running; `cflite down --stop-apps` stops them too.");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,92 @@
+//! `cflite images build` and `cflite images list`.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{Session, block_on, show};
+use crate::platform;
+use crate::staging::images;
+
+/// What to do with the stack images.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Arguments {
+    /// Build the images that are missing or whose recipe changed
+    Build,
+    /// Show the images and whether they are up to date
+    List,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let engine = platform::connect_docker(&config);
+    match arguments {
+        Arguments::Build => {
+            let step = show::Step::begin("stack images");
+            let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
+            let built = block_on(async {
+                let work = images::build_all(&*engine, &progress);
+                tokio::pin!(work);
+                loop {
+                    tokio::select! {
+                        result = &mut work => return Ok(result?),
+                        Some(text) = texts.recv() => step.progress(&text),
+                    }
+                }
+            });
+            match built {
+                Ok(()) => step.done("up to date"),
+                Err(error) => {
+                    step.failed("");
+                    return Err(error);
+                }
+            }
+            if session.json {
+                show::json(&listed(&block_on(async {
+                    Ok(images::list(&*engine).await?)
+                })?));
+            }
+        }
+        Arguments::List => {
+            let found = block_on(async { Ok(images::list(&*engine).await?) })?;
+            if session.json {
+                show::json(&listed(&found));
+            } else if found.is_empty() {
+                show::note("There are no stack images yet; make them with `cflite images build`.");
+            } else {
+                let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+                show::table(&["stack", "role", "image", "size", "state"], &rows);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(image: &images::Listed) -> Vec<String> {
+    vec![
+        image.stack.clone(),
+        image.role.clone(),
+        image.reference.clone(),
+        format!("{} MB", image.size / 1_000_000),
+        state(image).to_owned(),
+    ]
+}
+
+fn state(image: &images::Listed) -> &'static str {
+    if image.current { "up to date" } else { "old" }
+}
+
+fn listed(found: &[images::Listed]) -> Value {
+    found
+        .iter()
+        .map(|image| {
+            json!({
+                "stack": image.stack,
+                "role": image.role,
+                "reference": image.reference,
+                "size": image.size,
+                "state": state(image),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! `cflite reset`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{Session, block_on, process, show};
+use crate::platform;
+
+/// How to reset.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Keep the stack images, which take minutes to build
+    #[arg(long)]
+    keep_images: bool,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let question = format!(
+        "Remove all apps, users and data in {} and every container and image of cflite?",
+        config.data_dir.display()
+    );
+    if !arguments.yes && !show::confirm(&question) {
+        show::note("Nothing was removed.");
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(running) = process::find(&config.data_dir) {
+        process::stop(&running, &config.data_dir, Duration::from_secs(30))?;
+    }
+    let step = show::Step::begin("remove containers, networks and images");
+    let removed = block_on(platform::cleanup::remove_all(
+        &config,
+        !arguments.keep_images,
+    ))?;
+    step.done(&format!(
+        "{} containers, {} images",
+        removed.containers, removed.images
+    ));
+    let step = show::Step::begin("remove data");
+    if config.data_dir.exists() {
+        std::fs::remove_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot remove {}", config.data_dir.display()))?;
+    }
+    step.done(&config.data_dir.display().to_string());
+    if session.json {
+        show::json(&json!({ "containers": removed.containers, "images": removed.images }));
+    }
+    Ok(ExitCode::SUCCESS)
+}

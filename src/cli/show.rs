@@ -1,0 +1,184 @@
+//! Printing: text for people, tables, JSON, progress; colour only on terminals.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::Session;
+
+/// A line on standard output.
+pub(super) fn line(text: &str) {
+    println!("{text}");
+}
+
+/// A line on standard error.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// What stops the command.
+pub(super) fn error(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("\u{1b}[31;1merror:\u{1b}[0m {text}");
+    } else {
+        eprintln!("error: {text}");
+    }
+}
+
+/// A JSON document.
+pub(super) fn json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// A table with a header, columns as wide as needed.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(c, w)| format!("{c:<w$}"))
+            .collect();
+        println!("{}", padded.join("   ").trim_end());
+    };
+    line(
+        &header
+            .iter()
+            .map(|cell| (*cell).to_owned())
+            .collect::<Vec<_>>(),
+    );
+    for row in rows {
+        line(row);
+    }
+}
+
+/// Asks for a yes; without a terminal the answer is no.
+pub(super) fn confirm(question: &str) -> bool {
+    if !std::io::stdin().is_terminal() {
+        eprintln!("{question} Not without --yes, as nobody can be asked here.");
+        return false;
+    }
+    eprint!("{question} [yN] ");
+    let _flushed = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// A step with a name: a spinner on a terminal, plain lines otherwise, its time at the end.
+pub(super) struct Step {
+    name: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Step {
+    /// Begins a step.
+    pub(super) fn begin(name: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.set_message(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        if bar.is_none() {
+            eprintln!("... {name}");
+        }
+        Self {
+            name: name.to_owned(),
+            started: Instant::now(),
+            bar,
+        }
+    }
+
+    /// Tells how far it is.
+    pub(super) fn progress(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("{}: {text}", self.name)),
+            None => eprintln!("    {text}"),
+        }
+    }
+
+    /// Ends a step well.
+    pub(super) fn done(self, result: &str) {
+        self.end("ok", result);
+    }
+
+    /// Ends a step badly.
+    pub(super) fn failed(self, result: &str) {
+        self.end("failed", result);
+    }
+
+    fn end(self, mark: &str, result: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        let tail = if result.is_empty() {
+            String::new()
+        } else {
+            format!(": {result}")
+        };
+        eprintln!("{mark:>6} {}{tail} ({seconds:.1} s)", self.name);
+    }
+}
+
+/// `cflite config`.
+pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let shown = json!({
+        "data-dir": config.data_dir,
+        "domain": config.domain,
+        "bind": config.bind,
+        "http-port": port(config.http_port),
+        "https-port": port(config.https_port),
+        "ssh-port": config.ssh_port,
+        "registry-port": config.registry_port,
+        "dns-port": config.dns_port,
+        "tcp-ports": format!("{}-{}", config.tcp_ports.start(), config.tcp_ports.end()),
+        "docker-host": config.docker_host,
+        "admin-password-file": config.admin_password_file,
+    });
+    if session.json {
+        json(&shown);
+    } else {
+        let text = |value: &Value| match value {
+            Value::Null => "(default)".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let rows: Vec<Vec<String>> = shown
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| vec![name.clone(), text(value)])
+            .collect();
+        table(&["option", "value"], &rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn port(wish: crate::net::ports::PortWish) -> String {
+    use crate::net::ports::PortWish;
+    match wish {
+        PortWish::Exactly(port) => port.to_string(),
+        PortWish::Prefer(first, second) => format!("{first}, else {second}"),
+    }
+}

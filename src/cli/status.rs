@@ -1,0 +1,70 @@
+//! `cflite status`.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{Session, block_on, client, process, show};
+
+pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    let Some(running) = process::find(&config.data_dir) else {
+        if session.json {
+            show::json(&json!({ "running": false, "data_dir": config.data_dir }));
+        } else {
+            show::line(&format!(
+                "cflite is not running on {}",
+                config.data_dir.display()
+            ));
+            show::note("Start it with `cflite up`.");
+        }
+        return Ok(ExitCode::from(3));
+    };
+    let health = block_on(client::health(&running))?;
+    if session.json {
+        show::json(&json!({ "running": true, "platform": running, "health": health }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = vec![
+        vec!["process".to_owned(), running.pid.to_string()],
+        vec!["version".to_owned(), running.version.clone()],
+        vec!["since".to_owned(), running.started_at.to_string()],
+        vec!["API".to_owned(), running.api_url()],
+        vec!["API (TLS)".to_owned(), running.https_api_url()],
+        vec!["data".to_owned(), config.data_dir.display().to_string()],
+        vec!["docker".to_owned(), text(&health["docker"])],
+    ];
+    for (name, value) in health["counts"].as_object().into_iter().flatten() {
+        rows.push(vec![name.clone(), text(value)]);
+    }
+    show::table(&["what", "value"], &rows);
+    show::line("");
+    let workers: Vec<Vec<String>> = health["workers"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, worker)| {
+            let state = if worker["running"] == true {
+                "running"
+            } else {
+                "stopped"
+            };
+            vec![
+                name.clone(),
+                state.to_owned(),
+                text(&worker["restarts"]),
+                text(&worker["last_error"]),
+            ]
+        })
+        .collect();
+    show::table(&["worker", "state", "restarts", "last error"], &workers);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

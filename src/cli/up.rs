@@ -1,0 +1,73 @@
+//! `cflite up`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{Session, credentials, process, show};
+use crate::config::Config;
+use crate::platform::{self, Running};
+
+/// How to start.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Stay in the foreground and log to standard error
+    #[arg(long)]
+    foreground: bool,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = session.options.resolve()?;
+    platform::prepare_data_dir(&config.data_dir)?;
+    if arguments.foreground {
+        platform::run_until_stopped(config)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(running) = process::find(&config.data_dir) {
+        if !session.json {
+            show::note(&format!("cflite runs already (process {})", running.pid));
+        }
+        summary(&config, &running, session.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let step = show::Step::begin("start cflite");
+    let mut child = process::start_detached(&config.data_dir)?;
+    match process::wait_until_ready(&mut child, &config.data_dir, Duration::from_secs(60)) {
+        Ok(running) => {
+            step.done("");
+            summary(&config, &running, session.json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            step.failed("");
+            Err(error)
+        }
+    }
+}
+
+fn summary(config: &Config, running: &Running, as_json: bool) -> anyhow::Result<()> {
+    let password = credentials::password(config).context("cannot read the admin's password")?;
+    if as_json {
+        show::json(&json!({
+            "api": running.api_url(),
+            "api_https": running.https_api_url(),
+            "user": "admin",
+            "password": password.expose(),
+            "data_dir": config.data_dir,
+            "pid": running.pid,
+        }));
+        return Ok(());
+    }
+    show::line("");
+    show::line(&format!("API        {}", running.api_url()));
+    show::line(&format!("API (TLS)  {}", running.https_api_url()));
+    show::line("User       admin");
+    show::line(&format!("Password   {}", password.expose()));
+    show::line(&format!("Data       {}", config.data_dir.display()));
+    show::line("");
+    show::line(&format!("  cf api {}", running.resolvable_api_url()));
+    show::line(&format!("  cf auth admin {}", password.expose()));
+    Ok(())
+}

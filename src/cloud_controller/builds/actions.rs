@@ -1,0 +1,192 @@
+//! Asking for a build, inside the caller's transaction.
+
+use serde_json::{Map, Value, json};
+
+use super::payload::CreateBuild;
+use super::store::{self, Build};
+use crate::base::Megabytes;
+use crate::base::guid::{BuildGuid, DropletGuid};
+use crate::cloud_controller::apps::{self, App, LifecycleType};
+use crate::cloud_controller::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::desired::Snapshots;
+use crate::cloud_controller::packages::{Package, PackageKind};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Kind, ResourceType};
+use crate::cloud_controller::{buildpacks, environment_variable_groups, feature_flags};
+use crate::db::{ReadTx, Vault, WriteTx};
+
+/// Staging gets at least this much.
+const LEAST_MEMORY: i64 = 1024;
+const LEAST_DISK: i64 = 4096;
+/// More disk than this is refused.
+const MOST_DISK: i64 = 6144;
+
+/// Makes a build of `package`.
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    (vault, snapshots): (&Vault, &Snapshots),
+    (app, package): (&App, &Package),
+    wanted: CreateBuild,
+) -> ApiResult<Build> {
+    if let PackageKind::Docker { .. } = package.kind {
+        feature_flags::require(tx, caller, "diego_docker")?;
+        return Err(ApiError::unprocessable(
+            "Staging Docker images is not available in this version of cflite.",
+        ));
+    }
+    if app.lifecycle.kind == LifecycleType::Cnb {
+        feature_flags::require(tx, caller, "diego_cnb")?;
+        return Err(ApiError::unprocessable(
+            "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
+        ));
+    }
+    if package.state != "READY" {
+        return Err(ApiError::bad_request(
+            "Cannot stage package whose state is not ready.",
+        ));
+    }
+    let build = assemble(tx, recorder, caller, app, package, &wanted)?;
+    check_buildpacks(tx, &build)?;
+    let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
+    store::insert(
+        tx,
+        &build,
+        &vault.encrypt(&serde_json::to_vec(&environment)?)?,
+    )?;
+    wanted
+        .metadata
+        .store(tx, ResourceType::Build, build.guid.as_str())?;
+    let target = Target {
+        guid: app.guid.as_str(),
+        kind: "app",
+        name: &app.name,
+    };
+    let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
+    recorder.record(
+        tx,
+        "audit.app.build.create",
+        &target,
+        Place::space(&app.space_guid),
+        &data,
+    )?;
+    Ok(build)
+}
+
+fn assemble(
+    tx: &ReadTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    app: &App,
+    package: &Package,
+    wanted: &CreateBuild,
+) -> ApiResult<Build> {
+    let (memory, disk, log_rate_limit) =
+        store::web_limits(tx, &app.guid)?.unwrap_or((LEAST_MEMORY, LEAST_DISK, -1));
+    let disk = wanted.disk.unwrap_or(disk).max(LEAST_DISK);
+    if disk > MOST_DISK {
+        return Err(ApiError::unprocessable("disk limit exceeded"));
+    }
+    let wish = wanted.lifecycle.as_ref();
+    if wish.is_some_and(|wish| wish.kind != app.lifecycle.kind.as_str()) {
+        return Err(ApiError::unprocessable("Lifecycle type cannot be changed"));
+    }
+    let buildpacks = wish.and_then(|wish| wish.buildpacks.clone());
+    let stack = wish.and_then(|wish| wish.stack.clone());
+    Ok(Build {
+        guid: BuildGuid::generate(&recorder.guids),
+        app_guid: app.guid.clone(),
+        package_guid: package.guid.clone(),
+        droplet_guid: DropletGuid::generate(&recorder.guids),
+        state: "STAGING".to_owned(),
+        error_id: None,
+        error: None,
+        lifecycle_type: app.lifecycle.kind.as_str().to_owned(),
+        buildpacks: buildpacks.unwrap_or_else(|| app.lifecycle.buildpacks.clone()),
+        stack: stack.or_else(|| app.lifecycle.stack.clone()),
+        memory: Megabytes(wanted.memory.unwrap_or(memory).max(LEAST_MEMORY)),
+        disk: Megabytes(disk),
+        log_rate_limit: wanted.log_rate_limit.unwrap_or(log_rate_limit),
+        created_by: [
+            Some(caller.guid.to_string()),
+            Some(caller.name.clone()),
+            Some(caller.email.clone()).filter(|email| !email.is_empty()),
+        ],
+        created_at: recorder.now,
+        updated_at: recorder.now,
+        space_guid: app.space_guid.clone(),
+        app_name: app.name.clone(),
+    })
+}
+
+/// Requested buildpacks must be there and enabled.
+fn check_buildpacks(tx: &ReadTx<'_>, build: &Build) -> ApiResult<()> {
+    let stack = build.stack.as_deref().unwrap_or_default();
+    let mut disabled = Vec::new();
+    for name in build
+        .buildpacks
+        .iter()
+        .filter(|name| !buildpacks::is_url(name))
+    {
+        match buildpacks::store::for_staging(tx, name, stack)? {
+            None => {
+                return Err(ApiError::unprocessable(format!(
+                    "Buildpack \"{name}\" for stack \"{stack}\" must be an existing admin buildpack or a valid git URI"
+                )));
+            }
+            Some(buildpack) if !buildpack.enabled => disabled.push(format!("'{name}'")),
+            Some(_) => {}
+        }
+    }
+    if disabled.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "Requested buildpack(s) {} are disabled and cannot be used for staging",
+        disabled.join(", ")
+    );
+    Err(ApiError::new(
+        Kind::BuildpackInvalid,
+        format!("Buildpack is invalid: {text}"),
+    ))
+}
+
+/// Staging group < app < build < what nobody may override (runtime contract §4.2).
+fn environment(
+    tx: &ReadTx<'_>,
+    vault: &Vault,
+    snapshots: &Snapshots,
+    app: &App,
+    build: &Build,
+    of_build: Map<String, Value>,
+) -> ApiResult<Vec<(String, String)>> {
+    let (mut all, _) = environment_variable_groups::store::load(tx, vault, "staging")?;
+    for (name, value) in apps::store::environment(tx, vault, &app.guid)? {
+        all.insert(name, value);
+    }
+    all.extend(of_build);
+    let mut application = snapshots.vcap_application_of_app(tx, app)?;
+    application["limits"] = json!({ "fds": 16384, "mem": build.memory, "disk": build.disk });
+    application["version"] = json!(build.guid);
+    application["application_version"] = json!(build.guid);
+    all.insert(
+        "VCAP_APPLICATION".to_owned(),
+        json!(application.to_string()),
+    );
+    all.insert("VCAP_SERVICES".to_owned(), json!("{}"));
+    all.insert(
+        "MEMORY_LIMIT".to_owned(),
+        json!(format!("{}m", build.memory.0)),
+    );
+    if let Some(stack) = &build.stack {
+        all.insert("CF_STACK".to_owned(), json!(stack));
+    }
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(all
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect())
+}

@@ -1,0 +1,31 @@
+//! Builds: one staging of a package into a droplet.
+//!
+//! A build is a row in `STAGING` that the staging engine finds ([`StagingQueue`]); it ends as
+//! `STAGED` with a droplet or `FAILED` with an error. One build of an app is in `STAGING` at a time;
+//! the unique index decides races. Buildpacks, environment and limits are those of the moment the
+//! build was asked for.
+
+pub(crate) mod actions;
+mod handlers;
+mod payload;
+mod presenter;
+mod queue;
+pub(crate) mod store;
+
+use axum::Router;
+use axum::routing::get;
+
+pub use queue::StagingQueue;
+
+use super::CloudController;
+
+/// `/v3/builds`.
+pub(crate) fn routes() -> Router<CloudController> {
+    Router::new()
+        .route("/v3/builds", get(handlers::list).post(handlers::create))
+        .route(
+            "/v3/builds/{guid}",
+            get(handlers::show).patch(handlers::update),
+        )
+        .route("/v3/apps/{guid}/builds", get(handlers::list_of_app))
+}

@@ -1,0 +1,128 @@
+//! Bodies and queries of builds.
+
+use serde_json::{Map, Value};
+
+use crate::base::guid::PackageGuid;
+use crate::cloud_controller::environment_variable_groups::name_fault;
+use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
+
+pub(super) const LIST: ListRules = ListRules::new(&["app_guids", "package_guids", "states"]);
+pub(super) const LIST_OF_APP: ListRules = ListRules::new(&["states"]);
+
+/// `POST /v3/builds`.
+#[derive(Debug)]
+pub(super) struct CreateBuild {
+    pub package: PackageGuid,
+    pub memory: Option<i64>,
+    pub disk: Option<i64>,
+    pub log_rate_limit: Option<i64>,
+    pub environment: Map<String, Value>,
+    pub lifecycle: Option<LifecycleWish>,
+    pub metadata: MetadataChange,
+}
+
+/// What the request says about the lifecycle.
+#[derive(Debug)]
+pub(super) struct LifecycleWish {
+    pub kind: String,
+    pub buildpacks: Option<Vec<String>>,
+    pub stack: Option<String>,
+}
+
+pub(super) fn create(mut body: Body) -> ApiResult<CreateBuild> {
+    let package = package(&mut body);
+    let memory = positive(&mut body, "staging_memory_in_mb");
+    let disk = positive(&mut body, "staging_disk_in_mb");
+    let log_rate_limit = body.integer("staging_log_rate_limit_bytes_per_second");
+    if log_rate_limit.is_some_and(|limit| limit < -1) {
+        body.invalid.field(
+            "staging_log_rate_limit_bytes_per_second",
+            "must be greater than or equal to -1",
+        );
+    }
+    let environment = environment(&mut body);
+    let lifecycle = lifecycle(&mut body);
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(CreateBuild {
+        package,
+        memory,
+        disk,
+        log_rate_limit,
+        environment,
+        lifecycle,
+        metadata,
+    })
+}
+
+fn package(body: &mut Body) -> PackageGuid {
+    let guid = match body.fields.take("package") {
+        None => {
+            body.invalid.field("package_guid", "can't be blank");
+            return PackageGuid::default();
+        }
+        Some(value) => value.get("guid").and_then(Value::as_str).map(str::to_owned),
+    };
+    match guid {
+        Some(guid) if !guid.is_empty() => guid.into(),
+        _ => {
+            body.invalid.field("package_guid", "must be a string");
+            PackageGuid::default()
+        }
+    }
+}
+
+fn positive(body: &mut Body, name: &str) -> Option<i64> {
+    let number = body.integer(name);
+    if number.is_some_and(|number| number <= 0) {
+        body.invalid.field(name, "must be greater than 0");
+    }
+    number
+}
+
+fn environment(body: &mut Body) -> Map<String, Value> {
+    match body.fields.take("environment_variables") {
+        None => Map::new(),
+        Some(Value::Object(map)) => {
+            for fault in map.keys().filter_map(|name| name_fault(name)) {
+                body.invalid.field("environment_variables", fault);
+            }
+            map
+        }
+        Some(_) => {
+            body.invalid
+                .field("environment_variables", "must be an object");
+            Map::new()
+        }
+    }
+}
+
+fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
+    let mut given = body.fields.object("lifecycle", &mut body.invalid)?;
+    let kind = given.string("type", &mut body.invalid).unwrap_or_default();
+    if !matches!(kind.as_str(), "buildpack" | "docker" | "cnb") {
+        body.invalid.field(
+            "lifecycle_type",
+            "is not included in the list: buildpack, docker, cnb",
+        );
+    }
+    let mut wish = LifecycleWish {
+        kind,
+        buildpacks: None,
+        stack: None,
+    };
+    if let Some(mut data) = given.object("data", &mut body.invalid) {
+        wish.buildpacks = data.strings("buildpacks", &mut body.invalid);
+        wish.stack = data.string("stack", &mut body.invalid);
+        data.refuse_unknown(&mut body.invalid, "Lifecycle ");
+    }
+    given.refuse_unknown(&mut body.invalid, "Lifecycle ");
+    Some(wish)
+}
+
+/// `PATCH /v3/builds/:guid`.
+pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(metadata)
+}

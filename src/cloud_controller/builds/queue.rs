@@ -1,0 +1,206 @@
+//! The staging engine's view of builds: what is to be staged, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::store::{self, Build};
+use crate::base::{Clock, GuidSource};
+use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
+use crate::cloud_controller::v3::ApiError;
+use crate::cloud_controller::{buildpacks, droplets};
+use crate::db::{DbError, ReadTx, Vault, WriteTx};
+use crate::staging::{
+    BuildpackChoice, BuildpackSource, Builds, Staged, StagingFailure, StagingRequest,
+};
+
+/// Longest staging.
+const TIMEOUT: Duration = Duration::from_secs(900);
+
+/// The rows of builds for the staging engine.
+pub struct StagingQueue {
+    /// For the environment of builds.
+    pub vault: Vault,
+    /// When a build ended.
+    pub clock: Arc<dyn Clock>,
+    /// For audit events.
+    pub guids: GuidSource,
+}
+
+impl Builds for StagingQueue {
+    fn pending(&self, tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError> {
+        let mut requests = Vec::new();
+        for build in store::staging(tx)? {
+            if let Some(request) = self.request(tx, &build)? {
+                requests.push(request);
+            }
+        }
+        Ok(requests)
+    }
+
+    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let Some(build) = store::staging(tx)?
+            .into_iter()
+            .find(|build| build.guid == staged.build_guid)
+        else {
+            return Ok(());
+        };
+        if staged.process_types.is_empty() && !store::has_web_command(tx, &build.app_guid)? {
+            let error = ("StagingError", "Staging error: Start command not specified");
+            return store::set_failed(tx, &build.guid, error, now);
+        }
+        store::set_staged(tx, &build.guid, now)?;
+        droplets::store::insert_staged(tx, &build, staged, now).map_err(|e| inconsistent(&e))?;
+        store::set_cache(
+            tx,
+            &build.app_guid,
+            staged.cache.as_ref().map(|blob| &blob.digest),
+            &staged.stack,
+        )?;
+        droplets::actions::prune(tx, &build.app_guid).map_err(|e| inconsistent(&e))?;
+        let data = json!({
+            "request": { "droplet_guid": staged.droplet_guid, "build_guid": build.guid, "package_guid": build.package_guid },
+        });
+        self.record(tx, &build, "audit.app.droplet.create", &data)?;
+        self.record(tx, &build, "audit.app.build.staged", &of_build(&build))
+    }
+
+    fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {
+        let found = store::staging(tx)?
+            .into_iter()
+            .find(|build| build.guid == failure.build_guid);
+        let Some(build) = found else { return Ok(()) };
+        store::set_failed(
+            tx,
+            &build.guid,
+            (failure.error_id, &failure.message),
+            self.clock.now(),
+        )?;
+        self.record(tx, &build, "audit.app.build.failed", &of_build(&build))
+    }
+}
+
+impl StagingQueue {
+    fn request(&self, tx: &ReadTx<'_>, build: &Build) -> Result<Option<StagingRequest>, DbError> {
+        let Some(inputs) = store::inputs(tx, build)? else {
+            return Ok(None);
+        };
+        let broken = |value: String| DbError::Inconsistent {
+            what: "builds.staging_environment",
+            value,
+        };
+        let plain = self
+            .vault
+            .decrypt(&inputs.environment)
+            .map_err(|e| broken(e.to_string()))?;
+        let environment = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
+        let stack = build.stack.clone().unwrap_or_default();
+        let choices = choose(tx, &build.buildpacks, &stack).map_err(|e| inconsistent(&e))?;
+        Ok(Some(StagingRequest {
+            build_guid: build.guid.clone(),
+            app_guid: build.app_guid.clone(),
+            droplet_guid: build.droplet_guid.clone(),
+            package: inputs.package,
+            skip_detect: !build.buildpacks.is_empty(),
+            buildpacks: choices,
+            stack,
+            environment,
+            memory: build.memory,
+            disk: build.disk,
+            log_rate_limit: build.log_rate_limit,
+            cache: inputs.cache,
+            timeout: TIMEOUT,
+        }))
+    }
+
+    /// In the name of whoever asked for the build.
+    fn record(
+        &self,
+        tx: &WriteTx<'_>,
+        build: &Build,
+        kind: &str,
+        data: &Value,
+    ) -> Result<(), DbError> {
+        let [guid, name, _] = build.created_by.clone();
+        let actor = Actor {
+            guid: guid.unwrap_or_default(),
+            kind: "user",
+            name: name.unwrap_or_default(),
+        };
+        let recorder = Recorder {
+            actor,
+            now: self.clock.now(),
+            guids: self.guids.clone(),
+        };
+        recorder
+            .record(
+                tx,
+                kind,
+                &target(build),
+                Place::space(&build.space_guid),
+                data,
+            )
+            .map_err(|e| inconsistent(&e))
+    }
+}
+
+/// The requested buildpacks in order, or all that may detect the app.
+fn choose(
+    tx: &ReadTx<'_>,
+    requested: &[String],
+    stack: &str,
+) -> Result<Vec<BuildpackChoice>, ApiError> {
+    let found = if requested.is_empty() {
+        buildpacks::store::detectable(tx, stack)?
+            .into_iter()
+            .filter_map(choice)
+            .collect()
+    } else {
+        let mut all = Vec::new();
+        for name in requested {
+            if buildpacks::is_url(name) {
+                all.push(BuildpackChoice {
+                    name: name.clone(),
+                    source: BuildpackSource::Url(name.clone()),
+                });
+            } else {
+                all.extend(buildpacks::store::for_staging(tx, name, stack)?.and_then(choice));
+            }
+        }
+        all
+    };
+    Ok(found)
+}
+
+fn choice(buildpack: buildpacks::Buildpack) -> Option<BuildpackChoice> {
+    let source = match (buildpack.blob_digest, buildpack.built_in) {
+        (Some(digest), _) => BuildpackSource::Uploaded(digest),
+        (None, Some(folder)) => BuildpackSource::BuiltIn(folder),
+        (None, None) => return None,
+    };
+    Some(BuildpackChoice {
+        name: buildpack.name,
+        source,
+    })
+}
+
+fn of_build(build: &Build) -> Value {
+    json!({ "build_guid": build.guid, "package_guid": build.package_guid })
+}
+
+fn target(build: &Build) -> Target<'_> {
+    Target {
+        guid: build.app_guid.as_str(),
+        kind: "app",
+        name: &build.app_name,
+    }
+}
+
+fn inconsistent(error: &ApiError) -> DbError {
+    DbError::Inconsistent {
+        what: "builds",
+        value: error.to_string(),
+    }
+}

@@ -1,0 +1,45 @@
+//! `GET /v3/droplets/:guid/download`: the layer as the classic `.tgz`, made while it is sent.
+
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use tokio_util::io::ReaderStream;
+
+use super::{actions, store};
+use crate::base::guid::DropletGuid;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context};
+
+pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, .. } = ctx;
+    let layer = cc
+        .db()
+        .write(move |tx| {
+            let droplet = store::get_visible(tx, &caller, &guid)?;
+            caller.may_read_secrets(tx, &droplet.space_guid)?;
+            if droplet.lifecycle_type == "docker" {
+                return Err(ApiError::unprocessable(
+                    "Cannot download droplets with 'docker' lifecycle.",
+                ));
+            }
+            if droplet.state != "STAGED" {
+                return Err(ApiError::unprocessable(
+                    "Only staged droplets can be downloaded.",
+                ));
+            }
+            actions::record_download(tx, &recorder, &droplet)?;
+            droplet
+                .layer
+                .ok_or_else(|| ApiError::resource_not_found("The droplet has no files."))
+        })
+        .await?;
+    let tgz = cc
+        .registry()
+        .droplet_tgz(&layer)
+        .await
+        .map_err(ApiError::internal)?;
+    let kind = [(header::CONTENT_TYPE, "application/gzip")];
+    Ok((kind, Body::from_stream(ReaderStream::new(tgz))).into_response())
+}

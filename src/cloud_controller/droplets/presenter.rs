@@ -1,0 +1,105 @@
+//! JSON of a droplet.
+
+use serde_json::{Map, Value, json};
+
+use super::store::Droplet;
+use crate::cloud_controller::buildpacks;
+use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
+use crate::db::ReadTx;
+
+const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
+
+/// Whether start commands are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Shown,
+    Hidden,
+}
+
+/// `/v3/droplets/:guid`.
+pub(super) fn present(
+    tx: &ReadTx<'_>,
+    droplet: &Droplet,
+    secrets: Secrets,
+    urls: &Urls,
+) -> ApiResult<Value> {
+    let metadata = Metadata::load(tx, ResourceType::Droplet, droplet.guid.as_str())?;
+    let checksum = droplet
+        .layer
+        .as_ref()
+        .map(|digest| json!({ "type": "sha256", "value": digest.hex() }));
+    let docker = droplet.lifecycle_type == "docker";
+    Ok(json!({
+        "guid": droplet.guid,
+        "created_at": droplet.created_at,
+        "updated_at": droplet.updated_at,
+        "state": droplet.state,
+        "error": droplet.error,
+        "lifecycle": { "type": droplet.lifecycle_type, "data": {} },
+        "checksum": checksum,
+        "buildpacks": if docker { Value::Null } else { buildpacks_of(droplet) },
+        "stack": droplet.stack,
+        "image": droplet.docker_image,
+        "execution_metadata": hide(&droplet.execution_metadata, secrets),
+        "process_types": process_types(droplet, secrets),
+        "relationships": { "app": { "data": { "guid": droplet.app_guid } } },
+        "metadata": metadata.present(),
+        "links": links(droplet, urls),
+    }))
+}
+
+fn buildpacks_of(droplet: &Droplet) -> Value {
+    let mut all = droplet.buildpacks.clone();
+    for buildpack in all.as_array_mut().into_iter().flatten() {
+        if let Some(name) = buildpack["name"].as_str() {
+            buildpack["name"] = json!(buildpacks::without_credentials(name));
+        }
+    }
+    all
+}
+
+fn process_types(droplet: &Droplet, secrets: Secrets) -> Value {
+    match (&droplet.process_types, secrets) {
+        (Value::Object(map), Secrets::Hidden) => {
+            if map.is_empty() {
+                json!({})
+            } else {
+                json!({ "redacted_message": HIDDEN })
+            }
+        }
+        (shown, _) => shown.clone(),
+    }
+}
+
+fn hide(text: &str, secrets: Secrets) -> String {
+    if secrets == Secrets::Hidden {
+        HIDDEN.to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn links(droplet: &Droplet, urls: &Urls) -> Value {
+    let path = format!("/v3/droplets/{}", droplet.guid);
+    let app = format!("/v3/apps/{}", droplet.app_guid);
+    let mut links = Map::new();
+    links.insert("self".to_owned(), urls.link(&path));
+    links.insert("app".to_owned(), urls.link(&app));
+    links.insert(
+        "assign_current_droplet".to_owned(),
+        urls.action(&format!("{app}/relationships/current_droplet"), "PATCH"),
+    );
+    if let Some(package) = &droplet.package_guid {
+        links.insert(
+            "package".to_owned(),
+            urls.link(&format!("/v3/packages/{package}")),
+        );
+    }
+    if droplet.state == "STAGED" && droplet.layer.is_some() {
+        links.insert(
+            "download".to_owned(),
+            urls.link(&format!("{path}/download")),
+        );
+    }
+    Value::Object(links)
+}

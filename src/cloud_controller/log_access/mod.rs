@@ -1,0 +1,60 @@
+//! Who may read whose logs: whoever may see the app (CC asks the same of `/v3/apps/:guid`), and
+//! those with `doppler.firehose` or `logs.admin`, who read everything.
+
+mod store;
+
+use super::CloudController;
+use super::v3::{ApiResult, Caller, caller_of};
+
+/// The bearer of a token, as a reader of logs.
+pub struct LogReader {
+    cc: CloudController,
+    caller: Option<Caller>,
+    everything: bool,
+}
+
+impl CloudController {
+    /// The bearer of this `Authorization` header; `None` without a good token.
+    pub fn log_reader(&self, authorization: Option<&str>) -> Option<LogReader> {
+        let (scheme, token) = authorization?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let claims = self.uaa().verify(token.trim()).ok()?;
+        let everything = claims.has_scope("doppler.firehose") || claims.has_scope("logs.admin");
+        let caller = caller_of(&claims).ok();
+        (everything || caller.is_some()).then(|| LogReader {
+            cc: self.clone(),
+            caller,
+            everything,
+        })
+    }
+}
+
+impl LogReader {
+    /// Reads all sources, also such that belong to no app.
+    pub fn reads_all(&self) -> bool {
+        self.everything || self.caller.as_ref().is_some_and(Caller::sees_all)
+    }
+
+    /// May this source be read?
+    pub async fn may_read(&self, source_id: &str) -> bool {
+        self.reads_all() || self.readable().await.iter().any(|guid| guid == source_id)
+    }
+
+    /// The apps whose logs may be read.
+    pub async fn readable(&self) -> Vec<String> {
+        let Some(caller) = self.caller.clone() else {
+            return Vec::new();
+        };
+        let found: ApiResult<Vec<String>> = self
+            .cc
+            .db()
+            .read(move |tx| store::visible_apps(tx, &caller))
+            .await;
+        found.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot tell who may read logs");
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! What can be done to packages, each inside the caller's transaction.
+
+use serde_json::{Value, json};
+
+use super::payload::{CreatePackage, NewKind};
+use super::store::{self, Package, PackageKind};
+use crate::base::guid::PackageGuid;
+use crate::blobs::Blob;
+use crate::cloud_controller::apps::{App, LifecycleType};
+use crate::cloud_controller::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
+use crate::db::{Vault, WriteTx};
+
+/// Packages kept per app besides the one in use.
+const KEPT: i64 = 5;
+
+/// Makes a package.
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    app: &App,
+    wanted: CreatePackage,
+) -> ApiResult<Package> {
+    let docker_app = app.lifecycle.kind == LifecycleType::Docker;
+    let mut secret = None;
+    let (kind, state) = match wanted.kind {
+        NewKind::Bits if docker_app => {
+            return Err(ApiError::unprocessable(
+                "Cannot create bits package for a Docker app.",
+            ));
+        }
+        NewKind::Docker { .. } if !docker_app => {
+            return Err(ApiError::unprocessable(
+                "Cannot create Docker package for a buildpack app.",
+            ));
+        }
+        NewKind::Bits => (PackageKind::Bits(None), "AWAITING_UPLOAD"),
+        NewKind::Docker {
+            image,
+            username,
+            password,
+        } => {
+            secret = password
+                .map(|password| vault.encrypt(password.as_bytes()))
+                .transpose()?;
+            (PackageKind::Docker { image, username }, "READY")
+        }
+    };
+    let package = new(recorder, app, kind, state);
+    store::insert(tx, &package, secret.as_deref())?;
+    wanted
+        .metadata
+        .store(tx, ResourceType::Package, package.guid.as_str())?;
+    record(
+        tx,
+        recorder,
+        "audit.app.package.create",
+        &package,
+        &json!({}),
+    )?;
+    Ok(package)
+}
+
+/// Makes a package of `app` with the bits or image of `source`.
+pub(super) fn copy(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    source: &Package,
+    app: &App,
+) -> ApiResult<Package> {
+    if source.app_guid == app.guid {
+        return Err(ApiError::unprocessable(
+            "Source and destination app cannot be the same",
+        ));
+    }
+    let package = new(recorder, app, source.kind.clone(), &source.state);
+    store::insert(tx, &package, None)?;
+    if let PackageKind::Bits(Some(blob)) = &package.kind {
+        store::set_ready(tx, &package.guid, blob, recorder.now)?;
+    }
+    let data = json!({ "request": { "source_package_guid": source.guid } });
+    record(tx, recorder, "audit.app.package.create", &package, &data)?;
+    Ok(package)
+}
+
+/// Stores an upload's result; older packages the app does not need go.
+pub(super) fn finish_upload(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    package: &Package,
+    blob: &Blob,
+) -> ApiResult<()> {
+    store::set_ready(tx, &package.guid, blob, recorder.now)?;
+    for old in store::surplus(tx, &package.app_guid, KEPT)? {
+        store::delete(tx, &old)?;
+    }
+    record(
+        tx,
+        recorder,
+        "audit.app.package.upload",
+        package,
+        &json!({}),
+    )
+}
+
+/// Deletes a package.
+pub(super) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, package: &Package) -> ApiResult<()> {
+    store::delete(tx, &package.guid)?;
+    record(
+        tx,
+        recorder,
+        "audit.app.package.delete",
+        package,
+        &json!({}),
+    )
+}
+
+/// Writes that bits were downloaded.
+pub(super) fn record_download(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    package: &Package,
+) -> ApiResult<()> {
+    record(
+        tx,
+        recorder,
+        "audit.app.package.download",
+        package,
+        &json!({}),
+    )
+}
+
+fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: &str) -> Package {
+    Package {
+        guid: PackageGuid::generate(&recorder.guids),
+        app_guid: app.guid.clone(),
+        app_name: app.name.clone(),
+        space_guid: app.space_guid.clone(),
+        kind,
+        state: state.to_owned(),
+        error: None,
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    }
+}
+
+fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    package: &Package,
+    data: &Value,
+) -> ApiResult<()> {
+    let mut data = data.clone();
+    data["package_guid"] = json!(package.guid);
+    let target = Target {
+        guid: package.app_guid.as_str(),
+        kind: "app",
+        name: &package.app_name,
+    };
+    recorder.record(tx, kind, &target, Place::space(&package.space_guid), &data)
+}

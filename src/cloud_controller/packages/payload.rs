@@ -1,0 +1,101 @@
+//! Bodies and queries of packages.
+
+use crate::base::guid::{AppGuid, PackageGuid};
+use crate::cloud_controller::v3::{ApiResult, Body, Invalid, ListQuery, ListRules, MetadataChange};
+
+pub(super) const LIST: ListRules = ListRules::new(&[
+    "states",
+    "types",
+    "app_guids",
+    "space_guids",
+    "organization_guids",
+]);
+pub(super) const LIST_OF_APP: ListRules = ListRules::new(&["states", "types"]);
+
+/// What a new package is made of.
+#[derive(Debug)]
+pub(super) enum NewKind {
+    Bits,
+    Docker {
+        image: String,
+        username: Option<String>,
+        password: Option<String>,
+    },
+}
+
+/// `POST /v3/packages`.
+#[derive(Debug)]
+pub(super) struct CreatePackage {
+    pub app: AppGuid,
+    pub kind: NewKind,
+    pub metadata: MetadataChange,
+}
+
+pub(super) fn create(mut body: Body) -> ApiResult<CreatePackage> {
+    let kind = body.string("type").unwrap_or_default();
+    let mut data = body.fields.object("data", &mut body.invalid);
+    let kind = match kind.as_str() {
+        "bits" => {
+            if let Some(data) = &data
+                && !data.left_over().is_empty()
+            {
+                body.invalid
+                    .field("data", "must be empty if provided for bits packages");
+            }
+            NewKind::Bits
+        }
+        "docker" => docker(data.as_mut(), &mut body.invalid),
+        _ => {
+            body.invalid.field("type", "must be one of 'bits, docker'");
+            NewKind::Bits
+        }
+    };
+    let [app] = body.relationships([("app", true)]);
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(CreatePackage {
+        app: app.flatten().unwrap_or_default().into(),
+        kind,
+        metadata,
+    })
+}
+
+fn docker(
+    data: Option<&mut crate::cloud_controller::v3::Fields>,
+    invalid: &mut Invalid,
+) -> NewKind {
+    let mut image = None;
+    let (mut username, mut password) = (None, None);
+    if let Some(data) = data {
+        image = data
+            .string("image", invalid)
+            .filter(|image| !image.is_empty());
+        username = data.string("username", invalid);
+        password = data.string("password", invalid);
+        data.refuse_unknown(invalid, "Data ");
+    }
+    if image.is_none() {
+        invalid.field("data", "Image required");
+    }
+    NewKind::Docker {
+        image: image.unwrap_or_default(),
+        username,
+        password,
+    }
+}
+
+/// `POST /v3/packages?source_guid=…`.
+pub(super) fn copy(query: Option<&str>, mut body: Body) -> ApiResult<(PackageGuid, AppGuid)> {
+    let query = ListQuery::parse_single(query, &[], &["source_guid"])?;
+    let [app] = body.relationships([("app", true)]);
+    body.finish()?;
+    let source = query.raw("source_guid").unwrap_or_default();
+    Ok((source.into(), app.flatten().unwrap_or_default().into()))
+}
+
+/// `PATCH /v3/packages/:guid`.
+pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(metadata)
+}

@@ -1,0 +1,251 @@
+//! SQL of `packages`.
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use crate::base::Timestamp;
+use crate::base::guid::{AppGuid, PackageGuid, SpaceGuid};
+use crate::blobs::{Blob, Digest, store as blob_store};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
+};
+use crate::db::{ReadTx, WriteTx};
+
+const COLUMNS: &str = "p.guid, p.app_guid, a.space_guid, p.type, p.state, p.error, p.blob_digest, p.blob_size, \
+                       p.docker_image, p.docker_username, p.created_at, p.updated_at, a.name";
+const FROM: &str = "packages p join apps a on a.guid = p.app_guid";
+/// Owner kind of packages' blobs.
+const OWNER: &str = "package";
+
+/// What a package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PackageKind {
+    /// A zip, once uploaded.
+    Bits(Option<Blob>),
+    /// An image.
+    Docker {
+        /// Reference.
+        image: String,
+        /// Registry user.
+        username: Option<String>,
+    },
+}
+
+/// A stored package.
+#[derive(Debug, Clone)]
+pub(crate) struct Package {
+    pub guid: PackageGuid,
+    pub app_guid: AppGuid,
+    pub app_name: String,
+    pub space_guid: SpaceGuid,
+    pub kind: PackageKind,
+    pub state: String,
+    pub error: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+fn visible(caller: &Caller) -> Select {
+    let mut select = Select::from(FROM);
+    caller.limit_to_visible_spaces(&mut select, "a.space_guid");
+    select
+}
+
+/// A package the caller sees, or 404.
+pub(crate) fn get_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &PackageGuid,
+) -> ApiResult<Package> {
+    find_visible(tx, caller, guid)?.ok_or_else(|| ApiError::not_found("Package"))
+}
+
+/// A package the caller sees.
+pub(crate) fn find_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &PackageGuid,
+) -> ApiResult<Option<Package>> {
+    let mut select = visible(caller);
+    select.and("p.guid = ?", [guid.to_string()]);
+    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
+    Ok(statement
+        .query_row(params_from_iter(select.values()), package)
+        .optional()?)
+}
+
+/// A package, whoever asks.
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &PackageGuid) -> ApiResult<Option<Package>> {
+    let sql = format!("select {COLUMNS} from {FROM} where p.guid = ?1");
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], package)
+        .optional()?)
+}
+
+/// A page of those the caller sees, of one app or of all.
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+    app: Option<&AppGuid>,
+) -> ApiResult<Listed<Package>> {
+    let mut select = visible(caller);
+    if let Some(app) = app {
+        select.and("p.app_guid = ?", [app.to_string()]);
+    }
+    query.filter_common(&mut select, "p", Some(ResourceType::Package))?;
+    query.filter(&mut select, "states", "p.state");
+    query.filter(&mut select, "types", "p.type");
+    query.filter(&mut select, "app_guids", "p.app_guid");
+    query.filter(&mut select, "space_guids", "a.space_guid");
+    query.filter_marks(
+        &mut select,
+        "organization_guids",
+        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+    );
+    list(tx, &select, ("p", COLUMNS), query, package)
+}
+
+/// Stores a new package; `password` is encrypted.
+pub(super) fn insert(
+    tx: &WriteTx<'_>,
+    package: &Package,
+    password: Option<&[u8]>,
+) -> ApiResult<()> {
+    let (kind, image, username) = match &package.kind {
+        PackageKind::Bits(_) => ("bits", None, None),
+        PackageKind::Docker { image, username } => ("docker", Some(image), username.as_ref()),
+    };
+    tx.sql()
+        .prepare_cached(
+            "insert into packages (guid, app_guid, type, state, docker_image, docker_username, docker_password, \
+             created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        )?
+        .execute(params![
+            package.guid,
+            package.app_guid,
+            kind,
+            package.state,
+            image,
+            username,
+            password,
+            package.created_at
+        ])?;
+    Ok(())
+}
+
+/// Marks an upload under way; false when somebody was faster.
+pub(super) fn begin_upload(
+    tx: &WriteTx<'_>,
+    guid: &PackageGuid,
+    now: Timestamp,
+) -> ApiResult<bool> {
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "update packages set state = 'PROCESSING_UPLOAD', updated_at = ?2 \
+             where guid = ?1 and state = 'AWAITING_UPLOAD'",
+        )?
+        .execute(params![guid, now])?;
+    Ok(changed == 1)
+}
+
+/// Makes a package ready with its bits.
+pub(super) fn set_ready(
+    tx: &WriteTx<'_>,
+    guid: &PackageGuid,
+    blob: &Blob,
+    now: Timestamp,
+) -> ApiResult<()> {
+    blob_store::reference(tx, &blob.digest, OWNER, guid.as_str())?;
+    let size = i64::try_from(blob.size).unwrap_or(i64::MAX);
+    tx.sql()
+        .prepare_cached(
+            "update packages set state = 'READY', blob_digest = ?2, blob_size = ?3, updated_at = ?4 where guid = ?1",
+        )?
+        .execute(params![guid, blob.digest, size, now])?;
+    Ok(())
+}
+
+/// Takes an upload back: it may be tried again.
+pub(super) fn await_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update packages set state = 'AWAITING_UPLOAD', updated_at = ?2 \
+             where guid = ?1 and state = 'PROCESSING_UPLOAD'",
+        )?
+        .execute(params![guid, now])?;
+    Ok(())
+}
+
+/// After a restart: uploads that were under way ended with the connection.
+pub(crate) fn forget_broken_uploads(tx: &WriteTx<'_>) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update packages set state = 'AWAITING_UPLOAD' where state = 'PROCESSING_UPLOAD'",
+        )?
+        .execute([])?;
+    Ok(())
+}
+
+/// Removes a package and lets go of its bits.
+pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> ApiResult<()> {
+    Metadata::remove(tx, ResourceType::Package, guid.as_str())?;
+    blob_store::release(tx, OWNER, guid.as_str())?;
+    tx.sql()
+        .prepare_cached("delete from packages where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// All packages of an app.
+pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<PackageGuid>> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select guid from packages where app_guid = ?1")?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Ready packages beyond the newest `keep`, which are not needed any more.
+pub(crate) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> ApiResult<Vec<PackageGuid>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select guid from packages where app_guid = ?1 and state = 'READY' \
+         and guid not in (select package_guid from builds where app_guid = ?1 and state = 'STAGING') \
+         and guid not in (select d.package_guid from droplets d join apps a on a.current_droplet_guid = d.guid \
+         where a.guid = ?1 and d.package_guid is not null) \
+         order by created_at desc, guid desc limit -1 offset ?2",
+    )?;
+    let rows = statement.query_map(params![app, keep], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn package(row: &Row<'_>) -> rusqlite::Result<Package> {
+    let kind: String = row.get(3)?;
+    let digest: Option<Digest> = row.get(6)?;
+    let size: Option<i64> = row.get(7)?;
+    let blob = digest.zip(size).map(|(digest, size)| Blob {
+        digest,
+        size: u64::try_from(size).unwrap_or_default(),
+    });
+    let image: Option<String> = row.get(8)?;
+    Ok(Package {
+        guid: row.get(0)?,
+        app_guid: row.get(1)?,
+        space_guid: row.get(2)?,
+        kind: if kind == "docker" {
+            PackageKind::Docker {
+                image: image.unwrap_or_default(),
+                username: row.get(9)?,
+            }
+        } else {
+            PackageKind::Bits(blob)
+        },
+        state: row.get(4)?,
+        error: row.get(5)?,
+        created_at: row.get(10)?,
+        updated_at: row.get(11)?,
+        app_name: row.get(12)?,
+    })
+}

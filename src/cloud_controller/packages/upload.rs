@@ -1,0 +1,241 @@
+//! Bits in and out: streamed, never held in memory.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Path, Request};
+use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt;
+use http::header;
+use serde_json::Value;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::store::{Package, PackageKind};
+use super::{LARGEST_PACKAGE, actions, presenter, store};
+use crate::base::guid::PackageGuid;
+use crate::blobs::package::{self, PackageError, PackageFile};
+use crate::blobs::{Blob, BlobError, Blobs};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::resource_matches::{self, Resource};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind};
+use crate::cloud_controller::{CloudController, feature_flags};
+
+/// Longest `resources` field: paths of many thousand files.
+const LONGEST_RESOURCES: usize = 8 << 20;
+
+/// What a multipart body brought.
+#[derive(Default)]
+struct Received {
+    bits: Option<Blob>,
+    resources: Vec<Resource>,
+}
+
+/// `POST /v3/packages/:guid/upload`.
+pub(super) async fn upload(
+    ctx: Context,
+    Path(guid): Path<PackageGuid>,
+    request: Request,
+) -> ApiResult<Json<Value>> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc,
+        caller,
+        urls,
+        now,
+    } = ctx;
+    let wanted = guid.clone();
+    let package = cc
+        .db()
+        .write(move |tx| {
+            feature_flags::require(tx, &caller, "app_bits_upload")?;
+            let package = store::get_visible(tx, &caller, &wanted)?;
+            caller.may_write_space(tx, &package.space_guid)?;
+            if !matches!(package.kind, PackageKind::Bits(_)) {
+                return Err(ApiError::unprocessable("Package type must be bits."));
+            }
+            if !store::begin_upload(tx, &wanted, now)? {
+                return Err(ApiError::new(
+                    Kind::PackageBitsAlreadyUploaded,
+                    "Bits may be uploaded only once. Create a new package to upload different bits.",
+                ));
+            }
+            Ok(package)
+        })
+        .await?;
+    // From here on the package waits for us: whatever ends the upload puts it back.
+    let guard = Restore {
+        cc: Some(cc.clone()),
+        guid: guid.clone(),
+    };
+    let blob = receive(&cc, request, &package).await?;
+    let done = cc
+        .db()
+        .write(move |tx| {
+            actions::finish_upload(tx, &recorder, &package, &blob)?;
+            let package = store::find(tx, &guid)?.ok_or_else(|| ApiError::not_found("Package"))?;
+            presenter::present(tx, &package, &urls).map(Json)
+        })
+        .await?;
+    guard.done();
+    Ok(done)
+}
+
+async fn receive(cc: &CloudController, request: Request, package: &Package) -> ApiResult<Blob> {
+    let form = Multipart::from_request(request, &())
+        .await
+        .map_err(|_| ApiError::bad_request("Content-Type must be multipart/form-data"))?;
+    let received = read(cc.blobs(), form).await?;
+    if received.bits.is_none() && received.resources.is_empty() {
+        return Err(ApiError::unprocessable(
+            "Upload must include either resources or bits",
+        ));
+    }
+    let files = received
+        .resources
+        .into_iter()
+        .map(|resource| PackageFile {
+            path: resource.path.unwrap_or_default(),
+            mode: resource
+                .mode
+                .and_then(|mode| u32::from_str_radix(&mode, 8).ok()),
+            fingerprint: resource.fingerprint,
+        })
+        .collect();
+    tracing::debug!(package.guid = %package.guid, "assembling a package");
+    package::assemble(cc.blobs(), cc.db(), received.bits, files, LARGEST_PACKAGE)
+        .await
+        .map_err(refusal)
+}
+
+async fn read(blobs: &Blobs, mut form: Multipart) -> ApiResult<Received> {
+    let mut received = Received::default();
+    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
+        match field.name() {
+            Some("resources") => received.resources = resources(field).await?,
+            Some("bits" | "application") => received.bits = Some(bits(blobs, field).await?),
+            _ => {}
+        }
+    }
+    Ok(received)
+}
+
+async fn resources(mut field: Field<'_>) -> ApiResult<Vec<Resource>> {
+    let mut text = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|e| broken(&e))? {
+        if text.len() + chunk.len() > LONGEST_RESOURCES {
+            return Err(ApiError::unprocessable(
+                "Resources must be smaller than 8 MiB.",
+            ));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Vec::new());
+    }
+    let values: Vec<Value> = serde_json::from_slice(&text)
+        .map_err(|_| ApiError::unprocessable("Resources must be valid JSON."))?;
+    resource_matches::parse(&values).map_err(|fault| {
+        ApiError::unprocessable(format!(
+            "Resources array contains at least one resource with {fault}"
+        ))
+    })
+}
+
+async fn bits(blobs: &Blobs, field: Field<'_>) -> ApiResult<Blob> {
+    let chunks = field.map_err(std::io::Error::other);
+    blobs
+        .put(StreamReader::new(chunks), Some(LARGEST_PACKAGE))
+        .await
+        .map_err(|error| match error {
+            BlobError::TooLarge { .. } => ApiError::new(
+                Kind::AppPackageInvalid,
+                "The app package is invalid: Package may not be larger than 1073741824 bytes",
+            ),
+            other => ApiError::internal(other),
+        })
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    ApiError::new(
+        Kind::AppBitsUploadInvalid,
+        format!("The app upload is invalid: {}", error.body_text()),
+    )
+}
+
+fn refusal(error: PackageError) -> ApiError {
+    match error {
+        PackageError::Invalid(reason) => ApiError::new(
+            Kind::AppBitsUploadInvalid,
+            format!("The app upload is invalid: {reason}"),
+        ),
+        other => ApiError::internal(other),
+    }
+}
+
+/// Lets an upload be tried again when it ended without success, also when the client went away and
+/// the request's future was dropped.
+struct Restore {
+    cc: Option<CloudController>,
+    guid: PackageGuid,
+}
+
+impl Restore {
+    fn done(mut self) {
+        self.cc = None;
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let Some(cc) = self.cc.take() else { return };
+        let guid = self.guid.clone();
+        let now = cc.now();
+        cc.supervisor().clone().once(async move {
+            let put_back: ApiResult<()> = cc
+                .db()
+                .write(move |tx| store::await_upload(tx, &guid, now))
+                .await;
+            if let Err(error) = put_back {
+                tracing::error!(%error, "cannot take back an upload");
+            }
+        });
+    }
+}
+
+/// `GET /v3/packages/:guid/download`.
+pub(super) async fn download(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, .. } = ctx;
+    let blob = cc
+        .db()
+        .write(move |tx| {
+            let package = store::get_visible(tx, &caller, &guid)?;
+            caller.may_read_secrets(tx, &package.space_guid)?;
+            match &package.kind {
+                PackageKind::Docker { .. } => {
+                    Err(ApiError::unprocessable("Package type must be bits."))
+                }
+                PackageKind::Bits(Some(blob)) if package.state == "READY" => {
+                    let blob = blob.clone();
+                    actions::record_download(tx, &recorder, &package)?;
+                    Ok(blob)
+                }
+                PackageKind::Bits(_) => {
+                    Err(ApiError::unprocessable("Package has no bits to download."))
+                }
+            }
+        })
+        .await?;
+    let file = cc
+        .blobs()
+        .read(&blob.digest)
+        .await
+        .map_err(ApiError::internal)?;
+    let file =
+        file.ok_or_else(|| ApiError::internal(format!("blob {} is missing", blob.digest)))?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (header::CONTENT_LENGTH, blob.size.to_string()),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}

@@ -1,0 +1,54 @@
+//! What a new platform finds, and what a new version adds to an old one. Safe to repeat: what is
+//! there is left as it is.
+
+pub use store::counts;
+
+mod store;
+
+use super::v3::ApiError;
+use super::{
+    buildpacks, domains, isolation_segments, organization_quotas, packages, security_groups, stacks,
+};
+use crate::base::{GuidSource, Timestamp};
+use crate::db::WriteTx;
+
+/// The stack every app without one gets.
+pub const STACK: &str = "cflinuxfs4";
+
+/// Official name, folder in the binary; in Cloud Foundry's default order.
+const BUILDPACKS: &[(&str, &str)] = &[
+    ("staticfile_buildpack", "staticfile"),
+    ("ruby_buildpack", "ruby"),
+    ("nginx_buildpack", "nginx"),
+    ("nodejs_buildpack", "nodejs"),
+    ("python_buildpack", "python"),
+    ("binary_buildpack", "binary"),
+];
+
+/// Stores what is missing.
+pub fn plant(
+    tx: &WriteTx<'_>,
+    domain: &str,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> Result<(), ApiError> {
+    organization_quotas::ensure_default(tx, now, guids)?;
+    isolation_segments::ensure_shared(tx, now, guids)?;
+    security_groups::ensure_defaults(tx, now, guids)?;
+    stacks::store::ensure(
+        tx,
+        (
+            STACK,
+            "Cloud Foundry Linux-based filesystem, from Debian packages",
+        ),
+        now,
+        guids,
+    )?;
+    for (name, folder) in BUILDPACKS {
+        let filename = format!("{name}-{STACK}-v{}.zip", env!("CARGO_PKG_VERSION"));
+        buildpacks::store::ensure_built_in(tx, (name, folder, STACK, &filename), now, guids)?;
+    }
+    domains::actions::ensure_shared(tx, domain, false, now, guids)?;
+    domains::actions::ensure_shared(tx, "apps.internal", true, now, guids)?;
+    packages::store::forget_broken_uploads(tx)
+}

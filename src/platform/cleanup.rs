@@ -1,0 +1,72 @@
+//! Removing what a platform made in Docker, without a running platform.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::{connect_docker, platform_id};
+use crate::config::Config;
+use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
+use crate::staging::images;
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Removed {
+    /// Containers.
+    pub containers: usize,
+    /// Images.
+    pub images: usize,
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+const AT_ONCE: usize = 16;
+
+/// Stops and removes the containers of this data dir's platform.
+pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
+    let Some(id) = platform_id(&config.data_dir)? else {
+        return Ok(0);
+    };
+    let engine = connect_docker(config);
+    remove_owned(&engine, &id).await
+}
+
+/// Removes containers, network and images; with `stack_images` those of the stacks too.
+pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<Removed> {
+    let mut removed = Removed::default();
+    let engine = connect_docker(config);
+    if let Some(id) = platform_id(&config.data_dir)? {
+        removed.containers = remove_owned(&engine, &id).await?;
+        let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
+        for image in engine.images(&owned).await? {
+            engine.remove_image(&image.id).await?;
+            removed.images += 1;
+        }
+    }
+    if stack_images {
+        for image in images::list(&*engine).await? {
+            engine.remove_image(&image.reference).await?;
+            removed.images += 1;
+        }
+    }
+    Ok(removed)
+}
+
+async fn remove_owned(engine: &Arc<dyn Engine>, id: &str) -> anyhow::Result<usize> {
+    let owned = Labels::from([(LABEL_OWNER.to_owned(), id.to_owned())]);
+    let containers = engine.list(&owned).await?;
+    let count = containers.len();
+    let all = futures_util::stream::iter(containers.into_iter().map(|container| {
+        let engine = engine.clone();
+        async move { remove_one(&*engine, &container).await }
+    }));
+    let results: Vec<anyhow::Result<()>> = all.buffer_unordered(AT_ONCE).collect().await;
+    results.into_iter().collect::<anyhow::Result<()>>()?;
+    Ok(count)
+}
+
+async fn remove_one(engine: &dyn Engine, container: &Container) -> anyhow::Result<()> {
+    engine.stop(&container.id, GRACE).await?;
+    engine.remove(&container.id).await?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `/healthz` (how the parts are) and `/readyz` (may requests come): no token, no secrets.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::base::Supervisor;
+use crate::db::{Db, DbError};
+use crate::scheduler::Scheduler;
+
+/// What health is made of.
+#[derive(Clone)]
+pub(super) struct Health {
+    pub(super) db: Db,
+    pub(super) supervisor: Supervisor,
+    pub(super) scheduler: Scheduler,
+    pub(super) docker: String,
+}
+
+/// `/healthz` and `/readyz`.
+pub(super) fn routes(health: Health) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(health)
+}
+
+async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
+    let counts = health.db.read(crate::cloud_controller::seed::counts).await;
+    let routable = health.scheduler.routable().borrow().len();
+    let workers = health.supervisor.status();
+    let well = counts.is_ok() && workers.values().all(|worker| worker.running);
+    let mut counts: Value =
+        counts.unwrap_or_else(|error: DbError| json!({ "error": error.to_string() }));
+    counts["routable instances"] = json!(routable);
+    let status = if well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({ "docker": health.docker, "counts": counts, "workers": workers })),
+    )
+}
+
+async fn readyz(State(health): State<Health>) -> StatusCode {
+    let answers: Result<Value, DbError> =
+        health.db.read(crate::cloud_controller::seed::counts).await;
+    if answers.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}

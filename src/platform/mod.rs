@@ -1,0 +1,97 @@
+//! The composition root: opens everything in a data dir, wires it, starts the workers, and ends it.
+//!
+//! This is the one place that knows all rooms. Engines get what they ask for through the traits
+//! they define; the adapters are in `adapters`.
+
+mod adapters;
+pub mod cleanup;
+mod health;
+mod identity;
+mod routing;
+mod running;
+mod seed;
+mod start;
+
+pub use identity::{platform_id, prepare_data_dir, read_admin_password};
+pub use running::{DataDirLock, Running};
+pub use start::{Parts, Platform};
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::config::Config;
+use crate::docker::{BollardEngine, DEFAULT_HOST, Engine};
+
+/// How long workers get to end when the platform stops.
+const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The configured Docker daemon; whether it answers shows with the first verb.
+pub fn connect_docker(config: &Config) -> Arc<dyn Engine> {
+    Arc::new(BollardEngine::new(
+        config.docker_host.as_deref().unwrap_or(DEFAULT_HOST),
+    ))
+}
+
+/// Runs a platform in this process until SIGTERM or SIGINT; a second signal ends it at once.
+pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let Some(lock) = DataDirLock::take(&config.data_dir)? else {
+            bail!("another cflite runs on {}", config.data_dir.display());
+        };
+        let engine = connect_docker(&config);
+        let data_dir = config.data_dir.clone();
+        let platform = Platform::start(Parts::real(config, engine)).await?;
+        platform
+            .running()
+            .write(&data_dir)
+            .context("cannot write running.json")?;
+        tracing::info!(api = %platform.running().api_url(), "ready");
+        signalled().await?;
+        tracing::info!("stopping");
+        Running::remove(&data_dir);
+        tokio::select! {
+            clean = platform.shut_down(SHUTDOWN) => {
+                if !clean {
+                    tracing::warn!("some workers did not end in time");
+                }
+            }
+            second = signalled() => second?,
+        }
+        drop(lock);
+        Ok(())
+    })
+}
+
+async fn signalled() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // A terminal that closes is no reason to stop.
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+fn log_to_stderr() {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CFLITE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+    if let Err(error) = set {
+        tracing::debug!(%error, "logging is set up already");
+    }
+}

@@ -1,0 +1,32 @@
+//! Keeps the router's table true: rebuilt when the database or the routable instances change, and
+//! swapped whole.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud_controller::routing;
+use crate::cloud_controller::v3::ApiError;
+use crate::db::Db;
+use crate::router::{Router, Table};
+use crate::scheduler::Scheduler;
+
+/// Runs until cancelled.
+pub(super) async fn keep_table(
+    db: Db,
+    scheduler: Scheduler,
+    router: Router,
+    token: CancellationToken,
+) -> Result<(), ApiError> {
+    let mut changes = db.changes();
+    let mut routable = scheduler.routable();
+    loop {
+        changes.mark_unchanged();
+        let instances = routable.borrow_and_update().clone();
+        let routes = db.read(move |tx| routing::table(tx, &instances)).await?;
+        router.swap(Table::build(routes));
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            changed = routable.changed() => if changed.is_err() { return Ok(()) },
+        }
+    }
+}

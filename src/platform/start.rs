@@ -1,0 +1,400 @@
+//! Opening, wiring and starting; and the end of it.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::adapters::{LogReaders, RouterLog, SchedulerLogs, SharedSink};
+use super::health::{self, Health};
+use super::{identity, routing, running::Running, seed};
+use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
+use crate::blobs::Blobs;
+use crate::cloud_controller::builds::StagingQueue;
+use crate::cloud_controller::desired::{AppObserver, DesiredApps};
+use crate::cloud_controller::seed::STACK;
+use crate::cloud_controller::{self, ApiLines, CloudController};
+use crate::config::Config;
+use crate::db::{Db, Vault};
+use crate::docker::Engine;
+use crate::logs::{Ingest, Logs};
+use crate::net::origin::PlatformHosts;
+use crate::net::ports::{self, PortWish};
+use crate::net::server::{Limits, Listener, Server};
+use crate::pki::Pki;
+use crate::registry::{self, Registry};
+use crate::router::{self, FrontDoor, Router};
+use crate::scheduler::{self, NetworkProbe, Probe, Scheduler};
+use crate::staging::images::Images;
+use crate::staging::{self, Staging, StagingParts, droplet_repository};
+use crate::uaa::{self, Uaa};
+
+/// How often blobs nobody needs are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// What a platform is started with; tests inject clock, guids, Docker and probes.
+pub struct Parts {
+    /// Configuration.
+    pub config: Config,
+    /// Docker.
+    pub engine: Arc<dyn Engine>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New guids.
+    pub guids: GuidSource,
+    /// Health checks.
+    pub probe: Arc<dyn Probe>,
+    /// Serving threads; 0 = one per processor.
+    pub threads: usize,
+}
+
+impl Parts {
+    /// The real clock, random guids and probes over the network.
+    pub fn real(config: Config, engine: Arc<dyn Engine>) -> Self {
+        Self {
+            config,
+            engine,
+            clock: Arc::new(SystemClock),
+            guids: GuidSource::random(),
+            probe: Arc::new(NetworkProbe),
+            threads: 0,
+        }
+    }
+}
+
+/// A running platform.
+pub struct Platform {
+    running: Running,
+    supervisor: Supervisor,
+    db: Db,
+    scheduler: Scheduler,
+}
+
+/// What is open before anything is wired.
+struct Ground {
+    id: String,
+    db: Db,
+    vault: Vault,
+    blobs: Blobs,
+    registry: Registry,
+    registry_socket: TcpListener,
+    logs: Logs,
+    uaa: Uaa,
+    host_ip: IpAddr,
+}
+
+struct Sockets {
+    http: TcpListener,
+    https: TcpListener,
+}
+
+impl Platform {
+    /// Opens the data dir and starts everything; ready when this returns.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let sockets = bind(&parts.config)?;
+        let ground = open(&parts).await?;
+        let supervisor = Supervisor::new();
+        let running = running(&parts, &sockets, &ground)?;
+        let docker = docker_version(&*parts.engine).await;
+        let ingest = Ingest::new(ground.logs.clone(), parts.engine.clone(), &ground.id);
+        let scheduler = scheduler(&parts, &ground, &ingest);
+        let cc = CloudController::new(controller_parts(
+            &parts,
+            &ground,
+            &scheduler,
+            &supervisor,
+            &running,
+        ));
+        let staging = staging(&parts, &ground);
+        let router = Router::new(
+            router::Settings::default(),
+            Arc::new(RouterLog(ground.logs.clone())),
+        );
+        let health = Health {
+            db: ground.db.clone(),
+            supervisor: supervisor.clone(),
+            scheduler: scheduler.clone(),
+            docker,
+        };
+        let platform = cc
+            .router()
+            .merge(ground.uaa.router())
+            .merge(ground.logs.router(Arc::new(LogReaders(cc.clone()))))
+            .merge(health::routes(health));
+
+        ground.logs.start(&supervisor);
+        ingest.start(&supervisor);
+        ApiLines::new(ground.db.clone(), ground.logs.clone()).start(&supervisor);
+        start_registry(&supervisor, &ground)?;
+        staging.start(&supervisor);
+        scheduler.start(&supervisor);
+        start_routing(&supervisor, &ground.db, &scheduler, &router);
+        start_sweeper(&supervisor, &ground);
+        let pki = Pki::open(
+            &parts.config.data_dir.join("pki"),
+            &domains(&parts.config),
+            parts.clock.clone(),
+        )?;
+        let door = FrontDoor {
+            router,
+            platform,
+            hosts: PlatformHosts::new(&parts.config.domain),
+            clock: parts.clock.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        start_front_door(&supervisor, &parts, sockets, door, &pki);
+        Ok(Self {
+            running,
+            supervisor,
+            db: ground.db,
+            scheduler,
+        })
+    }
+
+    /// Where it is.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Its database, for tests that look behind the API.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Its scheduler, for tests that wait for it.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Ends all workers; true when all ended within `limit`. Apps go on running.
+    pub async fn shut_down(&self, limit: Duration) -> bool {
+        let clean = self.supervisor.shut_down(limit).await;
+        if let Err(error) = self.db.checkpoint().await {
+            tracing::warn!(%error, "cannot fold the write-ahead log into the database");
+        }
+        clean
+    }
+}
+
+fn bind(config: &Config) -> anyhow::Result<Sockets> {
+    Ok(Sockets {
+        http: ports::bind(config.bind, config.http_port).context("HTTP port")?,
+        https: ports::bind(config.bind, config.https_port).context("HTTPS port")?,
+    })
+}
+
+async fn open(parts: &Parts) -> anyhow::Result<Ground> {
+    let config = &parts.config;
+    let data_dir = &config.data_dir;
+    let id = identity::ensure_platform_id(data_dir)?;
+    let password = identity::ensure_admin_password(config)?;
+    let vault = Vault::open(&data_dir.join("secret-key"))?;
+    let db = Db::open(&data_dir.join("cflite.db"))?;
+    let now = parts.clock.now();
+    seed::plant(&db, config, now, &parts.guids).await?;
+    let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let registry_socket =
+        ports::bind(loopback, PortWish::Exactly(config.registry_port)).context("registry port")?;
+    let settings = registry::Settings {
+        port: registry_socket.local_addr()?.port(),
+        token: registry::token(&db, &vault).await?,
+        anonymous_pull: false,
+    };
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
+    let uaa = Uaa::open(uaa::Parts {
+        db: db.clone(),
+        vault: vault.clone(),
+        clock: parts.clock.clone(),
+        guids: parts.guids.clone(),
+        issuer: None,
+    })
+    .await?;
+    uaa.ensure_admin(&password)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot make the admin: {error:?}"))?;
+    let host_ip = host_ip(config.bind);
+    Ok(Ground {
+        id,
+        db,
+        vault,
+        blobs,
+        registry,
+        registry_socket,
+        logs,
+        uaa,
+        host_ip,
+    })
+}
+
+/// Where containers can reach this machine. Connecting a datagram socket sends nothing; it only
+/// asks the kernel for the address it would use.
+fn host_ip(bind: IpAddr) -> IpAddr {
+    if !bind.is_loopback() && !bind.is_unspecified() {
+        return bind;
+    }
+    let asked = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}
+
+fn domains(config: &Config) -> Vec<String> {
+    vec![config.domain.clone()]
+}
+
+fn running(parts: &Parts, sockets: &Sockets, ground: &Ground) -> anyhow::Result<Running> {
+    Ok(Running {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: parts.clock.now(),
+        domain: parts.config.domain.clone(),
+        bind: parts.config.bind,
+        http_port: sockets.http.local_addr()?.port(),
+        https_port: sockets.https.local_addr()?.port(),
+        registry_port: ground.registry_socket.local_addr()?.port(),
+    })
+}
+
+/// The daemon may be down: apps and the API wait for it, the platform does not.
+async fn docker_version(engine: &dyn Engine) -> String {
+    match engine.info().await {
+        Ok(info) => info.version,
+        Err(error) => {
+            tracing::warn!(%error, "starting without Docker");
+            format!("not reachable: {error}")
+        }
+    }
+}
+
+fn scheduler(parts: &Parts, ground: &Ground, ingest: &Ingest) -> Scheduler {
+    let sink: SharedSink = Arc::new(SchedulerLogs {
+        logs: ground.logs.clone(),
+        ingest: ingest.clone(),
+    });
+    let mut settings = scheduler::Settings::new(&ground.id, ground.host_ip);
+    settings.registry_auth = Some(ground.registry.auth());
+    settings.lifecycle_files = staging::lifecycle_files();
+    let registry = ground.registry.clone();
+    let images = Arc::new(move |droplet: &_, digest: &_| {
+        registry.reference(&droplet_repository(droplet), digest)
+    });
+    Scheduler::new(scheduler::Parts {
+        db: ground.db.clone(),
+        clock: parts.clock.clone(),
+        guids: parts.guids.clone(),
+        engine: parts.engine.clone(),
+        desired: Arc::new(DesiredApps::new(ground.vault.clone(), images)),
+        observer: Arc::new(AppObserver::new(parts.guids.clone())),
+        logs: sink,
+        probe: parts.probe.clone(),
+        settings,
+    })
+}
+
+fn controller_parts(
+    parts: &Parts,
+    ground: &Ground,
+    scheduler: &Scheduler,
+    supervisor: &Supervisor,
+    running: &Running,
+) -> cloud_controller::Parts {
+    cloud_controller::Parts {
+        db: ground.db.clone(),
+        clock: parts.clock.clone(),
+        guids: parts.guids.clone(),
+        vault: ground.vault.clone(),
+        uaa: ground.uaa.clone(),
+        logs: ground.logs.clone(),
+        scheduler: scheduler.clone(),
+        blobs: ground.blobs.clone(),
+        registry: ground.registry.clone(),
+        supervisor: supervisor.clone(),
+        settings: cloud_controller::Settings {
+            system_domain: parts.config.domain.clone(),
+            default_base: running.api_url(),
+            apps_domain: parts.config.domain.clone(),
+            default_stack: STACK.to_owned(),
+        },
+    }
+}
+
+fn staging(parts: &Parts, ground: &Ground) -> Staging {
+    Staging::new(StagingParts {
+        db: ground.db.clone(),
+        blobs: ground.blobs.clone(),
+        engine: parts.engine.clone(),
+        registry: ground.registry.clone(),
+        logs: ground.logs.clone(),
+        builds: Arc::new(StagingQueue {
+            vault: ground.vault.clone(),
+            clock: parts.clock.clone(),
+            guids: parts.guids.clone(),
+        }),
+        images: Images::new(parts.engine.clone(), ground.registry.clone()),
+        settings: staging::Settings::new(&ground.id, ground.host_ip),
+    })
+}
+
+fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()> {
+    let socket = ground.registry_socket.try_clone()?;
+    let registry = ground.registry.clone();
+    supervisor.worker("registry", move |token| {
+        let (registry, socket) = (registry.clone(), socket.try_clone());
+        async move {
+            registry
+                .serve(tokio::net::TcpListener::from_std(socket?)?, token)
+                .await
+        }
+    });
+    Ok(())
+}
+
+fn start_routing(supervisor: &Supervisor, db: &Db, scheduler: &Scheduler, router: &Router) {
+    let (db, scheduler, router) = (db.clone(), scheduler.clone(), router.clone());
+    supervisor.worker("routing table", move |token| {
+        routing::keep_table(db.clone(), scheduler.clone(), router.clone(), token)
+    });
+}
+
+fn start_sweeper(supervisor: &Supervisor, ground: &Ground) {
+    let (registry, blobs) = (ground.registry.clone(), ground.blobs.clone());
+    supervisor.worker("blob sweeper", move |token| {
+        let (registry, blobs) = (registry.clone(), blobs.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = token.cancelled() => return anyhow::Ok(()),
+                    () = tokio::time::sleep(SWEEP_EVERY) => {}
+                }
+                registry.sweep().await?;
+                let swept = blobs.sweep().await?;
+                tracing::debug!(?swept, "swept blobs");
+            }
+        }
+    });
+}
+
+fn start_front_door(
+    supervisor: &Supervisor,
+    parts: &Parts,
+    sockets: Sockets,
+    door: FrontDoor,
+    pki: &Pki,
+) {
+    let listeners = vec![
+        Listener::plain(sockets.http),
+        Listener::tls(sockets.https, pki.server_config()),
+    ];
+    let limits = Limits {
+        threads: parts.threads,
+        ..Limits::default()
+    };
+    let server = Arc::new(Server::new(listeners, door, limits));
+    supervisor.worker("front door", move |token| server.clone().run(token));
+    let pki = pki.clone();
+    supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
+}
