@@ -419,15 +419,17 @@ mod tests {
         assert_eq!(found[4].tags["instance_id"], "0");
     }
 
+    type Change = fn(&mut Query);
+
     #[test]
     fn queries_select_by_time_kind_name_order_and_limit() {
         let segment = encoded(10, &all(), &[shared("0")]);
-        let with = |change: fn(&mut Query)| {
+        let with = |change: Change| {
             let mut query = Query::default();
             change(&mut query);
             query
         };
-        let cases: [(fn(&mut Query), &[i64]); 6] = [
+        let cases: [(Change, &[i64]); 6] = [
             (|q| (q.start, q.end) = (11, 13), &[11, 12]),
             (|q| (q.descending, q.limit) = (true, 2), &[14, 13]),
             (|q| q.kinds = Kinds::LOG.with(Kinds::EVENT), &[10, 14]),

@@ -5,4 +5,5 @@
 
 mod bench;
 mod contract;
+mod logs;
 mod registry;
