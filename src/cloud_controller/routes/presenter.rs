@@ -1,0 +1,119 @@
+//! JSON of a route.
+
+use serde_json::{Value, json};
+
+use super::destinations::{self, Destination};
+use super::route::Route;
+use crate::base::guid::RouteGuid;
+use crate::cloud_controller::v3::{
+    ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Urls, with_included,
+};
+use crate::cloud_controller::{domains, organizations, spaces};
+use crate::db::ReadTx;
+
+/// With its destinations and metadata read from the database.
+pub(super) fn present_from(tx: &ReadTx<'_>, route: &Route, urls: &Urls) -> ApiResult<Value> {
+    let destinations = destinations::store::of_route(tx, &route.guid)?;
+    let metadata = Metadata::load(tx, ResourceType::Route, route.guid.as_str())?;
+    Ok(present(route, &destinations, &metadata, urls))
+}
+
+/// A page of routes; their destinations are read at once.
+pub(super) fn present_list(
+    tx: &ReadTx<'_>,
+    found: &Listed<Route>,
+    query: &ListQuery,
+    (urls, path): (&Urls, &str),
+) -> ApiResult<Value> {
+    let guids: Vec<RouteGuid> = found.rows.iter().map(|route| route.guid.clone()).collect();
+    let all = destinations::store::of_routes(tx, &guids)?;
+    found.try_present(query, urls, path, |route| {
+        let of_route = all.get(&route.guid).map_or(&[][..], Vec::as_slice);
+        let metadata = Metadata::load(tx, ResourceType::Route, route.guid.as_str())?;
+        Ok(present(route, of_route, &metadata, urls))
+    })
+}
+
+/// Puts what `include` asks for into the JSON of these routes.
+pub(super) fn include(
+    tx: &ReadTx<'_>,
+    (caller, urls): (&Caller, &Urls),
+    query: &ListQuery,
+    routes: &[Route],
+    body: Value,
+) -> ApiResult<Value> {
+    let mut included = Vec::new();
+    if query.includes("domain") {
+        let guids = unique(routes.iter().map(|route| route.domain_guid.to_string()));
+        let found = domains::store::by_guids(tx, &guids)?;
+        let present = |domain| domains::present_from(tx, caller, domain, urls);
+        let all = found.iter().map(present).collect::<ApiResult<_>>()?;
+        included.push(("domains", all));
+    }
+    let (with_spaces, with_organizations) = (
+        query.includes("space"),
+        query.includes("space.organization"),
+    );
+    if with_spaces || with_organizations {
+        let guids = unique(routes.iter().map(|route| route.space_guid.to_string()));
+        let found = spaces::store::by_guids(tx, &guids)?;
+        if with_spaces {
+            let present = |space: &spaces::Space| {
+                let metadata = Metadata::load(tx, ResourceType::Space, space.guid.as_str())?;
+                Ok(spaces::present(space, &metadata, urls))
+            };
+            let all = found.iter().map(present).collect::<ApiResult<_>>()?;
+            included.push(("spaces", all));
+        }
+        if with_organizations {
+            let guids = unique(
+                found
+                    .iter()
+                    .map(|space| space.organization_guid.to_string()),
+            );
+            let found = organizations::store::by_guids(tx, &guids)?;
+            let present = |organization: &organizations::Organization| {
+                let guid = organization.guid.as_str();
+                let metadata = Metadata::load(tx, ResourceType::Organization, guid)?;
+                Ok(organizations::present(organization, &metadata, urls))
+            };
+            let all = found.iter().map(present).collect::<ApiResult<_>>()?;
+            included.push(("organizations", all));
+        }
+    }
+    Ok(with_included(body, included))
+}
+
+fn unique(guids: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = guids.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn present(route: &Route, all: &[Destination], metadata: &Metadata, urls: &Urls) -> Value {
+    let path = format!("/v3/routes/{}", route.guid);
+    json!({
+        "guid": route.guid,
+        "created_at": route.created_at,
+        "updated_at": route.updated_at,
+        "protocol": "http",
+        "host": route.host,
+        "path": route.path,
+        "port": (route.port > 0).then_some(route.port),
+        "url": route.url(),
+        "destinations": all.iter().map(destinations::present).collect::<Vec<_>>(),
+        "options": route.options,
+        "metadata": metadata.present(),
+        "relationships": {
+            "space": { "data": { "guid": route.space_guid } },
+            "domain": { "data": { "guid": route.domain_guid } },
+        },
+        "links": {
+            "self": urls.link(&path),
+            "space": urls.link(&format!("/v3/spaces/{}", route.space_guid)),
+            "destinations": urls.link(&format!("{path}/destinations")),
+            "domain": urls.link(&format!("/v3/domains/{}", route.domain_guid)),
+        },
+    })
+}
