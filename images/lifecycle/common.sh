@@ -28,10 +28,21 @@ derive_database_url() {
   [[ -z $uri ]] || export DATABASE_URL=$uri
 }
 
+# Sets CF_INSTANCE_INTERNAL_IP: only known once the container runs, when Docker has written it down for the host name.
+derive_internal_ip() {
+  local ip name rest
+  [[ -z ${CF_INSTANCE_INTERNAL_IP:-} && -r /etc/hosts ]] || return 0
+  while read -r ip name rest; do
+    [[ $name == "$HOSTNAME" ]] && export CF_INSTANCE_INTERNAL_IP=$ip
+  done < /etc/hosts
+  return 0
+}
+
 # usage: set_app_environment APP_DIR (absolute)
 set_app_environment() {
   local home=${1%/*}
   export HOME=$1 TMPDIR=$home/tmp DEPS_DIR=$home/deps
+  derive_internal_ip
   enrich_vcap_application
   derive_database_url
 }

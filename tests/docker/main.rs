@@ -7,3 +7,4 @@ mod bench;
 mod contract;
 mod logs;
 mod registry;
+mod scheduler;

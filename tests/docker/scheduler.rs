@@ -1,0 +1,239 @@
+//! The scheduler on a real daemon: containers that listen, crash, outlive it and come by the
+//! dozen.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cflite::base::guid::ProcessGuid;
+use cflite::base::{GuidSource, Supervisor, SystemClock};
+use cflite::db::{Db, DbError};
+use cflite::docker::{BollardEngine, ContainerState, Engine, LABEL_OWNER, Labels};
+use cflite::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, process};
+use cflite::scheduler::{
+    DesiredProcess, Instance, InstanceState, NetworkProbe, Parts, Scheduler, Settings, store,
+};
+
+use crate::bench::{daemon, soon};
+
+const IMAGE: &str = "cflite/cflinuxfs4:run-dev";
+const LISTEN: &str = "exec perl -MIO::Socket::INET -e \
+    '$s = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 9, ReuseAddr => 1) or die; \
+    $SIG{TERM} = sub { exit 0 }; close $c while $c = $s->accept'";
+
+struct World {
+    engine: Arc<BollardEngine>,
+    platform: String,
+    db: Db,
+    desired: Arc<FakeDesired>,
+    observer: Arc<FakeObserver>,
+    scheduler: Scheduler,
+    supervisor: Supervisor,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Option<Self> {
+        let engine = Arc::new(daemon().await?);
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let db = Db::open(&dir.path().join("cflite.db")).expect("fresh database");
+        let platform = GuidSource::random().next();
+        let desired = Arc::<FakeDesired>::default();
+        let observer = Arc::<FakeObserver>::default();
+        let supervisor = Supervisor::new();
+        let parts = parts(&engine, &db, &platform, &desired, &observer);
+        let scheduler = Scheduler::new(parts);
+        scheduler.start(&supervisor);
+        Some(Self {
+            engine,
+            platform,
+            db,
+            desired,
+            observer,
+            scheduler,
+            supervisor,
+            _dir: dir,
+        })
+    }
+
+    async fn start_again(&mut self) {
+        assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+        let (desired, observer) = (&self.desired, &self.observer);
+        let parts = parts(&self.engine, &self.db, &self.platform, desired, observer);
+        self.scheduler = Scheduler::new(parts);
+        self.supervisor = Supervisor::new();
+        self.scheduler.start(&self.supervisor);
+    }
+
+    async fn want(&self, processes: Vec<DesiredProcess>) {
+        self.desired.set(processes);
+        let commit = self.db.write(|_| Ok::<_, DbError>(()));
+        commit.await.expect("commit");
+    }
+
+    async fn settle(&self) {
+        soon(self.scheduler.settled()).await;
+    }
+
+    async fn instances(&self) -> Vec<Instance> {
+        let process = ProcessGuid::from("p");
+        let read = self.db.read(move |tx| store::instances(tx, &process));
+        read.await.expect("instances")
+    }
+
+    async fn running(&self) -> Vec<String> {
+        let ours = Labels::from([(LABEL_OWNER.to_owned(), self.platform.clone())]);
+        let all = self.engine.list(&ours).await.expect("list");
+        let mut running: Vec<_> = all
+            .into_iter()
+            .filter(|c| matches!(c.state, ContainerState::Running { .. }))
+            .map(|c| c.id)
+            .collect();
+        running.sort();
+        running
+    }
+
+    /// Stops everything through the scheduler itself.
+    async fn end(self) {
+        self.want(Vec::new()).await;
+        self.settle().await;
+        assert!(self.running().await.is_empty());
+        assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+    }
+}
+
+fn parts(
+    engine: &Arc<BollardEngine>,
+    db: &Db,
+    platform: &str,
+    desired: &Arc<FakeDesired>,
+    observer: &Arc<FakeObserver>,
+) -> Parts {
+    Parts {
+        db: db.clone(),
+        clock: Arc::new(SystemClock),
+        guids: GuidSource::random(),
+        engine: engine.clone(),
+        desired: desired.clone(),
+        observer: observer.clone(),
+        logs: Arc::new(FakeLogs::default()),
+        probe: Arc::new(NetworkProbe),
+        settings: Settings::new(platform, IpAddr::from([127, 0, 0, 1])),
+    }
+}
+
+fn app(script: &str, instances: u32) -> DesiredProcess {
+    let mut app = process("p", instances);
+    app.image = std::env::var("CFLITE_TEST_IMAGE").unwrap_or_else(|_| IMAGE.to_owned());
+    app.command = ["sh", "-c", script].map(str::to_owned).to_vec();
+    app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_run_outlive_the_scheduler_and_end_with_their_process() {
+    let Some(mut world) = World::new().await else {
+        return;
+    };
+    world.want(vec![app(LISTEN, 2)]).await;
+    world.settle().await;
+    let before = world.running().await;
+    assert_eq!(before.len(), 2);
+    world.start_again().await;
+    world.settle().await;
+    assert_eq!(world.running().await, before);
+    assert_eq!(world.scheduler.routable().borrow().len(), 2);
+    assert!(world.observer.crashes().is_empty());
+
+    let first = world.instances().await.swap_remove(0);
+    let gone = first.container_id.expect("a container");
+    world
+        .engine
+        .stop(&gone, Duration::ZERO)
+        .await
+        .expect("stop");
+    let crashed = async {
+        while world.observer.crashes().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(crashed).await;
+    world.settle().await;
+    let after = world.running().await;
+    assert!(after.len() == 2 && !after.contains(&gone), "{after:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_fails_is_shown_crashed_with_its_status() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    world.want(vec![app("exit 3", 1)]).await;
+    let crashed = async {
+        while world.observer.crashes().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(crashed).await;
+    world.settle().await;
+    let all = world.instances().await;
+    assert_eq!(all[0].state, InstanceState::Crashed);
+    let details = all[0].details.as_deref();
+    assert_eq!(details, Some("APP/PROC/WEB: Exited with status 3"));
+    world.end().await;
+}
+
+/// Scaling from one to ten is nothing but ten containers made and started side by side.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_instances_start_about_as_fast_as_ten_containers() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    world.want(vec![app(LISTEN, 1)]).await;
+    world.settle().await;
+    let begun = Instant::now();
+    world.want(vec![app(LISTEN, 10)]).await;
+    world.settle().await;
+    let scaled = begun.elapsed();
+    assert_eq!(world.scheduler.routable().borrow().len(), 10);
+    let plain = plain_containers(&world).await;
+    let ratio = scaled.as_secs_f64() / plain.as_secs_f64();
+    println!("nine instances {scaled:?}, nine containers {plain:?}, ratio {ratio:.2}");
+    // The budget is 1.2 on a quiet machine; tests share theirs.
+    assert!(ratio < 3.0, "scaling takes {ratio:.2} times as long");
+    world.end().await;
+}
+
+/// The time nine containers of the same kind take without a scheduler, until they listen.
+async fn plain_containers(world: &World) -> Duration {
+    let model = world.running().await.swap_remove(0);
+    let model = world.engine.inspect(&model).await.expect("model");
+    let image = model.expect("runs").image;
+    let begun = Instant::now();
+    let starts = (0..9).map(|n| {
+        let spec = cflite::docker::ContainerSpec {
+            name: format!("cflite-plain-{}-{n}", world.platform),
+            image: image.clone(),
+            command: ["sh", "-c", LISTEN].map(str::to_owned).to_vec(),
+            environment: vec![("PORT".to_owned(), "8080".to_owned())],
+            labels: Labels::from([(LABEL_OWNER.to_owned(), format!("{}-plain", world.platform))]),
+            ..Default::default()
+        };
+        async move {
+            let id = world.engine.create(&spec).await.expect("create");
+            world.engine.start(&id).await.expect("start");
+            let found = world.engine.inspect(&id).await.expect("inspect");
+            let ip = found.expect("runs").ip.expect("an address");
+            while tokio::net::TcpStream::connect((ip, 8080)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            id
+        }
+    });
+    let ids = soon(futures_util::future::join_all(starts)).await;
+    let took = begun.elapsed();
+    for id in ids {
+        world.engine.remove(&id).await.expect("remove");
+    }
+    took
+}
