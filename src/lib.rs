@@ -11,4 +11,5 @@ pub mod pki;
 pub mod registry;
 pub mod router;
 pub mod scheduler;
+pub mod staging;
 pub mod uaa;

@@ -1,0 +1,183 @@
+//! The container of one build: its specification, and the files that go in.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use tar::{Builder, EntryType};
+
+use super::bundle::{add_buildpacks, add_lifecycle, has_buildpack, header};
+use super::zips::add_zip;
+use super::{BuildpackSource, Settings, StagingRequest};
+use crate::blobs::{Blob, Blobs, PipeWriter};
+use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
+
+/// [`LABEL_KIND`] of a staging container.
+const KIND: &str = "staging";
+/// Label: the build's guid.
+const LABEL_BUILD: &str = "cflite.build";
+/// Label: which attempt of the build it is.
+const LABEL_ATTEMPT: &str = "cflite.attempt";
+
+const OPEN_FILES: i64 = 16_384;
+const PIDS: i64 = 1024;
+/// Half of what an instance of 8 GB gets: a build must not starve apps.
+const CPU_SHARES: i64 = 512;
+
+/// The build a container belongs to, and its attempt.
+pub(super) fn identity(container: &Container) -> (Option<String>, u32) {
+    let label = |name| container.labels.get(name).cloned();
+    let attempt = label(LABEL_ATTEMPT).and_then(|text| text.parse().ok());
+    (label(LABEL_BUILD), attempt.unwrap_or(1))
+}
+
+/// Labels of all staging containers of a platform.
+pub(super) fn labels(settings: &Settings) -> Labels {
+    [
+        (LABEL_OWNER, settings.platform_id.as_str()),
+        (LABEL_KIND, KIND),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The container of one attempt.
+pub(super) fn spec(
+    settings: &Settings,
+    request: &StagingRequest,
+    image: &str,
+    attempt: u32,
+) -> ContainerSpec {
+    let mut labels = labels(settings);
+    labels.insert(LABEL_BUILD.to_owned(), request.build_guid.to_string());
+    labels.insert(LABEL_ATTEMPT.to_owned(), attempt.to_string());
+    ContainerSpec {
+        name: format!("cflite-staging-{}-{attempt}", request.build_guid),
+        image: image.to_owned(),
+        entrypoint: Some(vec!["/tmp/lifecycle/builder".to_owned()]),
+        command: builder_arguments(request),
+        environment: environment(settings, request),
+        user: Some("2000:2000".to_owned()),
+        working_dir: Some("/home/vcap".to_owned()),
+        labels,
+        memory: Some(request.memory),
+        cpu_shares: Some(CPU_SHARES),
+        pids_limit: Some(PIDS),
+        nofile: Some(OPEN_FILES),
+        network: settings.network.clone(),
+        ..ContainerSpec::default()
+    }
+}
+
+fn builder_arguments(request: &StagingRequest) -> Vec<String> {
+    let mut words = Vec::new();
+    if request.skip_detect {
+        words.push("--skip-detect".to_owned());
+    }
+    for choice in &request.buildpacks {
+        let key = choice.source.key();
+        words.extend(match &choice.source {
+            BuildpackSource::Url(_) => ["--custom".to_owned(), key],
+            _ => ["--buildpack".to_owned(), format!("{key}={}", choice.name)],
+        });
+    }
+    words
+}
+
+/// What the container adds below what the request brings; each name once.
+fn environment(settings: &Settings, request: &StagingRequest) -> Vec<(String, String)> {
+    let memory = format!("{}m", request.memory.0);
+    let host = settings.host_ip.to_string();
+    let own = [
+        ("LANG", "en_US.UTF-8"),
+        ("HOME", "/home/vcap"),
+        ("USER", "vcap"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("CF_INSTANCE_IP", &host),
+        ("CF_INSTANCE_ADDR", ""),
+        ("CF_INSTANCE_PORT", ""),
+        ("CF_INSTANCE_PORTS", "[]"),
+        ("CF_STACK", &request.stack),
+        ("MEMORY_LIMIT", &memory),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let all = own.into_iter().chain(request.environment.iter().cloned());
+    all.collect::<BTreeMap<_, _>>().into_iter().collect()
+}
+
+/// The files that go into a container.
+pub(super) struct Files {
+    app: (PathBuf, u64),
+    cache: Option<(PathBuf, u64)>,
+    built_in: Vec<String>,
+    uploaded: Vec<(String, PathBuf)>,
+}
+
+impl Files {
+    /// Finds all files of a request. A missing cache is no fault: it only saves time.
+    pub(super) async fn find(blobs: &Blobs, request: &StagingRequest) -> Result<Self, String> {
+        let app = blobs
+            .find(&request.package)
+            .await
+            .map_err(|e| e.to_string())?;
+        let app = app.ok_or("the package's bits are missing: push the app again")?;
+        let cache = match &request.cache {
+            Some(digest) => blobs.find(digest).await.ok().flatten(),
+            None => None,
+        };
+        let place = |blob: &Blob| (blobs.path(&blob.digest), blob.size);
+        let mut files = Self {
+            app: place(&app),
+            cache: cache.as_ref().map(place),
+            built_in: Vec::new(),
+            uploaded: Vec::new(),
+        };
+        for choice in &request.buildpacks {
+            match &choice.source {
+                BuildpackSource::BuiltIn(folder) if has_buildpack(folder) => {
+                    files.built_in.push(folder.clone());
+                }
+                BuildpackSource::BuiltIn(folder) => {
+                    return Err(format!("there is no built-in buildpack {folder}"));
+                }
+                BuildpackSource::Uploaded(digest) => {
+                    let (key, path) = (choice.source.key(), blobs.path(digest));
+                    files.uploaded.push((key, path));
+                }
+                BuildpackSource::Url(_) => {}
+            }
+        }
+        files.built_in.sort();
+        files.built_in.dedup();
+        files.uploaded.sort();
+        files.uploaded.dedup();
+        Ok(files)
+    }
+
+    pub(super) fn app_size(&self) -> u64 {
+        self.app.1
+    }
+
+    pub(super) fn cache_size(&self) -> Option<u64> {
+        self.cache.as_ref().map(|(_, size)| *size)
+    }
+
+    /// Writes all as one tar for `/tmp`.
+    pub(super) fn write(self, writer: &mut PipeWriter) -> io::Result<()> {
+        let mut tar = Builder::new(writer);
+        add_lifecycle(&mut tar, "")?;
+        add_buildpacks(&mut tar, &self.built_in)?;
+        for (key, path) in &self.uploaded {
+            add_zip(&mut tar, &format!("buildpacks/{key}"), path)?;
+        }
+        let named = [("app.zip", Some(self.app)), ("cache.tar", self.cache)];
+        for (name, file) in named {
+            if let Some((path, size)) = file {
+                let mut header = header(EntryType::Regular, 0o644, size);
+                tar.append_data(&mut header, name, File::open(path)?)?;
+            }
+        }
+        tar.finish()
+    }
+}

@@ -1,0 +1,306 @@
+//! The worker: takes pending builds, at most a few at once, and answers each exactly once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Reason;
+use super::images::Images;
+use super::output::BuildLog;
+use super::run::{Attempt, Fault};
+use super::{
+    Builds, OWNER_CACHE, OWNER_DROPLET, Staged, StagingFailure, StagingRequest, cache_owner,
+    container,
+};
+use crate::base::Supervisor;
+use crate::base::guid::BuildGuid;
+use crate::blobs::{Blobs, store};
+use crate::db::{Db, DbError};
+use crate::docker::{DockerError, Engine};
+use crate::logs::Logs;
+use crate::registry::Registry;
+
+/// Looked for work at least this often, should a wake-up be lost.
+const TICK: Duration = Duration::from_secs(30);
+/// A build that was interrupted is staged anew, but not for ever.
+const MOST_ATTEMPTS: u32 = 2;
+/// How long the daemon may be away before an interrupted build is given up.
+const DAEMON_ABSENCE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long running builds get to remove their containers at a shutdown.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How staging runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The platform's id: label of its containers, and the cell's name in log lines.
+    pub platform_id: String,
+    /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
+    pub host_ip: IpAddr,
+    /// Network of the containers, `None` for the default bridge.
+    pub network: Option<String>,
+    /// Builds at once.
+    pub concurrency: usize,
+    /// A failed build stays STAGING this long behind its last line: the CLI shows lines two
+    /// seconds late and stops as soon as the build is over.
+    pub failure_hold: Duration,
+}
+
+impl Settings {
+    /// The usual settings.
+    pub fn new(platform_id: &str, host_ip: IpAddr) -> Self {
+        Self {
+            platform_id: platform_id.to_owned(),
+            host_ip,
+            network: None,
+            concurrency: 2,
+            failure_hold: Duration::from_millis(2500),
+        }
+    }
+}
+
+/// What staging is made of.
+pub struct StagingParts {
+    /// Database.
+    pub db: Db,
+    /// Packages, layers, caches.
+    pub blobs: Blobs,
+    /// Docker.
+    pub engine: Arc<dyn Engine>,
+    /// Where droplets become images.
+    pub registry: Registry,
+    /// Where lines go.
+    pub logs: Logs,
+    /// The rows of builds.
+    pub builds: Arc<dyn Builds>,
+    /// The stacks.
+    pub images: Images,
+    /// How it runs.
+    pub settings: Settings,
+}
+
+/// What all attempts share.
+pub(super) type Shared = StagingParts;
+
+/// The staging worker; cheap to clone.
+#[derive(Clone)]
+pub struct Staging(Arc<Shared>);
+
+type Running = FuturesUnordered<BoxFuture<'static, BuildGuid>>;
+
+impl Staging {
+    /// A worker that is not started yet.
+    pub fn new(parts: StagingParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Starts it.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let this = self.clone();
+        supervisor.worker("staging", move |token| {
+            let this = this.clone();
+            async move { this.run(token).await }
+        });
+    }
+
+    async fn run(&self, token: CancellationToken) -> Result<(), StagingError> {
+        let mut changes = self.0.db.changes();
+        let attempts = self.remove_leftovers().await?;
+        let mut running = Running::new();
+        let mut cancels: BTreeMap<BuildGuid, CancellationToken> = BTreeMap::new();
+        while !token.is_cancelled() {
+            changes.mark_unchanged();
+            let pending = self.pending().await?;
+            for (guid, cancel) in &cancels {
+                if !pending.iter().any(|request| request.build_guid == *guid) {
+                    cancel.cancel();
+                }
+            }
+            for request in pending {
+                let guid = request.build_guid.clone();
+                if cancels.len() < self.0.settings.concurrency && !cancels.contains_key(&guid) {
+                    let cancel = token.child_token();
+                    let before = attempts.get(guid.as_str()).copied().unwrap_or(0);
+                    running.push(self.clone().serve(request, before, cancel.clone()).boxed());
+                    cancels.insert(guid, cancel);
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => {}
+                Some(done) = running.next(), if !running.is_empty() => {
+                    cancels.remove(&done);
+                }
+                woken = changes.changed() => if woken.is_err() { break },
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+        // Children of the token are cancelled: they only clean up.
+        let rest = async { while running.next().await.is_some() {} };
+        drop(tokio::time::timeout(FAREWELL, rest).await);
+        Ok(())
+    }
+
+    async fn pending(&self) -> Result<Vec<StagingRequest>, DbError> {
+        let builds = self.0.builds.clone();
+        self.0.db.read(move |tx| builds.pending(tx)).await
+    }
+
+    /// Removes the containers of an earlier process; tells which attempt each build was at.
+    async fn remove_leftovers(&self) -> Result<BTreeMap<String, u32>, StagingError> {
+        let mut attempts = BTreeMap::new();
+        let labels = container::labels(&self.0.settings);
+        for left in self.0.engine.list(&labels).await? {
+            let (build, attempt) = container::identity(&left);
+            if let Some(build) = build {
+                let most: &mut u32 = attempts.entry(build).or_default();
+                *most = attempt.max(*most);
+            }
+            self.0.engine.remove(&left.id).await?;
+        }
+        Ok(attempts)
+    }
+
+    /// Serves one build to its end: a droplet, a failure or a cancellation.
+    async fn serve(
+        self,
+        request: StagingRequest,
+        attempts_before: u32,
+        cancel: CancellationToken,
+    ) -> BuildGuid {
+        let guid = request.build_guid.clone();
+        let log = BuildLog::new(&self.0.logs, &request.app_guid);
+        let work = self.attempts(&request, attempts_before, &log, &cancel);
+        let result = AssertUnwindSafe(work).catch_unwind().await;
+        let reason = match result {
+            Ok(Ok(()) | Err(Fault::Cancelled)) => return guid,
+            Ok(Err(Fault::Failed(reason))) => reason,
+            Ok(Err(Fault::Interrupted(why))) => Reason::Interrupted(why),
+            Err(_) => {
+                tracing::error!(build.guid = %guid, "staging panicked");
+                Reason::Other("an internal error; the server's own log knows more".to_owned())
+            }
+        };
+        let (error_id, message) = reason.describe();
+        log.error(&message);
+        tokio::select! {
+            () = cancel.cancelled() => return guid,
+            () = tokio::time::sleep(self.0.settings.failure_hold) => {}
+        }
+        let failure = StagingFailure {
+            build_guid: guid.clone(),
+            error_id,
+            message,
+        };
+        self.answer(&cancel, move |tx, builds| builds.failed(tx, &failure))
+            .await;
+        guid
+    }
+
+    async fn attempts(
+        &self,
+        request: &StagingRequest,
+        before: u32,
+        log: &BuildLog,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
+        let mut last = "the platform was stopped while the app was staged".to_owned();
+        for number in before + 1..=MOST_ATTEMPTS {
+            if number > 1 {
+                log.error(&format!("Staging was interrupted ({last}) and starts anew"));
+            }
+            let attempt = Attempt {
+                shared: self.0.clone(),
+                request: request.clone(),
+                number,
+                log: log.clone(),
+                cancelled: cancel.clone(),
+            };
+            match attempt.stage().await {
+                Ok(staged) => {
+                    let answer = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
+                        record(tx, &staged)?;
+                        builds.staged(tx, &staged)
+                    };
+                    self.answer(cancel, answer).await;
+                    attempt.clean_up().await;
+                    return Ok(());
+                }
+                Err(Fault::Interrupted(why)) => {
+                    last = why;
+                    self.daemon_is_back(cancel).await?;
+                    attempt.clean_up().await;
+                }
+                Err(fault) => {
+                    attempt.clean_up().await;
+                    return Err(fault);
+                }
+            }
+        }
+        Err(Fault::Interrupted(last))
+    }
+
+    async fn daemon_is_back(&self, cancel: &CancellationToken) -> Result<(), Fault> {
+        let back = async {
+            while self.0.engine.info().await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => Err(Fault::Cancelled),
+            answered = tokio::time::timeout(DAEMON_ABSENCE, back) => answered.map_err(|_| {
+                Fault::Failed(Reason::Other("Docker went away and did not come back".to_owned()))
+            }),
+        }
+    }
+
+    /// Writes an answer; tried until it is written, because staging again would change nothing.
+    async fn answer<F>(&self, cancel: &CancellationToken, write: F)
+    where
+        F: Fn(&crate::db::WriteTx<'_>, &dyn Builds) -> Result<(), DbError>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        loop {
+            let (builds, write) = (self.0.builds.clone(), write.clone());
+            let written = self.0.db.write(move |tx| write(tx, &*builds)).await;
+            let Err(error) = written else { return };
+            tracing::error!(%error, "the result of a build was not stored");
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
+/// Keeps the blobs of a success alive; an older cache is given up.
+fn record(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+    let droplet = staged.droplet_guid.as_str();
+    store::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
+    let owner = cache_owner(&staged.app_guid, &staged.stack);
+    store::release(tx, OWNER_CACHE, &owner)?;
+    match &staged.cache {
+        Some(cache) => store::reference(tx, &cache.digest, OWNER_CACHE, &owner),
+        None => Ok(()),
+    }
+}
+
+/// Why the worker has to start again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StagingError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The daemon failed.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+}

@@ -1,0 +1,158 @@
+//! Which of the Cloud Controller's errors a staging ends with. Pure.
+//!
+//! For exit codes the texts are Cloud Foundry's, word by word. What has no code there (time, disk,
+//! Docker) is a `StagingError` that goes on with the reason.
+
+use std::time::Duration;
+
+use crate::base::{Bytes, Megabytes};
+
+/// Names of the errors staging can end with.
+pub mod error_ids {
+    /// Everything without a name of its own.
+    pub const STAGING: &str = "StagingError";
+    /// No buildpack wants the app.
+    pub const NOT_DETECTED: &str = "NoAppDetectedError";
+    /// Compile or finalize failed.
+    pub const COMPILE: &str = "BuildpackCompileFailed";
+    /// Release failed.
+    pub const RELEASE: &str = "BuildpackReleaseFailed";
+}
+
+/// Why a staging failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Reason {
+    /// The builder ended with this code.
+    Exit(i64),
+    /// The kernel ended it or one of its children.
+    OutOfMemory(Megabytes),
+    /// It took too long.
+    Timeout(Duration),
+    /// It wrote more than it may.
+    Disk { used: Bytes, limit: Megabytes },
+    /// It was cut short twice.
+    Interrupted(String),
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl Reason {
+    /// Error id and message.
+    pub(super) fn describe(&self) -> (&'static str, String) {
+        match self {
+            Self::Exit(222) => (
+                error_ids::NOT_DETECTED,
+                "An app was not successfully detected by any available buildpack".to_owned(),
+            ),
+            Self::Exit(223) => (
+                error_ids::COMPILE,
+                "App staging failed in the buildpack compile phase".to_owned(),
+            ),
+            Self::Exit(224) => (
+                error_ids::RELEASE,
+                "App staging failed in the buildpack release phase".to_owned(),
+            ),
+            Self::Exit(_) => (error_ids::STAGING, failure_text("")),
+            Self::OutOfMemory(limit) => staging(&format!(
+                "out of memory (limit {}): ask for more with -m or an app manifest",
+                limit.to_bytes().to_short()
+            )),
+            Self::Timeout(limit) => staging(&format!("exceeded {} timeout", go_duration(*limit))),
+            Self::Disk { used, limit } => staging(&format!(
+                "out of disk: {} used of {}: ask for more with -k or an app manifest",
+                used.to_short(),
+                limit.to_bytes().to_short()
+            )),
+            Self::Interrupted(why) => staging(&format!("interrupted twice, last by: {why}")),
+            Self::Other(why) => staging(why),
+        }
+    }
+}
+
+fn staging(why: &str) -> (&'static str, String) {
+    (error_ids::STAGING, failure_text(why))
+}
+
+/// The message of a `StagingError`.
+pub fn failure_text(why: &str) -> String {
+    if why.is_empty() {
+        "Staging error: staging failed".to_owned()
+    } else {
+        format!("Staging error: staging failed: {why}")
+    }
+}
+
+/// `15m0s`, as Cloud Foundry's cells write durations.
+fn go_duration(time: Duration) -> String {
+    let (minutes, seconds) = (time.as_secs() / 60, time.as_secs() % 60);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_become_cloud_foundrys_errors() {
+        let cases = [
+            (
+                222,
+                "NoAppDetectedError - An app was not successfully detected by any available buildpack",
+            ),
+            (
+                223,
+                "BuildpackCompileFailed - App staging failed in the buildpack compile phase",
+            ),
+            (
+                224,
+                "BuildpackReleaseFailed - App staging failed in the buildpack release phase",
+            ),
+            (225, "StagingError - Staging error: staging failed"),
+            (226, "StagingError - Staging error: staging failed"),
+            (1, "StagingError - Staging error: staging failed"),
+        ];
+        for (code, expected) in cases {
+            let (id, message) = Reason::Exit(code).describe();
+            assert_eq!(format!("{id} - {message}"), expected);
+        }
+    }
+
+    #[test]
+    fn other_reasons_say_what_to_do() {
+        let cases = [
+            (
+                Reason::Timeout(Duration::from_secs(900)),
+                "exceeded 15m0s timeout",
+            ),
+            (
+                Reason::OutOfMemory(Megabytes(1024)),
+                "out of memory (limit 1G): ask for more with -m or an app manifest",
+            ),
+            (
+                Reason::Disk {
+                    used: Bytes(3 << 30),
+                    limit: Megabytes(2048),
+                },
+                "out of disk: 3G used of 2G: ask for more with -k or an app manifest",
+            ),
+        ];
+        for (reason, expected) in cases {
+            let (id, message) = reason.describe();
+            assert_eq!(id, "StagingError");
+            let prefix = "Staging error: staging failed: ";
+            assert_eq!(message.strip_prefix(prefix), Some(expected));
+        }
+    }
+
+    #[test]
+    fn durations_read_as_cells_write_them() {
+        let cases = [(5, "5s"), (60, "1m0s"), (900, "15m0s"), (3723, "1h2m3s")];
+        for (seconds, text) in cases {
+            assert_eq!(go_duration(Duration::from_secs(seconds)), text);
+        }
+    }
+}

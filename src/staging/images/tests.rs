@@ -1,0 +1,164 @@
+use super::*;
+use crate::base::SystemClock;
+use crate::blobs::Blobs;
+use crate::db::Db;
+use crate::docker::{FakeEngine, Verb};
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    engine: FakeEngine,
+    images: Images,
+    registry: Registry,
+}
+
+fn bench() -> Bench {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = Db::open(&folder.path().join("db")).expect("a database");
+    let clock = Arc::new(SystemClock);
+    let blobs = Blobs::open(&folder.path().join("blobs"), db.clone(), clock.clone());
+    let blobs = blobs.expect("a store");
+    let settings = crate::registry::Settings {
+        port: 5000,
+        token: crate::base::Secret::new("token".to_owned()),
+        anonymous_pull: false,
+    };
+    let registry = Registry::new(blobs, db, clock.clone(), settings);
+    let engine = FakeEngine::new(clock);
+    engine.offer("debian:bookworm-slim");
+    let images = Images::new(Arc::new(engine.clone()), registry.clone());
+    Bench {
+        _folder: folder,
+        engine,
+        images,
+        registry,
+    }
+}
+
+fn silent() -> Progress {
+    tokio::sync::mpsc::unbounded_channel().0
+}
+
+/// What the registry will serve has to be pullable before the first question.
+async fn offer_base(bench: &Bench) {
+    build_all(&bench.engine, &silent()).await.expect("built");
+    let recipe = Recipe::embedded();
+    let saved = bench
+        .engine
+        .save(&recipe.run_reference())
+        .await
+        .expect("saved");
+    let digest = bench
+        .registry
+        .import_saved(REPOSITORY, &recipe.run_tag(), saved)
+        .await
+        .expect("imported");
+    bench
+        .engine
+        .offer(&bench.registry.reference(REPOSITORY, &digest));
+}
+
+#[tokio::test]
+async fn images_are_built_once_and_listed_as_current() {
+    let bench = bench();
+    build_all(&bench.engine, &silent()).await.expect("built");
+    let listed = list(&bench.engine).await.expect("listed");
+    let roles: Vec<_> = listed
+        .iter()
+        .map(|l| (l.role.as_str(), l.current))
+        .collect();
+    assert_eq!(roles, [("build", true), ("run", true)]);
+    bench
+        .engine
+        .fail(Verb::Build, DockerError::Failed("built twice".into()));
+    build_all(&bench.engine, &silent())
+        .await
+        .expect("nothing to build");
+}
+
+#[tokio::test]
+async fn a_ready_stack_was_pulled_through_the_registry() {
+    let bench = bench();
+    offer_base(&bench).await;
+    let images = bench.images.ready(STACK, &silent()).await.expect("ready");
+    let reference = bench.registry.reference(REPOSITORY, &images.base);
+    assert_eq!(
+        bench.engine.pulled(),
+        ["debian:bookworm-slim".to_owned(), reference]
+    );
+    let again = bench
+        .images
+        .ready(STACK, &silent())
+        .await
+        .expect("ready again");
+    assert_eq!(again, images);
+    assert_eq!(bench.engine.pulled().len(), 2);
+}
+
+#[tokio::test]
+async fn images_of_former_recipes_are_removed_unless_used() {
+    let bench = bench();
+    offer_base(&bench).await;
+    for tag in ["run-aaaa", "run-bbbb"] {
+        let mut image = bench.engine.add_image("scratch:x");
+        image.tags = vec![format!("{REPOSITORY}:{tag}")];
+        image.id = format!("sha256:{tag}");
+        image.labels = [(LABEL_STACK.to_owned(), STACK.to_owned())].into();
+        bench.engine.add_image_like(image);
+    }
+    let spec = crate::docker::ContainerSpec {
+        name: "user".into(),
+        image: format!("{REPOSITORY}:run-bbbb"),
+        ..Default::default()
+    };
+    bench.engine.create(&spec).await.expect("created");
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    let former: Vec<String> = list(&bench.engine)
+        .await
+        .expect("listed")
+        .into_iter()
+        .filter(|listed| !listed.current)
+        .map(|listed| listed.reference)
+        .collect();
+    assert_eq!(former, [format!("{REPOSITORY}:run-bbbb")]);
+}
+
+#[tokio::test]
+async fn a_removed_run_image_comes_back_from_the_registry() {
+    let bench = bench();
+    offer_base(&bench).await;
+    let images = bench.images.ready(STACK, &silent()).await.expect("ready");
+    let reference = bench.registry.reference(REPOSITORY, &images.base);
+    for gone in [&images.build, &images.run, &reference] {
+        bench.engine.remove_image(gone).await.expect("removed");
+    }
+    let image = Image {
+        labels: [(
+            LABEL_RECIPE.to_owned(),
+            Recipe::embedded().run_hash().to_owned(),
+        )]
+        .into(),
+        ..bench.engine.add_image("scratch:x")
+    };
+    bench.engine.offer_like(&reference, image);
+    bench
+        .images
+        .ready(STACK, &silent())
+        .await
+        .expect("ready again");
+    assert_eq!(bench.engine.pulled().last(), Some(&reference));
+    assert!(
+        bench
+            .engine
+            .image(&images.run)
+            .await
+            .expect("asked")
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_stack_is_told_by_its_name() {
+    let error = bench().images.ready("windows", &silent()).await;
+    let error = error.expect_err("no such stack");
+    assert_eq!(error.to_string(), "there is no stack windows");
+}

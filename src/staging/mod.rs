@@ -1,0 +1,214 @@
+//! From a package to a droplet: throw-away containers in which buildpacks run, and the stack
+//! images they run on.
+//!
+//! ```text
+//! Builds::pending -> worker -> container from the build image: files in, builder runs, files out
+//!                                   | output lines -> logs (STG)
+//!                  layer -> blobs -> registry: stack + layer = image -> Builds::staged
+//! ```
+//!
+//! A request is a row of the Cloud Controller's; this module learns of it through [`Builds`] and
+//! answers in one transaction. Staging can be repeated: nothing but the answer is kept, so a build
+//! that was cut short (kill -9, a Docker restart) is staged anew from scratch, once; its container
+//! carries the number of the attempt, so that no build is tried for ever.
+//!
+//! Invariants:
+//! - No container outlives its build: each is removed at the end, and what an earlier process left
+//!   behind is removed before the first build.
+//! - Environment values are never logged.
+//! - What containers hand out is not trusted: sizes are bounded, and `result.json` is checked.
+//!
+//! Decisions: output is followed here and not by the log ingest, because an interrupted staging
+//! starts anew and needs no cursor.
+
+mod bundle;
+mod container;
+mod engine;
+mod failure;
+pub mod images;
+mod output;
+mod outputs;
+mod result;
+mod run;
+mod zips;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::Megabytes;
+use crate::base::guid::{AppGuid, BuildGuid, DropletGuid};
+use crate::blobs::{Blob, Digest};
+use crate::db::{DbError, ReadTx, WriteTx};
+
+pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
+pub use engine::{Settings, Staging, StagingParts};
+pub use failure::{error_ids, failure_text};
+
+/// Owner kind of a droplet's layer in `blob_references`; the owner's name is the droplet's guid.
+pub const OWNER_DROPLET: &str = "droplet";
+/// Owner kind of a build cache; the owner's name is `<app guid>/<stack>`.
+pub const OWNER_CACHE: &str = "build_cache";
+
+/// The name under which an app's build cache of a stack is referenced.
+pub fn cache_owner(app: &AppGuid, stack: &str) -> String {
+    format!("{app}/{stack}")
+}
+
+/// The registry's repository for a droplet.
+pub fn droplet_repository(droplet: &DropletGuid) -> String {
+    droplet.as_str().to_lowercase()
+}
+
+/// The rows of builds, as staging sees them. Implemented by the Cloud Controller.
+pub trait Builds: Send + Sync + 'static {
+    /// Builds that are to be staged, oldest first. A build that is no longer among them is
+    /// cancelled.
+    fn pending(&self, tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError>;
+
+    /// Takes a success. The layer and the cache are referenced in the same transaction already.
+    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError>;
+
+    /// Takes a failure.
+    fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError>;
+}
+
+/// What is to be staged, and how.
+#[derive(Clone)]
+pub struct StagingRequest {
+    /// The build.
+    pub build_guid: BuildGuid,
+    /// Its app.
+    pub app_guid: AppGuid,
+    /// The droplet to be made.
+    pub droplet_guid: DropletGuid,
+    /// The package's zip.
+    pub package: Digest,
+    /// Buildpacks in order.
+    pub buildpacks: Vec<BuildpackChoice>,
+    /// All buildpacks were asked for; otherwise the first that detects the app is used.
+    pub skip_detect: bool,
+    /// The stack.
+    pub stack: String,
+    /// The environment of staging, complete but for what only the container knows.
+    pub environment: Vec<(String, String)>,
+    /// Memory limit.
+    pub memory: Megabytes,
+    /// Disk limit.
+    pub disk: Megabytes,
+    /// Bytes of output a second, -1 for no limit.
+    pub log_rate_limit: i64,
+    /// The cache an earlier staging left.
+    pub cache: Option<Digest>,
+    /// Longest time from the container's making to its end.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for StagingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagingRequest")
+            .field("build_guid", &self.build_guid)
+            .field("app_guid", &self.app_guid)
+            .field("package", &self.package)
+            .field("stack", &self.stack)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A buildpack that takes part.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BuildpackChoice {
+    /// Its name on the platform, or its URL.
+    pub name: String,
+    /// Where its files are.
+    pub source: BuildpackSource,
+}
+
+/// Where a buildpack's files are.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BuildpackSource {
+    /// In this binary, by the name of its folder.
+    BuiltIn(String),
+    /// In an uploaded zip.
+    Uploaded(Digest),
+    /// Fetched by the builder; may hold credentials.
+    Url(String),
+}
+
+/// A success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Staged {
+    /// The build.
+    pub build_guid: BuildGuid,
+    /// The app.
+    pub app_guid: AppGuid,
+    /// The droplet.
+    pub droplet_guid: DropletGuid,
+    /// The droplet's files as an uncompressed tar.
+    pub layer: Blob,
+    /// The image instances start from, in [`droplet_repository`].
+    pub image_digest: Digest,
+    /// Start commands by process type.
+    pub process_types: BTreeMap<String, String>,
+    /// The same in the order they were found.
+    pub processes: Vec<StagedProcess>,
+    /// Sidecars that buildpacks asked for.
+    pub sidecars: Vec<StagedSidecar>,
+    /// Buildpacks that took part.
+    pub buildpacks: Vec<StagedBuildpack>,
+    /// Empty for buildpack apps.
+    pub execution_metadata: String,
+    /// What the next staging gets back.
+    pub cache: Option<Blob>,
+    /// The stack.
+    pub stack: String,
+}
+
+/// A process that staging found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedProcess {
+    /// `web`, `worker`, …
+    pub process_type: String,
+    /// Start command.
+    pub command: String,
+}
+
+/// A sidecar that a buildpack asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedSidecar {
+    /// Name.
+    pub name: String,
+    /// Process types it belongs to.
+    pub process_types: Vec<String>,
+    /// Command.
+    pub command: String,
+    /// Part of the process's memory.
+    pub memory: Option<Megabytes>,
+}
+
+/// A buildpack that took part, as droplets show it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct StagedBuildpack {
+    /// Name on the platform, or the URL.
+    pub name: String,
+    /// What its detection said; empty for all but the last.
+    pub detect_output: String,
+    /// Its own name.
+    pub buildpack_name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+}
+
+/// A failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagingFailure {
+    /// The build.
+    pub build_guid: BuildGuid,
+    /// Name of the Cloud Controller's error, such as `BuildpackCompileFailed`.
+    pub error_id: &'static str,
+    /// The error's description; clients see `<error_id> - <message>`.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! The files a build leaves: droplet, cache and result, each out of the one-file tar the daemon
+//! gives.
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::result::{self, Summary};
+use super::{BuildpackChoice, StagingRequest};
+use crate::blobs::{Blob, BlobError, Blobs};
+use crate::docker::{ByteReader, DockerError, Engine};
+
+/// Largest build cache that is kept.
+const LARGEST_CACHE: u64 = 2 << 30;
+const BLOCK: usize = 512;
+
+/// Why an output cannot be used.
+#[derive(Debug)]
+pub(super) enum OutputError {
+    /// The daemon failed.
+    Docker(DockerError),
+    /// The build did not write it.
+    Missing(&'static str),
+    /// It is larger than allowed.
+    TooLarge(u64),
+    /// Anything else.
+    Broken(String),
+}
+
+impl From<DockerError> for OutputError {
+    fn from(error: DockerError) -> Self {
+        Self::Docker(error)
+    }
+}
+
+fn broken(why: impl std::fmt::Display) -> OutputError {
+    OutputError::Broken(why.to_string())
+}
+
+/// The droplet's layer.
+pub(super) async fn droplet(
+    engine: &dyn Engine,
+    blobs: &Blobs,
+    id: &str,
+    request: &StagingRequest,
+) -> Result<Blob, OutputError> {
+    let limit = u64::try_from(request.disk.to_bytes().0).unwrap_or(0);
+    store(engine, blobs, id, "/tmp/droplet.tar", limit).await
+}
+
+/// What the next staging gets back; `None` when it is too large or missing.
+pub(super) async fn cache(
+    engine: &dyn Engine,
+    blobs: &Blobs,
+    id: &str,
+) -> Result<Option<Blob>, OutputError> {
+    match store(engine, blobs, id, "/tmp/output-cache.tar", LARGEST_CACHE).await {
+        Ok(blob) => Ok(Some(blob)),
+        Err(OutputError::TooLarge(_) | OutputError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the builder says of the droplet.
+pub(super) async fn summary(
+    engine: &dyn Engine,
+    id: &str,
+    choices: &[BuildpackChoice],
+) -> Result<Summary, OutputError> {
+    let (size, mut file) = single_file(download(engine, id, "/tmp/result.json").await?).await?;
+    if size > result::LARGEST {
+        return Err(OutputError::TooLarge(size));
+    }
+    let mut json = Vec::new();
+    file.read_to_end(&mut json).await.map_err(broken)?;
+    result::read(&json, choices).map_err(broken)
+}
+
+async fn download(
+    engine: &dyn Engine,
+    id: &str,
+    path: &'static str,
+) -> Result<ByteReader, OutputError> {
+    match engine.download(id, path).await {
+        Err(DockerError::NotFound(_)) => Err(OutputError::Missing(path)),
+        other => Ok(other?),
+    }
+}
+
+async fn store(
+    engine: &dyn Engine,
+    blobs: &Blobs,
+    id: &str,
+    path: &'static str,
+    limit: u64,
+) -> Result<Blob, OutputError> {
+    let (size, file) = single_file(download(engine, id, path).await?).await?;
+    if size > limit {
+        return Err(OutputError::TooLarge(size));
+    }
+    let blob = match blobs.put(file, Some(limit)).await {
+        Ok(blob) => blob,
+        // The connection to the daemon broke: that can be tried again.
+        Err(BlobError::Source(error)) => {
+            return Err(DockerError::Unreachable(format!("{path}: {error}")).into());
+        }
+        Err(error) => return Err(broken(error)),
+    };
+    if blob.size == size {
+        Ok(blob)
+    } else {
+        Err(DockerError::Unreachable(format!("{path} came only in part")).into())
+    }
+}
+
+/// Size and bytes of the one file in a tar.
+async fn single_file(
+    mut tar: ByteReader,
+) -> Result<(u64, impl AsyncRead + Send + Unpin), OutputError> {
+    loop {
+        let mut block = [0_u8; BLOCK];
+        tar.read_exact(&mut block).await.map_err(broken)?;
+        let header = tar::Header::from_byte_slice(&block);
+        let size = header.entry_size().map_err(broken)?;
+        let kind = header.entry_type();
+        if kind.is_file() {
+            return Ok((size, tar.take(size)));
+        }
+        // Extended headers may come first; nothing they say matters here.
+        let extended = kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+            || kind.is_gnu_longname();
+        if !extended || size > result::LARGEST {
+            return Err(broken("an output of the build is not a file"));
+        }
+        let padded = size.next_multiple_of(BLOCK as u64);
+        let mut rest = (&mut tar).take(padded);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink())
+            .await
+            .map_err(broken)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> ByteReader {
+        let mut builder = tar::Builder::new(Vec::new());
+        fill(&mut builder);
+        Box::pin(std::io::Cursor::new(builder.into_inner().expect("a tar")))
+    }
+
+    fn header(kind: tar::EntryType, size: u64) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_mode(0o644);
+        header
+    }
+
+    #[tokio::test]
+    async fn the_file_is_found_behind_extended_headers() {
+        let tar = archive(|builder| {
+            builder
+                .append_pax_extensions([("mtime", &b"1700000000.123"[..])])
+                .expect("extensions");
+            let mut header = header(tar::EntryType::Regular, 5);
+            builder
+                .append_data(&mut header, "droplet.tar", &b"hello"[..])
+                .expect("a file");
+        });
+        let (size, mut file) = single_file(tar).await.expect("a file");
+        let mut text = String::new();
+        file.read_to_string(&mut text).await.expect("text");
+        assert_eq!((size, text.as_str()), (5, "hello"));
+    }
+
+    #[tokio::test]
+    async fn folders_links_and_cut_streams_are_refused() {
+        for kind in [tar::EntryType::Directory, tar::EntryType::Symlink] {
+            let tar = archive(|builder| {
+                let mut header = header(kind, 0);
+                if kind == tar::EntryType::Symlink {
+                    builder
+                        .append_link(&mut header, "droplet.tar", "/etc/passwd")
+                        .expect("a link");
+                } else {
+                    builder
+                        .append_data(&mut header, "droplet.tar", &b""[..])
+                        .expect("a folder");
+                }
+            });
+            assert!(single_file(tar).await.is_err(), "{kind:?}");
+        }
+        let cut: ByteReader = Box::pin(std::io::Cursor::new(vec![0_u8; 100]));
+        assert!(single_file(cut).await.is_err());
+    }
+}

@@ -1,0 +1,537 @@
+//! The worker on an engine in memory, with a scripted builder.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::images::{Images, LABEL_RECIPE};
+use super::*;
+use crate::base::{GuidSource, Secret, Supervisor, SystemClock};
+use crate::blobs::{Blobs, store};
+use crate::db::Db;
+use crate::docker::{Behaviour, ContainerSpec, DockerError, Engine, FakeEngine, FakeFile, Verb};
+use crate::logs::{Logs, Query};
+use crate::registry::Registry;
+
+const BUILDER: &str = "staticfile=staticfile_buildpack";
+const RESULT: &str = r#"{"process_types":{"web":"$HOME/boot.sh"},"processes":[
+    {"type":"web","command":"$HOME/boot.sh"}],"sidecars":[],"execution_metadata":"",
+    "lifecycle_metadata":{"buildpack_key":"staticfile","detected_buildpack":"staticfile",
+    "buildpacks":[{"key":"staticfile","name":"staticfile","version":"1.0.0"}]}}"#;
+
+/// The rows of builds, in memory.
+#[derive(Default)]
+struct Rows {
+    pending: Mutex<Vec<StagingRequest>>,
+    staged: Mutex<Vec<Staged>>,
+    failed: Mutex<Vec<StagingFailure>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Rows {
+    fn finish(&self, guid: &BuildGuid) {
+        locked(&self.pending).retain(|request| request.build_guid != *guid);
+    }
+}
+
+impl Builds for Rows {
+    fn pending(&self, _tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError> {
+        Ok(locked(&self.pending).clone())
+    }
+
+    fn staged(&self, _tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+        self.finish(&staged.build_guid);
+        locked(&self.staged).push(staged.clone());
+        Ok(())
+    }
+
+    fn failed(&self, _tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {
+        self.finish(&failure.build_guid);
+        locked(&self.failed).push(failure.clone());
+        Ok(())
+    }
+}
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    db: Db,
+    blobs: Blobs,
+    engine: FakeEngine,
+    registry: Registry,
+    logs: Logs,
+    rows: Arc<Rows>,
+    images: Images,
+    supervisor: Supervisor,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let clock = Arc::new(SystemClock);
+        let blobs = Blobs::open(&folder.path().join("blobs"), db.clone(), clock.clone());
+        let blobs = blobs.expect("a store");
+        let settings = crate::registry::Settings {
+            port: 5000,
+            token: Secret::new("token".to_owned()),
+            anonymous_pull: false,
+        };
+        let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
+        let engine = FakeEngine::new(clock.clone());
+        let images = Images::new(Arc::new(engine.clone()), registry.clone());
+        let logs = Logs::open(db.clone(), clock).await.expect("logs");
+        let supervisor = Supervisor::new();
+        logs.start(&supervisor);
+        let bench = Self {
+            _folder: folder,
+            db,
+            blobs,
+            engine,
+            registry,
+            logs,
+            rows: Arc::default(),
+            images,
+            supervisor,
+        };
+        bench.make_stack().await;
+        bench
+    }
+
+    /// The stack as it is after its first use.
+    async fn make_stack(&self) {
+        self.engine.offer("debian:bookworm-slim");
+        let silent = tokio::sync::mpsc::unbounded_channel().0;
+        images::build_all(&self.engine, &silent)
+            .await
+            .expect("built");
+        let run = images::list(&self.engine).await.expect("listed");
+        let run = run
+            .iter()
+            .find(|listed| listed.role == "run")
+            .expect("a run image");
+        let (repository, tag) = run.reference.split_once(':').expect("a tag");
+        let saved = self.engine.save(&run.reference).await.expect("saved");
+        let digest = self.registry.import_saved(repository, tag, saved).await;
+        let digest = digest.expect("imported");
+        self.engine
+            .add_image(&self.registry.reference(repository, &digest));
+        let image = self
+            .engine
+            .image(&run.reference)
+            .await
+            .expect("asked")
+            .expect("there");
+        assert!(image.labels.contains_key(LABEL_RECIPE));
+    }
+
+    fn staging(&self, hold: Duration) -> Staging {
+        let mut settings = Settings::new("platform-1", [10, 0, 0, 1].into());
+        settings.failure_hold = hold;
+        Staging::new(StagingParts {
+            db: self.db.clone(),
+            blobs: self.blobs.clone(),
+            engine: Arc::new(self.engine.clone()),
+            registry: self.registry.clone(),
+            logs: self.logs.clone(),
+            builds: self.rows.clone(),
+            images: self.images.clone(),
+            settings,
+        })
+    }
+
+    async fn request(&self, guid: &str) -> StagingRequest {
+        let package = self.blobs.put_bytes("a zip").await.expect("stored");
+        StagingRequest {
+            build_guid: guid.into(),
+            app_guid: "app-1".into(),
+            droplet_guid: DropletGuid::generate(&GuidSource::random()),
+            package: package.digest,
+            buildpacks: vec![BuildpackChoice {
+                name: "staticfile_buildpack".into(),
+                source: BuildpackSource::BuiltIn("staticfile".into()),
+            }],
+            skip_detect: false,
+            stack: "cflinuxfs4".into(),
+            environment: vec![
+                ("SECRET".into(), "hush".into()),
+                ("LANG".into(), "C".into()),
+            ],
+            memory: Megabytes(1024),
+            disk: Megabytes(1024),
+            log_rate_limit: -1,
+            cache: None,
+            timeout: Duration::from_secs(900),
+        }
+    }
+
+    /// Stages one request to its end.
+    async fn stage(&self, request: StagingRequest) {
+        locked(&self.rows.pending).push(request);
+        self.staging(Duration::ZERO).start(&self.supervisor);
+        self.settled().await;
+    }
+
+    /// Returns when no build is pending and no container is left.
+    async fn settled(&self) {
+        let settled = async {
+            while !locked(&self.rows.pending).is_empty()
+                || !self.engine.container_names().is_empty()
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), settled)
+            .await
+            .expect("an end");
+    }
+
+    fn failure(&self) -> String {
+        let failed = locked(&self.rows.failed);
+        assert_eq!(failed.len(), 1, "{:?}", locked(&self.rows.staged));
+        format!("{} - {}", failed[0].error_id, failed[0].message)
+    }
+
+    async fn lines(&self) -> Vec<String> {
+        // Lines are read when their writer is done with them.
+        assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+        let query = Query {
+            limit: 1000,
+            ..Query::default()
+        };
+        let read = self.logs.read("app-1", query).await.expect("lines");
+        let mut lines = Vec::new();
+        for envelope in read {
+            if let crate::logs::Message::Log { payload, .. } = &envelope.message {
+                lines.push(String::from_utf8_lossy(payload).into_owned());
+            }
+        }
+        lines
+    }
+}
+
+fn builder() -> Behaviour {
+    Behaviour::runs().works(|files| {
+        let package = files.get("/tmp/app.zip").expect("the package").clone();
+        assert_eq!((package.uid, &package.content[..]), (2000, &b"a zip"[..]));
+        let script = files.get("/tmp/lifecycle/builder").expect("the builder");
+        assert_eq!(script.mode, 0o755);
+        assert!(files.get("/tmp/buildpacks/staticfile/bin/detect").is_some());
+        assert!(files.get("/tmp/buildpacks/common/lib.sh").is_some());
+    })
+}
+
+fn good_builder() -> Behaviour {
+    builder()
+        .prints("-----> Staticfile Buildpack\n")
+        .complains("a warning\n")
+        .writes("/tmp/result.json", RESULT)
+        .writes("/tmp/droplet.tar", vec![7; 2048])
+        .writes("/tmp/output-cache.tar", "cache")
+        .exits(0)
+}
+
+#[tokio::test]
+async fn a_good_build_becomes_a_droplet_with_an_image() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, good_builder());
+    bench.stage(bench.request("build-1").await).await;
+
+    let staged = locked(&bench.rows.staged).pop().expect("a droplet");
+    assert_eq!(staged.process_types["web"], "$HOME/boot.sh");
+    assert_eq!(staged.buildpacks[0].name, "staticfile_buildpack");
+    assert_eq!(staged.layer.size, 2048);
+    let repository = droplet_repository(&staged.droplet_guid);
+    let found = bench
+        .registry
+        .find(&repository, "latest")
+        .await
+        .expect("asked");
+    assert_eq!(found, Some(staged.image_digest));
+    let referenced = bench
+        .db
+        .read(|tx| store::referenced(tx, OWNER_CACHE, "app-1/cflinuxfs4"))
+        .await
+        .expect("references");
+    assert_eq!(referenced, [staged.cache.expect("a cache")]);
+
+    let lines = bench.lines().await;
+    let expected = [
+        "Downloading staticfile_buildpack...",
+        "Downloaded staticfile_buildpack",
+        "Cell platform-1 creating container for instance build-1",
+        "Cell platform-1 successfully created container for instance build-1",
+        "Downloading app package...",
+        "Downloaded app package (5B)",
+        "-----> Staticfile Buildpack",
+        "a warning",
+        "Exit status 0",
+        "Uploading droplet, build artifacts cache...",
+        "Uploading droplet...",
+        "Uploading build artifacts cache...",
+        "Uploaded build artifacts cache (5B)",
+        "Uploaded droplet (2K)",
+        "Uploading complete",
+        "Cell platform-1 stopping instance build-1",
+        "Cell platform-1 destroying container for instance build-1",
+        "Cell platform-1 successfully destroyed container for instance build-1",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn the_container_is_bounded_and_knows_its_place() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, Behaviour::runs());
+    let request = bench.request("build-1").await;
+    locked(&bench.rows.pending).push(request);
+    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    let name = "cflite-staging-build-1-1";
+    let spec = loop {
+        match bench.engine.spec(name) {
+            Some(spec) => break spec,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    assert_eq!(spec.command, ["--buildpack", BUILDER]);
+    assert_eq!(spec.user.as_deref(), Some("2000:2000"));
+    assert_eq!(spec.memory, Some(Megabytes(1024)));
+    assert_eq!((spec.pids_limit, spec.nofile), (Some(1024), Some(16_384)));
+    assert_eq!(spec.labels["cflite.kind"], "staging");
+    let value = |name: &str| {
+        let found = spec.environment.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let expected = [
+        ("SECRET", Some("hush")),
+        ("LANG", Some("C")),
+        ("HOME", Some("/home/vcap")),
+        ("CF_INSTANCE_ADDR", Some("")),
+        ("CF_INSTANCE_PORTS", Some("[]")),
+        ("CF_STACK", Some("cflinuxfs4")),
+        ("PORT", None),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(value(name), expected, "{name}");
+    }
+
+    // Nobody wants the build any more.
+    bench.rows.finish(&"build-1".into());
+    bench
+        .db
+        .write(|_| Ok::<_, DbError>(()))
+        .await
+        .expect("a wake-up");
+    bench.settled().await;
+    assert!(locked(&bench.rows.failed).is_empty() && locked(&bench.rows.staged).is_empty());
+    assert!(
+        bench
+            .lines()
+            .await
+            .iter()
+            .all(|line| !line.contains("hush"))
+    );
+}
+
+#[tokio::test]
+async fn failures_have_cloud_foundrys_names_and_say_why() {
+    type Setting = (&'static str, fn() -> Behaviour);
+    let cases: [Setting; 6] = [
+        (
+            "NoAppDetectedError - An app was not successfully detected by any available buildpack",
+            || builder().exits(222),
+        ),
+        (
+            "BuildpackCompileFailed - App staging failed in the buildpack compile phase",
+            || builder().exits(223),
+        ),
+        (
+            "StagingError - Staging error: staging failed: out of memory (limit 1G): \
+             ask for more with -m or an app manifest",
+            || builder().runs_out_of_memory(),
+        ),
+        (
+            "StagingError - Staging error: staging failed: result.json is not an object",
+            || {
+                builder()
+                    .writes("/tmp/result.json", "[]")
+                    .writes("/tmp/droplet.tar", "x")
+                    .exits(0)
+            },
+        ),
+        (
+            "StagingError - Staging error: staging failed: out of disk: 2G used of 1G: \
+             ask for more with -k or an app manifest",
+            || builder().grows(2 << 30).exits(0),
+        ),
+        (
+            "StagingError - Staging error: staging failed: the build left no /tmp/droplet.tar",
+            || builder().exits(0),
+        ),
+    ];
+    for (expected, behaviour) in cases {
+        let bench = Bench::new().await;
+        bench.engine.script(BUILDER, behaviour());
+        bench.stage(bench.request("build-1").await).await;
+        assert_eq!(bench.failure(), expected);
+    }
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, Behaviour::runs().hangs());
+    let mut request = bench.request("build-1").await;
+    request.timeout = Duration::from_millis(50);
+    bench.stage(request).await;
+    assert!(
+        bench.failure().ends_with("exceeded 0s timeout"),
+        "{}",
+        bench.failure()
+    );
+}
+
+#[tokio::test]
+async fn an_interrupted_build_is_staged_anew_once() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, good_builder());
+    let broken = || DockerError::Unreachable("gone".into());
+    bench.engine.fail_next(Verb::Start, broken());
+    bench.stage(bench.request("build-1").await).await;
+    assert_eq!(locked(&bench.rows.staged).len(), 1);
+    let lines = bench.lines().await;
+    assert!(
+        lines.iter().any(|line| line.contains("starts anew")),
+        "{lines:?}"
+    );
+
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, good_builder());
+    bench.engine.fail_next(Verb::Start, broken());
+    bench.engine.fail_next(Verb::Start, broken());
+    bench.stage(bench.request("build-1").await).await;
+    assert!(
+        bench.failure().contains("interrupted twice"),
+        "{}",
+        bench.failure()
+    );
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_removed_and_counted() {
+    for (attempt, succeeds) in [("1", true), ("2", false)] {
+        let bench = Bench::new().await;
+        bench.engine.script(BUILDER, good_builder());
+        let image = bench.engine.add_image("left:over");
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let left = ContainerSpec {
+            name: format!("cflite-staging-build-1-{attempt}"),
+            image: image.tags[0].clone(),
+            labels: [
+                label("cflite.platform", "platform-1"),
+                label("cflite.kind", "staging"),
+                label("cflite.build", "build-1"),
+                label("cflite.attempt", attempt),
+            ]
+            .into(),
+            ..ContainerSpec::default()
+        };
+        bench.engine.create(&left).await.expect("created");
+        bench.stage(bench.request("build-1").await).await;
+        assert_eq!(locked(&bench.rows.staged).len(), usize::from(succeeds));
+        if !succeeds {
+            assert!(bench.failure().contains("the platform was stopped"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn builds_run_side_by_side_but_not_all_at_once() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, Behaviour::runs());
+    for guid in ["build-1", "build-2", "build-3"] {
+        let mut request = bench.request(guid).await;
+        request.app_guid = guid.into();
+        locked(&bench.rows.pending).push(request);
+    }
+    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    while bench.engine.container_names().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut names = bench.engine.container_names();
+    names.sort();
+    assert_eq!(
+        names,
+        ["cflite-staging-build-1-1", "cflite-staging-build-2-1"]
+    );
+    while bench
+        .engine
+        .container_names()
+        .iter()
+        .any(|name| !name.contains("build-3"))
+    {
+        for name in &names {
+            bench.engine.exit(name, 223);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(locked(&bench.rows.failed).len() >= 2);
+    assert!(bench.supervisor.shut_down(Duration::from_secs(5)).await);
+    assert!(
+        bench.engine.container_names().is_empty(),
+        "removed at the shutdown"
+    );
+    assert_eq!(
+        locked(&bench.rows.pending).len(),
+        1,
+        "goes on at the next start"
+    );
+}
+
+#[tokio::test]
+async fn a_cache_comes_back_and_a_zip_is_unpacked() {
+    let bench = Bench::new().await;
+    let cache = bench.blobs.put_bytes("old cache").await.expect("stored");
+    let zip = {
+        use std::io::Write;
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+        zip.start_file("bin/detect", options).expect("a file");
+        zip.write_all(b"#!/bin/sh").expect("content");
+        zip.finish().expect("a zip").into_inner()
+    };
+    let zip = bench.blobs.put_bytes(zip).await.expect("stored");
+    let mut request = bench.request("build-1").await;
+    request.cache = Some(cache.digest);
+    request.skip_detect = true;
+    request.buildpacks = vec![
+        BuildpackChoice {
+            name: "mine".into(),
+            source: BuildpackSource::Uploaded(zip.digest.clone()),
+        },
+        BuildpackChoice {
+            name: "https://user:pass@example.com/x.zip".into(),
+            source: BuildpackSource::Url("https://user:pass@example.com/x.zip".into()),
+        },
+    ];
+    let key = zip.digest.hex()[..16].to_owned();
+    let detect = format!("/tmp/buildpacks/{key}/bin/detect");
+    let script = Behaviour::runs().works(move |files| {
+        let cache = files.get("/tmp/cache.tar").expect("the cache");
+        assert_eq!(&cache.content[..], b"old cache");
+        assert_eq!(files.get(&detect).expect("the buildpack").mode, 0o755);
+        files.put("/tmp/result.json", FakeFile::new(RESULT));
+        files.put("/tmp/droplet.tar", FakeFile::new("droplet"));
+        files.put("/tmp/output-cache.tar", FakeFile::new("new cache"));
+    });
+    bench
+        .engine
+        .script("--skip-detect --buildpack", script.exits(0));
+    bench.stage(request).await;
+    assert_eq!(
+        locked(&bench.rows.staged).len(),
+        1,
+        "{:?}",
+        locked(&bench.rows.failed)
+    );
+    let lines = bench.lines().await;
+    assert!(lines.contains(&"Downloaded build artifacts cache (9B)".to_owned()));
+    assert!(lines.iter().all(|line| !line.contains("pass")), "{lines:?}");
+}
