@@ -8,3 +8,4 @@ mod contract;
 mod logs;
 mod registry;
 mod scheduler;
+mod staging;
