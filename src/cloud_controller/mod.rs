@@ -33,6 +33,9 @@ pub(crate) mod routes;
 pub mod routing;
 pub(crate) mod security_groups;
 pub mod seed;
+pub(crate) mod service_credential_bindings;
+pub(crate) mod service_instances;
+pub(crate) mod service_route_bindings;
 pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
@@ -126,6 +129,9 @@ impl CloudController {
             .merge(root::routes())
             .merge(routes::routes())
             .merge(security_groups::routes())
+            .merge(service_credential_bindings::routes())
+            .merge(service_instances::routes())
+            .merge(service_route_bindings::routes())
             .merge(sidecars::routes())
             .merge(space_quotas::routes())
             .merge(spaces::routes())
