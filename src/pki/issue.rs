@@ -36,14 +36,14 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    pub(super) fn load(issued: Issued) -> Result<Self, PkiError> {
-        let key = KeyPair::from_pem(&issued.pem)?;
-        let at = issued.pem.find("-----BEGIN CERTIFICATE").unwrap_or(0);
-        let certificate_pem = issued.pem[at..].to_owned();
+    pub(super) fn load(signed: Issued) -> Result<Self, PkiError> {
+        let key = KeyPair::from_pem(&signed.pem)?;
+        let at = signed.pem.find("-----BEGIN CERTIFICATE").unwrap_or(0);
+        let certificate_pem = signed.pem[at..].to_owned();
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)?;
         Ok(Self {
             certificate_pem,
-            serial: issued.issuer,
+            serial: signed.issuer,
             issuer,
         })
     }

@@ -5,14 +5,14 @@
 //! so that a line costs no allocation here.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::rc::Rc;
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::base::Timestamp;
 use crate::base::guid::AppGuid;
 
-use super::endpoint::Endpoint;
+use super::endpoint::EndpointState;
 
 /// Where access lines go. Must return at once.
 pub trait AccessLog: Send + Sync + 'static {
@@ -41,7 +41,7 @@ pub(crate) struct Record {
     pub(crate) response_bytes: u64,
     pub(crate) referer: Option<HeaderValue>,
     pub(crate) user_agent: Option<HeaderValue>,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Rc<str>,
     pub(crate) forwarded_for: Option<HeaderValue>,
     pub(crate) forwarded_proto: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
@@ -62,11 +62,11 @@ impl LineWriter {
         &mut self,
         record: &Record,
         app_guid: Option<&AppGuid>,
-        endpoint: Option<&Endpoint>,
+        state: Option<&EndpointState>,
     ) -> &str {
-        self.render(record, app_guid, endpoint, usize::MAX, usize::MAX);
+        self.render(record, app_guid, state, usize::MAX, usize::MAX);
         if self.line.len() > LONGEST_LINE {
-            self.render(record, app_guid, endpoint, SHORT_CUT, LONG_CUT);
+            self.render(record, app_guid, state, SHORT_CUT, LONG_CUT);
         }
         &self.line
     }
@@ -75,13 +75,13 @@ impl LineWriter {
         &mut self,
         record: &Record,
         app_guid: Option<&AppGuid>,
-        endpoint: Option<&Endpoint>,
+        state: Option<&EndpointState>,
         short: usize,
         long: usize,
     ) {
         self.line.clear();
         if let Some(host) = &record.host {
-            self.line.push_str(&host.to_str().unwrap_or_default()[..]);
+            self.line.push_str(host.to_str().unwrap_or_default());
         }
         self.line.push_str(" - [");
         self.push_time(record.received);
@@ -102,8 +102,8 @@ impl LineWriter {
         push_number(out, " ", record.response_bytes);
         push_field(out, " ", record.referer.as_ref(), short, "REFERER");
         push_field(out, " ", record.user_agent.as_ref(), short, "USER-AGENT");
-        push_address(out, Some(record.remote));
-        push_address(out, endpoint.map(|endpoint| endpoint.address));
+        push_text(out, " ", &record.remote);
+        push_text(out, " ", state.map_or("", |state| &state.headers.address));
         let forwarded_for = record.forwarded_for.as_ref();
         push_field(
             out,
@@ -130,7 +130,7 @@ impl LineWriter {
         );
         push_times(out, record);
         push_text(out, " app_id:", app_guid.map_or("", AppGuid::as_str));
-        push_instance(out, endpoint);
+        push_instance(out, state);
         let error = record.router_error.as_deref();
         push_text(out, " x_cf_routererror:", error.unwrap_or_default());
     }
@@ -215,27 +215,16 @@ fn push_seconds(out: &mut String, name: &str, micros: i64) {
     }
 }
 
-fn push_instance(out: &mut String, endpoint: Option<&Endpoint>) {
-    match endpoint {
-        Some(endpoint) => {
+fn push_instance(out: &mut String, state: Option<&EndpointState>) {
+    match state {
+        Some(state) => {
+            let endpoint = &state.endpoint;
             push_number(out, " app_index:\"", u64::from(endpoint.index));
             out.push('"');
             push_text(out, " instance_id:", endpoint.instance_guid.as_str());
         }
         None => out.push_str(" app_index:\"-\" instance_id:\"-\""),
     }
-}
-
-fn push_address(out: &mut String, address: Option<SocketAddr>) {
-    out.push_str(" \"");
-    match address {
-        Some(address) => {
-            // Writing to a string cannot fail.
-            let _written = write!(out, "{address}");
-        }
-        None => out.push('-'),
-    }
-    out.push('"');
 }
 
 fn push_field(out: &mut String, before: &str, value: Option<&HeaderValue>, cut: usize, name: &str) {
@@ -332,7 +321,7 @@ mod tests {
             response_bytes: 3456,
             referer: None,
             user_agent: Some(HeaderValue::from_bytes(b"q\"uo\\te\xff\tz").unwrap()),
-            remote: "10.0.0.1:5000".parse().unwrap(),
+            remote: "10.0.0.1:5000".into(),
             forwarded_for: Some(HeaderValue::from_static("1.2.3.4, 10.0.0.1")),
             forwarded_proto: Some(HeaderValue::from_static("https")),
             request_id: Some(HeaderValue::from_static(
@@ -346,7 +335,8 @@ mod tests {
     fn a_line_is_what_cloud_foundry_writes() {
         let mut writer = LineWriter::default();
         let app = AppGuid::from("app-guid");
-        let line = writer.format(&record(), Some(&app), Some(&endpoint(8080)));
+        let state = EndpointState::new(endpoint(8080));
+        let line = writer.format(&record(), Some(&app), Some(&state));
         assert_eq!(
             line,
             "App.example:8080 - [2023-11-14T22:13:20.123456000Z] \"POST /a/b?c=%20d HTTP/1.1\" \

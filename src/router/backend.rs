@@ -31,9 +31,6 @@ use super::endpoint::EndpointState;
 use super::failure::{Failure, FailureKind};
 use super::pool::Connections;
 
-/// Header lines an app may answer with.
-const MOST_HEADERS: usize = 256;
-
 /// One connection that carries one exchange at a time.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
@@ -61,7 +58,7 @@ pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpSt
 /// How HTTP/1.1 is spoken to instances.
 pub(crate) fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.title_case_headers(true).max_headers(MOST_HEADERS);
+    builder.title_case_headers(true);
     builder
 }
 
@@ -233,13 +230,11 @@ impl BackendBody {
         let more = first
             .and_then(|frame| frame.data_ref())
             .map_or(0, |data| data.len() as u64);
-        match hint.exact() {
-            Some(rest) => SizeHint::with_exact(rest + more),
-            None => {
-                hint.set_lower(hint.lower() + more);
-                hint
-            }
+        if let Some(rest) = hint.exact() {
+            return SizeHint::with_exact(rest + more);
         }
+        hint.set_lower(hint.lower() + more);
+        hint
     }
 
     fn release(&mut self) {

@@ -79,6 +79,8 @@ pub(crate) struct EndpointHeaders {
     pub(crate) application: HeaderValue,
     pub(crate) instance: HeaderValue,
     pub(crate) index: HeaderValue,
+    /// The address as text, for access lines.
+    pub(crate) address: String,
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -94,6 +96,7 @@ impl EndpointState {
             application: header_value(endpoint.app_guid.as_str()),
             instance: header_value(&instance),
             index: HeaderValue::from(endpoint.index),
+            address: endpoint.address.to_string(),
         };
         Self {
             endpoint,

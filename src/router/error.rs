@@ -139,6 +139,21 @@ impl RouterError {
 mod tests {
     use super::*;
 
+    fn shown(error: &RouterError) -> String {
+        let head = error.head();
+        let get = |name: &str| {
+            let value = head.headers().get(name);
+            value.map_or("-", |value| value.to_str().unwrap())
+        };
+        format!(
+            "{} | {} | {} | {:?}",
+            head.status().as_u16(),
+            get("x-cf-routererror"),
+            get("cache-control"),
+            error.text()
+        )
+    }
+
     #[test]
     fn errors_read_as_on_a_real_router() {
         let host = || "shop.example:8080".to_owned();
@@ -171,24 +186,7 @@ mod tests {
             RouterError::ClientGone,
             RouterError::Panic,
         ];
-        let shown: Vec<String> = errors
-            .iter()
-            .map(|error| {
-                let head = error.head();
-                let get = |name: &str| {
-                    head.headers()
-                        .get(name)
-                        .map_or("-", |value| value.to_str().unwrap())
-                };
-                format!(
-                    "{} | {} | {} | {:?}",
-                    head.status().as_u16(),
-                    get("x-cf-routererror"),
-                    get("cache-control"),
-                    error.text()
-                )
-            })
-            .collect();
+        let shown: Vec<String> = errors.iter().map(shown).collect();
         insta::assert_snapshot!(shown.join("\n"), @r#"
         400 | empty_host | public,max-age=2 | "400 Bad Request: Request had empty Host header\n"
         404 | unknown_route | no-cache, no-store | "404 Not Found: Requested route ('shop.example:8080') does not exist.\n"

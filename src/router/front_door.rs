@@ -82,14 +82,12 @@ impl ServeLocal for LocalFrontDoor {
             };
         }
         let answer = proxy::serve(self.router.clone(), &peer, request);
-        match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(response) => Ok(response),
-            Err(_) => {
-                tracing::error!("the router failed on a request");
-                let error = RouterError::Panic;
-                Ok(error.head().map(|()| ResponseBody::empty(None)))
-            }
+        if let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await {
+            return Ok(response);
         }
+        tracing::error!("the router failed on a request");
+        let error = RouterError::Panic;
+        Ok(error.head().map(|()| ResponseBody::empty(None)))
     }
 }
 

@@ -52,7 +52,7 @@ impl LocalRouter {
             (None, None) => return,
         };
         let mut lines = self.lines.borrow_mut();
-        let line = lines.format(record, Some(app_guid), endpoint);
+        let line = lines.format(record, Some(app_guid), state);
         let index = endpoint.map_or(0, |endpoint| endpoint.index);
         self.router.access_log().line(app_guid, index, line);
     }

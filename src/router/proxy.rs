@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::Body;
 use hyper::body::Incoming;
 
+use crate::base::Timestamp;
 use crate::net::RequestId;
 use crate::net::server::Peer;
 
@@ -38,6 +39,8 @@ pub(crate) struct Exchange {
     pub(crate) target: Option<Target>,
     pub(crate) trace: Box<Trace>,
     pub(crate) request_id: HeaderValue,
+    /// When the first attempt began.
+    pub(crate) began: Timestamp,
 }
 
 /// The host a request is for: of its URL, else of its `Host`.
@@ -81,6 +84,7 @@ pub(crate) async fn serve(
         target,
         trace,
         request_id,
+        began: now,
     };
     if upgrade.is_some() || head.method == Method::CONNECT {
         return upgrade::serve(exchange, head, body, upgrade).await;
@@ -134,7 +138,7 @@ fn record_of(local: &LocalRouter, peer: &Peer, head: &http::request::Parts) -> R
         response_bytes: 0,
         referer: head.headers.get(header::REFERER).cloned(),
         user_agent: head.headers.get(header::USER_AGENT).cloned(),
-        remote: peer.address,
+        remote: peer.text.clone(),
         forwarded_for: None,
         forwarded_proto: None,
         request_id: None,
@@ -262,7 +266,7 @@ async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<Respons
     let mut tried = Vec::new();
     let mut last: Option<Failure> = None;
     while tried.len() < attempts {
-        let now = exchange.local.now();
+        let now = exchange.began;
         let target = exchange.target.as_ref();
         let Some(state) = choose(&exchange.pool, target, &tried, now) else {
             break;

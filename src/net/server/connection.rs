@@ -26,8 +26,6 @@ use super::stream::{Activity, ClientStream};
 use super::thread::Thread;
 use super::{BoxError, Peer, ServeLocal};
 
-/// Header lines of one request; more than the libraries' 100, as a real router takes any number.
-const MOST_HEADERS: usize = 256;
 /// Streams one HTTP/2 client may have open.
 const MOST_STREAMS: u32 = 250;
 
@@ -239,7 +237,6 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let mut builder = http1::Builder::new();
     builder
         .title_case_headers(true)
-        .max_headers(MOST_HEADERS)
         .timer(TokioTimer::new())
         .header_read_timeout(None);
     let mut stream = stream;

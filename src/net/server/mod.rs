@@ -64,6 +64,8 @@ pub trait ServeLocal: 'static {
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// Its address as text, for access lines.
+    pub text: Rc<str>,
     /// Its address without port, as `X-Forwarded-For` wants it.
     pub ip: HeaderValue,
     /// Scheme of the listener it came in by.
@@ -76,6 +78,7 @@ impl Peer {
         let ip = address.ip().to_canonical().to_string();
         Self {
             address,
+            text: address.to_string().into(),
             ip: HeaderValue::from_str(&ip).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             scheme,
         }

@@ -58,7 +58,9 @@ impl Thread {
 
     fn each_connection(&self, visit: impl Fn(&Connection)) {
         let all: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
-        all.iter().for_each(|connection| visit(connection));
+        for connection in &all {
+            visit(connection);
+        }
     }
 }
 

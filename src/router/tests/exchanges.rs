@@ -210,7 +210,7 @@ fn a_parked_connection_wakes_up_with_what_is_sent() {
     };
     let door = super::harness::door_with(
         crate::router::Settings::default(),
-        limits,
+        &limits,
         axum::Router::new(),
     );
     door.routes(&[("shop.test", &[answering(|_| ok("hi"))])]);

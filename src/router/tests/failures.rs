@@ -177,7 +177,7 @@ fn a_silent_app_runs_into_the_time_limit() {
         request_timeout: Duration::from_millis(50),
         ..Settings::default()
     };
-    let door = door_with(settings, Limits::default(), axum::Router::new());
+    let door = door_with(settings, &Limits::default(), axum::Router::new());
     let app = app(|mut client| {
         client.rest();
     });
@@ -238,7 +238,7 @@ fn an_endless_request_head_is_cut_off() {
         tick: Duration::from_millis(5),
         ..Limits::default()
     };
-    let door = door_with(Settings::default(), limits, axum::Router::new());
+    let door = door_with(Settings::default(), &limits, axum::Router::new());
     let mut client = door.client();
     client.send(b"GET / HTTP/1.1\r\nHost:");
     assert!(client.rest().is_empty());

@@ -61,10 +61,14 @@ pub(super) struct Door {
 }
 
 pub(super) fn door() -> Door {
-    door_with(Settings::default(), Limits::default(), axum::Router::new())
+    door_with(Settings::default(), &Limits::default(), axum::Router::new())
 }
 
-pub(super) fn door_with(settings: Settings, limits: Limits, platform: axum::Router) -> Door {
+pub(super) fn door_with(settings: Settings, limits: &Limits, platform: axum::Router) -> Door {
+    let limits = Limits {
+        threads: 2,
+        ..limits.clone()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -89,16 +93,13 @@ pub(super) fn door_with(settings: Settings, limits: Limits, platform: axum::Rout
         Listener::plain(plain),
         Listener::tls(tls, pki.server_config()),
     ];
-    let limits = Limits {
-        threads: 2,
-        ..limits
-    };
     let server = Arc::new(Server::new(listeners, front, limits));
     let addresses = server.addresses();
     let supervisor = Supervisor::new();
-    let _entered = runtime.enter();
-    supervisor.worker("front door", move |token| server.clone().run(token));
-    drop(_entered);
+    {
+        let _entered = runtime.enter();
+        supervisor.worker("front door", move |token| server.clone().run(token));
+    }
     Door {
         http: addresses[0],
         https: addresses[1],
@@ -285,7 +286,7 @@ impl Client {
 
     /// Reads more; false at the end.
     fn more(&mut self) -> bool {
-        let mut bytes = [0; 65536];
+        let mut bytes = [0; 16384];
         match self.socket.read(&mut bytes) {
             Ok(count) => {
                 self.buffer.extend_from_slice(&bytes[..count]);

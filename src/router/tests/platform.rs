@@ -24,7 +24,7 @@ fn platform_door() -> Door {
         .route("/base", get(base))
         .route("/length", post(length))
         .layer(axum::extract::DefaultBodyLimit::disable());
-    let door = door_with(Settings::default(), Limits::default(), platform);
+    let door = door_with(Settings::default(), &Limits::default(), platform);
     let app = answering(|_| ok("app"));
     door.routes(&[("*.cf.localhost", &[app]), ("localhost", &[app])]);
     door

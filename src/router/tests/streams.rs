@@ -60,7 +60,7 @@ fn bodies_stream_both_ways_at_once_under_back_pressure() {
     let mut sender = client.second();
     let sending = std::thread::spawn(move || {
         for number in 0..SIZE / 65536 {
-            sender.send(&[u8::try_from(number % 251).unwrap(); 65536]);
+            sender.send(&vec![u8::try_from(number % 251).unwrap(); 65536]);
         }
     });
     client.head().unwrap();
@@ -236,7 +236,7 @@ fn apps_that_speak_http2_get_http2_in_clear_text() {
 
 #[test]
 fn shutdown_lets_exchanges_end_and_refuses_new_ones() {
-    let door = door_with(Settings::default(), Limits::default(), axum::Router::new());
+    let door = door_with(Settings::default(), &Limits::default(), axum::Router::new());
     let (asked, wait_asked) = channel();
     let (go_on, wait) = channel::<()>();
     let gates = Mutex::new((asked, wait));
