@@ -1,7 +1,7 @@
 //! A blob that is being written: a temporary file and the hash of what went into it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,11 +25,17 @@ pub struct Sealed {
     temporary: Temporary,
 }
 
+/// A growing blob that is written out of order, as zip files are: it is hashed at the end.
+pub(super) struct Scratch {
+    file: File,
+    temporary: Temporary,
+}
+
 /// A file that is removed unless it was moved away.
 struct Temporary(Option<PathBuf>);
 
-impl Draft {
-    pub(super) fn create(folder: &Path, limit: Option<u64>) -> Result<Self, BlobError> {
+impl Temporary {
+    fn create(folder: &Path) -> Result<(File, Self), BlobError> {
         let path = folder.join(format!("{:032x}", rand::random::<u128>()));
         let file = OpenOptions::new()
             .read(true)
@@ -38,9 +44,16 @@ impl Draft {
             .mode(0o600)
             .open(&path)
             .map_err(BlobError::storage("make a temporary file"))?;
+        Ok((file, Self(Some(path))))
+    }
+}
+
+impl Draft {
+    pub(super) fn create(folder: &Path, limit: Option<u64>) -> Result<Self, BlobError> {
+        let (file, temporary) = Temporary::create(folder)?;
         Ok(Self {
             file,
-            temporary: Temporary(Some(path)),
+            temporary,
             hasher: Sha256::new(),
             size: 0,
             limit,
@@ -79,6 +92,66 @@ impl Draft {
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Scratch {
+    pub(super) fn create(folder: &Path) -> Result<Self, BlobError> {
+        let (file, temporary) = Temporary::create(folder)?;
+        Ok(Self { file, temporary })
+    }
+
+    /// Ends the writing; see [`Draft::seal`].
+    pub(super) fn seal(mut self) -> Result<Sealed, BlobError> {
+        let read = BlobError::storage("read a temporary file");
+        let mut hasher = Sha256::new();
+        let size = self
+            .file
+            .rewind()
+            .and_then(|()| io::copy(&mut self.file, &mut HashWriter(&mut hasher)))
+            .map_err(read)?;
+        self.file
+            .sync_all()
+            .map_err(BlobError::storage("sync a temporary file"))?;
+        let digest = Digest::finish(hasher);
+        Ok(Sealed {
+            blob: Blob { digest, size },
+            temporary: self.temporary,
+        })
+    }
+}
+
+/// Faults of the disk keep their name on the way through the zip writer.
+fn named<T>(result: io::Result<T>) -> io::Result<T> {
+    Ok(result.map_err(BlobError::storage("write a temporary file"))?)
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        named(self.file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        named(self.file.flush())
+    }
+}
+
+impl Seek for Scratch {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        named(self.file.seek(to))
+    }
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
         Ok(bytes.len())
     }
 

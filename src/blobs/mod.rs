@@ -20,10 +20,14 @@
 
 mod digest;
 mod draft;
+mod droplet;
 mod error;
 mod pipe;
+pub mod resources;
+mod safe_path;
 pub mod store;
 mod sweep;
+pub mod zip;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -32,11 +36,12 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::sync::RwLock;
 
-use crate::base::Clock;
+use crate::base::{Clock, Timestamp};
 use crate::db::Db;
 
 pub use digest::{Digest, InvalidDigest};
 pub use draft::{Draft, Sealed};
+pub use droplet::LayerError;
 pub use error::BlobError;
 pub use pipe::{PipeReader, PipeWriter, consume, produce};
 pub use sweep::Swept;
@@ -111,12 +116,25 @@ impl Blobs {
         Draft::create(&self.temporary_folder(), limit)
     }
 
+    /// Starts a blob that is written out of order.
+    fn scratch(&self) -> Result<draft::Scratch, BlobError> {
+        draft::Scratch::create(&self.temporary_folder())
+    }
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     /// Puts a sealed draft in place and lists it.
     pub async fn keep(&self, sealed: Sealed) -> Result<Blob, BlobError> {
         let place = self.0.gate.clone().read_owned().await;
         let target = self.path(&sealed.blob().digest);
         let (blob, place) = run_blocking(move || Ok((sealed.move_to(&target)?, place))).await?;
-        let now = self.0.clock.now();
+        let now = self.now();
         let listed = blob.clone();
         let write = move |tx: &crate::db::WriteTx<'_>| {
             store::insert(tx, &listed, now)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::base::Timestamp;
 use crate::db::DbError;
 
-use super::{BlobError, Blobs, Digest, run_blocking, store};
+use super::{BlobError, Blobs, Digest, resources, run_blocking, store};
 
 /// How long a blob lives without a reference.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -24,8 +24,8 @@ pub struct Swept {
 }
 
 impl Blobs {
-    /// Removes blobs that nobody references and nobody put for an hour, and files which are not
-    /// listed. Safe to repeat and safe to die in: rows go first, and what they named is unlisted
+    /// Forgets files of packages that were not used for a month, removes blobs that nobody
+    /// references and nobody put for an hour, and files which are not listed. Safe to repeat and safe to die in: rows go first, and what they named is unlisted
     /// then.
     pub async fn sweep(&self) -> Result<Swept, BlobError> {
         let now = self.0.clock.now();
@@ -35,7 +35,10 @@ impl Blobs {
         let removed = self
             .0
             .db
-            .write_without_wake(move |tx| store::remove_unreferenced(tx, before))
+            .write_without_wake(move |tx| {
+                resources::forget(tx, minus(now, resources::LIFETIME))?;
+                store::remove_unreferenced(tx, before)
+            })
             .await?;
         let mut swept = Swept::default();
         for blob in &removed {

@@ -11,14 +11,14 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-struct Fixture {
-    dir: tempfile::TempDir,
-    db: Db,
-    clock: ManualClock,
-    blobs: Blobs,
+pub(super) struct Fixture {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) db: Db,
+    pub(super) clock: ManualClock,
+    pub(super) blobs: Blobs,
 }
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let dir = tempfile::tempdir().expect("temporary folder");
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     let clock = ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000));
@@ -32,14 +32,18 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    async fn reference(&self, digest: &Digest, owner: &'static str) -> Result<(), DbError> {
+    pub(super) async fn reference(
+        &self,
+        digest: &Digest,
+        owner: &'static str,
+    ) -> Result<(), DbError> {
         let digest = digest.clone();
         self.db
             .write(move |tx| store::reference(tx, &digest, "test", owner))
             .await
     }
 
-    fn temporary_files(&self) -> usize {
+    pub(super) fn temporary_files(&self) -> usize {
         let folder = self.dir.path().join("tmp");
         std::fs::read_dir(folder).expect("folder").count()
     }

@@ -148,7 +148,11 @@ async fn root_folder(bench: &Bench) -> ByteReader {
         .started("collect", COLLECT, Behaviour::default())
         .await;
     assert_eq!(soon(bench.engine.wait(&id)).await.expect("ended"), 0);
-    let mut tar = bench.engine.download(&id, "/tmp/r").await.expect("download");
+    let mut tar = bench
+        .engine
+        .download(&id, "/tmp/r")
+        .await
+        .expect("download");
     let mut bytes = Vec::new();
     tar.read_to_end(&mut bytes).await.expect("whole");
     let mut files = BTreeMap::new();

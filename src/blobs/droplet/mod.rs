@@ -1,0 +1,172 @@
+//! Droplets as clients know them: a `.tgz` of `./app`, `./deps` and so on, made from and into the
+//! layer that instances have at `/home/vcap`.
+//!
+//! Both directions stream: memory does not grow with the droplet.
+
+mod tar_entry;
+
+use std::io::{self, Read};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use tar::{Builder, EntryType};
+use tokio::io::AsyncRead;
+
+use super::safe_path::safe_path;
+use super::{Blob, BlobError, Blobs, Digest, Sealed, produce};
+
+use tar_entry::Meta;
+
+/// Where a droplet lies in an instance, as a layer names it.
+const HOME: &str = "home/vcap/";
+/// User and group `vcap`.
+const VCAP: u64 = 2000;
+/// Names that mean something else in a layer.
+const WHITEOUT: &str = ".wh.";
+
+/// Why an uploaded droplet cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// No gzipped tar, or a broken one.
+    #[error("the droplet is no gzipped tar archive: {0}")]
+    Invalid(String),
+    /// A name that leaves the droplet or cannot be in a layer.
+    #[error("file path '{0}' is not safe")]
+    UnsafePath(String),
+    /// A device, pipe or anything else that is no file, folder or link.
+    #[error("'{0}' is neither file nor folder nor link")]
+    SpecialFile(String),
+    /// The store failed, or the droplet is too large.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+impl From<io::Error> for LayerError {
+    fn from(error: io::Error) -> Self {
+        match BlobError::from_io(error) {
+            BlobError::Source(error) => Self::Invalid(error.to_string()),
+            other => Self::Blob(other),
+        }
+    }
+}
+
+impl Blobs {
+    /// The droplet as `.tgz`, made from its layer while it is read; `None` when there is no such
+    /// layer.
+    pub async fn droplet_tgz(
+        &self,
+        layer: &Digest,
+    ) -> Result<Option<impl AsyncRead + Send + Unpin + 'static>, BlobError> {
+        let Some(file) = self.read(layer).await? else {
+            return Ok(None);
+        };
+        let file = file.into_std().await;
+        Ok(Some(produce(move |target| {
+            let gzip = GzEncoder::new(target, Compression::fast());
+            let mut tar = Builder::new(gzip);
+            tar_entry::visit(
+                io::BufReader::new(file),
+                |meta, content| match outside_of_layer(meta) {
+                    Some(meta) => tar_entry::write(&mut tar, &meta, content),
+                    None => Ok(()),
+                },
+            )?;
+            tar.into_inner()?.finish()?;
+            Ok(())
+        })))
+    }
+
+    /// The layer of an uploaded droplet `.tgz`, of at most `limit` bytes when unpacked. Everything
+    /// in it belongs to `vcap`.
+    pub async fn layer_from_tgz(
+        &self,
+        tgz: impl AsyncRead + Send,
+        limit: u64,
+    ) -> Result<Blob, LayerError> {
+        let store = self.clone();
+        let sealed = super::consume(tgz, move |source| write_layer(&store, source, limit))
+            .await
+            .map_err(|error| BlobError::Interrupted(error.to_string()))??;
+        Ok(self.keep(sealed).await?)
+    }
+}
+
+/// An entry of the layer as one of the `.tgz`; `None` for what is not in the droplet.
+fn outside_of_layer(mut meta: Meta) -> Option<Meta> {
+    let known = meta.kind.is_file()
+        || meta.kind.is_dir()
+        || meta.kind.is_symlink()
+        || meta.kind.is_hard_link();
+    let name = meta
+        .path
+        .rsplit(|b| *b == b'/')
+        .find(|part| !part.is_empty());
+    if !known || name.is_some_and(|name| name.starts_with(WHITEOUT.as_bytes())) {
+        return None;
+    }
+    meta.path = below_home(&meta.path)?;
+    if meta.kind.is_hard_link() {
+        meta.link = Some(below_home(meta.link.as_deref()?)?);
+    }
+    Some(meta)
+}
+
+/// `home/vcap/app` as `./app`.
+fn below_home(path: &[u8]) -> Option<Vec<u8>> {
+    let short = path.strip_prefix(b"./").or(path.strip_prefix(b"/"));
+    let below = short.unwrap_or(path).strip_prefix(HOME.as_bytes())?;
+    Some([b"./", below].concat())
+}
+
+fn write_layer(store: &Blobs, source: impl Read, limit: u64) -> Result<Sealed, LayerError> {
+    let mut layer = Builder::new(store.draft(Some(limit))?);
+    // The tar's own headers and padding count too, but a stream without end stops here.
+    let mut plain = MultiGzDecoder::new(source).take(limit.saturating_mul(2));
+    tar_entry::visit(&mut plain, |meta, content| match inside_layer(meta)? {
+        Some(meta) => Ok::<_, LayerError>(tar_entry::write(&mut layer, &meta, content)?),
+        None => Ok(()),
+    })?;
+    // What follows the tar is read too: the checksum of the gzip comes last.
+    io::copy(&mut plain, &mut io::sink())?;
+    Ok(layer.into_inner()?.seal()?)
+}
+
+/// An entry of the `.tgz` as one of the layer; `None` for the folder that holds everything.
+fn inside_layer(meta: Meta) -> Result<Option<Meta>, LayerError> {
+    let shown = String::from_utf8_lossy(&meta.path).into_owned();
+    if meta.kind.is_dir() && matches!(shown.as_str(), "." | "./") {
+        return Ok(None);
+    }
+    let place = |path: &[u8]| {
+        let text = std::str::from_utf8(path).ok().and_then(safe_path);
+        let text = text.filter(|path| !path.split('/').any(|part| part.starts_with(WHITEOUT)));
+        text.ok_or_else(|| LayerError::UnsafePath(String::from_utf8_lossy(path).into_owned()))
+    };
+    let mut path = format!("{HOME}{}", place(&meta.path)?).into_bytes();
+    let (kind, link) = match meta.kind {
+        EntryType::Directory => {
+            path.push(b'/');
+            (meta.kind, None)
+        }
+        EntryType::Regular | EntryType::Continuous => (EntryType::Regular, None),
+        EntryType::Symlink => (meta.kind, meta.link),
+        EntryType::Link => {
+            let target = place(meta.link.as_deref().unwrap_or_default())?;
+            (meta.kind, Some(format!("{HOME}{target}").into_bytes()))
+        }
+        _ => return Err(LayerError::SpecialFile(shown)),
+    };
+    Ok(Some(Meta {
+        path,
+        link,
+        kind,
+        mode: meta.mode & 0o777,
+        uid: VCAP,
+        gid: VCAP,
+        ..meta
+    }))
+}
+
+#[cfg(test)]
+mod tests;

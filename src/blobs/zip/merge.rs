@@ -1,0 +1,151 @@
+//! The finished package: what was uploaded, completed with files of earlier pushes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::PathBuf;
+
+use ::zip::write::SimpleFileOptions;
+use ::zip::{CompressionMethod, ZipWriter};
+
+use super::check::{open, read_checked};
+use super::{MatchedFile, ZipEntryKind, ZipError, ZipLimits};
+use crate::blobs::draft::Scratch;
+use crate::blobs::safe_path::{folders, safe_path};
+use crate::blobs::{Blob, BlobError, Blobs, Digest, Sealed, run_blocking};
+
+/// A file to be added.
+struct Addition {
+    source: PathBuf,
+    mode: u32,
+}
+
+type Additions = BTreeMap<String, Addition>;
+
+impl Blobs {
+    /// Makes the package out of an uploaded zip (if there is one) and files that are stored
+    /// already. A stored file takes the place of an uploaded one with the same path.
+    ///
+    /// The same input gives the same blob, and nothing is kept when it fails.
+    pub async fn merge_zip(
+        &self,
+        upload: Option<&Digest>,
+        matched: Vec<MatchedFile>,
+        limits: ZipLimits,
+    ) -> Result<Blob, ZipError> {
+        let store = self.clone();
+        let upload = upload.map(|digest| self.path(digest));
+        let sealed = run_blocking(move || Ok(write(&store, upload, matched, limits))).await??;
+        Ok(self.keep(sealed).await?)
+    }
+}
+
+fn write(
+    store: &Blobs,
+    upload: Option<PathBuf>,
+    matched: Vec<MatchedFile>,
+    limits: ZipLimits,
+) -> Result<Sealed, ZipError> {
+    let (additions, mut size) = additions(store, matched, limits)?;
+    let mut package = ZipWriter::new(BufWriter::new(store.scratch()?));
+    if let Some(path) = upload {
+        size += copy_upload(&mut package, &path, &additions, limits)?;
+    }
+    if size > limits.unpacked {
+        let limit = limits.unpacked;
+        return Err(ZipError::TooLarge { limit });
+    }
+    for (path, addition) in &additions {
+        add(&mut package, path, addition)?;
+    }
+    let scratch = package.finish()?.into_inner().map_err(io::Error::from)?;
+    Ok(scratch.seal()?)
+}
+
+/// The stored files by path, and their bytes together.
+fn additions(
+    store: &Blobs,
+    matched: Vec<MatchedFile>,
+    limits: ZipLimits,
+) -> Result<(Additions, u64), ZipError> {
+    if matched.len() > limits.entries {
+        let limit = limits.entries;
+        return Err(ZipError::TooMany { limit });
+    }
+    let mut additions = BTreeMap::new();
+    let mut size = 0;
+    for file in matched {
+        let path = safe_path(&file.path).ok_or_else(|| ZipError::UnsafePath(file.path.clone()))?;
+        let source = store.path(&file.digest);
+        size += match std::fs::metadata(&source) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ZipError::ResourceGone(file.path));
+            }
+            Err(error) => return Err(BlobError::storage("look at a blob")(error).into()),
+        };
+        let mode = file.mode & 0o777;
+        additions.insert(path, Addition { source, mode });
+    }
+    for path in additions.keys() {
+        if folders(path).any(|folder| additions.contains_key(folder)) {
+            return Err(ZipError::Conflict(path.clone()));
+        }
+    }
+    Ok((additions, size))
+}
+
+/// Copies the checked entries as they are packed and gives their unpacked bytes.
+fn copy_upload(
+    package: &mut ZipWriter<BufWriter<Scratch>>,
+    path: &std::path::Path,
+    additions: &Additions,
+    limits: ZipLimits,
+) -> Result<u64, ZipError> {
+    let mut archive = open(path)?;
+    let entries = read_checked(&mut archive, limits)?;
+    let mut size = 0;
+    for (index, entry) in entries.into_iter().enumerate() {
+        if entry.kind == ZipEntryKind::Folder || additions.contains_key(&entry.path) {
+            continue;
+        }
+        let below = |addition: &String| folders(addition).any(|folder| folder == entry.path);
+        let next = format!("{}/", entry.path);
+        let follower = additions.range(next..).next().map(|(path, _)| path);
+        if folders(&entry.path).any(|folder| additions.contains_key(folder))
+            || follower.is_some_and(below)
+        {
+            return Err(ZipError::Conflict(entry.path));
+        }
+        if let ZipEntryKind::File { size: bytes, .. } = entry.kind {
+            size += bytes;
+        }
+        let file = archive.by_index_raw(index)?;
+        if file.name()? == entry.path {
+            package.raw_copy_file(file)?;
+        } else {
+            package.raw_copy_file_rename(file, &entry.path)?;
+        }
+    }
+    Ok(size)
+}
+
+/// Stored, not deflated: it is read once, on this machine, right after.
+fn add(
+    package: &mut ZipWriter<BufWriter<Scratch>>,
+    path: &str,
+    addition: &Addition,
+) -> Result<(), ZipError> {
+    let mut source = File::open(&addition.source).map_err(BlobError::storage("open a blob"))?;
+    let length = source
+        .metadata()
+        .map_err(BlobError::storage("look at a blob"))?
+        .len();
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .unix_permissions(addition.mode)
+        .large_file(length >= u64::from(u32::MAX));
+    package.start_file(path, options)?;
+    io::copy(&mut source, package)?;
+    Ok(())
+}

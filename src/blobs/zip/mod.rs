@@ -1,0 +1,150 @@
+//! Package zips that users upload: looked through before anybody unpacks them, and completed with
+//! files that earlier pushes left here.
+//!
+//! Nothing is unpacked to disk. Every entry is decompressed once to see that it is whole and as
+//! large as it says; the finished zip is written anew from the checked entries, so whatever a
+//! crafted upload hid between them is gone.
+//!
+//! Like Cloud Controller the finished package holds no entries for folders: an empty folder does
+//! not survive a push. Symbolic links stay, wherever they point (apps link their logs to
+//! `/dev/stdout`); but no entry may lie behind a link.
+
+mod check;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use crate::db::DbError;
+
+use super::resources::Sha1;
+use super::{BlobError, Digest};
+
+pub(super) use check::{Archive, open, read_checked};
+
+/// Bounds of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZipLimits {
+    /// Bytes of all files together, unpacked.
+    pub unpacked: u64,
+    /// Number of entries.
+    pub entries: usize,
+}
+
+impl Default for ZipLimits {
+    fn default() -> Self {
+        Self {
+            unpacked: 1024 * 1024 * 1024,
+            entries: 250_000,
+        }
+    }
+}
+
+/// An entry of a checked zip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZipEntry {
+    /// Relative path that stays inside.
+    pub path: String,
+    /// What it is.
+    pub kind: ZipEntryKind,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// What an entry of a zip is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZipEntryKind {
+    /// A file.
+    File {
+        /// Unpacked bytes.
+        size: u64,
+        /// Of the content.
+        sha1: Sha1,
+    },
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link {
+        /// Where it points.
+        target: String,
+    },
+}
+
+/// A file of an earlier push that takes part in a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchedFile {
+    /// Where it belongs.
+    pub path: String,
+    /// Its bytes, from [`super::resources::match_resources`].
+    pub digest: Digest,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Why a package cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ZipError {
+    /// No zip, or a broken one.
+    #[error("Invalid zip archive: {0}")]
+    Invalid(String),
+    /// A path that leaves the package.
+    #[error("File path '{0}' is not safe.")]
+    UnsafePath(String),
+    /// Two entries want the same place, or one lies behind a file or link.
+    #[error("Invalid zip archive: '{0}' is there twice, or below a file or link")]
+    Conflict(String),
+    /// A device, pipe or socket.
+    #[error("Invalid zip archive: '{0}' is neither file nor folder nor link")]
+    SpecialFile(String),
+    /// Too many bytes when unpacked.
+    #[error("Package may not be larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many entries.
+    #[error("Package may not hold more than {limit} files")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// Far more bytes than such a small zip can hold honestly.
+    #[error("Invalid zip archive: it unpacks to more than {limit} times its size")]
+    Bomb {
+        /// The limit.
+        limit: u64,
+    },
+    /// A file of an earlier push is not here any more: the client has to upload it.
+    #[error("'{0}' is not stored here any more: push again")]
+    ResourceGone(String),
+    /// The store failed.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+impl From<DbError> for ZipError {
+    fn from(error: DbError) -> Self {
+        Self::Blob(error.into())
+    }
+}
+
+impl From<::zip::result::ZipError> for ZipError {
+    fn from(error: ::zip::result::ZipError) -> Self {
+        match error {
+            ::zip::result::ZipError::Io(error) => error.into(),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// The zip crate tells broken content as IO errors too; a fault of our disk carries a
+/// [`BlobError`].
+impl From<io::Error> for ZipError {
+    fn from(error: io::Error) -> Self {
+        match BlobError::from_io(error) {
+            BlobError::Source(error) => Self::Invalid(error.to_string()),
+            other => Self::Blob(other),
+        }
+    }
+}
