@@ -10,10 +10,12 @@ use cflite::base::{Clock, GuidSource, Timestamp};
 use cflite::docker::{
     Behaviour, BollardEngine, ContainerSpec, DEFAULT_HOST, Engine, FakeEngine, LABEL_OWNER, Labels,
 };
+use cflite::staging::images;
 use futures_util::FutureExt;
+use tokio::sync::OnceCell;
 
-/// Small enough to start at once, with a shell.
-const IMAGE: &str = "cflite/cflinuxfs4:run-dev";
+/// What the engine in memory has.
+const IMAGE: &str = "cflite/cflinuxfs4:run-test";
 
 pub(crate) struct Bench {
     pub(crate) engine: Arc<dyn Engine>,
@@ -45,6 +47,27 @@ pub(crate) async fn daemon() -> Option<BollardEngine> {
     }
 }
 
+/// An image with a shell: the one `CFLITE_TEST_IMAGE` names, else the stack's run image, which is
+/// built where it is missing. One test does so and the others wait.
+pub(crate) async fn test_image(engine: &dyn Engine) -> String {
+    static FOUND: OnceCell<String> = OnceCell::const_new();
+    let find = || async {
+        if let Ok(named) = std::env::var("CFLITE_TEST_IMAGE") {
+            return named;
+        }
+        let silent = tokio::sync::mpsc::unbounded_channel().0;
+        images::build_all(engine, &silent)
+            .await
+            .expect("the images of the stack");
+        let listed = images::list(engine).await.expect("images");
+        let run = listed
+            .into_iter()
+            .find(|image| image.current && image.role == "run");
+        run.expect("the run image").reference
+    };
+    FOUND.get_or_init(find).await.clone()
+}
+
 /// Says in one line why a test did not run.
 #[expect(clippy::print_stderr, reason = "the reader of a test run has to know")]
 fn skip(why: &str) {
@@ -65,10 +88,9 @@ impl Bench {
 
     pub(crate) async fn real() -> Option<Self> {
         let engine = daemon().await?;
-        let image = std::env::var("CFLITE_TEST_IMAGE").unwrap_or_else(|_| IMAGE.to_owned());
         Some(Self {
+            image: test_image(&engine).await,
             engine: Arc::new(engine),
-            image,
             fake: None,
             run: GuidSource::random().next(),
         })

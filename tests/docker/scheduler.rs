@@ -14,9 +14,8 @@ use cflite::scheduler::{
     DesiredProcess, Instance, InstanceState, NetworkProbe, Parts, Scheduler, Settings, store,
 };
 
-use crate::bench::{daemon, soon};
+use crate::bench::{daemon, soon, test_image};
 
-const IMAGE: &str = "cflite/cflinuxfs4:run-dev";
 const LISTEN: &str = "exec perl -MIO::Socket::INET -e \
     '$s = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 9, ReuseAddr => 1) or die; \
     $SIG{TERM} = sub { exit 0 }; close $c while $c = $s->accept'";
@@ -122,9 +121,9 @@ fn parts(
     }
 }
 
-fn app(script: &str, instances: u32) -> DesiredProcess {
+async fn app(world: &World, script: &str, instances: u32) -> DesiredProcess {
     let mut app = process("p", instances);
-    app.image = std::env::var("CFLITE_TEST_IMAGE").unwrap_or_else(|_| IMAGE.to_owned());
+    app.image = test_image(&*world.engine).await;
     app.command = ["sh", "-c", script].map(str::to_owned).to_vec();
     app
 }
@@ -134,7 +133,8 @@ async fn instances_run_outlive_the_scheduler_and_end_with_their_process() {
     let Some(mut world) = World::new().await else {
         return;
     };
-    world.want(vec![app(LISTEN, 2)]).await;
+    let wanted = app(&world, LISTEN, 2).await;
+    world.want(vec![wanted]).await;
     world.settle().await;
     let before = world.running().await;
     assert_eq!(before.len(), 2);
@@ -168,7 +168,8 @@ async fn an_app_that_fails_is_shown_crashed_with_its_status() {
     let Some(world) = World::new().await else {
         return;
     };
-    world.want(vec![app("exit 3", 1)]).await;
+    let wanted = app(&world, "exit 3", 1).await;
+    world.want(vec![wanted]).await;
     let crashed = async {
         while world.observer.crashes().len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -189,10 +190,12 @@ async fn ten_instances_start_about_as_fast_as_ten_containers() {
     let Some(world) = World::new().await else {
         return;
     };
-    world.want(vec![app(LISTEN, 1)]).await;
+    let wanted = app(&world, LISTEN, 1).await;
+    world.want(vec![wanted]).await;
     world.settle().await;
     let begun = Instant::now();
-    world.want(vec![app(LISTEN, 10)]).await;
+    let wanted = app(&world, LISTEN, 10).await;
+    world.want(vec![wanted]).await;
     world.settle().await;
     let scaled = begun.elapsed();
     assert_eq!(world.scheduler.routable().borrow().len(), 10);
