@@ -21,6 +21,7 @@ pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
 pub(crate) mod jobs;
 pub mod log_access;
+pub(crate) mod manifests;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;
@@ -120,6 +121,7 @@ impl CloudController {
             .merge(feature_flags::routes())
             .merge(isolation_segments::routes())
             .merge(jobs::routes())
+            .merge(manifests::routes())
             .merge(organization_quotas::routes())
             .merge(organizations::routes())
             .merge(packages::routes())

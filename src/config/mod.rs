@@ -145,7 +145,9 @@ impl Options {
             registry_port: all.registry_port.unwrap_or(5000),
             dns_port: all.dns_port.unwrap_or(8053),
             tcp_ports: port_range(all.tcp_ports.as_deref().unwrap_or("61001-61100"))?,
-            docker_host: all.docker_host,
+            docker_host: all
+                .docker_host
+                .or_else(|| std::env::var("DOCKER_HOST").ok()),
             admin_password_file: all.admin_password_file,
         })
     }

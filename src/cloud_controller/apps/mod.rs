@@ -20,7 +20,8 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub(crate) use app::{App, AppState, LifecycleType};
+pub(crate) use app::{App, AppState, Feature, LifecycleChange, LifecycleType, Variables};
+pub(crate) use payload::{CreateApp, UpdateApp};
 pub use log_lines::ApiLines;
 
 use super::CloudController;

@@ -61,6 +61,19 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<Option<App>> {
         .optional()?)
 }
 
+/// An app of a space by its name.
+pub(crate) fn find_by_name(
+    tx: &ReadTx<'_>,
+    space: &SpaceGuid,
+    name: &str,
+) -> ApiResult<Option<App>> {
+    let sql = format!("select {COLUMNS} from apps a where a.space_guid = ?1 and a.name = ?2");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement
+        .query_row(rusqlite::params![space, name], app)
+        .optional()?)
+}
+
 /// All apps of a space.
 pub(crate) fn in_space(tx: &ReadTx<'_>, space: &SpaceGuid) -> ApiResult<Vec<App>> {
     let sql = format!(

@@ -19,7 +19,7 @@ pub(crate) mod store;
 mod tests;
 mod vcap_application;
 
-pub(crate) use droplet::{AppImage, Droplet};
+pub(crate) use droplet::{AppImage, Droplet, DropletSidecar};
 pub use loader::{DesiredApps, ImageReferences};
 pub use observer::AppObserver;
 pub(crate) use snapshot::Snapshots;

@@ -7,6 +7,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::builds::store::Build;
+use crate::cloud_controller::desired::DropletSidecar;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
 };
@@ -125,11 +126,21 @@ pub(crate) fn insert_staged(
     now: Timestamp,
 ) -> ApiResult<()> {
     let size = i64::try_from(staged.layer.size).unwrap_or(i64::MAX);
+    let sidecars: Vec<DropletSidecar> = staged
+        .sidecars
+        .iter()
+        .map(|sidecar| DropletSidecar {
+            name: sidecar.name.clone(),
+            command: sidecar.command.clone(),
+            process_types: sidecar.process_types.clone(),
+            memory: sidecar.memory.map(|memory| memory.0),
+        })
+        .collect();
     tx.sql()
         .prepare_cached(
             "insert into droplets (guid, app_guid, package_guid, build_guid, state, lifecycle_type, buildpacks, \
-             stack, process_types, execution_metadata, layer_digest, image_digest, size, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, 'STAGED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
+             stack, process_types, execution_metadata, layer_digest, image_digest, size, created_at, updated_at, \
+             sidecars) values (?1, ?2, ?3, ?4, 'STAGED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
         )?
         .execute(params![
             staged.droplet_guid,
@@ -145,6 +156,7 @@ pub(crate) fn insert_staged(
             staged.image_digest,
             size,
             now,
+            serde_json::to_string(&sidecars)?,
         ])?;
     Ok(())
 }

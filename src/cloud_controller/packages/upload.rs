@@ -13,8 +13,9 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::store::{Package, PackageKind};
 use super::{LARGEST_PACKAGE, actions, presenter, store};
 use crate::base::guid::PackageGuid;
-use crate::blobs::package::{self, PackageError, PackageFile};
-use crate::blobs::{Blob, BlobError, Blobs};
+use crate::blobs::resources::match_resources;
+use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits};
+use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::resource_matches::{self, Resource};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind};
@@ -68,6 +69,7 @@ pub(super) async fn upload(
         guid: guid.clone(),
     };
     let blob = receive(&cc, request, &package).await?;
+    let digest = blob.digest.clone();
     let done = cc
         .db()
         .write(move |tx| {
@@ -77,7 +79,19 @@ pub(super) async fn upload(
         })
         .await?;
     guard.done();
+    remember_files(&cc, digest);
     Ok(done)
+}
+
+/// Later pushes may leave these files out. Nobody waits for it, and what fails only costs them the
+/// upload.
+fn remember_files(cc: &CloudController, digest: Digest) {
+    let blobs = cc.blobs().clone();
+    cc.supervisor().once(async move {
+        if let Err(error) = blobs.index_package(&digest, ZipLimits::default()).await {
+            tracing::warn!(%error, "cannot remember a package's files");
+        }
+    });
 }
 
 async fn receive(cc: &CloudController, request: Request, package: &Package) -> ApiResult<Blob> {
@@ -90,21 +104,41 @@ async fn receive(cc: &CloudController, request: Request, package: &Package) -> A
             "Upload must include either resources or bits",
         ));
     }
-    let files = received
-        .resources
-        .into_iter()
-        .map(|resource| PackageFile {
-            path: resource.path.unwrap_or_default(),
-            mode: resource
-                .mode
-                .and_then(|mode| u32::from_str_radix(&mode, 8).ok()),
-            fingerprint: resource.fingerprint,
-        })
-        .collect();
     tracing::debug!(package.guid = %package.guid, "assembling a package");
-    package::assemble(cc.blobs(), cc.db(), received.bits, files, LARGEST_PACKAGE)
+    let limits = ZipLimits { unpacked: LARGEST_PACKAGE, ..ZipLimits::default() };
+    let matched = matched(cc, received.resources).await?;
+    let blobs = cc.blobs();
+    match received.bits {
+        // The usual case: nothing was left out, the zip is the package once it was found safe.
+        Some(bits) if matched.is_empty() => {
+            blobs.zip_entries(&bits.digest, limits).await.map_err(refusal)?;
+            Ok(bits)
+        }
+        bits => {
+            let upload = bits.as_ref().map(|bits| &bits.digest);
+            blobs.merge_zip(upload, matched, limits).await.map_err(refusal)
+        }
+    }
+}
+
+/// The files that were left out because they are stored here.
+async fn matched(cc: &CloudController, resources: Vec<Resource>) -> ApiResult<Vec<MatchedFile>> {
+    if resources.is_empty() {
+        return Ok(Vec::new());
+    }
+    cc.db()
+        .read(move |tx| {
+            let keys: Vec<_> = resources.iter().map(|resource| resource.key.clone()).collect();
+            let stored = match_resources(tx, &keys)?;
+            let files = resources.into_iter().zip(stored).map(|(resource, digest)| {
+                let path = resource.path.unwrap_or_default();
+                let digest = digest.ok_or_else(|| refusal(ZipError::ResourceGone(path.clone())))?;
+                let mode = resource.mode.and_then(|mode| u32::from_str_radix(&mode, 8).ok());
+                Ok(MatchedFile { path, digest, mode: mode.unwrap_or(0o644) })
+            });
+            files.collect()
+        })
         .await
-        .map_err(refusal)
 }
 
 async fn read(blobs: &Blobs, mut form: Multipart) -> ApiResult<Received> {
@@ -162,13 +196,10 @@ fn broken(error: &MultipartError) -> ApiError {
     )
 }
 
-fn refusal(error: PackageError) -> ApiError {
+fn refusal(error: ZipError) -> ApiError {
     match error {
-        PackageError::Invalid(reason) => ApiError::new(
-            Kind::AppBitsUploadInvalid,
-            format!("The app upload is invalid: {reason}"),
-        ),
-        other => ApiError::internal(other),
+        ZipError::Blob(cause) => ApiError::internal(cause),
+        other => ApiError::new(Kind::AppBitsUploadInvalid, format!("The app upload is invalid: {other}")),
     }
 }
 

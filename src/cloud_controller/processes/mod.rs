@@ -23,7 +23,7 @@ use handlers::{by_guid, by_type};
 pub(crate) use presenter::command;
 #[cfg(test)]
 pub(crate) use process::tests;
-pub(crate) use process::{Check, CheckType, FILE_DESCRIPTORS, Process};
+pub(crate) use process::{Check, CheckChange, CheckType, FILE_DESCRIPTORS, Process};
 pub(crate) use stats::Limits;
 
 use super::CloudController;

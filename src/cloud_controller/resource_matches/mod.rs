@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::CloudController;
 use super::v3::{ApiError, ApiResult, Body, Context, JsonBody};
-use crate::blobs::package::{self, Fingerprint};
+use crate::blobs::resources::{FileKey, Sha1, match_resources};
 
 /// Most files a request may ask for.
 const MOST: usize = 5000;
@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Router<CloudController> {
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     /// SHA-1 and size.
-    pub fingerprint: Fingerprint,
+    pub key: FileKey,
     /// Where it goes in the package.
     pub path: Option<String>,
     /// Permission bits.
@@ -32,8 +32,8 @@ pub(crate) struct Resource {
 impl Resource {
     fn present(&self) -> Value {
         let mut shown = json!({
-            "checksum": { "value": self.fingerprint.sha1 },
-            "size_in_bytes": self.fingerprint.size,
+            "checksum": { "value": self.key.sha1.as_str() },
+            "size_in_bytes": self.key.size,
         });
         if let Some(path) = &self.path {
             shown["path"] = json!(path);
@@ -52,12 +52,14 @@ async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<(StatusCode
         .read(move |tx| {
             // Switched off means that nothing matches, not an error.
             let on = caller.is_admin() || super::feature_flags::enabled(tx, "resource_matching")?;
-            let mut matched = Vec::new();
-            for resource in resources.iter().filter(|_| on) {
-                if package::is_stored(tx, &resource.fingerprint)? {
-                    matched.push(resource.present());
-                }
-            }
+            let keys: Vec<FileKey> = resources.iter().map(|resource| resource.key.clone()).collect();
+            let stored = if on { match_resources(tx, &keys)? } else { Vec::new() };
+            let matched: Vec<Value> = resources
+                .iter()
+                .zip(stored)
+                .filter(|(_, stored)| stored.is_some())
+                .map(|(resource, _)| resource.present())
+                .collect();
             Ok::<_, ApiError>((StatusCode::CREATED, Json(json!({ "resources": matched }))))
         })
         .await
@@ -102,9 +104,7 @@ fn one(value: &Value) -> Result<Resource, &'static str> {
         .get("value")
         .and_then(Value::as_str)
         .ok_or("a non-string checksum value")?;
-    if sha1.len() != 40 || !sha1.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err("a non-SHA1 checksum value");
-    }
+    let sha1 = Sha1::parse(sha1).ok_or("a non-SHA1 checksum value")?;
     let size = value
         .get("size_in_bytes")
         .and_then(Value::as_i64)
@@ -121,14 +121,7 @@ fn one(value: &Value) -> Result<Resource, &'static str> {
         Some(_) => return Err("a non-string mode"),
     };
     let path = value.get("path").and_then(Value::as_str).map(str::to_owned);
-    Ok(Resource {
-        fingerprint: Fingerprint {
-            sha1: sha1.to_ascii_lowercase(),
-            size,
-        },
-        path,
-        mode,
-    })
+    Ok(Resource { key: FileKey { sha1, size }, path, mode })
 }
 
 #[cfg(test)]

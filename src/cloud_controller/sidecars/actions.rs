@@ -67,6 +67,27 @@ pub(super) fn update(
     Ok(sidecar)
 }
 
+/// Makes a sidecar, or changes the one of the same name.
+pub(crate) fn put(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    wanted: NewSidecar,
+) -> ApiResult<Sidecar> {
+    match store::find_by_name(tx, &app.guid, &wanted.name)? {
+        None => create(tx, recorder, app, wanted),
+        Some(sidecar) => {
+            let change = SidecarChange {
+                name: None,
+                command: Some(wanted.command),
+                process_types: Some(wanted.process_types),
+                memory: wanted.memory.map(Some),
+            };
+            update(tx, recorder, sidecar, change)
+        }
+    }
+}
+
 /// Replaces the sidecars buildpacks brought with those of a droplet.
 pub(crate) fn synchronize(
     tx: &WriteTx<'_>,

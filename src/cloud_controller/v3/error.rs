@@ -167,6 +167,17 @@ impl ApiError {
         }
     }
 
+    /// The same with `prefix` in front of its texts; what is internal stays as it is.
+    #[must_use]
+    pub fn prefixed(mut self, prefix: &str) -> Self {
+        if self.kind != Kind::ServerError {
+            for detail in &mut self.details {
+                detail.insert_str(0, prefix);
+            }
+        }
+        self
+    }
+
     /// Which error this is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -1,0 +1,232 @@
+//! Making a space as its manifest says, in the caller's transactions: first the apps that are
+//! missing, then everything else about each of them.
+
+use rand::seq::IndexedRandom;
+use serde_json::json;
+
+use super::manifest::AppManifest;
+use super::processes::ProcessWish;
+use super::route_wishes::RouteWish;
+use crate::cloud_controller::apps::{self, App, CreateApp, LifecycleType, UpdateApp};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::domains::{self, Domain};
+use crate::cloud_controller::routes::actions::{Cause, Making, NewRoute};
+use crate::cloud_controller::routes::destinations::{self, NewDestination, Protocol};
+use crate::cloud_controller::routes::{self, OptionsChange, Route};
+use crate::cloud_controller::spaces::Space;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller};
+use crate::cloud_controller::{processes, sidecars};
+use crate::db::{Vault, WriteTx};
+
+/// What applying needs besides the transaction.
+pub(super) struct Applying<'a> {
+    pub recorder: &'a Recorder,
+    pub caller: &'a Caller,
+    pub vault: &'a Vault,
+    pub space: &'a Space,
+    pub system_domain: &'a str,
+    pub default_stack: &'a str,
+}
+
+impl Applying<'_> {
+    /// Finds or makes the app, and writes that the manifest was applied.
+    pub(super) fn prepare(&self, tx: &WriteTx<'_>, manifest: &AppManifest) -> ApiResult<App> {
+        let told = |error: ApiError| named(&manifest.name, error);
+        let app = match apps::store::find_by_name(tx, &self.space.guid, &manifest.name)? {
+            Some(app) => app,
+            None => self.create(tx, manifest).map_err(told)?,
+        };
+        let docker = app.lifecycle.kind == LifecycleType::Docker;
+        let refusal = match manifest.lifecycle.kind {
+            _ if docker && manifest.lifecycle.buildpacks.is_some() => {
+                Some("Buildpacks cannot be configured for a docker lifecycle app.")
+            }
+            Some(LifecycleType::Docker) if !docker => {
+                Some("Docker cannot be configured for a buildpack lifecycle app.")
+            }
+            _ => None,
+        };
+        if let Some(text) = refusal {
+            return Err(told(ApiError::unprocessable(text)));
+        }
+        let yaml = serde_yaml_ng::to_string(&json!({ "applications": [manifest.given] })).map_err(ApiError::internal)?;
+        let data = json!({ "request": { "manifest": yaml } });
+        apps::actions::record(tx, self.recorder, "audit.app.apply_manifest", &app, &data)?;
+        Ok(app)
+    }
+
+    fn create(&self, tx: &WriteTx<'_>, manifest: &AppManifest) -> ApiResult<App> {
+        let wanted = CreateApp {
+            name: manifest.name.clone(),
+            space: self.space.guid.clone(),
+            lifecycle: manifest.lifecycle.clone(),
+            environment: None,
+            metadata: manifest.metadata.clone(),
+            request: json!({ "name": manifest.name }),
+        };
+        apps::actions::create(tx, self.recorder, self.vault, wanted, self.default_stack)
+    }
+
+    /// Makes an app as its manifest says.
+    pub(super) fn apply(&self, tx: &WriteTx<'_>, app: App, manifest: &AppManifest) -> ApiResult<()> {
+        self.apply_to(tx, app, manifest).map_err(|error| named(&manifest.name, error))
+    }
+
+    fn apply_to(&self, tx: &WriteTx<'_>, mut app: App, manifest: &AppManifest) -> ApiResult<()> {
+        let recorder = self.recorder;
+        for (feature, on) in &manifest.features {
+            app = apps::actions::set_feature(tx, recorder, app, *feature, *on)?;
+        }
+        for wish in &manifest.processes {
+            self.apply_process(tx, &app, wish)?;
+        }
+        for sidecar in &manifest.sidecars {
+            sidecars::actions::put(tx, recorder, &app, sidecar.clone())?;
+        }
+        let change = UpdateApp {
+            name: None,
+            lifecycle: manifest.lifecycle.clone(),
+            metadata: manifest.metadata.clone(),
+            request: json!({}),
+        };
+        let app = apps::actions::update(tx, recorder, app, change, self.default_stack)?;
+        self.apply_routes(tx, &app, manifest)?;
+        if let Some(environment) = &manifest.environment {
+            apps::actions::update_environment(tx, recorder, self.vault, app, environment.clone())?;
+        }
+        match manifest.services.first() {
+            None => Ok(()),
+            Some(name) => Err(ApiError::resource_not_found(format!("Service instance '{name}' not found"))),
+        }
+    }
+
+    fn apply_process(&self, tx: &WriteTx<'_>, app: &App, wish: &ProcessWish) -> ApiResult<()> {
+        let found = processes::store::find_of_type(tx, &app.guid, &wish.kind)?;
+        let mut process = match found {
+            Some(process) => process,
+            None => processes::actions::create(tx, self.recorder, app, &wish.kind)?,
+        };
+        if let Some(update) = &wish.update {
+            process = processes::actions::update(tx, self.recorder, app, process, update.clone())?;
+        }
+        if let Some(scaling) = wish.scaling {
+            let request = ProcessWish::scaling_request(&scaling);
+            processes::actions::scale(tx, self.recorder, app, process, (scaling, request))?;
+        }
+        Ok(())
+    }
+
+    fn apply_routes(&self, tx: &WriteTx<'_>, app: &App, manifest: &AppManifest) -> ApiResult<()> {
+        let wishes = &manifest.routes;
+        let existing = routes::store::of_app(tx, &app.guid)?;
+        if wishes.none {
+            return self.unmap_all(tx, app, &existing);
+        }
+        if !wishes.listed.is_empty() {
+            return self.map_all(tx, app, &wishes.listed);
+        }
+        if !existing.is_empty() || !(wishes.random || wishes.default) {
+            return Ok(());
+        }
+        let domain = domains::store::default_of(tx, &self.space.organization_guid)?
+            .ok_or_else(|| ApiError::unprocessable("No default domains available"))?;
+        if wishes.default {
+            check_host(&app.name)?;
+        }
+        let host = if wishes.random { format!("{}-{}", app.name, random_words()) } else { app.name.clone() };
+        self.map_all(tx, app, &[RouteWish::derived(&host, &domain.name)])
+    }
+
+    fn unmap_all(&self, tx: &WriteTx<'_>, app: &App, existing: &[Route]) -> ApiResult<()> {
+        for route in existing {
+            for destination in destinations::store::of_route(tx, &route.guid)? {
+                if destination.key.app_guid == app.guid {
+                    destinations::actions::unmap(tx, self.recorder, route, &destination, Cause::Manifest)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RouteWish]) -> ApiResult<()> {
+        for wish in wishes {
+            self.map(tx, app, wish).map_err(|error| prefixed(&format!("For route '{}': ", wish.text), error))?;
+        }
+        Ok(())
+    }
+
+    fn map(&self, tx: &WriteTx<'_>, app: &App, wish: &RouteWish) -> ApiResult<()> {
+        let (host, domain) = self
+            .domain_of(tx, wish)?
+            .ok_or_else(|| ApiError::unprocessable(format!("No domains exist for route {}", wish.text)))?;
+        let mut new = NewRoute::at(self.space, &domain, &host, &wish.path);
+        new.port = wish.port;
+        new.options = OptionsChange::of(wish.options.clone());
+        let making = Making { system_domain: self.system_domain, cause: Cause::Manifest };
+        let route = routes::actions::find_or_create(tx, self.recorder, self.caller, new, making)?;
+        let mapped = destinations::store::of_route(tx, &route.guid)?
+            .into_iter()
+            .find(|destination| destination.key.app_guid == app.guid);
+        let protocol = wish.protocol.as_deref().and_then(Protocol::parse);
+        match (mapped, protocol) {
+            (None, protocol) => {
+                let wanted = NewDestination::web(app.guid.clone(), protocol);
+                destinations::actions::map(tx, self.recorder, &route, &[wanted], Cause::Manifest)
+            }
+            (Some(destination), Some(protocol)) if destination.protocol != protocol => {
+                destinations::actions::set_protocol(tx, self.recorder, destination, protocol).map(drop)
+            }
+            (Some(_), _) => Ok(()),
+        }
+    }
+
+    fn domain_of(&self, tx: &WriteTx<'_>, wish: &RouteWish) -> ApiResult<Option<(String, Domain)>> {
+        for (host, name) in wish.candidates() {
+            if let Some(domain) = domains::store::find_by_name(tx, name)?
+                && domains::store::usable_by(tx, &domain, &self.space.organization_guid)?
+            {
+                return Ok(Some((host.to_owned(), domain)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The default route's host is the app's name: it has to be one.
+fn check_host(name: &str) -> ApiResult<()> {
+    const PREFIX: &str = "Failed to create default route from app name:";
+    if name.chars().count() > 63 {
+        return Err(ApiError::unprocessable(format!("{PREFIX} Host cannot exceed 63 characters")));
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Err(ApiError::unprocessable(format!(
+            "{PREFIX} Host must be either \"*\" or contain only alphanumeric characters, \"_\", or \"-\""
+        )));
+    }
+    Ok(())
+}
+
+fn random_words() -> String {
+    const FIRST: &[&str] = &[
+        "brave", "bright", "calm", "clever", "eager", "fast", "gentle", "happy", "jolly", "kind", "lively", "lucky",
+        "noble", "proud", "quick", "quiet", "sunny", "swift", "tidy", "wise",
+    ];
+    const SECOND: &[&str] = &[
+        "badger", "bear", "beaver", "crane", "deer", "falcon", "fox", "gecko", "hare", "heron", "lynx", "marten",
+        "otter", "owl", "puffin", "raven", "seal", "stork", "swan", "wolf",
+    ];
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+    let mut random = rand::rng();
+    let word = |words: &[&str], random: &mut rand::rngs::ThreadRng| words.choose(random).copied().unwrap_or_default().to_owned();
+    let tail: String =
+        (0..2).filter_map(|_| LETTERS.choose(&mut random).map(|letter| char::from(*letter))).collect();
+    format!("{}-{}-{tail}", word(FIRST, &mut random), word(SECOND, &mut random))
+}
+
+fn named(app: &str, error: ApiError) -> ApiError {
+    prefixed(&format!("For application '{app}': "), error)
+}
+
+fn prefixed(prefix: &str, error: ApiError) -> ApiError {
+    error.prefixed(prefix)
+}

@@ -1,0 +1,121 @@
+//! Requests on manifests.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::apply::Applying;
+use super::{diff, document, manifest, written};
+use crate::base::guid::{AppGuid, SpaceGuid};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context, YamlBody};
+use crate::cloud_controller::{apps, jobs, spaces};
+
+/// Applies in two transactions: apps that are missing are there afterwards even when the rest of the
+/// manifest cannot be applied, as on CC; the rest is done whole or not at all.
+pub(super) async fn apply(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    YamlBody(text): YamlBody,
+) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, urls, .. } = ctx;
+    let vault = cc.vault().clone();
+    let settings = cc.settings().clone();
+    let prepared = cc
+        .db()
+        .write(move |tx| {
+            let space = spaces::store::get_visible(tx, &caller, &guid)?;
+            caller.may_write_space(tx, &guid)?;
+            let manifests = manifest::read(document::applications(&text)?)?;
+            let applying = Applying {
+                recorder: &recorder,
+                caller: &caller,
+                vault: &vault,
+                space: &space,
+                system_domain: &settings.system_domain,
+                default_stack: &settings.default_stack,
+            };
+            let mut pairs = Vec::new();
+            for manifest in manifests {
+                pairs.push((applying.prepare(tx, &manifest)?.guid, manifest));
+            }
+            Ok::<_, ApiError>((recorder, caller, vault, settings, space, pairs))
+        })
+        .await?;
+    let (recorder, caller, vault, settings, space, pairs) = prepared;
+    let (now, guids) = (recorder.now, recorder.guids.clone());
+    let applied: ApiResult<()> = cc
+        .db()
+        .write(move |tx| {
+            let applying = Applying {
+                recorder: &recorder,
+                caller: &caller,
+                vault: &vault,
+                space: &space,
+                system_domain: &settings.system_domain,
+                default_stack: &settings.default_stack,
+            };
+            for (app, manifest) in &pairs {
+                let app = apps::store::find(tx, app)?.ok_or_else(|| ApiError::not_found("App"))?;
+                applying.apply(tx, app, manifest)?;
+            }
+            Ok(())
+        })
+        .await;
+    cc.db()
+        .write(move |tx| {
+            let job = jobs::enqueue(tx, "space.apply_manifest", &json!({}), now, &guids)?;
+            jobs::finish(tx, &job, applied, now)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
+/// What applying would change.
+pub(super) async fn diff(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    YamlBody(text): YamlBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let Context { cc, caller, .. } = ctx;
+    let vault = cc.vault().clone();
+    cc.db()
+        .read(move |tx| {
+            spaces::store::get_visible(tx, &caller, &guid)?;
+            caller.may_write_space(tx, &guid)?;
+            let documents = document::applications(&text)?;
+            manifest::read(documents.clone())?;
+            let mut operations = Vec::new();
+            for (index, wanted) in documents.iter().enumerate() {
+                let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+                let existing = match apps::store::find_by_name(tx, &guid, name)? {
+                    Some(app) => written::application(tx, &vault, &app)?,
+                    None => Map::new(),
+                };
+                operations.extend(diff::operations(index, wanted, &existing));
+            }
+            Ok::<_, ApiError>((StatusCode::CREATED, Json(json!({ "diff": operations }))))
+        })
+        .await
+}
+
+/// An app's manifest as YAML.
+pub(super) async fn show(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Response> {
+    let Context { cc, caller, .. } = ctx;
+    let vault = cc.vault().clone();
+    let application = cc
+        .db()
+        .read(move |tx| {
+            let app = apps::store::get_visible(tx, &caller, &guid)?;
+            caller.may_read_secrets(tx, &app.space_guid)?;
+            written::application(tx, &vault, &app)
+        })
+        .await?;
+    let document = json!({ "applications": [application] });
+    let yaml = serde_yaml_ng::to_string(&document).map_err(ApiError::internal)?;
+    let text = format!("---\n{yaml}");
+    Ok(([(header::CONTENT_TYPE, "application/x-yaml")], text).into_response())
+}

@@ -1,0 +1,307 @@
+//! One app's part of a manifest, read and checked.
+
+use serde_json::{Map, Value};
+
+use super::processes::{self, ProcessWish};
+use super::route_wishes::{self, RouteWishes};
+use super::sizes;
+use crate::cloud_controller::apps::{Feature, LifecycleChange, LifecycleType, Variables};
+use crate::cloud_controller::environment_variable_groups::name_fault;
+use crate::cloud_controller::sidecars::actions::NewSidecar;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Body, MetadataChange};
+
+/// What is wanted of one app.
+#[derive(Debug, Clone)]
+pub(super) struct AppManifest {
+    pub name: String,
+    pub lifecycle: LifecycleChange,
+    pub metadata: MetadataChange,
+    pub environment: Option<Variables>,
+    pub processes: Vec<ProcessWish>,
+    pub routes: RouteWishes,
+    pub features: Vec<(Feature, bool)>,
+    pub sidecars: Vec<NewSidecar>,
+    /// Names of service instances.
+    pub services: Vec<String>,
+    /// As given but without secrets, for the audit event.
+    pub given: Map<String, Value>,
+}
+
+/// Keys CC knows that are the client's business, or that have no meaning for these apps.
+const IGNORED: &[&str] = &["docker", "cnb-credentials", "path"];
+
+/// Reads all apps; 422 with every fault of every app.
+pub(super) fn read(apps: Vec<Map<String, Value>>) -> ApiResult<Vec<AppManifest>> {
+    let mut manifests = Vec::new();
+    let mut all = Vec::new();
+    for (index, app) in apps.into_iter().enumerate() {
+        let (manifest, faults) = one(app);
+        let who = if manifest.name.is_empty() {
+            format!("For application at index {index}")
+        } else {
+            format!("For application '{}'", manifest.name)
+        };
+        all.extend(faults.into_iter().map(|fault| format!("{who}: {fault}")));
+        manifests.push(manifest);
+    }
+    if all.is_empty() { Ok(manifests) } else { Err(ApiError::unprocessable_all(all)) }
+}
+
+fn one(given: Map<String, Value>) -> (AppManifest, Vec<String>) {
+    let mut faults = Vec::new();
+    let mut app = dashed(&given);
+    let name = match app.shift_remove("name") {
+        Some(Value::String(name)) if !name.trim().is_empty() => name,
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(_) | Value::Null) | None => {
+            faults.push("Name must not be empty".to_owned());
+            String::new()
+        }
+        Some(_) => {
+            faults.push("Name must be a string".to_owned());
+            String::new()
+        }
+    };
+    let manifest = AppManifest {
+        name,
+        processes: processes::read(&mut app, &mut faults),
+        lifecycle: lifecycle(&mut app, &mut faults),
+        metadata: metadata(&mut app, &mut faults),
+        environment: environment(&mut app, &mut faults),
+        routes: route_wishes::read(&mut app, &mut faults),
+        features: features(&mut app, &mut faults),
+        sidecars: sidecars(&mut app, &mut faults),
+        services: services(&mut app, &mut faults),
+        given: without_secrets(given),
+    };
+    for key in IGNORED {
+        app.shift_remove(*key);
+    }
+    // Like CC, a key nobody knows is the business of newer clients.
+    (manifest, faults)
+}
+
+/// Keys in the form with dashes: `disk_quota` and `disk-quota` mean the same.
+pub(super) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
+    given.iter().map(|(key, value)| (key.replace('_', "-"), value.clone())).collect()
+}
+
+/// `health-check` → `Health check`, as messages name it.
+pub(super) fn shown(key: &str) -> String {
+    let spaced = key.replace('-', " ");
+    let mut letters = spaced.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn without_secrets(mut given: Map<String, Value>) -> Map<String, Value> {
+    for key in ["env", "cnb-credentials"] {
+        if given.contains_key(key) {
+            given.insert(key.to_owned(), Value::from("[PRIVATE DATA HIDDEN]"));
+        }
+    }
+    given
+}
+
+fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> LifecycleChange {
+    let mut change = LifecycleChange::default();
+    if app.contains_key("docker") {
+        change.kind = Some(LifecycleType::Docker);
+    }
+    match app.shift_remove("lifecycle") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => change.kind = LifecycleType::parse(&kind),
+        Some(_) => faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned()),
+    }
+    let single = app.shift_remove("buildpack");
+    let several = app.shift_remove("buildpacks");
+    match (single, several) {
+        (Some(_), Some(_)) => faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned()),
+        (Some(single), None) => match single {
+            Value::Null => change.buildpacks = Some(Vec::new()),
+            Value::String(name) if name == "default" || name == "null" => change.buildpacks = Some(Vec::new()),
+            Value::String(name) => change.buildpacks = Some(vec![name]),
+            _ => faults.push("Buildpack must be a string".to_owned()),
+        },
+        (None, Some(Value::Array(names))) => {
+            let texts: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+            match texts {
+                Some(texts) => change.buildpacks = Some(texts),
+                None => faults.push("Buildpacks can only contain strings".to_owned()),
+            }
+        }
+        (None, Some(Value::Null)) => change.buildpacks = Some(Vec::new()),
+        (None, Some(_)) => faults.push("Buildpacks must be an array".to_owned()),
+        (None, None) => {}
+    }
+    match app.shift_remove("stack") {
+        None => {}
+        Some(Value::Null) => change.stack = Some(None),
+        Some(Value::String(stack)) => change.stack = Some(Some(stack)),
+        Some(_) => faults.push("Stack must be a string".to_owned()),
+    }
+    change
+}
+
+fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataChange {
+    let Some(value) = app.shift_remove("metadata") else { return MetadataChange::default() };
+    let mut fields = Map::new();
+    fields.insert("metadata".to_owned(), value);
+    let mut body = Body::new(fields);
+    let change = body.metadata();
+    faults.extend(std::mem::take(&mut body.invalid).into_texts());
+    change
+}
+
+fn environment(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Option<Variables> {
+    let vars = match app.shift_remove("env")? {
+        Value::Object(vars) => vars,
+        Value::Null => return None,
+        _ => {
+            faults.push("Env must be an object of keys and values".to_owned());
+            return None;
+        }
+    };
+    faults.extend(vars.keys().filter_map(|name| name_fault(name)).map(|fault| format!("Env {fault}")));
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    Some(vars.into_iter().map(|(name, value)| (name, Value::String(text(value)))).collect())
+}
+
+fn features(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<(Feature, bool)> {
+    let given = match app.shift_remove("features") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Object(given)) => given,
+        Some(_) => {
+            faults.push("Features must be a map of valid feature names to booleans (true = enabled, false = disabled)".to_owned());
+            return Vec::new();
+        }
+    };
+    let mut features = Vec::new();
+    for (name, value) in &given {
+        match (Feature::parse(name), value.as_bool()) {
+            (Some(feature), Some(on)) => features.push((feature, on)),
+            _ => faults.push(
+                "Features must be a map of valid feature names to booleans (true = enabled, false = disabled)".to_owned(),
+            ),
+        }
+    }
+    faults.dedup();
+    features
+}
+
+fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSidecar> {
+    let values = match app.shift_remove("sidecars") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(values)) => values,
+        Some(_) => {
+            faults.push("Sidecars must be an array of sidecar configurations".to_owned());
+            return Vec::new();
+        }
+    };
+    values.iter().filter_map(|value| sidecar(value, faults)).collect()
+}
+
+fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let Some(name) = text("name") else {
+        faults.push("Sidecar: Name can't be blank".to_owned());
+        return None;
+    };
+    let mut fault = |text: &str| faults.push(format!("Sidecar \"{name}\": {text}"));
+    let types = value.get("process_types").and_then(Value::as_array);
+    let types: Option<Vec<String>> =
+        types.and_then(|types| types.iter().map(|kind| kind.as_str().map(str::to_owned)).collect());
+    let Some(process_types) = types.filter(|types| !types.is_empty()) else {
+        fault("Process types must have at least 1 process_type");
+        return None;
+    };
+    let Some(command) = text("command") else {
+        fault("Command can't be blank");
+        return None;
+    };
+    let memory = match value.get("memory") {
+        None | Some(Value::Null) => None,
+        Some(size) => match sizes::megabytes(size.as_str().unwrap_or_default()) {
+            Ok(size) => Some(size),
+            Err(reason) => {
+                fault(&format!("Memory {}", reason.text()));
+                None
+            }
+        },
+    };
+    Some(NewSidecar { name: name.to_owned(), command: command.to_owned(), process_types, memory, origin: "user" })
+}
+
+fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<String> {
+    let values = match app.shift_remove("services") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(values)) => values,
+        Some(_) => {
+            faults.push("Services must be a list of service instances".to_owned());
+            return Vec::new();
+        }
+    };
+    let name = |value: &Value| value.as_str().or_else(|| value.get("name")?.as_str()).map(str::to_owned);
+    let names: Option<Vec<String>> = values.iter().map(name).collect();
+    names.unwrap_or_else(|| {
+        faults.push("Services must be a list of service instances".to_owned());
+        Vec::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(value: Value) -> Vec<String> {
+        match value {
+            Value::Object(app) => one(app).1,
+            _ => panic!("no object"),
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let cases = [
+            (json!({}), "Name must not be empty"),
+            (json!({ "name": "a", "memory": "64" }), "Process \"web\": Memory must use a supported unit: B, K, KB, M, MB, G, GB, T, or TB"),
+            (json!({ "name": "a", "instances": -1 }), "Process \"web\": Instances must be greater than or equal to 0"),
+            (json!({ "name": "a", "buildpack": "x", "buildpacks": ["y"] }), "Buildpack and Buildpacks fields cannot be used together."),
+            (json!({ "name": "a", "env": { "PORT": 1 } }), "Env cannot set PORT"),
+            (json!({ "name": "a", "env": [] }), "Env must be an object of keys and values"),
+            (json!({ "name": "a", "routes": [{}] }), "Routes must be a list of route objects"),
+            (json!({ "name": "a", "routes": [{ "route": "x" }] }), "The route 'x' is not a properly formed URL"),
+            (json!({ "name": "a", "random-route": true, "default-route": true }), "Random-route and default-route may not be used together"),
+            (json!({ "name": "a", "processes": [{ "memory": "1G" }] }), "All Processes must specify a type"),
+            (json!({ "name": "a", "health-check-type": "ftp" }), "Process \"web\": Health check type must be \"port\", \"process\", or \"http\""),
+            (json!({ "name": "a", "timeout": 999 }), "Process \"web\": Timeout must be less than or equal to 180"),
+        ];
+        for (value, fault) in cases {
+            assert_eq!(faults(value), [fault.to_owned()]);
+        }
+    }
+
+    #[test]
+    fn a_whole_app_is_read() {
+        let app = json!({
+            "name": "a", "memory": "64M", "disk_quota": "1G", "instances": 2, "command": null,
+            "buildpacks": [], "env": { "A": 1, "B": true }, "default-route": true, "unknown": 1,
+            "processes": [{ "type": "worker", "instances": 0, "health-check-type": "none" }],
+        });
+        let Value::Object(app) = app else { panic!("no object") };
+        let (manifest, faults) = one(app);
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(manifest.processes.len(), 2);
+        let web = &manifest.processes[0];
+        assert_eq!(web.scaling.map(|s| (s.memory, s.disk, s.instances)), Some((Some(64), Some(1024), Some(2))));
+        assert_eq!(web.update.as_ref().and_then(|u| u.command.clone()), Some(None));
+        assert_eq!(manifest.lifecycle.buildpacks, Some(vec![]));
+        assert_eq!(manifest.environment.as_ref().map(|e| e["B"].clone()), Some(json!("true")));
+        assert!(manifest.routes.default);
+    }
+}

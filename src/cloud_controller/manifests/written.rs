@@ -1,0 +1,112 @@
+//! An existing app's manifest.
+
+use serde_json::{Map, Value, json};
+
+use super::sizes;
+use crate::cloud_controller::apps::{self, App, Feature, LifecycleType};
+use crate::cloud_controller::processes::{self, Process};
+use crate::cloud_controller::routes::destinations;
+use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType};
+use crate::cloud_controller::{routes, sidecars};
+use crate::db::{ReadTx, Vault};
+
+/// The app's entry of `applications`.
+pub(super) fn application(tx: &ReadTx<'_>, vault: &Vault, app: &App) -> ApiResult<Map<String, Value>> {
+    let mut all = Map::new();
+    let mut add = |key: &str, value: Value| {
+        let empty = match &value {
+            Value::Null => true,
+            Value::Array(values) => values.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            _ => false,
+        };
+        if !empty {
+            all.insert(key.to_owned(), value);
+        }
+    };
+    add("name", json!(app.name));
+    add("env", Value::Object(apps::store::environment(tx, vault, &app.guid)?));
+    add("lifecycle", json!(app.lifecycle.kind.as_str()));
+    if app.lifecycle.kind != LifecycleType::Docker {
+        add("buildpacks", json!(app.lifecycle.buildpacks));
+        add("stack", json!(app.lifecycle.stack));
+    }
+    add("features", Feature::ALL.iter().map(|f| (f.name().to_owned(), json!(app.features.on(*f)))).collect());
+    add("routes", Value::Array(of_routes(tx, app)?));
+    add("metadata", metadata(tx, app)?);
+    let mut all_processes = processes::store::of_app(tx, &app.guid)?;
+    all_processes.sort_by(|a, b| a.kind.cmp(&b.kind));
+    add("processes", all_processes.iter().map(process).collect());
+    add("sidecars", of_sidecars(tx, app)?);
+    Ok(all)
+}
+
+fn of_routes(tx: &ReadTx<'_>, app: &App) -> ApiResult<Vec<Value>> {
+    let mut shown = Vec::new();
+    for route in routes::store::of_app(tx, &app.guid)? {
+        let destinations = destinations::store::of_route(tx, &route.guid)?;
+        for destination in destinations.iter().filter(|d| d.key.app_guid == app.guid) {
+            let mut entry = json!({ "route": route.url(), "protocol": destination.protocol.as_str() });
+            if !route.options.is_empty() {
+                entry["options"] = json!(route.options);
+            }
+            shown.push(entry);
+        }
+    }
+    shown.sort_by_key(|entry| entry["route"].as_str().unwrap_or_default().to_lowercase());
+    Ok(shown)
+}
+
+fn metadata(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
+    let metadata = Metadata::load(tx, ResourceType::App, app.guid.as_str())?;
+    let mut shown = Map::new();
+    for (key, values) in [("labels", metadata.labels()), ("annotations", metadata.annotations())] {
+        if !values.is_empty() {
+            shown.insert(key.to_owned(), Value::Object(values.clone()));
+        }
+    }
+    Ok(Value::Object(shown))
+}
+
+fn of_sidecars(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
+    let all = sidecars::store::of_app(tx, &app.guid)?;
+    let shown = all.iter().map(|sidecar| {
+        let mut entry = json!({
+            "name": sidecar.name,
+            "process_types": sidecar.process_types,
+            "command": sidecar.command,
+        });
+        if let Some(memory) = sidecar.memory {
+            entry["memory"] = json!(format!("{memory}M"));
+        }
+        entry
+    });
+    Ok(shown.collect())
+}
+
+fn process(process: &Process) -> Value {
+    let (health, ready) = (&process.health_check, &process.readiness_check);
+    let rate = match process.log_rate_limit {
+        -1 => json!(-1),
+        limit => json!(sizes::written(limit)),
+    };
+    let fields = [
+        ("type", json!(process.kind)),
+        ("instances", json!(process.instances)),
+        ("memory", json!(format!("{}M", process.memory))),
+        ("disk_quota", json!(format!("{}M", process.disk))),
+        ("log-rate-limit-per-second", rate),
+        ("command", json!(process.command)),
+        ("user", json!(process.user)),
+        ("health-check-type", json!(health.kind.as_str())),
+        ("health-check-http-endpoint", json!(health.endpoint)),
+        ("health-check-invocation-timeout", json!(health.invocation_timeout)),
+        ("health-check-interval", json!(health.interval)),
+        ("readiness-health-check-type", json!(ready.kind.as_str())),
+        ("readiness-health-check-http-endpoint", json!(ready.endpoint)),
+        ("readiness-health-check-invocation-timeout", json!(ready.invocation_timeout)),
+        ("readiness-health-check-interval", json!(ready.interval)),
+        ("timeout", json!(health.timeout)),
+    ];
+    fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_owned(), value)).collect()
+}
