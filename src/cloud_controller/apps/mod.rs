@@ -21,8 +21,8 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub(crate) use app::{App, AppState, Feature, LifecycleChange, LifecycleType, Variables};
-pub(crate) use payload::{CreateApp, UpdateApp};
 pub use log_lines::ApiLines;
+pub(crate) use payload::{CreateApp, UpdateApp};
 
 use super::CloudController;
 

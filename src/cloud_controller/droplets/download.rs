@@ -35,7 +35,11 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> Api
                 .ok_or_else(|| ApiError::resource_not_found("The droplet has no files."))
         })
         .await?;
-    let tgz = cc.blobs().droplet_tgz(&layer).await.map_err(ApiError::internal)?;
+    let tgz = cc
+        .blobs()
+        .droplet_tgz(&layer)
+        .await
+        .map_err(ApiError::internal)?;
     let tgz = tgz.ok_or_else(|| ApiError::internal(format!("layer {layer} is missing")))?;
     let kind = [(header::CONTENT_TYPE, "application/gzip")];
     Ok((kind, Body::from_stream(ReaderStream::new(tgz))).into_response())

@@ -49,7 +49,8 @@ impl Applying<'_> {
         if let Some(text) = refusal {
             return Err(told(ApiError::unprocessable(text)));
         }
-        let yaml = serde_yaml_ng::to_string(&json!({ "applications": [manifest.given] })).map_err(ApiError::internal)?;
+        let yaml = serde_yaml_ng::to_string(&json!({ "applications": [manifest.given] }))
+            .map_err(ApiError::internal)?;
         let data = json!({ "request": { "manifest": yaml } });
         apps::actions::record(tx, self.recorder, "audit.app.apply_manifest", &app, &data)?;
         Ok(app)
@@ -68,8 +69,14 @@ impl Applying<'_> {
     }
 
     /// Makes an app as its manifest says.
-    pub(super) fn apply(&self, tx: &WriteTx<'_>, app: App, manifest: &AppManifest) -> ApiResult<()> {
-        self.apply_to(tx, app, manifest).map_err(|error| named(&manifest.name, error))
+    pub(super) fn apply(
+        &self,
+        tx: &WriteTx<'_>,
+        app: App,
+        manifest: &AppManifest,
+    ) -> ApiResult<()> {
+        self.apply_to(tx, app, manifest)
+            .map_err(|error| named(&manifest.name, error))
     }
 
     fn apply_to(&self, tx: &WriteTx<'_>, mut app: App, manifest: &AppManifest) -> ApiResult<()> {
@@ -96,7 +103,9 @@ impl Applying<'_> {
         }
         match manifest.services.first() {
             None => Ok(()),
-            Some(name) => Err(ApiError::resource_not_found(format!("Service instance '{name}' not found"))),
+            Some(name) => Err(ApiError::resource_not_found(format!(
+                "Service instance '{name}' not found"
+            ))),
         }
     }
 
@@ -133,7 +142,11 @@ impl Applying<'_> {
         if wishes.default {
             check_host(&app.name)?;
         }
-        let host = if wishes.random { format!("{}-{}", app.name, random_words()) } else { app.name.clone() };
+        let host = if wishes.random {
+            format!("{}-{}", app.name, random_words())
+        } else {
+            app.name.clone()
+        };
         self.map_all(tx, app, &[RouteWish::derived(&host, &domain.name)])
     }
 
@@ -141,7 +154,13 @@ impl Applying<'_> {
         for route in existing {
             for destination in destinations::store::of_route(tx, &route.guid)? {
                 if destination.key.app_guid == app.guid {
-                    destinations::actions::unmap(tx, self.recorder, route, &destination, Cause::Manifest)?;
+                    destinations::actions::unmap(
+                        tx,
+                        self.recorder,
+                        route,
+                        &destination,
+                        Cause::Manifest,
+                    )?;
                 }
             }
         }
@@ -150,19 +169,23 @@ impl Applying<'_> {
 
     fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RouteWish]) -> ApiResult<()> {
         for wish in wishes {
-            self.map(tx, app, wish).map_err(|error| prefixed(&format!("For route '{}': ", wish.text), error))?;
+            self.map(tx, app, wish)
+                .map_err(|error| prefixed(&format!("For route '{}': ", wish.text), error))?;
         }
         Ok(())
     }
 
     fn map(&self, tx: &WriteTx<'_>, app: &App, wish: &RouteWish) -> ApiResult<()> {
-        let (host, domain) = self
-            .domain_of(tx, wish)?
-            .ok_or_else(|| ApiError::unprocessable(format!("No domains exist for route {}", wish.text)))?;
+        let (host, domain) = self.domain_of(tx, wish)?.ok_or_else(|| {
+            ApiError::unprocessable(format!("No domains exist for route {}", wish.text))
+        })?;
         let mut new = NewRoute::at(self.space, &domain, &host, &wish.path);
         new.port = wish.port;
         new.options = OptionsChange::of(wish.options.clone());
-        let making = Making { system_domain: self.system_domain, cause: Cause::Manifest };
+        let making = Making {
+            system_domain: self.system_domain,
+            cause: Cause::Manifest,
+        };
         let route = routes::actions::find_or_create(tx, self.recorder, self.caller, new, making)?;
         let mapped = destinations::store::of_route(tx, &route.guid)?
             .into_iter()
@@ -174,7 +197,8 @@ impl Applying<'_> {
                 destinations::actions::map(tx, self.recorder, &route, &[wanted], Cause::Manifest)
             }
             (Some(destination), Some(protocol)) if destination.protocol != protocol => {
-                destinations::actions::set_protocol(tx, self.recorder, destination, protocol).map(drop)
+                destinations::actions::set_protocol(tx, self.recorder, destination, protocol)
+                    .map(drop)
             }
             (Some(_), _) => Ok(()),
         }
@@ -196,9 +220,14 @@ impl Applying<'_> {
 fn check_host(name: &str) -> ApiResult<()> {
     const PREFIX: &str = "Failed to create default route from app name:";
     if name.chars().count() > 63 {
-        return Err(ApiError::unprocessable(format!("{PREFIX} Host cannot exceed 63 characters")));
+        return Err(ApiError::unprocessable(format!(
+            "{PREFIX} Host cannot exceed 63 characters"
+        )));
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    {
         return Err(ApiError::unprocessable(format!(
             "{PREFIX} Host must be either \"*\" or contain only alphanumeric characters, \"_\", or \"-\""
         )));
@@ -208,19 +237,30 @@ fn check_host(name: &str) -> ApiResult<()> {
 
 fn random_words() -> String {
     const FIRST: &[&str] = &[
-        "brave", "bright", "calm", "clever", "eager", "fast", "gentle", "happy", "jolly", "kind", "lively", "lucky",
-        "noble", "proud", "quick", "quiet", "sunny", "swift", "tidy", "wise",
+        "brave", "bright", "calm", "clever", "eager", "fast", "gentle", "happy", "jolly", "kind",
+        "lively", "lucky", "noble", "proud", "quick", "quiet", "sunny", "swift", "tidy", "wise",
     ];
     const SECOND: &[&str] = &[
-        "badger", "bear", "beaver", "crane", "deer", "falcon", "fox", "gecko", "hare", "heron", "lynx", "marten",
-        "otter", "owl", "puffin", "raven", "seal", "stork", "swan", "wolf",
+        "badger", "bear", "beaver", "crane", "deer", "falcon", "fox", "gecko", "hare", "heron",
+        "lynx", "marten", "otter", "owl", "puffin", "raven", "seal", "stork", "swan", "wolf",
     ];
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
     let mut random = rand::rng();
-    let word = |words: &[&str], random: &mut rand::rngs::ThreadRng| words.choose(random).copied().unwrap_or_default().to_owned();
-    let tail: String =
-        (0..2).filter_map(|_| LETTERS.choose(&mut random).map(|letter| char::from(*letter))).collect();
-    format!("{}-{}-{tail}", word(FIRST, &mut random), word(SECOND, &mut random))
+    let word = |words: &[&str], random: &mut rand::rngs::ThreadRng| {
+        words.choose(random).copied().unwrap_or_default().to_owned()
+    };
+    let tail: String = (0..2)
+        .filter_map(|_| {
+            LETTERS
+                .choose(&mut random)
+                .map(|letter| char::from(*letter))
+        })
+        .collect();
+    format!(
+        "{}-{}-{tail}",
+        word(FIRST, &mut random),
+        word(SECOND, &mut random)
+    )
 }
 
 fn named(app: &str, error: ApiError) -> ApiError {

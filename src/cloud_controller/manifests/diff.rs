@@ -5,27 +5,62 @@
 use serde_json::{Map, Value, json};
 
 /// Lists whose entries are known by a field.
-const IDENTIFIED: &[(&str, &str)] = &[("processes", "type"), ("routes", "route"), ("sidecars", "name")];
+const IDENTIFIED: &[(&str, &str)] = &[
+    ("processes", "type"),
+    ("routes", "route"),
+    ("sidecars", "name"),
+];
 
 /// Keys that are told of an app.
 const TOLD: &[&str] = &[
-    "name", "buildpack", "buildpacks", "command", "docker", "env", "features", "health-check-type",
-    "health-check-http-endpoint", "health-check-invocation-timeout", "health-check-interval",
-    "readiness-health-check-type", "readiness-health-check-http-endpoint",
-    "readiness-health-check-invocation-timeout", "readiness-health-check-interval", "instances", "lifecycle",
-    "log-rate-limit-per-second", "metadata", "no-route", "processes", "random-route", "default-route", "routes",
-    "services", "sidecars", "stack", "timeout",
+    "name",
+    "buildpack",
+    "buildpacks",
+    "command",
+    "docker",
+    "env",
+    "features",
+    "health-check-type",
+    "health-check-http-endpoint",
+    "health-check-invocation-timeout",
+    "health-check-interval",
+    "readiness-health-check-type",
+    "readiness-health-check-http-endpoint",
+    "readiness-health-check-invocation-timeout",
+    "readiness-health-check-interval",
+    "instances",
+    "lifecycle",
+    "log-rate-limit-per-second",
+    "metadata",
+    "no-route",
+    "processes",
+    "random-route",
+    "default-route",
+    "routes",
+    "services",
+    "sidecars",
+    "stack",
+    "timeout",
 ];
 
 /// The operations for one app; `existing` is its written manifest, empty for a new app.
-pub(super) fn operations(index: usize, wanted: &Map<String, Value>, existing: &Map<String, Value>) -> Vec<Value> {
+pub(super) fn operations(
+    index: usize,
+    wanted: &Map<String, Value>,
+    existing: &Map<String, Value>,
+) -> Vec<Value> {
     let mut operations = Vec::new();
     let flat = with_web_process(existing);
-    for (key, value) in wanted.iter().filter(|(key, _)| TOLD.contains(&key.as_str())) {
+    for (key, value) in wanted
+        .iter()
+        .filter(|(key, _)| TOLD.contains(&key.as_str()))
+    {
         let path = format!("/applications/{index}/{key}");
         let was = flat.get(key).unwrap_or(&Value::Null);
         match IDENTIFIED.iter().find(|(list, _)| list == key) {
-            Some((_, identity)) if was.is_array() => entries(&path, identity, was, value, &mut operations),
+            Some((_, identity)) if was.is_array() => {
+                entries(&path, identity, was, value, &mut operations)
+            }
             _ => compare(&path, was, value, &mut operations),
         }
     }
@@ -63,7 +98,8 @@ fn entries(path: &str, identity: &str, was: &Value, wanted: &Value, operations: 
         let same = |other: &&Value| other[identity] == entry[identity];
         match known.iter().find(same) {
             Some(old) => compare(&format!("{path}/{i}"), old, entry, operations),
-            None => operations.push(json!({ "op": "add", "path": format!("{path}/{i}"), "value": entry })),
+            None => operations
+                .push(json!({ "op": "add", "path": format!("{path}/{i}"), "value": entry })),
         }
     }
 }

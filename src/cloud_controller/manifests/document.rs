@@ -11,7 +11,9 @@ pub(super) fn applications(text: &str) -> ApiResult<Vec<Map<String, Value>>> {
     yaml.apply_merge().map_err(parse)?;
     let json: Value = serde_yaml_ng::from_value(yaml).map_err(parse)?;
     let Value::Object(mut document) = json else {
-        return Err(ApiError::unprocessable("Cannot parse manifest with no 'applications' field."));
+        return Err(ApiError::unprocessable(
+            "Cannot parse manifest with no 'applications' field.",
+        ));
     };
     match document.get("version") {
         None | Some(Value::Null) => {}
@@ -27,10 +29,14 @@ pub(super) fn applications(text: &str) -> ApiResult<Vec<Map<String, Value>>> {
             .into_iter()
             .map(|app| match app {
                 Value::Object(app) => Ok(app),
-                _ => Err(ApiError::unprocessable("Applications must be a list of objects.")),
+                _ => Err(ApiError::unprocessable(
+                    "Applications must be a list of objects.",
+                )),
             })
             .collect(),
-        _ => Err(ApiError::unprocessable("Cannot parse manifest with no 'applications' field.")),
+        _ => Err(ApiError::unprocessable(
+            "Cannot parse manifest with no 'applications' field.",
+        )),
     }
 }
 
@@ -40,15 +46,23 @@ mod tests {
 
     #[test]
     fn anchors_merge_and_nonsense_is_refused() {
-        let apps = applications(
-            "defaults: &d\n  memory: 64M\napplications:\n- name: a\n  <<: *d\n",
-        )
-        .expect("valid");
+        let apps =
+            applications("defaults: &d\n  memory: 64M\napplications:\n- name: a\n  <<: *d\n")
+                .expect("valid");
         assert_eq!(apps[0]["memory"], "64M");
         for (text, start) in [
-            ("applications: []", "Cannot parse manifest with no 'applications' field."),
-            ("just text", "Cannot parse manifest with no 'applications' field."),
-            ("version: 2\napplications:\n- name: a", "Unsupported manifest schema version."),
+            (
+                "applications: []",
+                "Cannot parse manifest with no 'applications' field.",
+            ),
+            (
+                "just text",
+                "Cannot parse manifest with no 'applications' field.",
+            ),
+            (
+                "version: 2\napplications:\n- name: a",
+                "Unsupported manifest schema version.",
+            ),
             ("a: [", "Request invalid due to parse error: invalid YAML"),
         ] {
             let refusal = applications(text).expect_err(text);

@@ -21,7 +21,9 @@ pub(super) async fn apply(
     YamlBody(text): YamlBody,
 ) -> ApiResult<Response> {
     let recorder = Recorder::of(&ctx);
-    let Context { cc, caller, urls, .. } = ctx;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     let vault = cc.vault().clone();
     let settings = cc.settings().clone();
     let prepared = cc
@@ -90,7 +92,10 @@ pub(super) async fn diff(
             manifest::read(documents.clone())?;
             let mut operations = Vec::new();
             for (index, wanted) in documents.iter().enumerate() {
-                let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+                let name = wanted
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 let existing = match apps::store::find_by_name(tx, &guid, name)? {
                     Some(app) => written::application(tx, &vault, &app)?,
                     None => Map::new(),

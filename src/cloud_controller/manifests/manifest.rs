@@ -44,7 +44,11 @@ pub(super) fn read(apps: Vec<Map<String, Value>>) -> ApiResult<Vec<AppManifest>>
         all.extend(faults.into_iter().map(|fault| format!("{who}: {fault}")));
         manifests.push(manifest);
     }
-    if all.is_empty() { Ok(manifests) } else { Err(ApiError::unprocessable_all(all)) }
+    if all.is_empty() {
+        Ok(manifests)
+    } else {
+        Err(ApiError::unprocessable_all(all))
+    }
 }
 
 fn one(given: Map<String, Value>) -> (AppManifest, Vec<String>) {
@@ -83,14 +87,19 @@ fn one(given: Map<String, Value>) -> (AppManifest, Vec<String>) {
 
 /// Keys in the form with dashes: `disk_quota` and `disk-quota` mean the same.
 pub(super) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
-    given.iter().map(|(key, value)| (key.replace('_', "-"), value.clone())).collect()
+    given
+        .iter()
+        .map(|(key, value)| (key.replace('_', "-"), value.clone()))
+        .collect()
 }
 
 /// `health-check` → `Health check`, as messages name it.
 pub(super) fn shown(key: &str) -> String {
     let spaced = key.replace('-', " ");
     let mut letters = spaced.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 fn without_secrets(mut given: Map<String, Value>) -> Map<String, Value> {
@@ -109,21 +118,30 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
     }
     match app.shift_remove("lifecycle") {
         None | Some(Value::Null) => {}
-        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => change.kind = LifecycleType::parse(&kind),
+        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => {
+            change.kind = LifecycleType::parse(&kind)
+        }
         Some(_) => faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned()),
     }
     let single = app.shift_remove("buildpack");
     let several = app.shift_remove("buildpacks");
     match (single, several) {
-        (Some(_), Some(_)) => faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned()),
+        (Some(_), Some(_)) => {
+            faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned())
+        }
         (Some(single), None) => match single {
             Value::Null => change.buildpacks = Some(Vec::new()),
-            Value::String(name) if name == "default" || name == "null" => change.buildpacks = Some(Vec::new()),
+            Value::String(name) if name == "default" || name == "null" => {
+                change.buildpacks = Some(Vec::new())
+            }
             Value::String(name) => change.buildpacks = Some(vec![name]),
             _ => faults.push("Buildpack must be a string".to_owned()),
         },
         (None, Some(Value::Array(names))) => {
-            let texts: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+            let texts: Option<Vec<String>> = names
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect();
             match texts {
                 Some(texts) => change.buildpacks = Some(texts),
                 None => faults.push("Buildpacks can only contain strings".to_owned()),
@@ -143,7 +161,9 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
 }
 
 fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataChange {
-    let Some(value) = app.shift_remove("metadata") else { return MetadataChange::default() };
+    let Some(value) = app.shift_remove("metadata") else {
+        return MetadataChange::default();
+    };
     let mut fields = Map::new();
     fields.insert("metadata".to_owned(), value);
     let mut body = Body::new(fields);
@@ -161,13 +181,21 @@ fn environment(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Option
             return None;
         }
     };
-    faults.extend(vars.keys().filter_map(|name| name_fault(name)).map(|fault| format!("Env {fault}")));
+    faults.extend(
+        vars.keys()
+            .filter_map(|name| name_fault(name))
+            .map(|fault| format!("Env {fault}")),
+    );
     let text = |value: Value| match value {
         Value::String(text) => text,
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    Some(vars.into_iter().map(|(name, value)| (name, Value::String(text(value)))).collect())
+    Some(
+        vars.into_iter()
+            .map(|(name, value)| (name, Value::String(text(value))))
+            .collect(),
+    )
 }
 
 fn features(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<(Feature, bool)> {
@@ -201,19 +229,31 @@ fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSi
             return Vec::new();
         }
     };
-    values.iter().filter_map(|value| sidecar(value, faults)).collect()
+    values
+        .iter()
+        .filter_map(|value| sidecar(value, faults))
+        .collect()
 }
 
 fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let Some(name) = text("name") else {
         faults.push("Sidecar: Name can't be blank".to_owned());
         return None;
     };
     let mut fault = |text: &str| faults.push(format!("Sidecar \"{name}\": {text}"));
     let types = value.get("process_types").and_then(Value::as_array);
-    let types: Option<Vec<String>> =
-        types.and_then(|types| types.iter().map(|kind| kind.as_str().map(str::to_owned)).collect());
+    let types: Option<Vec<String>> = types.and_then(|types| {
+        types
+            .iter()
+            .map(|kind| kind.as_str().map(str::to_owned))
+            .collect()
+    });
     let Some(process_types) = types.filter(|types| !types.is_empty()) else {
         fault("Process types must have at least 1 process_type");
         return None;
@@ -232,7 +272,13 @@ fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
             }
         },
     };
-    Some(NewSidecar { name: name.to_owned(), command: command.to_owned(), process_types, memory, origin: "user" })
+    Some(NewSidecar {
+        name: name.to_owned(),
+        command: command.to_owned(),
+        process_types,
+        memory,
+        origin: "user",
+    })
 }
 
 fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<String> {
@@ -244,7 +290,12 @@ fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<Strin
             return Vec::new();
         }
     };
-    let name = |value: &Value| value.as_str().or_else(|| value.get("name")?.as_str()).map(str::to_owned);
+    let name = |value: &Value| {
+        value
+            .as_str()
+            .or_else(|| value.get("name")?.as_str())
+            .map(str::to_owned)
+    };
     let names: Option<Vec<String>> = values.iter().map(name).collect();
     names.unwrap_or_else(|| {
         faults.push("Services must be a list of service instances".to_owned());
@@ -269,17 +320,50 @@ mod tests {
     fn every_fault_is_told() {
         let cases = [
             (json!({}), "Name must not be empty"),
-            (json!({ "name": "a", "memory": "64" }), "Process \"web\": Memory must use a supported unit: B, K, KB, M, MB, G, GB, T, or TB"),
-            (json!({ "name": "a", "instances": -1 }), "Process \"web\": Instances must be greater than or equal to 0"),
-            (json!({ "name": "a", "buildpack": "x", "buildpacks": ["y"] }), "Buildpack and Buildpacks fields cannot be used together."),
-            (json!({ "name": "a", "env": { "PORT": 1 } }), "Env cannot set PORT"),
-            (json!({ "name": "a", "env": [] }), "Env must be an object of keys and values"),
-            (json!({ "name": "a", "routes": [{}] }), "Routes must be a list of route objects"),
-            (json!({ "name": "a", "routes": [{ "route": "x" }] }), "The route 'x' is not a properly formed URL"),
-            (json!({ "name": "a", "random-route": true, "default-route": true }), "Random-route and default-route may not be used together"),
-            (json!({ "name": "a", "processes": [{ "memory": "1G" }] }), "All Processes must specify a type"),
-            (json!({ "name": "a", "health-check-type": "ftp" }), "Process \"web\": Health check type must be \"port\", \"process\", or \"http\""),
-            (json!({ "name": "a", "timeout": 999 }), "Process \"web\": Timeout must be less than or equal to 180"),
+            (
+                json!({ "name": "a", "memory": "64" }),
+                "Process \"web\": Memory must use a supported unit: B, K, KB, M, MB, G, GB, T, or TB",
+            ),
+            (
+                json!({ "name": "a", "instances": -1 }),
+                "Process \"web\": Instances must be greater than or equal to 0",
+            ),
+            (
+                json!({ "name": "a", "buildpack": "x", "buildpacks": ["y"] }),
+                "Buildpack and Buildpacks fields cannot be used together.",
+            ),
+            (
+                json!({ "name": "a", "env": { "PORT": 1 } }),
+                "Env cannot set PORT",
+            ),
+            (
+                json!({ "name": "a", "env": [] }),
+                "Env must be an object of keys and values",
+            ),
+            (
+                json!({ "name": "a", "routes": [{}] }),
+                "Routes must be a list of route objects",
+            ),
+            (
+                json!({ "name": "a", "routes": [{ "route": "x" }] }),
+                "The route 'x' is not a properly formed URL",
+            ),
+            (
+                json!({ "name": "a", "random-route": true, "default-route": true }),
+                "Random-route and default-route may not be used together",
+            ),
+            (
+                json!({ "name": "a", "processes": [{ "memory": "1G" }] }),
+                "All Processes must specify a type",
+            ),
+            (
+                json!({ "name": "a", "health-check-type": "ftp" }),
+                "Process \"web\": Health check type must be \"port\", \"process\", or \"http\"",
+            ),
+            (
+                json!({ "name": "a", "timeout": 999 }),
+                "Process \"web\": Timeout must be less than or equal to 180",
+            ),
         ];
         for (value, fault) in cases {
             assert_eq!(faults(value), [fault.to_owned()]);
@@ -293,15 +377,26 @@ mod tests {
             "buildpacks": [], "env": { "A": 1, "B": true }, "default-route": true, "unknown": 1,
             "processes": [{ "type": "worker", "instances": 0, "health-check-type": "none" }],
         });
-        let Value::Object(app) = app else { panic!("no object") };
+        let Value::Object(app) = app else {
+            panic!("no object")
+        };
         let (manifest, faults) = one(app);
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(manifest.processes.len(), 2);
         let web = &manifest.processes[0];
-        assert_eq!(web.scaling.map(|s| (s.memory, s.disk, s.instances)), Some((Some(64), Some(1024), Some(2))));
-        assert_eq!(web.update.as_ref().and_then(|u| u.command.clone()), Some(None));
+        assert_eq!(
+            web.scaling.map(|s| (s.memory, s.disk, s.instances)),
+            Some((Some(64), Some(1024), Some(2)))
+        );
+        assert_eq!(
+            web.update.as_ref().and_then(|u| u.command.clone()),
+            Some(None)
+        );
         assert_eq!(manifest.lifecycle.buildpacks, Some(vec![]));
-        assert_eq!(manifest.environment.as_ref().map(|e| e["B"].clone()), Some(json!("true")));
+        assert_eq!(
+            manifest.environment.as_ref().map(|e| e["B"].clone()),
+            Some(json!("true"))
+        );
         assert!(manifest.routes.default);
     }
 }

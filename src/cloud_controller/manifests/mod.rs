@@ -22,7 +22,10 @@ use super::CloudController;
 /// `apply_manifest`, `manifest_diff` and an app's `manifest`.
 pub(crate) fn routes() -> Router<CloudController> {
     Router::new()
-        .route("/v3/spaces/{guid}/actions/apply_manifest", post(handlers::apply))
+        .route(
+            "/v3/spaces/{guid}/actions/apply_manifest",
+            post(handlers::apply),
+        )
         .route("/v3/spaces/{guid}/manifest_diff", post(handlers::diff))
         .route("/v3/apps/{guid}/manifest", get(handlers::show))
 }

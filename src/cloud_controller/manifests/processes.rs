@@ -32,13 +32,22 @@ const UPDATE_KEYS: &[&str] = &[
     "readiness-health-check-interval",
 ];
 /// Keys that scale it.
-const SCALE_KEYS: &[&str] = &["instances", "memory", "disk-quota", "log-rate-limit-per-second"];
+const SCALE_KEYS: &[&str] = &[
+    "instances",
+    "memory",
+    "disk-quota",
+    "log-rate-limit-per-second",
+];
 
 /// Reads the wishes of one app; faults go to `faults`. Keys are in their dashed form.
 pub(super) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<ProcessWish> {
     let mut wishes = Vec::new();
     let mut level: Map<String, Value> = Map::new();
-    for key in UPDATE_KEYS.iter().chain(SCALE_KEYS).filter(|key| **key != "user") {
+    for key in UPDATE_KEYS
+        .iter()
+        .chain(SCALE_KEYS)
+        .filter(|key| **key != "user")
+    {
         if let Some(value) = app.shift_remove(*key) {
             level.insert((*key).to_owned(), value);
         }
@@ -66,7 +75,10 @@ fn listed(value: Option<Value>, faults: &mut Vec<String>) -> Vec<(String, Map<St
     let mut listed: Vec<(String, Map<String, Value>)> = Vec::new();
     let mut untyped = false;
     for value in values {
-        let process = value.as_object().map(super::manifest::dashed).unwrap_or_default();
+        let process = value
+            .as_object()
+            .map(super::manifest::dashed)
+            .unwrap_or_default();
         match process.get("type").and_then(Value::as_str) {
             Some(kind) if !kind.is_empty() => {
                 if listed.iter().any(|(known, _)| known == kind) {
@@ -88,12 +100,23 @@ fn wish(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> Pro
     let has = |keys: &[&str]| keys.iter().any(|key| given.contains_key(*key));
     let update = has(UPDATE_KEYS).then(|| update(given, &mut found));
     let scaling = has(SCALE_KEYS).then(|| scaling(given, &mut found));
-    faults.extend(found.into_iter().map(|fault| format!("Process \"{kind}\": {fault}")));
-    ProcessWish { kind: kind.to_owned(), update, scaling }
+    faults.extend(
+        found
+            .into_iter()
+            .map(|fault| format!("Process \"{kind}\": {fault}")),
+    );
+    ProcessWish {
+        kind: kind.to_owned(),
+        update,
+        scaling,
+    }
 }
 
 fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess {
-    let mut change = UpdateProcess { request: request(given, UPDATE_KEYS), ..UpdateProcess::default() };
+    let mut change = UpdateProcess {
+        request: request(given, UPDATE_KEYS),
+        ..UpdateProcess::default()
+    };
     change.command = given.get("command").map(|value| match value {
         // `null` and "null" and "default" go back to the droplet's command.
         Value::Null => None,
@@ -101,10 +124,16 @@ fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     });
-    if change.command.as_ref().is_some_and(|c| c.as_ref().is_some_and(|c| c.chars().count() > 4096)) {
+    if change
+        .command
+        .as_ref()
+        .is_some_and(|c| c.as_ref().is_some_and(|c| c.chars().count() > 4096))
+    {
         faults.push("Command must be between 1 and 4096 characters".to_owned());
     }
-    change.user = given.get("user").map(|value| value.as_str().map(str::to_owned));
+    change.user = given
+        .get("user")
+        .map(|value| value.as_str().map(str::to_owned));
     change.health_check = check(given, "health-check", faults);
     change.health_check.timeout = time(given, "timeout", LONGEST_TIMEOUT, faults);
     change.readiness_check = check(given, "readiness-health-check", faults);
@@ -116,10 +145,14 @@ fn check(given: &Map<String, Value>, prefix: &str, faults: &mut Vec<String>) -> 
     let mut change = CheckChange::default();
     if let Some(value) = given.get(&format!("{prefix}-type")) {
         // `none` is an old name of `process`.
-        let text = value.as_str().map(|text| if text == "none" { "process" } else { text });
+        let text = value
+            .as_str()
+            .map(|text| if text == "none" { "process" } else { text });
         change.kind = text.and_then(CheckType::parse);
         if change.kind.is_none() {
-            faults.push(format!("{shown} type must be \"port\", \"process\", or \"http\""));
+            faults.push(format!(
+                "{shown} type must be \"port\", \"process\", or \"http\""
+            ));
         }
     }
     if let Some(value) = given.get(&format!("{prefix}-http-endpoint")) {
@@ -131,15 +164,27 @@ fn check(given: &Map<String, Value>, prefix: &str, faults: &mut Vec<String>) -> 
             _ => faults.push(format!("{shown} http endpoint must be a valid URI path")),
         }
         if change.kind.is_some_and(|kind| kind != CheckType::Http) {
-            faults.push(format!("{shown} type must be \"http\" to set a health check HTTP endpoint"));
+            faults.push(format!(
+                "{shown} type must be \"http\" to set a health check HTTP endpoint"
+            ));
         }
     }
-    change.invocation_timeout = time(given, &format!("{prefix}-invocation-timeout"), i64::MAX, faults);
+    change.invocation_timeout = time(
+        given,
+        &format!("{prefix}-invocation-timeout"),
+        i64::MAX,
+        faults,
+    );
     change.interval = time(given, &format!("{prefix}-interval"), i64::MAX, faults);
     change
 }
 
-fn time(given: &Map<String, Value>, key: &str, most: i64, faults: &mut Vec<String>) -> Option<Option<i64>> {
+fn time(
+    given: &Map<String, Value>,
+    key: &str,
+    most: i64,
+    faults: &mut Vec<String>,
+) -> Option<Option<i64>> {
     let shown = super::manifest::shown(key);
     match given.get(key)? {
         Value::Null => Some(None),
@@ -177,7 +222,12 @@ fn scaling(given: &Map<String, Value>, faults: &mut Vec<String>) -> Scaling {
 }
 
 /// Megabytes of a size with unit.
-fn size(given: &Map<String, Value>, key: &str, shown: &str, faults: &mut Vec<String>) -> Option<i64> {
+fn size(
+    given: &Map<String, Value>,
+    key: &str,
+    shown: &str,
+    faults: &mut Vec<String>,
+) -> Option<i64> {
     let text = text(given.get(key)?);
     match sizes::megabytes(&text) {
         Ok(0) => faults.push(format!("{shown} must be greater than 0MB")),
@@ -207,12 +257,17 @@ fn number(value: &Value) -> Option<i64> {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn request(given: &Map<String, Value>, keys: &[&str]) -> Value {
     let kept = given.iter().filter(|(key, _)| keys.contains(&key.as_str()));
-    Value::Object(kept.map(|(key, value)| (key.replace('-', "_"), value.clone())).collect())
+    Value::Object(
+        kept.map(|(key, value)| (key.replace('-', "_"), value.clone()))
+            .collect(),
+    )
 }
 
 impl ProcessWish {

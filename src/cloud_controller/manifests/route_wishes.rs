@@ -70,16 +70,22 @@ fn switch(app: &mut Map<String, Value>, key: &str, faults: &mut Vec<String>) -> 
 }
 
 fn entry(value: &Value) -> Result<RouteWish, String> {
-    let text = value.get("route").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = value
+        .get("route")
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| "Routes must be a list of route objects".to_owned())?;
-    let mut wish = parse(text).ok_or_else(|| format!("The route '{text}' is not a properly formed URL"))?;
+    let mut wish =
+        parse(text).ok_or_else(|| format!("The route '{text}' is not a properly formed URL"))?;
     match value.get("protocol") {
         None | Some(Value::Null) => {}
         Some(Value::String(protocol)) if matches!(protocol.as_str(), "http1" | "http2" | "tcp") => {
             wish.protocol = Some(protocol.clone());
         }
         Some(_) => {
-            return Err(format!("Route protocol must be 'http1', 'http2' or 'tcp'. (route '{text}')"));
+            return Err(format!(
+                "Route protocol must be 'http1', 'http2' or 'tcp'. (route '{text}')"
+            ));
         }
     }
     match value.get("options") {
@@ -91,7 +97,10 @@ fn entry(value: &Value) -> Result<RouteWish, String> {
 }
 
 fn parse(text: &str) -> Option<RouteWish> {
-    let rest = ["http://", "https://", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+    let rest = ["http://", "https://", "tcp://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .unwrap_or(text);
     if rest.contains("://") || rest.contains(char::is_whitespace) {
         return None;
     }
@@ -104,7 +113,11 @@ fn parse(text: &str) -> Option<RouteWish> {
     shaped.then(|| RouteWish {
         text: text.to_owned(),
         host: host.to_ascii_lowercase(),
-        path: if path == "/" { String::new() } else { path.to_owned() },
+        path: if path == "/" {
+            String::new()
+        } else {
+            path.to_owned()
+        },
         port,
         protocol: None,
         options: Map::new(),
@@ -144,9 +157,18 @@ mod tests {
     #[test]
     fn routes_are_taken_apart() {
         let wish = parse("https://A.b.example.com:1024/path").expect("valid");
-        assert_eq!((wish.host.as_str(), wish.port, wish.path.as_str()), ("a.b.example.com", 1024, "/path"));
-        assert_eq!(wish.candidates(), [("", "a.b.example.com"), ("a", "b.example.com")]);
-        assert_eq!(parse("*.example.com").expect("valid").candidates(), [("*", "example.com")]);
+        assert_eq!(
+            (wish.host.as_str(), wish.port, wish.path.as_str()),
+            ("a.b.example.com", 1024, "/path")
+        );
+        assert_eq!(
+            wish.candidates(),
+            [("", "a.b.example.com"), ("a", "b.example.com")]
+        );
+        assert_eq!(
+            parse("*.example.com").expect("valid").candidates(),
+            [("*", "example.com")]
+        );
         for text in ["ftp://a.b", "nodots", "a..b", "a b.c", "a.b:x"] {
             assert!(parse(text).is_none(), "{text}");
         }

@@ -20,7 +20,9 @@ impl SizeFault {
 /// Bytes.
 pub(super) fn bytes(text: &str) -> Result<i64, SizeFault> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {
         return Err(SizeFault::NotANumber);
@@ -34,7 +36,11 @@ pub(super) fn bytes(text: &str) -> Result<i64, SizeFault> {
         _ => return Err(SizeFault::Unit),
     };
     let number: f64 = number.parse().map_err(|_| SizeFault::NotANumber)?;
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "sizes people write")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "sizes people write"
+    )]
     let bytes = (number * (1_i64 << shift) as f64) as i64;
     Ok(bytes)
 }

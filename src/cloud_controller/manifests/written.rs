@@ -11,7 +11,11 @@ use crate::cloud_controller::{routes, sidecars};
 use crate::db::{ReadTx, Vault};
 
 /// The app's entry of `applications`.
-pub(super) fn application(tx: &ReadTx<'_>, vault: &Vault, app: &App) -> ApiResult<Map<String, Value>> {
+pub(super) fn application(
+    tx: &ReadTx<'_>,
+    vault: &Vault,
+    app: &App,
+) -> ApiResult<Map<String, Value>> {
     let mut all = Map::new();
     let mut add = |key: &str, value: Value| {
         let empty = match &value {
@@ -25,13 +29,22 @@ pub(super) fn application(tx: &ReadTx<'_>, vault: &Vault, app: &App) -> ApiResul
         }
     };
     add("name", json!(app.name));
-    add("env", Value::Object(apps::store::environment(tx, vault, &app.guid)?));
+    add(
+        "env",
+        Value::Object(apps::store::environment(tx, vault, &app.guid)?),
+    );
     add("lifecycle", json!(app.lifecycle.kind.as_str()));
     if app.lifecycle.kind != LifecycleType::Docker {
         add("buildpacks", json!(app.lifecycle.buildpacks));
         add("stack", json!(app.lifecycle.stack));
     }
-    add("features", Feature::ALL.iter().map(|f| (f.name().to_owned(), json!(app.features.on(*f)))).collect());
+    add(
+        "features",
+        Feature::ALL
+            .iter()
+            .map(|f| (f.name().to_owned(), json!(app.features.on(*f))))
+            .collect(),
+    );
     add("routes", Value::Array(of_routes(tx, app)?));
     add("metadata", metadata(tx, app)?);
     let mut all_processes = processes::store::of_app(tx, &app.guid)?;
@@ -46,7 +59,8 @@ fn of_routes(tx: &ReadTx<'_>, app: &App) -> ApiResult<Vec<Value>> {
     for route in routes::store::of_app(tx, &app.guid)? {
         let destinations = destinations::store::of_route(tx, &route.guid)?;
         for destination in destinations.iter().filter(|d| d.key.app_guid == app.guid) {
-            let mut entry = json!({ "route": route.url(), "protocol": destination.protocol.as_str() });
+            let mut entry =
+                json!({ "route": route.url(), "protocol": destination.protocol.as_str() });
             if !route.options.is_empty() {
                 entry["options"] = json!(route.options);
             }
@@ -60,7 +74,10 @@ fn of_routes(tx: &ReadTx<'_>, app: &App) -> ApiResult<Vec<Value>> {
 fn metadata(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::App, app.guid.as_str())?;
     let mut shown = Map::new();
-    for (key, values) in [("labels", metadata.labels()), ("annotations", metadata.annotations())] {
+    for (key, values) in [
+        ("labels", metadata.labels()),
+        ("annotations", metadata.annotations()),
+    ] {
         if !values.is_empty() {
             shown.insert(key.to_owned(), Value::Object(values.clone()));
         }
@@ -100,13 +117,26 @@ fn process(process: &Process) -> Value {
         ("user", json!(process.user)),
         ("health-check-type", json!(health.kind.as_str())),
         ("health-check-http-endpoint", json!(health.endpoint)),
-        ("health-check-invocation-timeout", json!(health.invocation_timeout)),
+        (
+            "health-check-invocation-timeout",
+            json!(health.invocation_timeout),
+        ),
         ("health-check-interval", json!(health.interval)),
         ("readiness-health-check-type", json!(ready.kind.as_str())),
-        ("readiness-health-check-http-endpoint", json!(ready.endpoint)),
-        ("readiness-health-check-invocation-timeout", json!(ready.invocation_timeout)),
+        (
+            "readiness-health-check-http-endpoint",
+            json!(ready.endpoint),
+        ),
+        (
+            "readiness-health-check-invocation-timeout",
+            json!(ready.invocation_timeout),
+        ),
         ("readiness-health-check-interval", json!(ready.interval)),
         ("timeout", json!(health.timeout)),
     ];
-    fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_owned(), value)).collect()
+    fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }

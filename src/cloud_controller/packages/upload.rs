@@ -105,18 +105,27 @@ async fn receive(cc: &CloudController, request: Request, package: &Package) -> A
         ));
     }
     tracing::debug!(package.guid = %package.guid, "assembling a package");
-    let limits = ZipLimits { unpacked: LARGEST_PACKAGE, ..ZipLimits::default() };
+    let limits = ZipLimits {
+        unpacked: LARGEST_PACKAGE,
+        ..ZipLimits::default()
+    };
     let matched = matched(cc, received.resources).await?;
     let blobs = cc.blobs();
     match received.bits {
         // The usual case: nothing was left out, the zip is the package once it was found safe.
         Some(bits) if matched.is_empty() => {
-            blobs.zip_entries(&bits.digest, limits).await.map_err(refusal)?;
+            blobs
+                .zip_entries(&bits.digest, limits)
+                .await
+                .map_err(refusal)?;
             Ok(bits)
         }
         bits => {
             let upload = bits.as_ref().map(|bits| &bits.digest);
-            blobs.merge_zip(upload, matched, limits).await.map_err(refusal)
+            blobs
+                .merge_zip(upload, matched, limits)
+                .await
+                .map_err(refusal)
         }
     }
 }
@@ -128,13 +137,22 @@ async fn matched(cc: &CloudController, resources: Vec<Resource>) -> ApiResult<Ve
     }
     cc.db()
         .read(move |tx| {
-            let keys: Vec<_> = resources.iter().map(|resource| resource.key.clone()).collect();
+            let keys: Vec<_> = resources
+                .iter()
+                .map(|resource| resource.key.clone())
+                .collect();
             let stored = match_resources(tx, &keys)?;
             let files = resources.into_iter().zip(stored).map(|(resource, digest)| {
                 let path = resource.path.unwrap_or_default();
                 let digest = digest.ok_or_else(|| refusal(ZipError::ResourceGone(path.clone())))?;
-                let mode = resource.mode.and_then(|mode| u32::from_str_radix(&mode, 8).ok());
-                Ok(MatchedFile { path, digest, mode: mode.unwrap_or(0o644) })
+                let mode = resource
+                    .mode
+                    .and_then(|mode| u32::from_str_radix(&mode, 8).ok());
+                Ok(MatchedFile {
+                    path,
+                    digest,
+                    mode: mode.unwrap_or(0o644),
+                })
             });
             files.collect()
         })
@@ -199,7 +217,10 @@ fn broken(error: &MultipartError) -> ApiError {
 fn refusal(error: ZipError) -> ApiError {
     match error {
         ZipError::Blob(cause) => ApiError::internal(cause),
-        other => ApiError::new(Kind::AppBitsUploadInvalid, format!("The app upload is invalid: {other}")),
+        other => ApiError::new(
+            Kind::AppBitsUploadInvalid,
+            format!("The app upload is invalid: {other}"),
+        ),
     }
 }
 

@@ -52,8 +52,15 @@ async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<(StatusCode
         .read(move |tx| {
             // Switched off means that nothing matches, not an error.
             let on = caller.is_admin() || super::feature_flags::enabled(tx, "resource_matching")?;
-            let keys: Vec<FileKey> = resources.iter().map(|resource| resource.key.clone()).collect();
-            let stored = if on { match_resources(tx, &keys)? } else { Vec::new() };
+            let keys: Vec<FileKey> = resources
+                .iter()
+                .map(|resource| resource.key.clone())
+                .collect();
+            let stored = if on {
+                match_resources(tx, &keys)?
+            } else {
+                Vec::new()
+            };
             let matched: Vec<Value> = resources
                 .iter()
                 .zip(stored)
@@ -121,7 +128,11 @@ fn one(value: &Value) -> Result<Resource, &'static str> {
         Some(_) => return Err("a non-string mode"),
     };
     let path = value.get("path").and_then(Value::as_str).map(str::to_owned);
-    Ok(Resource { key: FileKey { sha1, size }, path, mode })
+    Ok(Resource {
+        key: FileKey { sha1, size },
+        path,
+        mode,
+    })
 }
 
 #[cfg(test)]

@@ -198,11 +198,17 @@ async fn usage_is_sampled_every_15_seconds_and_on_demand_after_5() {
     let first = world.scheduler.usage(&guid).expect("sampled");
     assert_eq!((first.memory, first.cpu), (1 << 20, 0.0));
     world.engine.set_usage(&container, cpu(3));
-    world.scheduler.refresh_usage(std::slice::from_ref(&guid)).await;
+    world
+        .scheduler
+        .refresh_usage(std::slice::from_ref(&guid))
+        .await;
     let fresh_enough = world.scheduler.usage(&guid).expect("sampled");
     assert_eq!(fresh_enough.cpu_nanos, 0);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    world.scheduler.refresh_usage(std::slice::from_ref(&guid)).await;
+    world
+        .scheduler
+        .refresh_usage(std::slice::from_ref(&guid))
+        .await;
     let second = world.scheduler.usage(&guid).expect("sampled");
     assert!((0.45..0.61).contains(&second.cpu), "{}", second.cpu);
 }
