@@ -3,6 +3,7 @@
 //! Long names are read and written here and not by the tar crate: it reads a name of any length
 //! into memory, and it drops the `./` in front of the names it writes.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use tar::{Archive, Builder, EntryType, Header};
@@ -56,7 +57,7 @@ pub(super) fn visit<E: From<io::Error>>(
             let header = entry.header();
             let link = long_link
                 .take()
-                .or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
+                .or_else(|| header.link_name_bytes().map(Cow::into_owned));
             let path = long_path.take();
             let meta = Meta {
                 path: path.unwrap_or_else(|| header.path_bytes().into_owned()),

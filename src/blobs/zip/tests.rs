@@ -8,6 +8,10 @@ use super::*;
 use crate::blobs::resources::{self, FileKey};
 use crate::blobs::tests::{Fixture, fixture};
 
+/// Where an entry of a zip's directory holds its size and its mode.
+const UNPACKED_SIZE: usize = 24;
+const ATTRIBUTES: usize = 38;
+
 struct Upload(ZipWriter<Cursor<Vec<u8>>>);
 
 impl Upload {
@@ -101,83 +105,67 @@ async fn a_good_zip_tells_its_entries() {
     assert_eq!(entries, expected);
 }
 
-#[tokio::test]
-async fn unsafe_and_broken_zips_are_refused() {
-    const UNPACKED_SIZE: usize = 24;
-    const ATTRIBUTES: usize = 38;
-    let plain = || Upload::new().file("a", &[b'a'; 500]).bytes();
-    let whole = plain();
-    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        (
-            "traversal",
-            Upload::new().file("a/../../b", b"").bytes(),
-            "UnsafePath",
-        ),
-        (
-            "absolute",
-            Upload::new().file("/etc/passwd", b"").bytes(),
-            "UnsafePath",
-        ),
-        (
-            "link outside",
-            Upload::new().link("../a", "b").bytes(),
-            "UnsafePath",
-        ),
-        (
-            "twice",
-            Upload::new().file("a", b"").file("./a", b"").bytes(),
-            "Conflict",
-        ),
-        (
-            "behind a link",
-            Upload::new().file("a/b", b"").link("a", "/etc").bytes(),
-            "Conflict",
-        ),
-        (
-            "below a file",
-            Upload::new().file("a", b"").file("a/b/c", b"").bytes(),
-            "Conflict",
-        ),
-        (
-            "pipe",
-            patched(plain(), ATTRIBUTES, 0o010_644 << 16),
-            "SpecialFile",
-        ),
-        (
-            "too small a size",
-            patched(plain(), UNPACKED_SIZE, 7),
-            "Invalid",
-        ),
-        (
-            "too large a size",
-            patched(plain(), UNPACKED_SIZE, 900),
-            "Invalid",
-        ),
-        ("cut", whole[..whole.len() - 30].to_vec(), "Invalid"),
-        ("no zip", b"hello".to_vec(), "Invalid"),
-        ("nothing", Vec::new(), "Invalid"),
-        (
-            "large",
-            Upload::new()
-                .file("a", &[0; 600])
-                .file("b", &[0; 401])
-                .bytes(),
-            "TooLarge",
-        ),
-        (
-            "many",
-            (0..6)
-                .fold(Upload::new(), |zip, n| zip.file(&n.to_string(), b""))
-                .bytes(),
-            "TooMany",
-        ),
-    ];
+async fn expect_refusals(cases: Vec<(&str, Vec<u8>, &str)>) {
     let f = fixture();
     for (case, zip, expected) in cases {
         let error = check(&f, zip, 1000).await.expect_err(case);
         let text = format!("{error:?}");
         assert!(text.starts_with(expected), "{case}: {text}");
     }
+}
+
+#[tokio::test]
+async fn zips_with_unsafe_paths_are_refused() {
+    let zip = Upload::new;
+    let pipe = patched(zip().file("a", b"").bytes(), ATTRIBUTES, 0o010_644 << 16);
+    expect_refusals(vec![
+        (
+            "traversal",
+            zip().file("a/../../b", b"").bytes(),
+            "UnsafePath",
+        ),
+        (
+            "absolute",
+            zip().file("/etc/passwd", b"").bytes(),
+            "UnsafePath",
+        ),
+        ("outside", zip().link("../a", "b").bytes(), "UnsafePath"),
+        (
+            "twice",
+            zip().file("a", b"").file("./a", b"").bytes(),
+            "Conflict",
+        ),
+        (
+            "link",
+            zip().file("a/b", b"").link("a", "/etc").bytes(),
+            "Conflict",
+        ),
+        (
+            "file",
+            zip().file("a", b"").file("a/b/c", b"").bytes(),
+            "Conflict",
+        ),
+        ("pipe", pipe, "SpecialFile"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn broken_and_too_large_zips_are_refused() {
+    let plain = || Upload::new().file("a", &[b'a'; 500]).bytes();
+    let cut = plain()[..100].to_vec();
+    let large = Upload::new().file("a", &[0; 600]).file("b", &[0; 401]);
+    let many = (0..6).fold(Upload::new(), |zip, n| zip.file(&n.to_string(), b""));
+    expect_refusals(vec![
+        ("says less", patched(plain(), UNPACKED_SIZE, 7), "Invalid"),
+        ("says more", patched(plain(), UNPACKED_SIZE, 900), "Invalid"),
+        ("cut", cut, "Invalid"),
+        ("no zip", b"hello".to_vec(), "Invalid"),
+        ("nothing", Vec::new(), "Invalid"),
+        ("large", large.bytes(), "TooLarge"),
+        ("many", many.bytes(), "TooMany"),
+    ])
+    .await;
 }
 
 #[tokio::test]
