@@ -14,6 +14,8 @@ mod payload;
 mod presenter;
 mod sharing;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::routing::{delete, get};

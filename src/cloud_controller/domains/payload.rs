@@ -92,19 +92,15 @@ fn name(body: &mut Body) -> String {
 }
 
 fn router_group(body: &mut Body) -> Option<String> {
-    let mut group = match body.fields.take("router_group")? {
-        Value::Object(group) => group,
-        _ => {
-            body.invalid.field("router_group", "must be an object");
-            return None;
-        }
+    let Value::Object(mut group) = body.fields.take("router_group")? else {
+        body.invalid.field("router_group", "must be an object");
+        return None;
     };
-    let guid = match group.shift_remove("guid") {
-        Some(Value::String(guid)) => Some(guid),
-        _ => {
-            body.invalid.field("router_group", "guid must be a string");
-            None
-        }
+    let guid = if let Some(Value::String(guid)) = group.shift_remove("guid") {
+        Some(guid)
+    } else {
+        body.invalid.field("router_group", "guid must be a string");
+        None
     };
     if !group.is_empty() {
         let names: Vec<&str> = group.keys().map(String::as_str).collect();
@@ -116,13 +112,10 @@ fn router_group(body: &mut Body) -> Option<String> {
 
 /// `Some` = the domain is to be private.
 fn relationships(body: &mut Body) -> Option<Relationships> {
-    let mut given = match body.fields.nullable("relationships")? {
-        Value::Object(map) => map,
-        _ => {
-            body.invalid
-                .add("Relationships 'relationships' is not an object");
-            return Some(Relationships::default());
-        }
+    let Value::Object(mut given) = body.fields.nullable("relationships")? else {
+        body.invalid
+            .add("Relationships 'relationships' is not an object");
+        return Some(Relationships::default());
     };
     if given.is_empty() {
         body.invalid

@@ -155,3 +155,6 @@ fn present(tx: &ReadTx<'_>, segment: &IsolationSegment, urls: &Urls) -> ApiResul
         },
     }))
 }
+
+#[cfg(test)]
+mod tests;

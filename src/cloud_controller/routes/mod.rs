@@ -15,6 +15,8 @@ mod presenter;
 mod route;
 mod sharing;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::routing::{delete, get, patch};

@@ -4,7 +4,6 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value};
 
 use super::route::Route;
-use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
@@ -291,14 +290,6 @@ pub(super) fn update(tx: &WriteTx<'_>, route: &Route) -> ApiResult<()> {
             Value::Object(route.options.clone()).to_string(),
             route.updated_at,
         ])?;
-    Ok(())
-}
-
-/// Stores the time of a change.
-pub(super) fn touch(tx: &WriteTx<'_>, guid: &RouteGuid, now: Timestamp) -> ApiResult<()> {
-    tx.sql()
-        .prepare_cached("update routes set updated_at = ?2 where guid = ?1")?
-        .execute(params![guid, now])?;
     Ok(())
 }
 

@@ -178,3 +178,6 @@ fn present(
         "links": { "self": urls.link(&format!("/v3/security_groups/{}", group.guid)) },
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,7 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::{delete, get};
 
-pub(crate) use destination::{
-    DEFAULT_PORT, Destination, DestinationKey, NewDestination, Protocol, exposed_port,
-};
+pub(crate) use destination::{DEFAULT_PORT, Destination, NewDestination, Protocol, exposed_port};
 pub(super) use presenter::present;
 
 use crate::cloud_controller::CloudController;

@@ -16,7 +16,7 @@ pub(super) enum Mode {
 
 /// `POST` and `PATCH /v3/routes/:guid/destinations`.
 pub(super) fn destinations(mut body: Body, mode: Mode) -> ApiResult<Vec<NewDestination>> {
-    let least = if mode == Mode::Replace { 0 } else { 1 };
+    let least = usize::from(mode == Mode::Insert);
     let given = match body.fields.take("destinations") {
         Some(Value::Array(given)) if (least..=100).contains(&given.len()) => given,
         _ => {
