@@ -1,0 +1,129 @@
+"""Lists: a database with 10 000 apps, and every kind of page of them."""
+
+import random
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import machine
+from cloud import Platform
+from report import NotMeasured, Row, judge
+
+APPS = 10_000
+PAGE = 50
+REQUESTS = 40
+TIERS = ("gold", "silver", "bronze")
+STACK = "cflinuxfs4"
+
+
+def lists(cflite: str, temp: Path) -> Row:
+    """GET /v3/apps?per_page=50 over pages, orders and filters; the worst kind decides."""
+    platform = Platform(cflite, temp / "lists")
+    try:
+        platform.up()
+        space = platform.space()
+        organization = platform.api("GET", f"/v3/spaces/{space}")["relationships"]["organization"]
+        platform.down()
+        guids = _fill(platform.data_dir / "cflite.db", space)
+        platform.up()
+        kinds = _kinds(random.Random(1), space, organization["data"]["guid"], guids)
+        times = {kind: _measure(platform, query) for kind, query in kinds.items()}
+    finally:
+        platform.remove()
+    p95 = {kind: machine.percentile(samples, 95) for kind, samples in times.items()}
+    every = [sample for samples in times.values() for sample in samples]
+    worst = max(p95, key=lambda kind: p95[kind])
+    over = sum(value > 10 for value in p95.values())
+    return Row(
+        f"GET /v3/apps?per_page={PAGE} of {APPS:,}",
+        f"p95 {p95[worst]:.1f} ms at worst ({worst}), {over} of {len(p95)} kinds over; "
+        f"all: p50 {machine.percentile(every, 50):.1f}, p95 {machine.percentile(every, 95):.1f}",
+        budget="p95 ≤ 10 ms",
+        verdict=judge(over == 0),
+        samples={"p95": p95, "milliseconds": times},
+    )
+
+
+def _fill(database: Path, space: str) -> list[str]:
+    """Writes apps with a process and labels each into the database of a stopped platform."""
+    chance = random.Random(2)
+    now = time.time_ns() // 1000
+    guids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(APPS)]
+    apps, processes, labels = [], [], []
+    for number, guid in enumerate(guids):
+        created = now - (APPS - number) * 60_000_000
+        updated = created + chance.randrange(60_000_000)
+        name = f"app-{chance.getrandbits(24):06x}-{number}"
+        apps.append((guid, name, space, STACK, created, updated))
+        processes.append((guid, guid, str(uuid.UUID(int=number)), created, updated))
+        labels.append((guid, "tier", TIERS[number % len(TIERS)]))
+        labels.append((guid, "team", f"team-{number % 100}"))
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(
+            "insert into apps (guid, name, space_guid, state, lifecycle_type, lifecycle_stack,"
+            " created_at, updated_at) values (?, ?, ?, 'STOPPED', 'buildpack', ?, ?, ?)",
+            apps,
+        )
+        connection.executemany(
+            "insert into processes (guid, app_guid, type, instances, memory_in_mb, disk_in_mb,"
+            " health_check_type, version, created_at, updated_at)"
+            " values (?, ?, 'web', 1, 64, 256, 'port', ?, ?, ?)",
+            processes,
+        )
+        connection.executemany(
+            "insert into labels (resource_type, resource_guid, name, value)"
+            " values ('app', ?, ?, ?)",
+            labels,
+        )
+    return guids
+
+
+def _kinds(
+    chance: random.Random, space: str, organization: str, guids: list[str]
+) -> dict[str, Callable[[], str]]:
+    """Queries by kind; each call gives another one of its kind."""
+
+    def page(apps: int = APPS) -> str:
+        return f"&page={chance.randint(1, max(1, apps // PAGE))}"
+
+    def ordered(by: str) -> Callable[[], str]:
+        return lambda: f"&order_by={by}{page()}"
+
+    third, hundredth = APPS // len(TIERS), APPS // 100
+    orders = ("created_at", "-created_at", "updated_at", "-updated_at", "name", "-name")
+    return {
+        "any page": page,
+        "last page": lambda: f"&page={APPS // PAGE}",
+        **{f"order_by={by}": ordered(by) for by in orders},
+        "names": lambda: f"&names=app-{chance.getrandbits(24):06x},app-1",
+        "guids": lambda: "&guids=" + ",".join(chance.sample(guids, PAGE)),
+        "space_guids": lambda: f"&space_guids={space}{page()}",
+        "organization_guids": lambda: f"&organization_guids={organization}{page()}",
+        "stacks": lambda: f"&stacks={STACK}{page()}",
+        "label_selector team=x": lambda: (
+            f"&label_selector=team=team-{chance.randrange(100)}{page(hundredth)}"
+        ),
+        "label_selector tier=x": lambda: f"&label_selector=tier=gold{page(third)}",
+        "label_selector tier!=x": lambda: f"&label_selector=tier!=gold{page(2 * third)}",
+        "label and name order": lambda: (
+            f"&label_selector=tier%20in%20(gold,silver)&order_by=name{page(2 * third)}"
+        ),
+        "include=space.organization": lambda: f"&include=space.organization{page()}",
+    }
+
+
+def _measure(platform: Platform, query: Callable[[], str]) -> list[float]:
+    """Milliseconds of requests over one connection, from sending to the last byte."""
+    headers = platform.authorization()
+    samples = []
+    for _ in range(REQUESTS):
+        path = f"/v3/apps?per_page={PAGE}{query()}"
+        begun = time.perf_counter()
+        status, _headers, body = platform.request("GET", path, headers=headers)
+        samples.append((time.perf_counter() - begun) * 1000)
+        if status != 200:
+            raise NotMeasured(f"GET {path[:80]}: {status} {body[:80]!r}")
+    return samples
