@@ -2,7 +2,8 @@
 # Installs what cflite needs on Debian and Ubuntu, and starts Docker when no daemon answers. On other systems it says what is missing.
 #
 # usage: packaging/prerequisites.sh [--test]
-#   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git
+#   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git, jq,
+#            and shellcheck
 #
 # Safe to run again: what is there stays as it is, a daemon that answers is not touched, and then nothing is printed.
 # Cargo is not installed by this script: Rust comes from its own installer or from a package of the system, as you like it.
@@ -49,7 +50,7 @@ missing_packages() {
   local needs=(docker:docker.io dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables cc:gcc make:make curl:curl)
   # A client may talk to a daemon elsewhere: then no daemon has to be installed here.
   ! daemon_answers || needs=("${needs[@]/dockerd:docker.io/}")
-  ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl)
+  ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u

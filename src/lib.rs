@@ -15,4 +15,6 @@ pub mod registry;
 pub mod router;
 pub mod scheduler;
 pub mod staging;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod uaa;

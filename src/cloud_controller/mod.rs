@@ -53,8 +53,6 @@ use axum::Router;
 use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::blobs::Blobs;
 use crate::db::{Db, Vault};
-use crate::logs::Logs;
-use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
@@ -70,14 +68,10 @@ pub struct Parts {
     pub vault: Vault,
     /// Token checks and users.
     pub uaa: Uaa,
-    /// The apps' log stream, for `[API/0]` lines.
-    pub logs: Logs,
     /// What instances use and where they listen, for their statistics.
     pub scheduler: Scheduler,
     /// Packages' bits.
     pub blobs: Blobs,
-    /// Droplets' images.
-    pub registry: Registry,
     /// Runs what outlives a request.
     pub supervisor: Supervisor,
     /// Names and defaults.
@@ -164,20 +158,12 @@ impl CloudController {
         &self.0.uaa
     }
 
-    pub(crate) fn logs(&self) -> &Logs {
-        &self.0.logs
-    }
-
     pub(crate) fn scheduler(&self) -> &Scheduler {
         &self.0.scheduler
     }
 
     pub(crate) fn blobs(&self) -> &Blobs {
         &self.0.blobs
-    }
-
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.0.registry
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {

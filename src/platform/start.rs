@@ -33,6 +33,9 @@ use crate::uaa::{self, Uaa};
 /// How often blobs nobody needs are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
+/// A build image and a run image.
+const IMAGES_OF_A_STACK: usize = 2;
+
 /// What a platform is started with; tests inject clock, guids, Docker and probes.
 pub struct Parts {
     /// Configuration.
@@ -106,7 +109,8 @@ impl Platform {
             &supervisor,
             &running,
         ));
-        let staging = staging(&parts, &ground);
+        let images = Images::new(parts.engine.clone(), ground.registry.clone());
+        let staging = staging(&parts, &ground, images.clone());
         let router = Router::new(
             router::Settings::default(),
             Arc::new(RouterLog(ground.logs.clone())),
@@ -131,6 +135,7 @@ impl Platform {
         scheduler.start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
         start_sweeper(&supervisor, &ground);
+        warm_images(&supervisor, parts.engine.clone(), images);
         let pki = Pki::open(
             &parts.config.data_dir.join("pki"),
             &domains(&parts.config),
@@ -308,10 +313,8 @@ fn controller_parts(
         guids: parts.guids.clone(),
         vault: ground.vault.clone(),
         uaa: ground.uaa.clone(),
-        logs: ground.logs.clone(),
         scheduler: scheduler.clone(),
         blobs: ground.blobs.clone(),
-        registry: ground.registry.clone(),
         supervisor: supervisor.clone(),
         settings: cloud_controller::Settings {
             system_domain: parts.config.domain.clone(),
@@ -322,7 +325,29 @@ fn controller_parts(
     }
 }
 
-fn staging(parts: &Parts, ground: &Ground) -> Staging {
+/// Brings stack images that are built already into the registry, so that the first push does not
+/// wait for it. Building them is left to the command line or to the first push.
+fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
+    let token = supervisor.token();
+    supervisor.once(async move {
+        let warmed = async {
+            let built = staging::images::list(&*engine).await?;
+            if built.iter().filter(|image| image.current).count() == IMAGES_OF_A_STACK {
+                let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
+                images.ready(STACK, &progress).await?;
+            }
+            Ok::<_, staging::images::ImagesError>(())
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            result = warmed => if let Err(error) = result {
+                tracing::warn!(%error, "the stack images are not ready yet");
+            }
+        }
+    });
+}
+
+fn staging(parts: &Parts, ground: &Ground, images: Images) -> Staging {
     Staging::new(StagingParts {
         db: ground.db.clone(),
         blobs: ground.blobs.clone(),
@@ -334,7 +359,7 @@ fn staging(parts: &Parts, ground: &Ground) -> Staging {
             clock: parts.clock.clone(),
             guids: parts.guids.clone(),
         }),
-        images: Images::new(parts.engine.clone(), ground.registry.clone()),
+        images,
         settings: staging::Settings::new(&ground.id, ground.host_ip),
     })
 }

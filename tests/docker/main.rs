@@ -5,7 +5,10 @@
 
 mod bench;
 mod contract;
+mod daemon;
 mod logs;
+mod platform;
 mod registry;
 mod scheduler;
 mod staging;
+mod survival;

@@ -8,8 +8,11 @@ use super::{lifecycle, store};
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
-use crate::cloud_controller::{desired, environment_variable_groups, processes};
+use crate::cloud_controller::{
+    desired, droplets, environment_variable_groups, packages, processes,
+};
 use crate::db::{Vault, WriteTx};
+use crate::staging::{OWNER_CACHE, cache_owner};
 
 pub(crate) use super::running::{assign_droplet, restart, start, stop};
 
@@ -140,7 +143,10 @@ pub(crate) fn set_feature(
 
 /// Forgets what staging kept for next time.
 pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, app: &App) -> ApiResult<()> {
-    crate::blobs::store::release(tx, "buildpack_cache", app.guid.as_str())?;
+    if let Some(stack) = &app.lifecycle.stack {
+        let owner = cache_owner(&app.guid, stack);
+        crate::blobs::store::release(tx, OWNER_CACHE, &owner)?;
+    }
     store::clear_buildpack_cache(tx, &app.guid)
 }
 
@@ -150,12 +156,11 @@ pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiRes
         processes::actions::record_delete(tx, recorder, app, &process)?;
     }
     clear_buildpack_cache(tx, app)?;
-    for (table, guid) in store::belongings(tx, &app.guid)? {
-        match table {
-            "packages" => crate::blobs::store::release(tx, "package", &guid)?,
-            "droplets" => crate::blobs::store::release(tx, "droplet", &guid)?,
-            _ => {}
-        }
+    for droplet in droplets::store::of_app(tx, &app.guid)? {
+        droplets::store::delete(tx, &droplet)?;
+    }
+    for package in packages::store::of_app(tx, &app.guid)? {
+        packages::store::delete(tx, &package)?;
     }
     record(tx, recorder, "audit.app.delete-request", app, &json!({}))?;
     desired::store::forget_app(tx, &app.guid)?;

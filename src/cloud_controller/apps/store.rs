@@ -206,24 +206,6 @@ pub(super) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResu
     Ok(())
 }
 
-/// The guids of an app's packages, droplets, … by table, for what keeps things under their names.
-pub(super) fn belongings(
-    tx: &ReadTx<'_>,
-    guid: &AppGuid,
-) -> ApiResult<Vec<(&'static str, String)>> {
-    let mut all = Vec::new();
-    for (table, _) in BELONGINGS {
-        let mut statement = tx
-            .sql()
-            .prepare_cached(&format!("select guid from {table} where app_guid = ?1"))?;
-        let rows = statement.query_map([guid], |row| Ok((table, row.get(0)?)))?;
-        for row in rows {
-            all.push(row?);
-        }
-    }
-    Ok(all)
-}
-
 /// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
 /// destinations, and the metadata of all of them.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {

@@ -6,7 +6,7 @@ use crate::base::guid::{AppGuid, BuildGuid, DropletGuid, PackageGuid, SpaceGuid}
 use crate::base::{Megabytes, Timestamp};
 use crate::blobs::Digest;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, Metadata, ResourceType, Select,
+    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{DbError, ReadTx, WriteTx};
@@ -213,20 +213,6 @@ pub(super) fn has_web_command(tx: &ReadTx<'_>, app: &AppGuid) -> Result<bool, Db
         "select 1 from processes where app_guid = ?1 and type = 'web' and coalesce(command, '') <> ''",
     )?;
     Ok(statement.exists([app])?)
-}
-
-/// Removes the metadata of an app's builds; the rows go with the app.
-pub(crate) fn forget_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> ApiResult<()> {
-    let mut statement = tx
-        .sql()
-        .prepare_cached("select guid from builds where app_guid = ?1")?;
-    let guids = statement
-        .query_map([app], |row| row.get::<_, String>(0))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    for guid in guids {
-        Metadata::remove(tx, ResourceType::Build, &guid)?;
-    }
-    Ok(())
 }
 
 fn build(row: &Row<'_>) -> rusqlite::Result<Build> {

@@ -10,8 +10,6 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::get;
 
-pub(crate) use store::Droplet;
-
 use super::CloudController;
 
 /// `/v3/droplets`.

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-pub(crate) use store::{Job, JobState};
+use store::{Job, JobState};
 
 use super::CloudController;
 use super::v3::{ApiError, ApiResult, Context, Urls};
@@ -49,11 +49,6 @@ pub(crate) fn enqueue(
     let guid = JobGuid::generate(guids);
     store::insert(tx, &guid, operation, &JobState::Processing, payload, now)?;
     Ok(guid)
-}
-
-/// Jobs of this operation that are not finished, oldest first.
-pub(crate) fn pending(tx: &crate::db::ReadTx<'_>, operation: &str) -> ApiResult<Vec<Job>> {
-    store::pending(tx, operation)
 }
 
 /// Ends a job; with errors it has failed.

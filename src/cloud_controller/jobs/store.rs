@@ -27,8 +27,6 @@ pub(crate) struct Job {
     pub guid: JobGuid,
     pub operation: String,
     pub state: JobState,
-    /// What the worker needs.
-    pub payload: Value,
     pub warnings: Value,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -92,15 +90,6 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
         .optional()?)
 }
 
-pub(super) fn pending(tx: &ReadTx<'_>, operation: &str) -> ApiResult<Vec<Job>> {
-    let sql = format!(
-        "select {COLUMNS} from jobs where state in ('PROCESSING', 'POLLING') and operation = ?1 order by created_at"
-    );
-    let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([operation], job)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let json = |i: usize| -> rusqlite::Result<Value> {
         let text: String = row.get(i)?;
@@ -116,7 +105,6 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
             "COMPLETE" => JobState::Complete,
             _ => JobState::Failed(json(4)?),
         },
-        payload: json(3)?,
         warnings: json(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,

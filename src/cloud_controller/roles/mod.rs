@@ -9,8 +9,6 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::get;
 
-pub(crate) use store::Role;
-
 use super::CloudController;
 
 /// `/v3/roles`.

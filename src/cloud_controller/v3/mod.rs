@@ -16,13 +16,12 @@ mod select;
 mod urls;
 
 pub(crate) use body::{Body, Fields, Invalid};
-pub(crate) use caller::{Authority, Caller};
+pub(crate) use caller::Caller;
 pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;
 pub use error::{ApiError, ApiResult, Kind};
 pub(crate) use list::{Listed, list, with_included};
 pub(crate) use metadata::{Metadata, MetadataChange, ResourceType};
-pub(crate) use page::Page;
 pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use select::Select;
 pub(crate) use urls::Urls;

@@ -1,3 +1,5 @@
+//! Building and finding the stack images on the engine in memory.
+
 use super::*;
 use crate::base::SystemClock;
 use crate::blobs::Blobs;

@@ -1,0 +1,61 @@
+# The commands people type. `make up` and `make test` are all a newcomer needs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+CFLITE := $(TARGET_DIR)/release/cflite
+
+.PHONY: help up down test unit api docker-test images-test client-test lint fmt bench build clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
+
+up: ## Install what is missing, build, start, and push a sample app
+	@packaging/prerequisites.sh
+	@packaging/step "build cflite" $(CARGO) build --release --locked
+	@$(CFLITE) images build
+	@$(CFLITE) up
+	@$(CFLITE) demo
+
+down: ## Stop the platform; apps go on running
+	@$(CFLITE) down
+
+build: ## Build the release binary
+	$(CARGO) build --release --locked
+
+test: ## Install what is missing and run every test
+	@packaging/prerequisites.sh --test
+	@packaging/run-tests
+
+unit: ## Tests beside the code
+	$(CARGO) test --locked --lib
+
+api: ## The API in process, with Docker in memory, and the rules of the source tree
+	$(CARGO) test --locked --test api --test tidy
+
+docker-test: ## Everything that needs the Docker daemon
+	$(CARGO) test --locked --test docker
+
+images-test: ## The stack images, lifecycle scripts and buildpacks
+	@packaging/run-tests images
+
+client-test: ## The real cf CLI, when there is one
+	@packaging/run-tests client
+
+lint: ## Formatting, lints and the documentation's links
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh .ci/run
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+bench: ## Measure against the budgets, and against peers where there are any
+	@packaging/prerequisites.sh --test
+	@packaging/step "build cflite" $(CARGO) build --release --locked
+	@python3 tests/bench/bench.py --cflite $(CFLITE)
+
+clean: ## Remove what was built
+	$(CARGO) clean

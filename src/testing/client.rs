@@ -1,0 +1,191 @@
+//! A client over HTTP that remembers nothing but its token.
+
+use reqwest::Method;
+use serde_json::Value;
+
+/// Speaks to one platform.
+#[derive(Clone)]
+pub struct TestClient {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// `Location`, if there was one.
+    pub location: Option<String>,
+    /// The body as JSON; null when it was empty, a string when it was no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The text at a JSON pointer; empty when there is none.
+    pub fn text(&self, pointer: &str) -> &str {
+        self.body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Detail of the first error.
+    pub fn detail(&self) -> &str {
+        self.text("/errors/0/detail")
+    }
+
+    /// Title of the first error.
+    pub fn title(&self) -> &str {
+        self.text("/errors/0/title")
+    }
+
+    /// The names of a list's resources.
+    pub fn names(&self) -> Vec<&str> {
+        let resources = self.body["resources"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        resources
+            .iter()
+            .filter_map(|resource| resource["name"].as_str())
+            .collect()
+    }
+}
+
+impl TestClient {
+    pub(super) fn new(base: String, token: Option<String>) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            base,
+            token,
+        }
+    }
+
+    /// Without a token, for the platform at `base`.
+    pub fn anonymous(base: &str) -> Self {
+        Self::new(base.to_owned(), None)
+    }
+
+    /// The same client with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// POST of JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(
+            Method::POST,
+            path,
+            Some(("application/json", body.to_string().into_bytes())),
+        )
+        .await
+    }
+
+    /// PATCH with JSON.
+    pub async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(
+            Method::PATCH,
+            path,
+            Some(("application/json", body.to_string().into_bytes())),
+        )
+        .await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Any method with any body.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &'static str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        self.send(method.parse()?, path, Some((kind, body))).await
+    }
+
+    /// Uploads bits as the CLI does.
+    pub async fn upload(&self, package: &str, zip: Vec<u8>) -> anyhow::Result<Answer> {
+        let bits = reqwest::multipart::Part::bytes(zip).file_name("package.zip");
+        let form = reqwest::multipart::Form::new()
+            .text("resources", "[]")
+            .part("bits", bits);
+        let url = format!("{}/v3/packages/{package}/upload", self.base);
+        let request = self
+            .http
+            .post(url)
+            .bearer_auth(self.token.as_deref().unwrap_or_default());
+        answer(request.multipart(form).send().await?).await
+    }
+
+    /// Asks UAA for a token as the CLI does.
+    pub async fn token(&self, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = self
+            .http
+            .post(format!("{}/oauth/token", self.base))
+            .basic_auth("cf", Some(""));
+        let kind = "application/x-www-form-urlencoded";
+        answer(
+            request
+                .header("content-type", kind)
+                .body(body)
+                .send()
+                .await?,
+        )
+        .await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
+        }
+        answer(request.send().await?).await
+    }
+}
+
+async fn answer(response: reqwest::Response) -> anyhow::Result<Answer> {
+    let status = response.status().as_u16();
+    let location = response
+        .headers()
+        .get("location")
+        .and_then(|v| v.to_str().ok())
+        .map(str::to_owned);
+    let bytes = response.bytes().await?;
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    Ok(Answer {
+        status,
+        location,
+        body,
+    })
+}

@@ -1,0 +1,189 @@
+//! For tests: a whole platform in this process over a temporary data dir, with Docker in memory,
+//! and a client that speaks to it over HTTP as any other would.
+
+mod client;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+pub use client::{Answer, TestClient};
+
+use crate::base::{Clock, GuidSource, SystemClock};
+use crate::config::Options;
+use crate::docker::{Engine, FakeEngine};
+use crate::platform::{Parts, Platform, prepare_data_dir};
+use crate::scheduler::fake::FakeProbe;
+
+/// The admin's password of every [`TestApp`].
+const PASSWORD: &str = "only-for-tests";
+
+/// A running platform.
+pub struct TestApp {
+    platform: Platform,
+    engine: Arc<FakeEngine>,
+    // Removed last.
+    data_dir: tempfile::TempDir,
+}
+
+impl TestApp {
+    /// Starts one on free ports.
+    pub async fn start() -> anyhow::Result<Self> {
+        let data_dir = tempfile::tempdir()?;
+        copy(first_boot().await?, data_dir.path())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = Arc::new(FakeEngine::new(clock));
+        let platform = start(data_dir.path(), engine.clone()).await?;
+        Ok(Self {
+            platform,
+            engine,
+            data_dir,
+        })
+    }
+
+    /// Ends the platform without ceremony and starts another one on the same data and containers.
+    pub async fn restart(self) -> anyhow::Result<Self> {
+        let Self {
+            platform,
+            engine,
+            data_dir,
+        } = self;
+        platform.shut_down(Duration::from_secs(5)).await;
+        drop(platform);
+        let platform = start(data_dir.path(), engine.clone()).await?;
+        Ok(Self {
+            platform,
+            engine,
+            data_dir,
+        })
+    }
+
+    /// Docker in memory.
+    pub fn engine(&self) -> &FakeEngine {
+        &self.engine
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        self.platform.running().local_url()
+    }
+
+    /// A client without a token.
+    pub fn anonymous(&self) -> TestClient {
+        TestClient::new(self.url(), None)
+    }
+
+    /// A client signed in as admin.
+    pub async fn admin(&self) -> anyhow::Result<TestClient> {
+        self.sign_in("admin", PASSWORD).await
+    }
+
+    /// Makes a user without roles and signs in.
+    pub async fn user(&self, name: &str) -> anyhow::Result<TestClient> {
+        let body = json!({
+            "userName": name,
+            "password": PASSWORD,
+            "emails": [{ "value": name, "primary": true }],
+        });
+        let made = self.admin().await?.post("/Users", &body).await?;
+        anyhow::ensure!(made.status == 201, "cannot make user {name}: {made:?}");
+        let guid = made.text("/id").to_owned();
+        let entered = self
+            .admin()
+            .await?
+            .post("/v3/users", &json!({ "guid": guid }))
+            .await?;
+        anyhow::ensure!(
+            entered.status == 201,
+            "cannot enter user {name}: {entered:?}"
+        );
+        self.sign_in(name, PASSWORD).await
+    }
+
+    async fn sign_in(&self, name: &str, password: &str) -> anyhow::Result<TestClient> {
+        let form = [
+            ("grant_type", "password"),
+            ("username", name),
+            ("password", password),
+        ];
+        let answer = self.anonymous().token(&form).await?;
+        let token = answer.body["access_token"]
+            .as_str()
+            .context("no token")?
+            .to_owned();
+        Ok(TestClient::new(self.url(), Some(token)))
+    }
+}
+
+/// A data dir as the first boot leaves it. Making keys takes seconds in an unoptimised build, so all
+/// tests of a process share one.
+async fn first_boot() -> anyhow::Result<&'static std::path::Path> {
+    static BOOTED: tokio::sync::OnceCell<tempfile::TempDir> = tokio::sync::OnceCell::const_new();
+    let booted = BOOTED.get_or_try_init(|| async {
+        let data_dir = tempfile::tempdir()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let platform = start(data_dir.path(), Arc::new(FakeEngine::new(clock))).await?;
+        platform.shut_down(Duration::from_secs(5)).await;
+        anyhow::Ok(data_dir)
+    });
+    Ok(booted.await?.path())
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+async fn start(data_dir: &std::path::Path, engine: Arc<FakeEngine>) -> anyhow::Result<Platform> {
+    prepare_data_dir(data_dir)?;
+    let password = data_dir.join("password");
+    std::fs::write(&password, PASSWORD)?;
+    let options = Options {
+        data_dir: Some(data_dir.to_owned()),
+        http_port: Some(0),
+        https_port: Some(0),
+        registry_port: Some(0),
+        admin_password_file: Some(password),
+        ..Options::default()
+    };
+    let engine: Arc<dyn Engine> = engine;
+    Platform::start(Parts {
+        config: options.resolve()?,
+        engine,
+        clock: Arc::new(SystemClock),
+        guids: GuidSource::random(),
+        probe: Arc::new(FakeProbe::default()),
+        threads: 1,
+    })
+    .await
+}
+
+/// An organization and a space in it.
+pub async fn organization_and_space(
+    client: &TestClient,
+    name: &str,
+) -> anyhow::Result<(String, String)> {
+    let organization = client
+        .post("/v3/organizations", &json!({ "name": name }))
+        .await?;
+    let organization = organization.text("/guid").to_owned();
+    let body = json!({ "name": "dev", "relationships": related("organization", &organization) });
+    let space = client.post("/v3/spaces", &body).await?;
+    Ok((organization, space.text("/guid").to_owned()))
+}
+
+/// `{"name": {"data": {"guid": …}}}`.
+pub fn related(name: &str, guid: &str) -> Value {
+    json!({ name: { "data": { "guid": guid } } })
+}

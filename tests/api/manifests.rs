@@ -1,0 +1,114 @@
+//! Manifests.
+
+use cflite::testing::{TestApp, TestClient, organization_and_space};
+
+const YAML: &str = "application/x-yaml";
+
+async fn apply(admin: &TestClient, space: &str, manifest: &str) -> (String, String) {
+    let path = format!("/v3/spaces/{space}/actions/apply_manifest");
+    let accepted = admin
+        .raw("POST", &path, YAML, manifest.as_bytes().to_vec())
+        .await
+        .unwrap();
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let job = accepted.location.unwrap();
+    let job = admin.get(&job[job.find("/v3/").unwrap()..]).await.unwrap();
+    (job.text("/state").to_owned(), job.detail().to_owned())
+}
+
+#[tokio::test]
+async fn a_manifest_makes_apps_with_routes_and_processes() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let manifest = "applications:\n- name: web\n  memory: 64M\n  instances: 2\n  env: {A: 1}\n  \
+                    default-route: true\n  processes:\n  - type: worker\n    instances: 0\n    memory: 32M\n";
+    assert_eq!(
+        apply(&admin, &space, manifest).await,
+        ("COMPLETE".to_owned(), String::new())
+    );
+    let found = admin.get("/v3/apps?names=web").await.unwrap();
+    let guid = found.text("/resources/0/guid").to_owned();
+    let routes = admin.get(&format!("/v3/apps/{guid}/routes")).await.unwrap();
+    assert_eq!(routes.text("/resources/0/url"), "web.cf.localhost");
+    let written = admin
+        .get(&format!("/v3/apps/{guid}/manifest"))
+        .await
+        .unwrap();
+    let written = written.body.as_str().unwrap();
+    for line in [
+        "- name: web",
+        "A: '1'",
+        "route: web.cf.localhost",
+        "memory: 32M",
+    ] {
+        assert!(written.contains(line), "{line} is not in\n{written}");
+    }
+    // Its own manifest changes nothing.
+    let path = format!("/v3/spaces/{space}/manifest_diff");
+    let diff = admin
+        .raw("POST", &path, YAML, written.as_bytes().to_vec())
+        .await
+        .unwrap();
+    assert_eq!(
+        (diff.status, diff.body["diff"].as_array().unwrap().len()),
+        (201, 0),
+        "{diff:?}"
+    );
+    assert_eq!(apply(&admin, &space, manifest).await.0, "COMPLETE");
+    assert_eq!(
+        admin
+            .get(&format!("/v3/apps/{guid}/routes"))
+            .await
+            .unwrap()
+            .body["pagination"]["total_results"],
+        1
+    );
+}
+
+#[tokio::test]
+async fn every_fault_of_a_manifest_is_told_and_nothing_is_made() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let path = format!("/v3/spaces/{space}/actions/apply_manifest");
+    let manifest = "applications:\n- name: a\n  memory: much\n- instances: -1\n";
+    let refused = admin
+        .raw("POST", &path, YAML, manifest.as_bytes().to_vec())
+        .await
+        .unwrap();
+    assert_eq!(refused.status, 422);
+    let details: Vec<&str> = refused.body["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|e| e["detail"].as_str())
+        .collect();
+    assert_eq!(
+        details,
+        [
+            "For application 'a': Process \"web\": Memory is not a number",
+            "For application at index 1: Name must not be empty",
+            "For application at index 1: Process \"web\": Instances must be greater than or equal to 0",
+        ]
+    );
+    assert!(admin.get("/v3/apps").await.unwrap().names().is_empty());
+}
+
+#[tokio::test]
+async fn a_missing_service_fails_the_job_and_changes_nothing_else() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let manifest = "applications:\n- name: web\n  default-route: true\n  services: [db]\n";
+    let (state, detail) = apply(&admin, &space, manifest).await;
+    assert_eq!(state, "FAILED");
+    assert_eq!(
+        detail,
+        "For application 'web': Service instance 'db' not found"
+    );
+    assert_eq!(
+        admin.get("/v3/routes").await.unwrap().body["pagination"]["total_results"],
+        0
+    );
+}

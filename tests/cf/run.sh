@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Drives the real cf CLI (v8): $CF_CLI, or `cf` on PATH; says in one line that it was skipped when
+# there is none. Needs the Docker daemon; CFLITE_BINARY names the binary under test.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+cf=${CF_CLI:-$(command -v cf || true)}
+if [[ -z $cf ]]; then
+    echo "skipped: no cf CLI on PATH or in \$CF_CLI"
+    exit 0
+fi
+if [[ $("$cf" version) != *" 8."* ]]; then
+    echo "skipped: $("$cf" version) is not version 8"
+    exit 0
+fi
+cflite=${CFLITE_BINARY:?names the binary under test}
+data=$(mktemp -d)
+export CF_HOME=$data/cf CF_COLOR=false
+mkdir -p "$CF_HOME"
+passed=0
+failed=0
+
+finish() {
+    "$cflite" down --data-dir "$data/cflite" >/dev/null 2>&1
+    "$cflite" reset --yes --keep-images --data-dir "$data/cflite" >/dev/null 2>&1
+    rm -rf "$data"
+}
+trap finish EXIT
+
+# check NAME PATTERN COMMAND...: the command succeeds and its output matches the pattern.
+check() {
+    local name=$1 pattern=$2 out status=0
+    shift 2
+    out=$("$@" 2>&1) || status=$?
+    if ((status == 0)) && grep -qE -- "$pattern" <<<"$out"; then
+        passed=$((passed + 1))
+        echo "ok   $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name (exit status $status, wanted /$pattern/)"
+        while IFS= read -r line; do echo "     $line"; done <<<"$out"
+    fi
+}
+
+# Like check, but the command must fail.
+refused() {
+    local name=$1 pattern=$2
+    shift 2
+    check "$name" "$pattern" bash -c '! "$@" 2>&1' -- "$@"
+}
+
+"$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 >/dev/null || exit 1
+port=$(jq -r .http_port "$data/cflite/running.json")
+password=$("$cflite" credentials --data-dir "$data/cflite" --json | jq -r .password)
+answer() {
+    curl -s --max-time 5 -H "Host: $1.cf.localhost" "http://127.0.0.1:$port/"
+}
+
+check "api" "API version" "$cf" api "http://localhost:$port"
+refused "auth with a wrong password" "Credentials were rejected" "$cf" auth admin wrong
+check "auth" "OK" "$cf" auth admin "$password"
+check "create-org" "OK" "$cf" create-org acme
+check "create-org twice" "already exists" "$cf" create-org acme
+check "create-space" "OK" "$cf" create-space dev -o acme
+check "target" "space: +dev" "$cf" target -o acme -s dev
+check "orgs" "^acme" "$cf" orgs
+check "spaces" "^dev" "$cf" spaces
+check "org" "quota: +default" "$cf" org acme
+check "space" "isolation segment" "$cf" space dev
+check "stacks" "cflinuxfs4" "$cf" stacks
+check "buildpacks" "staticfile_buildpack" "$cf" buildpacks
+check "domains" "cf.localhost" "$cf" domains
+
+check "push a static folder" "#0 +running" "$cf" push static -p samples/static -m 64M
+check "the static app answers" "cflite" answer static
+check "push a Flask app" "#0 +running" "$cf" push flask -p samples/flask
+check "the Flask app answers" "." answer flask
+check "push an Express app" "#0 +running" "$cf" push express -p samples/express
+check "the Express app answers" "." answer express
+check "push a Rack app" "#0 +running" "$cf" push rack -p samples/rack
+check "the Rack app answers" "." answer rack
+check "push a binary with -c" "#0 +running" "$cf" push binary -p samples/binary -b binary_buildpack -c "./serve.sh"
+check "the binary answers" "." answer binary
+check "apps" "static +started +web:1/1" "$cf" apps
+check "logs --recent" "\[RTR/0\] +OUT|\[RTR/0\]" "$cf" logs static --recent
+check "scale" "instances: +3/3" "$cf" scale static -i 3
+check "restart" "#2 +running" "$cf" restart static
+check "restart-app-instance" "OK" "$cf" restart-app-instance static 1
+check "set-env" "OK" "$cf" set-env static GREETING hello
+check "env" "GREETING: +hello" "$cf" env static
+check "unset-env" "OK" "$cf" unset-env static GREETING
+check "stop" "OK" "$cf" stop static
+check "start" "#0 +running" "$cf" start static
+check "restage" "#0 +running" "$cf" restage binary
+check "events" "audit.app.restart|audit.app.start" "$cf" events static
+check "create-route" "has been created|OK" "$cf" create-route cf.localhost --hostname extra
+check "map-route" "OK" "$cf" map-route static cf.localhost --hostname extra
+check "the mapped route answers" "cflite" answer extra
+check "routes" "extra +cf.localhost" "$cf" routes
+check "unmap-route" "OK" "$cf" unmap-route static cf.localhost --hostname extra
+check "delete-orphaned-routes" "OK" "$cf" delete-orphaned-routes -f
+check "packages" "ready" "$cf" packages static
+check "droplets" "staged" "$cf" droplets static
+check "download-droplet" "OK" "$cf" download-droplet static --path "$data/static.tgz"
+check "the droplet is an archive" "app/public/index.html" tar -tzf "$data/static.tgz"
+check "create-app-manifest" "OK" "$cf" create-app-manifest static -p "$data/manifest.yml"
+check "apply-manifest" "OK" "$cf" apply-manifest -f "$data/manifest.yml"
+check "rename" "OK" "$cf" rename static renamed
+refused "push of nothing known" "NoAppDetectedError|not successfully detected" "$cf" push nothing -p tests/cf
+check "crash events" "." "$cf" events nothing
+check "curl" "\"resources\"" "$cf" curl /v3/apps
+check "delete" "OK" "$cf" delete -f -r renamed
+check "delete-space" "OK" "$cf" delete-space -f dev
+check "delete-org" "OK" "$cf" delete-org -f acme
+
+echo "$passed passed, $failed failed"
+((failed == 0))

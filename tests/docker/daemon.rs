@@ -1,0 +1,177 @@
+//! A Docker daemon of the test's own, so that it may be killed: with its own bridge, folders and
+//! socket, holding the stack images of the default daemon.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BRIDGE: &str = "cflite-test0";
+const ADDRESS: &str = "10.213.77.1/24";
+
+/// Ends with the test, and everything in it.
+pub(crate) struct Daemon {
+    folder: PathBuf,
+    host: String,
+    child: Option<Child>,
+}
+
+fn quietly(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+impl Daemon {
+    /// `None` where none can be started: without root, or without `dockerd` and `ip`.
+    pub(crate) fn start() -> Option<Self> {
+        let root = nix::unistd::Uid::effective().is_root();
+        if !root || !quietly("dockerd", &["--version"]) || !quietly("ip", &["-V"]) {
+            return None;
+        }
+        quietly("ip", &["link", "del", BRIDGE]);
+        let bridged = quietly("ip", &["link", "add", "name", BRIDGE, "type", "bridge"])
+            && quietly("ip", &["addr", "add", ADDRESS, "dev", BRIDGE])
+            && quietly("ip", &["link", "set", "dev", BRIDGE, "up"]);
+        if !bridged {
+            return None;
+        }
+        // Not in /tmp: overlay file systems may stand on a disk only.
+        let folder = PathBuf::from(format!("/var/lib/cflite-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("folder of the daemon");
+        let host = format!("unix://{}/docker.sock", folder.display());
+        let mut daemon = Self {
+            folder,
+            host,
+            child: None,
+        };
+        daemon.boot();
+        daemon.take_stack_images();
+        Some(daemon)
+    }
+
+    /// `unix://…`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Starts the daemon on the data that is there.
+    pub(crate) fn boot(&mut self) {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let log = std::fs::File::create(self.folder.join("log")).expect("log file");
+        let child = Command::new("dockerd")
+            .args([
+                "--host",
+                &self.host,
+                "--bridge",
+                BRIDGE,
+                "--data-root",
+                &path("data"),
+            ])
+            .args(["--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("log file"))
+            .stderr(log)
+            .spawn()
+            .expect("dockerd starts");
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !quietly("docker", &["--host", &self.host, "info"]) {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(
+                Instant::now() < deadline,
+                "the daemon does not answer:\n{log}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Kills the daemon with all its containers, as a machine that goes down would.
+    pub(crate) fn kill(&mut self) {
+        for id in self.containers() {
+            quietly("docker", &["--host", &self.host, "kill", &id]);
+        }
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("kill");
+            child.wait().expect("wait");
+        }
+        drop(std::fs::remove_file(self.folder.join("pid")));
+        self.stop_containerd();
+    }
+
+    fn containers(&self) -> Vec<String> {
+        let out = Command::new("docker")
+            .args(["--host", &self.host, "ps", "--quiet"])
+            .output();
+        let text = out
+            .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+            .unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The daemon's own containerd outlives a SIGKILL; its pid file names it.
+    fn stop_containerd(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("exec/containerd/containerd.pid"));
+        if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            drop(nix::sys::signal::kill(
+                pid,
+                nix::sys::signal::Signal::SIGKILL,
+            ));
+        }
+    }
+
+    fn take_stack_images(&self) {
+        let mut names = Vec::new();
+        let out = Command::new("docker")
+            .args([
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "cflite/cflinuxfs4",
+            ])
+            .output()
+            .expect("docker runs");
+        for name in String::from_utf8_lossy(&out.stdout).lines() {
+            if !name.ends_with("-dev") {
+                names.push(name.to_owned());
+            }
+        }
+        assert!(!names.is_empty(), "no stack images: cflite images build");
+        let mut save = Command::new("docker")
+            .arg("save")
+            .args(&names)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("docker save starts");
+        let images = save.stdout.take().expect("piped");
+        let loaded = Command::new("docker")
+            .args(["--host", &self.host, "load", "--quiet"])
+            .stdin(images)
+            .stdout(Stdio::null())
+            .status()
+            .expect("docker load runs");
+        assert!(save.wait().expect("docker save").success() && loaded.success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        for id in self.containers() {
+            quietly("docker", &["--host", &self.host, "rm", "--force", &id]);
+        }
+        if let Some(mut child) = self.child.take() {
+            let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+            drop(nix::sys::signal::kill(
+                pid,
+                nix::sys::signal::Signal::SIGTERM,
+            ));
+            drop(child.wait());
+        }
+        self.stop_containerd();
+        quietly("ip", &["link", "del", BRIDGE]);
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}

@@ -1,0 +1,212 @@
+//! The real binary on the real daemon, with a data dir and ports of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A platform in a process of its own; its containers and data go when it is dropped.
+pub(crate) struct Platform {
+    data_dir: tempfile::TempDir,
+    child: Option<Child>,
+    docker_host: Option<String>,
+}
+
+/// The binary under test: the release build when the test run names one.
+fn binary() -> PathBuf {
+    std::env::var_os("CFLITE_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_cflite").into(), PathBuf::from)
+}
+
+impl Platform {
+    /// Starts one on the default daemon.
+    pub(crate) fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// Starts one on another daemon.
+    pub(crate) fn start_on(docker_host: Option<&str>) -> Self {
+        let data_dir = tempfile::tempdir().expect("temporary folder");
+        let mut platform = Self {
+            data_dir,
+            child: None,
+            docker_host: docker_host.map(str::to_owned),
+        };
+        platform.boot();
+        platform
+    }
+
+    /// Starts the process on the data that is there.
+    pub(crate) fn boot(&mut self) {
+        let log = std::fs::File::create(self.data_dir.path().join("test.log")).expect("log file");
+        let child = self
+            .command(&["up", "--foreground"])
+            .args([
+                "--http-port",
+                "0",
+                "--https-port",
+                "0",
+                "--registry-port",
+                "0",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        let pid = child.id();
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.running().is_none_or(|running| running["pid"] != pid) {
+            assert!(Instant::now() < deadline, "not ready:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("kill");
+            child.wait().expect("wait");
+        }
+    }
+
+    /// Runs a command of the command line and gives its standard output.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let out = self.command(arguments).output().expect("the binary runs");
+        let errors = String::from_utf8_lossy(&out.stderr);
+        assert!(
+            out.status.success(),
+            "{arguments:?}: {errors}\n{}",
+            self.log()
+        );
+        String::from_utf8(out.stdout).expect("UTF-8")
+    }
+
+    /// Pushes the sample app under this name and gives its host.
+    pub(crate) fn push_sample(&self, name: &str) -> String {
+        let told: Value =
+            serde_json::from_str(&self.run(&["demo", "--name", name, "--json"])).expect("JSON");
+        let url = told["url"].as_str().expect("URL");
+        let host = url.trim_start_matches("http://");
+        host.split(':').next().expect("host").to_owned()
+    }
+
+    /// Status of `GET /` for an app's host.
+    pub(crate) fn status_of(&self, host: &str) -> u16 {
+        let url = format!("http://127.0.0.1:{}/", self.port());
+        let out = Command::new("curl")
+            .args([
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "--max-time",
+                "5",
+                "-H",
+            ])
+            .arg(format!("Host: {host}"))
+            .arg(url)
+            .output()
+            .expect("curl runs");
+        String::from_utf8_lossy(&out.stdout)
+            .trim()
+            .parse()
+            .unwrap_or(0)
+    }
+
+    /// Waits until an app answers 200.
+    pub(crate) fn wait_for(&self, host: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let status = self.status_of(host);
+            if status == 200 {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{host} answers {status}\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ids of the running containers of instances.
+    pub(crate) fn instances(&self) -> Vec<String> {
+        let id =
+            std::fs::read_to_string(self.data_dir.path().join("platform-id")).expect("platform id");
+        let mut command = Command::new("docker");
+        if let Some(host) = &self.docker_host {
+            command.args(["--host", host]);
+        }
+        let out = command
+            .args([
+                "ps",
+                "--quiet",
+                "--filter",
+                &format!("label=cflite.platform={}", id.trim()),
+            ])
+            .args(["--filter", "label=cflite.kind=instance"])
+            .output()
+            .expect("docker runs");
+        let mut ids: Vec<String> = String::from_utf8_lossy(&out.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// HTTP port.
+    pub(crate) fn port(&self) -> u64 {
+        self.running().expect("running")["http_port"]
+            .as_u64()
+            .expect("port")
+    }
+
+    /// The admin's password.
+    pub(crate) fn password(&self) -> String {
+        let told: Value =
+            serde_json::from_str(&self.run(&["credentials", "--json"])).expect("JSON");
+        told["password"].as_str().expect("password").to_owned()
+    }
+
+    /// What the process logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir.path().join("test.log")).unwrap_or_default()
+    }
+
+    /// The data dir.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    fn running(&self) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.data_dir.path().join("running.json")).ok()?).ok()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.data_dir.path());
+        if let Some(host) = &self.docker_host {
+            command.args(["--docker-host", host]);
+        }
+        command
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        drop(self.command(&["reset", "--yes", "--keep-images"]).output());
+    }
+}

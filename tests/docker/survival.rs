@@ -1,0 +1,140 @@
+//! What outlives what: the process killed, the daemon killed.
+
+use std::time::{Duration, Instant};
+
+use cflite::testing::TestClient;
+use serde_json::{Value, json};
+
+use crate::daemon::Daemon;
+use crate::platform::Platform;
+
+const APPS: usize = 5;
+const SOON: Duration = Duration::from_secs(60);
+
+async fn admin(platform: &Platform) -> TestClient {
+    let base = format!("http://127.0.0.1:{}", platform.port());
+    let client = TestClient::anonymous(&base);
+    let password = platform.password();
+    let form = [
+        ("grant_type", "password"),
+        ("username", "admin"),
+        ("password", password.as_str()),
+    ];
+    let token = client.token(&form).await.expect("token");
+    client.with_token(token.text("/access_token"))
+}
+
+/// Asks for a build of the newest package of an app and gives its guid.
+async fn ask_for_build(admin: &TestClient, app: &str) -> String {
+    let apps = admin
+        .get(&format!("/v3/apps?names={app}"))
+        .await
+        .expect("apps");
+    let guid = apps.text("/resources/0/guid").to_owned();
+    let packages = admin
+        .get(&format!("/v3/packages?app_guids={guid}&states=READY"))
+        .await
+        .expect("packages");
+    let package = packages.text("/resources/0/guid").to_owned();
+    let build = admin
+        .post("/v3/builds", &json!({ "package": { "guid": package } }))
+        .await
+        .expect("build");
+    assert_eq!(build.status, 201, "{build:?}");
+    build.text("/guid").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let mut platform = Platform::start();
+    let hosts: Vec<String> = (0..APPS)
+        .map(|n| platform.push_sample(&format!("survivor-{n}")))
+        .collect();
+    let before = platform.instances();
+    assert_eq!(before.len(), APPS);
+    let build = ask_for_build(&admin(&platform).await, "survivor-0").await;
+
+    platform.kill();
+    platform.boot();
+    for host in &hosts {
+        platform.wait_for(host, SOON);
+    }
+    assert_eq!(platform.instances(), before, "instances were replaced");
+    let admin = admin(&platform).await;
+    let deadline = Instant::now() + SOON;
+    loop {
+        let answer = admin
+            .get(&format!("/v3/builds/{build}"))
+            .await
+            .expect("build");
+        match answer.text("/state") {
+            "STAGED" => break,
+            "FAILED" => {
+                assert!(
+                    !answer.text("/error").is_empty(),
+                    "a failure without a reason"
+                );
+                break;
+            }
+            state => assert!(Instant::now() < deadline, "the build is still {state}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for host in &hosts {
+        assert_eq!(platform.status_of(host), 200, "{host}");
+    }
+    let events: Value = admin
+        .get("/v3/audit_events?types=app.crash")
+        .await
+        .expect("events")
+        .body;
+    assert_eq!(
+        events["pagination"]["total_results"], 0,
+        "an adopted app counts as crashed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_are_back_after_the_daemon_was_killed() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let Some(mut daemon) = Daemon::start() else {
+        eprintln!("skipped: a daemon of the test's own needs root");
+        return;
+    };
+    let platform = Platform::start_on(Some(daemon.host()));
+    let hosts: Vec<String> = (0..2)
+        .map(|n| platform.push_sample(&format!("phoenix-{n}")))
+        .collect();
+    daemon.kill();
+    daemon.boot();
+    for host in &hosts {
+        platform.wait_for(host, SOON);
+    }
+    assert_eq!(platform.instances().len(), hosts.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_leaves_apps_running_and_stopping_with_apps_does_not() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let mut platform = Platform::start();
+    let host = platform.push_sample("steady");
+    let before = platform.instances();
+    platform.run(&["down"]);
+    assert_eq!(platform.instances(), before);
+    platform.kill();
+    platform.boot();
+    platform.wait_for(&host, SOON);
+    assert_eq!(platform.instances(), before);
+    platform.run(&["down", "--stop-apps"]);
+    assert!(platform.instances().is_empty());
+    platform.kill();
+    platform.boot();
+    platform.wait_for(&host, SOON);
+}

@@ -1,0 +1,236 @@
+//! Rules of the source tree that no compiler checks: who may import whom, how long files are, what
+//! stands where.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms and the layer they are on; a room may import rooms of lower layers, and of its own layer
+/// those that [`SIDEWAYS`] names.
+const LAYERS: &[(&str, u32)] = &[
+    ("base", 0),
+    ("db", 1),
+    ("docker", 1),
+    ("blobs", 1),
+    ("net", 1),
+    ("pki", 1),
+    ("logs", 2),
+    ("registry", 2),
+    ("scheduler", 3),
+    ("router", 3),
+    ("staging", 3),
+    ("uaa", 4),
+    ("cloud_controller", 5),
+    ("config", 6),
+    ("platform", 7),
+    ("cli", 8),
+    ("testing", 8),
+];
+
+/// Imports between rooms of one layer.
+const SIDEWAYS: &[(&str, &str)] = &[("blobs", "db")];
+
+/// Engines must not know who uses them, whatever their layer says.
+const NEVER: &[(&str, &str)] = &[
+    ("scheduler", "registry"),
+    ("scheduler", "logs"),
+    ("router", "logs"),
+    ("router", "registry"),
+    ("uaa", "logs"),
+    ("uaa", "registry"),
+    ("uaa", "scheduler"),
+    ("uaa", "router"),
+    ("uaa", "staging"),
+];
+
+const LONGEST_FILE: usize = 500;
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("readable folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let path = path.strip_prefix(root).expect("below the root").to_owned();
+                found.push(Source { path, text });
+            }
+        }
+    }
+    found
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components()
+        .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "testing")
+        || path
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().contains("test"))
+}
+
+/// The file without its inline test module and comments.
+fn code(text: &str) -> String {
+    let text = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn room(path: &Path) -> Option<String> {
+    let mut parts = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    parts.next();
+    let name = parts.next()?;
+    (!name.ends_with(".rs")).then_some(name)
+}
+
+fn imported(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let names: Vec<&str> = if let Some(list) = rest.strip_prefix('{') {
+            list.split('}')
+                .next()
+                .unwrap_or_default()
+                .split(',')
+                .collect()
+        } else {
+            vec![rest]
+        };
+        for name in names {
+            let name: String = name
+                .trim()
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_import_downwards_only() {
+    let layers: BTreeMap<&str, u32> = LAYERS.iter().copied().collect();
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        let Some(room) = room(&source.path).filter(|_| !is_test(&source.path)) else {
+            continue;
+        };
+        let own = *layers
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("room {room} has no layer"));
+        for name in imported(&code(&source.text)) {
+            let Some(other) = layers.get(name.as_str()).filter(|_| name != room) else {
+                continue;
+            };
+            let sideways = SIDEWAYS.contains(&(room.as_str(), name.as_str()));
+            let never = NEVER.contains(&(room.as_str(), name.as_str()));
+            if never || (*other >= own && !sideways) {
+                faults.push(format!("{}: {room} imports {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn files_stay_small() {
+    let mut long = Vec::new();
+    for source in sources("src").into_iter().chain(sources("tests")) {
+        let lines = source.text.lines().count();
+        if lines > LONGEST_FILE {
+            long.push(format!("{}: {lines} lines", source.path.display()));
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "longer than {LONGEST_FILE}:\n{}",
+        long.join("\n")
+    );
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> = sources("src")
+        .iter()
+        .filter(|source| !source.text.starts_with("//!") && !source.text.starts_with("#![doc"))
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "no module docs:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn sql_stands_in_stores() {
+    const WORDS: &[&str] = &["\"select ", "\"insert into ", "\"delete from ", "\"update "];
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        let path = source.path.to_string_lossy().into_owned();
+        let allowed = path.ends_with("store.rs")
+            || path.contains("/store/")
+            || path.starts_with("src/db/")
+            || path.starts_with("src/cloud_controller/v3/")
+            || is_test(&source.path);
+        if !allowed {
+            let code = code(&source.text);
+            faults.extend(
+                WORDS
+                    .iter()
+                    .filter(|word| code.contains(*word))
+                    .map(|word| format!("{path}: {word}")),
+            );
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("unimplemented", "!"),
+        concat!("for ", "now"),
+    ];
+    let mut faults = Vec::new();
+    for source in sources("src").into_iter().chain(sources("tests")) {
+        for word in words {
+            if source.text.contains(word) {
+                faults.push(format!("{}: {word}", source.path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn bollard_and_rcgen_have_one_owner_each() {
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        let path = source.path.to_string_lossy().into_owned();
+        for (name, owner) in [
+            ("bollard::", "src/docker/"),
+            ("rcgen::", "src/pki/"),
+            ("askama::", "src/web/"),
+        ] {
+            if code(&source.text).contains(name) && !path.starts_with(owner) {
+                faults.push(format!("{path}: {name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
