@@ -14,12 +14,12 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     clap_complete::generate(
         arguments.shell,
         &mut Cli::command(),
         "cflite",
         &mut std::io::stdout(),
     );
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

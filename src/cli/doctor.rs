@@ -138,7 +138,7 @@ fn space(config: &Config) -> Finding {
     match nix::sys::statvfs::statvfs(folder) {
         Ok(stat) => {
             let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-            let shown = format!("{:.1} GB free in {}", free as f64 / 1e9, folder.display());
+            let shown = format!("{} MB free in {}", free / 1_000_000, folder.display());
             if free < LITTLE_SPACE {
                 wrong(
                     "disk",

@@ -101,7 +101,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),
-        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Completion(arguments) => Ok(completion::run(&arguments)),
     }
 }
 

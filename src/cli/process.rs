@@ -1,6 +1,7 @@
 //! The background process: starting it, finding it, ending it.
 
 use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,6 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
     let errors = open()?;
     let program = std::env::current_exe().context("cannot find my own binary")?;
     let mut command = Command::new(program);
-    use std::os::unix::process::CommandExt as _;
     command
         .args(std::env::args_os().skip(1))
         .arg("--foreground")

@@ -66,16 +66,6 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| ApiError::not_found("Route"))
 }
 
-/// A route, whoever asks.
-pub(crate) fn find(tx: &ReadTx<'_>, guid: &RouteGuid) -> ApiResult<Option<Route>> {
-    let sql = format!("select {COLUMNS} from {FROM} where r.guid = ?1");
-    Ok(tx
-        .sql()
-        .prepare_cached(&sql)?
-        .query_row([guid], route)
-        .optional()?)
-}
-
 /// The route at this host, path and port of a domain, whoever asks.
 pub(crate) fn find_at(
     tx: &ReadTx<'_>,

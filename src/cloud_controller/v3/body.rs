@@ -277,42 +277,6 @@ impl Body {
         found
     }
 
-    /// `{"data": {"guid": …}}` as the whole body.
-    pub(crate) fn to_one(mut self, name: &str) -> ApiResult<Option<String>> {
-        let data = self.fields.nullable("data");
-        let target = data
-            .as_ref()
-            .and_then(|data| to_one(&serde_json::json!({ "data": data })));
-        if target.is_none() {
-            self.invalid.add(format!(
-                "{} must be structured like this: \"{name}: {{\"data\": {{\"guid\": \"valid-guid\"}}}}\"",
-                humanize(name)
-            ));
-        }
-        self.finish()?;
-        Ok(target.flatten())
-    }
-
-    /// `{"data": [{"guid": …}, …]}` as the whole body.
-    pub(crate) fn to_many(mut self) -> ApiResult<Vec<String>> {
-        let guids = self.fields.take("data").and_then(|data| {
-            data.as_array()?
-                .iter()
-                .map(|entry| {
-                    let object = entry.as_object().filter(|o| o.len() == 1)?;
-                    Some(object.get("guid")?.as_str()?.to_owned())
-                })
-                .collect::<Option<Vec<_>>>()
-        });
-        if guids.is_none() {
-            self.invalid.add(
-                "Data must be structured like this: \"data: [{\"guid\": \"valid-guid\"},{\"guid\": \"valid-guid\"}]\"",
-            );
-        }
-        self.finish()?;
-        Ok(guids.unwrap_or_default())
-    }
-
     /// 422 when a fault was found or a field is left over.
     pub(crate) fn finish(self) -> ApiResult<()> {
         let Self { fields, invalid } = self;

@@ -135,11 +135,6 @@ fn text(value: Value) -> Option<String> {
 }
 
 impl MetadataChange {
-    /// Whether nothing is to be changed.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.annotations.is_empty()
-    }
-
     /// Stores the change.
     pub(crate) fn store(
         &self,
