@@ -95,7 +95,7 @@ fn room(path: &Path) -> Option<String> {
         .map(|part| part.as_os_str().to_string_lossy().into_owned());
     parts.next();
     let name = parts.next()?;
-    (!name.ends_with(".rs")).then_some(name)
+    (!name.contains('.')).then_some(name)
 }
 
 fn imported(code: &str) -> Vec<String> {

@@ -127,9 +127,7 @@ impl Platform {
             .merge(ground.logs.router(Arc::new(LogReaders(cc.clone()))))
             .merge(health::routes(health));
 
-        ground.logs.start(&supervisor);
-        ingest.start(&supervisor);
-        ApiLines::new(ground.db.clone(), ground.logs.clone()).start(&supervisor);
+        start_logs(&supervisor, &ground, &ingest);
         start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);
         scheduler.start(&supervisor);
@@ -362,6 +360,12 @@ fn staging(parts: &Parts, ground: &Ground, images: Images) -> Staging {
         images,
         settings: staging::Settings::new(&ground.id, ground.host_ip),
     })
+}
+
+fn start_logs(supervisor: &Supervisor, ground: &Ground, ingest: &Ingest) {
+    ground.logs.start(supervisor);
+    ingest.start(supervisor);
+    ApiLines::new(ground.db.clone(), ground.logs.clone()).start(supervisor);
 }
 
 fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()> {

@@ -224,7 +224,7 @@ async fn body(request: Request, wanted: &str) -> UaaResult<Bytes> {
             use std::error::Error as _;
             let too_large = error
                 .source()
-                .is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
+                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
             if too_large {
                 UaaError::too_large(LARGEST_BODY)
             } else {

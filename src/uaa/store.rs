@@ -93,7 +93,7 @@ pub fn list_users(
         &filter.partial_user_names,
         &filter.origins,
     ]
-    .map(|list| list.as_ref().map_or(Value::Null, |list| json(list)));
+    .map(|list| list.as_ref().map_or(Value::Null, json));
     let count: i64 = tx.sql().prepare_cached(COUNT)?.query_row(
         named_params! {
             ":guids": guids, ":names": names, ":partials": partials, ":origins": origins,

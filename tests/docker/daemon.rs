@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 const BRIDGE: &str = "cflite-test0";
 const ADDRESS: &str = "10.213.77.1/24";
 
@@ -22,6 +25,13 @@ fn quietly(program: &str, arguments: &[&str]) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// A process that is gone already is fine.
+fn signal(pid: Pid, signal: Signal) {
+    if let Err(error) = kill(pid, signal) {
+        eprintln!("process {pid}: {error}");
+    }
 }
 
 impl Daemon {
@@ -115,11 +125,8 @@ impl Daemon {
     fn stop_containerd(&self) {
         let pid = std::fs::read_to_string(self.folder.join("exec/containerd/containerd.pid"));
         if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
-            let pid = nix::unistd::Pid::from_raw(pid);
-            drop(nix::sys::signal::kill(
-                pid,
-                nix::sys::signal::Signal::SIGKILL,
-            ));
+            let pid = Pid::from_raw(pid);
+            signal(pid, Signal::SIGKILL);
         }
     }
 
@@ -163,11 +170,8 @@ impl Drop for Daemon {
             quietly("docker", &["--host", &self.host, "rm", "--force", &id]);
         }
         if let Some(mut child) = self.child.take() {
-            let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-            drop(nix::sys::signal::kill(
-                pid,
-                nix::sys::signal::Signal::SIGTERM,
-            ));
+            let pid = Pid::from_raw(child.id().cast_signed());
+            signal(pid, Signal::SIGTERM);
             drop(child.wait());
         }
         self.stop_containerd();

@@ -1,6 +1,6 @@
 //! The real binary on the real daemon, with a data dir and ports of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -177,11 +177,6 @@ impl Platform {
     /// What the process logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data_dir.path().join("test.log")).unwrap_or_default()
-    }
-
-    /// The data dir.
-    pub(crate) fn data_dir(&self) -> &Path {
-        self.data_dir.path()
     }
 
     fn running(&self) -> Option<Value> {

@@ -188,7 +188,7 @@ impl Default for Features {
 /// Whether a buildpack is named by URL instead of by name.
 pub(crate) fn is_buildpack_url(text: &str) -> bool {
     let ssh = text.strip_prefix("ssh://").unwrap_or(text);
-    let by_ssh = ssh.starts_with("git@") && ssh.contains(':') && ssh.ends_with(".git");
+    let by_ssh = ssh.starts_with("git@") && ssh.contains(':') && ssh.strip_suffix(".git").is_some();
     by_ssh || url::Url::parse(text).is_ok()
 }
 

@@ -120,7 +120,11 @@ pub(super) async fn create(
                 ));
             }
             caller.may_write_space(tx, &wanted.space)?;
-            if let Some(flag) = wanted.lifecycle.kind.and_then(|kind| kind.feature_flag()) {
+            if let Some(flag) = wanted
+                .lifecycle
+                .kind
+                .and_then(super::app::LifecycleType::feature_flag)
+            {
                 feature_flags::require(tx, &caller, flag)?;
             }
             let app = actions::create(tx, &recorder, &vault, wanted, &default_stack)?;

@@ -38,7 +38,7 @@ impl ApiLines {
 
     async fn follow(&self, token: CancellationToken) -> Result<(), ApiError> {
         let mut changes = self.db.changes();
-        let mut last = self.db.read(|tx| store::newest_id(tx)).await?;
+        let mut last = self.db.read(store::newest_id).await?;
         loop {
             let seen = last;
             for (id, event) in self.db.read(move |tx| store::after(tx, seen)).await? {

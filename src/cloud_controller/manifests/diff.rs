@@ -59,7 +59,7 @@ pub(super) fn operations(
         let was = flat.get(key).unwrap_or(&Value::Null);
         match IDENTIFIED.iter().find(|(list, _)| list == key) {
             Some((_, identity)) if was.is_array() => {
-                entries(&path, identity, was, value, &mut operations)
+                entries(&path, identity, was, value, &mut operations);
             }
             _ => compare(&path, was, value, &mut operations),
         }

@@ -119,7 +119,7 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
     match app.shift_remove("lifecycle") {
         None | Some(Value::Null) => {}
         Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => {
-            change.kind = LifecycleType::parse(&kind)
+            change.kind = LifecycleType::parse(&kind);
         }
         Some(_) => faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned()),
     }
@@ -127,12 +127,12 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
     let several = app.shift_remove("buildpacks");
     match (single, several) {
         (Some(_), Some(_)) => {
-            faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned())
+            faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned());
         }
         (Some(single), None) => match single {
             Value::Null => change.buildpacks = Some(Vec::new()),
             Value::String(name) if name == "default" || name == "null" => {
-                change.buildpacks = Some(Vec::new())
+                change.buildpacks = Some(Vec::new());
             }
             Value::String(name) => change.buildpacks = Some(vec![name]),
             _ => faults.push("Buildpack must be a string".to_owned()),

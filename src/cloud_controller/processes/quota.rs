@@ -38,9 +38,9 @@ pub(crate) fn check_started(tx: &ReadTx<'_>, app: &App) -> ApiResult<()> {
             && any(&limits)
         {
             let usage = store::usage(tx, owner, app)?;
-            faults(owner, &name, &limits, &usage)
-                .into_iter()
-                .for_each(|fault| invalid.add(fault));
+            for fault in faults(owner, &name, &limits, &usage) {
+                invalid.add(fault);
+            }
         }
     }
     invalid.refuse()

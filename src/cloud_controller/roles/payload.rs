@@ -62,7 +62,7 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateRole> {
                 .add("Relationships 'relationships' must include one or more valid relationships");
         }
         Some(Value::Object(map)) => {
-            wanted = relationships(Fields::new(map), &kind, &mut body.invalid)
+            wanted = relationships(Fields::new(map), &kind, &mut body.invalid);
         }
         _ => body
             .invalid

@@ -152,7 +152,7 @@ async fn read(request: Request) -> ApiResult<Bytes> {
             use std::error::Error as _;
             let too_large = error
                 .source()
-                .is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
+                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
             if too_large {
                 let text = format!("The request body is larger than {LARGEST_BODY} bytes");
                 ApiError::new(Kind::RequestTooLarge, text)

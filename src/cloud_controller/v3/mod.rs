@@ -16,6 +16,8 @@ mod select;
 mod urls;
 
 pub(crate) use body::{Body, Fields, Invalid};
+#[cfg(test)]
+pub(crate) use caller::Authority;
 pub(crate) use caller::Caller;
 pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;

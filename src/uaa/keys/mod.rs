@@ -95,7 +95,7 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// Reads the keys, or makes the first one. Two openings at once agree on one key.
     pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
-        let mut stored = db.read(|tx| store::list(tx)).await?;
+        let mut stored = db.read(store::list).await?;
         if stored.is_empty() {
             let vault = vault.clone();
             let (id, sealed) = tokio::task::spawn_blocking(move || {

@@ -36,9 +36,8 @@ pub(crate) async fn introspect(
             Caller { claims }.require_any(&[UAA_RESOURCE])?;
         }
     }
-    let mut answer = match uaa.verify_payload(form.require("token")?) {
-        Ok((_, payload)) => payload,
-        Err(_) => return Ok(Json(Map::from_iter([("active".to_owned(), false.into())]))),
+    let Ok((_, mut answer)) = uaa.verify_payload(form.require("token")?) else {
+        return Ok(Json(Map::from_iter([("active".to_owned(), false.into())])));
     };
     answer.insert("active".to_owned(), true.into());
     Ok(Json(answer))

@@ -1,15 +1,10 @@
 //! What the first opening makes, and what later ones keep.
 
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header;
 use serde_json::json;
 
 use crate::base::Secret;
-use crate::uaa::testing::{ADMIN_PASSWORD, Call, World, payload};
-use crate::uaa::{AdminChange, TokenError};
+use crate::uaa::AdminChange;
+use crate::uaa::testing::{ADMIN_PASSWORD, Call, World};
 
 #[tokio::test]
 async fn keys_and_secrets_outlive_a_restart() {

@@ -7,9 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header;
 use serde_json::json;
 
-use crate::base::Secret;
+use crate::uaa::TokenError;
 use crate::uaa::testing::{ADMIN_PASSWORD, Call, World, payload};
-use crate::uaa::{AdminChange, TokenError};
 
 #[tokio::test]
 async fn a_log_in_answers_what_the_cli_reads() {

@@ -36,7 +36,7 @@ pub(in crate::cloud_controller::v3) fn apply(
         let mut condition = "resource_type = ? and prefix = ? and name = ?".to_owned();
         if let Some(values) = values {
             let marks = vec!["?"; values.len()].join(", ");
-            condition.push_str(&format!(" and value in ({marks})"));
+            condition = format!("{condition} and value in ({marks})");
             parameters.extend(values);
         }
         let not = if negated { "not " } else { "" };
