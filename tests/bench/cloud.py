@@ -14,6 +14,7 @@ import urllib.parse
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class Platform:
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    ) -> tuple[int, Message, bytes]:
         """One exchange with the API over the kept connection."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
@@ -182,7 +183,7 @@ class Platform:
 
     def _signed(
         self, method: str, path: str, body: bytes | None, kind: str
-    ) -> tuple[Mapping[str, str], dict[str, Any]]:
+    ) -> tuple[Message, dict[str, Any]]:
         headers = self.authorization()
         if body is not None:
             headers["Content-Type"] = kind

@@ -35,13 +35,14 @@ def of_app(app: App) -> list[str]:
 
 def inspect(container: str) -> dict[str, Any]:
     """What the daemon knows of a container."""
-    return json.loads(docker("inspect", container))[0]
+    found: list[dict[str, Any]] = json.loads(docker("inspect", container))
+    return found[0]
 
 
 def address(container: str) -> str:
     """Its IP."""
     networks = inspect(container)["NetworkSettings"]["Networks"].values()
-    return next(network["IPAddress"] for network in networks if network["IPAddress"])
+    return next(str(network["IPAddress"]) for network in networks if network["IPAddress"])
 
 
 def mark_of(temp: Path) -> str:

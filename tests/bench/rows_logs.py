@@ -78,7 +78,8 @@ def flood(platform: Platform, mark: str) -> Row:
 
 def _read(platform: Platform, app: App, query: str) -> list[dict[str, Any]]:
     path = f"/api/v1/read/{app.guid}?envelope_types=LOG&{query}"
-    return platform.api("GET", path)["envelopes"]["batch"]
+    batch: list[dict[str, Any]] = platform.api("GET", path)["envelopes"]["batch"]
+    return batch
 
 
 def _text(envelope: dict[str, Any]) -> str:

@@ -191,7 +191,7 @@ def _kept_lines(platform: Platform, app: App) -> int:
 
 def _rows(mine: list[Load], peers: list[Load], kept: int, pinned: bool) -> list[Row]:
     def median(loads: list[Load], name: str) -> float:
-        return statistics.median(getattr(load, name) for load in loads)
+        return statistics.median(float(getattr(load, name)) for load in loads)
 
     cpu, peer_cpu = median(mine, "cpu_per_10k"), median(peers, "cpu_per_10k")
     p99, peer_p99 = median(mine, "p99"), median(peers, "p99")
