@@ -1,3 +1,5 @@
+//! The store as a whole.
+
 use std::io::{Cursor, Read as _};
 use std::time::{Duration, SystemTime};
 

@@ -1,3 +1,5 @@
+//! The Log Cache API.
+
 use std::time::Duration;
 
 use axum::body::Body;

@@ -1,3 +1,5 @@
+//! Reading containers on the engine in memory.
+
 use std::path::Path;
 
 use super::*;

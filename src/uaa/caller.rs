@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
@@ -170,6 +170,20 @@ impl Parameters {
     }
 }
 
+/// The last part of the path, when it names something.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<T: From<String>> FromRequestParts<Uaa> for Id<T> {
+    type Rejection = UaaError;
+
+    async fn from_request_parts(parts: &mut Parts, uaa: &Uaa) -> UaaResult<Self> {
+        match Path::<String>::from_request_parts(parts, uaa).await {
+            Ok(Path(id)) => Ok(Self(T::from(id))),
+            Err(_) => Err(UaaError::invalid_request("The path is not valid UTF-8")),
+        }
+    }
+}
+
 /// The query of a request.
 pub(crate) struct Query(pub(crate) Parameters);
 
@@ -224,7 +238,7 @@ async fn body(request: Request, wanted: &str) -> UaaResult<Bytes> {
             use std::error::Error as _;
             let too_large = error
                 .source()
-                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
             if too_large {
                 UaaError::too_large(LARGEST_BODY)
             } else {

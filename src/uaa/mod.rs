@@ -42,7 +42,7 @@ use axum::routing::{delete, get, post, put};
 use serde_json::{Map, Value};
 
 pub use claims::{Claims, TokenError, TokenId, bearer_token};
-pub use clients::{Client, SeedError};
+pub use clients::{Client, GrantType, SeedError};
 pub use error::UaaError;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;

@@ -117,6 +117,41 @@ pub fn list_users(
     Ok((users, count.unsigned_abs()))
 }
 
-fn json<T: serde::Serialize + ?Sized>(list: &T) -> Value {
+fn json<T: serde::Serialize>(list: &T) -> Value {
     Value::Text(serde_json::json!(list).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uaa::testing::World;
+
+    #[tokio::test]
+    async fn lists_follow_an_index_instead_of_sorting() {
+        let world = World::new().await;
+        for sql in [
+            BY_CREATION,
+            BY_CREATION_DESCENDING,
+            BY_UPDATE,
+            BY_UPDATE_DESCENDING,
+        ] {
+            let plan = world.uaa.db().read(move |tx| {
+                let mut statement = tx.sql().prepare(&format!("explain query plan {sql}"))?;
+                let rows = statement.raw_query();
+                let rows = rows.mapped(|row| row.get::<_, String>("detail"));
+                Ok::<_, DbError>(rows.collect::<Result<Vec<_>, _>>()?)
+            });
+            let plan = plan.await.unwrap();
+            assert!(
+                plan.iter()
+                    .any(|step| step.contains("USING INDEX users_by_")),
+                "{plan:?}"
+            );
+            assert!(
+                !plan
+                    .iter()
+                    .any(|step| step.contains("TEMP B-TREE FOR ORDER BY"))
+            );
+        }
+    }
 }

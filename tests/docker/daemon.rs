@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -29,9 +30,11 @@ fn quietly(program: &str, arguments: &[&str]) -> bool {
 
 /// A process that is gone already is fine.
 fn signal(pid: Pid, signal: Signal) {
-    if let Err(error) = kill(pid, signal) {
-        eprintln!("process {pid}: {error}");
-    }
+    let sent = kill(pid, signal);
+    assert!(
+        matches!(sent, Ok(()) | Err(Errno::ESRCH)),
+        "process {pid}: {sent:?}"
+    );
 }
 
 impl Daemon {

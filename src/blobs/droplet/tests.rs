@@ -1,3 +1,5 @@
+//! Droplet archives to layers and back.
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 

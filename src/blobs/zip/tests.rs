@@ -1,3 +1,5 @@
+//! Packages: what is refused and what comes of the rest.
+
 use std::io::{Cursor, Write};
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! `GET /oauth/clients/:id`: what a client may do, never its secret.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::{Client, store};
-use crate::uaa::caller::Caller;
+use crate::uaa::caller::{Caller, Id};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::tokens::lifetime;
 use crate::uaa::{Uaa, scopes};
@@ -20,7 +20,7 @@ const READERS: &[&str] = &[
 pub(crate) async fn get(
     State(uaa): State<Uaa>,
     caller: Caller,
-    Path(client_id): Path<String>,
+    Id(client_id): Id<String>,
 ) -> UaaResult<Json<Value>> {
     caller.require_any(READERS)?;
     let asked = client_id.clone();
@@ -42,7 +42,7 @@ fn present(client: &Client) -> Value {
         "name": client.name,
         "scope": client.scopes,
         "resource_ids": ["none"],
-        "authorized_grant_types": client.grant_types,
+        "authorized_grant_types": client.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
         "redirect_uri": client.redirect_uris,
         "autoapprove": true,
         "authorities": client.authorities,

@@ -16,15 +16,20 @@ use crate::db::{DbError, Vault, VaultError, WriteTx};
 
 /// Ways to obtain a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GrantType {
+pub enum GrantType {
+    /// The user's name and password.
     Password,
+    /// A refresh token obtained before.
     RefreshToken,
+    /// The client's own secret.
     ClientCredentials,
+    /// A one-time code.
     AuthorizationCode,
 }
 
 impl GrantType {
-    pub(crate) const ALL: [Self; 4] = [
+    /// All of them.
+    pub const ALL: [Self; 4] = [
         Self::Password,
         Self::RefreshToken,
         Self::ClientCredentials,
@@ -32,7 +37,7 @@ impl GrantType {
     ];
 
     /// As OAuth writes it.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
@@ -42,7 +47,7 @@ impl GrantType {
     }
 
     /// The one called `name`.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant| grant.as_str() == name)
     }
 }
@@ -56,14 +61,14 @@ pub struct Client {
     pub name: String,
     /// Encrypted; a public client has none.
     pub(crate) sealed_secret: Option<Vec<u8>>,
-    /// Ways to obtain a token, as OAuth writes them.
-    pub grant_types: Scopes,
+    /// Ways it may obtain a token.
+    pub grant_types: Vec<GrantType>,
     /// The most a user's token obtained through it may carry.
     pub scopes: Scopes,
     /// What its own tokens carry.
     pub authorities: Scopes,
     /// Where codes may be sent.
-    pub redirect_uris: Scopes,
+    pub redirect_uris: Vec<String>,
     /// When it appeared.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -73,7 +78,7 @@ pub struct Client {
 impl Client {
     /// Whether it may use `grant`.
     pub(crate) fn allows(&self, grant: GrantType) -> bool {
-        self.grant_types.contains(grant.as_str())
+        self.grant_types.contains(&grant)
     }
 
     /// Its secret; empty for a public client.
@@ -177,14 +182,10 @@ pub(crate) fn seed(tx: &WriteTx<'_>, vault: &Vault, now: Timestamp) -> Result<()
             client_id: seed.client_id.to_owned(),
             name: seed.name.to_owned(),
             sealed_secret: secret,
-            grant_types: seed
-                .grant_types
-                .iter()
-                .map(|grant| grant.as_str())
-                .collect(),
+            grant_types: seed.grant_types.to_vec(),
             scopes: seed.scopes.iter().copied().flatten().copied().collect(),
             authorities: seed.authorities.iter().copied().collect(),
-            redirect_uris: Scopes::default(),
+            redirect_uris: Vec::new(),
             created_at: now,
             updated_at: now,
         };

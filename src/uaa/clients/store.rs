@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::Client;
+use super::{Client, GrantType};
 use crate::db::{DbError, ReadTx, WriteTx};
 
 const FIND: &str = "select client_id, name, secret, grant_types, scopes, authorities,
@@ -27,13 +27,24 @@ fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
         client_id: row.get("client_id")?,
         name: row.get("name")?,
         sealed_secret: row.get("secret")?,
-        grant_types: row.get("grant_types")?,
+        grant_types: grant_types(row.get_ref("grant_types")?.as_str()?),
         scopes: row.get("scopes")?,
         authorities: row.get("authorities")?,
-        redirect_uris: row.get("redirect_uris")?,
+        redirect_uris: words(row.get_ref("redirect_uris")?.as_str()?),
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
+}
+
+fn words(list: &str) -> Vec<String> {
+    list.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A grant type that an older version wrote and this one no longer knows is none.
+fn grant_types(list: &str) -> Vec<GrantType> {
+    list.split_whitespace()
+        .filter_map(GrantType::parse)
+        .collect()
 }
 
 /// The client with this id.
@@ -50,10 +61,10 @@ pub(super) fn upsert_keeping_secret(tx: &WriteTx<'_>, client: &Client) -> Result
         ":client_id": client.client_id,
         ":name": client.name,
         ":secret": client.sealed_secret,
-        ":grant_types": client.grant_types,
+        ":grant_types": client.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" "),
         ":scopes": client.scopes,
         ":authorities": client.authorities,
-        ":redirect_uris": client.redirect_uris,
+        ":redirect_uris": client.redirect_uris.join(" "),
         ":created_at": client.created_at,
         ":updated_at": client.updated_at,
     })?;

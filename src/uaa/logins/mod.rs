@@ -1,9 +1,12 @@
 //! Proving who one is with a password.
 //!
 //! One look at a password at a time per user, later and later after wrong ones
-//! ([`throttle`](crate::uaa::throttle)). An unknown name takes as long as a wrong password.
+//! ([`throttle`](crate::uaa::throttle)). An unknown name takes as long as
+//! a first wrong password.
 
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -33,13 +36,11 @@ pub(crate) async fn prove(
         .db()
         .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
         .await?;
-    match found.into_iter().next() {
-        Some(user) => prove_user(uaa, &user.guid, password).await,
-        None => {
-            uaa.passwords().matches(password, None).await?;
-            Ok(None)
-        }
+    if let Some(user) = found.into_iter().next() {
+        return prove_user(uaa, &user.guid, password).await;
     }
+    uaa.passwords().matches(password, None).await?;
+    Ok(None)
 }
 
 /// Checks the password of this user.

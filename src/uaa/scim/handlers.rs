@@ -1,7 +1,7 @@
 //! `/Users` and `/Users/:id`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::payload::{ListQuery, UserBody};
 use super::{presenter, store};
 use crate::base::guid::UserGuid;
 use crate::db::ReadTx;
-use crate::uaa::caller::{Caller, Query, ScimBody};
+use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::users::{User, actions};
@@ -41,7 +41,7 @@ pub(crate) async fn list(
             .map(|user| presenter::select(user, &attributes));
         users = selected.collect();
     }
-    Ok(Json(presenter::present_list(users, start, limit, total)))
+    Ok(Json(presenter::present_list(&users, start, limit, total)))
 }
 
 /// `POST /Users`.
@@ -68,7 +68,7 @@ pub(crate) async fn create(
 pub(crate) async fn get(
     State(uaa): State<Uaa>,
     caller: Caller,
-    Path(guid): Path<UserGuid>,
+    Id(guid): Id<UserGuid>,
 ) -> UaaResult<Response> {
     if !caller.is(&guid) {
         caller.require_any(&[SCIM_READ, UAA_ADMIN])?;
@@ -84,28 +84,28 @@ pub(crate) async fn get(
 pub(crate) async fn replace(
     state: State<Uaa>,
     caller: Caller,
-    path: Path<UserGuid>,
+    id: Id<UserGuid>,
     headers: HeaderMap,
     ScimBody(body): ScimBody<UserBody>,
 ) -> UaaResult<Response> {
-    change(state, caller, path, headers, move |user| body.replace(user)).await
+    change(state, caller, id, headers, move |user| body.replace(user)).await
 }
 
 /// `PATCH /Users/:id`.
 pub(crate) async fn patch(
     state: State<Uaa>,
     caller: Caller,
-    path: Path<UserGuid>,
+    id: Id<UserGuid>,
     headers: HeaderMap,
     ScimBody(body): ScimBody<UserBody>,
 ) -> UaaResult<Response> {
-    change(state, caller, path, headers, move |user| body.patch(user)).await
+    change(state, caller, id, headers, move |user| body.patch(user)).await
 }
 
 async fn change(
     State(uaa): State<Uaa>,
     caller: Caller,
-    Path(guid): Path<UserGuid>,
+    Id(guid): Id<UserGuid>,
     headers: HeaderMap,
     apply: impl FnOnce(&User) -> UaaResult<User> + Send + 'static,
 ) -> UaaResult<Response> {
@@ -127,7 +127,7 @@ async fn change(
 pub(crate) async fn delete(
     State(uaa): State<Uaa>,
     caller: Caller,
-    Path(guid): Path<UserGuid>,
+    Id(guid): Id<UserGuid>,
     headers: HeaderMap,
 ) -> UaaResult<Response> {
     caller.require_any(&[SCIM_WRITE, UAA_ADMIN])?;

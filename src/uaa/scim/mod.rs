@@ -7,6 +7,8 @@
 pub(crate) mod filter;
 pub(crate) mod handlers;
 pub(crate) mod password;
+#[cfg(test)]
+mod password_tests;
 pub(crate) mod payload;
 pub(crate) mod presenter;
 pub(crate) mod store;

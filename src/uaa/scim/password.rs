@@ -4,13 +4,13 @@
 //! `uaa.admin`, or a client with `password.write`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::payload::PasswordBody;
 use crate::base::Secret;
 use crate::base::guid::UserGuid;
-use crate::uaa::caller::{Caller, ScimBody};
+use crate::uaa::caller::{Caller, Id, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{PASSWORD_WRITE, UAA_ADMIN};
 use crate::uaa::users::{ORIGIN_UAA, actions};
@@ -20,7 +20,7 @@ use crate::uaa::{Uaa, logins, password, users};
 pub(crate) async fn change(
     State(uaa): State<Uaa>,
     caller: Caller,
-    Path(guid): Path<UserGuid>,
+    Id(guid): Id<UserGuid>,
     ScimBody(body): ScimBody<PasswordBody>,
 ) -> UaaResult<Json<Value>> {
     let is_client = caller.claims.user.is_none();

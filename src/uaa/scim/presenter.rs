@@ -61,7 +61,7 @@ fn group(name: &str) -> Value {
 }
 
 /// One page of users.
-pub(crate) fn present_list(users: Vec<Value>, start: u32, count: u32, total: i64) -> Value {
+pub(crate) fn present_list(users: &[Value], start: u32, count: u32, total: i64) -> Value {
     json!({
         "resources": users,
         "startIndex": start,

@@ -77,12 +77,12 @@ fn condition(filter: &Filter, values: &mut Vec<String>) -> String {
                 format!("?{}", values.len())
             };
             match test {
-                Test::Equals(text) => format!("{column} = {} collate nocase", bind(text)),
-                Test::Contains(text) => {
-                    format!("instr(lower({column}), lower({})) > 0", bind(text))
+                Test::Equals(value) => format!("{column} = {} collate nocase", bind(value)),
+                Test::Contains(value) => {
+                    format!("instr(lower({column}), lower({})) > 0", bind(value))
                 }
-                Test::StartsWith(text) => {
-                    format!("instr(lower({column}), lower({})) = 1", bind(text))
+                Test::StartsWith(value) => {
+                    format!("instr(lower({column}), lower({})) = 1", bind(value))
                 }
                 Test::Is(true) => format!("{column} = 1"),
                 Test::Is(false) => format!("{column} = 0"),

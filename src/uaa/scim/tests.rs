@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::base::guid::UserGuid;
-use crate::uaa::testing::{ADMIN_PASSWORD, Answer, Call, World};
+use crate::uaa::store::UserOrder::{
+    CreatedAt, CreatedAtDescending, UpdatedAt, UpdatedAtDescending,
+};
+use crate::uaa::testing::{Answer, Call, World};
 use crate::uaa::{TokenError, store};
 
 fn new_user(name: &str) -> Value {
@@ -171,6 +173,49 @@ async fn users_of_another_origin_have_no_password_here() {
     call.send(&world.uaa).await.refused(422, "invalid_password");
 }
 
+/// Query parameters and the names they find.
+type ListCase = (
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
+const LISTS: &[ListCase] = &[
+    (&[], &["admin", "carol", "bob", "dave"]),
+    (
+        &[("sortBy", "userName")],
+        &["admin", "bob", "carol", "dave"],
+    ),
+    (
+        &[
+            ("sortBy", "username"),
+            ("sortOrder", "descending"),
+            ("count", "2"),
+        ],
+        &["dave", "carol"],
+    ),
+    (&[("startIndex", "2"), ("count", "2")], &["carol", "bob"]),
+    (&[("startIndex", "9")], &[]),
+    (&[("count", "0")], &[]),
+    (
+        &[("filter", "userName co \"A\""), ("sortBy", "userName")],
+        &["admin", "carol", "dave"],
+    ),
+    (
+        &[("filter", "userName sw \"ca\" or emails.value eq \"BOB\"")],
+        &["carol", "bob"],
+    ),
+    (&[("filter", "userName eq \"a%\"")], &[]),
+    (&[("filter", "active eq false")], &[]),
+    (&[("filter", "externalId pr")], &[]),
+    (
+        &[(
+            "filter",
+            "origin eq \"uaa\" and (userName eq \"bob\" or userName eq \"x\")",
+        )],
+        &["bob"],
+    ),
+];
+
 #[tokio::test]
 async fn lists_are_filtered_sorted_paged_and_cut_down() {
     let world = World::new().await;
@@ -179,43 +224,7 @@ async fn lists_are_filtered_sorted_paged_and_cut_down() {
         world.user(name, "secret").await;
     }
     let admin = world.admin_token().await;
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
-        (&[], &["admin", "carol", "bob", "dave"]),
-        (
-            &[("sortBy", "userName")],
-            &["admin", "bob", "carol", "dave"],
-        ),
-        (
-            &[
-                ("sortBy", "username"),
-                ("sortOrder", "descending"),
-                ("count", "2"),
-            ],
-            &["dave", "carol"],
-        ),
-        (&[("startIndex", "2"), ("count", "2")], &["carol", "bob"]),
-        (&[("startIndex", "9")], &[]),
-        (&[("count", "0")], &[]),
-        (
-            &[("filter", "userName co \"A\""), ("sortBy", "userName")],
-            &["admin", "carol", "dave"],
-        ),
-        (
-            &[("filter", "userName sw \"ca\" or emails.value eq \"BOB\"")],
-            &["carol", "bob"],
-        ),
-        (&[("filter", "userName eq \"a%\"")], &[]),
-        (&[("filter", "active eq false")], &[]),
-        (&[("filter", "externalId pr")], &[]),
-        (
-            &[(
-                "filter",
-                "origin eq \"uaa\" and (userName eq \"bob\" or userName eq \"x\")",
-            )],
-            &["bob"],
-        ),
-    ];
-    for (query, expected) in cases {
+    for (query, expected) in LISTS {
         assert_eq!(
             names(&search(&world, &admin, query).await),
             *expected,
@@ -307,15 +316,15 @@ async fn a_change_names_the_version_it_is_based_on() {
     world.user("carol", "secret").await;
     let admin = world.admin_token().await;
     let path = format!("/Users/{}", bob.guid);
-    let patch = |version: &'static str, body: Value| {
+    let change = |version: &'static str, body: Value| {
         let call = Call::new("PATCH", &path).bearer(&admin).json(&body);
         call.header(http::header::IF_MATCH, version)
             .send(&world.uaa)
     };
     let unversioned = Call::new("PATCH", &path).bearer(&admin).json(&json!({}));
     unversioned.send(&world.uaa).await.refused(400, "scim");
-    patch("new", json!({})).await.refused(400, "scim");
-    let changed = patch("0", json!({"name": {"givenName": "Robert"}})).await;
+    change("new", json!({})).await.refused(400, "scim");
+    let changed = change("0", json!({"name": {"givenName": "Robert"}})).await;
     assert_eq!(changed.status, 200, "{changed:?}");
     assert_eq!(changed.headers[http::header::ETAG], "\"1\"");
     assert_eq!(changed.body["meta"]["version"], 1);
@@ -323,20 +332,20 @@ async fn a_change_names_the_version_it_is_based_on() {
         changed.body["name"],
         json!({"givenName": "Robert", "familyName": "bob"})
     );
-    patch("0", json!({"name": {"givenName": "Rob"}}))
+    change("0", json!({"name": {"givenName": "Rob"}}))
         .await
         .refused(412, "scim_resource_conflict");
-    patch("\"1\"", json!({"userName": "CAROL"}))
+    change("\"1\"", json!({"userName": "CAROL"}))
         .await
         .refused(409, "scim_resource_already_exists");
-    patch("*", json!({"origin": "ldap"}))
+    change("*", json!({"origin": "ldap"}))
         .await
         .refused(400, "invalid_scim_resource");
-    patch("*", json!({"password": "x"}))
+    change("*", json!({"password": "x"}))
         .await
         .refused(400, "invalid_scim_resource");
     assert_eq!(
-        patch("\"1\"", json!({"userName": "BOB"}))
+        change("\"1\"", json!({"userName": "BOB"}))
             .await
             .text("userName"),
         "BOB"
@@ -387,95 +396,6 @@ async fn deactivation_ends_everything_until_the_user_is_active_again() {
     assert!(world.uaa.verify(again.text("access_token")).is_ok());
 }
 
-async fn change_password(world: &World, guid: &UserGuid, token: &str, body: Value) -> Answer {
-    let path = format!("/Users/{guid}/password");
-    Call::new("PUT", &path)
-        .bearer(token)
-        .json(&body)
-        .send(&world.uaa)
-        .await
-}
-
-#[tokio::test]
-async fn changing_ones_password_takes_the_old_one_and_signs_out() {
-    let world = World::new().await;
-    let bob = world.user("bob", "old").await;
-    let tokens = world.log_in("bob", "old").await;
-    let access = tokens.text("access_token");
-    let cases = [
-        (json!({"password": "new"}), 422, "invalid_password"),
-        (
-            json!({"oldPassword": "", "password": "new"}),
-            422,
-            "invalid_password",
-        ),
-        (
-            json!({"oldPassword": "old", "password": ""}),
-            422,
-            "invalid_password",
-        ),
-        (
-            json!({"oldPassword": "old", "password": "old"}),
-            422,
-            "invalid_password",
-        ),
-        (
-            json!({"oldPassword": "wrong", "password": "new"}),
-            401,
-            "unauthorized",
-        ),
-        (json!({"oldPassword": "old"}), 400, "invalid_scim_resource"),
-        (
-            json!({"oldPassword": 1, "password": "new"}),
-            400,
-            "invalid_scim_resource",
-        ),
-    ];
-    for (body, status, error) in cases {
-        change_password(&world, &bob.guid, access, body)
-            .await
-            .refused(status, error);
-    }
-    let body = json!({"oldPassword": "old", "password": "new"});
-    let changed = change_password(&world, &bob.guid, access, body).await;
-    assert_eq!(changed.status, 200, "{changed:?}");
-    assert_eq!(world.uaa.verify(access), Err(TokenError::Revoked));
-    world
-        .refresh(tokens.text("refresh_token"))
-        .await
-        .refused(401, "invalid_token");
-    world
-        .log_in("bob", "old")
-        .await
-        .refused(401, "unauthorized");
-    let again = world.log_in("bob", "new").await;
-    assert!(world.uaa.verify(again.text("access_token")).is_ok());
-    assert!(
-        world
-            .restarted()
-            .await
-            .verify(again.text("access_token"))
-            .is_ok()
-    );
-}
-
-#[tokio::test]
-async fn administrators_set_the_passwords_of_others_without_the_old_one() {
-    let world = World::new().await;
-    let bob = world.user("bob", "old").await;
-    let admin = world.admin_token().await;
-    let own = world.uaa.verify(&admin).unwrap().user.unwrap();
-    let nobody = UserGuid::from("nobody");
-    let unknown = change_password(&world, &nobody, &admin, json!({"password": "new"})).await;
-    unknown.refused(404, "scim_resource_not_found");
-    let changed = change_password(&world, &bob.guid, &admin, json!({"password": "new"})).await;
-    assert_eq!(changed.status, 200, "{changed:?}");
-    assert_eq!(world.log_in("bob", "new").await.status, 200);
-    let mine = change_password(&world, &own, &admin, json!({"password": "new"})).await;
-    mine.refused(422, "invalid_password");
-    assert_eq!(world.log_in("admin", ADMIN_PASSWORD).await.status, 200);
-}
-
 #[tokio::test]
 async fn other_parts_of_the_platform_list_users_in_their_own_transactions() {
     let world = World::new().await;
@@ -513,7 +433,6 @@ async fn other_parts_of_the_platform_list_users_in_their_own_transactions() {
         origins: texts(&["ldap"]),
         ..any()
     };
-    use store::UserOrder::{CreatedAt, CreatedAtDescending, UpdatedAt, UpdatedAtDescending};
     assert_eq!(
         list(any(), CreatedAt, 1, 2).await,
         ("bob Bobby".to_owned(), 4)

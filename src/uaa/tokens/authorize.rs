@@ -57,12 +57,12 @@ async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
 fn redirect(client: &Client, asked: Option<&str>, base: &str) -> UaaResult<Url> {
     let own = format!("{base}/login");
     let target = match asked {
-        Some(asked) if client.redirect_uris.contains(asked) => asked,
+        Some(asked) if client.redirect_uris.iter().any(|known| known == asked) => asked,
         Some(_) => {
             let text = "redirect_uri is not one of the client's registered values";
             return Err(UaaError::invalid_request(text));
         }
-        None => client.redirect_uris.iter().next().unwrap_or(&own),
+        None => client.redirect_uris.first().unwrap_or(&own),
     };
     Url::parse(target).map_err(|error| UaaError::internal("read a redirect address", &error))
 }

@@ -77,6 +77,49 @@ async fn the_ssh_server_redeems_codes_without_http() {
     assert!(world.uaa.redeem_ssh_code(&code).await.unwrap().is_none());
 }
 
+const REFUSED: [(&str, u16, &str); 8] = [
+    (
+        "/oauth/authorize?response_type=code",
+        400,
+        "invalid_request",
+    ),
+    (
+        "/oauth/authorize?client_id=ssh-proxy",
+        400,
+        "invalid_request",
+    ),
+    (
+        "/oauth/authorize?response_type=token&client_id=ssh-proxy",
+        400,
+        "unsupported_response_type",
+    ),
+    (
+        "/oauth/authorize?response_type=code&client_id=nobody",
+        401,
+        "invalid_client",
+    ),
+    (
+        "/oauth/authorize?response_type=code&client_id=cf",
+        401,
+        "invalid_client",
+    ),
+    (
+        "/oauth/authorize?response_type=code&client_id=ssh-proxy&redirect_uri=http://evil.example",
+        400,
+        "invalid_request",
+    ),
+    (
+        "/oauth/authorize?response_type=code&client_id=ssh-proxy&code_challenge=x",
+        400,
+        "invalid_request",
+    ),
+    (
+        "/oauth/authorize?response_type=code&client_id=ssh-proxy&scope=uaa.admin",
+        400,
+        "invalid_scope",
+    ),
+];
+
 #[tokio::test]
 async fn codes_need_a_user_and_a_client_that_may_use_them() {
     let world = World::new().await;
@@ -95,49 +138,7 @@ async fn codes_need_a_user_and_a_client_that_may_use_them() {
         .send(&world.uaa)
         .await;
     empty.refused(401, "unauthorized");
-    let cases = [
-        (
-            "/oauth/authorize?response_type=code",
-            400,
-            "invalid_request",
-        ),
-        (
-            "/oauth/authorize?client_id=ssh-proxy",
-            400,
-            "invalid_request",
-        ),
-        (
-            "/oauth/authorize?response_type=token&client_id=ssh-proxy",
-            400,
-            "unsupported_response_type",
-        ),
-        (
-            "/oauth/authorize?response_type=code&client_id=nobody",
-            401,
-            "invalid_client",
-        ),
-        (
-            "/oauth/authorize?response_type=code&client_id=cf",
-            401,
-            "invalid_client",
-        ),
-        (
-            "/oauth/authorize?response_type=code&client_id=ssh-proxy&redirect_uri=http://evil.example",
-            400,
-            "invalid_request",
-        ),
-        (
-            "/oauth/authorize?response_type=code&client_id=ssh-proxy&code_challenge=x",
-            400,
-            "invalid_request",
-        ),
-        (
-            "/oauth/authorize?response_type=code&client_id=ssh-proxy&scope=uaa.admin",
-            400,
-            "invalid_scope",
-        ),
-    ];
-    for (path, status, error) in cases {
+    for (path, status, error) in REFUSED {
         get(path).await.refused(status, error);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn password(
         now,
     );
     let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
-    keep(uaa, &proven.user, issued, now).await
+    keep(uaa, &proven.user, issued, GrantType::Password, now).await
 }
 
 /// `grant_type=refresh_token`. Answers the same refresh token: the CLI's parallel commands share
@@ -151,7 +151,7 @@ pub(crate) async fn authorization_code(
         authenticated_at: code.authenticated_at,
     };
     let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
-    keep(uaa, &user, issued, now).await
+    keep(uaa, &user, issued, GrantType::AuthorizationCode, now).await
 }
 
 /// The code and its user, when the code counts. It never counts again.
@@ -200,19 +200,29 @@ fn refresh_for(client: &Client) -> Refresh {
     }
 }
 
-/// Makes new tokens count, unless the user changed while they were signed.
-async fn keep(uaa: &Uaa, user: &User, issued: Issued, now: Timestamp) -> UaaResult<TokenResponse> {
+/// Makes new tokens count, unless the user changed while they were signed. A password is a log-in;
+/// a code only continues one.
+async fn keep(
+    uaa: &Uaa,
+    user: &User,
+    issued: Issued,
+    grant: GrantType,
+    now: Timestamp,
+) -> UaaResult<TokenResponse> {
     let (guid, generation) = (user.guid.clone(), user.generation);
     let refresh = issued.refresh;
     let kept = uaa.db().write_without_wake(move |tx| {
-        if !logins::store::note_logon(tx, &guid, generation, now)? {
-            return Ok::<_, UaaError>(false);
-        }
-        store::prune(tx, now)?;
-        if let Some((row, hash)) = &refresh {
+        let unchanged = if grant == GrantType::Password {
+            logins::store::note_logon(tx, &guid, generation, now)?
+        } else {
+            let user = users::store::find_user(tx, &guid)?;
+            user.is_some_and(|user| user.active && user.generation == generation)
+        };
+        if let (true, Some((row, hash))) = (unchanged, &refresh) {
+            store::prune(tx, now)?;
             store::insert_refresh(tx, row, hash)?;
         }
-        Ok(true)
+        Ok::<_, UaaError>(unchanged)
     });
     if kept.await? {
         Ok(issued.response)

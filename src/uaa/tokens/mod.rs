@@ -14,8 +14,6 @@ pub(crate) mod grants;
 pub(crate) mod inspect;
 pub(crate) mod issue;
 pub(crate) mod lifetime;
-#[cfg(test)]
-mod opening_tests;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod store;

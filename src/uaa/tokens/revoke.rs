@@ -3,13 +3,13 @@
 //! The CLI calls it twice, once with each of its tokens as proof; so a refresh token is accepted
 //! as proof here, and nowhere else.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 
 use super::{hash, store};
 use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
-use crate::uaa::caller::bearer;
+use crate::uaa::caller::{Id, bearer};
 use crate::uaa::claims::{Claims, TokenError, TokenId};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{TOKENS_REVOKE, UAA_ADMIN};
@@ -24,11 +24,11 @@ enum Proof {
 pub(crate) async fn revoke(
     State(uaa): State<Uaa>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    Id(id): Id<TokenId>,
 ) -> UaaResult<StatusCode> {
     let token = bearer(&headers).ok_or_else(UaaError::unauthenticated)?;
     let proof = proof(&uaa, token).await?;
-    let (id, now) = (TokenId::from(id), uaa.now());
+    let now = uaa.now();
     uaa.write(move |tx, revocations| {
         if let Proof::Access(claims) = &proof
             && claims.id == id

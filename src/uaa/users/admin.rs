@@ -65,15 +65,12 @@ fn set(
     now: Timestamp,
 ) -> Result<AdminChange, UaaError> {
     let found = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?;
-    let (guid, change) = match found.into_iter().next() {
-        Some(user) => {
-            actions::set_password(tx, revocations, &user.guid, password, now)?;
-            (user.guid, AdminChange::PasswordReplaced)
-        }
-        None => {
-            let user = actions::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
-            (user.guid, AdminChange::Created)
-        }
+    let (guid, change) = if let Some(user) = found.into_iter().next() {
+        actions::set_password(tx, revocations, &user.guid, password, now)?;
+        (user.guid, AdminChange::PasswordReplaced)
+    } else {
+        let user = actions::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
+        (user.guid, AdminChange::Created)
     };
     store::remember_admin_password(tx, password)?;
     join_groups(tx, &guid, now)?;
