@@ -6,6 +6,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,10 +42,14 @@ def install_missing() -> None:
     if ours:
         policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
         policy.chmod(0o755)
-    command = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages]
+    install = ["install", "-qq", "-y", "--no-install-recommends", *packages]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        subprocess.run(command, env=environment, capture_output=True, timeout=180, check=False)
+        for words in (["update", "-qq"], install):
+            command = ["apt-get", *words]
+            subprocess.run(command, env=environment, capture_output=True, timeout=180, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"bench: installing {' '.join(packages)} takes too long", file=sys.stderr)
     finally:
         if ours:
             policy.unlink()
