@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -21,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::stream::{Activity, ClientStream};
 use super::thread::Thread;
@@ -213,24 +215,38 @@ pub(super) async fn serve<L: ServeLocal>(
         serve,
         peer: Rc::new(peer),
     };
-    let Some(tls) = tls else {
-        let stream = ClientStream::plain(socket, activity);
-        return serve_http1(serving, stream).await;
+    let stream = match tls {
+        None => ClientStream::plain(socket, activity),
+        Some(tls) => {
+            let limit = serving.thread.limits.handshake;
+            // Boxed, as is HTTP/2 below: a connection shall not carry room for what it is not.
+            let Some(stream) = Box::pin(shake_hands(tls, socket, limit)).await else {
+                return;
+            };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serving.connection.multiplexed.set(http2);
+            ClientStream::tls(stream, activity)
+        }
     };
-    let handshake = TlsAcceptor::from(tls).accept(socket);
-    let limit = serving.thread.limits.handshake;
-    let stream = match tokio::time::timeout(limit, handshake).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(error = %error, "a TLS handshake failed"),
-        Err(_) => return tracing::debug!("a TLS handshake took too long"),
-    };
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let stream = ClientStream::tls(stream, activity);
-    if http2 {
-        serve_http2(serving, stream).await;
+    if serving.connection.multiplexed.get() {
+        Box::pin(serve_http2(serving, stream)).await;
     } else {
         serve_http1(serving, stream).await;
     }
+}
+
+async fn shake_hands(
+    tls: Arc<rustls::ServerConfig>,
+    socket: TcpStream,
+    limit: Duration,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    let handshake = TlsAcceptor::from(tls).accept(socket);
+    match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+    None
 }
 
 async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
@@ -287,7 +303,6 @@ async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &ClientStrea
 }
 
 async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
-    serving.connection.multiplexed.set(true);
     let requests = serving.clone();
     let service = service_fn(move |request| requests.answer(request));
     let http = http2::Builder::new(LocalExecutor)
@@ -320,5 +335,44 @@ where
 {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(future);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Empty;
+
+    use super::super::Limits;
+    use super::*;
+    use crate::net::Scheme;
+
+    struct Silent;
+
+    impl ServeLocal for Silent {
+        type Body = Empty<Bytes>;
+
+        async fn serve(
+            self: Rc<Self>,
+            _peer: Rc<Peer>,
+            _request: Request<Incoming>,
+        ) -> Result<Response<Empty<Bytes>>, BoxError> {
+            Ok(Response::new(Empty::new()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_takes_less_than_two_kilobytes() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (socket, address) = accepted.unwrap();
+        let thread = Rc::new(Thread::new(Limits::default()));
+        let connection = Rc::new(Connection::new(0));
+        let peer = Peer::new(address, Scheme::Http);
+        let serving = serve(thread, connection, Rc::new(Silent), socket, (peer, None));
+        let size = size_of_val(&serving);
+        assert!(size < 2048, "{size}");
+        drop(client);
     }
 }

@@ -33,7 +33,7 @@ pub struct ClientStream {
 #[derive(Debug)]
 enum Transport {
     Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Tls(TokioIo<Box<TlsStream<TcpStream>>>),
 }
 
 impl ClientStream {
@@ -45,9 +45,9 @@ impl ClientStream {
         }
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
+    pub(super) fn tls(stream: Box<TlsStream<TcpStream>>, activity: Arc<Activity>) -> Self {
         Self {
-            transport: Transport::Tls(Box::new(TokioIo::new(stream))),
+            transport: Transport::Tls(TokioIo::new(stream)),
             ahead: Bytes::new(),
             activity,
         }
@@ -92,7 +92,7 @@ impl hyper::rt::Read for ClientStream {
         }
         let result = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         ready!(result)?;
         self.activity.read.store(true, Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl hyper::rt::Write for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let result = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         self.wrote(result)
     }
@@ -120,7 +120,7 @@ impl hyper::rt::Write for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let result = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         self.wrote(result)
     }
@@ -136,7 +136,7 @@ impl hyper::rt::Write for ClientStream {
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => {
-                let result = Pin::new(&mut **stream).poll_flush(cx);
+                let result = Pin::new(stream).poll_flush(cx);
                 self.activity
                     .blocked
                     .store(result.is_pending(), Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl hyper::rt::Write for ClientStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -31,6 +31,16 @@ pub(super) struct Thread {
 }
 
 impl Thread {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ticks: Cell::new(0),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            next: Cell::new(0),
+        }
+    }
+
     /// Ticks since the thread began.
     pub(super) fn ticks(&self) -> u32 {
         self.ticks.get()
@@ -82,13 +92,7 @@ async fn serve<S: Serve>(
     mut inbox: mpsc::Receiver<Accepted>,
 ) -> Result<(), ServeError> {
     let here = Rc::new(Here {
-        thread: Rc::new(Thread {
-            limits: shared.server.limits.clone(),
-            ticks: Cell::new(0),
-            draining: Cell::new(false),
-            connections: RefCell::default(),
-            next: Cell::new(0),
-        }),
+        thread: Rc::new(Thread::new(shared.server.limits.clone())),
         serve: Rc::new(shared.server.serve.local()),
         stop: shared.stop.clone(),
         shared,
