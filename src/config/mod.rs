@@ -23,34 +23,39 @@ pub struct Options {
     #[arg(long, global = true, env = "CFLITE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// System domain; apps live under it too
-    #[arg(long, env = "CFLITE_DOMAIN", value_name = "NAME")]
+    #[arg(long, global = true, env = "CFLITE_DOMAIN", value_name = "NAME")]
     pub domain: Option<String>,
     /// Address to listen on
-    #[arg(long, env = "CFLITE_BIND", value_name = "IP")]
+    #[arg(long, global = true, env = "CFLITE_BIND", value_name = "IP")]
     pub bind: Option<IpAddr>,
     /// Port for HTTP: apps and all platform APIs
-    #[arg(long, env = "CFLITE_HTTP_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "CFLITE_HTTP_PORT", value_name = "PORT")]
     pub http_port: Option<u16>,
     /// Port for HTTPS
-    #[arg(long, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
     pub https_port: Option<u16>,
     /// Port for `cf ssh`
-    #[arg(long, env = "CFLITE_SSH_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "CFLITE_SSH_PORT", value_name = "PORT")]
     pub ssh_port: Option<u16>,
     /// Port of the image registry on 127.0.0.1
-    #[arg(long, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
     /// Port for DNS
-    #[arg(long, env = "CFLITE_DNS_PORT", value_name = "PORT")]
+    #[arg(long, global = true, env = "CFLITE_DNS_PORT", value_name = "PORT")]
     pub dns_port: Option<u16>,
     /// Ports for TCP routes, e.g. 61001-61100
-    #[arg(long, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
+    #[arg(long, global = true, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
     pub tcp_ports: Option<String>,
     /// Docker daemon, e.g. unix:///var/run/docker.sock
     #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
     pub docker_host: Option<String>,
     /// File that holds the admin's password
-    #[arg(long, env = "CFLITE_ADMIN_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_ADMIN_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
     pub admin_password_file: Option<PathBuf>,
     /// Configuration file [default: DATA_DIR/cflite.toml]
     #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]

@@ -1,6 +1,10 @@
 //! The platform in process, with Docker in memory: requests as the cf CLI makes them.
 
-#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails"
+)]
 
 mod apps;
 mod errors;
