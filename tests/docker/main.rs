@@ -5,7 +5,6 @@
 
 mod bench;
 mod contract;
-mod daemon;
 mod logs;
 mod platform;
 mod registry;

@@ -1,11 +1,10 @@
-//! What outlives what: the process killed, the daemon killed.
+//! What outlives what: the process killed, or stopped with and without its apps.
 
 use std::time::{Duration, Instant};
 
 use cflite::testing::TestClient;
 use serde_json::{Value, json};
 
-use crate::daemon::Daemon;
 use crate::platform::Platform;
 
 const APPS: usize = 5;
@@ -95,27 +94,6 @@ async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
         events["pagination"]["total_results"], 0,
         "an adopted app counts as crashed"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn apps_are_back_after_the_daemon_was_killed() {
-    if crate::bench::daemon().await.is_none() {
-        return;
-    }
-    let Some(mut daemon) = Daemon::start() else {
-        eprintln!("skipped: a daemon of the test's own needs root");
-        return;
-    };
-    let platform = Platform::start_on(Some(daemon.host()));
-    let hosts: Vec<String> = (0..2)
-        .map(|n| platform.push_sample(&format!("phoenix-{n}")))
-        .collect();
-    daemon.kill();
-    daemon.boot();
-    for host in &hosts {
-        platform.wait_for(host, SOON);
-    }
-    assert_eq!(platform.instances().len(), hosts.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
