@@ -273,8 +273,11 @@ impl Planner<'_> {
             .map(|(guid, held)| (guid.clone(), held.container_id.clone()))
     }
 
+    /// Removes containers nothing stands for. An instance that waits out its back-off has none.
     fn strays(&mut self, adopted: &BTreeSet<InstanceGuid>) {
-        let known: BTreeSet<_> = self.actual.instances.iter().map(|r| &r.guid).collect();
+        let records = self.actual.instances.iter();
+        let holders = records.filter(|r| r.phase != Phase::Crashed);
+        let known: BTreeSet<_> = holders.map(|r| &r.guid).collect();
         for (guid, held) in &self.actual.containers {
             if known.contains(guid) || adopted.contains(guid) || self.actual.busy.contains(guid) {
                 continue;

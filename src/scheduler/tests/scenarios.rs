@@ -285,6 +285,21 @@ fn back_off_is_waited_for_and_ends_at_200() {
 }
 
 #[test]
+fn a_container_that_outlived_its_crash_goes_while_the_instance_waits() {
+    insta::assert_snapshot!(decide("
+        want p v1 2
+        record i0 p v1 0 CRASHED @71 crashes=3
+        record i1 p v1 1 CRASHED @1 crashes=200
+        container i0 p v1 0 created
+        container i1 p v1 1 running@10
+    "), @"
+    discard c-i0: it belongs to no instance
+    discard c-i1: it belongs to no instance
+    look again at 101
+    ");
+}
+
+#[test]
 fn strays_are_adopted_where_they_fit_and_discarded_elsewhere() {
     insta::assert_snapshot!(decide("
         want p v2 2
