@@ -99,6 +99,10 @@ guid_types! {
     JobGuid,
     /// A task of an app.
     TaskGuid,
+    /// What an app ran with at a start.
+    RevisionGuid,
+    /// A change of an app's instances without downtime.
+    DeploymentGuid,
 }
 
 /// Where new guids come from: random in production, counted in tests.

@@ -155,6 +155,7 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         "tcp-ports": format!("{}-{}", config.tcp_ports.start(), config.tcp_ports.end()),
         "docker-host": config.docker_host,
         "admin-password-file": config.admin_password_file,
+        "app-log-revision": config.app_log_revision,
     });
     if session.json {
         json(&shown);

@@ -28,6 +28,7 @@ pub(crate) mod packages;
 pub(crate) mod processes;
 mod quota_limits;
 pub(crate) mod resource_matches;
+pub(crate) mod revisions;
 pub(crate) mod roles;
 mod root;
 pub(crate) mod routes;
@@ -89,6 +90,8 @@ pub struct Settings {
     pub apps_domain: String,
     /// Stack of apps that name none.
     pub default_stack: String,
+    /// Whether apps' log lines name the revision they run under.
+    pub app_log_revision: bool,
 }
 
 /// The Cloud Controller; cheap to clone.
@@ -121,6 +124,7 @@ impl CloudController {
             .merge(packages::routes())
             .merge(processes::routes())
             .merge(resource_matches::routes())
+            .merge(revisions::routes())
             .merge(roles::routes())
             .merge(root::routes())
             .merge(routes::routes())

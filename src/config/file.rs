@@ -17,6 +17,7 @@ const KEYS: &[&str] = &[
     "tcp-ports",
     "docker-host",
     "admin-password-file",
+    "app-log-revision",
 ];
 
 /// Reads and checks the file.

@@ -57,6 +57,15 @@ pub struct Options {
         value_name = "FILE"
     )]
     pub admin_password_file: Option<PathBuf>,
+    /// Name the revision in apps' log lines, as in [APP/REV/3/PROC/WEB/0] [default: false]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_APP_LOG_REVISION",
+        value_name = "true|false"
+    )]
+    pub app_log_revision: Option<bool>,
+
     /// Configuration file [default: DATA_DIR/cflite.toml]
     #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -88,6 +97,8 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// File with the admin's password.
     pub admin_password_file: Option<PathBuf>,
+    /// Whether apps' log lines name the revision they run under.
+    pub app_log_revision: bool,
 }
 
 /// Why the configuration cannot be used.
@@ -154,6 +165,7 @@ impl Options {
                 .docker_host
                 .or_else(|| std::env::var("DOCKER_HOST").ok()),
             admin_password_file: all.admin_password_file,
+            app_log_revision: all.app_log_revision.unwrap_or(false),
         })
     }
 
@@ -171,6 +183,7 @@ impl Options {
             tcp_ports: self.tcp_ports.or(other.tcp_ports),
             docker_host: self.docker_host.or(other.docker_host),
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
+            app_log_revision: self.app_log_revision.or(other.app_log_revision),
             config: self.config,
         }
     }

@@ -319,6 +319,7 @@ fn controller_parts(
             default_base: running.api_url(),
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
+            app_log_revision: parts.config.app_log_revision,
         },
     }
 }

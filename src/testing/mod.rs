@@ -13,6 +13,7 @@ pub use client::{Answer, TestClient};
 
 use crate::base::{Clock, GuidSource, SystemClock};
 use crate::config::Options;
+use crate::db::DbError;
 use crate::docker::{Engine, FakeEngine};
 use crate::platform::{Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
@@ -102,6 +103,39 @@ impl TestApp {
         self.sign_in(name, PASSWORD).await
     }
 
+    /// Gives an app a staged droplet with these process types and makes it the current one.
+    pub async fn droplet(
+        &self,
+        client: &TestClient,
+        app: &str,
+        types: Value,
+    ) -> anyhow::Result<String> {
+        let (guid, owner) = (GuidSource::random().next(), app.to_owned());
+        let row = (
+            guid.clone(),
+            owner,
+            types.to_string(),
+            format!("sha256:{}", "a".repeat(64)),
+        );
+        self.platform
+            .db()
+            .write(move |tx| -> Result<(), DbError> {
+                tx.sql().execute(
+                    "insert into droplets (guid, app_guid, state, lifecycle_type, process_types, image_digest, \
+                     created_at, updated_at) values (?1, ?2, 'STAGED', 'buildpack', ?3, ?4, 0, 0)",
+                    row,
+                )?;
+                Ok(())
+            })
+            .await?;
+        let path = format!("/v3/apps/{app}/relationships/current_droplet");
+        let assigned = client
+            .patch(&path, &json!({ "data": { "guid": guid } }))
+            .await?;
+        anyhow::ensure!(assigned.status == 200, "cannot assign: {assigned:?}");
+        Ok(guid)
+    }
+
     async fn sign_in(&self, name: &str, password: &str) -> anyhow::Result<TestClient> {
         let form = [
             ("grant_type", "password"),
@@ -181,6 +215,14 @@ pub async fn organization_and_space(
     let body = json!({ "name": "dev", "relationships": related("organization", &organization) });
     let space = client.post("/v3/spaces", &body).await?;
     Ok((organization, space.text("/guid").to_owned()))
+}
+
+/// An app in a space.
+pub async fn app_in_space(client: &TestClient, space: &str, name: &str) -> anyhow::Result<String> {
+    let body = json!({ "name": name, "relationships": related("space", space) });
+    let made = client.post("/v3/apps", &body).await?;
+    anyhow::ensure!(made.status == 201, "cannot make app {name}: {made:?}");
+    Ok(made.text("/guid").to_owned())
 }
 
 /// `{"name": {"data": {"guid": …}}}`.

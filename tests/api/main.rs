@@ -10,4 +10,5 @@ mod apps;
 mod errors;
 mod manifests;
 mod organizations;
+mod revisions;
 mod roles;

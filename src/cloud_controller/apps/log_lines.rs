@@ -111,8 +111,10 @@ fn lines(event: &AuditEvent) -> Vec<String> {
         "droplet.delete" => format!("Deleting droplet for app with guid {guid}"),
         "droplet.download" => format!("Downloading droplet for app with guid {guid}"),
         "droplet.upload" => format!("Uploading droplet for app with guid {guid}"),
+        "revision.create" => format!("Creating revision for app with guid {guid}"),
         "deployment.create" => format!("Creating deployment for app with guid {guid}"),
         "deployment.cancel" => format!("Cancelling deployment for app with guid {guid}"),
+        "deployment.continue" => format!("Continuing deployment for app with guid {guid}"),
         _ => return Vec::new(),
     };
     vec![line]

@@ -12,8 +12,8 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::{self, Snapshots};
 use crate::cloud_controller::processes::{self, quota};
-use crate::cloud_controller::sidecars;
 use crate::cloud_controller::v3::{ApiError, ApiResult};
+use crate::cloud_controller::{revisions, sidecars};
 use crate::db::WriteTx;
 
 /// Starts an app. Processes that run already go on as they are.
@@ -27,9 +27,14 @@ pub(crate) fn start(
     app.state = AppState::Started;
     app.updated_at = recorder.now;
     store::update(tx, &app)?;
+    let revision = if was_started {
+        revisions::actions::latest(tx, &app)?
+    } else {
+        revisions::actions::of_start(tx, recorder, snapshots.vault(), &app)?
+    };
     for process in processes::store::of_app(tx, &app.guid)? {
         if !was_started || !desired::store::runs(tx, &process.guid)? {
-            snapshots.start(tx, recorder, &app, process)?;
+            snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
         }
     }
     quota::check_started(tx, &app)?;
@@ -57,8 +62,9 @@ pub(crate) fn restart(
     app.state = AppState::Started;
     app.updated_at = recorder.now;
     store::update(tx, &app)?;
+    let revision = revisions::actions::of_start(tx, recorder, snapshots.vault(), &app)?;
     for process in processes::store::of_app(tx, &app.guid)? {
-        snapshots.start(tx, recorder, &app, process)?;
+        snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
     }
     quota::check_started(tx, &app)?;
     record(tx, recorder, "audit.app.restart", &app, &json!({}))?;

@@ -18,11 +18,12 @@ const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, 
 
 /// Tables whose rows go with their app, the resource type of their metadata, and who they are to
 /// the blob store.
-const BELONGINGS: [(&str, ResourceType); 5] = [
+const BELONGINGS: [(&str, ResourceType); 6] = [
     ("processes", ResourceType::Process),
     ("packages", ResourceType::Package),
     ("builds", ResourceType::Build),
     ("droplets", ResourceType::Droplet),
+    ("revisions", ResourceType::Revision),
     ("tasks", ResourceType::Task),
 ];
 

@@ -103,7 +103,7 @@ fn desired(
         process_guid: started.process_guid.clone(),
         app_guid: snapshot.app_guid,
         app_name: started.app_name.clone(),
-        log_source_type: format!("APP/PROC/{}", snapshot.process_type.to_uppercase()),
+        log_source_type: source_type(&snapshot.process_type, spec.logged_revision),
         process_type: snapshot.process_type,
         version: started.version.clone(),
         instances: started.instances,
@@ -121,6 +121,12 @@ fn desired(
         readiness_check: readiness_check(&spec.readiness_check),
         lifecycle_files: spec.lifecycle_files,
     }
+}
+
+/// `APP/PROC/WEB`, or `APP/REV/3/PROC/WEB` when revisions are named.
+fn source_type(kind: &str, revision: Option<i64>) -> String {
+    let revision = revision.map_or(String::new(), |version| format!("REV/{version}/"));
+    format!("APP/{revision}PROC/{}", kind.to_uppercase())
 }
 
 fn kind(check: &StoredCheck) -> CheckKind {
@@ -161,6 +167,12 @@ fn readiness_check(check: &StoredCheck) -> ReadinessCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_lines_name_the_process_and_if_wanted_the_revision() {
+        assert_eq!(source_type("web", None), "APP/PROC/WEB");
+        assert_eq!(source_type("worker", Some(3)), "APP/REV/3/PROC/WORKER");
+    }
 
     #[test]
     fn checks_keep_the_platforms_times_where_none_are_set() {

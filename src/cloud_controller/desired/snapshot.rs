@@ -12,6 +12,7 @@ use crate::base::guid::ProcessGuid;
 use crate::cloud_controller::apps::{self, App, LifecycleType};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::processes::{self, Check, CheckType, Process};
+use crate::cloud_controller::revisions::Revision;
 use crate::cloud_controller::sidecars::Sidecar;
 use crate::cloud_controller::spaces::{self, Space};
 use crate::cloud_controller::v3::{ApiError, ApiResult};
@@ -53,6 +54,9 @@ pub(super) struct Specification {
     pub health_check: StoredCheck,
     pub readiness_check: StoredCheck,
     pub lifecycle_files: bool,
+    /// Named in the source type of its log lines, when that is wanted.
+    #[serde(default)]
+    pub logged_revision: Option<i64>,
 }
 
 /// A check; times in seconds.
@@ -95,6 +99,7 @@ pub(super) struct Started {
 pub(crate) struct Snapshots {
     pub(super) vault: Vault,
     pub(super) cf_api: String,
+    pub(super) log_revisions: bool,
 }
 
 impl Snapshots {
@@ -103,7 +108,13 @@ impl Snapshots {
         Self {
             vault: cc.vault().clone(),
             cf_api: cc.default_base().to_owned(),
+            log_revisions: cc.settings().app_log_revision,
         }
+    }
+
+    /// What secrets are sealed with.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Starts a process, or starts it anew: a new version with what is set now.
@@ -111,9 +122,12 @@ impl Snapshots {
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
-        app: &App,
+        (app, revision): (&App, Option<&Revision>),
         mut process: Process,
     ) -> ApiResult<()> {
+        if let Some(revision) = revision {
+            process.revision_guid = Some(revision.guid.clone());
+        }
         process.version = recorder.guids.next();
         process.updated_at = recorder.now;
         processes::store::update(tx, &process)?;
@@ -126,7 +140,10 @@ impl Snapshots {
         let sidecars = sidecars::store::of_process(tx, &app.guid, &process.kind)?;
         let mapped = store::mapped_ports(tx, &app.guid, &process.kind)?;
         let docker = app.lifecycle.kind == LifecycleType::Docker;
-        let specification = specify(&process, &droplet, docker, (&sidecars, &mapped));
+        let mut specification = specify(&process, &droplet, docker, (&sidecars, &mapped));
+        specification.logged_revision = revision
+            .filter(|_| self.log_revisions)
+            .map(|revision| revision.version);
         let own_memory = process.memory - sidecars.iter().filter_map(|s| s.memory).sum::<i64>();
         let environment = self.environment(tx, app, &process, own_memory)?;
         let sealed = self.vault.encrypt(&serde_json::to_vec(&environment)?)?;
@@ -234,6 +251,7 @@ fn specify(
         health_check: (&process.health_check).into(),
         readiness_check: (&process.readiness_check).into(),
         lifecycle_files: !docker,
+        logged_revision: None,
     }
 }
 

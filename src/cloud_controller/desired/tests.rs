@@ -44,6 +44,7 @@ impl World {
             snapshots: Snapshots {
                 vault: vault.clone(),
                 cf_api: "http://api.cf.localhost".to_owned(),
+                log_revisions: true,
             },
             desired: Arc::new(DesiredApps::new(vault.clone(), images)),
             db,
@@ -193,7 +194,7 @@ async fn a_started_app_is_told_with_all_it_needs() {
     assert_eq!(web.command, ["/tmp/lifecycle/launcher", "app", "serve", ""]);
     assert_eq!(web.ports, [8080]);
     assert_eq!(web.health_check.kind, CheckKind::Port);
-    assert_eq!(web.log_source_type, "APP/PROC/WEB");
+    assert_eq!(web.log_source_type, "APP/REV/1/PROC/WEB");
     assert!(
         web.image.starts_with("127.0.0.1:5000/droplet-of-"),
         "{}",

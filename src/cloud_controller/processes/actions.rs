@@ -45,6 +45,7 @@ pub(crate) fn create(
             CheckType::Process
         }),
         readiness_check: Check::new(CheckType::Process),
+        revision_guid: None,
         version: recorder.guids.next(),
         created_at: recorder.now,
         updated_at: recorder.now,

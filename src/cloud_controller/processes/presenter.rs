@@ -71,7 +71,7 @@ fn present(
         "readiness_health_check": check(&process.readiness_check, false),
         "relationships": {
             "app": { "data": { "guid": process.app_guid } },
-            "revision": null,
+            "revision": process.revision_guid.as_ref().map(|guid| json!({ "data": { "guid": guid } })),
         },
         "metadata": metadata.present(),
         "links": {

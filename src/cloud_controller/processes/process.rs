@@ -1,7 +1,7 @@
 //! What a process is: pure types and rules.
 
 use crate::base::Timestamp;
-use crate::base::guid::{AppGuid, ProcessGuid};
+use crate::base::guid::{AppGuid, ProcessGuid, RevisionGuid};
 use crate::cloud_controller::v3::Invalid;
 
 /// Memory of a new process in MB.
@@ -31,6 +31,8 @@ pub(crate) struct Process {
     pub log_rate_limit: i64,
     pub health_check: Check,
     pub readiness_check: Check,
+    /// Under which it was started.
+    pub revision_guid: Option<RevisionGuid>,
     pub version: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -214,6 +216,7 @@ pub(crate) mod tests {
             log_rate_limit: -1,
             health_check: Check::new(CheckType::Port),
             readiness_check: Check::new(CheckType::Process),
+            revision_guid: None,
             version: "v".to_owned(),
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),

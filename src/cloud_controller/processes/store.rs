@@ -16,7 +16,7 @@ const COLUMNS: &str = "p.guid, p.app_guid, p.type, p.command, p.user, p.instance
     p.log_rate_limit_in_bytes_per_second, p.health_check_type, p.health_check_timeout, \
     p.health_check_invocation_timeout, p.health_check_interval, p.health_check_endpoint, \
     p.readiness_health_check_type, p.readiness_health_check_invocation_timeout, \
-    p.readiness_health_check_interval, p.readiness_health_check_endpoint, p.version, p.created_at, p.updated_at";
+    p.readiness_health_check_interval, p.readiness_health_check_endpoint, p.version, p.created_at, p.updated_at, p.revision_guid";
 const FROM: &str = "processes p join apps a on a.guid = p.app_guid";
 
 fn visible(caller: &Caller) -> Select {
@@ -123,7 +123,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
              health_check_invocation_timeout = ?10, health_check_interval = ?11, health_check_endpoint = ?12, \
              readiness_health_check_type = ?13, readiness_health_check_invocation_timeout = ?14, \
              readiness_health_check_interval = ?15, readiness_health_check_endpoint = ?16, version = ?17, \
-             updated_at = ?18 where guid = ?1",
+             updated_at = ?18, revision_guid = ?19 where guid = ?1",
         )?
         .execute(params![
             process.guid,
@@ -144,6 +144,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
             ready.endpoint,
             process.version,
             process.updated_at,
+            process.revision_guid,
         ])?;
     Ok(())
 }
@@ -239,5 +240,6 @@ fn process(row: &Row<'_>) -> rusqlite::Result<Process> {
         version: row.get(18)?,
         created_at: row.get(19)?,
         updated_at: row.get(20)?,
+        revision_guid: row.get(21)?,
     })
 }

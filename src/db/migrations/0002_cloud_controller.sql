@@ -188,6 +188,8 @@ create table processes (
     readiness_health_check_invocation_timeout integer,
     readiness_health_check_interval integer,
     readiness_health_check_endpoint text,
+    -- Under which revision it was started; that one may be gone.
+    revision_guid text,
     -- Changes whenever running instances have to be replaced; VCAP_APPLICATION.version.
     version text not null,
     created_at integer not null,
@@ -376,6 +378,25 @@ create table deployments (
     updated_at integer not null
 ) strict;
 create index deployments_by_app on deployments (app_guid, created_at);
+
+-- What an app ran with at its starts.
+create table revisions (
+    guid text primary key not null,
+    app_guid text not null references apps (guid) on delete cascade,
+    version integer not null,
+    droplet_guid text not null,
+    -- Encrypted JSON object.
+    environment_variables blob not null,
+    -- JSON object type -> command or null.
+    commands text not null,
+    -- JSON array of {name, command, process_types, memory_in_mb}.
+    sidecars text not null,
+    description text not null,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (app_guid, version)
+) strict;
+create index revisions_by_app on revisions (app_guid, created_at);
 
 create table tasks (
     guid text primary key not null,

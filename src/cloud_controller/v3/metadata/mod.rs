@@ -5,7 +5,9 @@
 
 pub(super) mod selector;
 
-use rusqlite::params;
+use std::collections::HashMap;
+
+use rusqlite::{Row, params};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
@@ -29,6 +31,7 @@ pub(crate) enum ResourceType {
     Organization,
     Package,
     Process,
+    Revision,
     Route,
     Space,
     Stack,
@@ -50,6 +53,7 @@ impl ResourceType {
             Self::Organization => "organization",
             Self::Package => "package",
             Self::Process => "process",
+            Self::Revision => "revision",
             Self::Route => "route",
             Self::Space => "space",
             Self::Stack => "stack",
@@ -64,6 +68,20 @@ impl ResourceType {
 pub(crate) struct Metadata {
     labels: Map<String, Value>,
     annotations: Map<String, Value>,
+}
+
+/// The metadata of the resources of a list.
+#[derive(Debug, Default)]
+pub(crate) struct MetadataOfAll {
+    known: HashMap<String, Metadata>,
+    none: Metadata,
+}
+
+impl MetadataOfAll {
+    /// That of one of them.
+    pub(crate) fn of(&self, guid: &str) -> &Metadata {
+        self.known.get(guid).unwrap_or(&self.none)
+    }
 }
 
 /// What a request wants changed: key → new value, `None` = remove.
@@ -156,6 +174,35 @@ impl Metadata {
         })
     }
 
+    /// Reads the metadata of all resources of a list at once.
+    pub(crate) fn of_all<'a>(
+        tx: &ReadTx<'_>,
+        resource: ResourceType,
+        guids: impl Iterator<Item = &'a str>,
+    ) -> ApiResult<MetadataOfAll> {
+        let guids = Value::from_iter(guids).to_string();
+        let mut all = MetadataOfAll::default();
+        for table in ["labels", "annotations"] {
+            let sql = format!(
+                "select resource_guid, prefix, name, value from {table} where resource_type = ?1 \
+                 and resource_guid in (select value from json_each(?2)) order by resource_guid, prefix, name"
+            );
+            let mut statement = tx.sql().prepare_cached(&sql)?;
+            let mut rows = statement.query(params![resource.as_str(), guids])?;
+            while let Some(row) = rows.next()? {
+                let metadata = all.known.entry(row.get(0)?).or_default();
+                let pairs = if table == "labels" {
+                    &mut metadata.labels
+                } else {
+                    &mut metadata.annotations
+                };
+                let (key, value) = pair(row, 1)?;
+                pairs.insert(key, value);
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes a deleted resource's metadata.
     pub(crate) fn remove(tx: &WriteTx<'_>, resource: ResourceType, guid: &str) -> ApiResult<()> {
         for table in ["labels", "annotations"] {
@@ -194,16 +241,19 @@ fn load(
         "select prefix, name, value from {table} where resource_type = ?1 and resource_guid = ?2 order by prefix, name"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map(params![resource.as_str(), guid], |row| {
-        let (prefix, name): (String, String) = (row.get(0)?, row.get(1)?);
-        let key = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        };
-        Ok((key, Value::String(row.get(2)?)))
-    })?;
+    let rows = statement.query_map(params![resource.as_str(), guid], |row| pair(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Key and value from the columns prefix, name, value.
+fn pair(row: &Row<'_>, first: usize) -> rusqlite::Result<(String, Value)> {
+    let (prefix, name): (String, String) = (row.get(first)?, row.get(first + 1)?);
+    let key = if prefix.is_empty() {
+        name
+    } else {
+        format!("{prefix}/{name}")
+    };
+    Ok((key, Value::String(row.get(first + 2)?)))
 }
 
 fn store(
