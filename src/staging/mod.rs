@@ -116,7 +116,7 @@ impl fmt::Debug for StagingRequest {
 }
 
 /// A buildpack that takes part.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BuildpackChoice {
     /// Its name on the platform, or its URL.
     pub name: String,
@@ -125,7 +125,8 @@ pub struct BuildpackChoice {
 }
 
 /// Where a buildpack's files are.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BuildpackSource {
     /// In this binary, by the name of its folder.
     BuiltIn(String),

@@ -1,5 +1,6 @@
 //! A client over HTTP that remembers nothing but its token.
 
+use anyhow::Context;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -130,6 +131,29 @@ impl TestClient {
             .post(url)
             .bearer_auth(self.token.as_deref().unwrap_or_default());
         answer(request.multipart(form).send().await?).await
+    }
+
+    /// Uploads one file as the part `bits`.
+    pub async fn upload_file(
+        &self,
+        path: &str,
+        name: &str,
+        content: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        let bits = reqwest::multipart::Part::bytes(content).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new().part("bits", bits);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(self.token.as_deref().unwrap_or_default());
+        answer(request.multipart(form).send().await?).await
+    }
+
+    /// The job that an answer refers to.
+    pub async fn job_of(&self, accepted: &Answer) -> anyhow::Result<Answer> {
+        let location = accepted.location.as_deref().unwrap_or_default();
+        let path = location.strip_prefix(&self.base);
+        self.get(path.context("no job at this platform")?).await
     }
 
     /// Asks UAA for a token as the CLI does.

@@ -7,6 +7,7 @@
 )]
 
 mod apps;
+mod buildpacks;
 mod errors;
 mod manifests;
 mod organizations;

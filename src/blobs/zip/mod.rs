@@ -11,6 +11,7 @@
 
 mod check;
 mod merge;
+mod peek;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,7 @@ use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
 use crate::cloud_controller::{
-    desired, droplets, environment_variable_groups, packages, processes,
+    builds, desired, droplets, environment_variable_groups, packages, processes,
 };
 use crate::db::{Vault, WriteTx};
 use crate::staging::{OWNER_CACHE, cache_owner};
@@ -156,6 +156,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiRes
         processes::actions::record_delete(tx, recorder, app, &process)?;
     }
     clear_buildpack_cache(tx, app)?;
+    builds::store::release_of_app(tx, &app.guid)?;
     for droplet in droplets::store::of_app(tx, &app.guid)? {
         droplets::store::delete(tx, &droplet)?;
     }

@@ -1,73 +1,91 @@
-//! Requests on buildpacks.
+//! Requests on buildpacks, except uploads. Everybody who is signed in reads them; admins write.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery};
-use serde_json::{Value, json};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::Value;
 
-use super::store::{self, Buildpack};
-use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, ListQuery, ListRules, Metadata, ResourceType, Urls,
-};
-use crate::db::ReadTx;
-
-const LIST: ListRules = ListRules::new(&["names", "stacks"])
-    .order_by(&["position"])
-    .extras(&["lifecycle"]);
+use super::{actions, payload, presenter, store};
+use crate::base::guid::BuildpackGuid;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::jobs;
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Metadata, ResourceType};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let mut query = ListQuery::parse(query.as_deref(), &LIST)?;
-    if query
-        .raw("lifecycle")
-        .is_some_and(|kind| kind != "buildpack" && kind != "cnb")
-    {
-        return Err(ApiError::bad_query(
-            "Lifecycle must be either 'buildpack' or 'cnb'",
-        ));
-    }
-    if !query.page.order.asked {
-        query.page.order.key = "position";
-    }
+    let query = payload::list(query.as_deref())?;
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .read(move |tx| {
             let found = store::list_all(tx, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/buildpacks", |b| present(tx, b, &urls))
-                .map(Json)
+            let guids = found.rows.iter().map(|row| row.guid.as_str());
+            let metadata = Metadata::of_all(tx, ResourceType::Buildpack, guids)?;
+            Ok(Json(found.present(&query, &urls, "/v3/buildpacks", |b| {
+                presenter::present_with(b, metadata.of(b.guid.as_str()), &urls)
+            })))
         })
         .await
 }
 
-pub(super) async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
+pub(super) async fn show(ctx: Context, Path(guid): Path<BuildpackGuid>) -> ApiResult<Json<Value>> {
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .read(move |tx| {
-            let buildpack =
-                store::find(tx, &guid)?.ok_or_else(|| ApiError::not_found("Buildpack"))?;
-            present(tx, &buildpack, &urls).map(Json)
+            let buildpack = store::get(tx, &guid)?;
+            presenter::present(tx, &buildpack, &urls).map(Json)
         })
         .await
 }
 
-fn present(tx: &ReadTx<'_>, buildpack: &Buildpack, urls: &Urls) -> ApiResult<Value> {
-    let metadata = Metadata::load(tx, ResourceType::Buildpack, &buildpack.guid)?;
-    let path = format!("/v3/buildpacks/{}", buildpack.guid);
-    Ok(json!({
-        "guid": buildpack.guid,
-        "created_at": buildpack.created_at,
-        "updated_at": buildpack.updated_at,
-        "name": buildpack.name,
-        "stack": buildpack.stack,
-        "state": buildpack.state,
-        "lifecycle": buildpack.lifecycle,
-        "filename": buildpack.filename,
-        "position": buildpack.position,
-        "enabled": buildpack.enabled,
-        "locked": buildpack.locked,
-        "metadata": metadata.present(),
-        "links": {
-            "self": urls.link(&path),
-            "upload": urls.action(&format!("{path}/upload"), "POST"),
-        },
-    }))
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    ctx.caller.must_be_admin()?;
+    let change = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, urls, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let buildpack = actions::create(tx, &recorder, change)?;
+            let shown = presenter::present(tx, &buildpack, &urls)?;
+            Ok((StatusCode::CREATED, Json(shown)))
+        })
+        .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<BuildpackGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let buildpack = store::get(tx, &guid)?;
+            caller.must_be_admin()?;
+            let change = payload::update(body)?;
+            let buildpack = actions::update(tx, &recorder, buildpack, change)?;
+            presenter::present(tx, &buildpack, &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<BuildpackGuid>) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let buildpack = store::get(tx, &guid)?;
+            caller.must_be_admin()?;
+            actions::delete(tx, &recorder, &buildpack)?;
+            let job = jobs::record_complete(tx, "buildpack.delete", recorder.now, &recorder.guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
 }

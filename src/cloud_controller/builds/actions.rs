@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use super::choices;
 use super::payload::CreateBuild;
-use super::store::{self, Build};
+use super::store::{self, Build, Ingredients};
 use crate::base::Megabytes;
 use crate::base::guid::{BuildGuid, DropletGuid};
 use crate::cloud_controller::apps::{self, App, LifecycleType};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::packages::{Package, PackageKind};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Kind, ResourceType};
-use crate::cloud_controller::{buildpacks, environment_variable_groups, feature_flags};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, ResourceType};
+use crate::cloud_controller::{environment_variable_groups, feature_flags};
 use crate::db::{ReadTx, Vault, WriteTx};
 
 /// Staging gets at least this much.
@@ -41,19 +42,24 @@ pub(super) fn create(
             "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
         ));
     }
-    if package.state != "READY" {
-        return Err(ApiError::bad_request(
-            "Cannot stage package whose state is not ready.",
-        ));
-    }
+    let bits = match &package.kind {
+        PackageKind::Bits(Some(bits)) if package.state == "READY" => &bits.digest,
+        _ => {
+            return Err(ApiError::bad_request(
+                "Cannot stage package whose state is not ready.",
+            ));
+        }
+    };
     let build = assemble(tx, recorder, caller, app, package, &wanted)?;
-    check_buildpacks(tx, &build)?;
+    let stack = build.stack.as_deref().unwrap_or_default();
+    let buildpacks = choices::choose(tx, &build.buildpacks, stack)?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
-    store::insert(
-        tx,
-        &build,
-        &vault.encrypt(&serde_json::to_vec(&environment)?)?,
-    )?;
+    let ingredients = Ingredients {
+        package: bits,
+        environment: &vault.encrypt(&serde_json::to_vec(&environment)?)?,
+        buildpacks: &buildpacks,
+    };
+    store::insert(tx, &build, &ingredients)?;
     wanted
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
@@ -117,38 +123,6 @@ fn assemble(
         space_guid: app.space_guid.clone(),
         app_name: app.name.clone(),
     })
-}
-
-/// Requested buildpacks must be there and enabled.
-fn check_buildpacks(tx: &ReadTx<'_>, build: &Build) -> ApiResult<()> {
-    let stack = build.stack.as_deref().unwrap_or_default();
-    let mut disabled = Vec::new();
-    for name in build
-        .buildpacks
-        .iter()
-        .filter(|name| !buildpacks::is_url(name))
-    {
-        match buildpacks::store::for_staging(tx, name, stack)? {
-            None => {
-                return Err(ApiError::unprocessable(format!(
-                    "Buildpack \"{name}\" for stack \"{stack}\" must be an existing admin buildpack or a valid git URI"
-                )));
-            }
-            Some(buildpack) if !buildpack.enabled => disabled.push(format!("'{name}'")),
-            Some(_) => {}
-        }
-    }
-    if disabled.is_empty() {
-        return Ok(());
-    }
-    let text = format!(
-        "Requested buildpack(s) {} are disabled and cannot be used for staging",
-        disabled.join(", ")
-    );
-    Err(ApiError::new(
-        Kind::BuildpackInvalid,
-        format!("Buildpack is invalid: {text}"),
-    ))
 }
 
 /// Staging group < app < build < what nobody may override (runtime contract §4.2).

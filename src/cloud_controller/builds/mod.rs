@@ -6,6 +6,7 @@
 //! build was asked for.
 
 pub(crate) mod actions;
+mod choices;
 mod handlers;
 mod payload;
 mod presenter;

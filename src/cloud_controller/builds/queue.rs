@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 use super::store::{self, Build};
 use crate::base::{Clock, GuidSource};
 use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
+use crate::cloud_controller::droplets;
 use crate::cloud_controller::v3::ApiError;
-use crate::cloud_controller::{buildpacks, droplets};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
-use crate::staging::{
-    BuildpackChoice, BuildpackSource, Builds, Staged, StagingFailure, StagingRequest,
-};
+use crate::staging::{Builds, Staged, StagingFailure, StagingRequest};
 
 /// Longest staging.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -41,15 +39,22 @@ impl Builds for StagingQueue {
 
     fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
         let now = self.clock.now();
-        let Some(build) = store::staging(tx)?
+        let found = store::staging(tx)?
             .into_iter()
-            .find(|build| build.guid == staged.build_guid)
-        else {
-            return Ok(());
+            .find(|build| build.guid == staged.build_guid);
+        let Some(build) = found else {
+            return forget(tx, staged);
         };
         if staged.process_types.is_empty() && !store::has_web_command(tx, &build.app_guid)? {
-            let error = ("StagingError", "Staging error: Start command not specified");
-            return store::set_failed(tx, &build.guid, error, now);
+            forget(tx, staged)?;
+            return self.failed(
+                tx,
+                &StagingFailure {
+                    build_guid: build.guid,
+                    error_id: "StagingError",
+                    message: "Staging error: Start command not specified".to_owned(),
+                },
+            );
         }
         store::set_staged(tx, &build.guid, now)?;
         droplets::store::insert_staged(tx, &build, staged, now).map_err(|e| inconsistent(&e))?;
@@ -78,8 +83,16 @@ impl Builds for StagingQueue {
             (failure.error_id, &failure.message),
             self.clock.now(),
         )?;
-        self.record(tx, &build, "audit.app.build.failed", &of_build(&build))
+        let mut data = of_build(&build);
+        data["error_id"] = json!(failure.error_id);
+        data["error_message"] = json!(failure.message);
+        self.record(tx, &build, "audit.app.build.failed", &data)
     }
+}
+
+/// Lets go of what staging made for a build that does not become a droplet.
+fn forget(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+    droplets::store::delete(tx, &staged.droplet_guid).map_err(|e| inconsistent(&e))
 }
 
 impl StagingQueue {
@@ -96,16 +109,19 @@ impl StagingQueue {
             .decrypt(&inputs.environment)
             .map_err(|e| broken(e.to_string()))?;
         let environment = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
-        let stack = build.stack.clone().unwrap_or_default();
-        let choices = choose(tx, &build.buildpacks, &stack).map_err(|e| inconsistent(&e))?;
+        let buildpacks =
+            serde_json::from_str(&inputs.buildpacks).map_err(|e| DbError::Inconsistent {
+                what: "builds.buildpack_choices",
+                value: e.to_string(),
+            })?;
         Ok(Some(StagingRequest {
             build_guid: build.guid.clone(),
             app_guid: build.app_guid.clone(),
             droplet_guid: build.droplet_guid.clone(),
             package: inputs.package,
             skip_detect: !build.buildpacks.is_empty(),
-            buildpacks: choices,
-            stack,
+            buildpacks,
+            stack: build.stack.clone().unwrap_or_default(),
             environment,
             memory: build.memory,
             disk: build.disk,
@@ -144,46 +160,6 @@ impl StagingQueue {
             )
             .map_err(|e| inconsistent(&e))
     }
-}
-
-/// The requested buildpacks in order, or all that may detect the app.
-fn choose(
-    tx: &ReadTx<'_>,
-    requested: &[String],
-    stack: &str,
-) -> Result<Vec<BuildpackChoice>, ApiError> {
-    let found = if requested.is_empty() {
-        buildpacks::store::detectable(tx, stack)?
-            .into_iter()
-            .filter_map(choice)
-            .collect()
-    } else {
-        let mut all = Vec::new();
-        for name in requested {
-            if buildpacks::is_url(name) {
-                all.push(BuildpackChoice {
-                    name: name.clone(),
-                    source: BuildpackSource::Url(name.clone()),
-                });
-            } else {
-                all.extend(buildpacks::store::for_staging(tx, name, stack)?.and_then(choice));
-            }
-        }
-        all
-    };
-    Ok(found)
-}
-
-fn choice(buildpack: buildpacks::Buildpack) -> Option<BuildpackChoice> {
-    let source = match (buildpack.blob_digest, buildpack.built_in) {
-        (Some(digest), _) => BuildpackSource::Uploaded(digest),
-        (None, Some(folder)) => BuildpackSource::BuiltIn(folder),
-        (None, None) => return None,
-    };
-    Some(BuildpackChoice {
-        name: buildpack.name,
-        source,
-    })
 }
 
 fn of_build(build: &Build) -> Value {

@@ -4,12 +4,13 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::guid::{AppGuid, BuildGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::base::{Megabytes, Timestamp};
-use crate::blobs::Digest;
+use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{DbError, ReadTx, WriteTx};
+use crate::staging::{BuildpackChoice, BuildpackSource};
 
 const COLUMNS: &str = "b.guid, b.app_guid, b.package_guid, b.droplet_guid, b.state, b.error_id, b.error, \
     b.lifecycle_type, b.lifecycle_buildpacks, b.lifecycle_stack, b.staging_memory_in_mb, b.staging_disk_in_mb, \
@@ -41,11 +42,26 @@ pub(crate) struct Build {
     pub app_name: String,
 }
 
+/// Owner kind of the blobs a build needs until it is over.
+const OWNER: &str = "build";
+
+/// What a new build is staged with.
+pub(super) struct Ingredients<'a> {
+    /// The package's zip.
+    pub package: &'a Digest,
+    /// Encrypted.
+    pub environment: &'a [u8],
+    /// In order.
+    pub buildpacks: &'a [BuildpackChoice],
+}
+
 /// What staging needs besides the build.
 #[derive(Debug, Clone)]
 pub(super) struct Inputs {
     pub package: Digest,
     pub environment: Vec<u8>,
+    /// JSON list of [`BuildpackChoice`].
+    pub buildpacks: String,
     pub cache: Option<Digest>,
 }
 
@@ -84,17 +100,33 @@ pub(super) fn list_visible(
     list(tx, &select, ("b", COLUMNS), query, build)
 }
 
-/// Stores a new build with its encrypted environment. The unique index allows one `STAGING` build
-/// per app.
-pub(super) fn insert(tx: &WriteTx<'_>, build: &Build, environment: &[u8]) -> ApiResult<()> {
+/// Stores a new build with all it is staged with, and keeps the blobs it needs: package and
+/// buildpacks may be deleted meanwhile. The unique index allows one `STAGING` build per app.
+pub(super) fn insert(
+    tx: &WriteTx<'_>,
+    build: &Build,
+    ingredients: &Ingredients<'_>,
+) -> ApiResult<()> {
+    insert_row(tx, build, ingredients)?;
+    let guid = build.guid.as_str();
+    blob_store::reference(tx, ingredients.package, OWNER, guid)?;
+    for choice in ingredients.buildpacks {
+        if let BuildpackSource::Uploaded(digest) = &choice.source {
+            blob_store::reference(tx, digest, OWNER, guid)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) -> ApiResult<()> {
     let done = tx
         .sql()
         .prepare_cached(
             "insert into builds (guid, app_guid, package_guid, droplet_guid, state, lifecycle_type, \
              lifecycle_buildpacks, lifecycle_stack, staging_memory_in_mb, staging_disk_in_mb, \
              staging_log_rate_limit_bytes_per_second, staging_environment, created_by_guid, created_by_name, \
-             created_by_email, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, 'STAGING', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
+             created_by_email, created_at, updated_at, package_digest, buildpack_choices) \
+             values (?1, ?2, ?3, ?4, 'STAGING', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)",
         )?
         .execute(params![
             build.guid,
@@ -107,11 +139,13 @@ pub(super) fn insert(tx: &WriteTx<'_>, build: &Build, environment: &[u8]) -> Api
             build.memory,
             build.disk,
             build.log_rate_limit,
-            environment,
+            ingredients.environment,
             build.created_by[0],
             build.created_by[1],
             build.created_by[2],
             build.created_at,
+            ingredients.package,
+            serde_json::to_string(ingredients.buildpacks)?,
         ]);
     match done {
         Ok(_) => Ok(()),
@@ -121,6 +155,18 @@ pub(super) fn insert(tx: &WriteTx<'_>, build: &Build, environment: &[u8]) -> Api
         )),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets go of what the builds of an app that is deleted needed.
+pub(crate) fn release_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> ApiResult<()> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select guid from builds where app_guid = ?1 and state = 'STAGING'")?;
+    let guids = statement.query_map([app], |row| row.get::<_, String>(0))?;
+    for guid in guids.collect::<rusqlite::Result<Vec<_>>>()? {
+        blob_store::release(tx, OWNER, &guid)?;
+    }
+    Ok(())
 }
 
 /// Builds in `STAGING`, oldest first.
@@ -133,19 +179,20 @@ pub(super) fn staging(tx: &ReadTx<'_>) -> Result<Vec<Build>, DbError> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Package, environment and cache of a build; `None` when the package's bits are gone.
+/// What a build is staged with; `None` when it is over.
 pub(super) fn inputs(tx: &ReadTx<'_>, build: &Build) -> Result<Option<Inputs>, DbError> {
     let mut statement = tx.sql().prepare_cached(
-        "select p.blob_digest, b.staging_environment, \
+        "select b.package_digest, b.staging_environment, b.buildpack_choices, \
          case when a.buildpack_cache_stack is b.lifecycle_stack then a.buildpack_cache_digest end \
-         from builds b join packages p on p.guid = b.package_guid join apps a on a.guid = b.app_guid \
-         where b.guid = ?1 and p.blob_digest is not null",
+         from builds b join apps a on a.guid = b.app_guid \
+         where b.guid = ?1 and b.package_digest is not null",
     )?;
     let row = statement.query_row([&build.guid], |row| {
         Ok(Inputs {
             package: row.get(0)?,
             environment: row.get(1)?,
-            cache: row.get(2)?,
+            buildpacks: row.get(2)?,
+            cache: row.get(3)?,
         })
     });
     Ok(row.optional()?)
@@ -160,10 +207,11 @@ pub(super) fn set_staged(
     let changed = tx
         .sql()
         .prepare_cached(
-            "update builds set state = 'STAGED', staging_environment = null, updated_at = ?2 \
-             where guid = ?1 and state = 'STAGING'",
+            "update builds set state = 'STAGED', staging_environment = null, package_digest = null, \
+             updated_at = ?2 where guid = ?1 and state = 'STAGING'",
         )?
         .execute(params![guid, now])?;
+    blob_store::release(tx, OWNER, guid.as_str())?;
     Ok(changed == 1)
 }
 
@@ -177,10 +225,10 @@ pub(super) fn set_failed(
     tx.sql()
         .prepare_cached(
             "update builds set state = 'FAILED', error_id = ?2, error = ?3, staging_environment = null, \
-             updated_at = ?4 where guid = ?1 and state = 'STAGING'",
+             package_digest = null, updated_at = ?4 where guid = ?1 and state = 'STAGING'",
         )?
         .execute(params![guid, error_id, error, now])?;
-    Ok(())
+    Ok(blob_store::release(tx, OWNER, guid.as_str())?)
 }
 
 /// Remembers an app's build cache.

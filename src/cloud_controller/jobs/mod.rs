@@ -26,16 +26,43 @@ pub(crate) fn routes() -> Router<CloudController> {
     Router::new().route("/v3/jobs/{guid}", get(show))
 }
 
-/// Stores a finished job, e.g. `app.delete`.
+/// A job that is over when it is stored.
+pub(crate) struct Finished<'a> {
+    /// `<resource type>.<deed>`, e.g. `buildpack.upload`.
+    pub operation: &'a str,
+    /// Guid of the resource; empty when it is gone.
+    pub resource: &'a str,
+    /// How it went.
+    pub result: ApiResult<()>,
+}
+
+/// Stores a finished job.
+pub(crate) fn record(
+    tx: &WriteTx<'_>,
+    job: Finished<'_>,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<JobGuid> {
+    let guid = JobGuid::generate(guids);
+    let state = ended(job.result);
+    let about = (job.operation, job.resource);
+    store::insert(tx, &guid, about, &state, &json!({}), now)?;
+    Ok(guid)
+}
+
+/// Stores a job that went well and whose resource is gone, e.g. `app.delete`.
 pub(crate) fn record_complete(
     tx: &WriteTx<'_>,
     operation: &str,
     now: Timestamp,
     guids: &GuidSource,
 ) -> ApiResult<JobGuid> {
-    let guid = JobGuid::generate(guids);
-    store::insert(tx, &guid, operation, &JobState::Complete, &json!({}), now)?;
-    Ok(guid)
+    let job = Finished {
+        operation,
+        resource: "",
+        result: Ok(()),
+    };
+    record(tx, job, now, guids)
 }
 
 /// Stores a job that a worker will do.
@@ -47,7 +74,8 @@ pub(crate) fn enqueue(
     guids: &GuidSource,
 ) -> ApiResult<JobGuid> {
     let guid = JobGuid::generate(guids);
-    store::insert(tx, &guid, operation, &JobState::Processing, payload, now)?;
+    let about = (operation, "");
+    store::insert(tx, &guid, about, &JobState::Processing, payload, now)?;
     Ok(guid)
 }
 
@@ -58,17 +86,25 @@ pub(crate) fn finish(
     result: Result<(), ApiError>,
     now: Timestamp,
 ) -> ApiResult<()> {
-    let state = match result {
+    store::finish(tx, guid, &ended(result), now)
+}
+
+fn ended(result: ApiResult<()>) -> JobState {
+    match result {
         Ok(()) => JobState::Complete,
         Err(error) => JobState::Failed(error.entries()),
-    };
-    store::finish(tx, guid, &state, now)
+    }
+}
+
+/// The job's absolute URL.
+pub(crate) fn url(guid: &JobGuid, urls: &Urls) -> String {
+    urls.to(&format!("/v3/jobs/{guid}"))
 }
 
 /// 202 with the job's absolute URL.
 pub(crate) fn accepted(guid: &JobGuid, urls: &Urls) -> Response {
-    let location = urls.to(&format!("/v3/jobs/{guid}"));
-    (StatusCode::ACCEPTED, [(http::header::LOCATION, location)]).into_response()
+    let location = [(http::header::LOCATION, url(guid, urls))];
+    (StatusCode::ACCEPTED, location).into_response()
 }
 
 async fn show(
@@ -80,18 +116,25 @@ async fn show(
     cc.db()
         .read(move |tx| {
             let job = store::find(tx, &guid)?.ok_or_else(|| ApiError::not_found("Job"))?;
-            Ok(Json(present(&job, &urls)))
+            let exists = store::resource_exists(tx, &job)?;
+            Ok(Json(present(&job, exists, &urls)))
         })
         .await
 }
 
-fn present(job: &Job, urls: &Urls) -> Value {
+/// A job links to its resource while that is there.
+fn present(job: &Job, resource_exists: bool, urls: &Urls) -> Value {
     let (state, errors) = match &job.state {
         JobState::Processing => ("PROCESSING", json!([])),
         JobState::Polling => ("POLLING", json!([])),
         JobState::Complete => ("COMPLETE", json!([])),
         JobState::Failed(errors) => ("FAILED", errors.clone()),
     };
+    let mut links = json!({ "self": urls.link(&format!("/v3/jobs/{}", job.guid)) });
+    if resource_exists {
+        let kind = job.resource_type();
+        links[kind] = urls.link(&format!("/v3/{kind}s/{}", job.resource_guid));
+    }
     json!({
         "guid": job.guid,
         "created_at": job.created_at,
@@ -100,6 +143,6 @@ fn present(job: &Job, urls: &Urls) -> Value {
         "state": state,
         "errors": errors,
         "warnings": job.warnings,
-        "links": { "self": urls.link(&format!("/v3/jobs/{}", job.guid)) },
+        "links": links,
     })
 }

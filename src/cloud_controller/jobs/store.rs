@@ -26,13 +26,39 @@ pub(crate) enum JobState {
 pub(crate) struct Job {
     pub guid: JobGuid,
     pub operation: String,
+    pub resource_guid: String,
     pub state: JobState,
     pub warnings: Value,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-const COLUMNS: &str = "guid, operation, state, payload, errors, warnings, created_at, updated_at";
+impl Job {
+    /// `app` of `app.delete`.
+    pub(super) fn resource_type(&self) -> &str {
+        self.operation.split('.').next().unwrap_or_default()
+    }
+}
+
+const COLUMNS: &str =
+    "guid, operation, state, payload, errors, warnings, created_at, updated_at, resource_guid";
+/// Kinds of resources that jobs work on and that have a page of their own, with their tables.
+const RESOURCES: [(&str, &str); 14] = [
+    ("app", "apps"),
+    ("buildpack", "buildpacks"),
+    ("domain", "domains"),
+    ("droplet", "droplets"),
+    ("organization", "organizations"),
+    ("organization_quota", "organization_quotas"),
+    ("package", "packages"),
+    ("role", "roles"),
+    ("route", "routes"),
+    ("security_group", "security_groups"),
+    ("service_instance", "service_instances"),
+    ("space", "spaces"),
+    ("space_quota", "space_quotas"),
+    ("user", "user_entries"),
+];
 
 fn text(state: &JobState) -> (&'static str, String) {
     match state {
@@ -46,7 +72,7 @@ fn text(state: &JobState) -> (&'static str, String) {
 pub(super) fn insert(
     tx: &WriteTx<'_>,
     guid: &JobGuid,
-    operation: &str,
+    (operation, resource): (&str, &str),
     state: &JobState,
     payload: &Value,
     now: Timestamp,
@@ -54,8 +80,8 @@ pub(super) fn insert(
     let (state, errors) = text(state);
     tx.sql()
         .prepare_cached(
-            "insert into jobs (guid, operation, state, payload, errors, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+            "insert into jobs (guid, operation, state, payload, errors, created_at, updated_at, resource_guid) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
         )?
         .execute(params![
             guid,
@@ -63,7 +89,8 @@ pub(super) fn insert(
             state,
             payload.to_string(),
             errors,
-            now
+            now,
+            resource,
         ])?;
     Ok(())
 }
@@ -90,6 +117,19 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
         .optional()?)
 }
 
+/// Whether what the job works on is there.
+pub(super) fn resource_exists(tx: &ReadTx<'_>, job: &Job) -> ApiResult<bool> {
+    let kind = job.resource_type();
+    let Some((_, table)) = RESOURCES.iter().find(|(name, _)| *name == kind) else {
+        return Ok(false);
+    };
+    let sql = format!("select 1 from {table} where guid = ?1");
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .exists([&job.resource_guid])?)
+}
+
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let json = |i: usize| -> rusqlite::Result<Value> {
         let text: String = row.get(i)?;
@@ -108,5 +148,6 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         warnings: json(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
+        resource_guid: row.get(8)?,
     })
 }

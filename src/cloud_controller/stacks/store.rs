@@ -30,6 +30,14 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &str) -> ApiResult<Option<Stack>> {
         .optional()?)
 }
 
+/// Whether there is a stack of this name.
+pub(crate) fn exists(tx: &ReadTx<'_>, name: &str) -> ApiResult<bool> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from stacks where name = ?1")?;
+    Ok(statement.exists([name])?)
+}
+
 pub(super) fn list_all(tx: &ReadTx<'_>, query: &ListQuery) -> ApiResult<Listed<Stack>> {
     let mut select = Select::from("stacks s");
     query.filter_common(&mut select, "s", Some(ResourceType::Stack))?;

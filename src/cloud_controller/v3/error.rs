@@ -54,14 +54,26 @@ errors! {
     UniquenessError = 10016, "UniquenessError", UNPROCESSABLE_ENTITY;
     /// The organization is suspended.
     OrgSuspended = 10017, "OrgSuspended", FORBIDDEN;
+    /// Nothing could stage the app.
+    NoBuildpacksFound = 170_006, "NoBuildpacksFound", BAD_REQUEST;
     /// Asked of a resource in the wrong state.
     StagingInProgress = 170_017, "StagingInProgress", UNPROCESSABLE_ENTITY;
     /// The uploaded bits are unusable.
     AppBitsUploadInvalid = 160_001, "AppBitsUploadInvalid", BAD_REQUEST;
     /// The upload is larger than allowed.
     AppPackageInvalid = 150_001, "AppPackageInvalid", BAD_REQUEST;
+    /// Another buildpack has name, stack and lifecycle already.
+    BuildpackNameStackLifecycleTaken = 290_000, "BuildpackNameStackLifecycleTaken", UNPROCESSABLE_ENTITY;
+    /// The upload of a buildpack broke off or is too large.
+    BuildpackBitsUploadInvalid = 290_002, "BuildpackBitsUploadInvalid", BAD_REQUEST;
     /// A buildpack cannot be used.
     BuildpackInvalid = 290_003, "BuildpackInvalid", BAD_REQUEST;
+    /// The manifest of an uploaded buildpack is for another stack.
+    BuildpackStacksDontMatch = 390_011, "BuildpackStacksDontMatch", UNPROCESSABLE_ENTITY;
+    /// The manifest of an uploaded buildpack names an unknown stack.
+    BuildpackStackDoesNotExist = 390_012, "BuildpackStackDoesNotExist", UNPROCESSABLE_ENTITY;
+    /// The archive of a buildpack is not usable.
+    BuildpackZipError = 390_013, "BuildpackZipError", UNPROCESSABLE_ENTITY;
     /// A package takes bits once.
     PackageBitsAlreadyUploaded = 150_004, "PackageBitsAlreadyUploaded", BAD_REQUEST;
     /// The feature flag is off.

@@ -13,6 +13,7 @@ mod metadata;
 mod page;
 mod query;
 mod select;
+pub(crate) mod upload;
 mod urls;
 
 pub(crate) use body::{Body, Fields, Invalid};

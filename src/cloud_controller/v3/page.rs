@@ -20,10 +20,24 @@ pub(crate) struct Page {
 pub(crate) struct Order {
     /// One of the list's `order_by` values.
     pub key: &'static str,
+    /// What decides between rows that are equal in it, before their guids do.
+    pub then: Option<&'static str>,
     /// `-key`.
     pub descending: bool,
     /// False = the default order, which links do not repeat.
     pub asked: bool,
+}
+
+impl Default for Order {
+    /// That of insertion.
+    fn default() -> Self {
+        Self {
+            key: "id",
+            then: None,
+            descending: false,
+            asked: false,
+        }
+    }
 }
 
 impl Page {
@@ -36,8 +50,11 @@ impl Page {
             key => key,
         };
         let offset = (self.number - 1).saturating_mul(self.size);
+        let then = self.order.then.map_or(String::new(), |column| {
+            format!("{alias}.{column} {direction}, ")
+        });
         format!(
-            "order by {alias}.{column} {direction}, {alias}.guid {direction} limit {} offset {offset}",
+            "order by {alias}.{column} {direction}, {then}{alias}.guid {direction} limit {} offset {offset}",
             self.size
         )
     }

@@ -24,6 +24,8 @@ pub(crate) struct ListRules {
     pub extras: &'static [&'static str],
     /// Whether resources carry labels.
     pub labels: bool,
+    /// Columns the list is sorted by when the request does not say; empty = insertion order.
+    pub default_order: &'static [&'static str],
 }
 
 impl ListRules {
@@ -35,6 +37,7 @@ impl ListRules {
             includes: &[],
             extras: &[],
             labels: true,
+            default_order: &[],
         }
     }
 
@@ -62,6 +65,12 @@ impl ListRules {
         self
     }
 
+    /// With another order than that of insertion when the request asks for none.
+    pub(crate) const fn default_order(mut self, columns: &'static [&'static str]) -> Self {
+        self.default_order = columns;
+        self
+    }
+
     fn valid_names(&self) -> Vec<&'static str> {
         let mut names = vec![
             "page",
@@ -71,14 +80,14 @@ impl ListRules {
             "updated_ats",
             "guids",
         ];
-        if self.labels {
-            names.push("label_selector");
-        }
         names.extend(self.filters);
+        names.extend(self.extras);
         if !self.includes.is_empty() {
             names.push("include");
         }
-        names.extend(self.extras);
+        if self.labels {
+            names.push("label_selector");
+        }
         names
     }
 }
@@ -124,11 +133,7 @@ impl ListQuery {
             valid.push("include");
         }
         refuse_unknown(&parameters, &valid, |_| None)?;
-        let order = Order {
-            key: "id",
-            descending: false,
-            asked: false,
-        };
+        let order = Order::default();
         let this = Self {
             parameters,
             page: Page {
@@ -166,6 +171,22 @@ impl ListQuery {
         if let Some(values) = self.values(name) {
             select.and_in(column, &values);
         }
+    }
+
+    /// Like [`ListQuery::filter`] for a column that may be null: an empty value stands for null.
+    pub(crate) fn filter_nullable(&self, select: &mut Select, name: &str, column: &str) {
+        let Some(values) = self.values(name) else {
+            return;
+        };
+        let (empty, named): (Vec<String>, Vec<String>) =
+            values.into_iter().partition(String::is_empty);
+        let marks = vec!["?"; named.len()].join(", ");
+        let or_null = if empty.is_empty() {
+            String::new()
+        } else {
+            format!(" or {column} is null")
+        };
+        select.and(&format!("{column} in ({marks}){or_null}"), named);
     }
 
     /// Adds a sub-select condition (`{}` = the marks) when the parameter was given.
@@ -332,9 +353,9 @@ fn page(parameters: &[(String, String)], rules: &ListRules) -> ApiResult<Page> {
     }
     let order = match find("order_by") {
         None | Some("") => Order {
-            key: "id",
-            descending: false,
-            asked: false,
+            key: rules.default_order.first().copied().unwrap_or("id"),
+            then: rules.default_order.get(1).copied(),
+            ..Order::default()
         },
         Some(text) => order(text, rules)?,
     };
@@ -370,6 +391,10 @@ fn order(text: &str, rules: &ListRules) -> ApiResult<Order> {
     match valid.iter().find(|name| **name == key) {
         Some(key) => Ok(Order {
             key,
+            then: match rules.default_order {
+                [first, second, ..] if first == key => Some(second),
+                _ => None,
+            },
             descending,
             asked: true,
         }),
@@ -422,7 +447,7 @@ mod tests {
         assert_eq!(
             refusal("nmaes=a&foo=1"),
             "The query parameter is invalid: Unknown query parameter(s): 'nmaes', 'foo'. Valid parameters are: \
-             'page', 'per_page', 'order_by', 'created_ats', 'updated_ats', 'guids', 'label_selector', 'names', 'include'"
+             'page', 'per_page', 'order_by', 'created_ats', 'updated_ats', 'guids', 'names', 'include', 'label_selector'"
         );
     }
 

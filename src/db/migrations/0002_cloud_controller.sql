@@ -324,6 +324,8 @@ create table builds (
     guid text primary key not null,
     app_guid text not null references apps (guid) on delete cascade,
     package_guid text not null,
+    -- While it is `STAGING`: the bits it is made of.
+    package_digest text,
     droplet_guid text,
     state text not null check (state in ('STAGING', 'STAGED', 'FAILED')),
     error_id text,
@@ -331,6 +333,8 @@ create table builds (
     lifecycle_type text not null,
     lifecycle_buildpacks text not null default '[]',
     lifecycle_stack text,
+    -- JSON array of {name, source}: the buildpacks as they were when the build was asked for.
+    buildpack_choices text not null default '[]',
     staging_memory_in_mb integer not null,
     staging_disk_in_mb integer not null,
     staging_log_rate_limit_bytes_per_second integer not null default -1,
@@ -365,6 +369,11 @@ create table buildpacks (
     updated_at integer not null
 ) strict;
 create unique index buildpacks_once on buildpacks (name, coalesce(stack, ''), lifecycle);
+
+-- Folders of built-in buildpacks that an admin deleted: a restart does not bring them back.
+create table deleted_built_in_buildpacks (
+    built_in text primary key not null
+) strict;
 
 create table deployments (
     guid text primary key not null,
@@ -417,7 +426,10 @@ create table tasks (
 
 create table jobs (
     guid text primary key not null,
+    -- `<resource type>.<deed>`.
     operation text not null,
+    -- What it works on; empty when nobody needs to know.
+    resource_guid text not null default '',
     state text not null check (state in ('PROCESSING', 'POLLING', 'COMPLETE', 'FAILED')),
     -- What the worker needs to do or resume the work: a JSON object.
     payload text not null default '{}',
