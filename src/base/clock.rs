@@ -43,6 +43,13 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// This time moved by `duration` into the past.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How long ago `earlier` was; zero when it lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or(0))

@@ -8,6 +8,7 @@
 //! Invariants: handlers change desired state and return; nothing here talks to Docker. Reads hide
 //! what one may not see as 404; writes answer 403; an effect never runs in a transaction.
 
+pub(crate) mod app_usage_events;
 pub(crate) mod apps;
 pub(crate) mod audit_events;
 pub(crate) mod buildpacks;
@@ -38,6 +39,7 @@ pub mod seed;
 pub(crate) mod service_credential_bindings;
 pub(crate) mod service_instances;
 pub(crate) mod service_route_bindings;
+pub(crate) mod service_usage_events;
 pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
@@ -107,6 +109,7 @@ impl CloudController {
     /// The whole API as a router; other paths answer CC's 404.
     pub fn router(&self) -> Router {
         Router::new()
+            .merge(app_usage_events::routes())
             .merge(apps::routes())
             .merge(audit_events::routes())
             .merge(buildpacks::routes())
@@ -132,6 +135,7 @@ impl CloudController {
             .merge(service_credential_bindings::routes())
             .merge(service_instances::routes())
             .merge(service_route_bindings::routes())
+            .merge(service_usage_events::routes())
             .merge(sidecars::routes())
             .merge(space_quotas::routes())
             .merge(spaces::routes())

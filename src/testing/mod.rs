@@ -103,6 +103,15 @@ impl TestApp {
         self.sign_in(name, PASSWORD).await
     }
 
+    /// Writes rows that no request makes.
+    pub async fn sql(&self, statements: &'static str) -> anyhow::Result<()> {
+        self.platform
+            .db()
+            .write(move |tx| -> Result<(), DbError> { Ok(tx.sql().execute_batch(statements)?) })
+            .await?;
+        Ok(())
+    }
+
     /// Gives an app a staged droplet with these process types and makes it the current one.
     pub async fn droplet(
         &self,

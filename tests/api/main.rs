@@ -13,3 +13,4 @@ mod manifests;
 mod organizations;
 mod revisions;
 mod roles;
+mod usage_events;

@@ -20,7 +20,9 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub(crate) use app::{App, AppState, Feature, LifecycleChange, LifecycleType, Variables};
+pub(crate) use app::{
+    App, AppState, Feature, LifecycleChange, LifecycleType, Variables, without_password,
+};
 pub use log_lines::ApiLines;
 pub(crate) use payload::{CreateApp, UpdateApp};
 

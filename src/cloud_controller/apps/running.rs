@@ -9,11 +9,12 @@ use super::actions::record;
 use super::app::{App, AppState};
 use super::store;
 use crate::base::guid::DropletGuid;
+use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::{self, Snapshots};
 use crate::cloud_controller::processes::{self, quota};
 use crate::cloud_controller::v3::{ApiError, ApiResult};
-use crate::cloud_controller::{revisions, sidecars};
+use crate::cloud_controller::{app_usage_events, revisions, sidecars};
 use crate::db::WriteTx;
 
 /// Starts an app. Processes that run already go on as they are.
@@ -34,6 +35,7 @@ pub(crate) fn start(
     };
     for process in processes::store::of_app(tx, &app.guid)? {
         if !was_started || !desired::store::runs(tx, &process.guid)? {
+            app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
             snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
         }
     }
@@ -47,6 +49,11 @@ pub(crate) fn stop(tx: &WriteTx<'_>, recorder: &Recorder, mut app: App) -> ApiRe
     app.state = AppState::Stopped;
     app.updated_at = recorder.now;
     store::update(tx, &app)?;
+    for process in processes::store::of_app(tx, &app.guid)? {
+        if desired::store::runs(tx, &process.guid)? {
+            app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
+        }
+    }
     desired::store::forget_app(tx, &app.guid)?;
     record(tx, recorder, "audit.app.stop", &app, &json!({}))?;
     Ok(app)
@@ -64,6 +71,10 @@ pub(crate) fn restart(
     store::update(tx, &app)?;
     let revision = revisions::actions::of_start(tx, recorder, snapshots.vault(), &app)?;
     for process in processes::store::of_app(tx, &app.guid)? {
+        if desired::store::runs(tx, &process.guid)? {
+            app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
+        }
+        app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
         snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
     }
     quota::check_started(tx, &app)?;

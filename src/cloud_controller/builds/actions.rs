@@ -7,12 +7,13 @@ use super::payload::CreateBuild;
 use super::store::{self, Build, Ingredients};
 use crate::base::Megabytes;
 use crate::base::guid::{BuildGuid, DropletGuid};
+use crate::cloud_controller::app_usage_events::actions::Staging;
 use crate::cloud_controller::apps::{self, App, LifecycleType};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::packages::{Package, PackageKind};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, ResourceType};
-use crate::cloud_controller::{environment_variable_groups, feature_flags};
+use crate::cloud_controller::{app_usage_events, environment_variable_groups, feature_flags};
 use crate::db::{ReadTx, Vault, WriteTx};
 
 /// Staging gets at least this much.
@@ -63,6 +64,13 @@ pub(super) fn create(
     wanted
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
+    let first = build.buildpacks.first().map(String::as_str);
+    app_usage_events::actions::of_build(
+        tx,
+        (recorder.now, &recorder.guids),
+        &app.guid,
+        (Staging::Started, first),
+    )?;
     let target = Target {
         guid: app.guid.as_str(),
         kind: "app",

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::store::{self, Build};
 use crate::base::{Clock, GuidSource};
+use crate::cloud_controller::app_usage_events::actions::Staging;
 use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
-use crate::cloud_controller::droplets;
 use crate::cloud_controller::v3::ApiError;
+use crate::cloud_controller::{app_usage_events, droplets};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
 use crate::staging::{Builds, Staged, StagingFailure, StagingRequest};
 
@@ -68,6 +69,9 @@ impl Builds for StagingQueue {
         let data = json!({
             "request": { "droplet_guid": staged.droplet_guid, "build_guid": build.guid, "package_guid": build.package_guid },
         });
+        let buildpack = staged.buildpacks.last().map(|one| one.name.as_str());
+        self.record_use(tx, &build, Staging::Stopped, buildpack)?;
+        self.record_use(tx, &build, Staging::BuildpackSet, buildpack)?;
         self.record(tx, &build, "audit.app.droplet.create", &data)?;
         self.record(tx, &build, "audit.app.build.staged", &of_build(&build))
     }
@@ -83,6 +87,7 @@ impl Builds for StagingQueue {
             (failure.error_id, &failure.message),
             self.clock.now(),
         )?;
+        self.record_use(tx, &build, Staging::Stopped, None)?;
         let mut data = of_build(&build);
         data["error_id"] = json!(failure.error_id);
         data["error_message"] = json!(failure.message);
@@ -129,6 +134,20 @@ impl StagingQueue {
             cache: inputs.cache,
             timeout: TIMEOUT,
         }))
+    }
+
+    /// `buildpack` is the one that was used; until then the first that was asked for.
+    fn record_use(
+        &self,
+        tx: &WriteTx<'_>,
+        build: &Build,
+        staging: Staging,
+        buildpack: Option<&str>,
+    ) -> Result<(), DbError> {
+        let buildpack = buildpack.or(build.buildpacks.first().map(String::as_str));
+        let by = (self.clock.now(), &self.guids);
+        app_usage_events::actions::of_build(tx, by, &build.app_guid, (staging, buildpack))
+            .map_err(|e| inconsistent(&e))
     }
 
     /// In the name of whoever asked for the build.

@@ -7,10 +7,11 @@ use super::process::{Check, CheckType, Process};
 pub(crate) use super::process::{DEFAULT_DISK, DEFAULT_MEMORY, Scaling};
 use super::{quota, store};
 use crate::base::guid::ProcessGuid;
+use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::sidecars;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, ResourceType};
+use crate::cloud_controller::{app_usage_events, desired, sidecars};
 use crate::db::WriteTx;
 use crate::scheduler;
 
@@ -120,6 +121,10 @@ pub(crate) fn scale(
             "Cannot scale this process while a deployment is in flight.",
         ));
     }
+    let before = Use::Scaled {
+        instances: process.instances,
+        memory: process.memory,
+    };
     process.instances = wanted.instances.unwrap_or(process.instances);
     process.disk = wanted.disk.unwrap_or(process.disk);
     process.log_rate_limit = wanted.log_rate_limit.unwrap_or(process.log_rate_limit);
@@ -133,6 +138,9 @@ pub(crate) fn scale(
     }
     save(tx, recorder, &mut process)?;
     quota::check_started(tx, app)?;
+    if desired::store::runs(tx, &process.guid)? {
+        app_usage_events::actions::of_process(tx, recorder, &process, before)?;
+    }
     let data = Map::from_iter([("request".to_owned(), request)]);
     record(
         tx,
@@ -172,6 +180,9 @@ pub(crate) fn record_delete(
     app: &App,
     process: &Process,
 ) -> ApiResult<()> {
+    if desired::store::runs(tx, &process.guid)? {
+        app_usage_events::actions::of_process(tx, recorder, process, Use::Stopped)?;
+    }
     record(
         tx,
         recorder,

@@ -50,6 +50,17 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<Process>> 
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// All started processes, oldest first.
+pub(crate) fn started(tx: &ReadTx<'_>) -> ApiResult<Vec<Process>> {
+    let sql = format!(
+        "select {COLUMNS} from desired_processes d cross join processes p on p.guid = d.process_guid \
+         order by p.created_at, p.rowid"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([], process)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The newest process of a type.
 pub(crate) fn find_of_type(
     tx: &ReadTx<'_>,

@@ -155,6 +155,18 @@ impl ApiError {
         )
     }
 
+    /// The same fault of a query, as 422: some lists tell it so.
+    #[must_use]
+    pub fn as_unprocessable(mut self) -> Self {
+        self.kind = Kind::UnprocessableEntity;
+        for detail in &mut self.details {
+            if let Some(rest) = detail.strip_prefix("The query parameter is invalid: ") {
+                *detail = rest.to_owned();
+            }
+        }
+        self
+    }
+
     /// 400 `Bad request: …`.
     pub fn bad_request(detail: impl std::fmt::Display) -> Self {
         Self::new(Kind::BadRequest, format!("Bad request: {detail}"))

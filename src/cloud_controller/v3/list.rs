@@ -26,11 +26,32 @@ pub(crate) fn list<T>(
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
+    let tail = query.page.sql(alias);
+    list_with(tx, select, (columns, &tail), row)
+}
+
+/// Reads one page of a table whose growing `id` tells the order of insertion, also within one
+/// microsecond.
+pub(crate) fn list_by_id<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (alias, columns): (&str, &str),
+    query: &ListQuery,
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Listed<T>> {
+    let tail = query.page.sql_by_id(alias);
+    list_with(tx, select, (columns, &tail), row)
+}
+
+fn list_with<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (columns, tail): (&str, &str),
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Listed<T>> {
     let mut count = tx.sql().prepare_cached(&select.sql("count(*)", ""))?;
     let total = count.query_row(params_from_iter(select.values()), |r| r.get(0))?;
-    let mut statement = tx
-        .sql()
-        .prepare_cached(&select.sql(columns, &query.page.sql(alias)))?;
+    let mut statement = tx.sql().prepare_cached(&select.sql(columns, tail))?;
     let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
     Ok(Listed {
         total,

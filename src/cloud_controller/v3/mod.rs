@@ -23,7 +23,7 @@ pub(crate) use caller::Caller;
 pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;
 pub use error::{ApiError, ApiResult, Kind};
-pub(crate) use list::{Listed, list, with_included};
+pub(crate) use list::{Listed, list, list_by_id, with_included};
 pub(crate) use metadata::{Metadata, MetadataChange, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use select::Select;

@@ -59,6 +59,20 @@ impl Page {
         )
     }
 
+    /// The same for tables with a growing `id`.
+    pub(crate) fn sql_by_id(&self, alias: &str) -> String {
+        let direction = if self.order.descending { "desc" } else { "asc" };
+        let column = match self.order.key {
+            "id" => String::new(),
+            key => format!("{alias}.{key} {direction}, "),
+        };
+        let offset = (self.number - 1).saturating_mul(self.size);
+        format!(
+            "order by {column}{alias}.id {direction} limit {} offset {offset}",
+            self.size
+        )
+    }
+
     /// The `pagination` object. `parameters` are the request's without page and per_page, encoded.
     pub(crate) fn present(&self, total: i64, urls: &Urls, path: &str, parameters: &str) -> Value {
         let pages = ((total + self.size - 1) / self.size).max(1);

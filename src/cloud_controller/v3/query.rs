@@ -26,6 +26,8 @@ pub(crate) struct ListRules {
     pub labels: bool,
     /// Columns the list is sorted by when the request does not say; empty = insertion order.
     pub default_order: &'static [&'static str],
+    /// Whether resources change.
+    pub updates: bool,
 }
 
 impl ListRules {
@@ -38,12 +40,19 @@ impl ListRules {
             extras: &[],
             labels: true,
             default_order: &[],
+            updates: true,
         }
     }
 
     /// Without labels.
     pub(crate) const fn without_labels(mut self) -> Self {
         self.labels = false;
+        self
+    }
+
+    /// Of resources that never change: `updated_ats` and sorting by it are refused.
+    pub(crate) const fn without_updates(mut self) -> Self {
+        self.updates = false;
         self
     }
 
@@ -72,14 +81,11 @@ impl ListRules {
     }
 
     fn valid_names(&self) -> Vec<&'static str> {
-        let mut names = vec![
-            "page",
-            "per_page",
-            "order_by",
-            "created_ats",
-            "updated_ats",
-            "guids",
-        ];
+        let mut names = vec!["page", "per_page", "order_by", "created_ats"];
+        if self.updates {
+            names.push("updated_ats");
+        }
+        names.push("guids");
         names.extend(self.filters);
         names.extend(self.extras);
         if !self.includes.is_empty() {
@@ -112,6 +118,12 @@ impl ListQuery {
     pub(crate) fn parse(query: Option<&str>, rules: &ListRules) -> ApiResult<Self> {
         let parameters = pairs(query);
         let valid = rules.valid_names();
+        let by_update = |(name, _): &(String, String)| name.starts_with("updated_ats");
+        if !rules.updates && parameters.iter().any(by_update) {
+            return Err(ApiError::bad_query(
+                "Filtering by 'updated_ats' is not allowed on this resource.",
+            ));
+        }
         refuse_unknown(&parameters, &valid, |name| {
             name.split_once('[').map(|(stem, _)| stem)
         })?;
@@ -383,11 +395,12 @@ fn order(text: &str, rules: &ListRules) -> ApiResult<Order> {
         Some(("+" | " ", key)) => (false, key),
         _ => (false, text),
     };
-    let valid: Vec<&'static str> = ["created_at", "updated_at"]
-        .iter()
-        .chain(rules.order_by)
-        .copied()
-        .collect();
+    let times: &[&'static str] = if rules.updates {
+        &["created_at", "updated_at"]
+    } else {
+        &["created_at"]
+    };
+    let valid: Vec<&'static str> = times.iter().chain(rules.order_by).copied().collect();
     match valid.iter().find(|name| **name == key) {
         Some(key) => Ok(Order {
             key,

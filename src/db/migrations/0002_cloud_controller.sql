@@ -464,6 +464,51 @@ create index audit_events_by_organization on audit_events (organization_guid, cr
 create index audit_events_by_creation on audit_events (created_at, guid);
 create index audit_events_by_type on audit_events (type, created_at);
 
+-- What apps used; facts of their time, so nothing refers to other tables.
+create table app_usage_events (
+    id integer primary key autoincrement,
+    guid text not null unique,
+    state text not null,
+    previous_state text,
+    app_guid text,
+    app_name text,
+    process_guid text,
+    process_type text,
+    space_guid text,
+    space_name text,
+    organization_guid text not null,
+    buildpack_guid text,
+    buildpack_name text,
+    task_guid text,
+    task_name text,
+    memory_in_mb integer not null,
+    previous_memory_in_mb integer not null,
+    instances integer not null,
+    previous_instances integer not null,
+    created_at integer not null
+) strict;
+create index app_usage_events_by_creation on app_usage_events (created_at);
+
+create table service_usage_events (
+    id integer primary key autoincrement,
+    guid text not null unique,
+    state text not null,
+    space_guid text,
+    space_name text,
+    organization_guid text not null,
+    service_instance_guid text not null,
+    service_instance_name text not null,
+    service_instance_type text not null,
+    service_plan_guid text,
+    service_plan_name text,
+    service_offering_guid text,
+    service_offering_name text,
+    service_broker_guid text,
+    service_broker_name text,
+    created_at integer not null
+) strict;
+create index service_usage_events_by_creation on service_usage_events (created_at);
+
 create table feature_flags (
     name text primary key not null,
     enabled integer not null,
