@@ -103,6 +103,14 @@ guid_types! {
     RevisionGuid,
     /// A change of an app's instances without downtime.
     DeploymentGuid,
+    /// A quota of organizations.
+    OrganizationQuotaGuid,
+    /// A quota of spaces.
+    SpaceQuotaGuid,
+    /// A security group.
+    SecurityGroupGuid,
+    /// An isolation segment.
+    IsolationSegmentGuid,
 }
 
 /// Where new guids come from: random in production, counted in tests.

@@ -27,7 +27,7 @@ pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;
 pub(crate) mod processes;
-mod quota_limits;
+pub(crate) mod quotas;
 pub(crate) mod resource_matches;
 pub(crate) mod revisions;
 pub(crate) mod roles;

@@ -112,6 +112,31 @@ impl TestApp {
         Ok(())
     }
 
+    /// Makes a user with one role and signs in; a role in a space comes with membership of the
+    /// organization.
+    pub async fn member(
+        &self,
+        (name, role): (&str, &str),
+        (organization, space): (&str, &str),
+    ) -> anyhow::Result<TestClient> {
+        let client = self.user(name).await?;
+        let admin = self.admin().await?;
+        let mut roles = vec![("organization_user", "organization", organization)];
+        if role.starts_with("space_") {
+            roles.push((role, "space", space));
+        } else {
+            roles = vec![(role, "organization", organization)];
+        }
+        for (role, scope, guid) in roles {
+            let mut relationships = related(scope, guid);
+            relationships["user"] = json!({ "data": { "username": name } });
+            let body = json!({ "type": role, "relationships": relationships });
+            let given = admin.post("/v3/roles", &body).await?;
+            anyhow::ensure!(given.status == 201, "cannot give {role}: {given:?}");
+        }
+        Ok(client)
+    }
+
     /// Gives an app a staged droplet with these process types and makes it the current one.
     pub async fn droplet(
         &self,

@@ -11,6 +11,7 @@ mod buildpacks;
 mod errors;
 mod manifests;
 mod organizations;
+mod quotas;
 mod revisions;
 mod roles;
 mod usage_events;

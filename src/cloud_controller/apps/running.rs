@@ -12,9 +12,9 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::{self, Snapshots};
-use crate::cloud_controller::processes::{self, quota};
+use crate::cloud_controller::processes;
 use crate::cloud_controller::v3::{ApiError, ApiResult};
-use crate::cloud_controller::{app_usage_events, revisions, sidecars};
+use crate::cloud_controller::{app_usage_events, quotas, revisions, sidecars};
 use crate::db::WriteTx;
 
 /// Starts an app. Processes that run already go on as they are.
@@ -39,7 +39,7 @@ pub(crate) fn start(
             snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
         }
     }
-    quota::check_started(tx, &app)?;
+    quotas::check_started(tx, &app)?;
     record(tx, recorder, "audit.app.start", &app, &json!({}))?;
     Ok(app)
 }
@@ -77,7 +77,7 @@ pub(crate) fn restart(
         app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
         snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
     }
-    quota::check_started(tx, &app)?;
+    quotas::check_started(tx, &app)?;
     record(tx, recorder, "audit.app.restart", &app, &json!({}))?;
     Ok(app)
 }

@@ -13,7 +13,9 @@ use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::packages::{Package, PackageKind};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, ResourceType};
-use crate::cloud_controller::{app_usage_events, environment_variable_groups, feature_flags};
+use crate::cloud_controller::{
+    app_usage_events, environment_variable_groups, feature_flags, quotas,
+};
 use crate::db::{ReadTx, Vault, WriteTx};
 
 /// Staging gets at least this much.
@@ -54,6 +56,8 @@ pub(super) fn create(
     let build = assemble(tx, recorder, caller, app, package, &wanted)?;
     let stack = build.stack.as_deref().unwrap_or_default();
     let buildpacks = choices::choose(tx, &build.buildpacks, stack)?;
+    let memory = i64::try_from(build.memory.0).unwrap_or(i64::MAX);
+    quotas::check_staging(tx, app, (memory, build.log_rate_limit))?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
     let ingredients = Ingredients {
         package: bits,

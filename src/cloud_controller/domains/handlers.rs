@@ -23,11 +23,9 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/domains", |domain| {
-                    presenter::present_from(tx, &caller, domain, &urls)
-                })
-                .map(Json)
+            let shown = presenter::present_all(tx, &caller, &found.rows, &urls)?;
+            let body = found.present_values(&query, &urls, "/v3/domains", shown);
+            Ok::<_, ApiError>(Json(body))
         })
         .await
 }
@@ -47,11 +45,8 @@ pub(super) async fn list_of_organization(
             let query = query?;
             let found = store::list_of_organization(tx, &caller, &guid, &query)?;
             let path = format!("/v3/organizations/{guid}/domains");
-            found
-                .try_present(&query, &urls, &path, |domain| {
-                    presenter::present_from(tx, &caller, domain, &urls)
-                })
-                .map(Json)
+            let shown = presenter::present_all(tx, &caller, &found.rows, &urls)?;
+            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)))
         })
         .await
 }

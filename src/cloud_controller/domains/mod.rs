@@ -21,7 +21,9 @@ use axum::Router;
 use axum::routing::{delete, get};
 
 pub(crate) use domain::{Domain, is_platform_name};
-pub(crate) use presenter::present_from;
+pub(crate) use presenter::present_all;
+#[cfg(test)]
+use presenter::present_from;
 
 use super::CloudController;
 

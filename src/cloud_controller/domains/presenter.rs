@@ -20,6 +20,23 @@ pub(crate) fn present_from(
     Ok(present(domain, &metadata, &shared, urls))
 }
 
+/// Many at once.
+pub(crate) fn present_all(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    domains: &[Domain],
+    urls: &Urls,
+) -> ApiResult<Vec<Value>> {
+    let guids = domains.iter().map(|domain| domain.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Domain, guids)?;
+    let shared = store::shared_with_all(tx, caller, domains)?;
+    let shown = domains.iter().map(|domain| {
+        let shared = shared.get(&domain.guid).map_or(&[][..], Vec::as_slice);
+        present(domain, metadata.of(domain.guid.as_str()), shared, urls)
+    });
+    Ok(shown.collect())
+}
+
 fn present(
     domain: &Domain,
     metadata: &Metadata,

@@ -1,5 +1,7 @@
 //! SQL of `domains` and `domain_shared_organizations`.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::domain::Domain;
@@ -226,6 +228,31 @@ pub(super) fn shared_with(
         .prepare_cached(&select.sql("o.guid", "order by o.created_at, o.guid"))?;
     let rows = statement.query_map(params_from_iter(select.values()), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The same for many domains.
+pub(super) fn shared_with_all(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    domains: &[Domain],
+) -> ApiResult<HashMap<DomainGuid, Vec<OrganizationGuid>>> {
+    let guids: Vec<&DomainGuid> = domains.iter().map(|domain| &domain.guid).collect();
+    let mut select = Select::from(
+        "domain_shared_organizations s join organizations o on o.guid = s.organization_guid",
+    );
+    select.and(
+        "s.domain_guid in (select value from json_each(?))",
+        [serde_json::to_string(&guids)?],
+    );
+    caller.limit_to_visible_organizations(&mut select, "o.guid");
+    let sql = select.sql("s.domain_guid, o.guid", "order by o.created_at, o.guid");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(select.values()))?;
+    let mut shared: HashMap<DomainGuid, Vec<OrganizationGuid>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        shared.entry(row.get(0)?).or_default().push(row.get(1)?);
+    }
+    Ok(shared)
 }
 
 /// Whether a domain is shared with any organization.

@@ -84,15 +84,12 @@ async fn list_organizations(
         .read(move |tx| {
             store::find_visible(tx, &caller, &guid)?.ok_or_else(not_found)?;
             let found = store::list_organizations(tx, &caller, &guid, &query)?;
-            let organizations = organizations::store::by_guids(tx, &found.rows)?;
+            let mut organizations = organizations::store::by_guids(tx, &found.rows)?;
+            organizations
+                .sort_by_key(|o| found.rows.iter().position(|guid| guid == o.guid.as_str()));
             let path = format!("/v3/isolation_segments/{guid}/organizations");
-            let body = found.try_present(&query, &urls, &path, |guid| {
-                let organization = organizations.iter().find(|o| o.guid.as_str() == guid);
-                let organization =
-                    organization.ok_or_else(|| ApiError::not_found("Organization"))?;
-                let metadata = Metadata::load(tx, ResourceType::Organization, guid)?;
-                Ok(organizations::present(organization, &metadata, &urls))
-            })?;
+            let shown = organizations::present_all(tx, &organizations, &urls)?;
+            let body = found.present_values(&query, &urls, &path, shown);
             Ok::<_, ApiError>(Json(body))
         })
         .await

@@ -1,29 +1,52 @@
 //! SQL of `organization_quotas`.
 
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use std::collections::HashMap;
 
+use rusqlite::{OptionalExtension, Row, ToSql, params, params_from_iter};
+
+use crate::base::guid::{OrganizationGuid, OrganizationQuotaGuid};
 use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::quota_limits::{LIMIT_COLUMNS, QuotaLimits};
+use crate::cloud_controller::quotas::{self, LIMIT_COLUMNS, QuotaLimits};
 use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
-/// A stored quota with the organizations that have it and the caller sees.
+/// A stored quota.
 #[derive(Debug, Clone)]
-pub(crate) struct Quota {
-    pub guid: String,
+pub(super) struct Quota {
+    pub guid: OrganizationQuotaGuid,
     pub name: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub total_domains: Option<i64>,
     pub limits: QuotaLimits,
-    pub members: Vec<String>,
 }
+
+/// The organizations that have each quota.
+pub(super) type Members = HashMap<OrganizationQuotaGuid, Vec<OrganizationGuid>>;
 
 fn columns() -> String {
     format!("q.guid, q.name, q.created_at, q.updated_at, q.total_domains, {LIMIT_COLUMNS}")
 }
 
-fn visible(caller: &Caller) -> Select {
+/// A quota; anybody may see one whose guid is known.
+pub(super) fn find(tx: &ReadTx<'_>, guid: &OrganizationQuotaGuid) -> ApiResult<Option<Quota>> {
+    let sql = format!(
+        "select {} from organization_quotas q where q.guid = ?1",
+        columns()
+    );
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], quota)
+        .optional()?)
+}
+
+/// A page of those the caller's organizations have.
+pub(super) fn list_visible(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+) -> ApiResult<Listed<Quota>> {
     let mut select = Select::from("organization_quotas q");
     if !caller.sees_all() {
         select.and(
@@ -32,31 +55,6 @@ fn visible(caller: &Caller) -> Select {
             [caller.guid.to_string()],
         );
     }
-    select
-}
-
-pub(super) fn find_visible(
-    tx: &ReadTx<'_>,
-    caller: &Caller,
-    guid: &str,
-) -> ApiResult<Option<Quota>> {
-    let mut select = visible(caller);
-    select.and("q.guid = ?", [guid.to_owned()]);
-    let mut statement = tx.sql().prepare_cached(&select.sql(&columns(), ""))?;
-    let found = statement
-        .query_row(params_from_iter(select.values()), quota)
-        .optional()?;
-    found
-        .map(|quota| with_members(tx, caller, quota))
-        .transpose()
-}
-
-pub(super) fn list_visible(
-    tx: &ReadTx<'_>,
-    caller: &Caller,
-    query: &ListQuery,
-) -> ApiResult<Listed<Quota>> {
-    let mut select = visible(caller);
     query.filter_common(&mut select, "q", None)?;
     query.filter(&mut select, "names", "q.name");
     query.filter_marks(
@@ -64,28 +62,101 @@ pub(super) fn list_visible(
         "organization_guids",
         "q.guid in (select quota_guid from organizations where guid in ({}))",
     );
-    let found = list(tx, &select, ("q", &columns()), query, quota)?;
-    let rows = found
-        .rows
-        .into_iter()
-        .map(|quota| with_members(tx, caller, quota))
-        .collect::<ApiResult<_>>()?;
-    Ok(Listed {
-        total: found.total,
-        rows,
-    })
+    list(tx, &select, ("q", &columns()), query, quota)
 }
 
-fn with_members(tx: &ReadTx<'_>, caller: &Caller, mut quota: Quota) -> ApiResult<Quota> {
+/// The organizations that have these quotas, as far as the caller sees them.
+pub(super) fn members(tx: &ReadTx<'_>, caller: &Caller, quotas: &[Quota]) -> ApiResult<Members> {
+    let guids: Vec<&OrganizationQuotaGuid> = quotas.iter().map(|quota| &quota.guid).collect();
     let mut select = Select::from("organizations o");
-    select.and("o.quota_guid = ?", [quota.guid.clone()]);
+    select.and(
+        "o.quota_guid in (select value from json_each(?))",
+        [serde_json::to_string(&guids)?],
+    );
     caller.limit_to_visible_organizations(&mut select, "o.guid");
     let mut statement = tx
         .sql()
-        .prepare_cached(&select.sql("o.guid", "order by o.created_at"))?;
-    let rows = statement.query_map(params_from_iter(select.values()), |row| row.get(0))?;
-    quota.members = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(quota)
+        .prepare_cached(&select.sql("o.quota_guid, o.guid", "order by o.created_at, o.guid"))?;
+    let rows = statement.query_map(params_from_iter(select.values()), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let mut members = Members::new();
+    for row in rows {
+        let (quota, organization) = row?;
+        members.entry(quota).or_default().push(organization);
+    }
+    Ok(members)
+}
+
+/// All organizations that have a quota.
+pub(super) fn all_members(
+    tx: &ReadTx<'_>,
+    guid: &OrganizationQuotaGuid,
+) -> ApiResult<Vec<OrganizationGuid>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select guid from organizations where quota_guid = ?1 order by created_at, guid",
+    )?;
+    let rows = statement.query_map([guid], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Stores a new quota; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, quota: &Quota) -> ApiResult<()> {
+    write(
+        tx,
+        quota,
+        "insert into organization_quotas (guid, name, created_at, updated_at, total_domains, \
+         total_memory_in_mb, per_process_memory_in_mb, total_instances, per_app_tasks, \
+         log_rate_limit_in_bytes_per_second, paid_services_allowed, total_service_instances, total_service_keys, \
+         total_routes, total_reserved_ports) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )
+}
+
+/// Stores what a quota is now.
+pub(super) fn update(tx: &WriteTx<'_>, quota: &Quota) -> ApiResult<()> {
+    write(
+        tx,
+        quota,
+        "update organization_quotas set name = ?2, created_at = ?3, updated_at = ?4, total_domains = ?5, \
+         total_memory_in_mb = ?6, per_process_memory_in_mb = ?7, total_instances = ?8, per_app_tasks = ?9, \
+         log_rate_limit_in_bytes_per_second = ?10, paid_services_allowed = ?11, total_service_instances = ?12, \
+         total_service_keys = ?13, total_routes = ?14, total_reserved_ports = ?15 where guid = ?1",
+    )
+}
+
+fn write(tx: &WriteTx<'_>, quota: &Quota, sql: &str) -> ApiResult<()> {
+    let limits = quota.limits.to_sql();
+    let mut values: Vec<&dyn ToSql> = vec![
+        &quota.guid,
+        &quota.name,
+        &quota.created_at,
+        &quota.updated_at,
+        &quota.total_domains,
+    ];
+    values.extend(limits.iter().map(|limit| limit as &dyn ToSql));
+    let done = tx.sql().prepare_cached(sql)?.execute(&values[..]);
+    quotas::name_taken(done, ("Organization Quota", &quota.name))
+}
+
+/// Gives an organization this quota.
+pub(super) fn apply(
+    tx: &WriteTx<'_>,
+    guid: &OrganizationQuotaGuid,
+    organization: &OrganizationGuid,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("update organizations set quota_guid = ?1 where guid = ?2")?
+        .execute(params![guid, organization])?;
+    Ok(())
+}
+
+/// Removes a quota that no organization has.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &OrganizationQuotaGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from organization_quotas where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
 }
 
 /// Stores the `default` quota when there is none; it limits memory to 100 GB, like CC's.
@@ -112,6 +183,5 @@ fn quota(row: &Row<'_>) -> rusqlite::Result<Quota> {
         updated_at: row.get(3)?,
         total_domains: row.get(4)?,
         limits: QuotaLimits::from_row(row, 5)?,
-        members: Vec::new(),
     })
 }

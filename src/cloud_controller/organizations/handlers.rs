@@ -22,11 +22,9 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/organizations", |o| {
-                    presenter::present_from(tx, o, &urls)
-                })
-                .map(Json)
+            let shown = presenter::present_all(tx, &found.rows, &urls)?;
+            let body = found.present_values(&query, &urls, "/v3/organizations", shown);
+            Ok::<_, ApiError>(Json(body))
         })
         .await
 }

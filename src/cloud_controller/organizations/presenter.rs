@@ -16,6 +16,20 @@ pub(super) fn present_from(
     Ok(present(organization, &metadata, urls))
 }
 
+/// Many, with their metadata.
+pub(crate) fn present_all(
+    tx: &ReadTx<'_>,
+    organizations: &[Organization],
+    urls: &Urls,
+) -> ApiResult<Vec<Value>> {
+    let guids = organizations.iter().map(|o| o.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Organization, guids)?;
+    let shown = organizations
+        .iter()
+        .map(|o| present(o, metadata.of(o.guid.as_str()), urls));
+    Ok(shown.collect())
+}
+
 /// `/v3/organizations/:guid`.
 pub(crate) fn present(organization: &Organization, metadata: &Metadata, urls: &Urls) -> Value {
     let path = format!("/v3/organizations/{}", organization.guid);

@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::Timestamp;
-use crate::base::guid::OrganizationGuid;
+use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, OrganizationQuotaGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select,
+    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, Metadata, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
@@ -19,8 +19,8 @@ pub(crate) struct Organization {
     pub guid: OrganizationGuid,
     pub name: String,
     pub suspended: bool,
-    pub quota_guid: String,
-    pub default_isolation_segment_guid: Option<String>,
+    pub quota_guid: OrganizationQuotaGuid,
+    pub default_isolation_segment_guid: Option<IsolationSegmentGuid>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -130,11 +130,17 @@ pub(super) fn delete(tx: &WriteTx<'_>, guid: &OrganizationGuid) -> ApiResult<()>
 }
 
 /// The quota new organizations get.
-pub(super) fn default_quota(tx: &ReadTx<'_>) -> ApiResult<String> {
+pub(super) fn default_quota(tx: &ReadTx<'_>) -> ApiResult<OrganizationQuotaGuid> {
     let mut statement = tx
         .sql()
         .prepare_cached("select guid from organization_quotas where name = 'default'")?;
-    Ok(statement.query_row([], |row| row.get(0))?)
+    let found = statement.query_row([], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| {
+        ApiError::new(
+            Kind::QuotaDefinitionNotFound,
+            "Quota Definition could not be found: default",
+        )
+    })
 }
 
 /// What its started processes use: instances and memory in MB.

@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json};
 pub(crate) use super::payload::UpdateProcess;
 use super::process::{Check, CheckType, Process};
 pub(crate) use super::process::{DEFAULT_DISK, DEFAULT_MEMORY, Scaling};
-use super::{quota, store};
+use super::store;
 use crate::base::guid::ProcessGuid;
 use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, ResourceType};
-use crate::cloud_controller::{app_usage_events, desired, sidecars};
+use crate::cloud_controller::{app_usage_events, desired, quotas, sidecars};
 use crate::db::WriteTx;
 use crate::scheduler;
 
@@ -137,7 +137,7 @@ pub(crate) fn scale(
         }
     }
     save(tx, recorder, &mut process)?;
-    quota::check_started(tx, app)?;
+    quotas::check_started(tx, app)?;
     if desired::store::runs(tx, &process.guid)? {
         app_usage_events::actions::of_process(tx, recorder, &process, before)?;
     }

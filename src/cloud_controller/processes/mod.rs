@@ -12,7 +12,6 @@ mod handlers;
 mod payload;
 mod presenter;
 mod process;
-pub(crate) mod quota;
 mod stats;
 pub(crate) mod store;
 

@@ -3,10 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::process::{Check, CheckType, Process};
-use super::quota::{Owner, Usage};
-use crate::base::guid::{AppGuid, ProcessGuid, SpaceGuid};
-use crate::cloud_controller::apps::App;
-use crate::cloud_controller::quota_limits::{LIMIT_COLUMNS, QuotaLimits};
+use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
@@ -158,64 +155,6 @@ pub(crate) fn update(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
             process.revision_guid,
         ])?;
     Ok(())
-}
-
-/// The quota over a space and the name of who has it.
-pub(super) fn quota(
-    tx: &ReadTx<'_>,
-    owner: Owner,
-    space: &SpaceGuid,
-) -> ApiResult<Option<(String, QuotaLimits)>> {
-    let (name, from) = match owner {
-        Owner::Space => (
-            "s.name",
-            "spaces s join space_quotas q on q.guid = s.quota_guid",
-        ),
-        Owner::Organization => (
-            "o.name",
-            "spaces s join organizations o on o.guid = s.organization_guid \
-             join organization_quotas q on q.guid = o.quota_guid",
-        ),
-    };
-    let sql = format!("select {name}, {LIMIT_COLUMNS} from {from} where s.guid = ?1");
-    let mut statement = tx.sql().prepare_cached(&sql)?;
-    let row = statement.query_row([space], |row| {
-        Ok((row.get(0)?, QuotaLimits::from_row(row, 1)?))
-    });
-    Ok(row.optional()?)
-}
-
-/// What started processes and running tasks use around an app, and what the app's own do.
-pub(super) fn usage(tx: &ReadTx<'_>, owner: Owner, app: &App) -> ApiResult<Usage> {
-    let around = match owner {
-        Owner::Space => "a.space_guid = ?1",
-        Owner::Organization => {
-            "a.space_guid in (select b.guid from spaces b join spaces c on c.organization_guid = b.organization_guid \
-             where c.guid = ?1)"
-        }
-    };
-    let sql = format!(
-        "select coalesce(sum(p.instances * p.memory_in_mb), 0), coalesce(sum(p.instances), 0), \
-         coalesce(sum(p.instances * max(p.log_rate_limit_in_bytes_per_second, 0)), 0), \
-         coalesce(max(iif(p.app_guid = ?2, p.memory_in_mb, 0)), 0), \
-         coalesce(max(p.app_guid = ?2 and p.log_rate_limit_in_bytes_per_second = -1), 0), \
-         (select coalesce(sum(t.memory_in_mb), 0) from tasks t join apps a on a.guid = t.app_guid \
-          where t.state = 'RUNNING' and {around}) \
-         from desired_processes d join processes p on p.guid = d.process_guid join apps a on a.guid = p.app_guid \
-         where {around}"
-    );
-    let mut statement = tx.sql().prepare_cached(&sql)?;
-    let usage = statement.query_row(params![app.space_guid, app.guid], |row| {
-        let (processes, tasks): (i64, i64) = (row.get(0)?, row.get(5)?);
-        Ok(Usage {
-            memory: processes + tasks,
-            instances: row.get(1)?,
-            log_rate: row.get(2)?,
-            largest_process: row.get(3)?,
-            unlimited_logs: row.get(4)?,
-        })
-    });
-    Ok(usage?)
 }
 
 fn process(row: &Row<'_>) -> rusqlite::Result<Process> {

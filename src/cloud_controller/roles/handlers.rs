@@ -10,7 +10,7 @@ use super::store::Role;
 use super::{actions, payload, presenter, store};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls, with_included,
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, with_included,
 };
 use crate::cloud_controller::{jobs, organizations, spaces, users};
 use crate::db::ReadTx;
@@ -77,12 +77,8 @@ fn included(
             .map(|role| role.organization_guid.to_string())
             .collect();
         let found = organizations::store::by_guids(tx, &guids)?;
-        let shown = found.iter().map(|organization| {
-            let metadata =
-                Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
-            Ok(organizations::present(organization, &metadata, urls))
-        });
-        parts.push(("organizations", shown.collect::<ApiResult<_>>()?));
+        let shown = organizations::present_all(tx, &found, urls)?;
+        parts.push(("organizations", shown));
     }
     if query.includes("space") {
         let guids: Vec<String> = roles
@@ -90,11 +86,7 @@ fn included(
             .filter_map(|role| role.space_guid.as_ref().map(ToString::to_string))
             .collect();
         let found = spaces::store::by_guids(tx, &guids)?;
-        let shown = found.iter().map(|space| {
-            let metadata = Metadata::load(tx, ResourceType::Space, space.guid.as_str())?;
-            Ok(spaces::present(space, &metadata, urls))
-        });
-        parts.push(("spaces", shown.collect::<ApiResult<_>>()?));
+        parts.push(("spaces", spaces::present_all(tx, &found, urls)?));
     }
     Ok(parts)
 }

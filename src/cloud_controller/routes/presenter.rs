@@ -27,11 +27,12 @@ pub(super) fn present_list(
 ) -> ApiResult<Value> {
     let guids: Vec<RouteGuid> = found.rows.iter().map(|route| route.guid.clone()).collect();
     let all = destinations::store::of_routes(tx, &guids)?;
-    found.try_present(query, urls, path, |route| {
+    let texts = guids.iter().map(RouteGuid::as_str);
+    let metadata = Metadata::of_all(tx, ResourceType::Route, texts)?;
+    Ok(found.present(query, urls, path, |route| {
         let of_route = all.get(&route.guid).map_or(&[][..], Vec::as_slice);
-        let metadata = Metadata::load(tx, ResourceType::Route, route.guid.as_str())?;
-        Ok(present(route, of_route, &metadata, urls))
-    })
+        present(route, of_route, metadata.of(route.guid.as_str()), urls)
+    }))
 }
 
 /// Puts what `include` asks for into the JSON of these routes.
@@ -46,8 +47,7 @@ pub(super) fn include(
     if query.includes("domain") {
         let guids = unique(routes.iter().map(|route| route.domain_guid.to_string()));
         let found = domains::store::by_guids(tx, &guids)?;
-        let present = |domain| domains::present_from(tx, caller, domain, urls);
-        let all = found.iter().map(present).collect::<ApiResult<_>>()?;
+        let all = domains::present_all(tx, caller, &found, urls)?;
         included.push(("domains", all));
     }
     let (with_spaces, with_organizations) = (
@@ -58,12 +58,7 @@ pub(super) fn include(
         let guids = unique(routes.iter().map(|route| route.space_guid.to_string()));
         let found = spaces::store::by_guids(tx, &guids)?;
         if with_spaces {
-            let present = |space: &spaces::Space| {
-                let metadata = Metadata::load(tx, ResourceType::Space, space.guid.as_str())?;
-                Ok(spaces::present(space, &metadata, urls))
-            };
-            let all = found.iter().map(present).collect::<ApiResult<_>>()?;
-            included.push(("spaces", all));
+            included.push(("spaces", spaces::present_all(tx, &found, urls)?));
         }
         if with_organizations {
             let guids = unique(
@@ -72,12 +67,7 @@ pub(super) fn include(
                     .map(|space| space.organization_guid.to_string()),
             );
             let found = organizations::store::by_guids(tx, &guids)?;
-            let present = |organization: &organizations::Organization| {
-                let guid = organization.guid.as_str();
-                let metadata = Metadata::load(tx, ResourceType::Organization, guid)?;
-                Ok(organizations::present(organization, &metadata, urls))
-            };
-            let all = found.iter().map(present).collect::<ApiResult<_>>()?;
+            let all = organizations::present_all(tx, &found, urls)?;
             included.push(("organizations", all));
         }
     }

@@ -1,23 +1,28 @@
 //! SQL of `space_quotas`.
 
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use crate::base::Timestamp;
-use crate::cloud_controller::quota_limits::{LIMIT_COLUMNS, QuotaLimits};
-use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, list};
-use crate::db::ReadTx;
+use crate::base::guid::{OrganizationGuid, SpaceGuid, SpaceQuotaGuid};
+use crate::cloud_controller::quotas::{self, LIMIT_COLUMNS, QuotaLimits};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, ListQuery, Listed, Select, list};
+use crate::db::{ReadTx, WriteTx};
 
-/// A stored quota with the spaces that have it and the caller sees.
+/// A stored quota.
 #[derive(Debug, Clone)]
 pub(super) struct SpaceQuota {
-    pub guid: String,
+    pub guid: SpaceQuotaGuid,
     pub name: String,
-    pub organization_guid: String,
+    pub organization_guid: OrganizationGuid,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub limits: QuotaLimits,
-    pub members: Vec<String>,
 }
+
+/// The spaces that have each quota.
+pub(super) type Members = HashMap<SpaceQuotaGuid, Vec<SpaceGuid>>;
 
 fn columns() -> String {
     format!("q.guid, q.name, q.organization_guid, q.created_at, q.updated_at, {LIMIT_COLUMNS}")
@@ -37,22 +42,22 @@ fn visible(caller: &Caller) -> Select {
     select
 }
 
-pub(super) fn find_visible(
+/// A quota the caller sees, or 404.
+pub(super) fn get_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
-) -> ApiResult<Option<SpaceQuota>> {
+    guid: &SpaceQuotaGuid,
+) -> ApiResult<SpaceQuota> {
     let mut select = visible(caller);
-    select.and("q.guid = ?", [guid.to_owned()]);
+    select.and("q.guid = ?", [guid.to_string()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(&columns(), ""))?;
     let found = statement
         .query_row(params_from_iter(select.values()), quota)
         .optional()?;
-    found
-        .map(|quota| with_members(tx, caller, quota))
-        .transpose()
+    found.ok_or_else(|| ApiError::not_found("Space quota"))
 }
 
+/// A page of those the caller sees.
 pub(super) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
@@ -67,28 +72,113 @@ pub(super) fn list_visible(
         "space_guids",
         "q.guid in (select quota_guid from spaces where guid in ({}))",
     );
-    let found = list(tx, &select, ("q", &columns()), query, quota)?;
-    let rows = found
-        .rows
-        .into_iter()
-        .map(|quota| with_members(tx, caller, quota))
-        .collect::<ApiResult<_>>()?;
-    Ok(Listed {
-        total: found.total,
-        rows,
-    })
+    list(tx, &select, ("q", &columns()), query, quota)
 }
 
-fn with_members(tx: &ReadTx<'_>, caller: &Caller, mut quota: SpaceQuota) -> ApiResult<SpaceQuota> {
+/// The spaces that have these quotas, as far as the caller sees them.
+pub(super) fn members(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    quotas: &[SpaceQuota],
+) -> ApiResult<Members> {
+    let guids: Vec<&SpaceQuotaGuid> = quotas.iter().map(|quota| &quota.guid).collect();
     let mut select = Select::from("spaces s");
-    select.and("s.quota_guid = ?", [quota.guid.clone()]);
+    select.and(
+        "s.quota_guid in (select value from json_each(?))",
+        [serde_json::to_string(&guids)?],
+    );
     caller.limit_to_visible_spaces(&mut select, "s.guid");
     let mut statement = tx
         .sql()
-        .prepare_cached(&select.sql("s.guid", "order by s.created_at"))?;
-    let rows = statement.query_map(params_from_iter(select.values()), |row| row.get(0))?;
-    quota.members = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(quota)
+        .prepare_cached(&select.sql("s.quota_guid, s.guid", "order by s.created_at, s.guid"))?;
+    let rows = statement.query_map(params_from_iter(select.values()), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let mut members = Members::new();
+    for row in rows {
+        let (quota, space) = row?;
+        members.entry(quota).or_default().push(space);
+    }
+    Ok(members)
+}
+
+/// All spaces that have a quota.
+pub(super) fn all_members(tx: &ReadTx<'_>, guid: &SpaceQuotaGuid) -> ApiResult<Vec<SpaceGuid>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select guid from spaces where quota_guid = ?1 order by created_at, guid",
+    )?;
+    let rows = statement.query_map([guid], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many ports the organization's own quota lets be reserved.
+pub(super) fn reserved_ports_of(
+    tx: &ReadTx<'_>,
+    organization: &OrganizationGuid,
+) -> ApiResult<Option<i64>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select q.total_reserved_ports from organization_quotas q join organizations o on o.quota_guid = q.guid \
+         where o.guid = ?1",
+    )?;
+    Ok(statement.query_row([organization], |row| row.get(0))?)
+}
+
+/// Stores a new quota; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, quota: &SpaceQuota) -> ApiResult<()> {
+    write(
+        tx,
+        quota,
+        "insert into space_quotas (guid, name, organization_guid, created_at, updated_at, total_memory_in_mb, \
+         per_process_memory_in_mb, total_instances, per_app_tasks, log_rate_limit_in_bytes_per_second, \
+         paid_services_allowed, total_service_instances, total_service_keys, total_routes, total_reserved_ports) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )
+}
+
+/// Stores what a quota is now.
+pub(super) fn update(tx: &WriteTx<'_>, quota: &SpaceQuota) -> ApiResult<()> {
+    write(
+        tx,
+        quota,
+        "update space_quotas set name = ?2, organization_guid = ?3, created_at = ?4, updated_at = ?5, \
+         total_memory_in_mb = ?6, per_process_memory_in_mb = ?7, total_instances = ?8, per_app_tasks = ?9, \
+         log_rate_limit_in_bytes_per_second = ?10, paid_services_allowed = ?11, total_service_instances = ?12, \
+         total_service_keys = ?13, total_routes = ?14, total_reserved_ports = ?15 where guid = ?1",
+    )
+}
+
+fn write(tx: &WriteTx<'_>, quota: &SpaceQuota, sql: &str) -> ApiResult<()> {
+    let limits = quota.limits.to_sql();
+    let mut values: Vec<&dyn ToSql> = vec![
+        &quota.guid,
+        &quota.name,
+        &quota.organization_guid,
+        &quota.created_at,
+        &quota.updated_at,
+    ];
+    values.extend(limits.iter().map(|limit| limit as &dyn ToSql));
+    let done = tx.sql().prepare_cached(sql)?.execute(&values[..]);
+    quotas::name_taken(done, ("Space Quota", &quota.name))
+}
+
+/// Gives a space this quota, or none.
+pub(super) fn set_quota(
+    tx: &WriteTx<'_>,
+    space: &SpaceGuid,
+    quota: Option<&SpaceQuotaGuid>,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("update spaces set quota_guid = ?2 where guid = ?1")?
+        .execute(params![space, quota])?;
+    Ok(())
+}
+
+/// Removes a quota.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &SpaceQuotaGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from space_quotas where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
 }
 
 fn quota(row: &Row<'_>) -> rusqlite::Result<SpaceQuota> {
@@ -99,6 +189,5 @@ fn quota(row: &Row<'_>) -> rusqlite::Result<SpaceQuota> {
         created_at: row.get(3)?,
         updated_at: row.get(4)?,
         limits: QuotaLimits::from_row(row, 5)?,
-        members: Vec::new(),
     })
 }

@@ -10,7 +10,7 @@ use super::{actions, payload, presenter, store};
 use crate::base::guid::SpaceGuid;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls, with_included,
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, with_included,
 };
 use crate::cloud_controller::{jobs, organizations};
 use crate::db::ReadTx;
@@ -23,9 +23,8 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
-            let body = found.try_present(&query, &urls, "/v3/spaces", |s| {
-                presenter::present_from(tx, s, &urls)
-            })?;
+            let shown = presenter::present_all(tx, &found.rows, &urls)?;
+            let body = found.present_values(&query, &urls, "/v3/spaces", shown);
             Ok(Json(with_included(
                 body,
                 included(tx, &found.rows, &query, &urls)?,
@@ -69,11 +68,8 @@ fn included(
         .map(|space| space.organization_guid.to_string())
         .collect();
     let found = organizations::store::by_guids(tx, &guids)?;
-    let shown = found.iter().map(|organization| {
-        let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
-        Ok(organizations::present(organization, &metadata, urls))
-    });
-    Ok(vec![("organizations", shown.collect::<ApiResult<_>>()?)])
+    let shown = organizations::present_all(tx, &found, urls)?;
+    Ok(vec![("organizations", shown)])
 }
 
 pub(super) async fn create(

@@ -11,7 +11,7 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::get;
 
-pub(crate) use presenter::present;
+pub(crate) use presenter::{present, present_all};
 pub(crate) use store::Space;
 
 use super::CloudController;

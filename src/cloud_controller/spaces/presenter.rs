@@ -12,6 +12,16 @@ pub(super) fn present_from(tx: &ReadTx<'_>, space: &Space, urls: &Urls) -> ApiRe
     Ok(present(space, &metadata, urls))
 }
 
+/// Many, with their metadata.
+pub(crate) fn present_all(tx: &ReadTx<'_>, spaces: &[Space], urls: &Urls) -> ApiResult<Vec<Value>> {
+    let guids = spaces.iter().map(|space| space.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Space, guids)?;
+    let shown = spaces
+        .iter()
+        .map(|space| present(space, metadata.of(space.guid.as_str()), urls));
+    Ok(shown.collect())
+}
+
 /// `/v3/spaces/:guid`.
 pub(crate) fn present(space: &Space, metadata: &Metadata, urls: &Urls) -> Value {
     let path = format!("/v3/spaces/{}", space.guid);

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::Timestamp;
-use crate::base::guid::{OrganizationGuid, SpaceGuid};
+use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, SpaceGuid, SpaceQuotaGuid};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select,
     is_unique_violation, list,
@@ -20,8 +20,8 @@ pub(crate) struct Space {
     pub guid: SpaceGuid,
     pub name: String,
     pub organization_guid: OrganizationGuid,
-    pub quota_guid: Option<String>,
-    pub isolation_segment_guid: Option<String>,
+    pub quota_guid: Option<SpaceQuotaGuid>,
+    pub isolation_segment_guid: Option<IsolationSegmentGuid>,
     pub ssh_allowed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -135,6 +135,11 @@ impl Fields {
         texts
     }
 
+    /// Puts a field (back) in.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.fields.insert(name.to_owned(), value);
+    }
+
     /// The fields nobody took.
     pub(crate) fn left_over(&self) -> Vec<String> {
         self.fields.keys().cloned().collect()

@@ -66,6 +66,8 @@ errors! {
     BuildpackNameStackLifecycleTaken = 290_000, "BuildpackNameStackLifecycleTaken", UNPROCESSABLE_ENTITY;
     /// The upload of a buildpack broke off or is too large.
     BuildpackBitsUploadInvalid = 290_002, "BuildpackBitsUploadInvalid", BAD_REQUEST;
+    /// New organizations cannot get their quota.
+    QuotaDefinitionNotFound = 240_001, "QuotaDefinitionNotFound", NOT_FOUND;
     /// A buildpack cannot be used.
     BuildpackInvalid = 290_003, "BuildpackInvalid", BAD_REQUEST;
     /// The manifest of an uploaded buildpack is for another stack.

@@ -88,6 +88,20 @@ impl<T> Listed<T> {
 }
 
 impl<T> Listed<T> {
+    /// The same with resources that are JSON already.
+    pub(crate) fn present_values(
+        &self,
+        query: &ListQuery,
+        urls: &Urls,
+        path: &str,
+        resources: Vec<Value>,
+    ) -> Value {
+        json!({
+            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
+            "resources": resources,
+        })
+    }
+
     /// Like [`Listed::present`] for presenters that read more and may fail.
     pub(crate) fn try_present(
         &self,

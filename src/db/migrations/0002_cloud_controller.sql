@@ -47,6 +47,7 @@ create table organizations (
     updated_at integer not null
 ) strict;
 create index organizations_by_creation on organizations (created_at, guid);
+create index organizations_by_quota on organizations (quota_guid);
 
 create table isolation_segment_organizations (
     isolation_segment_guid text not null references isolation_segments (guid) on delete cascade,
@@ -85,6 +86,8 @@ create table spaces (
     unique (organization_guid, name)
 ) strict;
 create index spaces_by_creation on spaces (created_at, guid);
+create index spaces_by_quota on spaces (quota_guid);
+create index spaces_by_isolation_segment on spaces (isolation_segment_guid);
 
 create table roles (
     guid text primary key not null,

@@ -2,13 +2,13 @@
 //!
 //! Checked after a change within its transaction: what does not fit is rolled back.
 
-use super::store;
+use super::limits::QuotaLimits;
+use super::store::{self, Owner};
 use crate::cloud_controller::apps::{App, AppState};
-use crate::cloud_controller::quota_limits::QuotaLimits;
-use crate::cloud_controller::v3::{ApiResult, Invalid};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid};
 use crate::db::ReadTx;
 
-/// What started processes and running tasks use.
+/// What started processes, and tasks that wait or run, use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     pub memory: i64,
@@ -18,13 +18,6 @@ pub(super) struct Usage {
     pub largest_process: i64,
     /// Whether a process of the app in question logs without limit.
     pub unlimited_logs: bool,
-}
-
-/// Who a quota belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    Space,
-    Organization,
 }
 
 /// 422 when the started apps around this one exceed a quota.
@@ -37,13 +30,70 @@ pub(crate) fn check_started(tx: &ReadTx<'_>, app: &App) -> ApiResult<()> {
         if let Some((name, limits)) = store::quota(tx, owner, &app.space_guid)?
             && any(&limits)
         {
-            let usage = store::usage(tx, owner, app)?;
+            let usage = store::usage(tx, owner, (&app.space_guid, &app.guid))?;
             for fault in faults(owner, &name, &limits, &usage) {
                 invalid.add(fault);
             }
         }
     }
     invalid.refuse()
+}
+
+/// 422 when staging with this memory (MB) and log rate (bytes a second, -1 = unlimited) does not fit
+/// beside what runs.
+pub(crate) fn check_staging(
+    tx: &ReadTx<'_>,
+    app: &App,
+    (memory, log_rate): (i64, i64),
+) -> ApiResult<()> {
+    for owner in [Owner::Space, Owner::Organization] {
+        let Some((_, limits)) = store::quota(tx, owner, &app.space_guid)? else {
+            continue;
+        };
+        if !any(&limits) {
+            continue;
+        }
+        let usage = store::usage(tx, owner, (&app.space_guid, &app.guid))?;
+        let whose = owner.as_str();
+        if exceeds(limits.total_memory_in_mb, usage.memory + memory) {
+            return Err(ApiError::unprocessable(format!(
+                "{whose}'s memory limit exceeded: staging requires {memory}M memory"
+            )));
+        }
+        let limit = limits.log_rate_limit_in_bytes_per_second;
+        if exceeds(limit, usage.log_rate.saturating_add(log_rate)) {
+            return Err(ApiError::unprocessable(format!(
+                "{whose}'s log rate limit exceeded: staging requires {log_rate} bytes per second"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// 422 when log lines are to be limited where processes log without limit: in the organizations or
+/// spaces of these names, which have the quota.
+pub(crate) fn refuse_unlimited_logs(owner: Owner, names: &[String]) -> ApiResult<()> {
+    let kind = match owner {
+        Owner::Space => "space",
+        Owner::Organization => "org",
+    };
+    let which = match names {
+        [] => return Ok(()),
+        [one] => format!("{kind} '{one}' which contains"),
+        [one, two] => format!("{kind}s '{one}', '{two}' which contain"),
+        [one, two, rest @ ..] => format!(
+            "{kind}s '{one}', '{two}' and {} other {kind}s which contain",
+            rest.len()
+        ),
+    };
+    Err(ApiError::unprocessable(format!(
+        "Current usage exceeds new quota values. This quota is applied to {which} apps running with an \
+         unlimited log rate limit."
+    )))
+}
+
+fn exceeds(limit: Option<i64>, used: i64) -> bool {
+    limit.is_some_and(|limit| used > limit)
 }
 
 fn any(limits: &QuotaLimits) -> bool {
@@ -58,20 +108,20 @@ fn any(limits: &QuotaLimits) -> bool {
 
 /// What is exceeded, in CC's words; `name` is that of the space or organization.
 fn faults(owner: Owner, name: &str, limits: &QuotaLimits, usage: &Usage) -> Vec<String> {
-    let exceeded = |limit: Option<i64>, used: i64| limit.is_some_and(|limit| used > limit);
-    let (prefix, long) = match owner {
-        Owner::Space => ("space_", "space"),
-        Owner::Organization => ("", "organization"),
+    let long = owner.as_str();
+    let prefix = match owner {
+        Owner::Space => "space_",
+        Owner::Organization => "",
     };
     let log_rate = limits.log_rate_limit_in_bytes_per_second;
     let mut faults = Vec::new();
-    if exceeded(limits.total_memory_in_mb, usage.memory) {
+    if exceeds(limits.total_memory_in_mb, usage.memory) {
         faults.push(format!("memory {prefix}quota_exceeded"));
     }
-    if exceeded(limits.per_process_memory_in_mb, usage.largest_process) {
+    if exceeds(limits.per_process_memory_in_mb, usage.largest_process) {
         faults.push(format!("memory {prefix}instance_memory_limit_exceeded"));
     }
-    if exceeded(limits.total_instances, usage.instances) {
+    if exceeds(limits.total_instances, usage.instances) {
         faults.push(format!(
             "app_instance_limit {prefix}app_instance_limit_exceeded"
         ));
@@ -81,7 +131,7 @@ fn faults(owner: Owner, name: &str, limits: &QuotaLimits, usage: &Usage) -> Vec<
             "log_rate_limit cannot be unlimited in {long} '{name}'."
         ));
     }
-    if exceeded(log_rate, usage.log_rate) {
+    if exceeds(log_rate, usage.log_rate) {
         faults.push(format!("log_rate_limit exceeds {long} log rate quota"));
     }
     faults
@@ -97,12 +147,29 @@ mod tests {
             per_process_memory_in_mb: all[1],
             total_instances: all[2],
             log_rate_limit_in_bytes_per_second: all[3],
-            per_app_tasks: None,
-            paid_services_allowed: true,
-            total_service_instances: None,
-            total_service_keys: None,
-            total_routes: None,
-            total_reserved_ports: None,
+            ..QuotaLimits::default()
+        }
+    }
+
+    #[test]
+    fn who_logs_without_limit_is_named() {
+        let name = |n: usize| {
+            let names: Vec<String> = ["a", "b", "c", "d"][..n]
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            refuse_unlimited_logs(Owner::Organization, &names)
+                .err()
+                .map(|e| e.detail().to_owned())
+        };
+        assert_eq!(name(0), None);
+        for (n, which) in [
+            (1, "org 'a' which contains"),
+            (2, "orgs 'a', 'b' which contain"),
+            (4, "orgs 'a', 'b' and 2 other orgs which contain"),
+        ] {
+            let text = name(n).unwrap_or_default();
+            assert!(text.contains(which), "{text}");
         }
     }
 

@@ -1,9 +1,10 @@
-//! The limits that organization quotas and space quotas share. `None` = unlimited.
+//! The limits that organization quotas and space quotas share.
 
 use rusqlite::Row;
+use rusqlite::types::Value as SqlValue;
 use serde_json::{Value, json};
 
-/// Limits of apps, services and routes.
+/// Limits of apps, services and routes; `None` = unlimited.
 #[derive(Debug, Clone)]
 pub(crate) struct QuotaLimits {
     pub total_memory_in_mb: Option<i64>,
@@ -23,6 +24,23 @@ pub(crate) const LIMIT_COLUMNS: &str = "q.total_memory_in_mb, q.per_process_memo
     q.per_app_tasks, q.log_rate_limit_in_bytes_per_second, q.paid_services_allowed, q.total_service_instances, \
     q.total_service_keys, q.total_routes, q.total_reserved_ports";
 
+impl Default for QuotaLimits {
+    fn default() -> Self {
+        Self {
+            total_memory_in_mb: None,
+            per_process_memory_in_mb: None,
+            total_instances: None,
+            per_app_tasks: None,
+            log_rate_limit_in_bytes_per_second: None,
+            paid_services_allowed: true,
+            total_service_instances: None,
+            total_service_keys: None,
+            total_routes: None,
+            total_reserved_ports: None,
+        }
+    }
+}
+
 impl QuotaLimits {
     /// Reads [`LIMIT_COLUMNS`] from column `first` on.
     pub(crate) fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
@@ -38,6 +56,23 @@ impl QuotaLimits {
             total_routes: row.get(first + 8)?,
             total_reserved_ports: row.get(first + 9)?,
         })
+    }
+
+    /// The values of [`LIMIT_COLUMNS`], in their order.
+    pub(crate) fn to_sql(&self) -> [SqlValue; 10] {
+        let limit = |limit: Option<i64>| limit.map_or(SqlValue::Null, SqlValue::Integer);
+        [
+            limit(self.total_memory_in_mb),
+            limit(self.per_process_memory_in_mb),
+            limit(self.total_instances),
+            limit(self.per_app_tasks),
+            limit(self.log_rate_limit_in_bytes_per_second),
+            SqlValue::Integer(i64::from(self.paid_services_allowed)),
+            limit(self.total_service_instances),
+            limit(self.total_service_keys),
+            limit(self.total_routes),
+            limit(self.total_reserved_ports),
+        ]
     }
 
     /// `apps`.
