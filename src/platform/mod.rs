@@ -7,6 +7,7 @@ mod adapters;
 pub mod cleanup;
 mod health;
 mod identity;
+mod names;
 mod routing;
 mod running;
 mod seed;

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::adapters::{LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
+use super::names::{self, CurrentNames};
 use super::{identity, routing, running::Running, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
@@ -127,6 +128,7 @@ impl Platform {
             .merge(ground.logs.router(Arc::new(LogReaders(cc.clone()))))
             .merge(health::routes(health));
 
+        start_names(&supervisor, &ground);
         start_logs(&supervisor, &ground, &ingest);
         start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);
@@ -381,6 +383,15 @@ fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()
         }
     });
     Ok(())
+}
+
+fn start_names(supervisor: &Supervisor, ground: &Ground) {
+    let names = CurrentNames::default();
+    ground.logs.set_tag_source(Arc::new(names.clone()));
+    let (db, logs) = (ground.db.clone(), ground.logs.clone());
+    supervisor.worker("names on log lines", move |token| {
+        names::keep(names.clone(), db.clone(), logs.clone(), token)
+    });
 }
 
 fn start_routing(supervisor: &Supervisor, db: &Db, scheduler: &Scheduler, router: &Router) {

@@ -5,6 +5,9 @@ use super::desired::DesiredProcess;
 use super::instance::Slot;
 use crate::base::guid::InstanceGuid;
 use crate::docker::{Container, LABEL_KIND, LABEL_OWNER, Labels};
+use crate::logs::{
+    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
+};
 
 /// Value of [`LABEL_KIND`] on the containers of instances.
 pub const KIND_INSTANCE: &str = "instance";
@@ -22,11 +25,6 @@ pub const LABEL_INDEX: &str = "cflite.index";
 pub const LABEL_INSTANCE: &str = "cflite.instance";
 /// Ports the app listens on, with commas between.
 pub const LABEL_PORTS: &str = "cflite.ports";
-
-const LABEL_LOG_SOURCE: &str = "cflite.log.source_id";
-const LABEL_LOG_SOURCE_TYPE: &str = "cflite.log.source_type";
-const LABEL_LOG_INSTANCE: &str = "cflite.log.instance_id";
-const LABEL_LOG_RATE_LIMIT: &str = "cflite.log.rate_limit";
 
 const NAME_PART: usize = 24;
 
@@ -53,11 +51,17 @@ pub(super) fn of_instance(
         (LABEL_INDEX, &index),
         (LABEL_INSTANCE, guid.as_str()),
         (LABEL_PORTS, &ports.join(",")),
-        (LABEL_LOG_SOURCE, process.app_guid.as_str()),
-        (LABEL_LOG_SOURCE_TYPE, &process.log_source_type),
-        (LABEL_LOG_INSTANCE, &index),
-        (LABEL_LOG_RATE_LIMIT, &limit),
+        (LABEL_SOURCE_ID, process.app_guid.as_str()),
+        (LABEL_SOURCE_TYPE, &process.log_source_type),
+        (LABEL_INSTANCE_ID, &index),
+        (LABEL_RATE_LIMIT, &limit),
     ]));
+    let tags = [
+        ("process_id", process.process_guid.as_str()),
+        ("process_type", &process.process_type),
+        ("process_instance_id", guid.as_str()),
+    ];
+    all.extend(tags.map(|(tag, value)| (format!("{LABEL_TAG_PREFIX}{tag}"), value.to_owned())));
     all
 }
 
@@ -113,7 +117,7 @@ pub(super) fn ports(container: &Container) -> Vec<u16> {
 pub(super) fn log_source_type(container: &Container) -> String {
     container
         .labels
-        .get(LABEL_LOG_SOURCE_TYPE)
+        .get(LABEL_SOURCE_TYPE)
         .cloned()
         .unwrap_or_else(|| "APP".to_owned())
 }

@@ -9,6 +9,7 @@
 mod apps;
 mod buildpacks;
 mod errors;
+mod logs;
 mod manifests;
 mod organizations;
 mod quotas;

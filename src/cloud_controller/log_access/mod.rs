@@ -1,7 +1,11 @@
 //! Who may read whose logs: whoever may see the app (CC asks the same of `/v3/apps/:guid`), and
-//! those with `doppler.firehose` or `logs.admin`, who read everything.
+//! those with `doppler.firehose` or `logs.admin`, who read everything. And what apps are called on
+//! their lines.
 
+mod names;
 mod store;
+
+pub use names::{AppName, AppNames};
 
 use super::CloudController;
 use super::v3::{ApiResult, Caller, caller_of};

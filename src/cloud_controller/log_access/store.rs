@@ -1,6 +1,12 @@
 //! SQL of log access.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rusqlite::params_from_iter;
+
+use super::names::{AppName, Fingerprint, SpaceName};
+use crate::base::guid::{AppGuid, SpaceGuid};
 
 use crate::cloud_controller::v3::{ApiResult, Caller, Select};
 use crate::db::ReadTx;
@@ -12,4 +18,54 @@ pub(super) fn visible_apps(tx: &ReadTx<'_>, caller: &Caller) -> ApiResult<Vec<St
     let mut statement = tx.sql().prepare_cached(&select.sql("a.guid", ""))?;
     let rows = statement.query_map(params_from_iter(select.values()), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Changes whenever an app, a space or an organization is made, renamed or removed.
+pub(super) fn fingerprint(tx: &ReadTx<'_>) -> ApiResult<Fingerprint> {
+    let mut statement = tx.sql().prepare_cached(
+        "select (select count(*) from apps), (select max(updated_at) from apps), \
+                (select count(*) from spaces), (select max(updated_at) from spaces), \
+                (select max(updated_at) from organizations)",
+    )?;
+    Ok(statement.query_row([], |row| {
+        Ok(Fingerprint([
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get(3)?,
+            row.get(4)?,
+        ]))
+    })?)
+}
+
+/// The names of all apps, with those of their spaces and organizations.
+pub(super) fn names(tx: &ReadTx<'_>) -> ApiResult<HashMap<AppGuid, AppName>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select s.guid, s.name, o.guid, o.name from spaces s \
+         join organizations o on o.guid = s.organization_guid",
+    )?;
+    let spaces = statement.query_map([], |row| {
+        let guid: SpaceGuid = row.get(0)?;
+        let space = SpaceName {
+            guid: guid.clone(),
+            name: row.get(1)?,
+            organization_guid: row.get(2)?,
+            organization_name: row.get(3)?,
+        };
+        Ok((guid, Arc::new(space)))
+    })?;
+    let spaces: HashMap<SpaceGuid, Arc<SpaceName>> = spaces.collect::<rusqlite::Result<_>>()?;
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select guid, name, space_guid from apps")?;
+    let mut rows = statement.query([])?;
+    let mut names = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let space: SpaceGuid = row.get(2)?;
+        if let Some(space) = spaces.get(&space) {
+            let (name, space) = (row.get(1)?, space.clone());
+            names.insert(row.get(0)?, AppName { name, space });
+        }
+    }
+    Ok(names)
 }

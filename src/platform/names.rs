@@ -1,0 +1,62 @@
+//! Names on log lines, and the end of the logs of deleted apps: a worker reads both from the
+//! database after its changes, the log writer asks the copy in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud_controller::log_access::AppNames;
+use crate::cloud_controller::v3::ApiError;
+use crate::db::Db;
+use crate::logs::{Logs, TagSource};
+
+/// The names as they are now; cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct CurrentNames(Arc<ArcSwap<AppNames>>);
+
+impl TagSource for CurrentNames {
+    fn tags(&self, source_id: &str) -> BTreeMap<String, String> {
+        let names = self.0.load();
+        let Some(app) = names.get(source_id) else {
+            return BTreeMap::new();
+        };
+        let space = &*app.space;
+        [
+            ("app_id", source_id),
+            ("app_name", &*app.name),
+            ("space_id", space.guid.as_str()),
+            ("space_name", &*space.name),
+            ("organization_id", space.organization_guid.as_str()),
+            ("organization_name", &*space.organization_name),
+        ]
+        .map(|(tag, value)| (tag.to_owned(), value.to_owned()))
+        .into()
+    }
+}
+
+/// Runs until cancelled.
+pub(super) async fn keep(
+    names: CurrentNames,
+    db: Db,
+    logs: Logs,
+    token: CancellationToken,
+) -> Result<(), ApiError> {
+    let mut changes = db.changes();
+    loop {
+        changes.mark_unchanged();
+        let known = names.0.load_full();
+        let current = known.clone();
+        if let Some(newer) = db.read(move |tx| current.newer(tx)).await? {
+            for app in known.missing_in(&newer) {
+                logs.forget(app.as_str());
+            }
+            names.0.store(Arc::new(newer));
+        }
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+        }
+    }
+}
