@@ -70,7 +70,7 @@ pub(crate) async fn test_image(engine: &dyn Engine) -> String {
 
 /// Says in one line why a test did not run.
 #[expect(clippy::print_stderr, reason = "the reader of a test run has to know")]
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 

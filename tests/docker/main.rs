@@ -5,6 +5,7 @@
 
 mod bench;
 mod contract;
+mod daemon;
 mod logs;
 mod platform;
 mod registry;

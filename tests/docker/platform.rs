@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(crate) struct Platform {
     data_dir: tempfile::TempDir,
     child: Option<Child>,
+    docker_host: Option<String>,
 }
 
 /// The binary under test: the release build when the test run names one.
@@ -19,12 +20,18 @@ fn binary() -> PathBuf {
 }
 
 impl Platform {
-    /// Starts one.
+    /// Starts one on the default daemon.
     pub(crate) fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// Starts one on another daemon.
+    pub(crate) fn start_on(docker_host: Option<&str>) -> Self {
         let data_dir = tempfile::tempdir().expect("temporary folder");
         let mut platform = Self {
             data_dir,
             child: None,
+            docker_host: docker_host.map(str::to_owned),
         };
         platform.boot();
         platform
@@ -131,7 +138,11 @@ impl Platform {
     pub(crate) fn instances(&self) -> Vec<String> {
         let id =
             std::fs::read_to_string(self.data_dir.path().join("platform-id")).expect("platform id");
-        let out = Command::new("docker")
+        let mut command = Command::new("docker");
+        if let Some(host) = &self.docker_host {
+            command.args(["--host", host]);
+        }
+        let out = command
             .args([
                 "ps",
                 "--quiet",
@@ -178,6 +189,9 @@ impl Platform {
             .args(arguments)
             .arg("--data-dir")
             .arg(self.data_dir.path());
+        if let Some(host) = &self.docker_host {
+            command.args(["--docker-host", host]);
+        }
         command
     }
 }

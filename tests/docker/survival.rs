@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use cflite::testing::TestClient;
 use serde_json::{Value, json};
 
+use crate::daemon::Daemon;
 use crate::platform::Platform;
 
 const APPS: usize = 5;
@@ -93,6 +94,35 @@ async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
     assert_eq!(
         events["pagination"]["total_results"], 0,
         "an adopted app counts as crashed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_are_back_after_the_daemon_was_killed_or_restarted() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let Some(mut daemon) = Daemon::start() else {
+        crate::bench::skip("a daemon of the test's own needs root, dockerd and ip");
+        return;
+    };
+    let platform = Platform::start_on(Some(daemon.host()));
+    let hosts: Vec<String> = (0..2)
+        .map(|n| platform.push_sample(&format!("phoenix-{n}")))
+        .collect();
+    for end in [Daemon::kill, Daemon::stop] {
+        end(&mut daemon);
+        daemon.boot();
+        for host in &hosts {
+            platform.wait_for(host, SOON);
+        }
+        assert_eq!(platform.instances().len(), hosts.len());
+    }
+    let crashes = "/v3/audit_events?types=audit.app.process.crash";
+    let crashes = admin(&platform).await.get(crashes).await.expect("events");
+    assert_eq!(
+        crashes.body["pagination"]["total_results"], 0,
+        "the daemon's end is blamed on the apps: {crashes:?}"
     );
 }
 
