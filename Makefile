@@ -7,7 +7,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down test unit api docker-test images-test client-test lint fmt bench build clean
+.PHONY: help up down test unit api compatibility docker-test images-test client-test lint fmt bench build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -34,6 +34,9 @@ unit: ## Tests beside the code
 
 api: ## The API in process, with Docker in memory, and the rules of the source tree
 	$(CARGO) test --locked --test api --test tidy
+
+compatibility: ## Renew docs/compatibility.md from a run of every cf command
+	UPDATE=1 $(CARGO) test --locked --test api commands
 
 docker-test: ## Everything that needs the Docker daemon
 	$(CARGO) test --locked --test docker

@@ -58,7 +58,7 @@ impl Answer {
 impl TestClient {
     pub(super) fn new(base: String, token: Option<String>) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: http_client(),
             base,
             token,
         }
@@ -117,6 +117,22 @@ impl TestClient {
         body: Vec<u8>,
     ) -> anyhow::Result<Answer> {
         self.send(method.parse()?, path, Some((kind, body))).await
+    }
+
+    /// Uploads one file as the field `bits`, as the CLI does with droplets and buildpacks.
+    pub async fn upload_to(
+        &self,
+        path: &str,
+        name: &'static str,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        let bits = reqwest::multipart::Part::bytes(bytes).file_name(name);
+        let form = reqwest::multipart::Form::new().part("bits", bits);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(self.token.as_deref().unwrap_or_default());
+        answer(request.multipart(form).send().await?).await
     }
 
     /// Uploads bits as the CLI does.
@@ -191,6 +207,14 @@ impl TestClient {
         }
         answer(request.send().await?).await
     }
+}
+
+/// A client that shows redirections instead of following them.
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap_or_default()
 }
 
 async fn answer(response: reqwest::Response) -> anyhow::Result<Answer> {

@@ -2,6 +2,7 @@
 //! and a client that speaks to it over HTTP as any other would.
 
 mod client;
+mod stack;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,14 @@ impl TestApp {
             engine,
             data_dir,
         })
+    }
+
+    /// Starts one whose Docker has the stack's base image and a builder that makes a droplet of any
+    /// app, so that apps are staged and started.
+    pub async fn with_stack() -> anyhow::Result<Self> {
+        let app = Self::start().await?;
+        stack::prepare(&app.engine);
+        Ok(app)
     }
 
     /// Ends the platform without ceremony and starts another one on the same data and containers.

@@ -8,6 +8,7 @@
 
 mod apps;
 mod buildpacks;
+mod commands;
 mod errors;
 mod logs;
 mod manifests;

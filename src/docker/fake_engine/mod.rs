@@ -110,6 +110,11 @@ impl FakeEngine {
         self.state().offered.push(image);
     }
 
+    /// Makes everything pullable whose reference starts with `prefix`.
+    pub fn offer_all(&self, prefix: &str) {
+        self.state().offered_prefixes.push(prefix.to_owned());
+    }
+
     /// Makes an image pullable as given.
     pub fn offer_like(&self, reference: &str, mut image: Image) {
         image.tags = vec![reference.to_owned()];

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) containers: Vec<FakeContainer>,
     pub(super) images: Vec<FakeImage>,
     pub(super) offered: Vec<FakeImage>,
+    /// References that start with one of these are offered too.
+    pub(super) offered_prefixes: Vec<String>,
     pub(super) pulled: Vec<String>,
     pub(super) networks: BTreeMap<String, Labels>,
     pub(super) scripts: Vec<(String, Behaviour)>,
