@@ -16,6 +16,10 @@ const ALL: &str = "select guid, process_guid, version, instance_index, app_guid,
 const OF_PROCESS: &str = "select guid, process_guid, version, instance_index, app_guid, \
     process_type, state, since, container_id, ready, serving, crash_count, last_crash_at, details \
     from instances where process_guid = :process_guid order by instance_index, created_at, guid";
+const OF_PROCESSES: &str = "select guid, process_guid, version, instance_index, app_guid, \
+    process_type, state, since, container_id, ready, serving, crash_count, last_crash_at, details \
+    from instances where process_guid in (select value from json_each(:process_guids)) \
+    order by process_guid, instance_index, created_at, guid";
 const ONE: &str = "select guid, process_guid, version, instance_index, app_guid, process_type, \
     state, since, container_id, ready, serving, crash_count, last_crash_at, details \
     from instances where guid = :guid";
@@ -45,6 +49,18 @@ const FORGET: &str = "delete from instances where guid = :guid";
 pub fn instances(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Vec<Instance>, DbError> {
     let mut statement = tx.sql().prepare_cached(OF_PROCESS)?;
     let rows = statement.query_and_then(named_params! {":process_guid": process}, decode)?;
+    rows.map(|row| row.map(Record::present)).collect()
+}
+
+/// The same of several processes at once.
+pub fn instances_of_all<'a>(
+    tx: &ReadTx<'_>,
+    processes: impl Iterator<Item = &'a ProcessGuid>,
+) -> Result<Vec<Instance>, DbError> {
+    let guids: serde_json::Value = processes.map(ProcessGuid::as_str).collect();
+    let mut statement = tx.sql().prepare_cached(OF_PROCESSES)?;
+    let guids = guids.to_string();
+    let rows = statement.query_and_then(named_params! {":process_guids": guids}, decode)?;
     rows.map(|row| row.map(Record::present)).collect()
 }
 

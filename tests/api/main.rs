@@ -7,6 +7,7 @@
 )]
 
 mod apps;
+mod audit_events;
 mod buildpacks;
 mod commands;
 mod errors;

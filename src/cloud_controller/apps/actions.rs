@@ -6,7 +6,8 @@ use super::app::{App, AppState, Feature, Variables, without_password};
 use super::payload::{CreateApp, UpdateApp};
 use super::{lifecycle, store};
 use crate::base::guid::{AppGuid, SpaceGuid};
-use crate::cloud_controller::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::audit_events::{Cause, Place, Recorder, Target};
+use crate::cloud_controller::routes::{self, destinations};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
 use crate::cloud_controller::{
     builds, desired, droplets, environment_variable_groups, packages, processes,
@@ -61,7 +62,7 @@ pub(crate) fn create(
     wanted
         .metadata
         .store(tx, ResourceType::App, app.guid.as_str())?;
-    processes::actions::create(tx, recorder, &app, "web")?;
+    processes::actions::create(tx, recorder, &app, "web", Cause::Request)?;
     record(
         tx,
         recorder,
@@ -79,6 +80,7 @@ pub(crate) fn update(
     mut app: App,
     change: UpdateApp,
     default_stack: &str,
+    cause: Cause,
 ) -> ApiResult<App> {
     app.lifecycle = lifecycle::changed(
         tx,
@@ -100,7 +102,7 @@ pub(crate) fn update(
         recorder,
         "audit.app.update",
         &app,
-        &request(change.request),
+        &cause.mark(request(change.request)),
     )?;
     Ok(app)
 }
@@ -113,13 +115,14 @@ pub(crate) fn update_environment(
     vault: &Vault,
     mut app: App,
     change: Variables,
+    cause: Cause,
 ) -> ApiResult<Variables> {
     let mut merged = store::environment(tx, vault, &app.guid)?;
     environment_variable_groups::merge(&mut merged, change);
     store::set_environment(tx, vault, &app.guid, &merged)?;
     app.updated_at = recorder.now;
     store::update(tx, &app)?;
-    let data = request(json!({ "environment_variables": HIDDEN }));
+    let data = cause.mark(request(json!({ "environment_variables": HIDDEN })));
     record(tx, recorder, "audit.app.update", &app, &data)?;
     Ok(merged)
 }
@@ -152,17 +155,29 @@ pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, app: &App) -> ApiResult<()
 
 /// Deletes an app with all that belongs to it; its instances are stopped by the scheduler.
 pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiResult<()> {
+    builds::store::release_of_app(tx, &app.guid)?;
+    for package in packages::store::of_app(tx, &app.guid)? {
+        packages::store::delete(tx, &package)?;
+        let data = json!({ "package_guid": package });
+        record(tx, recorder, "audit.app.package.delete", app, &data)?;
+    }
+    for droplet in droplets::store::of_app(tx, &app.guid)? {
+        droplets::store::delete(tx, &droplet)?;
+        let data = json!({ "droplet_guid": droplet });
+        record(tx, recorder, "audit.app.droplet.delete", app, &data)?;
+    }
+    for route in routes::store::of_app(tx, &app.guid)? {
+        for destination in destinations::store::of_route(tx, &route.guid)? {
+            if destination.key.app_guid == app.guid {
+                let cause = Cause::Request;
+                destinations::actions::unmap(tx, recorder, &route, &destination, cause)?;
+            }
+        }
+    }
     for process in processes::store::of_app(tx, &app.guid)? {
         processes::actions::record_delete(tx, recorder, app, &process)?;
     }
     clear_buildpack_cache(tx, app)?;
-    builds::store::release_of_app(tx, &app.guid)?;
-    for droplet in droplets::store::of_app(tx, &app.guid)? {
-        droplets::store::delete(tx, &droplet)?;
-    }
-    for package in packages::store::of_app(tx, &app.guid)? {
-        packages::store::delete(tx, &package)?;
-    }
     record(tx, recorder, "audit.app.delete-request", app, &json!({}))?;
     desired::store::forget_app(tx, &app.guid)?;
     store::delete(tx, &app.guid)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::app::App;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, DropletGuid};
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls,
@@ -27,10 +27,12 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query, lifecycle)?;
-            let body = found.try_present(&query, &urls, "/v3/apps", |app| {
-                presenter::present_from(tx, app, &urls)
-            })?;
-            let included = included(tx, &caller, &urls, &query, &found.rows)?;
+            let guids = found.rows.iter().map(|app| app.guid.as_str());
+            let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
+            let body = found.present(&query, &urls, "/v3/apps", |app| {
+                presenter::present(app, metadata.of(app.guid.as_str()), &urls)
+            });
+            let included = included(tx, &urls, &query, &found.rows)?;
             Ok::<_, ApiError>(Json(with_included(body, included)))
         })
         .await
@@ -49,15 +51,15 @@ pub(super) async fn show(
         .read(move |tx| {
             let app = store::get_visible(tx, &caller, &guid)?;
             let body = presenter::present_from(tx, &app, &urls)?;
-            let included = included(tx, &caller, &urls, &query, &[app])?;
+            let included = included(tx, &urls, &query, &[app])?;
             Ok::<_, ApiError>(Json(with_included(body, included)))
         })
         .await
 }
 
+/// Who sees an app sees its space and organization.
 fn included(
     tx: &ReadTx<'_>,
-    caller: &Caller,
     urls: &Urls,
     query: &ListQuery,
     apps: &[App],
@@ -75,14 +77,12 @@ fn included(
     let found = spaces::store::by_guids(tx, &guids)?;
     let mut included = Vec::new();
     if with_space {
-        let mut shown = Vec::with_capacity(found.len());
-        for space in &found {
-            if caller.sees_space(tx, &space.guid)? {
-                let metadata = Metadata::load(tx, ResourceType::Space, space.guid.as_str())?;
-                shown.push(spaces::present(space, &metadata, urls));
-            }
-        }
-        included.push(("spaces", shown));
+        let guids = found.iter().map(|space| space.guid.as_str());
+        let metadata = Metadata::of_all(tx, ResourceType::Space, guids)?;
+        let shown = found
+            .iter()
+            .map(|space| spaces::present(space, metadata.of(space.guid.as_str()), urls));
+        included.push(("spaces", shown.collect()));
     }
     if with_organization {
         let mut guids: Vec<String> = found
@@ -91,13 +91,17 @@ fn included(
             .collect();
         guids.sort_unstable();
         guids.dedup();
-        let mut shown = Vec::with_capacity(guids.len());
-        for organization in organizations::store::by_guids(tx, &guids)? {
-            let metadata =
-                Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
-            shown.push(organizations::present(&organization, &metadata, urls));
-        }
-        included.push(("organizations", shown));
+        let metadata = Metadata::of_all(
+            tx,
+            ResourceType::Organization,
+            guids.iter().map(String::as_str),
+        )?;
+        let all = organizations::store::by_guids(tx, &guids)?;
+        let shown = all.iter().map(|organization| {
+            let metadata = metadata.of(organization.guid.as_str());
+            organizations::present(organization, metadata, urls)
+        });
+        included.push(("organizations", shown.collect()));
     }
     Ok(included)
 }
@@ -151,7 +155,7 @@ pub(super) async fn update(
         .write(move |tx| {
             let app = store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &app.space_guid)?;
-            let app = actions::update(tx, &recorder, app, change, &default_stack)?;
+            let app = actions::update(tx, &recorder, app, change, &default_stack, Cause::Request)?;
             presenter::present_from(tx, &app, &urls).map(Json)
         })
         .await

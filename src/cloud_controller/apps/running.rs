@@ -10,7 +10,7 @@ use super::app::{App, AppState};
 use super::store;
 use crate::base::guid::DropletGuid;
 use crate::cloud_controller::app_usage_events::actions::Use;
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::{self, Snapshots};
 use crate::cloud_controller::processes;
 use crate::cloud_controller::v3::{ApiError, ApiResult};
@@ -111,7 +111,7 @@ pub(crate) fn assign_droplet(
     }
     for kind in found.process_types.keys() {
         if processes::store::find_of_type(tx, &app.guid, kind)?.is_none() {
-            processes::actions::create(tx, recorder, &app, kind)?;
+            processes::actions::create(tx, recorder, &app, kind, Cause::Request)?;
         }
     }
     Ok(app)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::app::Feature;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::AppGuid;
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, JsonBody};
 use crate::cloud_controller::{environment_variable_groups, feature_flags, spaces};
@@ -83,7 +83,8 @@ pub(super) async fn update_variables(
             let app = store::get_visible(tx, &caller, &guid)?;
             caller.may_support_space(tx, &app.space_guid)?;
             let change = environment_variable_groups::environment_change(body)?;
-            let variables = actions::update_environment(tx, &recorder, &vault, app, change)?;
+            let variables =
+                actions::update_environment(tx, &recorder, &vault, app, change, Cause::Request)?;
             Ok::<_, ApiError>(Json(presenter::variables(&guid, &variables, &urls)))
         })
         .await

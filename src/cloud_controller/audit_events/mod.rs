@@ -1,8 +1,13 @@
 //! Audit events: who did what to which resource, written in the same transaction as the deed.
+//!
+//! They only ever grow at the end, so their ids order them as their times do. They are kept for
+//! [`KEPT`].
 
 mod handlers;
 mod presenter;
 pub(crate) mod store;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -13,6 +18,9 @@ use super::v3::{ApiResult, Caller, Context};
 use crate::base::guid::{OrganizationGuid, SpaceGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::db::WriteTx;
+
+/// How long events are kept.
+const KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// `/v3/audit_events`.
 pub(crate) fn routes() -> Router<CloudController> {
@@ -77,6 +85,25 @@ impl<'a> Place<'a> {
             space: None,
             organization: Some(guid),
         }
+    }
+}
+
+/// What made somebody act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A request for just this.
+    Request,
+    /// A manifest that was applied.
+    Manifest,
+}
+
+impl Cause {
+    /// Marks what a manifest did.
+    pub(crate) fn mark(self, mut data: Value) -> Value {
+        if self == Self::Manifest {
+            data["manifest_triggered"] = Value::Bool(true);
+        }
+        data
     }
 }
 

@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::{Place, Recorder, Target};
+use super::{KEPT, Place, Recorder, Target};
 use crate::base::Timestamp;
-use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, list};
+use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, count, rows};
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "e.guid, e.type, e.actor_guid, e.actor_type, e.actor_name, e.target_guid, \
@@ -52,16 +52,35 @@ pub(super) fn insert(
         place.organization,
         recorder.now,
     ])?;
+    tx.sql()
+        .prepare_cached("delete from audit_events where created_at < ?1")?
+        .execute([recorder.now.minus(KEPT)])?;
     Ok(())
 }
 
-fn visible(caller: &Caller) -> Select {
+/// How a caller's events are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// By the indexes of spaces and organizations: good when they are few.
+    Index,
+    /// Event by event in their order, a `+` keeps the indexes out: good when they are many.
+    Scan,
+}
+
+/// More than this many are many.
+const FEW: i64 = 2000;
+
+fn visible(caller: &Caller, by: By) -> Select {
     let mut select = Select::from("audit_events e");
     if !caller.sees_all() {
+        let plus = if by == By::Scan { "+" } else { "" };
         select.and(
-            "e.space_guid in (select space_guid from roles where user_guid = ? and space_guid is not null) \
-             or e.organization_guid in (select organization_guid from roles where user_guid = ? \
-             and type in ('organization_manager', 'organization_auditor'))",
+            &format!(
+                "{plus}e.space_guid in (select space_guid from roles where user_guid = ? \
+                 and type in ('space_auditor', 'space_developer', 'space_supporter')) \
+                 or {plus}e.organization_guid in (select organization_guid from roles where user_guid = ? \
+                 and type = 'organization_auditor')"
+            ),
             [caller.guid.to_string(), caller.guid.to_string()],
         );
     }
@@ -74,7 +93,7 @@ pub(super) fn find_visible(
     caller: &Caller,
     guid: &str,
 ) -> ApiResult<Option<AuditEvent>> {
-    let mut select = visible(caller);
+    let mut select = visible(caller, By::Index);
     select.and("e.guid = ?", [guid.to_owned()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
     Ok(statement
@@ -88,7 +107,20 @@ pub(super) fn list_visible(
     caller: &Caller,
     query: &ListQuery,
 ) -> ApiResult<Listed<AuditEvent>> {
-    let mut select = visible(caller);
+    let mut select = filtered(caller, query, By::Index)?;
+    let total = count(tx, &select)?;
+    if total > FEW {
+        select = filtered(caller, query, By::Scan)?;
+    }
+    let tail = query.page.sql_by_id("e");
+    Ok(Listed {
+        total,
+        rows: rows(tx, &select, (COLUMNS, &tail), event)?,
+    })
+}
+
+fn filtered(caller: &Caller, query: &ListQuery, by: By) -> ApiResult<Select> {
+    let mut select = visible(caller, by);
     query.filter_common(&mut select, "e", None)?;
     query.filter(&mut select, "types", "e.type");
     query.filter(&mut select, "target_guids", "e.target_guid");
@@ -97,7 +129,7 @@ pub(super) fn list_visible(
     }
     query.filter(&mut select, "space_guids", "e.space_guid");
     query.filter(&mut select, "organization_guids", "e.organization_guid");
-    list(tx, &select, ("e", COLUMNS), query, event)
+    Ok(select)
 }
 
 /// The id of the newest event; ids grow.

@@ -1,6 +1,9 @@
 //! SQL of `desired_processes`, and of what is read to write one.
 
+use std::collections::{HashMap, HashSet};
+
 use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
 
 use super::droplet::{AppImage, Droplet};
 use super::snapshot::{Specification, Started};
@@ -118,6 +121,19 @@ pub(crate) fn limits(tx: &ReadTx<'_>, process: &ProcessGuid) -> ApiResult<Option
     }))
 }
 
+/// Those of these processes that are started.
+pub(crate) fn running<'a>(
+    tx: &ReadTx<'_>,
+    processes: impl Iterator<Item = &'a ProcessGuid>,
+) -> ApiResult<HashSet<ProcessGuid>> {
+    let guids: Value = processes.map(ProcessGuid::as_str).collect();
+    let mut statement = tx.sql().prepare_cached(
+        "select process_guid from desired_processes where process_guid in (select value from json_each(?1))",
+    )?;
+    let rows = statement.query_map([guids.to_string()], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Stops all processes of an app.
 pub(crate) fn forget_app(tx: &WriteTx<'_>, app: &AppGuid) -> ApiResult<()> {
     tx.sql()
@@ -136,33 +152,28 @@ pub(crate) fn find_droplet(tx: &ReadTx<'_>, guid: &DropletGuid) -> ApiResult<Opt
         .optional()?)
 }
 
-/// An app's space and current droplet, for what is shown of its processes.
-pub(crate) fn context_of(
+/// Apps' spaces and current droplets, for what is shown of their processes.
+pub(crate) fn contexts_of<'a>(
     tx: &ReadTx<'_>,
-    app: &AppGuid,
-) -> ApiResult<Option<(SpaceGuid, AppImage)>> {
+    apps: impl Iterator<Item = &'a AppGuid>,
+) -> ApiResult<HashMap<AppGuid, (SpaceGuid, AppImage)>> {
+    let guids: Value = apps.map(AppGuid::as_str).collect();
     let sql = format!(
-        "select a.space_guid, a.lifecycle_type, {DROPLET} from apps a \
-         left join droplets d on d.guid = a.current_droplet_guid where a.guid = ?1"
+        "select a.guid, a.space_guid, a.lifecycle_type, {DROPLET} from apps a \
+         left join droplets d on d.guid = a.current_droplet_guid \
+         where a.guid in (select value from json_each(?1))"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let row = statement.query_row([app], |row| {
-        let kind: String = row.get(1)?;
-        let has_droplet = row.get::<_, Option<DropletGuid>>(2)?.is_some();
-        let droplet = if has_droplet {
-            Some(droplet(row, 2)?)
-        } else {
-            None
+    let rows = statement.query_map([guids.to_string()], |row| {
+        let kind: String = row.get(2)?;
+        let has_droplet = row.get::<_, Option<DropletGuid>>(3)?.is_some();
+        let image = AppImage {
+            docker: kind == "docker",
+            droplet: has_droplet.then(|| droplet(row, 3)).transpose()?,
         };
-        Ok((
-            row.get(0)?,
-            AppImage {
-                docker: kind == "docker",
-                droplet,
-            },
-        ))
-    });
-    Ok(row.optional()?)
+        Ok((row.get(0)?, (row.get(1)?, image)))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The ports that routes name for a process type; 0 = the default one.

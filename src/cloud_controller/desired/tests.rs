@@ -9,7 +9,7 @@ use super::{AppObserver, DesiredApps, Snapshots};
 use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::apps::{self, App, AppState};
-use crate::cloud_controller::audit_events::{Actor, Recorder};
+use crate::cloud_controller::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::processes::{self, actions::Scaling};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Body};
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
@@ -166,7 +166,8 @@ fn scale(
 ) -> ApiResult<()> {
     let process = processes::store::find_of_type(tx, &app.guid, kind)?;
     let process = process.ok_or_else(|| ApiError::not_found("Process"))?;
-    processes::actions::scale(tx, &tools.recorder, app, process, (wanted, json!({})))?;
+    let wanted = (wanted, json!({}));
+    processes::actions::scale(tx, &tools.recorder, app, process, wanted, Cause::Request)?;
     Ok(())
 }
 

@@ -8,15 +8,18 @@ use super::manifest::AppManifest;
 use super::processes::ProcessWish;
 use super::route_wishes::RouteWish;
 use crate::cloud_controller::apps::{self, App, CreateApp, LifecycleType, UpdateApp};
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::domains::{self, Domain};
-use crate::cloud_controller::routes::actions::{Cause, Making, NewRoute};
+use crate::cloud_controller::routes::actions::{Making, NewRoute};
 use crate::cloud_controller::routes::destinations::{self, NewDestination, Protocol};
 use crate::cloud_controller::routes::{self, OptionsChange, Route};
 use crate::cloud_controller::spaces::Space;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller};
 use crate::cloud_controller::{processes, sidecars};
 use crate::db::{Vault, WriteTx};
+
+/// Why all this is done, for audit events.
+const CAUSE: Cause = Cause::Manifest;
 
 /// What applying needs besides the transaction.
 pub(super) struct Applying<'a> {
@@ -96,10 +99,11 @@ impl Applying<'_> {
             metadata: manifest.metadata.clone(),
             request: json!({}),
         };
-        let app = apps::actions::update(tx, recorder, app, change, self.default_stack)?;
+        let app = apps::actions::update(tx, recorder, app, change, self.default_stack, CAUSE)?;
         self.apply_routes(tx, &app, manifest)?;
         if let Some(environment) = &manifest.environment {
-            apps::actions::update_environment(tx, recorder, self.vault, app, environment.clone())?;
+            let change = environment.clone();
+            apps::actions::update_environment(tx, recorder, self.vault, app, change, CAUSE)?;
         }
         match manifest.services.first() {
             None => Ok(()),
@@ -113,14 +117,16 @@ impl Applying<'_> {
         let found = processes::store::find_of_type(tx, &app.guid, &wish.kind)?;
         let mut process = match found {
             Some(process) => process,
-            None => processes::actions::create(tx, self.recorder, app, &wish.kind)?,
+            None => processes::actions::create(tx, self.recorder, app, &wish.kind, CAUSE)?,
         };
         if let Some(update) = &wish.update {
-            process = processes::actions::update(tx, self.recorder, app, process, update.clone())?;
+            let change = update.clone();
+            process = processes::actions::update(tx, self.recorder, app, process, change, CAUSE)?;
         }
         if let Some(scaling) = wish.scaling {
             let request = ProcessWish::scaling_request(&scaling);
-            processes::actions::scale(tx, self.recorder, app, process, (scaling, request))?;
+            let wanted = (scaling, request);
+            processes::actions::scale(tx, self.recorder, app, process, wanted, CAUSE)?;
         }
         Ok(())
     }
@@ -154,13 +160,7 @@ impl Applying<'_> {
         for route in existing {
             for destination in destinations::store::of_route(tx, &route.guid)? {
                 if destination.key.app_guid == app.guid {
-                    destinations::actions::unmap(
-                        tx,
-                        self.recorder,
-                        route,
-                        &destination,
-                        Cause::Manifest,
-                    )?;
+                    destinations::actions::unmap(tx, self.recorder, route, &destination, CAUSE)?;
                 }
             }
         }
@@ -184,7 +184,7 @@ impl Applying<'_> {
         new.options = OptionsChange::of(wish.options.clone());
         let making = Making {
             system_domain: self.system_domain,
-            cause: Cause::Manifest,
+            cause: CAUSE,
         };
         let route = routes::actions::find_or_create(tx, self.recorder, self.caller, new, making)?;
         let mapped = destinations::store::of_route(tx, &route.guid)?
@@ -194,7 +194,7 @@ impl Applying<'_> {
         match (mapped, protocol) {
             (None, protocol) => {
                 let wanted = NewDestination::web(app.guid.clone(), protocol);
-                destinations::actions::map(tx, self.recorder, &route, &[wanted], Cause::Manifest)
+                destinations::actions::map(tx, self.recorder, &route, &[wanted], CAUSE)
             }
             (Some(destination), Some(protocol)) if destination.protocol != protocol => {
                 destinations::actions::set_protocol(tx, self.recorder, destination, protocol)

@@ -1,6 +1,6 @@
 //! What can be done to processes, each inside the caller's transaction, with its audit event.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub(crate) use super::payload::UpdateProcess;
 use super::process::{Check, CheckType, Process};
@@ -9,7 +9,7 @@ use super::store;
 use crate::base::guid::ProcessGuid;
 use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::apps::{self, App};
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, ResourceType};
 use crate::cloud_controller::{app_usage_events, desired, quotas, sidecars};
 use crate::db::WriteTx;
@@ -23,6 +23,7 @@ pub(crate) fn create(
     recorder: &Recorder,
     app: &App,
     kind: &str,
+    cause: Cause,
 ) -> ApiResult<Process> {
     let is_web = kind == "web";
     let process = Process {
@@ -62,7 +63,7 @@ pub(crate) fn create(
         recorder,
         "audit.app.process.create",
         (app, &process),
-        Map::new(),
+        cause.mark(json!({})),
     )?;
     Ok(process)
 }
@@ -75,6 +76,7 @@ pub(crate) fn update(
     app: &App,
     mut process: Process,
     change: UpdateProcess,
+    cause: Cause,
 ) -> ApiResult<Process> {
     if process.kind == "web" && apps::store::deploying(tx, &app.guid)? {
         return Err(ApiError::unprocessable(
@@ -97,13 +99,12 @@ pub(crate) fn update(
     if let Some(command) = request.get_mut("command") {
         *command = json!(HIDDEN);
     }
-    let data = Map::from_iter([("request".to_owned(), request)]);
     record(
         tx,
         recorder,
         "audit.app.process.update",
         (app, &process),
-        data,
+        cause.mark(json!({ "request": request })),
     )?;
     Ok(process)
 }
@@ -115,6 +116,7 @@ pub(crate) fn scale(
     app: &App,
     mut process: Process,
     (wanted, request): (Scaling, Value),
+    cause: Cause,
 ) -> ApiResult<Process> {
     if process.kind == "web" && apps::store::deploying(tx, &app.guid)? {
         return Err(ApiError::unprocessable(
@@ -141,13 +143,12 @@ pub(crate) fn scale(
     if desired::store::runs(tx, &process.guid)? {
         app_usage_events::actions::of_process(tx, recorder, &process, before)?;
     }
-    let data = Map::from_iter([("request".to_owned(), request)]);
     record(
         tx,
         recorder,
         "audit.app.process.scale",
         (app, &process),
-        data,
+        cause.mark(json!({ "request": request })),
     )?;
     Ok(process)
 }
@@ -163,7 +164,7 @@ pub(super) fn terminate(
     let index = index.filter(|index| *index < process.wanted());
     let index = index.ok_or_else(|| ApiError::not_found("Instance"))?;
     scheduler::store::restart_instance(tx, &process.guid, index, recorder.now)?;
-    let data = Map::from_iter([("process_index".to_owned(), json!(index))]);
+    let data = json!({ "process_index": index });
     record(
         tx,
         recorder,
@@ -188,7 +189,7 @@ pub(crate) fn record_delete(
         recorder,
         "audit.app.process.delete",
         (app, process),
-        Map::new(),
+        json!({}),
     )
 }
 
@@ -205,11 +206,11 @@ fn record(
     recorder: &Recorder,
     kind: &str,
     (app, process): (&App, &Process),
-    more: Map<String, Value>,
+    more: Value,
 ) -> ApiResult<()> {
-    let mut data = Map::new();
-    data.insert("process_guid".to_owned(), json!(process.guid));
-    data.insert("process_type".to_owned(), json!(process.kind));
-    data.extend(more);
-    apps::actions::record(tx, recorder, kind, app, &Value::Object(data))
+    let mut data = json!({ "process_guid": process.guid, "process_type": process.kind });
+    if let (Value::Object(data), Value::Object(more)) = (&mut data, more) {
+        data.extend(more);
+    }
+    apps::actions::record(tx, recorder, kind, app, &data)
 }

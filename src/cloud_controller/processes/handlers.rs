@@ -1,18 +1,20 @@
 //! Requests on processes, by guid and by app and type.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::presenter::Secrets;
+use super::presenter::{ListContext, Secrets};
 use super::process::Process;
 use super::stats::{self, Limits, Row};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::apps::{self, App};
-use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Body, Caller, Context, JsonBody, ListQuery, Urls,
 };
@@ -87,30 +89,28 @@ async fn list_below(
                 None => "/v3/processes".to_owned(),
             };
             let found = store::list_visible(tx, &caller, &query, app.as_ref())?;
-            let shown = found.try_present(&query, &urls, &path, |process| {
-                let shown = presenter::present_from(tx, process, Secrets::HiddenInLists, &urls)?;
-                if embed {
-                    embed_instances(tx, process, shown, now)
-                } else {
-                    Ok(shown)
+            let context = ListContext::load(tx, &found.rows)?;
+            let instances = if embed {
+                stats::rows_of_all(tx, &found.rows)?
+            } else {
+                HashMap::new()
+            };
+            Ok::<_, ApiError>(Json(found.present(&query, &urls, &path, |process| {
+                let shown = context.present(process, &urls);
+                match instances.get(&process.guid) {
+                    Some(rows) => with_instances(shown, rows, now),
+                    None => shown,
                 }
-            });
-            shown.map(Json)
+            })))
         })
         .await
 }
 
-fn embed_instances(
-    tx: &ReadTx<'_>,
-    process: &Process,
-    shown: Value,
-    now: Timestamp,
-) -> ApiResult<Value> {
-    let rows = stats::rows(tx, process)?;
-    Ok(presenter::with_instances(
+fn with_instances(shown: Value, rows: &[Row], now: Timestamp) -> Value {
+    presenter::with_instances(
         shown,
         rows.iter().map(|row| row.present_short(now)).collect(),
-    ))
+    )
 }
 
 pub(super) async fn show(
@@ -132,7 +132,7 @@ pub(super) async fn show(
             let secrets = caller.sees_secrets(tx, &app.space_guid)?.into();
             let shown = presenter::present_from(tx, &process, secrets, &urls)?;
             let shown = if embed {
-                embed_instances(tx, &process, shown, now)?
+                with_instances(shown, &stats::rows(tx, &process)?, now)
             } else {
                 shown
             };
@@ -150,7 +150,7 @@ pub(super) async fn update(ctx: Context, name: Name, body: Body) -> ApiResult<Js
         .write(move |tx| {
             let (app, process) = name.get_writable(tx, &caller)?;
             let change = payload::update(body)?;
-            let process = actions::update(tx, &recorder, &app, process, change)?;
+            let process = actions::update(tx, &recorder, &app, process, change, Cause::Request)?;
             presenter::present_from(tx, &process, Secrets::Shown, &urls).map(Json)
         })
         .await
@@ -170,7 +170,7 @@ pub(super) async fn scale(
             let (app, process) = name.get_writable(tx, &caller)?;
             feature_flags::require(tx, &caller, "app_scaling")?;
             let wanted = payload::scale(body)?;
-            let process = actions::scale(tx, &recorder, &app, process, wanted)?;
+            let process = actions::scale(tx, &recorder, &app, process, wanted, Cause::Request)?;
             let shown = presenter::present_from(tx, &process, Secrets::Shown, &urls)?;
             Ok::<_, ApiError>((StatusCode::ACCEPTED, Json(shown)))
         })

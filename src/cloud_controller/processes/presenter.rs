@@ -1,11 +1,13 @@
 //! JSON of a process.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::process::{Check, CheckType, Process};
-use crate::base::guid::SpaceGuid;
-use crate::cloud_controller::desired::{self, Droplet};
-use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
+use crate::base::guid::{AppGuid, SpaceGuid};
+use crate::cloud_controller::desired::{self, AppImage, Droplet};
+use crate::cloud_controller::v3::{ApiResult, Metadata, MetadataOfAll, ResourceType, Urls};
 use crate::db::ReadTx;
 
 /// Whether the command is shown.
@@ -31,18 +33,47 @@ pub(crate) fn present_from(
     urls: &Urls,
 ) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::Process, process.guid.as_str())?;
-    let context = desired::store::context_of(tx, &process.app_guid)?;
+    let contexts = desired::store::contexts_of(tx, std::iter::once(&process.app_guid))?;
     Ok(present(
         process,
-        context.as_ref(),
+        contexts.get(&process.app_guid),
         (&metadata, secrets),
         urls,
     ))
 }
 
+/// What presenting the processes of a list needs, read at once.
+pub(super) struct ListContext {
+    metadata: MetadataOfAll,
+    apps: HashMap<AppGuid, (SpaceGuid, AppImage)>,
+}
+
+impl ListContext {
+    /// For these processes.
+    pub(super) fn load(tx: &ReadTx<'_>, processes: &[Process]) -> ApiResult<Self> {
+        let guids = processes.iter().map(|process| process.guid.as_str());
+        let apps = processes.iter().map(|process| &process.app_guid);
+        Ok(Self {
+            metadata: Metadata::of_all(tx, ResourceType::Process, guids)?,
+            apps: desired::store::contexts_of(tx, apps)?,
+        })
+    }
+
+    /// One of them: lists hide commands from everybody.
+    pub(super) fn present(&self, process: &Process, urls: &Urls) -> Value {
+        let metadata = self.metadata.of(process.guid.as_str());
+        present(
+            process,
+            self.apps.get(&process.app_guid),
+            (metadata, Secrets::HiddenInLists),
+            urls,
+        )
+    }
+}
+
 fn present(
     process: &Process,
-    context: Option<&(SpaceGuid, desired::AppImage)>,
+    context: Option<&(SpaceGuid, AppImage)>,
     (metadata, secrets): (&Metadata, Secrets),
     urls: &Urls,
 ) -> Value {

@@ -10,6 +10,8 @@ pub(crate) const DEFAULT_MEMORY: i64 = 1024;
 pub(crate) const DEFAULT_DISK: i64 = 1024;
 /// Most disk a process may have in MB.
 const LARGEST_DISK: i64 = 2048;
+/// Most instances of a process: more than one machine can hold, and few enough to be listed.
+const MOST_INSTANCES: i64 = 10_000;
 /// Longest startup time in seconds.
 const LONGEST_TIMEOUT: i64 = 180;
 /// The only user a process may ask for.
@@ -158,6 +160,12 @@ impl Process {
         if self.instances < 0 {
             invalid.add("instances less_than_zero");
         }
+        if self.instances > MOST_INSTANCES {
+            invalid.add(format!(
+                "instances too many (requested {}, this platform runs at most {MOST_INSTANCES} of a process)",
+                self.instances
+            ));
+        }
         if self.log_rate_limit < -1 {
             invalid.add(
                 "log_rate_limit log_rate_limit must be greater than or equal to -1 (where -1 is unlimited)",
@@ -237,6 +245,10 @@ pub(crate) mod tests {
         assert_eq!(
             faults(|p| p.disk = 2049),
             ["disk_quota too much disk requested (requested 2049 MB - must be less than 2048 MB)"]
+        );
+        assert_eq!(
+            faults(|p| p.instances = 10_001),
+            ["instances too many (requested 10001, this platform runs at most 10000 of a process)"]
         );
         assert_eq!(
             faults(|p| p.health_check.timeout = Some(181)),

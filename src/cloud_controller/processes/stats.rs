@@ -3,9 +3,12 @@
 //! Only instances of the version that is wanted now speak for a process, so nothing of a previous
 //! run is shown after a restart; indexes without one are DOWN.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::process::{FILE_DESCRIPTORS, Process};
+use crate::base::guid::ProcessGuid;
 use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::desired;
 use crate::cloud_controller::v3::ApiResult;
@@ -29,16 +32,39 @@ pub(crate) struct Limits {
 
 /// One row for each wanted index, of started and of stopped apps.
 pub(super) fn rows(tx: &ReadTx<'_>, process: &Process) -> ApiResult<Vec<Row>> {
-    let found = if desired::store::runs(tx, &process.guid)? {
-        let all = scheduler::store::instances(tx, &process.guid)?;
-        scheduler::by_index(&all, &process.version, process.wanted())
+    let runs = desired::store::runs(tx, &process.guid)?;
+    let all = if runs {
+        scheduler::store::instances(tx, &process.guid)?
     } else {
-        vec![None; process.wanted() as usize]
+        Vec::new()
     };
+    Ok(by_index(process, &all))
+}
+
+/// The same of the processes of a list, read at once.
+pub(super) fn rows_of_all(
+    tx: &ReadTx<'_>,
+    processes: &[Process],
+) -> ApiResult<HashMap<ProcessGuid, Vec<Row>>> {
+    let running = desired::store::running(tx, processes.iter().map(|process| &process.guid))?;
+    let mut of_process: HashMap<ProcessGuid, Vec<Instance>> = HashMap::new();
+    for instance in scheduler::store::instances_of_all(tx, running.iter())? {
+        let instances = of_process.entry(instance.process_guid.clone());
+        instances.or_default().push(instance);
+    }
+    let rows = processes.iter().map(|process| {
+        let all = of_process.get(&process.guid).map(Vec::as_slice);
+        let rows = by_index(process, all.unwrap_or_default());
+        (process.guid.clone(), rows)
+    });
+    Ok(rows.collect())
+}
+
+fn by_index(process: &Process, all: &[Instance]) -> Vec<Row> {
+    let found = scheduler::by_index(all, &process.version, process.wanted());
     let rows = found.into_iter().enumerate();
-    Ok(rows
-        .map(|(index, instance)| Row { index, instance })
-        .collect())
+    rows.map(|(index, instance)| Row { index, instance })
+        .collect()
 }
 
 impl Row {

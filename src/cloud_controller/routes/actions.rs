@@ -14,24 +14,7 @@ use crate::cloud_controller::spaces::Space;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, MetadataChange, ResourceType};
 use crate::db::WriteTx;
 
-/// What made somebody act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// A request for just this.
-    Request,
-    /// A manifest that was applied.
-    Manifest,
-}
-
-impl Cause {
-    /// Marks what a manifest did.
-    pub(super) fn mark(self, mut data: Value) -> Value {
-        if self == Self::Manifest {
-            data["manifest_triggered"] = json!(true);
-        }
-        data
-    }
-}
+pub(crate) use crate::cloud_controller::audit_events::Cause;
 
 /// A route that is asked for.
 pub(crate) struct NewRoute<'a> {

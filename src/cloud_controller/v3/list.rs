@@ -49,14 +49,28 @@ fn list_with<T>(
     (columns, tail): (&str, &str),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
+    Ok(Listed {
+        total: count(tx, select)?,
+        rows: rows(tx, select, (columns, tail), row)?,
+    })
+}
+
+/// How many rows match.
+pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> ApiResult<i64> {
     let mut count = tx.sql().prepare_cached(&select.sql("count(*)", ""))?;
-    let total = count.query_row(params_from_iter(select.values()), |r| r.get(0))?;
+    Ok(count.query_row(params_from_iter(select.values()), |r| r.get(0))?)
+}
+
+/// The rows of one page.
+pub(crate) fn rows<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (columns, tail): (&str, &str),
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Vec<T>> {
     let mut statement = tx.sql().prepare_cached(&select.sql(columns, tail))?;
     let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
-    Ok(Listed {
-        total,
-        rows: rows.collect::<rusqlite::Result<_>>()?,
-    })
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 impl<T> Listed<T> {

@@ -59,11 +59,12 @@ impl Page {
         )
     }
 
-    /// The same for tables with a growing `id`.
+    /// The same for tables that only grow at the end: their `id` orders rows as their time does,
+    /// and each of their indexes ends with it.
     pub(crate) fn sql_by_id(&self, alias: &str) -> String {
         let direction = if self.order.descending { "desc" } else { "asc" };
         let column = match self.order.key {
-            "id" => String::new(),
+            "id" | "created_at" | "updated_at" => String::new(),
             key => format!("{alias}.{key} {direction}, "),
         };
         let offset = (self.number - 1).saturating_mul(self.size);

@@ -459,13 +459,16 @@ create table audit_events (
     data text not null default '{}',
     space_guid text,
     organization_guid text,
-    created_at integer not null
+    created_at integer not null,
+    -- Events never change.
+    updated_at integer generated always as (created_at) virtual
 ) strict;
-create index audit_events_by_target on audit_events (target_guid, created_at);
-create index audit_events_by_space on audit_events (space_guid, created_at);
-create index audit_events_by_organization on audit_events (organization_guid, created_at);
-create index audit_events_by_creation on audit_events (created_at, guid);
-create index audit_events_by_type on audit_events (type, created_at);
+-- Lists are ordered by id, which every index ends with.
+create index audit_events_by_target on audit_events (target_guid);
+create index audit_events_by_space on audit_events (space_guid);
+create index audit_events_by_organization on audit_events (organization_guid);
+create index audit_events_by_creation on audit_events (created_at);
+create index audit_events_by_type on audit_events (type);
 
 -- What apps used; facts of their time, so nothing refers to other tables.
 create table app_usage_events (
