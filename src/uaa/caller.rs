@@ -131,7 +131,7 @@ pub(crate) fn basic(headers: &HeaderMap) -> UaaResult<Option<ClientCredentials>>
 }
 
 /// Parameters, each at most once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
@@ -218,7 +218,24 @@ impl<T: DeserializeOwned> FromRequest<Uaa> for ScimBody<T> {
         let bytes = body(request, "application/json").await?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(UaaError::invalid_user(format!(
+            Err(error) => Err(UaaError::invalid_scim(format!(
+                "The body is not valid: {error}"
+            ))),
+        }
+    }
+}
+
+/// A JSON body of a request on clients.
+pub(crate) struct ClientJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Uaa> for ClientJson<T> {
+    type Rejection = UaaError;
+
+    async fn from_request(request: Request, _: &Uaa) -> UaaResult<Self> {
+        let bytes = body(request, "application/json").await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(UaaError::invalid_client(format!(
                 "The body is not valid: {error}"
             ))),
         }

@@ -83,6 +83,17 @@ impl UaaError {
             .challenge(Challenge::Client)
     }
 
+    /// A client that breaks a rule.
+    pub(crate) fn invalid_client(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_client", description)
+    }
+
+    /// A client whose id is taken.
+    pub(crate) fn client_exists(client_id: &str) -> Self {
+        let description = format!("Client already exists: {client_id}");
+        Self::new(StatusCode::CONFLICT, "invalid_client", description)
+    }
+
     /// A token that does not count: unreadable, expired, revoked.
     pub(crate) fn invalid_token(description: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
@@ -135,6 +146,18 @@ impl UaaError {
     /// Known, but not allowed.
     pub(crate) fn access_denied(description: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+    }
+
+    /// The user has to sign in, which the client did not want.
+    pub(crate) fn login_required() -> Self {
+        let description = "The user is not signed in";
+        Self::new(StatusCode::BAD_REQUEST, "login_required", description)
+    }
+
+    /// The user has to agree, which takes a browser.
+    pub(crate) fn interaction_required() -> Self {
+        let description = "The user has to agree in a browser first";
+        Self::new(StatusCode::BAD_REQUEST, "interaction_required", description)
     }
 
     /// No such thing, outside of SCIM.
@@ -192,8 +215,33 @@ impl UaaError {
         )
     }
 
-    /// A user that breaks a rule.
-    pub(crate) fn invalid_user(description: impl Into<String>) -> Self {
+    /// Another SCIM resource that does not exist.
+    pub(crate) fn no_such_scim(description: impl Into<String>) -> Self {
+        Self::scim(
+            StatusCode::NOT_FOUND,
+            "scim_resource_not_found",
+            description,
+        )
+    }
+
+    /// A group whose name is taken.
+    pub(crate) fn group_exists(name: &str) -> Self {
+        let description = format!("A group with displayName: {name} already exists.");
+        Self::scim(
+            StatusCode::CONFLICT,
+            "scim_resource_already_exists",
+            description,
+        )
+    }
+
+    /// A user that is in the group already.
+    pub(crate) fn member_exists(user: &str, group: &str) -> Self {
+        let description = format!("User {user} is in the group {group} already");
+        Self::scim(StatusCode::CONFLICT, "member_already_exists", description)
+    }
+
+    /// A SCIM resource that breaks a rule.
+    pub(crate) fn invalid_scim(description: impl Into<String>) -> Self {
         Self::scim(
             StatusCode::BAD_REQUEST,
             "invalid_scim_resource",
@@ -213,7 +261,7 @@ impl UaaError {
 
     /// A change to a version that is not the newest.
     pub(crate) fn version_conflict(found: i64, asked: i64) -> Self {
-        let description = format!("The user has version {found}, If-Match asks for {asked}");
+        let description = format!("The resource has version {found}, If-Match asks for {asked}");
         Self::scim(
             StatusCode::PRECONDITION_FAILED,
             "scim_resource_conflict",
@@ -244,6 +292,21 @@ impl UaaError {
             "server_error",
             description,
         )
+    }
+
+    /// The status it goes out with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// OAuth's name for it.
+    pub(crate) fn code(&self) -> &'static str {
+        self.error
+    }
+
+    /// What it tells.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
     }
 
     fn challenge_header(&self) -> Option<HeaderValue> {

@@ -19,9 +19,14 @@ pub(crate) async fn login(Base(base): Base) -> Json<Value> {
         "zone_name": "uaa",
         "entityID": "cflite",
         "idpDefinitions": {},
+        "commit_id": env!("CARGO_PKG_VERSION"),
         "prompts": {
             "username": ["text", "Email"],
             "password": ["password", "Password"],
+            "passcode": [
+                "password",
+                format!("Temporary Authentication Code ( Get one at {base}/passcode )"),
+            ],
         },
     }))
 }
@@ -42,6 +47,7 @@ pub(crate) async fn discovery(State(uaa): State<Uaa>, Base(base): Base) -> Json<
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "code_challenge_methods_supported": ["S256"],
+        "response_modes_supported": ["query"],
         "scopes_supported": ["openid", "profile", "user_attributes", "roles"],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": false,

@@ -14,7 +14,7 @@
 //! - Hashing and signing run on blocking threads.
 //!
 //! Absent on purpose: identity zones and other identity providers (users of other origins may be
-//! created, but have no password here), opaque tokens, approvals (all clients are the platform's).
+//! created, but have no password here), opaque tokens, implicit grants, groups in groups.
 
 mod caller;
 mod claims;
@@ -25,9 +25,12 @@ mod groups;
 mod info;
 mod keys;
 mod logins;
+mod pages;
 mod password;
 mod scim;
 mod scopes;
+mod search;
+mod sessions;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -38,12 +41,13 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use serde_json::{Map, Value};
 
 pub use claims::{Claims, TokenError, TokenId, bearer_token};
 pub use clients::{Client, GrantType, SeedError};
 pub use error::UaaError;
+pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;
 pub use users::admin::{ADMIN, AdminChange};
@@ -60,6 +64,21 @@ use tokens::revocations::Revocations;
 
 /// Client whose codes open SSH sessions.
 pub const SSH_CLIENT: &str = "ssh-proxy";
+
+/// What UAA tells of itself and its keys.
+fn about_itself() -> Router<Uaa> {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    Router::new()
+        .route("/info", get(info::login))
+        .route(DISCOVERY, get(info::discovery))
+        // Below the issuer, where OpenID Connect looks for it.
+        .route(
+            "/oauth/token/.well-known/openid-configuration",
+            get(info::discovery),
+        )
+        .route("/token_key", get(keys::handlers::current))
+        .route("/token_keys", get(keys::handlers::all))
+}
 
 /// What UAA works with.
 pub struct Parts {
@@ -105,11 +124,11 @@ impl Uaa {
     /// Opens UAA: makes the signing key at first boot, writes the platform's clients and groups.
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
         let keys = Keyring::open(&parts.db, &parts.vault, &*parts.clock).await?;
-        let (vault, now) = (parts.vault.clone(), parts.clock.now());
+        let (vault, guids, now) = (parts.vault.clone(), parts.guids.clone(), parts.clock.now());
         parts
             .db
             .write_without_wake(move |tx| {
-                groups::seed(tx, now)?;
+                groups::seed(tx, &guids, now)?;
                 clients::seed(tx, &vault, now)
             })
             .await?;
@@ -126,37 +145,12 @@ impl Uaa {
 
     /// Every endpoint of UAA.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/login", get(info::login))
-            .route("/info", get(info::login))
-            .route("/.well-known/openid-configuration", get(info::discovery))
-            .route("/token_key", get(keys::handlers::current))
-            .route("/token_keys", get(keys::handlers::all))
-            .route("/oauth/token", post(tokens::endpoint::token))
-            .route(
-                "/oauth/token/revoke/{token_id}",
-                delete(tokens::revoke::revoke),
-            )
-            .route("/oauth/authorize", get(tokens::authorize::authorize))
-            .route("/oauth/clients/{client_id}", get(clients::handlers::get))
-            .route("/check_token", post(tokens::inspect::check_token))
-            .route("/introspect", post(tokens::inspect::introspect))
-            .route(
-                "/userinfo",
-                get(tokens::inspect::userinfo).post(tokens::inspect::userinfo),
-            )
-            .route(
-                "/Users",
-                get(scim::handlers::list).post(scim::handlers::create),
-            )
-            .route(
-                "/Users/{guid}",
-                get(scim::handlers::get)
-                    .put(scim::handlers::replace)
-                    .patch(scim::handlers::patch)
-                    .delete(scim::handlers::delete),
-            )
-            .route("/Users/{guid}/password", put(scim::password::change))
+        about_itself()
+            .merge(tokens::routes())
+            .merge(clients::routes())
+            .merge(scim::routes())
+            .merge(groups::routes())
+            .merge(pages::routes())
             .method_not_allowed_fallback(async || UaaError::method_not_allowed())
             .with_state(self.clone())
     }
@@ -223,10 +217,11 @@ impl Uaa {
         Ok(taken.map(|(code, user)| {
             let grant = UserGrant {
                 user,
-                client_id: client.client_id,
+                client,
                 scopes: code.scopes,
                 grant_type: "authorization_code".to_owned(),
                 authenticated_at: code.authenticated_at,
+                nonce: code.nonce,
             };
             let issuer = self.issuer("");
             tokens::issue::user_claims(tokens::issue::new_id(self), &grant, &Stamp { issuer, now })

@@ -21,10 +21,14 @@ pub(crate) const SCIM_CREATE: &str = "scim.create";
 pub(crate) const CLIENTS_READ: &str = "clients.read";
 /// Changes clients.
 pub(crate) const CLIENTS_ADMIN: &str = "clients.admin";
+/// Lets a client change its own secret.
+pub(crate) const CLIENTS_SECRET: &str = "clients.secret";
 /// Changes passwords.
 pub(crate) const PASSWORD_WRITE: &str = "password.write";
 /// Revokes other people's tokens.
 pub(crate) const TOKENS_REVOKE: &str = "tokens.revoke";
+/// Lists other people's tokens.
+pub(crate) const TOKENS_LIST: &str = "tokens.list";
 /// Asks who the user is.
 pub(crate) const OPENID: &str = "openid";
 

@@ -24,10 +24,29 @@ pub(crate) const ADMIN_PASSWORD: &str = "admin-password";
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// As JSON; null when it is none.
     pub(crate) body: Value,
+    /// As text.
+    pub(crate) page: String,
 }
 
 impl Answer {
+    /// Where the answer leads.
+    pub(crate) fn location(&self) -> &str {
+        assert_eq!(self.status, 302, "{self:?}");
+        self.headers[header::LOCATION].to_str().unwrap()
+    }
+
+    /// A parameter of the address the answer leads to.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let base = url::Url::parse("http://uaa.cf.localhost:8080").unwrap();
+        let url = base.join(self.location()).unwrap();
+        let mut pairs = url.query_pairs();
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
     /// A text in the body.
     pub(crate) fn text(&self, key: &str) -> &str {
         self.body[key]
@@ -111,6 +130,7 @@ impl Call {
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            page: String::from_utf8(bytes.to_vec()).unwrap(),
         }
     }
 }

@@ -1,18 +1,44 @@
 //! OAuth clients: who may ask for tokens, how, and with which scopes.
 //!
 //! The platform's own clients are written at every start, so that an upgrade changes what they
-//! may do; their secrets are made once and stay. A client's id is its name, chosen by people.
+//! may do; their secrets are made once and stay. Administrators add others. A client's id is its
+//! name, chosen by people. While a client moves to a new secret it may have two.
 
+pub(crate) mod actions;
 pub(crate) mod handlers;
+pub(crate) mod payload;
+pub(crate) mod presenter;
+pub(crate) mod redirects;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
+use axum::Router;
+use axum::routing::{get, put};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::Uaa;
 use super::scopes::{self, Scopes};
 use crate::base::{Secret, Timestamp};
 use crate::db::{DbError, Vault, VaultError, WriteTx};
+
+/// `/oauth/clients`.
+pub(crate) fn routes() -> Router<Uaa> {
+    Router::new()
+        .route("/oauth/clients", get(handlers::list).post(handlers::create))
+        .route(
+            "/oauth/clients/{client_id}",
+            get(handlers::get)
+                .put(handlers::replace)
+                .delete(handlers::delete),
+        )
+        .route(
+            "/oauth/clients/{client_id}/secret",
+            put(handlers::change_secret),
+        )
+}
 
 /// Ways to obtain a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +87,8 @@ pub struct Client {
     pub name: String,
     /// Encrypted; a public client has none.
     pub(crate) sealed_secret: Option<Vec<u8>>,
+    /// Encrypted; counts, too.
+    pub(crate) sealed_second_secret: Option<Vec<u8>>,
     /// Ways it may obtain a token.
     pub grant_types: Vec<GrantType>,
     /// The most a user's token obtained through it may carry.
@@ -69,6 +97,18 @@ pub struct Client {
     pub authorities: Scopes,
     /// Where codes may be sent.
     pub redirect_uris: Vec<String>,
+    /// What other servers call themselves in `aud`; kept for those who read it.
+    pub(crate) resource_ids: Vec<String>,
+    /// Which scopes users need not agree to.
+    pub(crate) auto_approve: AutoApprove,
+    /// Seconds that access tokens live, unless the default.
+    pub(crate) access_validity: Option<u32>,
+    /// Seconds that refresh tokens live, unless the default.
+    pub(crate) refresh_validity: Option<u32>,
+    /// Whether it is one of the platform's.
+    pub(crate) built_in: bool,
+    /// Grows when everything issued through it has to stop working.
+    pub(crate) generation: i64,
     /// When it appeared.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -81,25 +121,76 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
-    /// Its secret; empty for a public client.
-    pub(crate) fn secret(&self, vault: &Vault) -> Result<Secret<String>, VaultError> {
-        let plain = match &self.sealed_secret {
-            None => Vec::new(),
-            Some(sealed) => vault.decrypt(sealed)?,
-        };
-        let text = String::from_utf8(plain).map_err(|_| VaultError::Undecipherable)?;
-        Ok(Secret::new(text))
+    /// Whether it has no secret, because it could not keep one.
+    pub(crate) fn is_public(&self) -> bool {
+        self.sealed_secret.is_none()
     }
 
-    /// Whether `secret` is the client's; compares digests, so that time tells nothing.
+    /// Its secret; empty for a public client.
+    pub(crate) fn secret(&self, vault: &Vault) -> Result<Secret<String>, VaultError> {
+        open(self.sealed_secret.as_deref(), vault)
+    }
+
+    /// Whether `secret` is one of the client's; compares digests, so that time tells nothing.
     pub(crate) fn has_secret(
         &self,
         secret: &Secret<String>,
         vault: &Vault,
     ) -> Result<bool, VaultError> {
-        let expected = self.secret(vault)?;
         let digest = |secret: &Secret<String>| Sha256::digest(secret.expose().as_bytes());
-        Ok(digest(&expected) == digest(secret))
+        let given = digest(secret);
+        let first = digest(&self.secret(vault)?) == given;
+        let second = match &self.sealed_second_secret {
+            None => false,
+            Some(sealed) => digest(&open(Some(sealed), vault)?) == given,
+        };
+        Ok(first || second)
+    }
+}
+
+fn open(sealed: Option<&[u8]>, vault: &Vault) -> Result<Secret<String>, VaultError> {
+    let plain = match sealed {
+        None => Vec::new(),
+        Some(sealed) => vault.decrypt(sealed)?,
+    };
+    let text = String::from_utf8(plain).map_err(|_| VaultError::Undecipherable)?;
+    Ok(Secret::new(text))
+}
+
+/// What users need not agree to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AutoApprove {
+    /// Anything.
+    All,
+    /// These scopes.
+    Scopes(Scopes),
+}
+
+impl AutoApprove {
+    /// As stored: `*` or a list.
+    pub(crate) fn parse(text: &str) -> Self {
+        if text == "*" {
+            Self::All
+        } else {
+            Self::Scopes(Scopes::parse(text))
+        }
+    }
+
+    /// Those of `wanted` that users have to agree to.
+    pub(crate) fn leaves(&self, wanted: &Scopes) -> Scopes {
+        match self {
+            Self::All => Scopes::default(),
+            Self::Scopes(scopes) => wanted.without(scopes),
+        }
+    }
+}
+
+impl std::fmt::Display for AutoApprove {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Scopes(scopes) => scopes.fmt(f),
+        }
     }
 }
 
@@ -117,6 +208,7 @@ struct Seed {
     grant_types: &'static [GrantType],
     scopes: &'static [&'static [&'static str]],
     authorities: &'static [&'static str],
+    redirect_uris: &'static [&'static str],
 }
 
 /// What people do through the CLI and the console.
@@ -134,6 +226,7 @@ const SEEDS: &[Seed] = &[
         grant_types: &[GrantType::Password, GrantType::RefreshToken],
         scopes: FOR_PEOPLE,
         authorities: &["uaa.none"],
+        redirect_uris: &[],
     },
     Seed {
         client_id: "ssh-proxy",
@@ -148,6 +241,7 @@ const SEEDS: &[Seed] = &[
             scopes::UAA_USER,
         ]],
         authorities: &["uaa.none"],
+        redirect_uris: &[],
     },
     Seed {
         client_id: "cflite-console",
@@ -160,6 +254,7 @@ const SEEDS: &[Seed] = &[
         ],
         scopes: FOR_PEOPLE,
         authorities: &["uaa.none"],
+        redirect_uris: &[redirects::CONSOLE],
     },
     Seed {
         client_id: "doppler",
@@ -168,6 +263,7 @@ const SEEDS: &[Seed] = &[
         grant_types: &[GrantType::ClientCredentials],
         scopes: &[&["uaa.none"]],
         authorities: &["doppler.firehose", "logs.admin", scopes::UAA_RESOURCE],
+        redirect_uris: &[],
     },
 ];
 
@@ -185,7 +281,19 @@ pub(crate) fn seed(tx: &WriteTx<'_>, vault: &Vault, now: Timestamp) -> Result<()
             grant_types: seed.grant_types.to_vec(),
             scopes: seed.scopes.iter().copied().flatten().copied().collect(),
             authorities: seed.authorities.iter().copied().collect(),
-            redirect_uris: Vec::new(),
+            redirect_uris: seed
+                .redirect_uris
+                .iter()
+                .copied()
+                .map(str::to_owned)
+                .collect(),
+            sealed_second_secret: None,
+            resource_ids: vec!["none".to_owned()],
+            auto_approve: AutoApprove::All,
+            access_validity: None,
+            refresh_validity: None,
+            built_in: true,
+            generation: 0,
             created_at: now,
             updated_at: now,
         };

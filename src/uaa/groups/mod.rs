@@ -1,20 +1,104 @@
 //! Groups: their names are scopes, and members' tokens may carry them.
+//!
+//! Some groups hold every user without a row ([`scopes::OF_EVERY_USER`]); members of the others
+//! are rows. The platform's own groups cannot be removed or renamed. Groups hold users only, not
+//! other groups.
 
+pub(crate) mod actions;
+pub(crate) mod handlers;
+pub(crate) mod members;
+pub(crate) mod payload;
+pub(crate) mod presenter;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
-use super::scopes;
-use crate::base::Timestamp;
+use axum::Router;
+use axum::routing::get;
+
+use super::error::{UaaError, UaaResult};
+use super::{Uaa, scopes};
+use crate::base::{GuidSource, Timestamp};
 use crate::db::{DbError, WriteTx};
 
-/// Writes the groups that every platform has.
-pub(crate) fn seed(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
+crate::guid_types! {
+    /// A group's guid.
+    GroupGuid,
+}
+
+/// `/Groups`.
+pub(crate) fn routes() -> Router<Uaa> {
+    Router::new()
+        .route("/Groups", get(handlers::list).post(handlers::create))
+        .route(
+            "/Groups/{guid}",
+            get(handlers::get)
+                .put(handlers::replace)
+                .patch(handlers::patch)
+                .delete(handlers::delete),
+        )
+        .route(
+            "/Groups/{guid}/members",
+            get(members::list).post(members::add),
+        )
+        .route(
+            "/Groups/{guid}/members/{user}",
+            get(members::get).delete(members::remove),
+        )
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) guid: GroupGuid,
+    /// The scope.
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    /// Grows with every change, for `If-Match`.
+    pub(crate) version: i64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// Groups the platform itself relies on.
+fn of_the_platform() -> impl Iterator<Item = &'static str> {
     let all = [
         scopes::OF_EVERY_USER,
         scopes::OF_ADMINISTRATORS,
         scopes::ON_REQUEST,
     ];
-    for name in all.into_iter().flatten() {
-        store::ensure(tx, name, now)?;
+    all.into_iter().flatten().copied()
+}
+
+impl Group {
+    fn is_of_the_platform(&self) -> bool {
+        of_the_platform().any(|name| name == self.name)
+    }
+
+    fn holds_everybody(&self) -> bool {
+        scopes::OF_EVERY_USER.contains(&self.name.as_str())
+    }
+}
+
+/// Checks a group's name, which has to pass for a scope.
+fn validate_name(name: &str) -> UaaResult<()> {
+    if name.is_empty() {
+        return Err(UaaError::invalid_scim("A group must have a displayName."));
+    }
+    let plain = |c: char| c.is_ascii_graphic() && !['"', '\\', ','].contains(&c);
+    if name.len() > 255 || !name.chars().all(plain) {
+        return Err(UaaError::invalid_scim(
+            "displayName must be at most 255 printable ASCII characters without blanks, commas, \
+             quotation marks and backslashes.",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes the groups that every platform has.
+pub(crate) fn seed(tx: &WriteTx<'_>, guids: &GuidSource, now: Timestamp) -> Result<(), DbError> {
+    for name in of_the_platform() {
+        store::ensure(tx, &GroupGuid::generate(guids), name, now)?;
     }
     Ok(())
 }

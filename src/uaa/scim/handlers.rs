@@ -2,17 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::payload::{ListQuery, UserBody};
-use super::{presenter, store};
+use super::payload::{ATTRIBUTES, UserBody};
+use super::presenter;
+use super::version::{self, answer};
 use crate::base::guid::UserGuid;
 use crate::db::ReadTx;
 use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
+use crate::uaa::search::ListQuery;
 use crate::uaa::users::{User, actions};
 use crate::uaa::{Uaa, groups, users};
 
@@ -23,25 +25,14 @@ pub(crate) async fn list(
     Query(query): Query,
 ) -> UaaResult<Json<Value>> {
     caller.require_any(&[SCIM_READ, UAA_ADMIN])?;
-    let ListQuery {
-        search,
-        start,
-        attributes,
-    } = ListQuery::validate(&query)?;
-    let limit = search.limit;
+    let query = ListQuery::validate(&query, ATTRIBUTES)?;
+    let search = query.search.clone();
     let found = uaa.db().read(move |tx| {
-        let (users, total) = store::search(tx, &search)?;
-        let users = users.iter().map(|user| Ok(shown(tx, user)?.0));
-        Ok::<_, UaaError>((users.collect::<UaaResult<Vec<Value>>>()?, total))
+        let (users, total) = users::store::search_users(tx, &search)?;
+        Ok::<_, UaaError>((shown_all(tx, &users)?, total))
     });
-    let (mut users, total) = found.await?;
-    if !attributes.is_empty() {
-        let selected = users
-            .into_iter()
-            .map(|user| presenter::select(user, &attributes));
-        users = selected.collect();
-    }
-    Ok(Json(presenter::present_list(&users, start, limit, total)))
+    let (users, total) = found.await?;
+    Ok(Json(query.present(users, total, presenter::SCHEMA)))
 }
 
 /// `POST /Users`.
@@ -110,12 +101,11 @@ async fn change(
     apply: impl FnOnce(&User) -> UaaResult<User> + Send + 'static,
 ) -> UaaResult<Response> {
     caller.require_any(&[SCIM_WRITE, UAA_ADMIN])?;
-    let wanted = wanted_version(&headers)?;
-    let wanted = wanted.ok_or_else(|| UaaError::bad_scim("Missing If-Match header"))?;
+    let wanted = version::required(&headers)?;
     let now = uaa.now();
     let changed = uaa.write(move |tx, revocations| {
         let before = existing(tx, &guid)?;
-        wanted.check(&before)?;
+        wanted.check(before.version)?;
         let after = apply(&before)?;
         let after = actions::update(tx, revocations, &before, after, now)?;
         shown(tx, &after)
@@ -131,47 +121,16 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> UaaResult<Response> {
     caller.require_any(&[SCIM_WRITE, UAA_ADMIN])?;
-    let wanted = wanted_version(&headers)?;
+    let wanted = version::optional(&headers)?;
     let now = uaa.now();
     let deleted = uaa.write(move |tx, revocations| {
         let user = existing(tx, &guid)?;
-        if let Some(wanted) = wanted {
-            wanted.check(&user)?;
-        }
+        wanted.check(user.version)?;
         let shown = shown(tx, &user)?;
         actions::delete(tx, revocations, &guid, now)?;
         Ok(shown)
     });
     Ok(answer(StatusCode::OK, deleted.await?))
-}
-
-/// Which version of a user a change is based on.
-enum Version {
-    Any,
-    Exactly(i64),
-}
-
-impl Version {
-    fn check(&self, user: &User) -> UaaResult<()> {
-        match self {
-            Self::Exactly(asked) if *asked != user.version => {
-                Err(UaaError::version_conflict(user.version, *asked))
-            }
-            Self::Any | Self::Exactly(_) => Ok(()),
-        }
-    }
-}
-
-fn wanted_version(headers: &HeaderMap) -> UaaResult<Option<Version>> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or("").trim().trim_matches('"');
-    match text.parse() {
-        _ if text == "*" => Ok(Some(Version::Any)),
-        Ok(version) => Ok(Some(Version::Exactly(version))),
-        Err(_) => Err(UaaError::bad_scim("If-Match must be a version or *")),
-    }
 }
 
 fn existing(tx: &ReadTx<'_>, guid: &UserGuid) -> UaaResult<User> {
@@ -180,14 +139,18 @@ fn existing(tx: &ReadTx<'_>, guid: &UserGuid) -> UaaResult<User> {
 }
 
 fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<(Value, i64)> {
-    let groups = groups::store::groups_of(tx, &user.guid)?;
-    Ok((presenter::present(user, &groups), user.version))
+    let mut shown = shown_all(tx, std::slice::from_ref(user))?;
+    Ok((shown.remove(0), user.version))
 }
 
-fn answer(status: StatusCode, (user, version): (Value, i64)) -> Response {
-    let mut response = (status, Json(user)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
+/// These users with their groups, for a constant number of queries.
+fn shown_all(tx: &ReadTx<'_>, users: &[User]) -> UaaResult<Vec<Value>> {
+    let guids: Vec<&UserGuid> = users.iter().map(|user| &user.guid).collect();
+    let own = groups::store::memberships(tx, &guids)?;
+    let of_everybody = groups::store::of_everybody(tx)?;
+    let shown = users.iter().map(|user| {
+        let own = own.get(&user.guid).into_iter().flatten();
+        presenter::present(user, own.chain(&of_everybody))
+    });
+    Ok(shown.collect())
 }

@@ -4,13 +4,31 @@
 //! password. Times and versions follow UAA: a change names the version it is based on in
 //! `If-Match`, where `*` means any.
 
-pub(crate) mod filter;
 pub(crate) mod handlers;
 pub(crate) mod password;
 #[cfg(test)]
 mod password_tests;
 pub(crate) mod payload;
 pub(crate) mod presenter;
-pub(crate) mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod version;
+
+use axum::Router;
+use axum::routing::{get, put};
+
+use super::Uaa;
+
+/// `/Users`.
+pub(crate) fn routes() -> Router<Uaa> {
+    Router::new()
+        .route("/Users", get(handlers::list).post(handlers::create))
+        .route(
+            "/Users/{guid}",
+            get(handlers::get)
+                .put(handlers::replace)
+                .patch(handlers::patch)
+                .delete(handlers::delete),
+        )
+        .route("/Users/{guid}/password", put(password::change))
+}

@@ -1,16 +1,30 @@
-//! Bodies and queries of SCIM requests, checked on the way in.
+//! Bodies of SCIM requests on users, checked on the way in.
 
 use serde::Deserialize;
 
-use super::filter::{self, Attribute};
-use super::store::{Search, Sort};
 use crate::base::Secret;
-use crate::uaa::caller::Parameters;
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::search::filter::{Attribute, Attributes};
 use crate::uaa::users::{NewUser, ORIGIN_UAA, User};
 
-const PAGE: u32 = 100;
-const LARGEST_PAGE: u32 = 500;
+/// What filters and `sortBy` may ask about users.
+pub(crate) const ATTRIBUTES: Attributes = &[
+    ("id", Attribute::text("guid")),
+    ("userName", Attribute::text("user_name")),
+    ("origin", Attribute::text("origin")),
+    ("externalId", Attribute::text("external_id")),
+    ("email", Attribute::text("email")),
+    ("emails", Attribute::text("email")),
+    ("emails.value", Attribute::text("email")),
+    ("givenName", Attribute::text("given_name")),
+    ("name.givenName", Attribute::text("given_name")),
+    ("familyName", Attribute::text("family_name")),
+    ("name.familyName", Attribute::text("family_name")),
+    ("active", Attribute::flag("active")),
+    ("verified", Attribute::flag("verified")),
+    ("meta.created", Attribute::time("created_at")),
+    ("meta.lastModified", Attribute::time("updated_at")),
+];
 
 /// A user as a client writes it. What a client may not set (`id`, `meta`, `groups`, …) is ignored,
 /// so that what was read can be sent back.
@@ -45,15 +59,15 @@ impl UserBody {
     /// A new user and its password; users of other origins have none.
     pub(crate) fn into_new(self) -> UaaResult<(NewUser, Option<Secret<String>>)> {
         let email = self.email()?;
-        let email = email.ok_or_else(|| UaaError::invalid_user("An email must be provided."))?;
+        let email = email.ok_or_else(|| UaaError::invalid_scim("An email must be provided."))?;
         let user_name = self
             .user_name
-            .ok_or_else(|| UaaError::invalid_user("A username must be provided."))?;
+            .ok_or_else(|| UaaError::invalid_scim("A username must be provided."))?;
         // The CLI sends an empty origin for users to be kept here.
         let origin = self.origin.filter(|origin| !origin.is_empty());
         let origin = origin.unwrap_or_else(|| ORIGIN_UAA.to_owned());
         if origin.len() > 36 || origin.chars().any(|c| c.is_control() || c == '"') {
-            return Err(UaaError::invalid_user(
+            return Err(UaaError::invalid_scim(
                 "Origin must be at most 36 printable characters.",
             ));
         }
@@ -85,10 +99,10 @@ impl UserBody {
     pub(crate) fn replace(self, user: &User) -> UaaResult<User> {
         self.refuse_fixed(user)?;
         let email = self.email()?;
-        let email = email.ok_or_else(|| UaaError::invalid_user("An email must be provided."))?;
+        let email = email.ok_or_else(|| UaaError::invalid_scim("An email must be provided."))?;
         let user_name = self
             .user_name
-            .ok_or_else(|| UaaError::invalid_user("A username must be provided."))?;
+            .ok_or_else(|| UaaError::invalid_scim("A username must be provided."))?;
         let (given_name, family_name) = names(self.name);
         Ok(User {
             user_name,
@@ -123,11 +137,11 @@ impl UserBody {
     fn refuse_fixed(&self, user: &User) -> UaaResult<()> {
         if self.password.is_some() {
             let text = "A password is changed with PUT /Users/{id}/password.";
-            return Err(UaaError::invalid_user(text));
+            return Err(UaaError::invalid_scim(text));
         }
         match &self.origin {
             Some(origin) if !origin.is_empty() && !origin.eq_ignore_ascii_case(&user.origin) => {
-                Err(UaaError::invalid_user(
+                Err(UaaError::invalid_scim(
                     "The origin of a user cannot be changed.",
                 ))
             }
@@ -145,7 +159,7 @@ impl UserBody {
             .or_else(|| emails.first());
         match email.map(|email| email.value.trim()) {
             Some(value) if !value.is_empty() && value.len() <= 255 => Ok(Some(value.to_owned())),
-            _ => Err(UaaError::invalid_user("An email must be provided.")),
+            _ => Err(UaaError::invalid_scim("An email must be provided.")),
         }
     }
 }
@@ -162,68 +176,4 @@ pub(crate) struct PasswordBody {
     pub(crate) old_password: Option<Secret<String>>,
     /// The new one.
     pub(crate) password: Secret<String>,
-}
-
-/// A list request.
-pub(crate) struct ListQuery {
-    pub(crate) search: Search,
-    pub(crate) start: u32,
-    pub(crate) attributes: Vec<String>,
-}
-
-impl ListQuery {
-    pub(crate) fn validate(query: &Parameters) -> UaaResult<Self> {
-        let start = number(query, "startIndex", 1)?.max(1);
-        let limit = number(query, "count", PAGE)?.min(LARGEST_PAGE);
-        let sort = match query.get("sortBy") {
-            None => Sort::Created,
-            Some(name)
-                if ["created", "meta.created"]
-                    .iter()
-                    .any(|known| known.eq_ignore_ascii_case(name)) =>
-            {
-                Sort::Created
-            }
-            Some(name) => match Attribute::parse(name) {
-                Some(attribute) => Sort::Attribute(attribute),
-                None => return Err(UaaError::bad_scim(format!("Invalid sortBy: {name}"))),
-            },
-        };
-        let descending = match query.get("sortOrder") {
-            None | Some("ascending") => false,
-            Some("descending") => true,
-            Some(_) => {
-                let text = "sortOrder must be ascending or descending";
-                return Err(UaaError::bad_scim(text));
-            }
-        };
-        let attributes = query
-            .get("attributes")
-            .unwrap_or("")
-            .split(',')
-            .map(str::trim);
-        Ok(Self {
-            search: Search {
-                filter: query.get("filter").map(filter::parse).transpose()?,
-                sort,
-                descending,
-                offset: start - 1,
-                limit,
-            },
-            start,
-            attributes: attributes
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        })
-    }
-}
-
-fn number(query: &Parameters, name: &str, default: u32) -> UaaResult<u32> {
-    match query.get(name) {
-        None => Ok(default),
-        Some(text) => text.parse().map_err(|_| {
-            UaaError::bad_scim(format!("{name} must be a number that is not negative"))
-        }),
-    }
 }

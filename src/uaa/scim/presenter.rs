@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::Timestamp;
-use crate::uaa::scopes::Scopes;
+use crate::uaa::groups::store::Named;
 use crate::uaa::users::User;
 
-const SCHEMA: &str = "urn:scim:schemas:core:1.0";
+pub(crate) const SCHEMA: &str = "urn:scim:schemas:core:1.0";
 
 /// A user and its groups.
-pub(crate) fn present(user: &User, groups: &Scopes) -> Value {
+pub(crate) fn present<'a>(user: &User, groups: impl Iterator<Item = &'a Named>) -> Value {
     let mut value = json!({
         "id": user.guid,
         "meta": {
@@ -20,7 +20,7 @@ pub(crate) fn present(user: &User, groups: &Scopes) -> Value {
         "userName": user.user_name,
         "name": name(user),
         "emails": [{ "value": user.email, "primary": true }],
-        "groups": groups.iter().map(group).collect::<Vec<_>>(),
+        "groups": groups.map(group).collect::<Vec<_>>(),
         "approvals": [],
         "active": user.active,
         "verified": user.verified,
@@ -56,37 +56,6 @@ fn name(user: &User) -> Value {
     Value::Object(name)
 }
 
-fn group(name: &str) -> Value {
-    json!({ "value": name, "display": name, "type": "DIRECT" })
-}
-
-/// One page of users.
-pub(crate) fn present_list(users: &[Value], start: u32, count: u32, total: i64) -> Value {
-    json!({
-        "resources": users,
-        "startIndex": start,
-        "itemsPerPage": count,
-        "totalResults": total,
-        "schemas": [SCHEMA],
-    })
-}
-
-/// Only these attributes of a user, as `attributes=id,userName` asks.
-pub(crate) fn select(user: Value, attributes: &[String]) -> Value {
-    let Value::Object(fields) = user else {
-        return user;
-    };
-    let wanted = |name: &String| {
-        let mut attributes = attributes.iter();
-        attributes.any(|wanted| {
-            let top = wanted.split('.').next().unwrap_or(wanted);
-            top.eq_ignore_ascii_case(name)
-        })
-    };
-    Value::Object(
-        fields
-            .into_iter()
-            .filter(|(name, _)| wanted(name))
-            .collect(),
-    )
+fn group((guid, name): &Named) -> Value {
+    json!({ "value": guid, "display": name, "type": "DIRECT" })
 }

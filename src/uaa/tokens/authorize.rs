@@ -1,38 +1,247 @@
-//! `GET /oauth/authorize?response_type=code`: a one-time code for a signed-in user, asked for with
-//! the user's access token. `cf ssh` and `cf ssh-code` live on it.
+//! `/oauth/authorize`: a one-time code for a user, to be exchanged for tokens by a client.
+//!
+//! Web clients send browsers here, whose user signs in and, unless the client is trusted, agrees.
+//! `cf ssh` asks with the user's access token instead. A fault in the client or its address is
+//! shown here; any other is told to the client at its address, as OAuth has it.
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use http::HeaderMap;
 use url::Url;
 
 use super::store::{self, Code};
-use super::{grants, hash, lifetime};
+use super::{consent, grants, hash, lifetime};
+use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
-use crate::uaa::caller::{Base, Caller, Parameters, Query};
-use crate::uaa::clients::{self, Client, GrantType, random_secret};
+use crate::uaa::caller::{Caller, Form, Parameters, Query, bearer};
+use crate::uaa::clients::{self, Client, GrantType, random_secret, redirects};
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::scopes::UAA_USER;
+use crate::uaa::pages::{self, login};
+use crate::uaa::scopes::{Scopes, UAA_USER};
+use crate::uaa::sessions::Session;
+use crate::uaa::sessions::browser::Browser;
 use crate::uaa::{Uaa, users};
 
 /// `GET /oauth/authorize`.
 pub(crate) async fn authorize(
     State(uaa): State<Uaa>,
-    Base(base): Base,
-    caller: Caller,
+    browser: Browser,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
     Query(query): Query,
-) -> UaaResult<Response> {
-    caller.require_any(&[UAA_USER])?;
-    let client = find_client(&uaa, query.require("client_id")?).await?;
-    let redirect = redirect(&client, query.get("redirect_uri"), &base)?;
-    if query.require("response_type")? != "code" {
-        return Err(UaaError::unsupported_response_type());
+) -> Response {
+    let asked = uri.query().unwrap_or("").to_owned();
+    let done = async {
+        let subject = subject(&uaa, &browser, &headers).await?;
+        let request = Request::read(&uaa, &browser, &query, asked).await?;
+        request.answer(&uaa, subject, None).await
+    };
+    let done: UaaResult<Response> = done.await;
+    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+}
+
+/// `POST /oauth/authorize`: what the user said to the page that asks for consent.
+pub(crate) async fn decide(State(uaa): State<Uaa>, browser: Browser, Form(form): Form) -> Response {
+    let done = async {
+        let asked = form.require("request")?.to_owned();
+        let query = Parameters::parse(asked.as_bytes())?;
+        let request = Request::read(&uaa, &browser, &query, asked).await?;
+        let Some(session) = browser.session(&uaa).await? else {
+            return request.answer(&uaa, Subject::Nobody, None).await;
+        };
+        session.check_token(&form)?;
+        let agreed = form.get("user_oauth_approval") == Some("true");
+        let subject = Subject::Browser(Box::new(session));
+        request.answer(&uaa, subject, Some(agreed)).await
+    };
+    let done: UaaResult<Response> = done.await;
+    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+}
+
+/// For whom a code is.
+enum Subject {
+    /// Asked with an access token.
+    Token(UserGuid, Timestamp),
+    /// Signed in.
+    Browser(Box<Session>),
+    /// Nobody yet.
+    Nobody,
+}
+
+async fn subject(uaa: &Uaa, browser: &Browser, headers: &HeaderMap) -> UaaResult<Subject> {
+    if let Some(token) = bearer(headers) {
+        let claims = uaa
+            .verify(token)
+            .map_err(|error| UaaError::invalid_token(error.to_string()))?;
+        let caller = Caller { claims };
+        caller.require_any(&[UAA_USER])?;
+        let claims = caller.claims;
+        let since = claims.authenticated_at.unwrap_or(claims.issued_at);
+        let since = Timestamp::from_micros(since.saturating_mul(1_000_000));
+        let user = claims.user.ok_or_else(UaaError::unauthenticated)?;
+        return Ok(Subject::Token(user, since));
     }
-    let code = issue(&uaa, &caller, &client, &query).await?;
-    let location = with_code(redirect, &code, query.get("state"));
-    let location = HeaderValue::from_str(location.as_str())
-        .map_err(|error| UaaError::internal("write a redirect", &error))?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+    match browser.session(uaa).await? {
+        Some(session) => Ok(Subject::Browser(Box::new(session))),
+        None if browser.wants_page => Ok(Subject::Nobody),
+        None => Err(UaaError::unauthenticated()),
+    }
+}
+
+/// A request whose client and address are known to be good.
+struct Request {
+    client: Client,
+    target: Target,
+    query: Parameters,
+    /// The query as it came, to come back to it.
+    asked: String,
+}
+
+/// Where the code goes.
+struct Target {
+    url: Url,
+    /// Not at a client's address but at one of ours, where it is read off without going there.
+    own: bool,
+}
+
+impl Request {
+    async fn read(
+        uaa: &Uaa,
+        browser: &Browser,
+        query: &Parameters,
+        asked: String,
+    ) -> UaaResult<Self> {
+        let client = find_client(uaa, query.require("client_id")?).await?;
+        let target = target(&client, query.get("redirect_uri"), &browser.base)?;
+        Ok(Self {
+            client,
+            target,
+            query: query.clone(),
+            asked,
+        })
+    }
+
+    async fn answer(
+        self,
+        uaa: &Uaa,
+        subject: Subject,
+        agreed: Option<bool>,
+    ) -> UaaResult<Response> {
+        match self.decided(uaa, subject, agreed).await {
+            Err(failed) if !self.target.own && !failed.status().is_server_error() => self.back(&[
+                ("error", failed.code()),
+                ("error_description", failed.description()),
+            ]),
+            done => done,
+        }
+    }
+
+    async fn decided(
+        &self,
+        uaa: &Uaa,
+        subject: Subject,
+        agreed: Option<bool>,
+    ) -> UaaResult<Response> {
+        if self.query.require("response_type")? != "code" {
+            return Err(UaaError::unsupported_response_type());
+        }
+        let challenge = self.challenge()?;
+        let quiet = self.query.get("prompt") == Some("none");
+        let (guid, since) = match &subject {
+            Subject::Token(guid, since) => (guid.clone(), *since),
+            Subject::Browser(session) => (session.user.guid.clone(), session.authenticated_at),
+            Subject::Nobody if quiet => return Err(UaaError::login_required()),
+            Subject::Nobody => return login::first(&format!("/oauth/authorize?{}", self.asked)),
+        };
+        let scopes = grants::granted(uaa, &self.client, &guid, self.query.get("scope")).await?;
+        let open = consent::open(uaa, &self.client, &guid, &scopes).await?;
+        if !open.is_empty() {
+            match (agreed, &subject) {
+                (Some(true), _) => consent::remember(uaa, &self.client, &guid, &scopes).await?,
+                (Some(false), _) => {
+                    return Err(UaaError::access_denied("User denied access"));
+                }
+                (None, _) if quiet => return Err(UaaError::interaction_required()),
+                (None, Subject::Browser(session)) => {
+                    let target = self.target.url.as_str();
+                    return consent::page(session, &self.client, &open, (target, &self.asked));
+                }
+                (None, Subject::Token(..) | Subject::Nobody) => {
+                    return Err(UaaError::interaction_required());
+                }
+            }
+        }
+        let code = self.code(uaa, guid, since, scopes, challenge).await?;
+        self.back(&[("code", code.expose())])
+    }
+
+    fn challenge(&self) -> UaaResult<Option<String>> {
+        let method = self.query.get("code_challenge_method");
+        match (self.query.get("code_challenge"), method) {
+            (None, _) if self.client.is_public() => Err(UaaError::invalid_request(
+                "A client without a secret has to send a code_challenge",
+            )),
+            (None, _) => Ok(None),
+            (Some(challenge), Some("S256")) if (43..=128).contains(&challenge.len()) => {
+                Ok(Some(challenge.to_owned()))
+            }
+            (Some(_), Some("S256")) => Err(UaaError::invalid_request(
+                "code_challenge must have between 43 and 128 characters",
+            )),
+            (Some(_), _) => Err(UaaError::invalid_request(
+                "code_challenge_method must be S256",
+            )),
+        }
+    }
+
+    async fn code(
+        &self,
+        uaa: &Uaa,
+        guid: UserGuid,
+        since: Timestamp,
+        scopes: Scopes,
+        challenge: Option<String>,
+    ) -> UaaResult<Secret<String>> {
+        let secret = random_secret();
+        let (code_hash, now) = (hash(secret.expose()), uaa.now());
+        let text = |name: &str| self.query.get(name).map(str::to_owned);
+        let (redirect_uri, nonce) = (text("redirect_uri"), text("nonce"));
+        let client_id = self.client.client_id.clone();
+        let known = uaa.db().write_without_wake(move |tx| {
+            let user = users::store::find_user(tx, &guid)?.filter(|user| user.active);
+            let Some(user) = user else {
+                return Ok::<_, UaaError>(false);
+            };
+            let code = Code {
+                user: guid,
+                client_id,
+                scopes,
+                redirect_uri,
+                challenge,
+                nonce,
+                generation: user.generation,
+                authenticated_at: since,
+                expires_at: now.plus(lifetime::CODE),
+            };
+            store::prune(tx, now)?;
+            store::insert_code(tx, &code, &code_hash)?;
+            Ok(true)
+        });
+        if known.await? {
+            Ok(secret)
+        } else {
+            Err(UaaError::invalid_token("the token's user does not exist"))
+        }
+    }
+
+    /// Sends the browser to the client with these values and the client's own `state`.
+    fn back(&self, values: &[(&str, &str)]) -> UaaResult<Response> {
+        let mut url = self.target.url.clone();
+        url.query_pairs_mut()
+            .extend_pairs(values)
+            .extend_pairs(self.query.get("state").map(|state| ("state", state)));
+        pages::redirect(url.as_str())
+    }
 }
 
 async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
@@ -52,89 +261,31 @@ async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
     }
 }
 
-/// Where the code goes: only to an address the client registered. A client without any gets it at
-/// an address of ours, where it reads the code off the redirect without following it.
-fn redirect(client: &Client, asked: Option<&str>, base: &str) -> UaaResult<Url> {
-    let own = format!("{base}/login");
-    let target = match asked {
-        Some(asked) if client.redirect_uris.iter().any(|known| known == asked) => asked,
-        Some(_) => {
+/// Only an address the client registered. A client without any gets the code at an address of
+/// ours, where it reads it off the redirect without following it.
+fn target(client: &Client, asked: Option<&str>, base: &str) -> UaaResult<Target> {
+    let plain = |address: &&String| Url::parse(address).is_ok() && !address.contains('*');
+    let mut fixed = client
+        .redirect_uris
+        .iter()
+        .filter(|address| *address != redirects::CONSOLE)
+        .filter(plain);
+    let (address, own) = match (asked, fixed.next()) {
+        (Some(asked), _) if redirects::matches(&client.redirect_uris, asked, base) => {
+            (asked.to_owned(), false)
+        }
+        (Some(_), _) => {
             let text = "redirect_uri is not one of the client's registered values";
             return Err(UaaError::invalid_request(text));
         }
-        None => client.redirect_uris.first().unwrap_or(&own),
+        (None, Some(first)) => (first.clone(), false),
+        (None, None) if client.redirect_uris.is_empty() => (format!("{base}/login"), true),
+        (None, None) => {
+            let text = "A redirect_uri must be supplied.";
+            return Err(UaaError::invalid_request(text));
+        }
     };
-    Url::parse(target).map_err(|error| UaaError::internal("read a redirect address", &error))
-}
-
-async fn issue(
-    uaa: &Uaa,
-    caller: &Caller,
-    client: &Client,
-    query: &Parameters,
-) -> UaaResult<Secret<String>> {
-    let guid = caller
-        .claims
-        .user
-        .clone()
-        .ok_or_else(UaaError::unauthenticated)?;
-    let challenge = challenge(query)?;
-    let scopes = grants::granted(uaa, client, &guid, query.get("scope")).await?;
-    let secret = random_secret();
-    let (code_hash, now) = (hash(secret.expose()), uaa.now());
-    let since = caller
-        .claims
-        .authenticated_at
-        .unwrap_or(caller.claims.issued_at);
-    let (client_id, redirect_uri) = (
-        client.client_id.clone(),
-        query.get("redirect_uri").map(str::to_owned),
-    );
-    let known = uaa.db().write_without_wake(move |tx| {
-        let user = users::store::find_user(tx, &guid)?.filter(|user| user.active);
-        let Some(user) = user else {
-            return Ok::<_, UaaError>(false);
-        };
-        let code = Code {
-            user: guid,
-            client_id,
-            scopes,
-            redirect_uri,
-            challenge,
-            generation: user.generation,
-            authenticated_at: Timestamp::from_micros(since.saturating_mul(1_000_000)),
-            expires_at: now.plus(lifetime::CODE),
-        };
-        store::prune(tx, now)?;
-        store::insert_code(tx, &code, &code_hash)?;
-        Ok(true)
-    });
-    if known.await? {
-        Ok(secret)
-    } else {
-        Err(UaaError::invalid_token("the token's user does not exist"))
-    }
-}
-
-fn challenge(query: &Parameters) -> UaaResult<Option<String>> {
-    match (
-        query.get("code_challenge"),
-        query.get("code_challenge_method"),
-    ) {
-        (None, _) => Ok(None),
-        (Some(challenge), Some("S256")) => Ok(Some(challenge.to_owned())),
-        (Some(_), _) => Err(UaaError::invalid_request(
-            "code_challenge_method must be S256",
-        )),
-    }
-}
-
-fn with_code(mut redirect: Url, code: &Secret<String>, state: Option<&str>) -> Url {
-    let mut query = redirect.query_pairs_mut();
-    query.append_pair("code", code.expose());
-    if let Some(state) = state {
-        query.append_pair("state", state);
-    }
-    drop(query);
-    redirect
+    let url = Url::parse(&address)
+        .map_err(|error| UaaError::internal("read a redirect address", &error))?;
+    Ok(Target { url, own })
 }

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::issue::{self, Issued, Refresh, Stamp, TokenResponse, UserGrant};
+use super::issue::{self, Refresh, Stamp, TokenResponse, UserGrant};
+use super::keep::{Basis, keep};
 use super::store::{self, Code};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
@@ -13,7 +14,7 @@ use crate::uaa::clients::{Client, GrantType};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::users::{self, ORIGIN_UAA, User};
-use crate::uaa::{Uaa, groups, logins};
+use crate::uaa::{Uaa, groups, logins, sessions};
 
 /// `grant_type=password`.
 pub(crate) async fn password(
@@ -24,8 +25,8 @@ pub(crate) async fn password(
     stamp: Stamp,
 ) -> UaaResult<TokenResponse> {
     let origin = hinted_origin(login_hint)?;
-    if form.get("passcode").is_some() {
-        return Err(UaaError::unauthorized("Invalid passcode"));
+    if let Some(code) = form.get("passcode") {
+        return passcode(uaa, client, form, code, stamp).await;
     }
     let password = Secret::new(form.require("password")?.to_owned());
     let user_name = form.require("username")?;
@@ -36,17 +37,43 @@ pub(crate) async fn password(
         now: uaa.now(),
         ..stamp
     };
-    let now = stamp.now;
     let scopes = granted(uaa, &client, &proven.user.guid, form.get("scope")).await?;
-    let grant = user_grant(
-        proven.user.clone(),
-        &client,
+    let grant = UserGrant {
+        user: proven.user.clone(),
         scopes,
-        GrantType::Password,
-        now,
-    );
-    let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
-    keep(uaa, &proven.user, issued, GrantType::Password, now).await
+        grant_type: GrantType::Password.as_str().to_owned(),
+        authenticated_at: stamp.now,
+        nonce: None,
+        client,
+    };
+    let (now, refresh) = (stamp.now, refresh_for(&grant.client));
+    let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
+    keep(uaa, issued, Basis::LogIn(proven.user.clone()), now).await
+}
+
+/// The same with a one-time code from the browser (`cf login --sso`).
+async fn passcode(
+    uaa: &Uaa,
+    client: Client,
+    form: &Parameters,
+    code: &str,
+    stamp: Stamp,
+) -> UaaResult<TokenResponse> {
+    let code = Secret::new(code.trim().to_owned());
+    let taken = sessions::take_passcode(uaa, &code, stamp.now).await?;
+    let (user, since) = taken.ok_or_else(|| UaaError::unauthorized("Invalid passcode"))?;
+    let scopes = granted(uaa, &client, &user.guid, form.get("scope")).await?;
+    let grant = UserGrant {
+        user: user.clone(),
+        scopes,
+        grant_type: GrantType::Password.as_str().to_owned(),
+        authenticated_at: since,
+        nonce: None,
+        client,
+    };
+    let (now, refresh) = (stamp.now, refresh_for(&grant.client));
+    let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
+    keep(uaa, issued, Basis::Code(user), now).await
 }
 
 /// `grant_type=refresh_token`. Answers the same refresh token: the CLI's parallel commands share
@@ -98,14 +125,16 @@ pub(crate) async fn refresh_token(
         }
     };
     let grant = UserGrant {
-        user,
-        client_id: client.client_id,
+        user: user.clone(),
+        client,
         scopes: some(scopes)?,
         grant_type: row.grant_type,
         authenticated_at: row.authenticated_at,
+        nonce: None,
     };
+    let now = stamp.now;
     let issued = issue::for_user(uaa, grant, stamp, Refresh::Same(token)).await?;
-    Ok(issued.response)
+    keep(uaa, issued, Basis::Refresh(user, row.id), now).await
 }
 
 /// `grant_type=client_credentials`.
@@ -122,7 +151,9 @@ pub(crate) async fn client_credentials(
             asked
         }
     };
-    issue::for_client(uaa, client, some(scopes)?, stamp).await
+    let now = stamp.now;
+    let issued = issue::for_client(uaa, client, some(scopes)?, stamp).await?;
+    keep(uaa, issued, Basis::Client, now).await
 }
 
 /// `grant_type=authorization_code`.
@@ -142,16 +173,17 @@ pub(crate) async fn authorization_code(
     if !redirect_fits || !proves(form.get("code_verifier"), code.challenge.as_deref()) {
         return Err(wrong_code());
     }
-    let now = stamp.now;
     let grant = UserGrant {
         user: user.clone(),
-        client_id: client.client_id.clone(),
         scopes: some(code.scopes.intersection(&client.scopes))?,
         grant_type: GrantType::AuthorizationCode.as_str().to_owned(),
         authenticated_at: code.authenticated_at,
+        nonce: code.nonce,
+        client,
     };
-    let issued = issue::for_user(uaa, grant, stamp, refresh_for(&client)).await?;
-    keep(uaa, &user, issued, GrantType::AuthorizationCode, now).await
+    let (now, refresh) = (stamp.now, refresh_for(&grant.client));
+    let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
+    keep(uaa, issued, Basis::Code(user), now).await
 }
 
 /// The code and its user, when the code counts. It never counts again.
@@ -197,53 +229,6 @@ fn refresh_for(client: &Client) -> Refresh {
         Refresh::New
     } else {
         Refresh::None
-    }
-}
-
-/// Makes new tokens count, unless the user changed while they were signed. A password is a log-in;
-/// a code only continues one.
-async fn keep(
-    uaa: &Uaa,
-    user: &User,
-    issued: Issued,
-    grant: GrantType,
-    now: Timestamp,
-) -> UaaResult<TokenResponse> {
-    let (guid, generation) = (user.guid.clone(), user.generation);
-    let refresh = issued.refresh;
-    let kept = uaa.db().write_without_wake(move |tx| {
-        let unchanged = if grant == GrantType::Password {
-            logins::store::note_logon(tx, &guid, generation, now)?
-        } else {
-            let user = users::store::find_user(tx, &guid)?;
-            user.is_some_and(|user| user.active && user.generation == generation)
-        };
-        if let (true, Some((row, hash))) = (unchanged, &refresh) {
-            store::prune(tx, now)?;
-            store::insert_refresh(tx, row, hash)?;
-        }
-        Ok::<_, UaaError>(unchanged)
-    });
-    if kept.await? {
-        Ok(issued.response)
-    } else {
-        Err(UaaError::bad_credentials())
-    }
-}
-
-fn user_grant(
-    user: User,
-    client: &Client,
-    scopes: Scopes,
-    grant: GrantType,
-    now: Timestamp,
-) -> UserGrant {
-    UserGrant {
-        user,
-        client_id: client.client_id.clone(),
-        scopes,
-        grant_type: grant.as_str().to_owned(),
-        authenticated_at: now,
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::lifetime;
 use super::revocations::signature;
-use super::store::RefreshToken;
+use super::store::{AccessToken, RefreshToken};
 use crate::base::Timestamp;
 use crate::uaa::Uaa;
 use crate::uaa::claims::{Claims, TokenId};
@@ -21,11 +21,13 @@ const ZONE: &str = "uaa";
 #[derive(Clone, Debug)]
 pub(crate) struct UserGrant {
     pub(crate) user: User,
-    pub(crate) client_id: String,
+    pub(crate) client: Client,
     pub(crate) scopes: Scopes,
     /// How it was first obtained; a refresh keeps it.
     pub(crate) grant_type: String,
     pub(crate) authenticated_at: Timestamp,
+    /// What the client wants to find in the identity token.
+    pub(crate) nonce: Option<String>,
 }
 
 /// Where and when tokens are issued.
@@ -60,9 +62,11 @@ pub(crate) struct TokenResponse {
     jti: TokenId,
 }
 
-/// The answer, and the row that makes a new refresh token count.
+/// The answer, and the rows that make it count.
 pub(crate) struct Issued {
     pub(crate) response: TokenResponse,
+    pub(crate) access: AccessToken,
+    pub(crate) client_generation: i64,
     pub(crate) refresh: Option<(RefreshToken, String)>,
 }
 
@@ -88,7 +92,7 @@ fn sign_for_user(
 ) -> UaaResult<Issued> {
     let claims = user_claims(new_id(uaa), grant, stamp);
     let wants_identity = claims.has_scope(OPENID);
-    let id_token = wants_identity.then(|| sign(uaa, &identity(&claims, &grant.user)));
+    let id_token = wants_identity.then(|| sign(uaa, &identity(&claims, grant)));
     let (refresh_token, row) = match refresh {
         Refresh::None => (None, None),
         Refresh::Same(token) => (Some(token), None),
@@ -108,12 +112,14 @@ fn sign_for_user(
         token_type: "bearer",
         id_token: id_token.transpose()?,
         refresh_token,
-        expires_in: lifetime::USER_ACCESS.as_secs() - 1,
+        expires_in: expires_in(&claims),
         scope: claims.scopes.to_string(),
-        jti: claims.id,
+        jti: claims.id.clone(),
     };
     Ok(Issued {
         response,
+        access: AccessToken::of(&claims),
+        client_generation: grant.client.generation,
         refresh: row,
     })
 }
@@ -124,23 +130,35 @@ pub(crate) async fn for_client(
     client: Client,
     scopes: Scopes,
     stamp: Stamp,
-) -> UaaResult<TokenResponse> {
+) -> UaaResult<Issued> {
     let uaa = uaa.clone();
     let signed = tokio::task::spawn_blocking(move || {
         let claims = client_claims(new_id(&uaa), &client, scopes, &stamp);
-        Ok(TokenResponse {
+        let response = TokenResponse {
             access_token: sign(&uaa, &wire(&claims, Some(&claims.scopes))?)?,
             token_type: "bearer",
             id_token: None,
             refresh_token: None,
-            expires_in: lifetime::CLIENT_ACCESS.as_secs() - 1,
+            expires_in: expires_in(&claims),
             scope: claims.scopes.to_string(),
-            jti: claims.id,
+            jti: claims.id.clone(),
+        };
+        Ok(Issued {
+            response,
+            access: AccessToken::of(&claims),
+            client_generation: client.generation,
+            refresh: None,
         })
     });
     signed
         .await
         .map_err(|error| UaaError::internal("sign a token", &error))?
+}
+
+/// A second less than it lives, so that nobody uses it too late.
+fn expires_in(claims: &Claims) -> u64 {
+    let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
+    lifetime.saturating_sub(1).try_into().unwrap_or(0)
 }
 
 /// The claims of a user's access token.
@@ -153,13 +171,16 @@ pub(crate) fn user_claims(id: TokenId, grant: &UserGrant, stamp: &Stamp) -> Clai
         user_name: Some(user.user_name.clone()),
         email: Some(user.email.clone()),
         origin: Some(user.origin.clone()),
-        client_id: grant.client_id.clone(),
-        audience: grant.scopes.audience(&grant.client_id),
+        client_id: grant.client.client_id.clone(),
+        audience: grant.scopes.audience(&grant.client.client_id),
         scopes: grant.scopes.clone(),
         issuer: stamp.issuer.clone(),
         issued_at: stamp.now.as_seconds(),
         authenticated_at: Some(grant.authenticated_at.as_seconds()),
-        expires_at: stamp.now.plus(lifetime::USER_ACCESS).as_seconds(),
+        expires_at: stamp
+            .now
+            .plus(lifetime::user_access(&grant.client))
+            .as_seconds(),
         grant_type: grant.grant_type.clone(),
         revocation_signature: signature(user.guid.as_str(), user.generation),
     }
@@ -179,7 +200,7 @@ fn client_claims(id: TokenId, client: &Client, scopes: Scopes, stamp: &Stamp) ->
         issuer: stamp.issuer.clone(),
         issued_at: stamp.now.as_seconds(),
         authenticated_at: None,
-        expires_at: stamp.now.plus(lifetime::CLIENT_ACCESS).as_seconds(),
+        expires_at: stamp.now.plus(lifetime::client_access(client)).as_seconds(),
         grant_type: "client_credentials".to_owned(),
         revocation_signature: signature(&client.client_id, 0),
     }
@@ -230,8 +251,9 @@ fn refresh_claims(row: &RefreshToken, access: &Claims) -> Value {
 }
 
 /// An OpenID Connect identity token's payload; without `scope` for the same reason.
-fn identity(claims: &Claims, user: &User) -> Value {
-    json!({
+fn identity(claims: &Claims, grant: &UserGrant) -> Value {
+    let user = &grant.user;
+    let mut identity = json!({
         "sub": claims.subject,
         "aud": [claims.client_id],
         "iss": claims.issuer,
@@ -248,20 +270,24 @@ fn identity(claims: &Claims, user: &User) -> Value {
         "email_verified": user.verified,
         "given_name": user.given_name,
         "family_name": user.family_name,
-    })
+    });
+    if let Some(nonce) = &grant.nonce {
+        identity["nonce"] = nonce.as_str().into();
+    }
+    identity
 }
 
 fn refresh_row(id: TokenId, grant: &UserGrant, now: Timestamp) -> RefreshToken {
     RefreshToken {
         id,
         user: grant.user.guid.clone(),
-        client_id: grant.client_id.clone(),
+        client_id: grant.client.client_id.clone(),
         scopes: grant.scopes.clone(),
         grant_type: grant.grant_type.clone(),
         generation: grant.user.generation,
         authenticated_at: grant.authenticated_at,
         issued_at: now,
-        expires_at: now.plus(lifetime::REFRESH),
+        expires_at: now.plus(lifetime::refresh(&grant.client)),
     }
 }
 

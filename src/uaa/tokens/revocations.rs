@@ -11,7 +11,8 @@ use std::sync::{PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use super::lifetime;
-use super::store::{self, Revocation};
+pub(crate) use super::store::TokensOf;
+use super::store::{self, AccessToken, Revocation};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{Db, DbError, WriteTx};
@@ -66,7 +67,7 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let revocation = Revocation::User(user.clone(), generation);
-        self.end(tx, revocation, now.plus(lifetime::LONGEST_ACCESS), now)
+        self.end(tx, revocation, now.plus(lifetime::LONGEST), now)
     }
 
     /// Ends one token.
@@ -77,7 +78,44 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let expires_at = Timestamp::from_micros(claims.expires_at.saturating_mul(1_000_000));
+        store::delete_access(tx, &claims.id)?;
         self.end(tx, Revocation::Token(claims.id.clone()), expires_at, now)
+    }
+
+    /// Ends an access token found by its id.
+    pub(crate) fn end_issued(
+        &self,
+        tx: &WriteTx<'_>,
+        token: &AccessToken,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        store::delete_access(tx, &token.id)?;
+        self.end(
+            tx,
+            Revocation::Token(token.id.clone()),
+            token.expires_at,
+            now,
+        )
+    }
+
+    /// Ends access tokens, refresh tokens and codes.
+    pub(crate) fn end_tokens(
+        &self,
+        tx: &WriteTx<'_>,
+        of: TokensOf<'_>,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let (access, _) = store::list_tokens(tx, of, now)?;
+        store::forget(tx, of)?;
+        for token in &access {
+            store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.prune(now);
+        for token in access {
+            known.add(Revocation::Token(token.id), token.expires_at);
+        }
+        Ok(())
     }
 
     fn end(

@@ -1,18 +1,23 @@
-//! `DELETE /oauth/token/revoke/:jti`: signing out.
+//! Ending tokens before their time: `/oauth/token/revoke/…`.
 //!
-//! The CLI calls it twice, once with each of its tokens as proof; so a refresh token is accepted
-//! as proof here, and nowhere else.
+//! The CLI signs out with two calls, each with the token as proof that it ends; so a refresh token
+//! is accepted as proof there, and nowhere else. Everybody may end their own tokens.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 
+use super::revocations::{Revocations, TokensOf};
 use super::{hash, store};
+use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
-use crate::uaa::Uaa;
-use crate::uaa::caller::{Id, bearer};
+use crate::db::WriteTx;
+use crate::uaa::caller::{Caller, Id, bearer};
 use crate::uaa::claims::{Claims, TokenError, TokenId};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{TOKENS_REVOKE, UAA_ADMIN};
+use crate::uaa::{Uaa, clients, users};
+
+const REVOKERS: &[&str] = &[TOKENS_REVOKE, UAA_ADMIN];
 
 /// What proves who asks.
 enum Proof {
@@ -29,30 +34,49 @@ pub(crate) async fn revoke(
     let token = bearer(&headers).ok_or_else(UaaError::unauthenticated)?;
     let proof = proof(&uaa, token).await?;
     let now = uaa.now();
-    uaa.write(move |tx, revocations| {
-        if let Proof::Access(claims) = &proof
-            && claims.id == id
-        {
-            revocations.end_token(tx, claims, now)?;
-            return Ok(());
-        }
-        let found = store::find_refresh_by_id(tx, &id)?;
-        let found = found.ok_or_else(|| UaaError::not_found("There is no such token to revoke"))?;
-        if !may_revoke(&proof, &found.user) {
-            return Err(UaaError::insufficient_scope(&[TOKENS_REVOKE, UAA_ADMIN]));
-        }
-        Ok(store::delete_refresh(tx, &id)?)
-    })
-    .await?;
+    uaa.write(move |tx, revocations| revoke_one(tx, revocations, &proof, &id, now))
+        .await?;
     Ok(StatusCode::OK)
 }
 
-fn may_revoke(proof: &Proof, owner: &UserGuid) -> bool {
-    match proof {
-        Proof::Refresh(user) => user == owner,
+fn revoke_one(
+    tx: &WriteTx<'_>,
+    revocations: &Revocations,
+    proof: &Proof,
+    id: &TokenId,
+    now: Timestamp,
+) -> UaaResult<()> {
+    if let Proof::Access(claims) = proof
+        && claims.id == *id
+    {
+        return Ok(revocations.end_token(tx, claims, now)?);
+    }
+    if let Some(access) = store::find_access(tx, id)? {
+        may_revoke(proof, access.user.as_ref(), &access.client_id)?;
+        return Ok(revocations.end_issued(tx, &access, now)?);
+    }
+    let found = store::find_refresh_by_id(tx, id)?;
+    let found = found.ok_or_else(|| UaaError::not_found("There is no such token to revoke"))?;
+    may_revoke(proof, Some(&found.user), &found.client_id)?;
+    Ok(store::delete_refresh(tx, id)?)
+}
+
+fn may_revoke(proof: &Proof, owner: Option<&UserGuid>, client_id: &str) -> UaaResult<()> {
+    let may = match proof {
+        Proof::Refresh(user) => owner == Some(user),
         Proof::Access(claims) => {
-            claims.user.as_ref() == Some(owner) || claims.has_any_scope(&[TOKENS_REVOKE, UAA_ADMIN])
+            let own = match (owner, &claims.user) {
+                (Some(owner), Some(user)) => owner == user,
+                (None, None) => claims.client_id == client_id,
+                _ => false,
+            };
+            own || claims.has_any_scope(REVOKERS)
         }
+    };
+    if may {
+        Ok(())
+    } else {
+        Err(UaaError::insufficient_scope(REVOKERS))
     }
 }
 
@@ -71,4 +95,69 @@ async fn proof(uaa: &Uaa, token: &str) -> UaaResult<Proof> {
         Some(_) => Err(UaaError::invalid_token(TokenError::Expired.to_string())),
         None => Err(UaaError::invalid_token(error.to_string())),
     }
+}
+
+/// `GET /oauth/token/revoke/user/:id`: everything issued to a user, whoever it was issued through.
+pub(crate) async fn of_user(
+    State(uaa): State<Uaa>,
+    caller: Caller,
+    Id(user): Id<UserGuid>,
+) -> UaaResult<StatusCode> {
+    if !caller.is(&user) {
+        caller.require_any(REVOKERS)?;
+    }
+    let now = uaa.now();
+    uaa.write(move |tx, revocations| users::actions::end_all(tx, revocations, &user, now))
+        .await?;
+    Ok(StatusCode::OK)
+}
+
+/// `GET /oauth/token/revoke/client/:id`: everything issued through a client, whoever to.
+pub(crate) async fn of_client(
+    State(uaa): State<Uaa>,
+    caller: Caller,
+    Id(client_id): Id<String>,
+) -> UaaResult<StatusCode> {
+    if caller.claims.user.is_some() || caller.claims.client_id != client_id {
+        caller.require_any(REVOKERS)?;
+    }
+    let now = uaa.now();
+    uaa.write(move |tx, revocations| {
+        require_client(tx, &client_id)?;
+        clients::store::raise_generation(tx, &client_id)?;
+        Ok::<_, UaaError>(revocations.end_tokens(tx, TokensOf::Client(&client_id), now)?)
+    })
+    .await?;
+    Ok(StatusCode::OK)
+}
+
+/// `GET /oauth/token/revoke/user/:id/client/:id`: what a user got through one client.
+pub(crate) async fn of_user_and_client(
+    State(uaa): State<Uaa>,
+    caller: Caller,
+    Path((user, client_id)): Path<(UserGuid, String)>,
+) -> UaaResult<StatusCode> {
+    if !caller.is(&user) {
+        caller.require_any(REVOKERS)?;
+    }
+    let now = uaa.now();
+    uaa.write(move |tx, revocations| {
+        require_client(tx, &client_id)?;
+        if users::store::find_user(tx, &user)?.is_none() {
+            return Err(UaaError::no_such_user(user.as_str()));
+        }
+        let of = TokensOf::UserAndClient(&user, &client_id);
+        Ok(revocations.end_tokens(tx, of, now)?)
+    })
+    .await?;
+    Ok(StatusCode::OK)
+}
+
+fn require_client(tx: &WriteTx<'_>, client_id: &str) -> UaaResult<()> {
+    if clients::store::find_client(tx, client_id)?.is_some() {
+        return Ok(());
+    }
+    Err(UaaError::not_found(format!(
+        "No client with requested id: {client_id}"
+    )))
 }

@@ -1,11 +1,11 @@
-//! SQL of `refresh_tokens`, `authorization_codes` and `token_revocations`.
+//! SQL of `access_tokens`, `refresh_tokens`, `authorization_codes` and `token_revocations`.
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
-use crate::uaa::claims::TokenId;
+use crate::uaa::claims::{Claims, TokenId};
 use crate::uaa::scopes::Scopes;
 
 /// A refresh token as it is kept.
@@ -22,6 +22,62 @@ pub(crate) struct RefreshToken {
     pub(crate) expires_at: Timestamp,
 }
 
+/// An access token that was issued.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessToken {
+    pub(crate) id: TokenId,
+    pub(crate) user: Option<UserGuid>,
+    pub(crate) client_id: String,
+    pub(crate) scopes: Scopes,
+    pub(crate) grant_type: String,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl AccessToken {
+    /// The row of a token with these claims.
+    pub(crate) fn of(claims: &Claims) -> Self {
+        let time = |seconds: i64| Timestamp::from_micros(seconds.saturating_mul(1_000_000));
+        Self {
+            id: claims.id.clone(),
+            user: claims.user.clone(),
+            client_id: claims.client_id.clone(),
+            scopes: claims.scopes.clone(),
+            grant_type: claims.grant_type.clone(),
+            issued_at: time(claims.issued_at),
+            expires_at: time(claims.expires_at),
+        }
+    }
+}
+
+/// Whose tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TokensOf<'a> {
+    /// A user's, through any client.
+    User(&'a UserGuid),
+    /// Everything issued through a client.
+    Client(&'a str),
+    /// A user's through one client.
+    UserAndClient(&'a UserGuid, &'a str),
+}
+
+impl<'a> TokensOf<'a> {
+    fn sql(self, (of_user, of_client): OfEither) -> &'static str {
+        match self {
+            Self::User(_) | Self::UserAndClient(..) => of_user,
+            Self::Client(_) => of_client,
+        }
+    }
+
+    fn parts(self) -> (Option<&'a UserGuid>, Option<&'a str>) {
+        match self {
+            Self::User(user) => (Some(user), None),
+            Self::Client(client) => (None, Some(client)),
+            Self::UserAndClient(user, client) => (Some(user), Some(client)),
+        }
+    }
+}
+
 /// An authorization code as it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
@@ -30,6 +86,7 @@ pub(crate) struct Code {
     pub(crate) scopes: Scopes,
     pub(crate) redirect_uri: Option<String>,
     pub(crate) challenge: Option<String>,
+    pub(crate) nonce: Option<String>,
     pub(crate) generation: i64,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) expires_at: Timestamp,
@@ -58,17 +115,73 @@ from refresh_tokens where token_id = :key";
 const DELETE_REFRESH: &str = "delete from refresh_tokens where token_id = :token_id";
 
 const INSERT_CODE: &str = "insert into authorization_codes (code_hash, user_guid, client_id,
-    scopes, redirect_uri, code_challenge, generation, authenticated_at, expires_at)
+    scopes, redirect_uri, code_challenge, nonce, generation, authenticated_at, expires_at)
 values (:code_hash, :user_guid, :client_id,
-    :scopes, :redirect_uri, :code_challenge, :generation, :authenticated_at, :expires_at)";
+    :scopes, :redirect_uri, :code_challenge, :nonce, :generation, :authenticated_at, :expires_at)";
 
 const TAKE_CODE: &str = "delete from authorization_codes where code_hash = :code_hash
-returning user_guid, client_id, scopes, redirect_uri, code_challenge, generation,
+returning user_guid, client_id, scopes, redirect_uri, code_challenge, nonce, generation,
     authenticated_at, expires_at";
 
+const INSERT_ACCESS: &str = "insert into access_tokens (token_id, user_guid, client_id, scopes,
+    grant_type, issued_at, expires_at)
+values (:token_id, :user_guid, :client_id, :scopes, :grant_type, :issued_at, :expires_at)";
+
+const FIND_ACCESS: &str = "select token_id, user_guid, client_id, scopes, grant_type, issued_at,
+    expires_at
+from access_tokens where token_id = :key";
+
+macro_rules! of_user {
+    ($sql:literal, $rest:literal) => {
+        concat!(
+            $sql,
+            " where user_guid = :user and (:client is null or client_id = :client)",
+            $rest
+        )
+    };
+}
+
+macro_rules! of_client {
+    ($sql:literal, $rest:literal) => {
+        concat!($sql, " where client_id = :client and :user is null", $rest)
+    };
+}
+
+/// The same statement by user and by client, so that each follows its index.
+macro_rules! of_either {
+    ($sql:literal, $rest:literal) => {
+        (of_user!($sql, $rest), of_client!($sql, $rest))
+    };
+}
+
+type OfEither = (&'static str, &'static str);
+
+const LIST_ACCESS: OfEither = of_either!(
+    "select token_id, user_guid, client_id, scopes, grant_type, issued_at, expires_at
+from access_tokens",
+    " and expires_at > :now order by issued_at, token_id"
+);
+
+const LIST_REFRESH: OfEither = of_either!(
+    "select token_id, user_guid, client_id, scopes, grant_type, generation,
+    authenticated_at, issued_at, expires_at
+from refresh_tokens",
+    " and expires_at > :now order by issued_at, token_id"
+);
+
+const FORGET: [OfEither; 3] = [
+    of_either!("delete from access_tokens", ""),
+    of_either!("delete from refresh_tokens", ""),
+    of_either!("delete from authorization_codes", ""),
+];
+
+const DELETE_ACCESS: &str = "delete from access_tokens where token_id = :token_id";
+
+const FORGET_ACCESS_OF_USER: &str = "delete from access_tokens where user_guid = :user_guid";
 const FORGET_REFRESH_OF_USER: &str = "delete from refresh_tokens where user_guid = :user_guid";
 const FORGET_CODES_OF_USER: &str = "delete from authorization_codes where user_guid = :user_guid";
 
+const PRUNE_ACCESS: &str = "delete from access_tokens where expires_at <= :now";
 const PRUNE_REFRESH: &str = "delete from refresh_tokens where expires_at <= :now";
 const PRUNE_CODES: &str = "delete from authorization_codes where expires_at <= :now";
 const PRUNE_REVOCATIONS: &str = "delete from token_revocations where expires_at <= :now";
@@ -102,10 +215,78 @@ fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
         scopes: row.get("scopes")?,
         redirect_uri: row.get("redirect_uri")?,
         challenge: row.get("code_challenge")?,
+        nonce: row.get("nonce")?,
         generation: row.get("generation")?,
         authenticated_at: row.get("authenticated_at")?,
         expires_at: row.get("expires_at")?,
     })
+}
+
+fn access_token(row: &Row<'_>) -> rusqlite::Result<AccessToken> {
+    Ok(AccessToken {
+        id: row.get("token_id")?,
+        user: row.get("user_guid")?,
+        client_id: row.get("client_id")?,
+        scopes: row.get("scopes")?,
+        grant_type: row.get("grant_type")?,
+        issued_at: row.get("issued_at")?,
+        expires_at: row.get("expires_at")?,
+    })
+}
+
+/// Notes that an access token was issued.
+pub(crate) fn insert_access(tx: &WriteTx<'_>, token: &AccessToken) -> Result<(), DbError> {
+    let mut statement = tx.sql().prepare_cached(INSERT_ACCESS)?;
+    statement.execute(named_params! {
+        ":token_id": token.id,
+        ":user_guid": token.user,
+        ":client_id": token.client_id,
+        ":scopes": token.scopes,
+        ":grant_type": token.grant_type,
+        ":issued_at": token.issued_at,
+        ":expires_at": token.expires_at,
+    })?;
+    Ok(())
+}
+
+/// The access token with this id.
+pub(crate) fn find_access(tx: &ReadTx<'_>, id: &TokenId) -> Result<Option<AccessToken>, DbError> {
+    let mut statement = tx.sql().prepare_cached(FIND_ACCESS)?;
+    let found = statement.query_row(named_params! { ":key": id }, access_token);
+    Ok(found.optional()?)
+}
+
+/// Access and refresh tokens that still live, the oldest first.
+pub(crate) fn list_tokens(
+    tx: &ReadTx<'_>,
+    of: TokensOf<'_>,
+    now: Timestamp,
+) -> Result<(Vec<AccessToken>, Vec<RefreshToken>), DbError> {
+    let (user, client) = of.parts();
+    let parameters = named_params! { ":user": user, ":client": client, ":now": now };
+    let mut statement = tx.sql().prepare_cached(of.sql(LIST_ACCESS))?;
+    let access = statement.query_map(parameters, access_token)?;
+    let access = access.collect::<Result<_, _>>()?;
+    let mut statement = tx.sql().prepare_cached(of.sql(LIST_REFRESH))?;
+    let refresh = statement.query_map(parameters, refresh_token)?;
+    Ok((access, refresh.collect::<Result<_, _>>()?))
+}
+
+/// Forgets tokens and codes.
+pub(super) fn forget(tx: &WriteTx<'_>, of: TokensOf<'_>) -> Result<(), DbError> {
+    let (user, client) = of.parts();
+    for sql in FORGET {
+        let mut statement = tx.sql().prepare_cached(of.sql(sql))?;
+        statement.execute(named_params! { ":user": user, ":client": client })?;
+    }
+    Ok(())
+}
+
+/// Forgets one access token.
+pub(super) fn delete_access(tx: &WriteTx<'_>, id: &TokenId) -> Result<(), DbError> {
+    let mut statement = tx.sql().prepare_cached(DELETE_ACCESS)?;
+    statement.execute(named_params! { ":token_id": id })?;
+    Ok(())
 }
 
 /// Keeps a refresh token by its hash.
@@ -164,6 +345,7 @@ pub(crate) fn insert_code(tx: &WriteTx<'_>, code: &Code, hash: &str) -> Result<(
         ":scopes": code.scopes,
         ":redirect_uri": code.redirect_uri,
         ":code_challenge": code.challenge,
+        ":nonce": code.nonce,
         ":generation": code.generation,
         ":authenticated_at": code.authenticated_at,
         ":expires_at": code.expires_at,
@@ -180,7 +362,11 @@ pub(crate) fn take_code(tx: &WriteTx<'_>, hash: &str) -> Result<Option<Code>, Db
 
 /// Ends all refresh tokens and codes of a user.
 pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
-    for sql in [FORGET_REFRESH_OF_USER, FORGET_CODES_OF_USER] {
+    for sql in [
+        FORGET_ACCESS_OF_USER,
+        FORGET_REFRESH_OF_USER,
+        FORGET_CODES_OF_USER,
+    ] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":user_guid": user })?;
     }
@@ -189,7 +375,7 @@ pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbErr
 
 /// Removes what has expired.
 pub(crate) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
-    for sql in [PRUNE_REFRESH, PRUNE_CODES, PRUNE_REVOCATIONS] {
+    for sql in [PRUNE_ACCESS, PRUNE_REFRESH, PRUNE_CODES, PRUNE_REVOCATIONS] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":now": now })?;
     }

@@ -7,8 +7,8 @@ use crate::base::guid::UserGuid;
 use crate::db::WriteTx;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::password::Hashed;
-use crate::uaa::tokens;
 use crate::uaa::tokens::revocations::Revocations;
+use crate::uaa::{sessions, tokens};
 
 /// Creates a user. Without a password it cannot log in here.
 pub(crate) fn create(
@@ -83,6 +83,18 @@ pub(crate) fn set_password(
     end_tokens(tx, revocations, guid, Some(generation), now)
 }
 
+/// Ends everything issued to a user so far.
+pub(crate) fn end_all(
+    tx: &WriteTx<'_>,
+    revocations: &Revocations,
+    guid: &UserGuid,
+    now: Timestamp,
+) -> UaaResult<()> {
+    let generation = store::raise_generation(tx, guid)?;
+    let generation = generation.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
+    end_tokens(tx, revocations, guid, Some(generation), now)
+}
+
 /// Removes a user and everything issued to it.
 pub(crate) fn delete(
     tx: &WriteTx<'_>,
@@ -103,6 +115,7 @@ fn end_tokens(
     now: Timestamp,
 ) -> UaaResult<()> {
     tokens::store::forget_user(tx, guid)?;
+    sessions::store::forget_user(tx, guid)?;
     revocations.end_user_tokens(tx, guid, generation, now)?;
     Ok(())
 }

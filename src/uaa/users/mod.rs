@@ -95,15 +95,15 @@ impl NewUser {
 pub(crate) fn validate_name(user_name: &str, origin: &str) -> UaaResult<()> {
     let plain = |c: char| c.is_alphabetic() || c.is_ascii_digit() || "+-_.@'!".contains(c);
     if user_name.trim().is_empty() {
-        return Err(UaaError::invalid_user("A username must be provided."));
+        return Err(UaaError::invalid_scim("A username must be provided."));
     }
     if user_name.len() > 255 || user_name.chars().any(char::is_control) {
-        return Err(UaaError::invalid_user(
+        return Err(UaaError::invalid_scim(
             "Username must be at most 255 printable characters.",
         ));
     }
     if origin.eq_ignore_ascii_case(ORIGIN_UAA) && !user_name.chars().all(plain) {
-        return Err(UaaError::invalid_user(
+        return Err(UaaError::invalid_scim(
             "Username may hold letters, digits and + - _ . @ ' ! only.",
         ));
     }

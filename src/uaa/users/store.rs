@@ -7,6 +7,8 @@ use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::password::Hashed;
+use crate::uaa::search::Search;
+use crate::uaa::search::store::{Source, search};
 
 macro_rules! select_users {
     ($rest:literal) => {
@@ -40,6 +42,10 @@ where guid = :guid";
 const SET_PASSWORD: &str = "update users set password_hash = :password_hash,
     password_changed_at = :now, updated_at = :now, generation = generation + 1,
     version = version + 1, failed_logins = 0, login_not_before = 0
+where guid = :guid
+returning generation";
+
+const RAISE_GENERATION: &str = "update users set generation = generation + 1
 where guid = :guid
 returning generation";
 
@@ -89,6 +95,17 @@ pub fn find_users_by_name(
     let parameters = named_params! { ":user_name": user_name, ":origin": origin };
     let rows = statement.query_map(parameters, user)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const SEARCH: Source = Source {
+    select: select_users!(""),
+    table: "users",
+    key: "guid",
+};
+
+/// One page of the users that a search finds, and how many there are in all.
+pub(crate) fn search_users(tx: &ReadTx<'_>, wanted: &Search) -> Result<(Vec<User>, i64), DbError> {
+    search(tx, &SEARCH, wanted, user)
 }
 
 /// Writes a user that is new; `created_at` counts for all its times.
@@ -144,6 +161,14 @@ pub(super) fn set_password(
     let parameters =
         named_params! { ":guid": guid, ":password_hash": password.as_str(), ":now": now };
     let generation = statement.query_row(parameters, |row| row.get(0));
+    Ok(generation.optional()?)
+}
+
+/// Makes everything issued so far stop counting; answers the new generation, or `None` when there
+/// is no such user.
+pub(super) fn raise_generation(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<Option<i64>, DbError> {
+    let mut statement = tx.sql().prepare_cached(RAISE_GENERATION)?;
+    let generation = statement.query_row(named_params! { ":guid": guid }, |row| row.get(0));
     Ok(generation.optional()?)
 }
 

@@ -1,54 +1,62 @@
-//! SCIM filters: `userName eq "bob" and (origin eq "uaa" or active eq true)`.
+//! Filters: `userName eq "bob" and (origin eq "uaa" or active eq true)`.
 //!
 //! Attributes and operators may be written in any case. Text compares without case, as in UAA.
 
+use crate::base::Timestamp;
 use crate::uaa::error::{UaaError, UaaResult};
 
 const LONGEST: usize = 4096;
 const DEEPEST: usize = 8;
 
-/// What a filter can ask about.
+/// What an attribute holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Attribute {
-    Id,
-    UserName,
-    Origin,
-    ExternalId,
-    Email,
-    GivenName,
-    FamilyName,
-    Active,
-    Verified,
+pub(crate) enum Kind {
+    Text,
+    /// True or false.
+    Flag,
+    /// Microseconds since 1970; written as RFC 3339.
+    Time,
+}
+
+/// What a filter can ask about, and where it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    pub(crate) column: &'static str,
+    pub(crate) kind: Kind,
 }
 
 impl Attribute {
-    /// The one called `name`.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        let known = [
-            ("id", Self::Id),
-            ("userName", Self::UserName),
-            ("origin", Self::Origin),
-            ("externalId", Self::ExternalId),
-            ("email", Self::Email),
-            ("emails", Self::Email),
-            ("emails.value", Self::Email),
-            ("givenName", Self::GivenName),
-            ("name.givenName", Self::GivenName),
-            ("familyName", Self::FamilyName),
-            ("name.familyName", Self::FamilyName),
-            ("active", Self::Active),
-            ("verified", Self::Verified),
-        ];
-        let mut known = known.into_iter();
-        known
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, attribute)| attribute)
+    pub(crate) const fn text(column: &'static str) -> Self {
+        Self {
+            column,
+            kind: Kind::Text,
+        }
     }
 
-    /// Whether it is true or false, not text.
-    pub(crate) fn is_flag(self) -> bool {
-        matches!(self, Self::Active | Self::Verified)
+    pub(crate) const fn flag(column: &'static str) -> Self {
+        Self {
+            column,
+            kind: Kind::Flag,
+        }
     }
+
+    pub(crate) const fn time(column: &'static str) -> Self {
+        Self {
+            column,
+            kind: Kind::Time,
+        }
+    }
+}
+
+/// The attributes of one kind of resource by the names clients use.
+pub(crate) type Attributes = &'static [(&'static str, Attribute)];
+
+/// The attribute called `name`.
+pub(crate) fn find(attributes: Attributes, name: &str) -> Option<Attribute> {
+    let mut known = attributes.iter();
+    known
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, attribute)| *attribute)
 }
 
 /// How an attribute is compared.
@@ -58,7 +66,19 @@ pub(crate) enum Test {
     Contains(String),
     StartsWith(String),
     Is(bool),
+    /// At, before or after a time.
+    Time(Comparison, Timestamp),
     Present,
+}
+
+/// How two times are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
 }
 
 /// A filter.
@@ -69,8 +89,8 @@ pub(crate) enum Filter {
     One(Attribute, Test),
 }
 
-/// Reads a filter.
-pub(crate) fn parse(text: &str) -> UaaResult<Filter> {
+/// Reads a filter over these attributes.
+pub(crate) fn parse(text: &str, attributes: Attributes) -> UaaResult<Filter> {
     let refused = |reason: &str| {
         let shown: String = text.chars().take(200).collect();
         UaaError::bad_scim(format!("Invalid filter expression: [{shown}]: {reason}"))
@@ -80,6 +100,7 @@ pub(crate) fn parse(text: &str) -> UaaResult<Filter> {
     }
     let mut parser = Parser {
         words: words(text).map_err(|reason| refused(&reason))?,
+        attributes,
         next: 0,
         depth: 0,
     };
@@ -148,6 +169,7 @@ fn quoted(characters: &mut impl Iterator<Item = char>) -> Result<String, String>
 
 struct Parser {
     words: Vec<Word>,
+    attributes: Attributes,
     next: usize,
     depth: usize,
 }
@@ -181,7 +203,7 @@ impl Parser {
         match self.take() {
             Some(Word::Open) => self.nested(),
             Some(Word::Plain(name)) => {
-                let attribute = Attribute::parse(&name);
+                let attribute = find(self.attributes, &name);
                 let attribute = attribute.ok_or_else(|| format!("unknown attribute {name}"))?;
                 Ok(Filter::One(attribute, self.test(attribute)?))
             }
@@ -212,22 +234,7 @@ impl Parser {
             return Ok(Test::Present);
         }
         let value = self.take().ok_or_else(|| "a value is missing".to_owned())?;
-        match (operator.as_str(), attribute.is_flag(), value) {
-            ("eq", true, Word::Plain(flag) | Word::Quoted(flag)) => match flag.as_str() {
-                "true" => Ok(Test::Is(true)),
-                "false" => Ok(Test::Is(false)),
-                _ => Err(format!("{flag} is neither true nor false")),
-            },
-            ("eq", false, Word::Quoted(text)) => Ok(Test::Equals(text)),
-            ("co", false, Word::Quoted(text)) => Ok(Test::Contains(text)),
-            ("sw", false, Word::Quoted(text)) => Ok(Test::StartsWith(text)),
-            ("eq" | "co" | "sw", false, _) => {
-                Err("a value must stand in quotation marks".to_owned())
-            }
-            _ => Err(format!(
-                "{operator} cannot be used here; known are eq, co, sw and pr"
-            )),
-        }
+        compare(&operator, attribute.kind, value)
     }
 
     fn take(&mut self) -> Option<Word> {
@@ -244,9 +251,61 @@ impl Parser {
     }
 }
 
+fn compare(operator: &str, kind: Kind, value: Word) -> Result<Test, String> {
+    match (operator, kind, value) {
+        ("eq", Kind::Flag, Word::Plain(flag) | Word::Quoted(flag)) => match flag.as_str() {
+            "true" => Ok(Test::Is(true)),
+            "false" => Ok(Test::Is(false)),
+            _ => Err(format!("{flag} is neither true nor false")),
+        },
+        ("eq", Kind::Text, Word::Quoted(text)) => Ok(Test::Equals(text)),
+        ("co", Kind::Text, Word::Quoted(text)) => Ok(Test::Contains(text)),
+        ("sw", Kind::Text, Word::Quoted(text)) => Ok(Test::StartsWith(text)),
+        ("eq" | "co" | "sw", Kind::Text, _) => {
+            Err("a value must stand in quotation marks".to_owned())
+        }
+        (_, Kind::Time, Word::Quoted(text)) => {
+            let comparison = match operator {
+                "eq" => Comparison::Equal,
+                "gt" => Comparison::Greater,
+                "ge" => Comparison::GreaterOrEqual,
+                "lt" => Comparison::Less,
+                "le" => Comparison::LessOrEqual,
+                _ => return Err(format!("{operator} cannot be used with times")),
+            };
+            let time = Timestamp::parse(&text);
+            let time = time.ok_or_else(|| format!("{text} is not a time"))?;
+            Ok(Test::Time(comparison, time))
+        }
+        _ => Err(format!(
+            "{operator} cannot be used here; known are eq, co, sw and pr, for times also gt, ge, lt and le"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ID: Attribute = Attribute::text("guid");
+    const USER_NAME: Attribute = Attribute::text("user_name");
+    const ORIGIN: Attribute = Attribute::text("origin");
+    const EXTERNAL_ID: Attribute = Attribute::text("external_id");
+    const ACTIVE: Attribute = Attribute::flag("active");
+    const CREATED: Attribute = Attribute::time("created_at");
+
+    const KNOWN: Attributes = &[
+        ("id", ID),
+        ("userName", USER_NAME),
+        ("origin", ORIGIN),
+        ("externalId", EXTERNAL_ID),
+        ("active", ACTIVE),
+        ("meta.created", CREATED),
+    ];
+
+    fn parse(text: &str) -> UaaResult<Filter> {
+        super::parse(text, KNOWN)
+    }
 
     fn equals(attribute: Attribute, text: &str) -> Filter {
         Filter::One(attribute, Test::Equals(text.to_owned()))
@@ -256,20 +315,17 @@ mod tests {
     fn what_the_cli_sends_is_understood() {
         assert_eq!(
             parse("userName eq \"bob\"").unwrap(),
-            equals(Attribute::UserName, "bob")
+            equals(USER_NAME, "bob")
         );
         assert_eq!(
             parse("USERNAME EQ \"Bob B\" AND origin eq \"uaa\"").unwrap(),
-            Filter::All(vec![
-                equals(Attribute::UserName, "Bob B"),
-                equals(Attribute::Origin, "uaa"),
-            ])
+            Filter::All(vec![equals(USER_NAME, "Bob B"), equals(ORIGIN, "uaa"),])
         );
     }
 
     #[test]
     fn and_binds_closer_than_or_unless_parentheses_say_otherwise() {
-        let [a, b, c] = ["a", "b", "c"].map(|id| equals(Attribute::Id, id));
+        let [a, b, c] = ["a", "b", "c"].map(|id| equals(ID, id));
         assert_eq!(
             parse("id eq \"a\" or id eq \"b\" and id eq \"c\"").unwrap(),
             Filter::Any(vec![a.clone(), Filter::All(vec![b.clone(), c.clone()])])
@@ -284,12 +340,20 @@ mod tests {
     fn values_may_hold_escaped_quotation_marks() {
         let filter = parse(r#"externalId sw "a\"b\\(c) and""#).unwrap();
         let text = "a\"b\\(c) and".to_owned();
-        assert_eq!(
-            filter,
-            Filter::One(Attribute::ExternalId, Test::StartsWith(text))
-        );
+        assert_eq!(filter, Filter::One(EXTERNAL_ID, Test::StartsWith(text)));
         let flag = parse("active eq false").unwrap();
-        assert_eq!(flag, Filter::One(Attribute::Active, Test::Is(false)));
+        assert_eq!(flag, Filter::One(ACTIVE, Test::Is(false)));
+    }
+
+    #[test]
+    fn times_are_compared() {
+        let filter = parse("meta.created ge \"2026-01-02T03:04:05Z\"").unwrap();
+        let time = Timestamp::parse("2026-01-02T03:04:05Z").unwrap();
+        let test = Test::Time(Comparison::GreaterOrEqual, time);
+        assert_eq!(filter, Filter::One(CREATED, test));
+        for text in ["meta.created gt \"soon\"", "meta.created co \"2026\""] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! What people see in a browser: signing in and out, passcodes, consent, errors.
+//!
+//! Plain HTML with its style inside: no script, no other host, nothing a page could be framed
+//! by or leak to. Every form carries a token that only a page of ours can know.
+
+pub(crate) mod login;
+pub(crate) mod passcode;
+#[cfg(test)]
+mod tests;
+
+use askama::Template;
+use axum::Router;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::Uaa;
+use super::clients::random_secret;
+use super::error::{UaaError, UaaResult};
+use super::sessions::browser::CSRF_FIELD;
+
+/// Pages.
+pub(crate) fn routes() -> Router<Uaa> {
+    Router::new()
+        .route("/login", get(login::form))
+        .route("/login.do", post(login::submit))
+        .route("/logout.do", get(login::log_out))
+        .route("/passcode", get(passcode::passcode))
+}
+
+/// What every page has.
+pub(crate) struct Frame {
+    /// Lets the page's own style apply and no other.
+    pub(crate) nonce: String,
+    /// Name of the form field.
+    pub(crate) csrf_field: &'static str,
+}
+
+impl Frame {
+    pub(crate) fn new() -> Self {
+        Self {
+            nonce: random_secret().expose().clone(),
+            csrf_field: CSRF_FIELD,
+        }
+    }
+}
+
+/// A page with its frame.
+pub(crate) trait Page: Template {
+    fn frame(&self) -> &Frame;
+}
+
+#[derive(Template)]
+#[template(path = "uaa/error.html")]
+struct ErrorPage {
+    frame: Frame,
+    title: &'static str,
+    text: String,
+}
+
+impl Page for ErrorPage {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+/// A page as an answer.
+pub(crate) fn show(status: StatusCode, page: &impl Page) -> UaaResult<Response> {
+    let html = page
+        .render()
+        .map_err(|error| UaaError::internal("write a page", &error))?;
+    let mut response = (status, Html(html)).into_response();
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; frame-ancestors 'none'",
+        page.frame().nonce
+    );
+    let policy = HeaderValue::from_str(&policy)
+        .map_err(|error| UaaError::internal("write a page's policy", &error))?;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    let fixed: [(HeaderName, &'static str); 4] = [
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Forms need an origin, which no-referrer would hide from us, too.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// An error as a page for people and as JSON for everybody else.
+pub(crate) fn error(wants_page: bool, error: UaaError) -> Response {
+    if !wants_page {
+        return error.into_response();
+    }
+    let page = ErrorPage {
+        frame: Frame::new(),
+        title: match error.status() {
+            StatusCode::FORBIDDEN => "Not allowed",
+            StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
+            status if status.is_server_error() => "Something went wrong here",
+            _ => "This request cannot be fulfilled",
+        },
+        text: error.description().to_owned(),
+    };
+    show(error.status(), &page).unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Sends the browser on.
+pub(crate) fn redirect(location: &str) -> UaaResult<Response> {
+    let location = HeaderValue::from_str(location)
+        .map_err(|error| UaaError::internal("write a redirect", &error))?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((StatusCode::FOUND, headers).into_response())
+}

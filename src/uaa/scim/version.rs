@@ -1,0 +1,58 @@
+//! Versions of SCIM resources: `If-Match` on the way in, `ETag` on the way out.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+use crate::uaa::error::{UaaError, UaaResult};
+
+/// Which version of a resource a change is based on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Version {
+    Any,
+    Exactly(i64),
+}
+
+impl Version {
+    /// Refuses a change that is not based on the newest version.
+    pub(crate) fn check(self, newest: i64) -> UaaResult<()> {
+        match self {
+            Self::Exactly(asked) if asked != newest => {
+                Err(UaaError::version_conflict(newest, asked))
+            }
+            Self::Any | Self::Exactly(_) => Ok(()),
+        }
+    }
+}
+
+/// The version that `If-Match` names, which must be there.
+pub(crate) fn required(headers: &HeaderMap) -> UaaResult<Version> {
+    if headers.contains_key(header::IF_MATCH) {
+        optional(headers)
+    } else {
+        Err(UaaError::bad_scim("Missing If-Match header"))
+    }
+}
+
+/// The version that `If-Match` names; any when it is missing.
+pub(crate) fn optional(headers: &HeaderMap) -> UaaResult<Version> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(Version::Any);
+    };
+    let text = value.to_str().unwrap_or("").trim().trim_matches('"');
+    match text.parse() {
+        _ if text == "*" => Ok(Version::Any),
+        Ok(version) => Ok(Version::Exactly(version)),
+        Err(_) => Err(UaaError::bad_scim("If-Match must be a version or *")),
+    }
+}
+
+/// A resource with its version.
+pub(crate) fn answer(status: StatusCode, (resource, version): (Value, i64)) -> Response {
+    let mut response = (status, Json(resource)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}

@@ -1,0 +1,162 @@
+//! What a browser brings along and what it is given: cookies, and whether it wants pages.
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+
+use super::Session;
+use crate::base::Secret;
+use crate::uaa::Uaa;
+use crate::uaa::caller::{Base, Parameters};
+use crate::uaa::clients::random_secret;
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::tokens::{hash, lifetime};
+
+const SESSION_COOKIE: &str = "cflite_login";
+const CSRF_COOKIE: &str = "cflite_login_form";
+
+/// The field of every form that shows it came from a page of ours.
+pub(crate) const CSRF_FIELD: &str = "X-Uaa-Csrf";
+
+/// A request as browsers send them.
+pub(crate) struct Browser {
+    /// This server as the browser sees it.
+    pub(crate) base: String,
+    /// Whether it asks for a page rather than JSON.
+    pub(crate) wants_page: bool,
+    session: Option<Secret<String>>,
+    csrf: Option<Secret<String>>,
+}
+
+impl FromRequestParts<Uaa> for Browser {
+    type Rejection = UaaError;
+
+    async fn from_request_parts(parts: &mut Parts, uaa: &Uaa) -> UaaResult<Self> {
+        let Base(base) = Base::from_request_parts(parts, uaa).await?;
+        let cookie = |name| cookie(&parts.headers, name).map(Secret::new);
+        Ok(Self {
+            base,
+            wants_page: wants_page(&parts.headers),
+            session: cookie(SESSION_COOKIE),
+            csrf: cookie(CSRF_COOKIE),
+        })
+    }
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+    accept.contains("text/html")
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';'));
+    pairs.find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name && !value.is_empty()).then(|| value.to_owned())
+    })
+}
+
+impl Browser {
+    /// Who is signed in.
+    pub(crate) async fn session(&self, uaa: &Uaa) -> UaaResult<Option<Session>> {
+        match &self.session {
+            None => Ok(None),
+            Some(secret) => super::find(uaa, secret).await,
+        }
+    }
+
+    /// Signs whoever it is out.
+    pub(crate) async fn sign_out(&self, uaa: &Uaa) -> UaaResult<()> {
+        match &self.session {
+            None => Ok(()),
+            Some(secret) => super::end(uaa, secret).await,
+        }
+    }
+
+    /// What the log-in form carries: the same as a cookie that scripts and other sites cannot
+    /// read. A new one comes with a cookie to set.
+    pub(crate) fn login_token(&self) -> (String, Option<HeaderValue>) {
+        match &self.csrf {
+            Some(known) => (known.expose().clone(), None),
+            None => {
+                let new = random_secret().expose().clone();
+                let cookie = self.cookie(CSRF_COOKIE, &new, lifetime::SESSION.as_secs());
+                (new, cookie)
+            }
+        }
+    }
+
+    /// Refuses a log-in form that is not ours.
+    pub(crate) fn check_login_token(&self, form: &Parameters) -> UaaResult<()> {
+        let expected = self.csrf.as_ref().map_or("", |csrf| csrf.expose().as_str());
+        check(expected, form)
+    }
+
+    /// The cookie that signs the browser in.
+    pub(crate) fn session_cookie(&self, secret: &Secret<String>) -> Option<HeaderValue> {
+        let seconds = lifetime::SESSION.as_secs();
+        self.cookie(SESSION_COOKIE, secret.expose(), seconds)
+    }
+
+    /// The cookie that forgets it again.
+    pub(crate) fn no_session_cookie(&self) -> Option<HeaderValue> {
+        self.cookie(SESSION_COOKIE, "", 0)
+    }
+
+    fn cookie(&self, name: &str, value: &str, seconds: u64) -> Option<HeaderValue> {
+        let secure = if self.base.starts_with("https:") {
+            "; Secure"
+        } else {
+            ""
+        };
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+impl Session {
+    /// Refuses a form that is not of this session.
+    pub(crate) fn check_token(&self, form: &Parameters) -> UaaResult<()> {
+        check(&self.csrf, form)
+    }
+}
+
+/// Compares hashes, so that time tells nothing.
+fn check(expected: &str, form: &Parameters) -> UaaResult<()> {
+    let given = form.get_or_empty(CSRF_FIELD);
+    if !expected.is_empty() && hash(given) == hash(expected) {
+        return Ok(());
+    }
+    Err(UaaError::access_denied(
+        "The form is too old or did not come from this server. Go back, reload the page and try again.",
+    ))
+}
+
+/// Adds a cookie to an answer.
+pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=1; cflite_login=x=y".parse().unwrap());
+        headers.append(header::COOKIE, "b=2;c=".parse().unwrap());
+        assert_eq!(cookie(&headers, "cflite_login").as_deref(), Some("x=y"));
+        assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
+        assert_eq!(cookie(&headers, "c"), None);
+        assert_eq!(cookie(&headers, "login"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Signed-in browsers, and the one-time passcodes that people carry from there to the CLI.
+//!
+//! A session is a random secret in a cookie and a row with its hash. It ends with the user's
+//! generation (new password, deactivation), when signed out, or with its time. Cookies are
+//! `HttpOnly` and `SameSite=Lax`: other sites may send people here, but not act for them.
+
+pub(crate) mod browser;
+pub(crate) mod store;
+
+use crate::base::{Secret, Timestamp};
+use crate::uaa::clients::random_secret;
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::tokens::{hash, lifetime};
+use crate::uaa::users::User;
+use crate::uaa::{Uaa, logins, users};
+use store::Ticket;
+
+/// Letters and digits that are hard to confuse; 32 of them, so that each is as likely.
+const PASSCODE_LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyzACDEFHJKL";
+
+const PASSCODE_LENGTH: usize = 16;
+
+/// A browser whose user is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) user: User,
+    /// When the password was given.
+    pub(crate) authenticated_at: Timestamp,
+    /// What forms of this session carry.
+    pub(crate) csrf: String,
+}
+
+/// Signs a browser in whose user just proved who they are. `None` when the user changed since.
+pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<String>>> {
+    let secret = random_secret();
+    let (session_hash, now) = (hash(secret.expose()), uaa.now());
+    let ticket = Ticket {
+        user: user.guid.clone(),
+        generation: user.generation,
+        authenticated_at: now,
+        expires_at: now.plus(lifetime::SESSION),
+    };
+    let started = uaa.db().write_without_wake(move |tx| {
+        if !logins::store::note_logon(tx, &ticket.user, ticket.generation, now)? {
+            return Ok::<_, UaaError>(false);
+        }
+        store::prune(tx, now)?;
+        store::insert_session(tx, &session_hash, &ticket)?;
+        Ok(true)
+    });
+    Ok(started.await?.then_some(secret))
+}
+
+/// The session of this cookie, if it counts.
+pub(crate) async fn find(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<Option<Session>> {
+    let session_hash = hash(secret.expose());
+    let found = uaa.db().read(move |tx| {
+        let Some(ticket) = store::find_session(tx, &session_hash)? else {
+            return Ok::<_, UaaError>(None);
+        };
+        let user = users::store::find_user(tx, &ticket.user)?;
+        Ok(user.map(|user| (ticket, user)))
+    });
+    let counts = valid(found.await?, uaa.now());
+    Ok(counts.map(|(user, authenticated_at)| Session {
+        user,
+        authenticated_at,
+        csrf: hash(&format!("forms of {}", secret.expose())),
+    }))
+}
+
+/// Signs a browser out.
+pub(crate) async fn end(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<()> {
+    let session_hash = hash(secret.expose());
+    uaa.db()
+        .write_without_wake(move |tx| store::delete_session(tx, &session_hash))
+        .await?;
+    Ok(())
+}
+
+/// A new passcode for a user who gave the password at `authenticated_at`.
+pub(crate) async fn issue_passcode(
+    uaa: &Uaa,
+    user: &User,
+    authenticated_at: Timestamp,
+) -> UaaResult<Secret<String>> {
+    let code: String = rand::random::<[u8; PASSCODE_LENGTH]>()
+        .iter()
+        .map(|byte| char::from(PASSCODE_LETTERS[usize::from(byte % 32)]))
+        .collect();
+    let (code_hash, now) = (hash(&code), uaa.now());
+    let ticket = Ticket {
+        user: user.guid.clone(),
+        generation: user.generation,
+        authenticated_at,
+        expires_at: now.plus(lifetime::PASSCODE),
+    };
+    uaa.db()
+        .write_without_wake(move |tx| {
+            store::prune(tx, now)?;
+            store::insert_passcode(tx, &code_hash, &ticket)
+        })
+        .await?;
+    Ok(Secret::new(code))
+}
+
+/// Redeems a passcode: whose it is and when they gave the password. It never counts again.
+pub(crate) async fn take_passcode(
+    uaa: &Uaa,
+    code: &Secret<String>,
+    now: Timestamp,
+) -> UaaResult<Option<(User, Timestamp)>> {
+    let code_hash = hash(code.expose());
+    let taken = uaa.db().write_without_wake(move |tx| {
+        let Some(ticket) = store::take_passcode(tx, &code_hash)? else {
+            return Ok::<_, UaaError>(None);
+        };
+        let user = users::store::find_user(tx, &ticket.user)?;
+        Ok(user.map(|user| (ticket, user)))
+    });
+    Ok(valid(taken.await?, now))
+}
+
+fn valid(found: Option<(Ticket, User)>, now: Timestamp) -> Option<(User, Timestamp)> {
+    let (ticket, user) = found?;
+    let counts = ticket.expires_at > now && user.active && user.generation == ticket.generation;
+    counts.then_some((user, ticket.authenticated_at))
+}

@@ -1,0 +1,85 @@
+//! What users let clients do. The platform's clients need not ask; others do once for each set of
+//! scopes, unless an administrator made them trusted (`autoapprove`).
+
+use askama::Template;
+use axum::response::Response;
+use http::StatusCode;
+
+use super::lifetime;
+use crate::base::guid::UserGuid;
+use crate::uaa::Uaa;
+use crate::uaa::clients::Client;
+use crate::uaa::error::UaaResult;
+use crate::uaa::pages::{Frame, Page, show};
+use crate::uaa::scopes::Scopes;
+use crate::uaa::sessions::{Session, store};
+
+#[derive(Template)]
+#[template(path = "uaa/approve.html")]
+struct ApprovePage<'a> {
+    frame: Frame,
+    client: &'a str,
+    user_name: &'a str,
+    scopes: Vec<&'a str>,
+    target: &'a str,
+    request: &'a str,
+    csrf: &'a str,
+}
+
+impl Page for ApprovePage<'_> {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+/// Those of `wanted` that the user still has to agree to.
+pub(super) async fn open(
+    uaa: &Uaa,
+    client: &Client,
+    user: &UserGuid,
+    wanted: &Scopes,
+) -> UaaResult<Scopes> {
+    let left = client.auto_approve.leaves(wanted);
+    if left.is_empty() {
+        return Ok(left);
+    }
+    let (user, client_id, now) = (user.clone(), client.client_id.clone(), uaa.now());
+    let approved = uaa
+        .db()
+        .read(move |tx| store::approved(tx, &user, &client_id, now));
+    Ok(left.without(&approved.await?))
+}
+
+/// Remembers that the user agreed.
+pub(super) async fn remember(
+    uaa: &Uaa,
+    client: &Client,
+    user: &UserGuid,
+    scopes: &Scopes,
+) -> UaaResult<()> {
+    let (user, client_id, scopes) = (user.clone(), client.client_id.clone(), scopes.clone());
+    let until = uaa.now().plus(lifetime::APPROVAL);
+    uaa.db()
+        .write_without_wake(move |tx| store::approve(tx, (&user, &client_id), &scopes, until))
+        .await?;
+    Ok(())
+}
+
+/// Asks the user. `request` is the query to come back to.
+pub(super) fn page(
+    session: &Session,
+    client: &Client,
+    scopes: &Scopes,
+    (target, request): (&str, &str),
+) -> UaaResult<Response> {
+    let page = ApprovePage {
+        frame: Frame::new(),
+        client: &client.name,
+        user_name: &session.user.user_name,
+        scopes: scopes.iter().collect(),
+        target,
+        request,
+        csrf: &session.csrf,
+    };
+    show(StatusCode::OK, &page)
+}

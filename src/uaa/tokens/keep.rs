@@ -1,0 +1,82 @@
+//! Makes signed tokens count: one transaction looks whether what they were issued on still holds
+//! and writes their rows. Signing takes a while; a password, a secret or a log-out may have come
+//! in between.
+
+use super::issue::{Issued, TokenResponse};
+use super::store;
+use crate::base::Timestamp;
+use crate::db::WriteTx;
+use crate::uaa::claims::TokenId;
+use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::users::{self, User};
+use crate::uaa::{Uaa, clients, logins};
+
+/// On what tokens were issued.
+pub(crate) enum Basis {
+    /// A user's proof of who they are just now.
+    LogIn(User),
+    /// A code that such a user got earlier.
+    Code(User),
+    /// A refresh token.
+    Refresh(User, TokenId),
+    /// A client's secret.
+    Client,
+}
+
+/// Keeps what was issued, or refuses it when its basis is gone.
+pub(crate) async fn keep(
+    uaa: &Uaa,
+    issued: Issued,
+    basis: Basis,
+    now: Timestamp,
+) -> UaaResult<TokenResponse> {
+    let Issued {
+        response,
+        access,
+        client_generation,
+        refresh,
+    } = issued;
+    let refused = match basis {
+        Basis::Refresh(..) => UaaError::invalid_token("The refresh token was revoked"),
+        Basis::Code(_) => UaaError::invalid_grant("Invalid authorization code"),
+        Basis::LogIn(_) | Basis::Client => UaaError::bad_credentials(),
+    };
+    let kept = uaa.db().write_without_wake(move |tx| {
+        let client = clients::store::find_client(tx, &access.client_id)?;
+        let same_client = client.is_some_and(|client| client.generation == client_generation);
+        if !same_client || !holds(tx, &basis, now)? {
+            return Ok::<_, UaaError>(false);
+        }
+        store::prune(tx, now)?;
+        store::insert_access(tx, &access)?;
+        if let Some((row, hash)) = &refresh {
+            store::insert_refresh(tx, row, hash)?;
+        }
+        Ok(true)
+    });
+    if kept.await? {
+        Ok(response)
+    } else {
+        Err(refused)
+    }
+}
+
+fn holds(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
+    let unchanged = |before: &User| {
+        let found = users::store::find_user(tx, &before.guid)?;
+        Ok(found.is_some_and(|user| user.active && user.generation == before.generation))
+    };
+    match basis {
+        Basis::LogIn(user) => Ok(logins::store::note_logon(
+            tx,
+            &user.guid,
+            user.generation,
+            now,
+        )?),
+        Basis::Code(user) => unchanged(user),
+        Basis::Refresh(user, id) => {
+            Ok(unchanged(user)? && store::find_refresh_by_id(tx, id)?.is_some())
+        }
+        Basis::Client => Ok(true),
+    }
+}
