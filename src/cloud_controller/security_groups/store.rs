@@ -1,11 +1,15 @@
 //! SQL of `security_groups` and `security_group_spaces`.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::Value;
 
-use crate::base::guid::SpaceGuid;
+use crate::base::guid::{SecurityGroupGuid, SpaceGuid};
 use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::v3::{ApiResult, Caller, ListQuery, Listed, Select, list};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, ListQuery, Listed, Select, is_unique_violation, list,
+};
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "g.guid, g.name, g.rules, g.globally_enabled_running, g.globally_enabled_staging, \
@@ -31,7 +35,7 @@ impl Lifecycle {
 /// A stored group.
 #[derive(Debug)]
 pub(super) struct SecurityGroup {
-    pub guid: String,
+    pub guid: SecurityGroupGuid,
     pub name: String,
     /// JSON array.
     pub rules: String,
@@ -40,6 +44,9 @@ pub(super) struct SecurityGroup {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+/// The spaces each group is bound to, and for what.
+pub(super) type Bound = HashMap<SecurityGroupGuid, Vec<(SpaceGuid, Lifecycle)>>;
 
 /// Everybody sees what applies to all, and what is bound to a space they see.
 fn visible(caller: &Caller) -> Select {
@@ -56,17 +63,19 @@ fn visible(caller: &Caller) -> Select {
     select
 }
 
-pub(super) fn find_visible(
+/// A group the caller sees, or 404.
+pub(super) fn get_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
-) -> ApiResult<Option<SecurityGroup>> {
+    guid: &SecurityGroupGuid,
+) -> ApiResult<SecurityGroup> {
     let mut select = visible(caller);
-    select.and("g.guid = ?", [guid.to_owned()]);
+    select.and("g.guid = ?", [guid.to_string()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
-    Ok(statement
+    let found = statement
         .query_row(params_from_iter(select.values()), group)
-        .optional()?)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Security group"))
 }
 
 /// A page of those the caller sees; `switches` = globally enabled for running and staging.
@@ -117,29 +126,115 @@ pub(super) fn list_of_space(
     list(tx, &select, ("g", COLUMNS), query, group)
 }
 
-/// The spaces a group is bound to, as far as the caller sees them.
-pub(super) fn spaces(
+/// The spaces these groups are bound to, as far as the caller sees them.
+pub(super) fn bound(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
-) -> ApiResult<Vec<(SpaceGuid, Lifecycle)>> {
+    groups: &[SecurityGroup],
+) -> ApiResult<Bound> {
+    let guids: Vec<&SecurityGroupGuid> = groups.iter().map(|group| &group.guid).collect();
     let mut select = Select::from("security_group_spaces x");
-    select.and("x.security_group_guid = ?", [guid.to_owned()]);
+    select.and(
+        "x.security_group_guid in (select value from json_each(?))",
+        [serde_json::to_string(&guids)?],
+    );
     caller.limit_to_visible_spaces(&mut select, "x.space_guid");
     let mut statement = tx.sql().prepare_cached(&select.sql(
-        "x.space_guid, x.lifecycle = 'running'",
-        "order by x.space_guid",
+        "x.security_group_guid, x.space_guid, x.lifecycle = 'running'",
+        "order by x.security_group_guid, x.space_guid",
     ))?;
-    let rows = statement.query_map(params_from_iter(select.values()), |row| {
-        let is_running: bool = row.get(1)?;
-        let lifecycle = if is_running {
+    let mut rows = statement.query(params_from_iter(select.values()))?;
+    let mut bound = Bound::new();
+    while let Some(row) = rows.next()? {
+        let lifecycle = if row.get(2)? {
             Lifecycle::Running
         } else {
             Lifecycle::Staging
         };
-        Ok((row.get(0)?, lifecycle))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let spaces = bound.entry(row.get(0)?).or_default();
+        spaces.push((row.get(1)?, lifecycle));
+    }
+    Ok(bound)
+}
+
+/// Stores a new group; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, group: &SecurityGroup) -> ApiResult<()> {
+    write(
+        tx,
+        group,
+        "insert into security_groups (guid, name, rules, globally_enabled_running, globally_enabled_staging, \
+         created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )
+}
+
+/// Stores what a group is now.
+pub(super) fn update(tx: &WriteTx<'_>, group: &SecurityGroup) -> ApiResult<()> {
+    write(
+        tx,
+        group,
+        "update security_groups set name = ?2, rules = ?3, globally_enabled_running = ?4, \
+         globally_enabled_staging = ?5, created_at = ?6, updated_at = ?7 where guid = ?1",
+    )
+}
+
+fn write(tx: &WriteTx<'_>, group: &SecurityGroup, sql: &str) -> ApiResult<()> {
+    let done = tx.sql().prepare_cached(sql)?.execute(params![
+        group.guid,
+        group.name,
+        group.rules,
+        group.globally_running,
+        group.globally_staging,
+        group.created_at,
+        group.updated_at
+    ]);
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(format!(
+            "Security group with name '{}' already exists.",
+            group.name
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a group with its bindings.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &SecurityGroupGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from security_groups where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// Binds a group to a space; binding it again changes nothing.
+pub(super) fn bind(
+    tx: &WriteTx<'_>,
+    guid: &SecurityGroupGuid,
+    space: &SpaceGuid,
+    lifecycle: Lifecycle,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into security_group_spaces (security_group_guid, space_guid, lifecycle) values (?1, ?2, ?3) \
+             on conflict do nothing",
+        )?
+        .execute(params![guid, space, lifecycle.as_str()])?;
+    Ok(())
+}
+
+/// Ends a binding; false = there was none.
+pub(super) fn unbind(
+    tx: &WriteTx<'_>,
+    guid: &SecurityGroupGuid,
+    space: &SpaceGuid,
+    lifecycle: Lifecycle,
+) -> ApiResult<bool> {
+    let gone = tx
+        .sql()
+        .prepare_cached(
+            "delete from security_group_spaces where security_group_guid = ?1 and space_guid = ?2 and lifecycle = ?3",
+        )?
+        .execute(params![guid, space, lifecycle.as_str()])?;
+    Ok(gone > 0)
 }
 
 /// Stores a group for everything if there is none of this name.

@@ -1,8 +1,9 @@
 //! Security groups over a real database.
 
+use super::store::Lifecycle;
 use super::*;
-use crate::base::guid::UserGuid;
-use crate::cloud_controller::v3::{Authority, Caller};
+use crate::base::guid::{SecurityGroupGuid, SpaceGuid, UserGuid};
+use crate::cloud_controller::v3::{Authority, Caller, ListQuery, Urls};
 use crate::db::Db;
 
 const SET_UP: &str = "
@@ -34,7 +35,7 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
                 ensure_defaults(tx, Timestamp::from_micros(1), &GuidSource::random())?;
             }
             let names = |query: &str, switches| -> ApiResult<Vec<String>> {
-                let query = ListQuery::parse(Some(query), &LIST_RULES)?;
+                let query = ListQuery::parse(Some(query), &payload::LIST)?;
                 let found = store::list_visible(tx, &dev, &query, switches)?;
                 Ok(found.rows.into_iter().map(|group| group.name).collect())
             };
@@ -45,14 +46,16 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
             assert_eq!(names("", [Some(false), None])?, ["of-s"]);
             assert_eq!(names("running_space_guids=s", [None, None])?, ["of-s"]);
             assert!(names("staging_space_guids=s", [None, None])?.is_empty());
-            let query = ListQuery::parse(None, &LIST_OF_SPACE)?;
+            let query = ListQuery::parse(None, &payload::LIST_OF_SPACE)?;
             let space = SpaceGuid::from("s");
             let running = store::list_of_space(tx, &space, Lifecycle::Running, &query)?;
             let staging = store::list_of_space(tx, &space, Lifecycle::Staging, &query)?;
             assert_eq!((running.total, staging.total), (3, 2));
-            let group = store::find_visible(tx, &dev, "g")?.expect("visible");
+            let guid = SecurityGroupGuid::from("g");
+            let groups = [store::get_visible(tx, &dev, &guid)?];
+            let bound = store::bound(tx, &dev, &groups)?;
             let urls = Urls::new("http://localhost");
-            let body = present(&group, &store::spaces(tx, &dev, "g")?, &urls)?;
+            let body = presenter::present(&groups[0], &bound, &urls)?;
             assert_eq!(
                 body["relationships"]["running_spaces"]["data"],
                 json!([{ "guid": "s" }])
@@ -61,7 +64,11 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
                 body["globally_enabled"],
                 json!({ "running": false, "staging": false })
             );
-            assert!(store::find_visible(tx, &dev, "h")?.is_none());
+            let hidden = store::get_visible(tx, &dev, &SecurityGroupGuid::from("h"));
+            assert_eq!(
+                hidden.err().map(|e| e.detail().to_owned()).as_deref(),
+                Some("Security group not found")
+            );
             Ok(())
         })
         .await;

@@ -27,6 +27,6 @@ pub use error::{ApiError, ApiResult, Kind};
 pub(crate) use list::{Listed, count, list, list_by_id, rows, with_included};
 pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
-pub(crate) use relationships::{guid_data, related};
+pub(crate) use relationships::{guid_data, related, related_one};
 pub(crate) use select::Select;
 pub(crate) use urls::Urls;

@@ -30,6 +30,14 @@ impl Body {
         guids
     }
 
+    /// A whole body of the form `{"data": {"guid": "x"}}` or `{"data": null}`; `None` = no data.
+    pub(crate) fn finish_to_one(mut self) -> ApiResult<Option<Option<String>>> {
+        let given = self.fields.nullable("data");
+        let guid = given.map(|data| one(&data, &mut self.invalid));
+        self.finish()?;
+        Ok(guid)
+    }
+
     /// A whole body of the form `{"data": [{"guid": "x"}, …]}` with at least one entry.
     pub(crate) fn finish_to_many(mut self) -> ApiResult<Vec<String>> {
         let given = self.fields.take("data").unwrap_or(Value::Null);
@@ -37,6 +45,27 @@ impl Body {
         self.finish()?;
         Ok(guids)
     }
+}
+
+fn one(data: &Value, invalid: &mut Invalid) -> Option<String> {
+    let map = match data {
+        Value::Null => return None,
+        Value::Object(map) => map,
+        _ => {
+            invalid.field("data", "must be an object");
+            return None;
+        }
+    };
+    if map.len() != 1 {
+        invalid.field("data", "can only accept one key");
+    }
+    match map.get("guid") {
+        Some(Value::String(guid)) => return Some(guid.clone()),
+        Some(Value::Null) => {}
+        Some(other) => invalid.field("data", &format!("{other} must be a string")),
+        None => invalid.field("data", "can only accept key 'guid'"),
+    }
+    None
 }
 
 fn data(given: &Value, invalid: &mut Invalid) -> Vec<String> {
@@ -81,6 +110,20 @@ pub(crate) fn related<G: Serialize>(guids: &[G], urls: &Urls, path: &str) -> Val
     json!({ "data": guid_data(guids), "links": { "self": urls.link(path) } })
 }
 
+/// The answer about a relationship to one resource at `path`, which is found at `related` + guid.
+pub(crate) fn related_one<G: std::fmt::Display>(
+    guid: Option<&G>,
+    urls: &Urls,
+    (path, related): (&str, &str),
+) -> Value {
+    let mut links = json!({ "self": urls.link(path) });
+    if let Some(guid) = guid {
+        links["related"] = urls.link(&format!("{related}/{guid}"));
+    }
+    let data = guid.map(|guid| json!({ "guid": guid.to_string() }));
+    json!({ "data": data, "links": links })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +156,30 @@ mod tests {
         for (value, fault) in cases {
             let refused = open(value.clone()).finish_to_many().err();
             assert_eq!(refused.as_ref().map(|e| e.detail()), fault, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_one_guid() {
+        let given = |value: Value| open(value).finish_to_one();
+        let guid = Some(Some("a".to_owned()));
+        assert_eq!(given(json!({ "data": { "guid": "a" } })).ok(), Some(guid));
+        assert_eq!(given(json!({ "data": null })).ok(), Some(Some(None)));
+        assert_eq!(given(json!({})).ok(), Some(None));
+        for (value, fault) in [
+            (json!({ "data": 1 }), "Data must be an object"),
+            (
+                json!({ "data": { "guid": "a", "x": 1 } }),
+                "Data can only accept one key",
+            ),
+            (
+                json!({ "data": { "x": 1 } }),
+                "Data can only accept key 'guid'",
+            ),
+            (json!({ "data": { "guid": 1 } }), "Data 1 must be a string"),
+        ] {
+            let refused = given(value.clone()).err();
+            assert_eq!(refused.as_ref().map(|e| e.detail()), Some(fault), "{value}");
         }
     }
 

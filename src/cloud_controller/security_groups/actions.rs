@@ -1,0 +1,94 @@
+//! What can be done to security groups, each inside the caller's transaction.
+
+use super::payload::{CreateGroup, GroupChange};
+use super::store::{self, Lifecycle, SecurityGroup};
+use crate::base::guid::SecurityGroupGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::spaces;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller};
+use crate::db::WriteTx;
+
+/// Makes a group and binds it.
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    wanted: CreateGroup,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<SecurityGroup> {
+    let change = wanted.change;
+    let group = SecurityGroup {
+        guid: SecurityGroupGuid::generate(guids),
+        name: change.name.unwrap_or_default(),
+        rules: change
+            .rules
+            .map_or_else(|| "[]".to_owned(), |rules| rules.to_string()),
+        globally_running: change.globally_running.unwrap_or(false),
+        globally_staging: change.globally_staging.unwrap_or(false),
+        created_at: now,
+        updated_at: now,
+    };
+    store::insert(tx, &group)?;
+    for (lifecycle, spaces) in [
+        (Lifecycle::Staging, &wanted.staging_spaces),
+        (Lifecycle::Running, &wanted.running_spaces),
+    ] {
+        let found = spaces::store::by_guids(tx, spaces)?;
+        refuse_missing(spaces, |guid| found.iter().any(|s| s.guid.as_str() == guid)).map_err(
+            |missing| ApiError::unprocessable(format!("Spaces with guids {missing} do not exist.")),
+        )?;
+        for space in &found {
+            store::bind(tx, &group.guid, &space.guid, lifecycle)?;
+        }
+    }
+    Ok(group)
+}
+
+/// Changes name, rules or what it is enabled for.
+pub(super) fn update(
+    tx: &WriteTx<'_>,
+    mut group: SecurityGroup,
+    change: GroupChange,
+    now: Timestamp,
+) -> ApiResult<SecurityGroup> {
+    group.name = change.name.unwrap_or(group.name);
+    group.rules = change.rules.map_or(group.rules, |rules| rules.to_string());
+    group.globally_running = change.globally_running.unwrap_or(group.globally_running);
+    group.globally_staging = change.globally_staging.unwrap_or(group.globally_staging);
+    group.updated_at = now;
+    store::update(tx, &group)?;
+    Ok(group)
+}
+
+/// Binds a group to spaces the caller manages.
+pub(super) fn bind(
+    tx: &WriteTx<'_>,
+    caller: &Caller,
+    group: &SecurityGroup,
+    lifecycle: Lifecycle,
+    guids: &[String],
+) -> ApiResult<()> {
+    let found = spaces::store::by_guids(tx, guids)?;
+    for space in &found {
+        caller.may_manage_space(tx, &space.guid)?;
+    }
+    refuse_missing(guids, |guid| found.iter().any(|s| s.guid.as_str() == guid)).map_err(
+        |missing| {
+            ApiError::unprocessable(format!(
+                "Spaces with guids {missing} do not exist, or you do not have access to them."
+            ))
+        },
+    )?;
+    for space in &found {
+        store::bind(tx, &group.guid, &space.guid, lifecycle)?;
+    }
+    Ok(())
+}
+
+fn refuse_missing(guids: &[String], known: impl Fn(&str) -> bool) -> Result<(), String> {
+    let missing: Vec<&String> = guids.iter().filter(|guid| !known(guid)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{missing:?}"))
+    }
+}
