@@ -1,156 +1,55 @@
-//! Isolation segments: names for groups of machines. There is one machine here, so there is one
-//! segment, `shared`, and nothing to change.
+//! Isolation segments: names for groups of machines, which organizations are entitled to and spaces
+//! are put in. Here every segment is this one machine, so a segment decides who may name it, not
+//! where apps run.
+//!
+//! The segment `shared` is always there and cannot be changed. Cloud Controller writes no audit
+//! events about segments.
 
-mod store;
+mod actions;
+mod handlers;
+mod organizations;
+mod payload;
+mod presenter;
+pub(crate) mod store;
 
-use axum::extract::{Path, RawQuery};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use axum::Router;
+use axum::routing::{delete, get};
 
 use super::CloudController;
-use super::organizations;
-use super::v3::{ApiError, ApiResult, Context, ListQuery, ListRules, Metadata, ResourceType, Urls};
-use crate::base::{GuidSource, Timestamp};
-use crate::db::{ReadTx, WriteTx};
-use store::IsolationSegment;
-
-const LIST: ListRules = ListRules::new(&["names", "organization_guids"]).order_by(&["name"]);
-const LIST_ORGANIZATIONS: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
+use super::v3::ApiResult;
+use crate::base::Timestamp;
+use crate::db::WriteTx;
 
 /// `/v3/isolation_segments`.
 pub(crate) fn routes() -> Router<CloudController> {
+    const SEGMENT: &str = "/v3/isolation_segments/{guid}";
+    let below = |rest: &str| format!("{SEGMENT}/{rest}");
     Router::new()
-        .route("/v3/isolation_segments", get(list))
-        .route("/v3/isolation_segments/{guid}", get(show))
         .route(
-            "/v3/isolation_segments/{guid}/organizations",
-            get(list_organizations),
+            "/v3/isolation_segments",
+            get(handlers::list).post(handlers::create),
         )
         .route(
-            "/v3/isolation_segments/{guid}/relationships/organizations",
-            get(show_organizations),
+            SEGMENT,
+            get(handlers::show)
+                .patch(handlers::update)
+                .delete(handlers::delete),
+        )
+        .route(&below("organizations"), get(organizations::list))
+        .route(
+            &below("relationships/organizations"),
+            get(organizations::show).post(organizations::entitle),
         )
         .route(
-            "/v3/isolation_segments/{guid}/relationships/spaces",
-            get(show_spaces),
+            &below("relationships/organizations/{organization}"),
+            delete(organizations::revoke),
         )
+        .route(&below("relationships/spaces"), get(handlers::show_spaces))
 }
 
 /// Stores the segment `shared` if it is not there.
-pub(crate) fn ensure_shared(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> ApiResult<()> {
-    store::ensure(tx, "shared", now, guids)
-}
-
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST)?;
-    let Context {
-        cc, caller, urls, ..
-    } = ctx;
-    cc.db()
-        .read(move |tx| {
-            let found = store::list_visible(tx, &caller, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/isolation_segments", |segment| {
-                    present(tx, segment, &urls)
-                })
-                .map(Json)
-        })
-        .await
-}
-
-async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
-    let Context {
-        cc, caller, urls, ..
-    } = ctx;
-    cc.db()
-        .read(move |tx| {
-            let segment = store::find_visible(tx, &caller, &guid)?.ok_or_else(not_found)?;
-            present(tx, &segment, &urls).map(Json)
-        })
-        .await
-}
-
-async fn list_organizations(
-    ctx: Context,
-    Path(guid): Path<String>,
-    RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST_ORGANIZATIONS)?;
-    let Context {
-        cc, caller, urls, ..
-    } = ctx;
-    cc.db()
-        .read(move |tx| {
-            store::find_visible(tx, &caller, &guid)?.ok_or_else(not_found)?;
-            let found = store::list_organizations(tx, &caller, &guid, &query)?;
-            let mut organizations = organizations::store::by_guids(tx, &found.rows)?;
-            organizations
-                .sort_by_key(|o| found.rows.iter().position(|guid| guid == o.guid.as_str()));
-            let path = format!("/v3/isolation_segments/{guid}/organizations");
-            let shown = organizations::present_all(tx, &organizations, &urls)?;
-            let body = found.present_values(&query, &urls, &path, shown);
-            Ok::<_, ApiError>(Json(body))
-        })
-        .await
-}
-
-async fn show_organizations(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
-    let Context {
-        cc, caller, urls, ..
-    } = ctx;
-    cc.db()
-        .read(move |tx| {
-            store::find_visible(tx, &caller, &guid)?.ok_or_else(not_found)?;
-            let path = format!("/v3/isolation_segments/{guid}");
-            let links = json!({
-                "self": urls.link(&format!("{path}/relationships/organizations")),
-                "related": urls.link(&format!("{path}/organizations")),
-            });
-            let data = guids(&store::organizations(tx, &caller, &guid)?);
-            Ok::<_, ApiError>(Json(json!({ "data": data, "links": links })))
-        })
-        .await
-}
-
-async fn show_spaces(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
-    let Context {
-        cc, caller, urls, ..
-    } = ctx;
-    cc.db()
-        .read(move |tx| {
-            store::find_visible(tx, &caller, &guid)?.ok_or_else(not_found)?;
-            let path = format!("/v3/isolation_segments/{guid}/relationships/spaces");
-            let data = guids(&store::spaces(tx, &caller, &guid)?);
-            Ok::<_, ApiError>(Json(
-                json!({ "data": data, "links": { "self": urls.link(&path) } }),
-            ))
-        })
-        .await
-}
-
-fn guids(all: &[String]) -> Value {
-    all.iter().map(|guid| json!({ "guid": guid })).collect()
-}
-
-fn not_found() -> ApiError {
-    ApiError::not_found("Isolation segment")
-}
-
-fn present(tx: &ReadTx<'_>, segment: &IsolationSegment, urls: &Urls) -> ApiResult<Value> {
-    let path = format!("/v3/isolation_segments/{}", segment.guid);
-    let metadata = Metadata::load(tx, ResourceType::IsolationSegment, &segment.guid)?;
-    Ok(json!({
-        "guid": segment.guid,
-        "created_at": segment.created_at,
-        "updated_at": segment.updated_at,
-        "name": segment.name,
-        "metadata": metadata.present(),
-        "links": {
-            "self": urls.link(&path),
-            "organizations": urls.link(&format!("{path}/organizations")),
-        },
-    }))
+pub(crate) fn ensure_shared(tx: &WriteTx<'_>, now: Timestamp) -> ApiResult<()> {
+    store::ensure(tx, store::SHARED, "shared", now)
 }
 
 #[cfg(test)]

@@ -2,21 +2,32 @@
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use crate::base::{GuidSource, Timestamp};
+use crate::base::Timestamp;
+use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::v3::{
-    ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
+
+/// The guid of `shared`, the same on every Cloud Foundry.
+pub(super) const SHARED: &str = "933b4c58-120b-499a-b85d-4b6fc9e2903b";
 
 const COLUMNS: &str = "i.guid, i.name, i.created_at, i.updated_at";
 
 /// A stored segment.
 #[derive(Debug)]
 pub(super) struct IsolationSegment {
-    pub guid: String,
+    pub guid: IsolationSegmentGuid,
     pub name: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl IsolationSegment {
+    /// The one that is always there.
+    pub(super) fn is_shared(&self) -> bool {
+        self.guid.as_str() == SHARED
+    }
 }
 
 /// Users see the segments their organizations may use.
@@ -34,19 +45,22 @@ fn visible(caller: &Caller) -> Select {
     select
 }
 
-pub(super) fn find_visible(
+/// A segment the caller sees, or 404.
+pub(super) fn get_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
-) -> ApiResult<Option<IsolationSegment>> {
+    guid: &IsolationSegmentGuid,
+) -> ApiResult<IsolationSegment> {
     let mut select = visible(caller);
-    select.and("i.guid = ?", [guid.to_owned()]);
+    select.and("i.guid = ?", [guid.to_string()]);
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
-    Ok(statement
+    let found = statement
         .query_row(params_from_iter(select.values()), segment)
-        .optional()?)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Isolation segment"))
 }
 
+/// A page of those the caller sees.
 pub(super) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
@@ -64,11 +78,11 @@ pub(super) fn list_visible(
     list(tx, &select, ("i", COLUMNS), query, segment)
 }
 
-fn entitled(caller: &Caller, guid: &str) -> Select {
+fn entitled(caller: &Caller, guid: &IsolationSegmentGuid) -> Select {
     let mut select = Select::from(
         "isolation_segment_organizations x join organizations o on o.guid = x.organization_guid",
     );
-    select.and("x.isolation_segment_guid = ?", [guid.to_owned()]);
+    select.and("x.isolation_segment_guid = ?", [guid.to_string()]);
     caller.limit_to_visible_organizations(&mut select, "o.guid");
     select
 }
@@ -77,7 +91,7 @@ fn entitled(caller: &Caller, guid: &str) -> Select {
 pub(super) fn organizations(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
+    guid: &IsolationSegmentGuid,
 ) -> ApiResult<Vec<String>> {
     let select = entitled(caller, guid);
     let mut statement = tx
@@ -91,7 +105,7 @@ pub(super) fn organizations(
 pub(super) fn list_organizations(
     tx: &ReadTx<'_>,
     caller: &Caller,
-    guid: &str,
+    guid: &IsolationSegmentGuid,
     query: &ListQuery,
 ) -> ApiResult<Listed<String>> {
     let mut select = entitled(caller, guid);
@@ -101,9 +115,13 @@ pub(super) fn list_organizations(
 }
 
 /// The spaces in a segment, as far as the caller sees them.
-pub(super) fn spaces(tx: &ReadTx<'_>, caller: &Caller, guid: &str) -> ApiResult<Vec<String>> {
+pub(super) fn spaces(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    guid: &IsolationSegmentGuid,
+) -> ApiResult<Vec<String>> {
     let mut select = Select::from("spaces s");
-    select.and("s.isolation_segment_guid = ?", [guid.to_owned()]);
+    select.and("s.isolation_segment_guid = ?", [guid.to_string()]);
     caller.limit_to_visible_spaces(&mut select, "s.guid");
     let mut statement = tx
         .sql()
@@ -112,19 +130,124 @@ pub(super) fn spaces(tx: &ReadTx<'_>, caller: &Caller, guid: &str) -> ApiResult<
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Stores a segment if there is none of this name.
-pub(super) fn ensure(
+/// Whether an organization may put its spaces in a segment.
+pub(crate) fn is_entitled(
+    tx: &ReadTx<'_>,
+    guid: &IsolationSegmentGuid,
+    organization: &OrganizationGuid,
+) -> ApiResult<bool> {
+    let mut statement = tx.sql().prepare_cached(
+        "select 1 from isolation_segment_organizations where isolation_segment_guid = ?1 and organization_guid = ?2",
+    )?;
+    Ok(statement.exists(params![guid, organization])?)
+}
+
+/// Whether it is the default of an organization or a space.
+pub(super) fn is_assigned(tx: &ReadTx<'_>, guid: &IsolationSegmentGuid) -> ApiResult<bool> {
+    let mut statement = tx.sql().prepare_cached(
+        "select 1 from organizations where default_isolation_segment_guid = ?1 \
+         union all select 1 from spaces where isolation_segment_guid = ?1",
+    )?;
+    Ok(statement.exists([guid])?)
+}
+
+/// Whether any organization may use it or any space is in it.
+pub(super) fn is_entitled_or_used(tx: &ReadTx<'_>, guid: &IsolationSegmentGuid) -> ApiResult<bool> {
+    let mut statement = tx.sql().prepare_cached(
+        "select 1 from isolation_segment_organizations where isolation_segment_guid = ?1 \
+         union all select 1 from spaces where isolation_segment_guid = ?1",
+    )?;
+    Ok(statement.exists([guid])?)
+}
+
+/// Names of an organization's spaces in a segment.
+pub(super) fn space_names(
+    tx: &ReadTx<'_>,
+    guid: &IsolationSegmentGuid,
+    organization: &OrganizationGuid,
+) -> ApiResult<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select name from spaces where isolation_segment_guid = ?1 and organization_guid = ?2 order by created_at, guid",
+    )?;
+    let rows = statement.query_map(params![guid, organization], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Stores a new segment; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, segment: &IsolationSegment) -> ApiResult<()> {
+    let done = tx
+        .sql()
+        .prepare_cached(
+            "insert into isolation_segments (guid, name, created_at, updated_at) values (?1, ?2, ?3, ?3)",
+        )?
+        .execute(params![segment.guid, segment.name, segment.created_at]);
+    name_taken(done)
+}
+
+/// Stores name and time of change.
+pub(super) fn update(tx: &WriteTx<'_>, segment: &IsolationSegment) -> ApiResult<()> {
+    let done = tx
+        .sql()
+        .prepare_cached("update isolation_segments set name = ?2, updated_at = ?3 where guid = ?1")?
+        .execute(params![segment.guid, segment.name, segment.updated_at]);
+    name_taken(done)
+}
+
+fn name_taken(done: rusqlite::Result<usize>) -> ApiResult<()> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(
+            "Isolation Segment names are case insensitive and must be unique",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a segment that nobody uses.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &IsolationSegmentGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from isolation_segments where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// Lets an organization use a segment.
+pub(super) fn entitle(
     tx: &WriteTx<'_>,
-    name: &str,
-    now: Timestamp,
-    guids: &GuidSource,
+    guid: &IsolationSegmentGuid,
+    organization: &OrganizationGuid,
 ) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into isolation_segment_organizations (isolation_segment_guid, organization_guid) values (?1, ?2) \
+             on conflict do nothing",
+        )?
+        .execute(params![guid, organization])?;
+    Ok(())
+}
+
+/// Ends an organization's use of a segment.
+pub(super) fn revoke(
+    tx: &WriteTx<'_>,
+    guid: &IsolationSegmentGuid,
+    organization: &OrganizationGuid,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "delete from isolation_segment_organizations where isolation_segment_guid = ?1 and organization_guid = ?2",
+        )?
+        .execute(params![guid, organization])?;
+    Ok(())
+}
+
+/// Stores a segment if there is none of this name.
+pub(super) fn ensure(tx: &WriteTx<'_>, guid: &str, name: &str, now: Timestamp) -> ApiResult<()> {
     tx.sql()
         .prepare_cached(
             "insert into isolation_segments (guid, name, created_at, updated_at) values (?1, ?2, ?3, ?3) \
              on conflict (name) do nothing",
         )?
-        .execute(params![guids.next(), name, now])?;
+        .execute(params![guid, name, now])?;
     Ok(())
 }
 

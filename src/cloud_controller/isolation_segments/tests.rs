@@ -1,8 +1,10 @@
 //! Isolation segments over a real database.
 
+use serde_json::json;
+
 use super::*;
-use crate::base::guid::UserGuid;
-use crate::cloud_controller::v3::{Authority, Caller};
+use crate::base::guid::{IsolationSegmentGuid, UserGuid};
+use crate::cloud_controller::v3::{Authority, Caller, ListQuery, Urls};
 use crate::db::Db;
 
 const SET_UP: &str = "
@@ -33,13 +35,14 @@ async fn segments_are_seen_by_organizations_that_may_use_them() {
         .write(|tx| {
             tx.sql().execute_batch(SET_UP)?;
             for _ in 0..2 {
-                ensure_shared(tx, Timestamp::from_micros(1), &GuidSource::random())?;
+                ensure_shared(tx, Timestamp::from_micros(1))?;
             }
             let names = |who: &Caller, query: &str| -> ApiResult<Vec<String>> {
-                let query = ListQuery::parse(Some(query), &LIST)?;
+                let query = ListQuery::parse(Some(query), &payload::LIST)?;
                 let found = store::list_visible(tx, who, &query)?;
                 Ok(found.rows.into_iter().map(|segment| segment.name).collect())
             };
+            let guid = IsolationSegmentGuid::from("i");
             let admin = caller("admin", Authority::Admin);
             let manager = caller("manager", Authority::Roles { write: true });
             let stranger = caller("stranger", Authority::Roles { write: true });
@@ -47,15 +50,15 @@ async fn segments_are_seen_by_organizations_that_may_use_them() {
             assert_eq!(names(&admin, "organization_guids=o")?, ["fast"]);
             assert_eq!(names(&manager, "")?, ["fast"]);
             assert!(names(&stranger, "")?.is_empty());
-            assert_eq!(store::organizations(tx, &manager, "i")?, ["o"]);
-            assert_eq!(store::spaces(tx, &manager, "i")?, ["s"]);
-            let query = ListQuery::parse(Some("names=org"), &LIST_ORGANIZATIONS)?;
+            assert_eq!(store::organizations(tx, &manager, &guid)?, ["o"]);
+            assert_eq!(store::spaces(tx, &manager, &guid)?, ["s"]);
+            let query = ListQuery::parse(Some("names=org"), &payload::LIST_ORGANIZATIONS)?;
             assert_eq!(
-                store::list_organizations(tx, &manager, "i", &query)?.rows,
+                store::list_organizations(tx, &manager, &guid, &query)?.rows,
                 ["o"]
             );
-            let segment = store::find_visible(tx, &manager, "i")?.expect("visible");
-            let body = present(tx, &segment, &Urls::new("http://localhost"))?;
+            let segment = store::get_visible(tx, &manager, &guid)?;
+            let body = presenter::present_from(tx, &segment, &Urls::new("http://localhost"))?;
             assert_eq!(body["metadata"], json!({ "labels": {}, "annotations": {} }));
             Ok(())
         })

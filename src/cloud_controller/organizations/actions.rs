@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::payload::OrganizationChange;
 use super::store::{self, Organization};
-use crate::base::guid::OrganizationGuid;
+use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::v3::{ApiResult, ResourceType};
-use crate::cloud_controller::{domains, roles, spaces};
+use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
+use crate::cloud_controller::{domains, isolation_segments, roles, spaces};
 use crate::db::WriteTx;
 
 /// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
@@ -30,7 +30,7 @@ pub(super) fn create(
     change
         .metadata
         .store(tx, ResourceType::Organization, organization.guid.as_str())?;
-    let data = json!({ "request": { "name": organization.name } });
+    let data = json!({ "request": change.request });
     record(
         tx,
         recorder,
@@ -48,21 +48,14 @@ pub(super) fn update(
     mut organization: Organization,
     change: OrganizationChange,
 ) -> ApiResult<Organization> {
-    let mut request = serde_json::Map::new();
-    if let Some(name) = change.name {
-        request.insert("name".to_owned(), json!(name));
-        organization.name = name;
-    }
-    if let Some(suspended) = change.suspended {
-        request.insert("suspended".to_owned(), json!(suspended));
-        organization.suspended = suspended;
-    }
+    organization.name = change.name.unwrap_or(organization.name);
+    organization.suspended = change.suspended.unwrap_or(organization.suspended);
     organization.updated_at = recorder.now;
     store::update(tx, &organization)?;
     change
         .metadata
         .store(tx, ResourceType::Organization, organization.guid.as_str())?;
-    let data = json!({ "request": request });
+    let data = json!({ "request": change.request });
     record(
         tx,
         recorder,
@@ -93,6 +86,23 @@ pub(super) fn delete(
         &data,
     )?;
     store::delete(tx, &organization.guid)
+}
+
+/// Puts spaces without an isolation segment of their own in this one; the organization must be
+/// entitled to it.
+pub(super) fn set_default_segment(
+    tx: &WriteTx<'_>,
+    guid: &OrganizationGuid,
+    segment: Option<&IsolationSegmentGuid>,
+) -> ApiResult<()> {
+    if let Some(segment) = segment
+        && !isolation_segments::store::is_entitled(tx, segment, guid)?
+    {
+        return Err(ApiError::unprocessable(format!(
+            "Unable to assign isolation segment with guid '{segment}'. Ensure it has been entitled to the organization."
+        )));
+    }
+    store::set_default_segment(tx, guid, segment)
 }
 
 fn record(

@@ -7,12 +7,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{actions, payload, presenter, store};
-use crate::base::guid::OrganizationGuid;
+use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType,
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls, related_one,
 };
-use crate::cloud_controller::{feature_flags, jobs, roles};
+use crate::cloud_controller::{feature_flags, jobs, roles, usage_summaries};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
@@ -56,7 +57,7 @@ pub(super) async fn create(
     cc.db()
         .write(move |tx| {
             let by_flag = !caller.is_admin() && feature_flags::enabled(tx, "user_org_creation")?;
-            if !by_flag {
+            if !by_flag || change.suspended == Some(true) {
                 caller.must_be_admin()?;
             }
             let organization = actions::create(tx, &recorder, change)?;
@@ -87,10 +88,7 @@ pub(super) async fn update(
         .write(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
             caller.may_manage_organization(tx, &guid)?;
-            if change
-                .suspended
-                .is_some_and(|wanted| wanted != organization.suspended)
-            {
+            if change.suspended == Some(true) {
                 caller.must_be_admin()?;
             }
             let organization = actions::update(tx, &recorder, organization, change)?;
@@ -129,18 +127,45 @@ pub(super) async fn show_default_isolation_segment(
     cc.db()
         .read(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
-            let path = format!("/v3/organizations/{guid}");
             let segment = organization.default_isolation_segment_guid;
-            let mut links = json!({
-                "self": urls.link(&format!("{path}/relationships/default_isolation_segment")),
-            });
-            if let Some(segment) = &segment {
-                links["related"] = urls.link(&format!("/v3/isolation_segments/{segment}"));
-            }
-            let data = segment.map(|guid| json!({ "guid": guid }));
-            Ok::<_, ApiError>(Json(json!({ "data": data, "links": links })))
+            Ok::<_, ApiError>(Json(default_segment(segment.as_ref(), &guid, &urls)))
         })
         .await
+}
+
+pub(super) async fn set_default_isolation_segment(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let wanted = body.finish_to_one()?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let organization = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_organization(tx, &guid)?;
+            let segment = match wanted {
+                None => organization.default_isolation_segment_guid,
+                Some(segment) => {
+                    let segment = segment.map(IsolationSegmentGuid::from);
+                    actions::set_default_segment(tx, &guid, segment.as_ref())?;
+                    segment
+                }
+            };
+            Ok(Json(default_segment(segment.as_ref(), &guid, &urls)))
+        })
+        .await
+}
+
+fn default_segment(
+    segment: Option<&IsolationSegmentGuid>,
+    guid: &OrganizationGuid,
+    urls: &Urls,
+) -> Value {
+    let path = format!("/v3/organizations/{guid}/relationships/default_isolation_segment");
+    related_one(segment, urls, (&path, "/v3/isolation_segments"))
 }
 
 pub(super) async fn usage_summary(
@@ -153,14 +178,11 @@ pub(super) async fn usage_summary(
     cc.db()
         .read(move |tx| {
             store::get_visible(tx, &caller, &guid)?;
-            let (instances, memory) = store::usage(tx, &guid)?;
-            Ok::<_, ApiError>(Json(json!({
-                "usage_summary": { "started_instances": instances, "memory_in_mb": memory },
-                "links": {
-                    "self": urls.link(&format!("/v3/organizations/{guid}/usage_summary")),
-                    "organization": urls.link(&format!("/v3/organizations/{guid}")),
-                },
-            })))
+            let links = json!({
+                "self": urls.link(&format!("/v3/organizations/{guid}/usage_summary")),
+                "organization": urls.link(&format!("/v3/organizations/{guid}")),
+            });
+            usage_summaries::present(tx, Scope::Organization(&guid), &links).map(Json)
         })
         .await
 }

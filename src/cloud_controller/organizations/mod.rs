@@ -31,7 +31,8 @@ pub(crate) fn routes() -> Router<CloudController> {
         )
         .route(
             "/v3/organizations/{guid}/relationships/default_isolation_segment",
-            get(handlers::show_default_isolation_segment),
+            get(handlers::show_default_isolation_segment)
+                .patch(handlers::set_default_isolation_segment),
         )
         .route(
             "/v3/organizations/{guid}/usage_summary",

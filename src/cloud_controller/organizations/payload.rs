@@ -1,5 +1,7 @@
 //! Bodies and queries of organizations.
 
+use serde_json::Value;
+
 use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
 
 pub(super) const LIST: ListRules = ListRules::new(&["names"])
@@ -12,25 +14,29 @@ pub(super) struct OrganizationChange {
     pub name: Option<String>,
     pub suspended: Option<bool>,
     pub metadata: MetadataChange,
+    /// The request, for the audit event.
+    pub request: Value,
 }
 
 /// `POST /v3/organizations`.
 pub(super) fn create(mut body: Body) -> ApiResult<OrganizationChange> {
+    let request = body.as_given();
     let name = body.required_string("name");
-    rest(body, name)
+    rest(body, name, request)
 }
 
 /// `PATCH /v3/organizations/:guid`.
 pub(super) fn update(mut body: Body) -> ApiResult<OrganizationChange> {
+    let request = body.as_given();
     let name = body.string("name");
     if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
         body.invalid
             .field("name", "is too short (minimum is 1 character)");
     }
-    rest(body, name)
+    rest(body, name, request)
 }
 
-fn rest(mut body: Body, name: Option<String>) -> ApiResult<OrganizationChange> {
+fn rest(mut body: Body, name: Option<String>, request: Value) -> ApiResult<OrganizationChange> {
     if let Some(name) = &name {
         body.check_name("name", name);
     }
@@ -41,5 +47,6 @@ fn rest(mut body: Body, name: Option<String>) -> ApiResult<OrganizationChange> {
         name,
         suspended,
         metadata,
+        request,
     })
 }

@@ -143,14 +143,18 @@ pub(super) fn default_quota(tx: &ReadTx<'_>) -> ApiResult<OrganizationQuotaGuid>
     })
 }
 
-/// What its started processes use: instances and memory in MB.
-pub(super) fn usage(tx: &ReadTx<'_>, guid: &OrganizationGuid) -> ApiResult<(i64, i64)> {
-    let mut statement = tx.sql().prepare_cached(
-        "select coalesce(sum(p.instances), 0), coalesce(sum(p.instances * p.memory_in_mb), 0) from processes p \
-         join apps a on a.guid = p.app_guid join spaces s on s.guid = a.space_guid \
-         where s.organization_guid = ?1 and a.state = 'STARTED'",
-    )?;
-    Ok(statement.query_row([guid], |row| Ok((row.get(0)?, row.get(1)?)))?)
+/// Puts spaces that name no isolation segment in this one.
+pub(crate) fn set_default_segment(
+    tx: &WriteTx<'_>,
+    guid: &OrganizationGuid,
+    segment: Option<&IsolationSegmentGuid>,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update organizations set default_isolation_segment_guid = ?2 where guid = ?1",
+        )?
+        .execute(params![guid, segment])?;
+    Ok(())
 }
 
 fn name_taken(done: rusqlite::Result<usize>, name: &str) -> ApiResult<()> {

@@ -33,7 +33,7 @@ pub fn plant(
     guids: &GuidSource,
 ) -> Result<(), ApiError> {
     organization_quotas::ensure_default(tx, now, guids)?;
-    isolation_segments::ensure_shared(tx, now, guids)?;
+    isolation_segments::ensure_shared(tx, now)?;
     security_groups::ensure_defaults(tx, now, guids)?;
     stacks::store::ensure(
         tx,

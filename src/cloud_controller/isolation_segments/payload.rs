@@ -1,0 +1,37 @@
+//! Bodies and queries of isolation segments.
+
+use serde_json::Value;
+
+use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
+
+pub(super) const LIST: ListRules =
+    ListRules::new(&["names", "organization_guids"]).order_by(&["name"]);
+pub(super) const LIST_ORGANIZATIONS: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
+
+/// A checked create or update.
+#[derive(Debug)]
+pub(super) struct SegmentChange {
+    pub name: Option<String>,
+    pub metadata: MetadataChange,
+}
+
+/// `POST /v3/isolation_segments`.
+pub(super) fn create(mut body: Body) -> ApiResult<SegmentChange> {
+    if body.as_given().get("name").is_none_or(Value::is_null) {
+        body.invalid.field("name", "can't be blank");
+    }
+    update(body)
+}
+
+/// `PATCH /v3/isolation_segments/:guid`.
+pub(super) fn update(mut body: Body) -> ApiResult<SegmentChange> {
+    let name = body.limited_string("name", 255);
+    let unprintable = |name: &str| name.trim().is_empty() || name.contains(char::is_control);
+    if name.as_deref().is_some_and(unprintable) {
+        body.invalid
+            .add("Isolation Segment names can only contain non-blank unicode characters");
+    }
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(SegmentChange { name, metadata })
+}
