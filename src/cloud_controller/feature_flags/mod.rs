@@ -9,7 +9,9 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::CloudController;
-use super::v3::{ApiError, ApiResult, Caller, Context, JsonBody, Kind, ListQuery, ListRules, Urls};
+use super::v3::{
+    ApiError, ApiResult, Body, Caller, Context, JsonBody, Kind, ListQuery, ListRules, Urls,
+};
 use crate::base::Timestamp;
 use crate::db::ReadTx;
 
@@ -34,6 +36,9 @@ const DEFAULTS: &[(&str, bool)] = &[
     ("unset_roles_by_username", true),
     ("user_org_creation", false),
 ];
+
+/// Characters.
+const LONGEST_MESSAGE: usize = 250;
 
 /// Flags that never stop an admin.
 const NOT_FOR_ADMINS: &[&str] = &[
@@ -71,6 +76,9 @@ pub(crate) fn require(tx: &ReadTx<'_>, caller: &Caller, name: &str) -> ApiResult
     if caller.is_admin() && NOT_FOR_ADMINS.contains(&name) {
         return Ok(());
     }
+    if caller.sees_all_secrets() && name == "space_developer_env_var_visibility" {
+        return Ok(());
+    }
     match find(tx, name)? {
         Some(flag) if !flag.enabled => {
             let text = flag.custom_error_message.unwrap_or(flag.name);
@@ -87,12 +95,18 @@ fn find(tx: &ReadTx<'_>, name: &str) -> ApiResult<Option<FeatureFlag>> {
     let Some((name, default)) = DEFAULTS.iter().find(|(known, _)| *known == name) else {
         return Ok(None);
     };
-    Ok(Some(store::find(tx, name)?.unwrap_or(FeatureFlag {
-        name: (*name).to_owned(),
-        enabled: *default,
+    Ok(Some(
+        store::find(tx, name)?.unwrap_or(unchanged(name, *default)),
+    ))
+}
+
+fn unchanged(name: &str, enabled: bool) -> FeatureFlag {
+    FeatureFlag {
+        name: name.to_owned(),
+        enabled,
         custom_error_message: None,
         updated_at: None,
-    })))
+    }
 }
 
 fn present(flag: &FeatureFlag, urls: &Urls) -> Value {
@@ -111,10 +125,15 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .read(move |tx| {
-            let mut flags = Vec::new();
-            for (name, _) in DEFAULTS {
-                flags.extend(find(tx, name)?);
-            }
+            let changed = store::list(tx, &query)?;
+            let find = |name: &str| changed.iter().find(|flag| flag.name == name).cloned();
+            // A flag without an override has no time of change.
+            let mut flags: Vec<FeatureFlag> = if query.filters_by_update() {
+                DEFAULTS.iter().filter_map(|(name, _)| find(name)).collect()
+            } else {
+                let flag = |(name, on): &(&str, bool)| find(name).unwrap_or(unchanged(name, *on));
+                DEFAULTS.iter().map(flag).collect()
+            };
             if query.page.order.descending {
                 flags.reverse();
             }
@@ -139,13 +158,51 @@ async fn show(ctx: Context, Path(name): Path<String>) -> ApiResult<Json<Value>> 
         .await
 }
 
+/// What a body changes; `Some(None)` removes the message.
+struct FlagChange {
+    enabled: Option<bool>,
+    custom_error_message: Option<Option<String>>,
+}
+
+fn payload(body: &mut Body) -> FlagChange {
+    let enabled = body.fields.nullable("enabled").and_then(|value| {
+        let enabled = value.as_bool();
+        if enabled.is_none() {
+            body.invalid.field("enabled", "must be a boolean");
+        }
+        enabled
+    });
+    let name = "custom_error_message";
+    let custom_error_message = body.fields.nullable(name).and_then(|value| match value {
+        Value::Null => Some(None),
+        Value::String(text) if text.is_empty() => {
+            let fault = "is too short (minimum is 1 character)";
+            body.invalid.field(name, fault);
+            None
+        }
+        Value::String(text) if text.chars().count() > LONGEST_MESSAGE => {
+            let fault = format!("is too long (maximum is {LONGEST_MESSAGE} characters)");
+            body.invalid.field(name, &fault);
+            None
+        }
+        Value::String(text) => Some(Some(text)),
+        _ => {
+            body.invalid.field(name, "must be a string");
+            None
+        }
+    });
+    FlagChange {
+        enabled,
+        custom_error_message,
+    }
+}
+
 async fn update(
     ctx: Context,
     Path(name): Path<String>,
     JsonBody(mut body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let enabled = body.boolean("enabled");
-    let message = body.limited_string("custom_error_message", 250);
+    let change = payload(&mut body);
     body.finish()?;
     let Context {
         cc,
@@ -157,8 +214,10 @@ async fn update(
         .write(move |tx| {
             let mut flag = find(tx, &name)?.ok_or_else(|| ApiError::not_found("Feature flag"))?;
             caller.must_be_admin()?;
-            flag.enabled = enabled.unwrap_or(flag.enabled);
-            flag.custom_error_message = message.or(flag.custom_error_message);
+            flag.enabled = change.enabled.unwrap_or(flag.enabled);
+            flag.custom_error_message = change
+                .custom_error_message
+                .unwrap_or(flag.custom_error_message);
             flag.updated_at = Some(now);
             store::save(tx, &flag)?;
             Ok::<_, ApiError>(Json(present(&flag, &urls)))

@@ -1,24 +1,35 @@
 //! SQL of `feature_flags`.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::FeatureFlag;
-use crate::cloud_controller::v3::ApiResult;
+use crate::cloud_controller::v3::{ApiResult, ListQuery, Select};
 use crate::db::{ReadTx, WriteTx};
 
 pub(super) fn find(tx: &ReadTx<'_>, name: &str) -> ApiResult<Option<FeatureFlag>> {
     let mut statement = tx.sql().prepare_cached(
         "select name, enabled, custom_error_message, updated_at from feature_flags where name = ?1",
     )?;
-    let row = statement.query_row([name], |row| {
-        Ok(FeatureFlag {
-            name: row.get(0)?,
-            enabled: row.get(1)?,
-            custom_error_message: row.get(2)?,
-            updated_at: row.get(3)?,
-        })
-    });
-    Ok(row.optional()?)
+    Ok(statement.query_row([name], flag).optional()?)
+}
+
+/// The flags that were changed, within the query's times.
+pub(super) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> ApiResult<Vec<FeatureFlag>> {
+    let mut select = Select::from("feature_flags f");
+    query.filter_times(&mut select, "updated_ats", "f.updated_at")?;
+    let columns = "f.name, f.enabled, f.custom_error_message, f.updated_at";
+    let mut statement = tx.sql().prepare_cached(&select.sql(columns, ""))?;
+    let rows = statement.query_map(params_from_iter(select.values()), flag)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn flag(row: &Row<'_>) -> rusqlite::Result<FeatureFlag> {
+    Ok(FeatureFlag {
+        name: row.get(0)?,
+        enabled: row.get(1)?,
+        custom_error_message: row.get(2)?,
+        updated_at: row.get(3)?,
+    })
 }
 
 pub(super) fn save(tx: &WriteTx<'_>, flag: &FeatureFlag) -> ApiResult<()> {

@@ -6,7 +6,8 @@ use axum::{Extension, Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::CloudController;
-use super::v3::{ApiError, ApiResult, Urls};
+use super::usage_summaries::{self, Scope};
+use super::v3::{ApiError, ApiResult, Context, Urls};
 use crate::net::RequestBase;
 
 /// The API version we speak. From 3.211.0 on the CLI asks for `embed=process_instances`.
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> Router<CloudController> {
         .route("/", get(root))
         .route("/v3", get(v3))
         .route("/v3/info", get(info))
+        .route("/v3/info/usage_summary", get(usage_summary))
         .route("/v2/info", get(v2_info))
 }
 
@@ -133,6 +135,22 @@ async fn info(
             "support": { "href": "" },
         },
     })))
+}
+
+/// What the whole platform uses; nobody else knows that this exists.
+async fn usage_summary(ctx: Context) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    if !caller.sees_all() {
+        return Err(ApiError::unknown_request());
+    }
+    cc.db()
+        .read(move |tx| {
+            let links = json!({ "self": urls.link("/v3/info/usage_summary") });
+            usage_summaries::present(tx, Scope::Platform, &links).map(Json)
+        })
+        .await
 }
 
 /// Older tools ask `/v2/info` first; v2 itself is not there.

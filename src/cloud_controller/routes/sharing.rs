@@ -11,7 +11,7 @@ use super::{actions, payload, store};
 use crate::base::guid::{RouteGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::spaces::{self, Space};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, Urls};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, Kind, Urls};
 use crate::cloud_controller::{domains, feature_flags};
 use crate::db::ReadTx;
 
@@ -138,13 +138,16 @@ fn target(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceGuid, unable: &str) -> A
     let refuse = |why: &str| ApiError::unprocessable(format!("{unable} {why}"));
     let space = spaces::store::find_visible(tx, caller, guid)?
         .ok_or_else(|| refuse("Ensure the space exists and that you have access to it."))?;
-    if space.organization_suspended && !caller.is_admin() {
-        return Err(refuse("The target organization or space is suspended."));
-    }
-    if caller.may_support_space(tx, guid).is_err() {
-        return Err(refuse(
-            "You don't have write permission for the target space.",
-        ));
+    match caller.may_support_space(tx, guid).map_err(|e| e.kind()) {
+        Ok(()) => {}
+        Err(Kind::OrgSuspended | Kind::SpaceSuspended) => {
+            return Err(refuse("The target organization or space is suspended."));
+        }
+        Err(_) => {
+            return Err(refuse(
+                "You don't have write permission for the target space.",
+            ));
+        }
     }
     Ok(space)
 }

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::payload::{CreateSpace, UpdateSpace};
 use super::store::{self, Space};
-use crate::base::guid::SpaceGuid;
+use crate::base::guid::{IsolationSegmentGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::organizations::Organization;
-use crate::cloud_controller::v3::{ApiResult, ResourceType};
-use crate::cloud_controller::{apps, routes};
+use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
+use crate::cloud_controller::{apps, isolation_segments, routes};
 use crate::db::WriteTx;
 
 /// Makes a space.
@@ -27,17 +27,14 @@ pub(super) fn create(
         ssh_allowed: true,
         created_at: recorder.now,
         updated_at: recorder.now,
-        organization_suspended: organization.suspended,
+        suspended: wanted.suspended,
         organization_name: organization.name.clone(),
     };
     store::insert(tx, &space)?;
     wanted
         .metadata
         .store(tx, ResourceType::Space, space.guid.as_str())?;
-    let data = json!({ "request": {
-        "name": space.name,
-        "relationships": { "organization": { "data": { "guid": organization.guid } } },
-    } });
+    let data = json!({ "request": wanted.request });
     record(tx, recorder, "audit.space.create", &space, &data)?;
     Ok(space)
 }
@@ -49,11 +46,8 @@ pub(super) fn update(
     mut space: Space,
     change: UpdateSpace,
 ) -> ApiResult<Space> {
-    let mut request = serde_json::Map::new();
-    if let Some(name) = change.name {
-        request.insert("name".to_owned(), json!(name));
-        space.name = name;
-    }
+    space.name = change.name.unwrap_or(space.name);
+    space.suspended = change.suspended.unwrap_or(space.suspended);
     space.updated_at = recorder.now;
     store::update(tx, &space)?;
     change
@@ -64,8 +58,33 @@ pub(super) fn update(
         recorder,
         "audit.space.update",
         &space,
-        &json!({ "request": request }),
+        &json!({ "request": change.request }),
     )?;
+    Ok(space)
+}
+
+/// Puts a space in an isolation segment its organization is entitled to, or in none of its own.
+pub(super) fn set_isolation_segment(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut space: Space,
+    segment: Option<IsolationSegmentGuid>,
+) -> ApiResult<Space> {
+    if let Some(segment) = &segment
+        && !isolation_segments::store::is_entitled(tx, segment, &space.organization_guid)?
+    {
+        return Err(ApiError::unprocessable(format!(
+            "Unable to assign isolation segment with guid '{segment}'. Ensure it has been entitled to the organization \
+             that this space belongs to."
+        )));
+    }
+    space.isolation_segment_guid = segment;
+    space.updated_at = recorder.now;
+    store::update(tx, &space)?;
+    let data = space.isolation_segment_guid.as_ref();
+    let data = data.map(|guid| json!({ "guid": guid }));
+    let data = json!({ "request": { "data": data } });
+    record(tx, recorder, "audit.space.update", &space, &data)?;
     Ok(space)
 }
 

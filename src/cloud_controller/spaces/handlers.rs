@@ -7,12 +7,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{actions, payload, presenter, store};
-use crate::base::guid::SpaceGuid;
+use crate::base::guid::{IsolationSegmentGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, with_included,
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, related_one, with_included,
 };
-use crate::cloud_controller::{jobs, organizations};
+use crate::cloud_controller::{jobs, organizations, usage_summaries};
 use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
@@ -107,6 +108,9 @@ pub(super) async fn update(
         .write(move |tx| {
             let space = store::get_visible(tx, &caller, &guid)?;
             caller.may_manage_space(tx, &guid)?;
+            if change.suspended.is_some() {
+                caller.may_manage_organization(tx, &space.organization_guid)?;
+            }
             let space = actions::update(tx, &recorder, space, change)?;
             presenter::present_from(tx, &space, &urls).map(Json)
         })
@@ -139,13 +143,54 @@ pub(super) async fn show_isolation_segment(
     cc.db()
         .read(move |tx| {
             let space = store::get_visible(tx, &caller, &guid)?;
-            let mut links =
-                json!({ "self": urls.link(&format!("/v3/spaces/{guid}/relationships/isolation_segment")) });
-            if let Some(segment) = &space.isolation_segment_guid {
-                links["related"] = urls.link(&format!("/v3/isolation_segments/{segment}"));
-            }
-            let data = space.isolation_segment_guid.map(|guid| json!({ "guid": guid }));
-            Ok::<_, ApiError>(Json(json!({ "data": data, "links": links })))
+            let segment = space.isolation_segment_guid;
+            Ok::<_, ApiError>(Json(segment_of(segment.as_ref(), &guid, &urls)))
+        })
+        .await
+}
+
+pub(super) async fn set_isolation_segment(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let space = store::get_visible(tx, &caller, &guid)?;
+            caller.may_manage_organization(tx, &space.organization_guid)?;
+            let segment = body.finish_to_one()?.flatten();
+            let segment = segment.map(IsolationSegmentGuid::from);
+            let space = actions::set_isolation_segment(tx, &recorder, space, segment)?;
+            let segment = space.isolation_segment_guid;
+            Ok(Json(segment_of(segment.as_ref(), &guid, &urls)))
+        })
+        .await
+}
+
+fn segment_of(segment: Option<&IsolationSegmentGuid>, guid: &SpaceGuid, urls: &Urls) -> Value {
+    let path = format!("/v3/spaces/{guid}/relationships/isolation_segment");
+    related_one(segment, urls, (&path, "/v3/isolation_segments"))
+}
+
+pub(super) async fn usage_summary(
+    ctx: Context,
+    Path(guid): Path<SpaceGuid>,
+) -> ApiResult<Json<Value>> {
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            store::get_visible(tx, &caller, &guid)?;
+            let links = json!({
+                "self": urls.link(&format!("/v3/spaces/{guid}/usage_summary")),
+                "space": urls.link(&format!("/v3/spaces/{guid}")),
+            });
+            usage_summaries::present(tx, Scope::Space(&guid), &links).map(Json)
         })
         .await
 }
@@ -159,25 +204,38 @@ pub(super) async fn list_features(
         .read(move |tx| {
             let space = store::get_visible(tx, &caller, &guid)?;
             Ok::<_, ApiError>(Json(
-                json!({ "features": [presenter::ssh_feature(&space)] }),
+                json!({ "resources": [presenter::ssh_feature(&space)] }),
             ))
         })
         .await
 }
 
-pub(super) async fn show_ssh(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResult<Json<Value>> {
+pub(super) async fn show_feature(
+    ctx: Context,
+    Path((guid, name)): Path<(SpaceGuid, String)>,
+) -> ApiResult<Json<Value>> {
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .read(move |tx| {
             let space = store::get_visible(tx, &caller, &guid)?;
+            must_be_ssh(&name)?;
             Ok::<_, ApiError>(Json(presenter::ssh_feature(&space)))
         })
         .await
 }
 
-pub(super) async fn update_ssh(
+/// There is one feature.
+fn must_be_ssh(name: &str) -> ApiResult<()> {
+    if name == "ssh" {
+        Ok(())
+    } else {
+        Err(ApiError::not_found("Feature"))
+    }
+}
+
+pub(super) async fn update_feature(
     ctx: Context,
-    Path(guid): Path<SpaceGuid>,
+    Path((guid, name)): Path<(SpaceGuid, String)>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let allowed = payload::feature(body)?;
@@ -186,6 +244,7 @@ pub(super) async fn update_ssh(
     cc.db()
         .write(move |tx| {
             let space = store::get_visible(tx, &caller, &guid)?;
+            must_be_ssh(&name)?;
             caller.may_manage_space(tx, &guid)?;
             actions::set_ssh(tx, &recorder, space, allowed)?;
             let space = store::get_visible(tx, &caller, &guid)?;

@@ -28,11 +28,15 @@ pub(crate) fn routes() -> Router<CloudController> {
         )
         .route(
             "/v3/spaces/{guid}/relationships/isolation_segment",
-            get(handlers::show_isolation_segment),
+            get(handlers::show_isolation_segment).patch(handlers::set_isolation_segment),
         )
         .route("/v3/spaces/{guid}/features", get(handlers::list_features))
         .route(
-            "/v3/spaces/{guid}/features/ssh",
-            get(handlers::show_ssh).patch(handlers::update_ssh),
+            "/v3/spaces/{guid}/features/{name}",
+            get(handlers::show_feature).patch(handlers::update_feature),
+        )
+        .route(
+            "/v3/spaces/{guid}/usage_summary",
+            get(handlers::usage_summary),
         )
 }

@@ -1,5 +1,7 @@
 //! Bodies and queries of spaces.
 
+use serde_json::Value;
+
 use crate::base::guid::OrganizationGuid;
 use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
 
@@ -14,20 +16,27 @@ pub(super) const INCLUDES: &[&str] = &["org", "organization"];
 pub(super) struct CreateSpace {
     pub name: String,
     pub organization: OrganizationGuid,
+    pub suspended: bool,
     pub metadata: MetadataChange,
+    /// The request, for the audit event.
+    pub request: Value,
 }
 
 pub(super) fn create(mut body: Body) -> ApiResult<CreateSpace> {
+    let request = body.as_given();
     let name = body.required_string("name").unwrap_or_default();
     body.check_name("name", &name);
     let [organization] = body.relationships([("organization", true)]);
+    let suspended = body.boolean("suspended").unwrap_or(false);
     let metadata = body.metadata();
     body.finish()?;
     let organization = organization.flatten().unwrap_or_default();
     Ok(CreateSpace {
         name,
         organization: organization.into(),
+        suspended,
         metadata,
+        request,
     })
 }
 
@@ -35,10 +44,14 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateSpace> {
 #[derive(Debug)]
 pub(super) struct UpdateSpace {
     pub name: Option<String>,
+    pub suspended: Option<bool>,
     pub metadata: MetadataChange,
+    /// The request, for the audit event.
+    pub request: Value,
 }
 
 pub(super) fn update(mut body: Body) -> ApiResult<UpdateSpace> {
+    let request = body.as_given();
     let name = body.string("name");
     if let Some(name) = &name {
         if name.trim().is_empty() {
@@ -47,9 +60,15 @@ pub(super) fn update(mut body: Body) -> ApiResult<UpdateSpace> {
         }
         body.check_name("name", name);
     }
+    let suspended = body.boolean("suspended");
     let metadata = body.metadata();
     body.finish()?;
-    Ok(UpdateSpace { name, metadata })
+    Ok(UpdateSpace {
+        name,
+        suspended,
+        metadata,
+        request,
+    })
 }
 
 /// `PATCH /v3/spaces/:guid/features/ssh`.

@@ -39,7 +39,7 @@ pub(crate) fn present(space: &Space, metadata: &Metadata, urls: &Urls) -> Value 
         "created_at": space.created_at,
         "updated_at": space.updated_at,
         "name": space.name,
-        "suspended": space.organization_suspended,
+        "suspended": space.suspended,
         "relationships": {
             "organization": { "data": { "guid": space.organization_guid } },
             "quota": { "data": space.quota_guid.as_ref().map(|guid| json!({ "guid": guid })) },

@@ -11,7 +11,7 @@ use crate::cloud_controller::v3::{
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "s.guid, s.name, s.organization_guid, s.quota_guid, s.isolation_segment_guid, s.ssh_allowed, \
-                       s.created_at, s.updated_at, o.suspended, o.name";
+                       s.created_at, s.updated_at, s.suspended, o.name";
 const FROM: &str = "spaces s join organizations o on o.guid = s.organization_guid";
 
 /// A stored space.
@@ -25,8 +25,8 @@ pub(crate) struct Space {
     pub ssh_allowed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Its organization's state.
-    pub organization_suspended: bool,
+    /// Of its own; its organization may be suspended as well.
+    pub suspended: bool,
     /// Its organization's name.
     pub organization_name: String,
 }
@@ -106,26 +106,41 @@ pub(super) fn insert(tx: &WriteTx<'_>, space: &Space) -> ApiResult<()> {
     let done = tx
         .sql()
         .prepare_cached(
-            "insert into spaces (guid, name, organization_guid, created_at, updated_at) values (?1, ?2, ?3, ?4, ?4)",
+            "insert into spaces (guid, name, organization_guid, suspended, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?5)",
         )?
-        .execute(params![space.guid, space.name, space.organization_guid, space.created_at]);
-    name_taken(done)
+        .execute(params![
+            space.guid,
+            space.name,
+            space.organization_guid,
+            space.suspended,
+            space.created_at
+        ]);
+    name_taken(done, || "Name must be unique per organization".to_owned())
 }
 
-/// Stores name, SSH switch and time of change.
+/// Stores name, state, SSH switch, isolation segment and time of change.
 pub(super) fn update(tx: &WriteTx<'_>, space: &Space) -> ApiResult<()> {
     let done = tx
         .sql()
         .prepare_cached(
-            "update spaces set name = ?2, ssh_allowed = ?3, updated_at = ?4 where guid = ?1",
+            "update spaces set name = ?2, ssh_allowed = ?3, updated_at = ?4, suspended = ?5, \
+             isolation_segment_guid = ?6 where guid = ?1",
         )?
         .execute(params![
             space.guid,
             space.name,
             space.ssh_allowed,
-            space.updated_at
+            space.updated_at,
+            space.suspended,
+            space.isolation_segment_guid
         ]);
-    name_taken(done)
+    name_taken(done, || {
+        format!(
+            "Organization '{}' already contains a space with name '{}'.",
+            space.organization_name, space.name
+        )
+    })
 }
 
 /// Removes the row; apps, routes and services of it must be gone.
@@ -137,12 +152,10 @@ pub(super) fn delete(tx: &WriteTx<'_>, guid: &SpaceGuid) -> ApiResult<()> {
     Ok(())
 }
 
-fn name_taken(done: rusqlite::Result<usize>) -> ApiResult<()> {
+fn name_taken(done: rusqlite::Result<usize>, text: impl Fn() -> String) -> ApiResult<()> {
     match done {
         Ok(_) => Ok(()),
-        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(
-            "Name must be unique per organization",
-        )),
+        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(text())),
         Err(error) => Err(error.into()),
     }
 }
@@ -157,7 +170,7 @@ fn space(row: &Row<'_>) -> rusqlite::Result<Space> {
         ssh_allowed: row.get(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
-        organization_suspended: row.get(8)?,
+        suspended: row.get(8)?,
         organization_name: row.get(9)?,
     })
 }

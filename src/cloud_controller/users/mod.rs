@@ -1,6 +1,7 @@
 //! Users as Cloud Controller shows them: UAA's users seen from the API. Clients with roles show
 //! without a name.
 
+mod members;
 pub(crate) mod store;
 
 use axum::extract::{Path, RawQuery};
@@ -24,6 +25,11 @@ const LIST: ListRules = ListRules::new(&["usernames", "partial_usernames", "orig
 pub(crate) fn routes() -> Router<CloudController> {
     Router::new()
         .route("/v3/users", get(list).post(create))
+        .route(
+            "/v3/organizations/{guid}/users",
+            get(members::of_organization),
+        )
+        .route("/v3/spaces/{guid}/users", get(members::of_space))
         .route("/v3/users/{guid}", get(show).delete(delete))
 }
 
@@ -43,15 +49,26 @@ pub(crate) fn present_by_guids(
     guids: &[String],
     urls: &Urls,
 ) -> ApiResult<Vec<Value>> {
-    store::by_guids(tx, guids)?
+    present_all(tx, &store::by_guids(tx, guids)?, urls)
+}
+
+/// Many, with their metadata.
+fn present_all(tx: &ReadTx<'_>, users: &[User], urls: &Urls) -> ApiResult<Vec<Value>> {
+    let guids = users.iter().map(|user| user.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::User, guids)?;
+    let shown = users
         .iter()
-        .map(|user| present(tx, user, urls))
-        .collect()
+        .map(|user| present_with(user, metadata.of(user.guid.as_str()), urls));
+    Ok(shown.collect())
 }
 
 fn present(tx: &ReadTx<'_>, user: &User, urls: &Urls) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::User, user.guid.as_str())?;
-    Ok(json!({
+    Ok(present_with(user, &metadata, urls))
+}
+
+fn present_with(user: &User, metadata: &Metadata, urls: &Urls) -> Value {
+    json!({
         "guid": user.guid,
         "created_at": user.created_at,
         "updated_at": user.updated_at,
@@ -60,11 +77,11 @@ fn present(tx: &ReadTx<'_>, user: &User, urls: &Urls) -> ApiResult<Value> {
         "origin": user.origin,
         "metadata": metadata.present(),
         "links": { "self": urls.link(&format!("/v3/users/{}", user.guid)) },
-    }))
+    })
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST)?;
+/// 400 when filters by name and origin do not go together.
+fn check_names(query: &ListQuery) -> ApiResult<()> {
     let named = query.raw("usernames").is_some();
     let partly = query.raw("partial_usernames").is_some();
     if query.raw("origins").is_some() && !named && !partly {
@@ -77,15 +94,21 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
             "Usernames filter cannot be provided with both usernames and partial_usernames filter.",
         ));
     }
+    Ok(())
+}
+
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse(query.as_deref(), &LIST)?;
+    check_names(&query)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/users", |user| present(tx, user, &urls))
-                .map(Json)
+            let shown = present_all(tx, &found.rows, &urls)?;
+            let body = found.present_values(&query, &urls, "/v3/users", shown);
+            Ok::<_, ApiError>(Json(body))
         })
         .await
 }

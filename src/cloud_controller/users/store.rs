@@ -44,7 +44,24 @@ pub(super) fn list_visible(
     caller: &Caller,
     query: &ListQuery,
 ) -> ApiResult<Listed<User>> {
-    let mut select = visible(caller);
+    listed(tx, visible(caller), query)
+}
+
+/// A page of those with a role in a scope: `(column, guid)`.
+pub(super) fn list_members(
+    tx: &ReadTx<'_>,
+    (column, guid): (&str, &str),
+    query: &ListQuery,
+) -> ApiResult<Listed<User>> {
+    let mut select = Select::from(FROM);
+    select.and(
+        &format!("e.guid in (select user_guid from roles where {column} = ?)"),
+        [guid.to_owned()],
+    );
+    listed(tx, select, query)
+}
+
+fn listed(tx: &ReadTx<'_>, mut select: Select, query: &ListQuery) -> ApiResult<Listed<User>> {
     query.filter_common(&mut select, "e", Some(ResourceType::User))?;
     query.filter(&mut select, "usernames", "u.user_name");
     query.filter(&mut select, "origins", "u.origin");

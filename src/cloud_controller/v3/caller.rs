@@ -245,19 +245,28 @@ impl Caller {
         self.not_suspended_space(tx, space)
     }
 
+    /// A suspended organization locks out all but admins; a suspended space also not the managers of
+    /// its organization.
     fn not_suspended_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), ApiError> {
         if self.is_admin() {
             return Ok(());
         }
-        let suspended: Option<bool> = tx
+        let suspended: Option<(bool, bool)> = tx
             .sql()
             .prepare_cached(
-                "select o.suspended from organizations o join spaces s on s.organization_guid = o.guid \
+                "select o.suspended, s.suspended from organizations o join spaces s on s.organization_guid = o.guid \
                  where s.guid = ?1",
             )?
-            .query_row([space], |row| row.get(0))
+            .query_row([space], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        refuse_suspended(suspended)
+        refuse_suspended(suspended.map(|(organization, _)| organization))?;
+        if suspended.is_some_and(|(_, space)| space) && !self.manages_organization_of(tx, space)? {
+            return Err(ApiError::new(
+                Kind::SpaceSuspended,
+                "The space is suspended",
+            ));
+        }
+        Ok(())
     }
 
     fn has_space_role(

@@ -56,6 +56,8 @@ errors! {
     OrgSuspended = 10017, "OrgSuspended", FORBIDDEN;
     /// Nothing could stage the app.
     NoBuildpacksFound = 170_006, "NoBuildpacksFound", BAD_REQUEST;
+    /// The space is suspended.
+    SpaceSuspended = 10019, "SpaceSuspended", FORBIDDEN;
     /// Asked of a resource in the wrong state.
     StagingInProgress = 170_017, "StagingInProgress", UNPROCESSABLE_ENTITY;
     /// The uploaded bits are unusable.

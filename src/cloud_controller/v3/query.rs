@@ -241,7 +241,20 @@ impl ListQuery {
         encoded.collect::<Vec<_>>().join("&")
     }
 
-    fn filter_times(&self, select: &mut Select, name: &str, column: &str) -> ApiResult<()> {
+    /// Whether any `updated_ats` was given.
+    pub(crate) fn filters_by_update(&self) -> bool {
+        self.parameters
+            .iter()
+            .any(|(key, _)| key.starts_with("updated_ats"))
+    }
+
+    /// Adds the conditions of `created_ats` or `updated_ats`.
+    pub(crate) fn filter_times(
+        &self,
+        select: &mut Select,
+        name: &str,
+        column: &str,
+    ) -> ApiResult<()> {
         for (key, value) in &self.parameters {
             let Some(rest) = key.strip_prefix(name) else {
                 continue;

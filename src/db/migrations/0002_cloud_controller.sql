@@ -78,6 +78,7 @@ create table spaces (
     guid text primary key not null,
     name text not null collate nocase,
     organization_guid text not null references organizations (guid),
+    suspended integer not null default 0,
     quota_guid text references space_quotas (guid) on delete set null,
     isolation_segment_guid text references isolation_segments (guid),
     ssh_allowed integer not null default 1,
