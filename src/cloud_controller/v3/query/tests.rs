@@ -1,0 +1,76 @@
+//! Query strings as lists read them.
+
+use super::*;
+
+const RULES: ListRules = ListRules::new(&["names"])
+    .order_by(&["name"])
+    .includes(&["space"]);
+
+fn refusal(query: &str) -> String {
+    ListQuery::parse(Some(query), &RULES)
+        .expect_err(query)
+        .detail()
+        .to_owned()
+}
+
+#[test]
+fn unknown_parameters_are_refused_with_the_valid_ones() {
+    assert_eq!(
+        refusal("nmaes=a&foo=1"),
+        "The query parameter is invalid: Unknown query parameter(s): 'nmaes', 'foo'. Valid parameters are: \
+         'page', 'per_page', 'order_by', 'created_ats', 'updated_ats', 'guids', 'names', 'include', 'label_selector'"
+    );
+}
+
+#[test]
+fn paging_limits() {
+    let cases = [
+        ("page=0", "Page must be a positive integer"),
+        ("per_page=x", "Per page must be a positive integer"),
+        ("per_page=5001", "Per page must be between 1 and 5000"),
+        (
+            "order_by=size",
+            "Order by can only be: 'created_at', 'updated_at', 'name'",
+        ),
+        (
+            "include=app",
+            "Invalid included resource: 'app'. Valid included resources are: 'space'",
+        ),
+        (
+            "include=space,space",
+            "Duplicate included resource: 'space'",
+        ),
+    ];
+    for (query, text) in cases {
+        assert_eq!(
+            refusal(query),
+            format!("The query parameter is invalid: {text}")
+        );
+    }
+}
+
+#[test]
+fn values_split_at_commas_and_keep_encoded_ones() {
+    let q = ListQuery::parse(Some("names=a,b%252Cc,"), &RULES).expect("valid");
+    assert_eq!(
+        q.values("names"),
+        Some(vec!["a".into(), "b,c".into(), String::new()])
+    );
+    assert_eq!(q.values("guids"), None);
+}
+
+#[test]
+fn links_carry_every_parameter_once() {
+    let q = ListQuery::parse(Some("names=a%20b&page=2&order_by=-name"), &RULES).expect("valid");
+    let urls = super::super::urls::Urls::new("http://x");
+    let shown = q.page.present(101, &urls, "/v3/apps", &q.link_parameters());
+    assert_eq!(shown["total_pages"], 3);
+    assert_eq!(
+        shown["next"]["href"],
+        "http://x/v3/apps?names=a%20b&order_by=-name&page=3&per_page=50"
+    );
+    assert_eq!(
+        shown["previous"]["href"],
+        "http://x/v3/apps?names=a%20b&order_by=-name&page=1&per_page=50"
+    );
+}
