@@ -44,6 +44,7 @@ pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
 pub(crate) mod stacks;
+pub(crate) mod tasks;
 mod usage_summaries;
 pub(crate) mod users;
 pub mod v3;
@@ -141,6 +142,7 @@ impl CloudController {
             .merge(space_quotas::routes())
             .merge(spaces::routes())
             .merge(stacks::routes())
+            .merge(tasks::routes())
             .merge(users::routes())
             .fallback(root::unknown_request)
             .method_not_allowed_fallback(root::unknown_request)

@@ -20,4 +20,5 @@ mod revisions;
 mod roles;
 mod security_groups;
 mod spaces;
+mod tasks_and_deployments;
 mod usage_events;

@@ -178,7 +178,7 @@ pub(crate) fn environment(tx: &ReadTx<'_>, vault: &Vault, guid: &AppGuid) -> Api
 }
 
 /// Stores the environment, encrypted.
-pub(super) fn set_environment(
+pub(crate) fn set_environment(
     tx: &WriteTx<'_>,
     vault: &Vault,
     guid: &AppGuid,

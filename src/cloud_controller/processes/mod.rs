@@ -22,7 +22,9 @@ use handlers::{by_guid, by_type};
 pub(crate) use presenter::command;
 #[cfg(test)]
 pub(crate) use process::tests;
-pub(crate) use process::{Check, CheckChange, CheckType, FILE_DESCRIPTORS, Process};
+pub(crate) use process::{
+    Check, CheckChange, CheckType, FILE_DESCRIPTORS, LARGEST_DISK, Process, user_fault,
+};
 pub(crate) use stats::Limits;
 
 use super::CloudController;

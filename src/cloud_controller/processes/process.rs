@@ -9,7 +9,7 @@ pub(crate) const DEFAULT_MEMORY: i64 = 1024;
 /// Disk of a new process in MB.
 pub(crate) const DEFAULT_DISK: i64 = 1024;
 /// Most disk a process may have in MB.
-const LARGEST_DISK: i64 = 2048;
+pub(crate) const LARGEST_DISK: i64 = 2048;
 /// Most instances of a process: more than one machine can hold, and few enough to be listed.
 const MOST_INSTANCES: i64 = 10_000;
 /// Longest startup time in seconds.
@@ -137,6 +137,16 @@ pub(crate) fn is_uri_path(text: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with('/') && !rest.chars().any(char::is_whitespace))
 }
 
+/// What is wrong with the user a process or task is to run as.
+pub(crate) fn user_fault(user: &str) -> Option<String> {
+    let permitted = user.is_empty() || user.eq_ignore_ascii_case(PERMITTED_USER);
+    (!permitted).then(|| {
+        format!(
+            "user invalid (requested user '{user}' not allowed, permitted users are: '{PERMITTED_USER}')"
+        )
+    })
+}
+
 impl Process {
     /// Number of instances as the scheduler counts.
     pub(crate) fn wanted(&self) -> u32 {
@@ -172,12 +182,8 @@ impl Process {
             );
         }
         self.check_checks(invalid);
-        if let Some(user) = self.user.as_deref().filter(|user| !user.is_empty())
-            && !user.eq_ignore_ascii_case(PERMITTED_USER)
-        {
-            invalid.add(format!(
-                "user invalid (requested user '{user}' not allowed, permitted users are: '{PERMITTED_USER}')"
-            ));
+        if let Some(fault) = self.user.as_deref().and_then(user_fault) {
+            invalid.add(fault);
         }
     }
 

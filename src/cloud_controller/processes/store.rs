@@ -37,6 +37,13 @@ pub(crate) fn get_visible(
     found.ok_or_else(|| ApiError::not_found("Process"))
 }
 
+/// A process, whoever asks.
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &ProcessGuid) -> ApiResult<Option<Process>> {
+    let sql = format!("select {COLUMNS} from processes p where p.guid = ?1");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([guid], process).optional()?)
+}
+
 /// All processes of an app, oldest first.
 pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<Process>> {
     let sql = format!(

@@ -9,11 +9,13 @@ mod check;
 mod limits;
 mod payload;
 mod store;
+mod task;
 
 pub(crate) use check::{check_staging, check_started, refuse_unlimited_logs};
 pub(crate) use limits::{LIMIT_COLUMNS, QuotaLimits};
 pub(crate) use payload::{LimitsChange, limits, name, total_domains};
 pub(crate) use store::{Owner, names_with_unlimited_logs};
+pub(crate) use task::{TaskNeeds, task_faults};
 
 use super::v3::{ApiError, ApiResult, is_unique_violation};
 

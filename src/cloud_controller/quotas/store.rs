@@ -61,6 +61,17 @@ pub(super) fn quota(
     Ok(row.optional()?)
 }
 
+/// How many tasks wait or run in a space or its organization.
+pub(super) fn tasks(tx: &ReadTx<'_>, owner: Owner, space: &SpaceGuid) -> ApiResult<i64> {
+    let sql = format!(
+        "select count(*) from tasks t join apps a on a.guid = t.app_guid \
+         where t.state in ('PENDING', 'RUNNING') and {}",
+        owner.around()
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([space], |row| row.get(0))?)
+}
+
 /// What started processes and tasks use in a space or its organization, and what one app's do.
 pub(super) fn usage(
     tx: &ReadTx<'_>,

@@ -7,7 +7,7 @@ use super::store;
 use crate::base::guid::RevisionGuid;
 use crate::cloud_controller::apps::{self, App, Feature};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiResult, MetadataChange, ResourceType};
+use crate::cloud_controller::v3::{ApiError, ApiResult, MetadataChange, ResourceType};
 use crate::cloud_controller::{processes, sidecars};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -33,10 +33,54 @@ pub(crate) fn of_start(
     if reasons.is_empty() {
         return Ok(latest);
     }
+    let version = next_version(latest.map(|latest| latest.version));
+    add(tx, recorder, vault, app, (version, &reasons, next)).map(Some)
+}
+
+/// Makes an app as a revision was, which is a revision of its own. The app has its droplet already.
+pub(crate) fn roll_back(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    app: &App,
+    target: &Revision,
+) -> ApiResult<()> {
+    let environment = store::environment(tx, vault, &target.guid)?;
+    apps::store::set_environment(tx, vault, &app.guid, &environment)?;
+    sidecars::actions::restore(tx, recorder, app, &target.sidecars)?;
+    for (kind, command) in &target.commands {
+        if let Some(mut process) = processes::store::find_of_type(tx, &app.guid, kind)? {
+            process.command.clone_from(command);
+            process.updated_at = recorder.now;
+            processes::store::update(tx, &process)?;
+        }
+    }
+    let latest = store::latest(tx, &app.guid)?;
+    let (Some(latest), Some(next)) = (latest, content(tx, vault, app)?) else {
+        return Ok(());
+    };
+    let mut reasons = reasons(&stored(tx, vault, &latest)?, &next);
+    if reasons.is_empty() {
+        return Err(ApiError::unprocessable(
+            "Unable to rollback. The code and configuration you are rolling back to is the same as the deployed revision.",
+        ));
+    }
+    reasons.push(format!("Rolled back to revision {}.", target.version));
+    let version = next_version(Some(latest.version));
+    add(tx, recorder, vault, app, (version, &reasons, next)).map(drop)
+}
+
+fn add(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    app: &App,
+    (version, reasons, next): (i64, &[String], Content),
+) -> ApiResult<Revision> {
     let revision = Revision {
         guid: RevisionGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),
-        version: next_version(latest.map(|latest| latest.version)),
+        version,
         droplet_guid: next.droplet_guid.clone(),
         commands: next.commands.clone(),
         sidecars: next.sidecars.clone(),
@@ -50,7 +94,7 @@ pub(crate) fn of_start(
     }
     store::insert(tx, vault, &revision, &next)?;
     record(tx, recorder, "audit.app.revision.create", app, &revision)?;
-    Ok(Some(revision))
+    Ok(revision)
 }
 
 /// The latest revision of an app that has revisions.

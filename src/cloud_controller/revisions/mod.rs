@@ -15,7 +15,7 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::get;
 
-pub(crate) use revision::Revision;
+pub(crate) use revision::{Revision, RevisionSidecar};
 
 use super::CloudController;
 

@@ -28,6 +28,13 @@ pub(super) fn find_visible(
         .optional()?)
 }
 
+/// A revision, whoever asks.
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &RevisionGuid) -> ApiResult<Option<Revision>> {
+    let sql = format!("select {COLUMNS} from revisions r where r.guid = ?1");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([guid], revision).optional()?)
+}
+
 /// The newest revision of an app.
 pub(super) fn latest(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Option<Revision>> {
     let sql = format!(

@@ -7,6 +7,7 @@ use crate::cloud_controller::apps::App;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Droplet;
 use crate::cloud_controller::processes;
+use crate::cloud_controller::revisions::RevisionSidecar;
 use crate::cloud_controller::v3::{ApiError, ApiResult};
 use crate::db::{ReadTx, WriteTx};
 
@@ -110,6 +111,29 @@ pub(crate) fn synchronize(
             process_types: sidecar.process_types.clone(),
             memory: sidecar.memory,
             origin: "buildpack",
+        };
+        create(tx, recorder, app, wanted)?;
+    }
+    Ok(())
+}
+
+/// Replaces all sidecars by those of a revision.
+pub(crate) fn restore(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    wanted: &[RevisionSidecar],
+) -> ApiResult<()> {
+    for sidecar in store::of_app(tx, &app.guid)? {
+        store::delete(tx, &sidecar.guid)?;
+    }
+    for sidecar in wanted {
+        let wanted = NewSidecar {
+            name: sidecar.name.clone(),
+            command: sidecar.command.clone(),
+            process_types: sidecar.process_types.clone(),
+            memory: sidecar.memory_in_mb,
+            origin: "user",
         };
         create(tx, recorder, app, wanted)?;
     }

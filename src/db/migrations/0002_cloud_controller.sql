@@ -386,11 +386,23 @@ create table deployments (
     status_value text not null check (status_value in ('ACTIVE', 'FINALIZED')),
     status_reason text not null,
     strategy text not null,
+    -- JSON object as it is shown: max_in_flight, canary steps, the web process's size.
+    options text not null default '{"max_in_flight":1}',
     droplet_guid text,
+    previous_droplet_guid text,
+    revision_guid text,
+    revision_version integer,
+    canary_current_step integer,
+    error text,
+    last_healthy_at integer,
+    status_updated_at integer not null,
+    -- JSON array of {guid, type} as it is shown.
+    new_processes text not null default '[]',
     created_at integer not null,
     updated_at integer not null
 ) strict;
 create index deployments_by_app on deployments (app_guid, created_at);
+create index deployments_by_creation on deployments (created_at, guid);
 
 -- What an app ran with at its starts.
 create table revisions (
@@ -417,6 +429,7 @@ create table tasks (
     sequence_id integer not null,
     name text not null,
     command text not null,
+    user text,
     state text not null check (state in ('PENDING', 'RUNNING', 'SUCCEEDED', 'CANCELING', 'FAILED')),
     failure_reason text,
     memory_in_mb integer not null,
@@ -427,6 +440,7 @@ create table tasks (
     updated_at integer not null,
     unique (app_guid, sequence_id)
 ) strict;
+create index tasks_by_creation on tasks (created_at, guid);
 
 create table jobs (
     guid text primary key not null,

@@ -1,0 +1,168 @@
+//! Bodies and queries of tasks.
+
+use serde_json::Value;
+
+use crate::base::guid::{DropletGuid, ProcessGuid};
+use crate::cloud_controller::v3::{ApiResult, Body, Fields, Invalid, ListRules, MetadataChange};
+
+pub(super) const LIST: ListRules = ListRules::new(&[
+    "names",
+    "states",
+    "app_guids",
+    "organization_guids",
+    "space_guids",
+]);
+
+/// The list below an app.
+pub(super) const LIST_OF_APP: ListRules = ListRules::new(&["names", "states", "sequence_ids"]);
+
+/// A checked `POST /v3/apps/:guid/tasks`; what is `None` comes from the template or is the
+/// platform's.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CreateTask {
+    /// `Some(None)` = null was given.
+    pub name: Option<Option<String>>,
+    pub command: Option<String>,
+    pub user: Option<String>,
+    pub memory: Option<i64>,
+    pub disk: Option<i64>,
+    pub log_rate_limit: Option<i64>,
+    pub droplet: Option<DropletGuid>,
+    pub template: Option<ProcessGuid>,
+}
+
+/// `POST /v3/apps/:guid/tasks`.
+pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
+    let Body { fields, invalid } = &mut body;
+    let name = match fields.nullable("name") {
+        None => None,
+        Some(Value::String(name)) => Some(Some(name)),
+        Some(Value::Null) => Some(None),
+        Some(other) => Some(Some(other.to_string())),
+    };
+    let mut task = CreateTask {
+        name,
+        disk: number(fields, invalid, ("disk_in_mb", 1)),
+        memory: number(fields, invalid, ("memory_in_mb", 1)),
+        log_rate_limit: number(fields, invalid, ("log_rate_limit_in_bytes_per_second", -1)),
+        ..CreateTask::default()
+    };
+    task.droplet = guid(fields.take("droplet_guid"), "droplet_guid", invalid).map(Into::into);
+    let template = fields.take("template");
+    if let Some(template) = &template {
+        let process = template.pointer("/process/guid").cloned();
+        let process = process.unwrap_or(Value::Null);
+        task.template = guid(Some(process), "template_process_guid", invalid).map(Into::into);
+    }
+    task.command = match fields.take("command") {
+        Some(Value::String(command)) => Some(command),
+        Some(_) => {
+            invalid.field("command", "must be a string");
+            None
+        }
+        None => {
+            if template.is_none() {
+                invalid.add("Command No command or template provided");
+            }
+            None
+        }
+    };
+    task.user = match fields.take("user") {
+        None => None,
+        Some(Value::String(user)) => {
+            if !(1..=255).contains(&user.chars().count()) {
+                invalid.field("user", "must be between 1 and 255 characters");
+            }
+            Some(user)
+        }
+        Some(_) => {
+            invalid.field("user", "must be a string");
+            None
+        }
+    };
+    body.metadata();
+    body.finish()?;
+    Ok(task)
+}
+
+/// `PATCH /v3/tasks/:guid`: only metadata can change.
+pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
+    let metadata = body.metadata();
+    body.finish()?;
+    Ok(metadata)
+}
+
+fn number(fields: &mut Fields, invalid: &mut Invalid, (name, least): (&str, i64)) -> Option<i64> {
+    let number = fields.integer(name, invalid)?;
+    if number < least {
+        let fault = format!("must be greater than {}", least - 1);
+        invalid.field(name, &fault);
+    }
+    Some(number)
+}
+
+fn guid(given: Option<Value>, name: &str, invalid: &mut Invalid) -> Option<String> {
+    let given = given?;
+    let Some(text) = given.as_str() else {
+        invalid.field(name, "must be a string");
+        return None;
+    };
+    if !(1..=200).contains(&text.chars().count()) {
+        invalid.field(name, "must be between 1 and 200 characters");
+    }
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn open(value: Value) -> Body {
+        match value {
+            Value::Object(map) => Body::new(map),
+            other => panic!("{other} is no object"),
+        }
+    }
+
+    #[test]
+    fn faults_are_told_in_ccs_words() {
+        let cases = [
+            (json!({}), "Command No command or template provided"),
+            (
+                json!({ "command": "c", "memory_in_mb": 0 }),
+                "Memory in mb must be greater than 0",
+            ),
+            (
+                json!({ "command": "c", "disk_in_mb": "x" }),
+                "Disk in mb is not a number",
+            ),
+            (
+                json!({ "command": "c", "log_rate_limit_in_bytes_per_second": -2 }),
+                "Log rate limit in bytes per second must be greater than -2",
+            ),
+            (
+                json!({ "command": "c", "droplet_guid": 7 }),
+                "Droplet guid must be a string",
+            ),
+            (
+                json!({ "template": { "process": {} } }),
+                "Template process guid must be a string",
+            ),
+            (
+                json!({ "command": "c", "user": "" }),
+                "User must be between 1 and 255 characters",
+            ),
+            (
+                json!({ "command": "c", "invalid": 1 }),
+                "Unknown field(s): 'invalid'",
+            ),
+        ];
+        for (body, text) in cases {
+            assert_eq!(create(open(body)).expect_err(text).detail(), text);
+        }
+        let task = create(open(json!({ "template": { "process": { "guid": "p" } } })));
+        assert_eq!(task.expect("valid").template, Some("p".into()));
+    }
+}
