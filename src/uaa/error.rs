@@ -304,8 +304,13 @@ impl UaaError {
         self.error
     }
 
+    /// Whether it is a fault of ours.
+    pub fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// What it tells.
-    pub(crate) fn description(&self) -> &str {
+    pub fn description(&self) -> &str {
         &self.description
     }
 

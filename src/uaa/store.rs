@@ -7,10 +7,12 @@ pub use super::clients::store::find_client;
 pub use super::groups::store::{add_member, groups_of};
 pub use super::users::store::{find_user, find_users_by_name};
 
-use super::User;
 use super::users::store::{select_users, user};
+use super::users::{actions, validate_origin};
+use super::{NewUser, UaaError, User};
+use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
-use crate::db::{DbError, ReadTx};
+use crate::db::{DbError, ReadTx, WriteTx};
 
 /// Which users to list; what is `None` does not restrict, an empty list finds nobody.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,22 @@ pub struct UserPage {
     pub offset: u32,
     /// Rows to return at most.
     pub limit: u32,
+}
+
+/// Makes a user of another origin, who cannot log in here.
+pub fn create_shadow_user(
+    tx: &WriteTx<'_>,
+    guid: UserGuid,
+    (user_name, origin): (&str, &str),
+    now: Timestamp,
+) -> Result<User, UaaError> {
+    let new = NewUser {
+        origin: origin.to_owned(),
+        verified: false,
+        ..NewUser::named(user_name)
+    };
+    validate_origin(origin)?;
+    actions::create(tx, guid, new, None, now)
 }
 
 macro_rules! filtered {

@@ -22,3 +22,4 @@ mod security_groups;
 mod spaces;
 mod tasks_and_deployments;
 mod usage_events;
+mod users;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::payload::{CreateRole, Scope, Who};
 use super::store::{self, Role};
-use crate::base::guid::{OrganizationGuid, UserGuid};
+use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, is_unique_violation};
 use crate::cloud_controller::{feature_flags, organizations, spaces, users};
@@ -13,7 +13,7 @@ use crate::uaa;
 
 const NO_MEMBER: &str = "Users cannot be assigned roles in a space if they do not have a role in that space's organization.";
 
-/// Gives a role.
+/// Gives a role. Whether the place exists is no secret: who may not give roles there is told so.
 pub(super) fn create(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
@@ -21,42 +21,78 @@ pub(super) fn create(
     wanted: &CreateRole,
 ) -> ApiResult<Role> {
     match &wanted.scope {
-        Scope::Space(guid) => {
-            let space = spaces::store::find_visible(tx, caller, guid)?.ok_or_else(|| {
-                ApiError::unprocessable(
-                    "Invalid space. Ensure that the space exists and you have access to it.",
-                )
-            })?;
-            caller.may_manage_space(tx, guid)?;
-            let (user, name) = resolve(tx, caller, &wanted.who, true)?;
-            if !store::is_member(tx, &user, &space.organization_guid)? {
-                return Err(ApiError::unprocessable(NO_MEMBER));
-            }
-            let role = new(
-                recorder,
-                &wanted.kind,
-                user,
-                &space.organization_guid,
-                Some(guid.clone()),
-            );
-            let place = format!("in space '{}'", space.name);
-            insert(tx, recorder, &role, &name, &place)?;
-            Ok(role)
-        }
-        Scope::Organization(guid) => {
-            let organization = organizations::store::find_visible(tx, caller, guid)?.ok_or_else(|| {
-                ApiError::unprocessable(
-                    "Invalid organization. Ensure that the organization exists and you have access to it.",
-                )
-            })?;
-            caller.may_manage_organization(tx, guid)?;
-            let (user, name) = resolve(tx, caller, &wanted.who, false)?;
-            let role = new(recorder, &wanted.kind, user, guid, None);
-            let place = format!("in organization '{}'", organization.name);
-            insert(tx, recorder, &role, &name, &place)?;
-            Ok(role)
-        }
+        Scope::Space(guid) => in_space(tx, recorder, caller, wanted, guid),
+        Scope::Organization(guid) => in_organization(tx, recorder, caller, wanted, guid),
     }
+}
+
+fn in_space(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    wanted: &CreateRole,
+    guid: &SpaceGuid,
+) -> ApiResult<Role> {
+    let found = spaces::store::by_guids(tx, &[guid.to_string()])?;
+    let space = found.first().ok_or_else(|| {
+        ApiError::unprocessable(
+            "Invalid space. Ensure that the space exists and you have access to it.",
+        )
+    })?;
+    caller.may_manage_space(tx, guid)?;
+    let user = match &wanted.who {
+        Who::Guid(guid) => guid.clone(),
+        Who::Name { name, origin } => {
+            by_name(tx, caller, name, origin.as_deref(), || NO_MEMBER.to_owned())?
+        }
+    };
+    let organization = &space.organization_guid;
+    let seen = users::store::find_visible(tx, caller, &user)?;
+    if seen.is_none() || !store::is_member(tx, &user, organization)? {
+        return Err(ApiError::unprocessable(NO_MEMBER));
+    }
+    let role = new(
+        recorder,
+        &wanted.kind,
+        user,
+        organization,
+        Some(guid.clone()),
+    );
+    let place = format!("in space '{}'", space.name);
+    insert(tx, recorder, &role, &wanted.request, &place)?;
+    Ok(role)
+}
+
+fn in_organization(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    wanted: &CreateRole,
+    guid: &OrganizationGuid,
+) -> ApiResult<Role> {
+    let found = organizations::store::by_guids(tx, &[guid.to_string()])?;
+    let organization = found.first().ok_or_else(|| {
+        ApiError::unprocessable(
+            "Invalid organization. Ensure that the organization exists and you have access to it.",
+        )
+    })?;
+    caller.may_manage_organization(tx, guid)?;
+    let user = match &wanted.who {
+        Who::Guid(guid) => guid.clone(),
+        Who::Name { name, origin } => {
+            let origin = origin.as_deref();
+            by_name(tx, caller, name, origin, || match origin {
+                Some(origin) => {
+                    format!("No user exists with the username '{name}' and origin '{origin}'.")
+                }
+                None => format!("No user exists with the username '{name}'."),
+            })?
+        }
+    };
+    let role = new(recorder, &wanted.kind, user, guid, None);
+    let place = format!("in organization '{}'", organization.name);
+    insert(tx, recorder, &role, &wanted.request, &place)?;
+    Ok(role)
 }
 
 /// Makes a user the manager (and a member) of an organization.
@@ -68,13 +104,8 @@ pub(crate) fn make_manager(
 ) -> ApiResult<()> {
     for kind in ["organization_user", "organization_manager"] {
         let role = new(recorder, kind, user.clone(), organization, None);
-        insert(
-            tx,
-            recorder,
-            &role,
-            &recorder.actor.name,
-            "in the organization",
-        )?;
+        let request = json!({ "type": kind });
+        insert(tx, recorder, &role, &request, "in the organization")?;
     }
     Ok(())
 }
@@ -100,9 +131,13 @@ pub(super) fn delete(
         }
     }
     store::delete(tx, &role.guid)?;
-    let name =
-        uaa::store::find_user(tx, &role.user_guid)?.map_or_else(String::new, |user| user.user_name);
-    record(tx, recorder, "remove", role, &name)
+    let name = name_of(tx, &role.user_guid)?;
+    record(tx, recorder, ("remove", &json!({})), role, name.as_deref())
+}
+
+/// The user's name; clients and users of other platforms have none.
+fn name_of(tx: &WriteTx<'_>, user: &UserGuid) -> ApiResult<Option<String>> {
+    Ok(uaa::store::find_user(tx, user)?.map(|user| user.user_name))
 }
 
 fn new(
@@ -110,7 +145,7 @@ fn new(
     kind: &str,
     user: UserGuid,
     organization: &OrganizationGuid,
-    space: Option<crate::base::guid::SpaceGuid>,
+    space: Option<SpaceGuid>,
 ) -> Role {
     Role {
         guid: recorder.guids.next(),
@@ -127,48 +162,37 @@ fn insert(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     role: &Role,
-    name: &str,
+    request: &Value,
     place: &str,
 ) -> ApiResult<()> {
+    let name = name_of(tx, &role.user_guid)?;
     match store::insert(tx, role) {
         Ok(_) => {
             users::store::ensure(tx, &role.user_guid, recorder.now)?;
-            record(tx, recorder, "add", role, name)
+            record(tx, recorder, ("add", request), role, name.as_deref())
         }
         Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(format!(
-            "User '{name}' already has '{}' role {place}.",
+            "User '{}' already has '{}' role {place}.",
+            name.as_deref().unwrap_or(role.user_guid.as_str()),
             role.kind
         ))),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The user's guid and shown name.
-fn resolve(
+/// The user of this name, who must exist in one origin only unless one is given.
+fn by_name(
     tx: &WriteTx<'_>,
     caller: &Caller,
-    who: &Who,
-    for_space: bool,
-) -> ApiResult<(UserGuid, String)> {
-    let (name, origin) = match who {
-        Who::Guid(guid) => {
-            let name = uaa::store::find_user(tx, guid)?
-                .map_or_else(|| guid.to_string(), |user| user.user_name);
-            return Ok((guid.clone(), name));
-        }
-        Who::Name { name, origin } => (name, origin.as_deref()),
-    };
+    name: &str,
+    origin: Option<&str>,
+    unknown: impl FnOnce() -> String,
+) -> ApiResult<UserGuid> {
     feature_flags::require(tx, caller, "set_roles_by_username")?;
     let found = uaa::store::find_users_by_name(tx, name, origin)?;
     match found.as_slice() {
-        [user] => Ok((user.guid.clone(), user.user_name.clone())),
-        [] if for_space => Err(ApiError::unprocessable(NO_MEMBER)),
-        [] => Err(ApiError::unprocessable(match origin {
-            Some(origin) => {
-                format!("No user exists with the username '{name}' and origin '{origin}'.")
-            }
-            None => format!("No user exists with the username '{name}'."),
-        })),
+        [user] => Ok(user.guid.clone()),
+        [] => Err(ApiError::unprocessable(unknown())),
         several => {
             let mut origins: Vec<&str> = several.iter().map(|user| user.origin.as_str()).collect();
             origins.sort_unstable();
@@ -184,24 +208,19 @@ fn resolve(
 fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
-    verb: &str,
+    (verb, request): (&str, &Value),
     role: &Role,
-    name: &str,
+    name: Option<&str>,
 ) -> ApiResult<()> {
-    let short = role.kind.replace("organization_", "");
-    let kind = match role.space_guid {
-        Some(_) => format!("audit.user.{}_{verb}", role.kind),
-        None => format!("audit.user.organization_{short}_{verb}"),
-    };
     let target = Target {
         guid: role.user_guid.as_str(),
         kind: "user",
-        name,
+        name: name.unwrap_or_default(),
     };
     let place = Place {
         space: role.space_guid.as_ref(),
         organization: Some(&role.organization_guid),
     };
-    let data: Value = json!({ "request": { "type": role.kind } });
-    recorder.record(tx, &kind, &target, place, &data)
+    let kind = format!("audit.user.{}_{verb}", role.kind);
+    recorder.record(tx, &kind, &target, place, &json!({ "request": request }))
 }

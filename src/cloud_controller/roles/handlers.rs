@@ -16,7 +16,8 @@ use crate::cloud_controller::{jobs, organizations, spaces, users};
 use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
+    let query =
+        ListQuery::parse(query.as_deref(), &payload::LIST).map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -39,7 +40,8 @@ pub(super) async fn show(
     Path(guid): Path<String>,
     RawQuery(query): RawQuery,
 ) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse_single(query.as_deref(), payload::INCLUDES, &[])?;
+    let query = ListQuery::parse_single(query.as_deref(), payload::INCLUDES, &[])
+        .map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;

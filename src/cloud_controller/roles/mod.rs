@@ -23,16 +23,16 @@ pub(crate) fn routes() -> Router<CloudController> {
 
 /// Roles of organizations.
 pub(crate) const ORGANIZATION_ROLES: &[&str] = &[
-    "organization_user",
     "organization_auditor",
-    "organization_billing_manager",
     "organization_manager",
+    "organization_billing_manager",
+    "organization_user",
 ];
 
 /// Roles of spaces.
 pub(crate) const SPACE_ROLES: &[&str] = &[
     "space_auditor",
-    "space_developer",
     "space_manager",
+    "space_developer",
     "space_supporter",
 ];

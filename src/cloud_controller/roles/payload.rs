@@ -37,12 +37,15 @@ pub(super) enum Scope {
 /// `POST /v3/roles`.
 #[derive(Debug, Clone)]
 pub(super) struct CreateRole {
+    /// The request as it came, for the audit event.
+    pub request: Value,
     pub kind: String,
     pub who: Who,
     pub scope: Scope,
 }
 
 pub(super) fn create(mut body: Body) -> ApiResult<CreateRole> {
+    let request = body.as_given();
     let kind = body.string("type").unwrap_or_default();
     if !ORGANIZATION_ROLES.contains(&kind.as_str()) && !SPACE_ROLES.contains(&kind.as_str()) {
         let all: Vec<String> = ORGANIZATION_ROLES
@@ -73,7 +76,12 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateRole> {
         Who::Guid(UserGuid::default()),
         Scope::Space(SpaceGuid::default()),
     ));
-    Ok(CreateRole { kind, who, scope })
+    Ok(CreateRole {
+        request,
+        kind,
+        who,
+        scope,
+    })
 }
 
 fn relationships(mut given: Fields, kind: &str, invalid: &mut Invalid) -> Option<(Who, Scope)> {
@@ -113,35 +121,59 @@ fn user(value: Option<Value>, invalid: &mut Invalid) -> Option<Who> {
         invalid.add("Relationships User can't be blank");
         return None;
     };
-    let text = |key: &str| {
-        value
-            .pointer(&format!("/data/{key}"))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let (guid, name, origin) = (text("guid"), text("username"), text("origin"));
-    match (guid, name) {
-        (Some(_), Some(_)) => {
-            invalid.add("Relationships Username cannot be specified when identifying user by guid");
-            None
-        }
-        (Some(_), None) if origin.is_some() => {
-            invalid
-                .add("Relationships User origin cannot be specified when identifying user by guid");
-            None
-        }
-        (Some(guid), None) => Some(Who::Guid(guid.into())),
-        (None, Some(name)) => Some(Who::Name { name, origin }),
-        (None, None) => {
-            if origin.is_some() {
-                invalid.add(
-                    "Relationships User origin cannot be specified without specifying the username",
-                );
-            }
-            invalid.add("Relationships User must have a username or guid specified");
-            None
-        }
+    let none = serde_json::Map::new();
+    let data = value
+        .get("data")
+        .and_then(Value::as_object)
+        .unwrap_or(&none);
+    let has = |key: &str| data.contains_key(key);
+    let (by_guid, by_name) = (has("guid"), has("username"));
+    let mut faults = Vec::new();
+    if by_guid && by_name {
+        faults.push("Username cannot be specified when identifying user by guid");
     }
+    if by_guid && has("origin") {
+        faults.push("User origin cannot be specified when identifying user by guid");
+    }
+    if has("origin") && !by_name {
+        faults.push("User origin cannot be specified without specifying the username");
+    }
+    if !by_guid && !by_name {
+        faults.push("User must have a username or guid specified");
+    }
+    let who = match (data.get("guid"), data.get("username"), data.get("origin")) {
+        _ if !faults.is_empty() => None,
+        (Some(Value::String(guid)), ..) if (1..=200).contains(&guid.chars().count()) => {
+            Some(Who::Guid(guid.as_str().into()))
+        }
+        (Some(_), ..) => {
+            faults.push(
+                "User must be structured like this: \"user: {\"data\": {\"guid\": \"valid-guid\"}}\"",
+            );
+            None
+        }
+        (None, Some(Value::String(name)), None | Some(Value::Null)) => Some(Who::Name {
+            name: name.clone(),
+            origin: None,
+        }),
+        (None, Some(Value::String(name)), Some(Value::String(origin))) => Some(Who::Name {
+            name: name.clone(),
+            origin: Some(origin.clone()),
+        }),
+        (None, name, origin) => {
+            if !name.is_some_and(Value::is_string) {
+                faults.push("Username must be a string");
+            }
+            if origin.is_some_and(|origin| !origin.is_string() && !origin.is_null()) {
+                faults.push("User origin must be a string");
+            }
+            None
+        }
+    };
+    for fault in faults {
+        invalid.add(format!("Relationships {fault}"));
+    }
+    who
 }
 
 fn target(value: Option<Value>, name: &str, invalid: &mut Invalid) -> Option<String> {
@@ -199,7 +231,38 @@ mod tests {
             refusal(
                 json!({ "type": "king", "relationships": { "user": user, "organization": org } })
             )
-            .starts_with("Type must be one of the allowed types [\"organization_user\", ")
+            .starts_with("Type must be one of the allowed types [\"organization_auditor\", ")
         );
+    }
+
+    #[test]
+    fn users_are_named_by_guid_or_by_name() {
+        let cases = [
+            (json!({}), "User must have a username or guid specified"),
+            (
+                json!({ "guid": "g", "username": "n" }),
+                "Username cannot be specified when identifying user by guid",
+            ),
+            (
+                json!({ "origin": "ldap" }),
+                "User origin cannot be specified without specifying the username, \
+                 Relationships User must have a username or guid specified",
+            ),
+            (json!({ "username": 7 }), "Username must be a string"),
+            (
+                json!({ "username": "n", "origin": 7 }),
+                "User origin must be a string",
+            ),
+            (
+                json!({ "guid": 7 }),
+                "User must be structured like this: \"user: {\"data\": {\"guid\": \"valid-guid\"}}\"",
+            ),
+        ];
+        for (data, text) in cases {
+            let organization = json!({ "data": { "guid": "o" } });
+            let related = json!({ "user": { "data": data }, "organization": organization });
+            let refused = refusal(json!({ "type": "organization_user", "relationships": related }));
+            assert_eq!(refused, format!("Relationships {text}"));
+        }
     }
 }

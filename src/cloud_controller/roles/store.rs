@@ -93,14 +93,15 @@ pub(super) fn insert(tx: &WriteTx<'_>, role: &Role) -> rusqlite::Result<usize> {
         ])
 }
 
-/// Whether the user has any role in the organization.
+/// Whether the user belongs to the organization.
 pub(super) fn is_member(
     tx: &ReadTx<'_>,
     user: &UserGuid,
     organization: &OrganizationGuid,
 ) -> ApiResult<bool> {
     let mut statement = tx.sql().prepare_cached(
-        "select 1 from roles where user_guid = ?1 and organization_guid = ?2 and space_guid is null",
+        "select 1 from roles where user_guid = ?1 and organization_guid = ?2 and space_guid is null \
+         and type = 'organization_user'",
     )?;
     Ok(statement.exists(params![user, organization])?)
 }

@@ -2,31 +2,71 @@
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use super::User;
 use crate::base::Timestamp;
-use crate::base::guid::UserGuid;
+use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, is_unique_violation,
+    list as list_page,
 };
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "e.guid, u.user_name, u.origin, e.created_at, e.updated_at";
 const FROM: &str = "user_entries e left join users u on u.guid = e.guid";
 
-/// Oneself, and everybody with a role in an organization one is in.
+/// A user or client with an entry here.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub guid: UserGuid,
+    pub name: Option<String>,
+    pub origin: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Which users are listed.
+#[derive(Debug, Clone)]
+pub(super) enum Among {
+    /// Those the caller sees.
+    Visible,
+    /// Those with a role in the organization itself.
+    Organization(OrganizationGuid),
+    /// Those with a role in the space.
+    Space(SpaceGuid),
+}
+
+/// Oneself, and everybody with a role in an organization in which one has a role.
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from(FROM);
     if !caller.sees_all() {
         select.and(
-            "e.guid = ? or e.guid in (select r.user_guid from roles r where r.organization_guid in \
-             (select organization_guid from roles where user_guid = ?))",
+            "e.guid = ? or e.guid in (select user_guid from roles where space_guid is null \
+             and organization_guid in (select organization_guid from roles \
+             where user_guid = ? and space_guid is null))",
             [caller.guid.to_string(), caller.guid.to_string()],
         );
     }
     select
 }
 
-pub(super) fn find_visible(
+fn among(among: &Among, caller: &Caller) -> Select {
+    let mut select = Select::from(FROM);
+    match among {
+        Among::Visible => return visible(caller),
+        Among::Organization(guid) => select.and(
+            "e.guid in (select user_guid from roles where organization_guid = ? \
+             and space_guid is null)",
+            [guid.to_string()],
+        ),
+        Among::Space(guid) => select.and(
+            "e.guid in (select user_guid from roles where space_guid = ?)",
+            [guid.to_string()],
+        ),
+    }
+    select
+}
+
+/// A user the caller sees.
+pub(crate) fn find_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     guid: &UserGuid,
@@ -39,29 +79,19 @@ pub(super) fn find_visible(
         .optional()?)
 }
 
-pub(super) fn list_visible(
+/// The same, or 404.
+pub(super) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &UserGuid) -> ApiResult<User> {
+    find_visible(tx, caller, guid)?.ok_or_else(|| ApiError::not_found("User"))
+}
+
+/// A page of users.
+pub(super) fn list(
     tx: &ReadTx<'_>,
+    wanted: &Among,
     caller: &Caller,
     query: &ListQuery,
 ) -> ApiResult<Listed<User>> {
-    listed(tx, visible(caller), query)
-}
-
-/// A page of those with a role in a scope: `(column, guid)`.
-pub(super) fn list_members(
-    tx: &ReadTx<'_>,
-    (column, guid): (&str, &str),
-    query: &ListQuery,
-) -> ApiResult<Listed<User>> {
-    let mut select = Select::from(FROM);
-    select.and(
-        &format!("e.guid in (select user_guid from roles where {column} = ?)"),
-        [guid.to_owned()],
-    );
-    listed(tx, select, query)
-}
-
-fn listed(tx: &ReadTx<'_>, mut select: Select, query: &ListQuery) -> ApiResult<Listed<User>> {
+    let mut select = among(wanted, caller);
     query.filter_common(&mut select, "e", Some(ResourceType::User))?;
     query.filter(&mut select, "usernames", "u.user_name");
     query.filter(&mut select, "origins", "u.origin");
@@ -69,21 +99,30 @@ fn listed(tx: &ReadTx<'_>, mut select: Select, query: &ListQuery) -> ApiResult<L
         let sql = vec!["instr(lower(u.user_name), lower(?)) > 0"; parts.len()].join(" or ");
         select.and(&sql, parts);
     }
-    list(tx, &select, ("e", COLUMNS), query, user)
+    list_page(tx, &select, ("e", COLUMNS), query, user)
 }
 
+/// Users by guid, for `include`.
 pub(super) fn by_guids(tx: &ReadTx<'_>, guids: &[String]) -> ApiResult<Vec<User>> {
     let mut select = Select::from(FROM);
     select.and_in("e.guid", guids);
     let mut statement = tx
         .sql()
-        .prepare_cached(&select.sql(COLUMNS, "order by e.created_at"))?;
+        .prepare_cached(&select.sql(COLUMNS, "order by e.created_at, e.guid"))?;
     let rows = statement.query_map(params_from_iter(select.values()), user)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Enters a user; 422 when entered already.
-pub(super) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> ApiResult<()> {
+/// Whether there is an entry.
+pub(super) fn is_entered(tx: &ReadTx<'_>, guid: &UserGuid) -> ApiResult<bool> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from user_entries where guid = ?1")?;
+    Ok(statement.exists([guid])?)
+}
+
+/// Enters a user; false when entered already.
+pub(super) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> ApiResult<bool> {
     let done = tx
         .sql()
         .prepare_cached(
@@ -91,10 +130,8 @@ pub(super) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> ApiRes
         )?
         .execute(params![guid, now]);
     match done {
-        Ok(_) => Ok(()),
-        Err(error) if is_unique_violation(&error) => Err(ApiError::unprocessable(format!(
-            "User with guid '{guid}' already exists."
-        ))),
+        Ok(_) => Ok(true),
+        Err(error) if is_unique_violation(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -105,6 +142,14 @@ pub(crate) fn ensure(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> ApiRe
         .prepare_cached(
             "insert into user_entries (guid, created_at, updated_at) values (?1, ?2, ?2) on conflict do nothing",
         )?
+        .execute(params![guid, now])?;
+    Ok(())
+}
+
+/// Notes a change.
+pub(super) fn touch(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("update user_entries set updated_at = ?2 where guid = ?1")?
         .execute(params![guid, now])?;
     Ok(())
 }

@@ -597,3 +597,5 @@ create table user_entries (
     created_at integer not null,
     updated_at integer not null
 ) strict;
+create index user_entries_by_creation on user_entries (created_at, guid);
+create index user_entries_by_update on user_entries (updated_at, guid);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::base::Secret;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::search::filter::{Attribute, Attributes};
-use crate::uaa::users::{NewUser, ORIGIN_UAA, User};
+use crate::uaa::users::{NewUser, ORIGIN_UAA, User, validate_origin};
 
 /// What filters and `sortBy` may ask about users.
 pub(crate) const ATTRIBUTES: Attributes = &[
@@ -66,11 +66,7 @@ impl UserBody {
         // The CLI sends an empty origin for users to be kept here.
         let origin = self.origin.filter(|origin| !origin.is_empty());
         let origin = origin.unwrap_or_else(|| ORIGIN_UAA.to_owned());
-        if origin.len() > 36 || origin.chars().any(|c| c.is_control() || c == '"') {
-            return Err(UaaError::invalid_scim(
-                "Origin must be at most 36 printable characters.",
-            ));
-        }
+        validate_origin(&origin)?;
         let kept_here = origin.eq_ignore_ascii_case(ORIGIN_UAA);
         let password = match self.password {
             password if !kept_here => password.and(None),

@@ -110,6 +110,17 @@ pub(crate) fn validate_name(user_name: &str, origin: &str) -> UaaResult<()> {
     Ok(())
 }
 
+/// Checks the name of an origin.
+pub(crate) fn validate_origin(origin: &str) -> UaaResult<()> {
+    if origin.is_empty() || origin.len() > 36 || origin.chars().any(|c| c.is_control() || c == '"')
+    {
+        return Err(UaaError::invalid_scim(
+            "Origin must be at most 36 printable characters.",
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
