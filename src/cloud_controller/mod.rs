@@ -50,6 +50,7 @@ pub(crate) mod users;
 pub mod v3;
 
 pub use apps::ApiLines;
+pub use droplets::DropletUploads;
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
 use crate::cloud_controller::desired::{AppObserver, DesiredApps};
 use crate::cloud_controller::seed::STACK;
-use crate::cloud_controller::{self, ApiLines, CloudController};
+use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads};
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::Engine;
@@ -28,7 +28,7 @@ use crate::registry::{self, Registry};
 use crate::router::{self, FrontDoor, Router};
 use crate::scheduler::{self, NetworkProbe, Probe, Scheduler};
 use crate::staging::images::Images;
-use crate::staging::{self, Staging, StagingParts, droplet_repository};
+use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
 
 /// How often blobs nobody needs are looked for.
@@ -112,6 +112,12 @@ impl Platform {
         ));
         let images = Images::new(parts.engine.clone(), ground.registry.clone());
         let staging = staging(&parts, &ground, images.clone());
+        let uploads = DropletUploads::new(
+            ground.db.clone(),
+            ground.blobs.clone(),
+            DropletImages::new(ground.registry.clone(), images.clone()),
+            parts.clock.clone(),
+        );
         let router = Router::new(
             router::Settings::default(),
             Arc::new(RouterLog(ground.logs.clone())),
@@ -132,6 +138,7 @@ impl Platform {
         start_logs(&supervisor, &ground, &ingest);
         start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);
+        uploads.start(&supervisor);
         scheduler.start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
         start_sweeper(&supervisor, &ground);

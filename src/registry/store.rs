@@ -160,6 +160,34 @@ pub(super) fn tags(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Shows a manifest that is there already in another repository, under a tag; false when there is no
+/// such manifest.
+pub fn share(
+    tx: &WriteTx<'_>,
+    digest: &Digest,
+    repository: &str,
+    tag: &str,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    const MEDIA_TYPE: &str = "select media_type from registry_manifests where digest = :digest";
+    let mut statement = tx.sql().prepare_cached(MEDIA_TYPE)?;
+    let found = statement
+        .query_row(named_params! { ":digest": digest }, |row| row.get(0))
+        .optional()?;
+    let Some(media_type) = found else {
+        return Ok(false);
+    };
+    let manifest = NewManifest {
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        digest: digest.clone(),
+        media_type,
+        parts: Vec::new(),
+    };
+    record(tx, &manifest, now)?;
+    Ok(true)
+}
+
 /// Removes a repository with its tags; what no other repository shows is gone with it. Its bytes
 /// go with the next sweep of the blobs. A repository that is not there is no error.
 pub fn remove_repository(tx: &WriteTx<'_>, repository: &str) -> Result<(), DbError> {

@@ -22,6 +22,7 @@
 //! starts anew and needs no cursor.
 
 mod bundle;
+mod compose;
 mod container;
 mod engine;
 mod failure;
@@ -42,6 +43,7 @@ use crate::blobs::{Blob, Digest};
 use crate::db::{DbError, ReadTx, WriteTx};
 
 pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
+pub use compose::{ComposeError, DropletImages};
 pub use engine::{Settings, Staging, StagingParts};
 pub use failure::{error_ids, failure_text};
 
@@ -134,6 +136,15 @@ pub enum BuildpackSource {
     Uploaded(Digest),
     /// Fetched by the builder; may hold credentials.
     Url(String),
+}
+
+impl fmt::Debug for BuildpackChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.source {
+            BuildpackSource::Url(_) => "a buildpack by URL",
+            BuildpackSource::BuiltIn(_) | BuildpackSource::Uploaded(_) => &self.name,
+        })
+    }
 }
 
 /// A success.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::compose::compose;
 use super::container::{self, Files};
 use super::engine::Shared;
 use super::failure::Reason;
@@ -12,11 +13,10 @@ use super::images::StackImages;
 use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
 use super::result::Summary;
-use super::{Staged, StagingRequest, droplet_repository};
+use super::{Staged, StagingRequest};
 use crate::base::{Bytes, Megabytes};
 use crate::blobs::{Blob, produce};
 use crate::docker::{ContainerState, DockerError, Upload};
-use crate::registry::ImageChange;
 
 /// How often the disk a build uses is measured.
 const DISK_CHECK: Duration = Duration::from_secs(10);
@@ -309,19 +309,9 @@ impl Attempt {
         images: &StackImages,
         layer: &Blob,
     ) -> Result<crate::blobs::Digest, Fault> {
-        let guid = &self.request.droplet_guid;
-        let change = ImageChange {
-            working_dir: Some("/home/vcap".to_owned()),
-            user: Some("2000:2000".to_owned()),
-            comment: format!("droplet {guid}"),
-            ..ImageChange::default()
-        };
-        let repository = droplet_repository(guid);
-        let made =
-            self.shared
-                .registry
-                .append_layer(&images.base, layer, &repository, "latest", change);
-        made.await
+        let droplet = &self.request.droplet_guid;
+        compose(&self.shared.registry, &images.base, layer, droplet)
+            .await
             .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))
     }
 }

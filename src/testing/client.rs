@@ -19,6 +19,8 @@ pub struct Answer {
     pub status: u16,
     /// `Location`, if there was one.
     pub location: Option<String>,
+    /// `X-Cf-Warnings`, decoded.
+    pub warnings: Option<String>,
     /// The body as JSON; null when it was empty, a string when it was no JSON.
     pub body: Value,
 }
@@ -165,6 +167,16 @@ impl TestClient {
         answer(request.multipart(form).send().await?).await
     }
 
+    /// The bytes behind a path.
+    pub async fn download(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(self.token.as_deref().unwrap_or_default());
+        let response = request.send().await?.error_for_status()?;
+        Ok(response.bytes().await?.to_vec())
+    }
+
     /// The job that an answer refers to.
     pub async fn job_of(&self, accepted: &Answer) -> anyhow::Result<Answer> {
         let location = accepted.location.as_deref().unwrap_or_default();
@@ -224,6 +236,10 @@ async fn answer(response: reqwest::Response) -> anyhow::Result<Answer> {
         .get("location")
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);
+    let warnings = response.headers().get("x-cf-warnings").map(|value| {
+        let pairs = url::form_urlencoded::parse(value.as_bytes());
+        pairs.map(|(text, _)| text.into_owned()).collect()
+    });
     let bytes = response.bytes().await?;
     let body = if bytes.is_empty() {
         Value::Null
@@ -234,6 +250,7 @@ async fn answer(response: reqwest::Response) -> anyhow::Result<Answer> {
     Ok(Answer {
         status,
         location,
+        warnings,
         body,
     })
 }

@@ -10,6 +10,7 @@ mod apps;
 mod audit_events;
 mod buildpacks;
 mod commands;
+mod droplets;
 mod errors;
 mod isolation_segments;
 mod logs;

@@ -10,7 +10,7 @@ use crate::base::{Clock, GuidSource};
 use crate::cloud_controller::app_usage_events::actions::Staging;
 use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
 use crate::cloud_controller::v3::ApiError;
-use crate::cloud_controller::{app_usage_events, droplets};
+use crate::cloud_controller::{app_usage_events, buildpacks, droplets};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
 use crate::staging::{Builds, Staged, StagingFailure, StagingRequest};
 
@@ -65,15 +65,29 @@ impl Builds for StagingQueue {
             staged.cache.as_ref().map(|blob| &blob.digest),
             &staged.stack,
         )?;
-        droplets::actions::prune(tx, &build.app_guid).map_err(|e| inconsistent(&e))?;
+        droplets::actions::expire(tx, &build.app_guid, now).map_err(|e| inconsistent(&e))?;
         let data = json!({
-            "request": { "droplet_guid": staged.droplet_guid, "build_guid": build.guid, "package_guid": build.package_guid },
+            "droplet_guid": staged.droplet_guid,
+            "package_guid": build.package_guid,
         });
         let buildpack = staged.buildpacks.last().map(|one| one.name.as_str());
         self.record_use(tx, &build, Staging::Stopped, buildpack)?;
         self.record_use(tx, &build, Staging::BuildpackSet, buildpack)?;
         self.record(tx, &build, "audit.app.droplet.create", &data)?;
-        self.record(tx, &build, "audit.app.build.staged", &of_build(&build))
+        let mut data = of_build(&build);
+        data["droplet_guid"] = json!(staged.droplet_guid);
+        data["buildpacks"] = staged
+            .buildpacks
+            .iter()
+            .map(|buildpack| {
+                json!({
+                    "name": buildpacks::without_credentials(&buildpack.name),
+                    "buildpack_name": buildpack.buildpack_name,
+                    "version": buildpack.version,
+                })
+            })
+            .collect();
+        self.record(tx, &build, "audit.app.build.staged", &data)
     }
 
     fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {
@@ -90,7 +104,9 @@ impl Builds for StagingQueue {
         self.record_use(tx, &build, Staging::Stopped, None)?;
         let mut data = of_build(&build);
         data["error_id"] = json!(failure.error_id);
-        data["error_message"] = json!(failure.message);
+        let message = &failure.message;
+        let raw = message.strip_prefix("Staging error: ").unwrap_or(message);
+        data["error_message"] = json!(raw);
         self.record(tx, &build, "audit.app.build.failed", &data)
     }
 }

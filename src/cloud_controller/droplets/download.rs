@@ -18,7 +18,7 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> Api
         .db()
         .write(move |tx| {
             let droplet = store::get_visible(tx, &caller, &guid)?;
-            caller.may_read_secrets(tx, &droplet.space_guid)?;
+            caller.may_download_droplets(tx, &droplet.space_guid)?;
             if droplet.lifecycle_type == "docker" {
                 return Err(ApiError::unprocessable(
                     "Cannot download droplets with 'docker' lifecycle.",
@@ -30,9 +30,11 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> Api
                 ));
             }
             actions::record_download(tx, &recorder, &droplet)?;
-            droplet
-                .layer
-                .ok_or_else(|| ApiError::resource_not_found("The droplet has no files."))
+            droplet.layer.ok_or_else(|| {
+                ApiError::resource_not_found(
+                    "Blobstore key not present on droplet. This may be due to a failed build.",
+                )
+            })
         })
         .await?;
     let tgz = cc

@@ -3,36 +3,29 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::response::Response;
+use http::StatusCode;
 use serde_json::Value;
 
-use super::actions;
 use super::presenter::{self, Secrets};
-use super::store::{self, Of};
+use super::store::{self, Droplet, Of};
+use super::{actions, payload};
 use crate::base::guid::{AppGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, ListRules, ResourceType,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
 };
 use crate::cloud_controller::{apps, jobs, packages};
 use crate::db::ReadTx;
 
-const LIST: ListRules =
-    ListRules::new(&["states", "app_guids", "space_guids", "organization_guids"]);
-const LIST_OF_APP: ListRules = ListRules::new(&["states"]).extras(&["current"]);
-const LIST_OF_PACKAGE: ListRules = ListRules::new(&["states"]);
-
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST)?;
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query, &Of::All)?;
-            let present = |d: &store::Droplet| presenter::present(tx, d, Secrets::Hidden, &urls);
-            found
-                .try_present(&query, &urls, "/v3/droplets", present)
-                .map(Json)
+            page(tx, &found, (&query, "/v3/droplets"), &urls)
         })
         .await
 }
@@ -42,13 +35,7 @@ pub(super) async fn list_of_app(
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
 ) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST_OF_APP)?;
-    if query
-        .raw("current")
-        .is_some_and(|value| value != "true" && value != "false")
-    {
-        return Err(ApiError::bad_query("Current must be 'true' or 'false'"));
-    }
+    let query = payload::list_of_app(query.as_deref())?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -57,8 +44,7 @@ pub(super) async fn list_of_app(
             apps::store::get_visible(tx, &caller, &app)?;
             let found = store::list_visible(tx, &caller, &query, &Of::App(&app))?;
             let path = format!("/v3/apps/{app}/droplets");
-            let present = |d: &store::Droplet| presenter::present(tx, d, Secrets::Hidden, &urls);
-            found.try_present(&query, &urls, &path, present).map(Json)
+            page(tx, &found, (&query, &path), &urls)
         })
         .await
 }
@@ -68,7 +54,7 @@ pub(super) async fn list_of_package(
     Path(package): Path<PackageGuid>,
     RawQuery(query): RawQuery,
 ) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST_OF_PACKAGE)?;
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_PACKAGE)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -77,8 +63,71 @@ pub(super) async fn list_of_package(
             packages::store::get_visible(tx, &caller, &package)?;
             let found = store::list_visible(tx, &caller, &query, &Of::Package(&package))?;
             let path = format!("/v3/packages/{package}/droplets");
-            let present = |d: &store::Droplet| presenter::present(tx, d, Secrets::Hidden, &urls);
-            found.try_present(&query, &urls, &path, present).map(Json)
+            page(tx, &found, (&query, &path), &urls)
+        })
+        .await
+}
+
+fn page(
+    tx: &ReadTx<'_>,
+    found: &Listed<Droplet>,
+    (query, path): (&ListQuery, &str),
+    urls: &Urls,
+) -> ApiResult<Json<Value>> {
+    let guids = found.rows.iter().map(|droplet| droplet.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Droplet, guids)?;
+    Ok(Json(found.present(query, urls, path, |droplet| {
+        let metadata = metadata.of(droplet.guid.as_str());
+        presenter::present_with(droplet, metadata, Secrets::HiddenInLists, urls)
+    })))
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    RawQuery(query): RawQuery,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let query = ListQuery::parse_single(query.as_deref(), &[], &["source_guid"])?;
+    if let Some(source) = query.raw("source_guid") {
+        return copy(ctx, payload::copy(source, body)?).await;
+    }
+    let wanted = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let app = apps::store::find_visible(tx, &caller, &wanted.app)?.ok_or_else(|| {
+                ApiError::unprocessable(format!(
+                    "App with guid \"{}\" does not exist, or you do not have access to it.",
+                    wanted.app
+                ))
+            })?;
+            caller.may_write_space(tx, &app.space_guid)?;
+            let droplet = actions::create(tx, &recorder, &app, &wanted)?;
+            let shown = presenter::present(tx, &droplet, Secrets::Shown, &urls)?;
+            Ok((StatusCode::CREATED, Json(shown)))
+        })
+        .await
+}
+
+async fn copy(
+    ctx: Context,
+    (source, app): (DropletGuid, AppGuid),
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let source = store::get_visible(tx, &caller, &source)?;
+            let app = apps::store::get_visible(tx, &caller, &app)?;
+            caller.may_write_space(tx, &app.space_guid)?;
+            let droplet = actions::copy(tx, &recorder, &source, &app)?;
+            let shown = presenter::present(tx, &droplet, Secrets::Shown, &urls)?;
+            Ok((StatusCode::CREATED, Json(shown)))
         })
         .await
 }
@@ -114,18 +163,24 @@ pub(super) async fn current(ctx: Context, Path(app): Path<AppGuid>) -> ApiResult
 pub(super) async fn update(
     ctx: Context,
     Path(guid): Path<DropletGuid>,
-    JsonBody(mut body): JsonBody,
+    JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let metadata = body.metadata();
-    body.finish()?;
     let Context {
-        cc, caller, urls, ..
+        cc,
+        caller,
+        urls,
+        now,
     } = ctx;
     cc.db()
         .write(move |tx| {
             let droplet = store::get_visible(tx, &caller, &guid)?;
-            caller.may_write_space(tx, &droplet.space_guid)?;
-            metadata.store(tx, ResourceType::Droplet, guid.as_str())?;
+            if body.as_given().get("image").is_some() {
+                caller.must_be_admin()?;
+            } else {
+                caller.may_write_space(tx, &droplet.space_guid)?;
+            }
+            let change = payload::update(body)?;
+            let droplet = actions::update(tx, &droplet, &change, now)?;
             presenter::present(tx, &droplet, Secrets::Shown, &urls).map(Json)
         })
         .await

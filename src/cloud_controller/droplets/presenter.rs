@@ -7,13 +7,23 @@ use crate::cloud_controller::buildpacks;
 use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
 use crate::db::ReadTx;
 
-const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
-
 /// Whether start commands are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secrets {
     Shown,
     Hidden,
+    HiddenInLists,
+}
+
+impl Secrets {
+    /// What stands in the place of what is not shown.
+    fn censored(self) -> Option<&'static str> {
+        match self {
+            Self::Shown => None,
+            Self::Hidden => Some("[PRIVATE DATA HIDDEN]"),
+            Self::HiddenInLists => Some("[PRIVATE DATA HIDDEN IN LISTS]"),
+        }
+    }
 }
 
 /// `/v3/droplets/:guid`.
@@ -24,12 +34,27 @@ pub(super) fn present(
     urls: &Urls,
 ) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::Droplet, droplet.guid.as_str())?;
+    Ok(present_with(droplet, &metadata, secrets, urls))
+}
+
+/// The same for metadata that is at hand.
+pub(super) fn present_with(
+    droplet: &Droplet,
+    metadata: &Metadata,
+    secrets: Secrets,
+    urls: &Urls,
+) -> Value {
     let checksum = droplet
         .layer
         .as_ref()
         .map(|digest| json!({ "type": "sha256", "value": digest.hex() }));
     let docker = droplet.lifecycle_type == "docker";
-    Ok(json!({
+    let censored = secrets.censored();
+    let process_types = censored.map_or_else(
+        || droplet.process_types.clone(),
+        |text| json!({ "redacted_message": text }),
+    );
+    json!({
         "guid": droplet.guid,
         "created_at": droplet.created_at,
         "updated_at": droplet.updated_at,
@@ -40,12 +65,12 @@ pub(super) fn present(
         "buildpacks": if docker { Value::Null } else { buildpacks_of(droplet) },
         "stack": droplet.stack,
         "image": droplet.docker_image,
-        "execution_metadata": hide(&droplet.execution_metadata, secrets),
-        "process_types": process_types(droplet, secrets),
+        "execution_metadata": censored.unwrap_or(&droplet.execution_metadata),
+        "process_types": process_types,
         "relationships": { "app": { "data": { "guid": droplet.app_guid } } },
         "metadata": metadata.present(),
         "links": links(droplet, urls),
-    }))
+    })
 }
 
 fn buildpacks_of(droplet: &Droplet) -> Value {
@@ -56,27 +81,6 @@ fn buildpacks_of(droplet: &Droplet) -> Value {
         }
     }
     all
-}
-
-fn process_types(droplet: &Droplet, secrets: Secrets) -> Value {
-    match (&droplet.process_types, secrets) {
-        (Value::Object(map), Secrets::Hidden) => {
-            if map.is_empty() {
-                json!({})
-            } else {
-                json!({ "redacted_message": HIDDEN })
-            }
-        }
-        (shown, _) => shown.clone(),
-    }
-}
-
-fn hide(text: &str, secrets: Secrets) -> String {
-    if secrets == Secrets::Hidden {
-        HIDDEN.to_owned()
-    } else {
-        text.to_owned()
-    }
 }
 
 fn links(droplet: &Droplet, urls: &Urls) -> Value {
@@ -95,7 +99,13 @@ fn links(droplet: &Droplet, urls: &Urls) -> Value {
             urls.link(&format!("/v3/packages/{package}")),
         );
     }
-    if droplet.state == "STAGED" && droplet.layer.is_some() {
+    if droplet.state == "AWAITING_UPLOAD" {
+        links.insert(
+            "upload".to_owned(),
+            urls.action(&format!("{path}/upload"), "POST"),
+        );
+    }
+    if droplet.state == "STAGED" && droplet.lifecycle_type == "buildpack" {
         links.insert(
             "download".to_owned(),
             urls.link(&format!("{path}/download")),

@@ -1,11 +1,13 @@
 //! SQL of `droplets`.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Value, json};
 
 use crate::base::Timestamp;
-use crate::base::guid::{AppGuid, DropletGuid, PackageGuid, SpaceGuid};
-use crate::blobs::{Digest, store as blob_store};
+use crate::base::guid::{AppGuid, DropletGuid, JobGuid, PackageGuid, SpaceGuid};
+use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::builds::store::Build;
 use crate::cloud_controller::desired::DropletSidecar;
 use crate::cloud_controller::v3::{
@@ -17,10 +19,12 @@ use crate::staging::{Staged, droplet_repository};
 
 const COLUMNS: &str = "d.guid, d.app_guid, a.space_guid, a.name, d.package_guid, d.state, d.error, d.lifecycle_type, \
     d.buildpacks, d.stack, d.process_types, d.execution_metadata, d.docker_image, d.layer_digest, d.created_at, \
-    d.updated_at, a.current_droplet_guid is d.guid";
+    d.updated_at, a.current_droplet_guid is d.guid, d.image_digest";
 const FROM: &str = "droplets d join apps a on a.guid = d.app_guid";
 /// Owner kind of droplets' layers.
 const OWNER: &str = "droplet";
+/// Owner kind of archives that are to become droplets.
+const UPLOAD_OWNER: &str = "droplet_upload";
 
 /// A stored droplet.
 #[derive(Debug, Clone)]
@@ -39,6 +43,7 @@ pub(crate) struct Droplet {
     pub execution_metadata: String,
     pub docker_image: Option<String>,
     pub layer: Option<Digest>,
+    pub image: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Whether its app runs it.
@@ -62,6 +67,17 @@ pub(super) fn get_visible(
     let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, ""))?;
     let found = statement
         .query_row(params_from_iter(select.values()), droplet)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Droplet"))
+}
+
+/// A droplet, whoever asks, or 404.
+pub(super) fn get(tx: &ReadTx<'_>, guid: &DropletGuid) -> ApiResult<Droplet> {
+    let sql = format!("select {COLUMNS} from {FROM} where d.guid = ?1");
+    let found = tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], droplet)
         .optional()?;
     found.ok_or_else(|| ApiError::not_found("Droplet"))
 }
@@ -107,13 +123,8 @@ pub(super) fn list_visible(
         "organization_guids",
         "a.space_guid in (select guid from spaces where organization_guid in ({}))",
     );
-    if let Some(current) = query.raw("current") {
-        let sql = if current == "true" {
-            "a.current_droplet_guid is d.guid"
-        } else {
-            "a.current_droplet_guid is not d.guid"
-        };
-        select.and::<String>(sql, []);
+    if query.raw("current").is_some() {
+        select.and::<String>("a.current_droplet_guid is d.guid", []);
     }
     list(tx, &select, ("d", COLUMNS), query, droplet)
 }
@@ -161,10 +172,167 @@ pub(crate) fn insert_staged(
     Ok(())
 }
 
+/// Stores a droplet that waits for its files.
+pub(super) fn insert_empty(
+    tx: &WriteTx<'_>,
+    (guid, app): (&DropletGuid, &AppGuid),
+    process_types: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into droplets (guid, app_guid, state, lifecycle_type, process_types, created_at, updated_at) \
+             values (?1, ?2, 'AWAITING_UPLOAD', 'buildpack', ?3, ?4, ?4)",
+        )?
+        .execute(params![guid, app, json!(process_types).to_string(), now])?;
+    Ok(())
+}
+
+/// Stores a droplet of another app that shares files and image with `source`.
+pub(super) fn insert_copy(
+    tx: &WriteTx<'_>,
+    source: &Droplet,
+    (guid, app): (&DropletGuid, &AppGuid),
+    now: Timestamp,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into droplets (guid, app_guid, state, lifecycle_type, buildpacks, stack, process_types, \
+             sidecars, execution_metadata, docker_image, layer_digest, image_digest, size, created_at, updated_at) \
+             select ?2, ?3, state, lifecycle_type, buildpacks, stack, process_types, sidecars, execution_metadata, \
+             docker_image, layer_digest, image_digest, size, ?4, ?4 from droplets where guid = ?1",
+        )?
+        .execute(params![source.guid, guid, app, now])?;
+    if let Some(layer) = &source.layer {
+        blob_store::reference(tx, layer, OWNER, guid.as_str())?;
+    }
+    if let Some(image) = &source.image {
+        registry::store::share(tx, image, &droplet_repository(guid), "latest", now)?;
+    }
+    Ok(())
+}
+
+/// Notes the archive a droplet is to be made of; false when the droplet does not wait for one.
+pub(super) fn begin_upload(
+    tx: &WriteTx<'_>,
+    guid: &DropletGuid,
+    archive: &Digest,
+    job: &JobGuid,
+    now: Timestamp,
+) -> ApiResult<bool> {
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "update droplets set state = 'PROCESSING_UPLOAD', upload_digest = ?2, upload_job = ?3, updated_at = ?4 \
+             where guid = ?1 and state = 'AWAITING_UPLOAD'",
+        )?
+        .execute(params![guid, archive, job, now])?;
+    blob_store::reference(tx, archive, UPLOAD_OWNER, guid.as_str())?;
+    Ok(changed == 1)
+}
+
+/// A droplet whose archive is there.
+#[derive(Debug, Clone)]
+pub(super) struct Uploaded {
+    pub guid: DropletGuid,
+    pub app_guid: AppGuid,
+    /// Its app's.
+    pub stack: String,
+    pub archive: Digest,
+    pub job: JobGuid,
+}
+
+/// The one that waits longest.
+pub(super) fn next_uploaded(tx: &ReadTx<'_>) -> ApiResult<Option<Uploaded>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select d.guid, d.app_guid, coalesce(a.lifecycle_stack, ''), d.upload_digest, d.upload_job \
+         from droplets d join apps a on a.guid = d.app_guid where d.upload_digest is not null \
+         order by d.created_at limit 1",
+    )?;
+    let found = statement.query_row([], |row| {
+        Ok(Uploaded {
+            guid: row.get(0)?,
+            app_guid: row.get(1)?,
+            stack: row.get(2)?,
+            archive: row.get(3)?,
+            job: row.get(4)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// Gives an uploaded droplet its files and image; lets go of them when it is gone by now.
+pub(super) fn set_staged(
+    tx: &WriteTx<'_>,
+    uploaded: &Uploaded,
+    (layer, image): (&Blob, &Digest),
+    now: Timestamp,
+) -> ApiResult<()> {
+    blob_store::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
+    let size = i64::try_from(layer.size).unwrap_or(i64::MAX);
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "update droplets set state = 'STAGED', layer_digest = ?2, image_digest = ?3, size = ?4, \
+             upload_digest = null, upload_job = null, updated_at = ?5 where guid = ?1",
+        )?
+        .execute(params![uploaded.guid, layer.digest, image, size, now])?;
+    if changed == 1 {
+        blob_store::reference(tx, &layer.digest, OWNER, uploaded.guid.as_str())?;
+    } else {
+        registry::store::remove_repository(tx, &droplet_repository(&uploaded.guid))?;
+    }
+    Ok(())
+}
+
+/// Ends an upload that gave no droplet.
+pub(super) fn set_failed(
+    tx: &WriteTx<'_>,
+    uploaded: &Uploaded,
+    error: &str,
+    now: Timestamp,
+) -> ApiResult<()> {
+    blob_store::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
+    tx.sql()
+        .prepare_cached(
+            "update droplets set state = 'FAILED', error = ?2, upload_digest = null, upload_job = null, \
+             updated_at = ?3 where guid = ?1",
+        )?
+        .execute(params![uploaded.guid, error, now])?;
+    Ok(())
+}
+
+/// Stores the reference of a Docker image.
+pub(super) fn set_image(
+    tx: &WriteTx<'_>,
+    guid: &DropletGuid,
+    image: Option<&str>,
+    now: Timestamp,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("update droplets set docker_image = ?2, updated_at = ?3 where guid = ?1")?
+        .execute(params![guid, image, now])?;
+    Ok(())
+}
+
+/// Lets go of a droplet's files and image; the row stays.
+pub(super) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> ApiResult<()> {
+    blob_store::release(tx, OWNER, guid.as_str())?;
+    registry::store::remove_repository(tx, &droplet_repository(guid))?;
+    tx.sql()
+        .prepare_cached(
+            "update droplets set state = 'EXPIRED', layer_digest = null, image_digest = null, updated_at = ?2 \
+             where guid = ?1",
+        )?
+        .execute(params![guid, now])?;
+    Ok(())
+}
+
 /// Removes a droplet with its image and lets go of its layer.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DropletGuid) -> ApiResult<()> {
     Metadata::remove(tx, ResourceType::Droplet, guid.as_str())?;
     blob_store::release(tx, OWNER, guid.as_str())?;
+    blob_store::release(tx, UPLOAD_OWNER, guid.as_str())?;
     registry::store::remove_repository(tx, &droplet_repository(guid))?;
     tx.sql()
         .prepare_cached("delete from droplets where guid = ?1")?
@@ -181,11 +349,12 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<DropletGui
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Staged droplets beyond the newest `keep` that the app does not run.
+/// Staged and failed droplets beyond the newest `keep` that the app does not run.
 pub(super) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> ApiResult<Vec<DropletGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select d.guid from droplets d join apps a on a.guid = d.app_guid \
-         where d.app_guid = ?1 and d.state = 'STAGED' and a.current_droplet_guid is not d.guid \
+         where d.app_guid = ?1 and d.state in ('STAGED', 'FAILED') and a.current_droplet_guid is not d.guid \
+         and d.guid not in (select droplet_guid from desired_processes where app_guid = ?1) \
          order by d.created_at desc, d.guid desc limit -1 offset ?2",
     )?;
     let rows = statement.query_map(params![app, keep], |row| row.get(0))?;
@@ -215,5 +384,6 @@ fn droplet(row: &Row<'_>) -> rusqlite::Result<Droplet> {
         created_at: row.get(14)?,
         updated_at: row.get(15)?,
         current: row.get(16)?,
+        image: row.get(17)?,
     })
 }

@@ -6,6 +6,8 @@
 
 mod store;
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -68,13 +70,13 @@ pub(crate) fn record_complete(
 /// Stores a job that a worker will do.
 pub(crate) fn enqueue(
     tx: &WriteTx<'_>,
-    operation: &str,
+    (operation, resource): (&str, &str),
     payload: &Value,
     now: Timestamp,
     guids: &GuidSource,
 ) -> ApiResult<JobGuid> {
     let guid = JobGuid::generate(guids);
-    let about = (operation, "");
+    let about = (operation, resource);
     store::insert(tx, &guid, about, &JobState::Processing, payload, now)?;
     Ok(guid)
 }
@@ -93,6 +95,30 @@ fn ended(result: ApiResult<()>) -> JobState {
     match result {
         Ok(()) => JobState::Complete,
         Err(error) => JobState::Failed(error.entries()),
+    }
+}
+
+/// Waits until a job is over, but not longer than `limit`.
+pub(crate) async fn wait_for(
+    cc: &CloudController,
+    guid: &JobGuid,
+    limit: Duration,
+) -> ApiResult<()> {
+    let mut changes = cc.db().changes();
+    let over = async {
+        loop {
+            changes.mark_unchanged();
+            let guid = guid.clone();
+            let job = cc.db().read(move |tx| store::find(tx, &guid)).await?;
+            let waits = job.is_some_and(|job| job.state == JobState::Processing);
+            if !waits || changes.changed().await.is_err() {
+                return ApiResult::Ok(());
+            }
+        }
+    };
+    match tokio::time::timeout(limit, over).await {
+        Ok(done) => done,
+        Err(_) => Ok(()),
     }
 }
 

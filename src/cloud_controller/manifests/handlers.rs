@@ -10,8 +10,9 @@ use super::apply::Applying;
 use super::{diff, document, manifest, written};
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::jobs::{self, Finished};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, YamlBody};
-use crate::cloud_controller::{apps, jobs, spaces};
+use crate::cloud_controller::{apps, spaces};
 
 /// Applies in two transactions: apps that are missing are there afterwards even when the rest of the
 /// manifest cannot be applied, as on CC; the rest is done whole or not at all.
@@ -48,7 +49,7 @@ pub(super) async fn apply(
         })
         .await?;
     let (recorder, caller, vault, settings, space, pairs) = prepared;
-    let (now, guids) = (recorder.now, recorder.guids.clone());
+    let (now, guids, place) = (recorder.now, recorder.guids.clone(), space.guid.clone());
     let applied: ApiResult<()> = cc
         .db()
         .write(move |tx| {
@@ -69,8 +70,12 @@ pub(super) async fn apply(
         .await;
     cc.db()
         .write(move |tx| {
-            let job = jobs::enqueue(tx, "space.apply_manifest", &json!({}), now, &guids)?;
-            jobs::finish(tx, &job, applied, now)?;
+            let job = Finished {
+                operation: "space.apply_manifest",
+                resource: place.as_str(),
+                result: applied,
+            };
+            let job = jobs::record(tx, job, now, &guids)?;
             Ok(jobs::accepted(&job, &urls))
         })
         .await

@@ -210,6 +210,23 @@ impl Caller {
         }
     }
 
+    /// Download droplets: all who see the space but its supporters.
+    pub(crate) fn may_download_droplets(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<(), ApiError> {
+        let roles = ["space_developer", "space_manager", "space_auditor"];
+        if self.sees_all()
+            || self.has_space_role(tx, space, &roles)?
+            || self.manages_organization_of(tx, space)?
+        {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden())
+        }
+    }
+
     /// Whether the caller has this role in the organization.
     pub(crate) fn has_organization_role(
         &self,

@@ -171,6 +171,7 @@ create index apps_by_creation on apps (created_at, guid);
 create index apps_by_name on apps (name, guid);
 create index apps_by_update on apps (updated_at, guid);
 create index apps_by_state on apps (state, guid);
+create index apps_by_stack on apps (lifecycle_stack, created_at, guid);
 
 create table processes (
     guid text primary key not null,
@@ -317,9 +318,13 @@ create table droplets (
     layer_digest text,
     image_digest text,
     size integer,
+    -- While an upload is looked through: the archive and the job that clients watch.
+    upload_digest text,
+    upload_job text,
     created_at integer not null,
     updated_at integer not null
 ) strict;
+create index droplets_being_uploaded on droplets (created_at) where upload_digest is not null;
 create index droplets_by_app on droplets (app_guid, created_at);
 create index droplets_by_package on droplets (package_guid);
 create index droplets_by_creation on droplets (created_at, guid);
@@ -459,6 +464,7 @@ create table jobs (
     updated_at integer not null
 ) strict;
 create index jobs_by_state on jobs (state, created_at);
+create index jobs_by_creation on jobs (created_at);
 
 create table audit_events (
     -- Insertion order breaks ties within a microsecond.

@@ -162,7 +162,47 @@ impl Images {
         Ok(images)
     }
 
+    /// The run image of a stack in the registry; made first where it is missing.
+    pub(super) async fn base(
+        &self,
+        stack: &str,
+        progress: &Progress,
+    ) -> Result<Digest, ImagesError> {
+        if stack != STACK {
+            return Err(ImagesError::UnknownStack(stack.to_owned()));
+        }
+        let tag = self.0.recipe.run_tag();
+        if let Some(base) = self.0.registry.find(REPOSITORY, &tag).await? {
+            return Ok(base);
+        }
+        // Nobody else makes it meanwhile.
+        let _ready = self.0.ready.lock().await;
+        self.make_base(progress).await
+    }
+
     async fn make(&self, progress: &Progress) -> Result<StackImages, ImagesError> {
+        let Inner {
+            engine,
+            registry,
+            recipe,
+            ..
+        } = &*self.0;
+        let base = self.make_base(progress).await?;
+        let reference = registry.reference(REPOSITORY, &base);
+        if engine.image(&reference).await?.is_none() {
+            let auth = Some(registry.auth());
+            engine.pull(&reference, auth, progress.clone()).await?;
+        }
+        self.remove_former().await?;
+        Ok(StackImages {
+            build: recipe.build_reference(),
+            run: recipe.run_reference(),
+            base,
+        })
+    }
+
+    /// Builds what is missing and takes the run image into the registry.
+    async fn make_base(&self, progress: &Progress) -> Result<Digest, ImagesError> {
         let Inner {
             engine,
             registry,
@@ -175,24 +215,12 @@ impl Images {
             self.fetch_back(base, &run, progress).await;
         }
         build(&**engine, recipe, progress).await?;
-        let base = if let Some(base) = known {
-            base
-        } else {
-            say(progress, "Taking the stack into the registry (once)...");
-            let saved = engine.save(&run).await?;
-            registry.import_saved(REPOSITORY, &tag, saved).await?
-        };
-        let reference = registry.reference(REPOSITORY, &base);
-        if engine.image(&reference).await?.is_none() {
-            let auth = Some(registry.auth());
-            engine.pull(&reference, auth, progress.clone()).await?;
+        if let Some(base) = known {
+            return Ok(base);
         }
-        self.remove_former().await?;
-        Ok(StackImages {
-            build: recipe.build_reference(),
-            run,
-            base,
-        })
+        say(progress, "Taking the stack into the registry (once)...");
+        let saved = engine.save(&run).await?;
+        Ok(registry.import_saved(REPOSITORY, &tag, saved).await?)
     }
 
     /// Somebody removed the image from the daemon: the registry still has it. When that fails it is

@@ -1,0 +1,115 @@
+//! Uploaded archives become droplets: one after the other, each answered exactly once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::actions;
+use super::store::{self, Uploaded};
+use crate::base::{Clock, Supervisor};
+use crate::blobs::{Blob, Blobs, Digest, LayerError};
+use crate::cloud_controller::jobs;
+use crate::cloud_controller::v3::{ApiError, ApiResult, Kind};
+use crate::db::Db;
+use crate::staging::DropletImages;
+
+/// What a droplet may unpack to.
+const LARGEST: u64 = 4 << 30;
+/// Looked for work at least this often, should a wake-up be lost.
+const TICK: Duration = Duration::from_secs(30);
+
+/// The worker; cheap to clone.
+#[derive(Clone)]
+pub struct DropletUploads(Arc<Parts>);
+
+struct Parts {
+    db: Db,
+    blobs: Blobs,
+    images: DropletImages,
+    clock: Arc<dyn Clock>,
+}
+
+impl DropletUploads {
+    /// A worker that is not started yet.
+    pub fn new(db: Db, blobs: Blobs, images: DropletImages, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Parts {
+            db,
+            blobs,
+            images,
+            clock,
+        }))
+    }
+
+    /// Starts it.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let this = self.clone();
+        supervisor.worker("droplet uploads", move |token| {
+            let this = this.clone();
+            async move { this.run(token).await }
+        });
+    }
+
+    async fn run(&self, token: CancellationToken) -> Result<(), ApiError> {
+        let mut changes = self.0.db.changes();
+        loop {
+            changes.mark_unchanged();
+            while let Some(uploaded) = self.0.db.read(store::next_uploaded).await? {
+                tokio::select! {
+                    () = token.cancelled() => return Ok(()),
+                    done = self.serve(uploaded) => done?,
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                changed = changes.changed() => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn serve(&self, uploaded: Uploaded) -> ApiResult<()> {
+        let made = self.make(&uploaded).await;
+        let now = self.0.clock.now();
+        self.0
+            .db
+            .write(move |tx| {
+                let result = match made {
+                    Ok((layer, image)) => {
+                        store::set_staged(tx, &uploaded, (&layer, &image), now)?;
+                        actions::expire(tx, &uploaded.app_guid, now)
+                    }
+                    Err(error) => {
+                        store::set_failed(tx, &uploaded, error.detail(), now)?;
+                        Err(error)
+                    }
+                };
+                jobs::finish(tx, &uploaded.job, result, now)
+            })
+            .await
+    }
+
+    async fn make(&self, uploaded: &Uploaded) -> ApiResult<(Blob, Digest)> {
+        let Parts { blobs, images, .. } = &*self.0;
+        let archive = blobs.read(&uploaded.archive).await;
+        let archive = archive.map_err(ApiError::internal)?;
+        let archive = archive
+            .ok_or_else(|| ApiError::internal(format!("blob {} is missing", uploaded.archive)))?;
+        let layer = blobs
+            .layer_from_tgz(archive, LARGEST)
+            .await
+            .map_err(refusal)?;
+        let image = images.compose(&uploaded.guid, &uploaded.stack, &layer);
+        let image = image
+            .await
+            .map_err(|error| ApiError::unprocessable(format!("Droplet not usable: {error}")))?;
+        Ok((layer, image))
+    }
+}
+
+fn refusal(error: LayerError) -> ApiError {
+    match error {
+        LayerError::Blob(error) => ApiError::new(Kind::UnprocessableEntity, error.to_string()),
+        other => ApiError::unprocessable(format!("Uploaded droplet file is invalid: {other}")),
+    }
+}
