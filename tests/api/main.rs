@@ -16,6 +16,7 @@ mod isolation_segments;
 mod logs;
 mod manifests;
 mod organizations;
+mod packages;
 mod quotas;
 mod revisions;
 mod roles;

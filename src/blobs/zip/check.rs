@@ -1,6 +1,6 @@
 //! Looking through a zip.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 
@@ -159,9 +159,37 @@ fn find_conflict(entries: &[ZipEntry]) -> Result<(), ZipError> {
     Ok(())
 }
 
+/// Whether a folder among the entries holds nothing.
+pub fn has_empty_folders(entries: &[ZipEntry]) -> bool {
+    let used: HashSet<&str> = entries
+        .iter()
+        .flat_map(|entry| folders(&entry.path))
+        .collect();
+    let mut all = entries
+        .iter()
+        .filter(|entry| entry.kind == ZipEntryKind::Folder);
+    all.any(|folder| !used.contains(folder.path.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_are_empty_when_nothing_lies_in_them() {
+        let entry = |path: &str, kind: ZipEntryKind| ZipEntry {
+            path: path.to_owned(),
+            kind,
+            mode: 0o755,
+        };
+        let link = || ZipEntryKind::Link {
+            target: "x".to_owned(),
+        };
+        let mut entries = vec![entry("a", ZipEntryKind::Folder), entry("a/b", link())];
+        assert!(!has_empty_folders(&entries));
+        entries.push(entry("a/c", ZipEntryKind::Folder));
+        assert!(has_empty_folders(&entries));
+    }
 
     #[test]
     fn only_large_zips_that_pack_too_well_are_bombs() {

@@ -22,6 +22,7 @@ use crate::db::DbError;
 use super::resources::Sha1;
 use super::{BlobError, Digest};
 
+pub use check::has_empty_folders;
 pub(super) use check::{Archive, open, read_checked};
 
 /// Bounds of a package.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::payload::{CreatePackage, NewKind};
+use super::payload::{CreatePackage, NewKind, PackageChange};
 use super::store::{self, Package, PackageKind};
-use crate::base::guid::PackageGuid;
+use crate::base::Timestamp;
+use crate::base::guid::{AppGuid, PackageGuid};
 use crate::blobs::Blob;
 use crate::cloud_controller::apps::{App, LifecycleType};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
@@ -74,17 +75,61 @@ pub(super) fn copy(
             "Source and destination app cannot be the same",
         ));
     }
-    let package = new(recorder, app, source.kind.clone(), &source.state);
+    let (kind, state) = match &source.kind {
+        // Credentials are not handed on.
+        PackageKind::Docker { image, .. } => {
+            let (image, username) = (image.clone(), None);
+            (PackageKind::Docker { image, username }, "READY")
+        }
+        PackageKind::Bits(bits) => (PackageKind::Bits(bits.clone()), "COPYING"),
+    };
+    let package = new(recorder, app, kind, state);
     store::insert(tx, &package, None)?;
-    if let PackageKind::Bits(Some(blob)) = &package.kind {
-        store::set_ready(tx, &package.guid, blob, recorder.now)?;
+    match &package.kind {
+        PackageKind::Docker { .. } => {}
+        PackageKind::Bits(Some(bits)) => {
+            store::set_ready(tx, &package.guid, bits, recorder.now)?;
+            expire(tx, &app.guid, recorder.now)?;
+        }
+        PackageKind::Bits(None) => {
+            let why = "failed to copy - the source package has no bits";
+            store::set_failed(tx, &package.guid, why, recorder.now)?;
+        }
     }
     let data = json!({ "request": { "source_package_guid": source.guid } });
     record(tx, recorder, "audit.app.package.create", &package, &data)?;
-    Ok(package)
+    store::find(tx, &package.guid)?.ok_or_else(|| ApiError::not_found("Package"))
 }
 
-/// Stores an upload's result; older packages the app does not need go.
+/// Changes metadata, or the credentials of a Docker package.
+pub(super) fn update(
+    tx: &WriteTx<'_>,
+    vault: &Vault,
+    package: &Package,
+    change: &PackageChange,
+    now: Timestamp,
+) -> ApiResult<Package> {
+    if change.has_credentials() {
+        let password = change.password.as_ref();
+        let password = password.map(|text| vault.encrypt(text.as_bytes()));
+        let credentials = (change.username.as_deref(), password.transpose()?);
+        store::set_credentials(tx, &package.guid, credentials, now)?;
+    }
+    change
+        .metadata
+        .store(tx, ResourceType::Package, package.guid.as_str())?;
+    store::find(tx, &package.guid)?.ok_or_else(|| ApiError::not_found("Package"))
+}
+
+/// Lets go of the bits of packages nobody is likely to stage again; they stay as `EXPIRED`.
+fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> ApiResult<()> {
+    for old in store::surplus(tx, app, KEPT)? {
+        store::expire(tx, &old, now)?;
+    }
+    Ok(())
+}
+
+/// Stores an upload's result; older packages the app does not need expire.
 pub(super) fn finish_upload(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
@@ -92,9 +137,7 @@ pub(super) fn finish_upload(
     blob: &Blob,
 ) -> ApiResult<()> {
     store::set_ready(tx, &package.guid, blob, recorder.now)?;
-    for old in store::surplus(tx, &package.app_guid, KEPT)? {
-        store::delete(tx, &old)?;
-    }
+    expire(tx, &package.app_guid, recorder.now)?;
     record(
         tx,
         recorder,

@@ -6,13 +6,15 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::store::{Package, PackageKind};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, PackageGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, ResourceType,
+    ApiError, ApiResult, Body, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
 };
 use crate::cloud_controller::{apps, jobs};
+use crate::db::ReadTx;
 
 const NO_APP: &str = "App is invalid. Ensure it exists and you have access to it.";
 const NO_SOURCE: &str = "Source package is invalid. Ensure it exists and you have access to it.";
@@ -25,11 +27,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query, None)?;
-            found
-                .try_present(&query, &urls, "/v3/packages", |p| {
-                    presenter::present(tx, p, &urls)
-                })
-                .map(Json)
+            page(tx, &found, (&query, "/v3/packages"), &urls)
         })
         .await
 }
@@ -48,11 +46,22 @@ pub(super) async fn list_of_app(
             apps::store::get_visible(tx, &caller, &app)?;
             let found = store::list_visible(tx, &caller, &query, Some(&app))?;
             let path = format!("/v3/apps/{app}/packages");
-            found
-                .try_present(&query, &urls, &path, |p| presenter::present(tx, p, &urls))
-                .map(Json)
+            page(tx, &found, (&query, &path), &urls)
         })
         .await
+}
+
+fn page(
+    tx: &ReadTx<'_>,
+    found: &Listed<Package>,
+    (query, path): (&ListQuery, &str),
+    urls: &Urls,
+) -> ApiResult<Json<Value>> {
+    let guids = found.rows.iter().map(|package| package.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Package, guids)?;
+    Ok(Json(found.present(query, urls, path, |package| {
+        presenter::present_with(package, metadata.of(package.guid.as_str()), urls)
+    })))
 }
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Json<Value>> {
@@ -98,7 +107,7 @@ pub(super) async fn create(
 async fn copy(
     ctx: Context,
     query: Option<&str>,
-    body: crate::cloud_controller::v3::Body,
+    body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let (source, app) = payload::copy(query, body)?;
     let recorder = Recorder::of(&ctx);
@@ -127,15 +136,24 @@ pub(super) async fn update(
     Path(guid): Path<PackageGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let metadata = payload::update(body)?;
+    let change = payload::update(body)?;
     let Context {
-        cc, caller, urls, ..
+        cc,
+        caller,
+        urls,
+        now,
     } = ctx;
+    let vault = cc.vault().clone();
     cc.db()
         .write(move |tx| {
             let package = store::get_visible(tx, &caller, &guid)?;
+            if change.has_credentials() && matches!(package.kind, PackageKind::Bits(_)) {
+                return Err(ApiError::unprocessable(
+                    "Cannot update Docker credentials for a buildpack app.",
+                ));
+            }
             caller.may_write_space(tx, &package.space_guid)?;
-            metadata.store(tx, ResourceType::Package, guid.as_str())?;
+            let package = actions::update(tx, &vault, &package, &change, now)?;
             presenter::present(tx, &package, &urls).map(Json)
         })
         .await

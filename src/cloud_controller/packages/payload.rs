@@ -94,8 +94,28 @@ pub(super) fn copy(query: Option<&str>, mut body: Body) -> ApiResult<(PackageGui
 }
 
 /// `PATCH /v3/packages/:guid`.
-pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
+#[derive(Debug)]
+pub(super) struct PackageChange {
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub metadata: MetadataChange,
+}
+
+impl PackageChange {
+    /// Whether it is about a Docker registry.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.username.is_some() || self.password.is_some()
+    }
+}
+
+pub(super) fn update(mut body: Body) -> ApiResult<PackageChange> {
+    let username = body.string("username");
+    let password = body.string("password");
     let metadata = body.metadata();
     body.finish()?;
-    Ok(metadata)
+    Ok(PackageChange {
+        username,
+        password,
+        metadata,
+    })
 }

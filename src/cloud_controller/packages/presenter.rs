@@ -9,6 +9,11 @@ use crate::db::ReadTx;
 /// `/v3/packages/:guid`.
 pub(super) fn present(tx: &ReadTx<'_>, package: &Package, urls: &Urls) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::Package, package.guid.as_str())?;
+    Ok(present_with(package, &metadata, urls))
+}
+
+/// The same for metadata that is at hand.
+pub(super) fn present_with(package: &Package, metadata: &Metadata, urls: &Urls) -> Value {
     let path = format!("/v3/packages/{}", package.guid);
     let mut links = json!({ "self": urls.link(&path) });
     let (kind, data) = match &package.kind {
@@ -22,7 +27,7 @@ pub(super) fn present(tx: &ReadTx<'_>, package: &Package, urls: &Urls) -> ApiRes
             )
         }
         PackageKind::Docker { image, username } => {
-            let password = username.as_ref().map(|_| "[PRIVATE DATA HIDDEN]");
+            let password = username.as_ref().map(|_| "***");
             (
                 "docker",
                 json!({ "image": image, "username": username, "password": password }),
@@ -30,7 +35,7 @@ pub(super) fn present(tx: &ReadTx<'_>, package: &Package, urls: &Urls) -> ApiRes
         }
     };
     links["app"] = urls.link(&format!("/v3/apps/{}", package.app_guid));
-    Ok(json!({
+    json!({
         "guid": package.guid,
         "created_at": package.created_at,
         "updated_at": package.updated_at,
@@ -40,5 +45,5 @@ pub(super) fn present(tx: &ReadTx<'_>, package: &Package, urls: &Urls) -> ApiRes
         "relationships": { "app": { "data": { "guid": package.app_guid } } },
         "metadata": metadata.present(),
         "links": links,
-    }))
+    })
 }

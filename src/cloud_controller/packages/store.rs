@@ -168,6 +168,49 @@ pub(super) fn set_ready(
     Ok(())
 }
 
+/// Notes why a package has no bits.
+pub(super) fn set_failed(
+    tx: &WriteTx<'_>,
+    guid: &PackageGuid,
+    error: &str,
+    now: Timestamp,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update packages set state = 'FAILED', error = ?2, updated_at = ?3 where guid = ?1",
+        )?
+        .execute(params![guid, error, now])?;
+    Ok(())
+}
+
+/// Stores what a Docker registry is asked with; what is not given stays.
+pub(super) fn set_credentials(
+    tx: &WriteTx<'_>,
+    guid: &PackageGuid,
+    (username, password): (Option<&str>, Option<Vec<u8>>),
+    now: Timestamp,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update packages set docker_username = coalesce(?2, docker_username), \
+             docker_password = coalesce(?3, docker_password), updated_at = ?4 where guid = ?1",
+        )?
+        .execute(params![guid, username, password, now])?;
+    Ok(())
+}
+
+/// Lets go of a package's bits; the row stays.
+pub(super) fn expire(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> ApiResult<()> {
+    blob_store::release(tx, OWNER, guid.as_str())?;
+    tx.sql()
+        .prepare_cached(
+            "update packages set state = 'EXPIRED', blob_digest = null, blob_size = null, updated_at = ?2 \
+             where guid = ?1",
+        )?
+        .execute(params![guid, now])?;
+    Ok(())
+}
+
 /// Takes an upload back: it may be tried again.
 pub(super) fn await_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> ApiResult<()> {
     tx.sql()
@@ -208,10 +251,10 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<PackageGui
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Ready packages beyond the newest `keep`, which are not needed any more.
-pub(crate) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> ApiResult<Vec<PackageGuid>> {
+/// Ready and failed packages beyond the newest `keep`, which are not needed any more.
+pub(super) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> ApiResult<Vec<PackageGuid>> {
     let mut statement = tx.sql().prepare_cached(
-        "select guid from packages where app_guid = ?1 and state = 'READY' \
+        "select guid from packages where app_guid = ?1 and state in ('READY', 'FAILED') \
          and guid not in (select package_guid from builds where app_guid = ?1 and state = 'STAGING') \
          and guid not in (select d.package_guid from droplets d join apps a on a.current_droplet_guid = d.guid \
          where a.guid = ?1 and d.package_guid is not null) \

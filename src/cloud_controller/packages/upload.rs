@@ -14,7 +14,7 @@ use super::store::{Package, PackageKind};
 use super::{LARGEST_PACKAGE, actions, presenter, store};
 use crate::base::guid::PackageGuid;
 use crate::blobs::resources::match_resources;
-use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits};
+use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits, has_empty_folders};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::resource_matches::{self, Resource};
@@ -112,12 +112,14 @@ async fn receive(cc: &CloudController, request: Request, package: &Package) -> A
     let matched = matched(cc, received.resources).await?;
     let blobs = cc.blobs();
     match received.bits {
-        // The usual case: nothing was left out, the zip is the package once it was found safe.
+        // The usual case: nothing was left out, the zip is the package once it was found safe. It is
+        // written anew without its empty folders if it has any.
         Some(bits) if matched.is_empty() => {
-            blobs
-                .zip_entries(&bits.digest, limits)
-                .await
-                .map_err(refusal)?;
+            let entries = blobs.zip_entries(&bits.digest, limits).await;
+            if has_empty_folders(&entries.map_err(refusal)?) {
+                let merged = blobs.merge_zip(Some(&bits.digest), matched, limits).await;
+                return merged.map_err(refusal);
+            }
             Ok(bits)
         }
         bits => {
