@@ -89,6 +89,8 @@ guid_types! {
     DropletGuid,
     /// A buildpack.
     BuildpackGuid,
+    /// A stack.
+    StackGuid,
     /// A route.
     RouteGuid,
     /// A route's destination.

@@ -22,6 +22,7 @@ mod revisions;
 mod roles;
 mod security_groups;
 mod spaces;
+mod stacks;
 mod tasks_and_deployments;
 mod usage_events;
 mod users;

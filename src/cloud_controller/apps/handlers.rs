@@ -7,35 +7,62 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::{actions, payload, presenter, store};
+use super::{actions, lifecycle, payload, presenter, store};
 use crate::base::guid::{AppGuid, DropletGuid};
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::Snapshots;
+use crate::cloud_controller::stacks::StackUse;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls,
-    with_included,
+    Warnings, with_included,
 };
 use crate::cloud_controller::{feature_flags, jobs, organizations, spaces};
 use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
-    let lifecycle = payload::lifecycle_type(&query)?;
+    let query = list_query(query.as_deref())?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
     cc.db()
-        .read(move |tx| {
-            let found = store::list_visible(tx, &caller, &query, lifecycle)?;
-            let guids = found.rows.iter().map(|app| app.guid.as_str());
-            let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
-            let body = found.present(&query, &urls, "/v3/apps", |app| {
-                presenter::present(app, metadata.of(app.guid.as_str()), &urls)
-            });
-            let included = included(tx, &urls, &query, &found.rows)?;
-            Ok::<_, ApiError>(Json(with_included(body, included)))
-        })
+        .read(move |tx| page(tx, &caller, &query, ("/v3/apps", None), &urls).map(Json))
         .await
+}
+
+/// Checks the query of a list of apps.
+pub(crate) fn list_query(query: Option<&str>) -> ApiResult<ListQuery> {
+    let query = ListQuery::parse(query, &payload::LIST)?;
+    payload::lifecycle_type(&query)?;
+    Ok(query)
+}
+
+/// A page of the apps on one stack, listed at `path`.
+pub(crate) fn list_on_stack(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+    (stack, path): (&str, &str),
+    urls: &Urls,
+) -> ApiResult<Value> {
+    page(tx, caller, query, (path, Some(stack)), urls)
+}
+
+fn page(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    query: &ListQuery,
+    (path, stack): (&str, Option<&str>),
+    urls: &Urls,
+) -> ApiResult<Value> {
+    let lifecycle = payload::lifecycle_type(query)?;
+    let found = store::list_visible(tx, caller, query, (lifecycle, stack))?;
+    let guids = found.rows.iter().map(|app| app.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
+    let body = found.present(query, urls, path, |app| {
+        presenter::present(app, metadata.of(app.guid.as_str()), urls)
+    });
+    let included = included(tx, urls, query, &found.rows)?;
+    Ok(with_included(body, included))
 }
 
 pub(super) async fn show(
@@ -109,7 +136,7 @@ fn included(
 pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
-) -> ApiResult<(StatusCode, Json<Value>)> {
+) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::create(body)?;
     let recorder = Recorder::of(&ctx);
     let Context {
@@ -132,8 +159,13 @@ pub(super) async fn create(
                 feature_flags::require(tx, &caller, flag)?;
             }
             let app = actions::create(tx, &recorder, &vault, wanted, &default_stack)?;
+            let warning = match &app.lifecycle.stack {
+                Some(stack) => lifecycle::stack_warning(tx, stack, StackUse::NewApp)?,
+                None => None,
+            };
             Ok((
                 StatusCode::CREATED,
+                Warnings::from_iter(warning),
                 Json(presenter::present_from(tx, &app, &urls)?),
             ))
         })
@@ -144,7 +176,7 @@ pub(super) async fn update(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<(Warnings, Json<Value>)> {
     let change = payload::update(body)?;
     let recorder = Recorder::of(&ctx);
     let Context {
@@ -155,8 +187,16 @@ pub(super) async fn update(
         .write(move |tx| {
             let app = store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &app.space_guid)?;
+            let warning = match change.lifecycle.stack.clone().flatten() {
+                Some(stack) => {
+                    let usage = lifecycle::usage_of(tx, &guid)?;
+                    lifecycle::stack_warning(tx, &stack, usage)?
+                }
+                None => None,
+            };
             let app = actions::update(tx, &recorder, app, change, &default_stack, Cause::Request)?;
-            presenter::present_from(tx, &app, &urls).map(Json)
+            let shown = presenter::present_from(tx, &app, &urls)?;
+            Ok((Warnings::from_iter(warning), Json(shown)))
         })
         .await
 }

@@ -3,6 +3,7 @@
 use super::app::{Lifecycle, LifecycleChange, LifecycleType, is_buildpack_url};
 use super::store;
 use crate::base::guid::AppGuid;
+use crate::cloud_controller::stacks::{self, StackUse};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid};
 use crate::db::ReadTx;
 
@@ -81,12 +82,7 @@ pub(super) fn changed(
         )));
     }
     if let Some(Some(stack)) = &change.stack {
-        let usage = if store::has_builds(tx, app)? {
-            StackUse::Restaging
-        } else {
-            StackUse::NewApp
-        };
-        stack_usable(tx, stack, usage)?;
+        stack_usable(tx, stack, usage_of(tx, app)?)?;
     }
     Ok(Lifecycle {
         kind,
@@ -108,7 +104,7 @@ fn check(
     stack: &str,
 ) -> ApiResult<()> {
     let mut invalid = Invalid::default();
-    let stack_exists = store::stack_state(tx, stack)?.is_some();
+    let stack_exists = stacks::store::exists(tx, stack)?;
     let named = buildpacks.iter().filter(|name| !is_buildpack_url(name));
     for name in named.filter(|_| kind == LifecycleType::Buildpack) {
         let known = !store::buildpack_states(tx, name, stack_exists.then_some(stack))?.is_empty();
@@ -141,25 +137,28 @@ fn check_ready(tx: &ReadTx<'_>, buildpacks: &[String]) -> ApiResult<()> {
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StackUse {
-    NewApp,
-    Restaging,
+/// 422 when the stack's state forbids it.
+fn stack_usable(tx: &ReadTx<'_>, stack: &str, usage: StackUse) -> ApiResult<()> {
+    stack_warning(tx, stack, usage).map(drop)
 }
 
-fn stack_usable(tx: &ReadTx<'_>, stack: &str, usage: StackUse) -> ApiResult<()> {
-    let Some((state, reason)) = store::stack_state(tx, stack)? else {
-        return Ok(());
-    };
-    let refused = state == "DISABLED" || (state == "RESTRICTED" && usage == StackUse::NewApp);
-    if !refused {
-        return Ok(());
+/// What is to be said about using a stack; 422 when its state forbids it.
+pub(super) fn stack_warning(
+    tx: &ReadTx<'_>,
+    stack: &str,
+    usage: StackUse,
+) -> ApiResult<Option<String>> {
+    match stacks::store::find_named(tx, stack)? {
+        None => Ok(None),
+        Some(stack) => stacks::verdict(&stack, usage).map_err(ApiError::unprocessable),
     }
-    let reason = reason
-        .filter(|text| !text.is_empty())
-        .map(|text| format!(" {text}"))
-        .unwrap_or_default();
-    Err(ApiError::unprocessable(format!(
-        "ERROR: Staging failed. The stack '{stack}' is '{state}' and cannot be used for staging.{reason}"
-    )))
+}
+
+/// What kind of use a staging of this app would be.
+pub(super) fn usage_of(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<StackUse> {
+    Ok(if store::has_builds(tx, app)? {
+        StackUse::Restaging
+    } else {
+        StackUse::NewApp
+    })
 }

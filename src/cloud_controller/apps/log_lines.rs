@@ -65,7 +65,25 @@ impl ApiLines {
                 text: &text,
             });
         }
+        if let Some(text) = failure(event) {
+            self.logs.emit(Line {
+                source_id: &event.target[0],
+                source_type: "API",
+                instance_id: "0",
+                stream: LogStream::Err,
+                text: &text,
+            });
+        }
     }
+}
+
+/// What went wrong, for the app's error stream.
+fn failure(event: &AuditEvent) -> Option<String> {
+    if event.kind != "audit.app.build.failed" {
+        return None;
+    }
+    let why = event.data.get("error_message")?.as_str()?;
+    Some(format!("Failed to stage build: {why}"))
 }
 
 /// What an event says in the app's log.

@@ -23,6 +23,7 @@ use axum::routing::{get, post};
 pub(crate) use app::{
     App, AppState, Feature, LifecycleChange, LifecycleType, Variables, without_password,
 };
+pub(crate) use handlers::{list_on_stack, list_query};
 pub use log_lines::ApiLines;
 pub(crate) use payload::{CreateApp, UpdateApp};
 

@@ -90,7 +90,7 @@ pub(super) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
-    lifecycle: Option<LifecycleType>,
+    (lifecycle, stack): (Option<LifecycleType>, Option<&str>),
 ) -> ApiResult<Listed<App>> {
     let mut select = visible(caller);
     query.filter_common(&mut select, "a", Some(ResourceType::App))?;
@@ -101,14 +101,9 @@ pub(super) fn list_visible(
         "organization_guids",
         "a.space_guid in (select guid from spaces where organization_guid in ({}))",
     );
-    if let Some(stacks) = query.values("stacks") {
-        // `stacks=` asks for apps without one.
-        let none = if stacks.iter().any(String::is_empty) {
-            " or a.lifecycle_stack is null"
-        } else {
-            ""
-        };
-        select.and_marks(&format!("a.lifecycle_stack in ({{}}){none}"), &stacks);
+    match stack {
+        Some(stack) => select.and("a.lifecycle_stack = ?", [stack.to_owned()]),
+        None => query.filter_nullable(&mut select, "stacks", "a.lifecycle_stack"),
     }
     if let Some(kind) = lifecycle {
         select.and("a.lifecycle_type = ?", [kind.as_str().to_owned()]);
@@ -228,19 +223,6 @@ pub(super) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {
     Ok(())
 }
 
-/// State and reason of a stack, by name.
-pub(super) fn stack_state(
-    tx: &ReadTx<'_>,
-    name: &str,
-) -> ApiResult<Option<(String, Option<String>)>> {
-    let mut statement = tx
-        .sql()
-        .prepare_cached("select state, state_reason from stacks where name = ?1")?;
-    Ok(statement
-        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?)
-}
-
 /// States of the buildpacks with this name that fit a stack.
 pub(super) fn buildpack_states(
     tx: &ReadTx<'_>,
@@ -255,7 +237,7 @@ pub(super) fn buildpack_states(
 }
 
 /// Whether the app was ever staged.
-pub(super) fn has_builds(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<bool> {
+pub(crate) fn has_builds(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<bool> {
     Ok(tx
         .sql()
         .prepare_cached("select 1 from builds where app_guid = ?1 limit 1")?

@@ -12,7 +12,8 @@ use crate::cloud_controller::apps::{self, App, LifecycleType};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::packages::{Package, PackageKind};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, ResourceType};
+use crate::cloud_controller::stacks::{self, StackUse};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Kind, ResourceType};
 use crate::cloud_controller::{
     app_usage_events, environment_variable_groups, feature_flags, quotas,
 };
@@ -24,7 +25,7 @@ const LEAST_DISK: i64 = 4096;
 /// More disk than this is refused.
 const MOST_DISK: i64 = 6144;
 
-/// Makes a build of `package`.
+/// Makes a build of `package`; gives a warning with it when there is one.
 pub(super) fn create(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
@@ -32,7 +33,7 @@ pub(super) fn create(
     (vault, snapshots): (&Vault, &Snapshots),
     (app, package): (&App, &Package),
     wanted: CreateBuild,
-) -> ApiResult<Build> {
+) -> ApiResult<(Build, Option<String>)> {
     if let PackageKind::Docker { .. } = package.kind {
         feature_flags::require(tx, caller, "diego_docker")?;
         return Err(ApiError::unprocessable(
@@ -45,6 +46,13 @@ pub(super) fn create(
             "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
         ));
     }
+    let build = assemble(tx, recorder, caller, app, package, &wanted)?;
+    let stack = build.stack.as_deref().unwrap_or_default();
+    let chosen = choices::choose(tx, &build.buildpacks, stack)?;
+    let warning = stack_warning(tx, app, stack)?;
+    if store::is_staging(tx, &app.guid)? {
+        return Err(store::staging_in_progress());
+    }
     let bits = match &package.kind {
         PackageKind::Bits(Some(bits)) if package.state == "READY" => &bits.digest,
         _ => {
@@ -53,11 +61,10 @@ pub(super) fn create(
             ));
         }
     };
-    let build = assemble(tx, recorder, caller, app, package, &wanted)?;
-    let stack = build.stack.as_deref().unwrap_or_default();
-    let buildpacks = choices::choose(tx, &build.buildpacks, stack)?;
     let memory = i64::try_from(build.memory.0).unwrap_or(i64::MAX);
     quotas::check_staging(tx, app, (memory, build.log_rate_limit))?;
+    let buildpacks = chosen.usable()?;
+    check_disk(&build)?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
     let ingredients = Ingredients {
         package: bits,
@@ -88,7 +95,62 @@ pub(super) fn create(
         Place::space(&app.space_guid),
         &data,
     )?;
-    Ok(build)
+    Ok((build, warning))
+}
+
+/// What is to be said about the stack; 422 when its state forbids staging.
+fn stack_warning(tx: &ReadTx<'_>, app: &App, stack: &str) -> ApiResult<Option<String>> {
+    let Some(stack) = stacks::store::find_named(tx, stack)? else {
+        return Ok(None);
+    };
+    let usage = if apps::store::has_builds(tx, &app.guid)? {
+        StackUse::Restaging
+    } else {
+        StackUse::NewApp
+    };
+    stacks::verdict(&stack, usage).map_err(|text| ApiError::new(Kind::StackValidationFailed, text))
+}
+
+fn check_disk(build: &Build) -> ApiResult<()> {
+    if build.disk.0 > MOST_DISK {
+        return Err(ApiError::unprocessable("disk limit exceeded"));
+    }
+    Ok(())
+}
+
+/// Ends a build that is being staged, as an outside stager would.
+pub(super) fn fail(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    build: &Build,
+    why: &str,
+) -> ApiResult<()> {
+    if build.state != "STAGING" {
+        return Err(ApiError::unprocessable(
+            "Only a build in state STAGING can fail.",
+        ));
+    }
+    let error = ("StagerError", format!("Stager error: {why}"));
+    store::set_failed(tx, &build.guid, (error.0, &error.1), recorder.now)?;
+    app_usage_events::actions::of_build(
+        tx,
+        (recorder.now, &recorder.guids),
+        &build.app_guid,
+        (Staging::Stopped, None),
+    )?;
+    let target = Target {
+        guid: build.app_guid.as_str(),
+        kind: "app",
+        name: &build.app_name,
+    };
+    let data = json!({
+        "build_guid": build.guid,
+        "package_guid": build.package_guid,
+        "error_id": error.0,
+        "error_message": why,
+    });
+    let place = Place::space(&build.space_guid);
+    recorder.record(tx, "audit.app.build.failed", &target, place, &data)
 }
 
 fn assemble(
@@ -102,9 +164,6 @@ fn assemble(
     let (memory, disk, log_rate_limit) =
         store::web_limits(tx, &app.guid)?.unwrap_or((LEAST_MEMORY, LEAST_DISK, -1));
     let disk = wanted.disk.unwrap_or(disk).max(LEAST_DISK);
-    if disk > MOST_DISK {
-        return Err(ApiError::unprocessable("disk limit exceeded"));
-    }
     let wish = wanted.lifecycle.as_ref();
     if wish.is_some_and(|wish| wish.kind != app.lifecycle.kind.as_str()) {
         return Err(ApiError::unprocessable("Lifecycle type cannot be changed"));

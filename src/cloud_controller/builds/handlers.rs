@@ -5,17 +5,23 @@ use axum::extract::{Path, RawQuery};
 use http::StatusCode;
 use serde_json::Value;
 
+use super::store::Build;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, BuildGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, ResourceType,
+    ApiError, ApiResult, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
+    Warnings,
 };
 use crate::cloud_controller::{apps, packages};
+use crate::db::ReadTx;
 
 const NO_PACKAGE: &str =
     "Unable to use package. Ensure that the package exists and you have access to it.";
+
+const STAGED_HERE: &str =
+    "cflite stages builds itself: of the final states only 'FAILED' can be set.";
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
@@ -25,11 +31,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     cc.db()
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query, None)?;
-            found
-                .try_present(&query, &urls, "/v3/builds", |b| {
-                    presenter::present(tx, b, &urls)
-                })
-                .map(Json)
+            page(tx, &found, (&query, "/v3/builds"), &urls)
         })
         .await
 }
@@ -48,11 +50,22 @@ pub(super) async fn list_of_app(
             apps::store::get_visible(tx, &caller, &app)?;
             let found = store::list_visible(tx, &caller, &query, Some(&app))?;
             let path = format!("/v3/apps/{app}/builds");
-            found
-                .try_present(&query, &urls, &path, |b| presenter::present(tx, b, &urls))
-                .map(Json)
+            page(tx, &found, (&query, &path), &urls)
         })
         .await
+}
+
+fn page(
+    tx: &ReadTx<'_>,
+    found: &Listed<Build>,
+    (query, path): (&ListQuery, &str),
+    urls: &Urls,
+) -> ApiResult<Json<Value>> {
+    let guids = found.rows.iter().map(|build| build.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::Build, guids)?;
+    Ok(Json(found.present(query, urls, path, |build| {
+        presenter::present_with(build, metadata.of(build.guid.as_str()), urls)
+    })))
 }
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult<Json<Value>> {
@@ -70,7 +83,7 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult
 pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
-) -> ApiResult<(StatusCode, Json<Value>)> {
+) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::create(body)?;
     let recorder = Recorder::of(&ctx);
     let Context {
@@ -86,10 +99,11 @@ pub(super) async fn create(
                 .map_err(|_| ApiError::unprocessable(NO_PACKAGE))?;
             let app = apps::store::get_visible(tx, &caller, &package.app_guid)?;
             let parts = (&app, &package);
-            let build =
+            let (build, warning) =
                 actions::create(tx, &recorder, &caller, (&vault, &snapshots), parts, wanted)?;
             Ok::<_, ApiError>((
                 StatusCode::CREATED,
+                Warnings::from_iter(warning),
                 Json(presenter::present(tx, &build, &urls)?),
             ))
         })
@@ -101,16 +115,31 @@ pub(super) async fn update(
     Path(guid): Path<BuildGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let metadata = payload::update(body)?;
+    let recorder = Recorder::of(&ctx);
     let Context {
         cc, caller, urls, ..
     } = ctx;
     cc.db()
         .write(move |tx| {
             let build = store::get_visible(tx, &caller, &guid)?;
-            caller.may_write_space(tx, &build.space_guid)?;
-            metadata.store(tx, ResourceType::Build, guid.as_str())?;
-            presenter::present(tx, &build, &urls).map(Json)
+            if body.as_given().get("state").is_some() {
+                caller.must_be_admin()?;
+            } else {
+                caller.may_write_space(tx, &build.space_guid)?;
+            }
+            let change = payload::update(body)?;
+            change
+                .metadata
+                .store(tx, ResourceType::Build, guid.as_str())?;
+            match change.state.as_deref() {
+                Some("FAILED") => {
+                    let why = change.error.unwrap_or_default();
+                    actions::fail(tx, &recorder, &build, &why)?;
+                }
+                Some(_) => return Err(ApiError::unprocessable(STAGED_HERE)),
+                None => {}
+            }
+            presenter::present(tx, &store::get(tx, &guid)?, &urls).map(Json)
         })
         .await
 }

@@ -63,13 +63,15 @@ fn package(body: &mut Body) -> PackageGuid {
         }
         Some(value) => value.get("guid").and_then(Value::as_str).map(str::to_owned),
     };
-    match guid {
-        Some(guid) if !guid.is_empty() => guid.into(),
-        _ => {
-            body.invalid.field("package_guid", "must be a string");
-            PackageGuid::default()
-        }
+    let Some(guid) = guid else {
+        body.invalid.field("package_guid", "must be a string");
+        return PackageGuid::default();
+    };
+    if !(1..=200).contains(&guid.chars().count()) {
+        body.invalid
+            .field("package_guid", "must be between 1 and 200 characters");
     }
+    guid.into()
 }
 
 fn positive(body: &mut Body, name: &str) -> Option<i64> {
@@ -121,8 +123,76 @@ fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
 }
 
 /// `PATCH /v3/builds/:guid`.
-pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
+#[derive(Debug)]
+pub(super) struct BuildChange {
+    /// The state an outside stager reports: `FAILED` or `STAGED`.
+    pub state: Option<String>,
+    pub error: Option<String>,
+    pub metadata: MetadataChange,
+}
+
+pub(super) fn update(mut body: Body) -> ApiResult<BuildChange> {
+    let given = body.fields.nullable("state");
+    let state = given.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let is_final = matches!(state.as_deref(), Some("FAILED" | "STAGED"));
+    if let Some(given) = given.filter(|_| !is_final) {
+        let shown = state.clone().unwrap_or_else(|| match given {
+            Value::Null => String::new(),
+            other => other.to_string(),
+        });
+        body.invalid
+            .field("state", &format!("'{shown}' is not a valid state"));
+    }
+    let error = body.string("error");
+    let lifecycle = body.fields.take("lifecycle");
+    if state.as_deref() == Some("STAGED") && lifecycle.is_none() {
+        body.invalid
+            .field("lifecycle", "'STAGED' builds require lifecycle data");
+    }
     let metadata = body.metadata();
     body.finish()?;
-    Ok(metadata)
+    Ok(BuildChange {
+        state,
+        error,
+        metadata,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cloud_controller::v3::ApiError;
+
+    #[test]
+    fn states_of_outside_stagers_are_final() {
+        let cases = [
+            (
+                json!({ "state": "STAGING" }),
+                Some("State 'STAGING' is not a valid state"),
+            ),
+            (
+                json!({ "state": null }),
+                Some("State '' is not a valid state"),
+            ),
+            (
+                json!({ "state": "STAGED" }),
+                Some("Lifecycle 'STAGED' builds require lifecycle data"),
+            ),
+            (
+                json!({ "state": "FAILED", "error": 1 }),
+                Some("Error must be a string"),
+            ),
+            (json!({ "state": "FAILED", "error": "gone" }), None),
+            (json!({}), None),
+        ];
+        for (value, fault) in cases {
+            let Value::Object(map) = value else {
+                panic!("an object")
+            };
+            let result = update(Body::new(map));
+            assert_eq!(result.as_ref().err().map(ApiError::detail), fault);
+        }
+    }
 }

@@ -10,6 +10,11 @@ use crate::db::ReadTx;
 /// `/v3/builds/:guid`.
 pub(super) fn present(tx: &ReadTx<'_>, build: &Build, urls: &Urls) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::Build, build.guid.as_str())?;
+    Ok(present_with(build, &metadata, urls))
+}
+
+/// The same for metadata that is at hand.
+pub(super) fn present_with(build: &Build, metadata: &Metadata, urls: &Urls) -> Value {
     let mut links = json!({
         "self": urls.link(&format!("/v3/builds/{}", build.guid)),
         "app": urls.link(&format!("/v3/apps/{}", build.app_guid)),
@@ -31,7 +36,7 @@ pub(super) fn present(tx: &ReadTx<'_>, build: &Build, urls: &Urls) -> ApiResult<
         json!({ "buildpacks": shown, "stack": build.stack })
     };
     let [by_guid, by_name, by_email] = &build.created_by;
-    Ok(json!({
+    json!({
         "guid": build.guid,
         "created_at": build.created_at,
         "updated_at": build.updated_at,
@@ -47,5 +52,5 @@ pub(super) fn present(tx: &ReadTx<'_>, build: &Build, urls: &Urls) -> ApiResult<
         "relationships": { "app": { "data": { "guid": build.app_guid } } },
         "metadata": metadata.present(),
         "links": links,
-    }))
+    })
 }

@@ -149,12 +149,36 @@ fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) ->
         ]);
     match done {
         Ok(_) => Ok(()),
-        Err(error) if is_unique_violation(&error) => Err(ApiError::new(
-            Kind::StagingInProgress,
-            "Only one build can be STAGING at a time per application.",
-        )),
+        Err(error) if is_unique_violation(&error) => Err(staging_in_progress()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// 422: one build of an app at a time.
+pub(super) fn staging_in_progress() -> ApiError {
+    ApiError::new(
+        Kind::StagingInProgress,
+        "Only one build can be STAGING at a time per application.",
+    )
+}
+
+/// Whether a build of the app is under way.
+pub(super) fn is_staging(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<bool> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from builds where app_guid = ?1 and state = 'STAGING'")?;
+    Ok(statement.exists([app])?)
+}
+
+/// A build, whoever asks, or 404.
+pub(super) fn get(tx: &ReadTx<'_>, guid: &BuildGuid) -> ApiResult<Build> {
+    let sql = format!("select {COLUMNS} from {FROM} where b.guid = ?1");
+    let found = tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([guid], build)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Build"))
 }
 
 /// Lets go of what the builds of an app that is deleted needed.

@@ -245,7 +245,14 @@ async fn instances_change_at_once_and_all_else_with_the_next_start() {
             let Value::Object(variables) = variables else {
                 unreachable!("an object")
             };
-            apps::actions::update_environment(tx, &tools.recorder, &tools.vault, changed, variables)
+            apps::actions::update_environment(
+                tx,
+                &tools.recorder,
+                &tools.vault,
+                changed,
+                variables,
+                Cause::Request,
+            )
         })
         .await;
     let after = world.load().await;

@@ -1,62 +1,113 @@
-//! Requests on stacks.
+//! Requests on stacks. Everybody who is signed in reads them; admins write.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery};
-use serde_json::{Value, json};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::Value;
 
-use super::store::{self, Stack};
-use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, ListQuery, ListRules, Metadata, ResourceType, Urls,
-};
-use crate::db::ReadTx;
-
-const LIST: ListRules = ListRules::new(&["names"])
-    .order_by(&["name"])
-    .extras(&["default"]);
+use super::{actions, payload, presenter, store};
+use crate::base::guid::StackGuid;
+use crate::cloud_controller::apps;
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Metadata, ResourceType, Warnings};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse(query.as_deref(), &LIST)?;
-    if query
-        .raw("default")
-        .is_some_and(|value| value != "true" && value != "false")
-    {
-        return Err(ApiError::bad_query("Default must be 'true' or 'false'"));
-    }
+    let query = payload::list(query.as_deref())?;
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .read(move |tx| {
             let found = store::list_all(tx, &query)?;
-            found
-                .try_present(&query, &urls, "/v3/stacks", |s| present(tx, s, &urls))
-                .map(Json)
+            let guids = found.rows.iter().map(|stack| stack.guid.as_str());
+            let metadata = Metadata::of_all(tx, ResourceType::Stack, guids)?;
+            Ok(Json(found.present(&query, &urls, "/v3/stacks", |stack| {
+                presenter::present_with(stack, metadata.of(stack.guid.as_str()), &urls)
+            })))
         })
         .await
 }
 
-pub(super) async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> {
+pub(super) async fn show(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<Json<Value>> {
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .read(move |tx| {
-            let stack = store::find(tx, &guid)?.ok_or_else(|| ApiError::not_found("Stack"))?;
-            present(tx, &stack, &urls).map(Json)
+            let stack = store::get(tx, &guid)?;
+            presenter::present(tx, &stack, &urls).map(Json)
         })
         .await
 }
 
-fn present(tx: &ReadTx<'_>, stack: &Stack, urls: &Urls) -> ApiResult<Value> {
-    let metadata = Metadata::load(tx, ResourceType::Stack, &stack.guid)?;
-    Ok(json!({
-        "guid": stack.guid,
-        "created_at": stack.created_at,
-        "updated_at": stack.updated_at,
-        "name": stack.name,
-        "description": stack.description,
-        "state": stack.state,
-        "state_reason": stack.state_reason,
-        "run_rootfs_image": stack.name,
-        "build_rootfs_image": stack.name,
-        "default": stack.is_default,
-        "metadata": metadata.present(),
-        "links": { "self": urls.link(&format!("/v3/stacks/{}", stack.guid)) },
-    }))
+pub(super) async fn list_apps(
+    ctx: Context,
+    Path(guid): Path<StackGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<Value>> {
+    let query = apps::list_query(query.as_deref())?;
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .read(move |tx| {
+            let stack = store::get(tx, &guid)?;
+            let path = format!("/v3/stacks/{guid}/apps");
+            apps::list_on_stack(tx, &caller, &query, (&stack.name, &path), &urls).map(Json)
+        })
+        .await
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    ctx.caller.must_be_admin()?;
+    let wanted = payload::create(body)?;
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, urls, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let stack = actions::create(tx, &recorder, wanted)?;
+            let shown = presenter::present(tx, &stack, &urls)?;
+            Ok((StatusCode::CREATED, Json(shown)))
+        })
+        .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<StackGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Response> {
+    let recorder = Recorder::of(&ctx);
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let stack = store::get(tx, &guid)?;
+            caller.must_be_admin()?;
+            let change = payload::update(body)?;
+            let warning = (stack.is_default && change.state.is_some()).then(|| {
+                format!(
+                    "Changing state on the default stack '{}' may affect new application deployments.",
+                    stack.name
+                )
+            });
+            let stack = actions::update(tx, &recorder, stack, change)?;
+            let shown = presenter::present(tx, &stack, &urls)?;
+            Ok((Warnings::from_iter(warning), Json(shown)).into_response())
+        })
+        .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<StatusCode> {
+    let recorder = Recorder::of(&ctx);
+    let Context { cc, caller, .. } = ctx;
+    cc.db()
+        .write(move |tx| {
+            let stack = store::get(tx, &guid)?;
+            caller.must_be_admin()?;
+            actions::delete(tx, &recorder, &stack)?;
+            Ok(StatusCode::NO_CONTENT)
+        })
+        .await
 }

@@ -2,8 +2,12 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use crate::base::guid::StackGuid;
 use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::v3::{ApiResult, ListQuery, Listed, ResourceType, Select, list};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, ListQuery, Listed, Metadata, ResourceType, Select, is_unique_violation,
+    list,
+};
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "s.guid, s.name, s.description, s.state, s.state_reason, s.is_default, s.created_at, s.updated_at";
@@ -11,7 +15,7 @@ const COLUMNS: &str = "s.guid, s.name, s.description, s.state, s.state_reason, s
 /// A stored stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Stack {
-    pub guid: String,
+    pub guid: StackGuid,
     pub name: String,
     pub description: Option<String>,
     pub state: String,
@@ -21,20 +25,37 @@ pub(crate) struct Stack {
     pub updated_at: Timestamp,
 }
 
-pub(super) fn find(tx: &ReadTx<'_>, guid: &str) -> ApiResult<Option<Stack>> {
+/// A stack, or 404.
+pub(super) fn get(tx: &ReadTx<'_>, guid: &StackGuid) -> ApiResult<Stack> {
     let sql = format!("select {COLUMNS} from stacks s where s.guid = ?1");
-    Ok(tx
+    let found = tx
         .sql()
         .prepare_cached(&sql)?
         .query_row([guid], stack)
+        .optional()?;
+    found.ok_or_else(|| ApiError::not_found("Stack"))
+}
+
+/// A stack by its name.
+pub(crate) fn find_named(tx: &ReadTx<'_>, name: &str) -> ApiResult<Option<Stack>> {
+    let sql = format!("select {COLUMNS} from stacks s where s.name = ?1");
+    Ok(tx
+        .sql()
+        .prepare_cached(&sql)?
+        .query_row([name], stack)
         .optional()?)
 }
 
 /// Whether there is a stack of this name.
 pub(crate) fn exists(tx: &ReadTx<'_>, name: &str) -> ApiResult<bool> {
+    Ok(find_named(tx, name)?.is_some())
+}
+
+/// Whether an app is on the stack.
+pub(super) fn has_apps(tx: &ReadTx<'_>, name: &str) -> ApiResult<bool> {
     let mut statement = tx
         .sql()
-        .prepare_cached("select 1 from stacks where name = ?1")?;
+        .prepare_cached("select 1 from apps where lifecycle_stack = ?1 limit 1")?;
     Ok(statement.exists([name])?)
 }
 
@@ -48,7 +69,56 @@ pub(super) fn list_all(tx: &ReadTx<'_>, query: &ListQuery) -> ApiResult<Listed<S
     list(tx, &select, ("s", COLUMNS), query, stack)
 }
 
-/// Enters a stack unless it is there.
+/// Stores a new stack; the unique index decides races.
+pub(super) fn insert(tx: &WriteTx<'_>, stack: &Stack) -> ApiResult<()> {
+    let done = tx
+        .sql()
+        .prepare_cached(
+            "insert into stacks (guid, name, description, state, state_reason, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        )?
+        .execute(params![
+            stack.guid,
+            stack.name,
+            stack.description,
+            stack.state,
+            stack.state_reason,
+            stack.created_at
+        ]);
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => {
+            Err(ApiError::unprocessable("Name must be unique"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores state, reason and time of change.
+pub(super) fn update(tx: &WriteTx<'_>, stack: &Stack) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update stacks set state = ?2, state_reason = ?3, updated_at = ?4 where guid = ?1",
+        )?
+        .execute(params![
+            stack.guid,
+            stack.state,
+            stack.state_reason,
+            stack.updated_at
+        ])?;
+    Ok(())
+}
+
+/// Removes a stack.
+pub(super) fn delete(tx: &WriteTx<'_>, guid: &StackGuid) -> ApiResult<()> {
+    Metadata::remove(tx, ResourceType::Stack, guid.as_str())?;
+    tx.sql()
+        .prepare_cached("delete from stacks where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
+/// Enters the default stack unless it is there.
 pub(crate) fn ensure(
     tx: &WriteTx<'_>,
     (name, description): (&str, &str),

@@ -64,6 +64,8 @@ errors! {
     AppBitsUploadInvalid = 160_001, "AppBitsUploadInvalid", BAD_REQUEST;
     /// The upload is larger than allowed.
     AppPackageInvalid = 150_001, "AppPackageInvalid", BAD_REQUEST;
+    /// The state of the stack forbids staging.
+    StackValidationFailed = 250_004, "StackValidationFailed", UNPROCESSABLE_ENTITY;
     /// Another buildpack has name, stack and lifecycle already.
     BuildpackNameStackLifecycleTaken = 290_000, "BuildpackNameStackLifecycleTaken", UNPROCESSABLE_ENTITY;
     /// The upload of a buildpack broke off or is too large.

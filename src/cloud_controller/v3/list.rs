@@ -115,20 +115,6 @@ impl<T> Listed<T> {
             "resources": resources,
         })
     }
-
-    /// Like [`Listed::present`] for presenters that read more and may fail.
-    pub(crate) fn try_present(
-        &self,
-        query: &ListQuery,
-        urls: &Urls,
-        path: &str,
-        present: impl Fn(&T) -> ApiResult<Value>,
-    ) -> ApiResult<Value> {
-        Ok(json!({
-            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
-            "resources": self.rows.iter().map(present).collect::<ApiResult<Vec<_>>>()?,
-        }))
-    }
 }
 
 /// Puts `included` into a list's or a resource's JSON.

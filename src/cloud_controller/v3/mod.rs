@@ -16,6 +16,7 @@ mod relationships;
 mod select;
 pub(crate) mod upload;
 mod urls;
+mod warnings;
 
 pub(crate) use body::{Body, Fields, Invalid};
 #[cfg(test)]
@@ -30,3 +31,4 @@ pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use relationships::{guid_data, related, related_one};
 pub(crate) use select::Select;
 pub(crate) use urls::Urls;
+pub(crate) use warnings::Warnings;
