@@ -112,3 +112,104 @@ async fn a_missing_service_fails_the_job_and_changes_nothing_else() {
         0
     );
 }
+
+#[tokio::test]
+async fn what_the_platform_does_not_do_is_refused_by_name() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let path = format!("/v3/spaces/{space}/actions/apply_manifest");
+    let cases = [
+        ("docker: {image: nginx}", "Feature Disabled: diego_docker"),
+        ("lifecycle: cnb", "Feature Disabled: diego_cnb"),
+        (
+            "cnb-credentials: {}",
+            "Cnb-credentials cannot be used: staging with Cloud Native Buildpacks is not available in this \
+             version of cflite.",
+        ),
+        (
+            "routes: [{route: a.b, options: {loadbalancing: hash}}]",
+            "Cannot use loadbalancing value 'hash' for Route 'a.b'; Valid values are: \
+             'round-robin, least-connection'",
+        ),
+    ];
+    for (line, text) in cases {
+        let manifest = format!("applications:\n- name: web\n  {line}\n");
+        let refused = admin
+            .raw("POST", &path, YAML, manifest.into_bytes())
+            .await
+            .unwrap();
+        assert_eq!(
+            (refused.status, refused.detail()),
+            (422, format!("For application 'web': {text}").as_str())
+        );
+    }
+    assert!(admin.get("/v3/apps").await.unwrap().names().is_empty());
+}
+
+#[tokio::test]
+async fn what_only_applying_can_tell_fails_the_job() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let cases = [
+        (
+            "timeout: 999",
+            "health_check_timeout Maximum exceeded: max 180s",
+        ),
+        (
+            "routes: [{route: a.nowhere.example}]",
+            "No domains exist for route a.nowhere.example",
+        ),
+        (
+            "features: {service-binding-k8s: true, file-based-vcap-services: true}",
+            "'file-based-vcap-services' and 'service-binding-k8s' features cannot be enabled at the same time.",
+        ),
+    ];
+    for (line, text) in cases {
+        let manifest = format!("applications:\n- name: web\n  {line}\n");
+        assert_eq!(
+            apply(&admin, &space, &manifest).await,
+            (
+                "FAILED".to_owned(),
+                format!("For application 'web': {text}")
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_binding_feature_makes_room_for_the_other() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    for (files, k8s) in [(false, true), (true, false)] {
+        let manifest = format!(
+            "applications:\n- name: web\n  features:\n    file-based-vcap-services: {files}\n    \
+             service-binding-k8s: {k8s}\n"
+        );
+        let applied = apply(&admin, &space, &manifest).await;
+        assert_eq!(applied.0, "COMPLETE", "{}", applied.1);
+    }
+}
+
+#[tokio::test]
+async fn sizes_in_other_units_are_no_difference() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let manifest = |log_rate: &str| {
+        format!(
+            "applications:\n- name: web\n  processes:\n  - type: web\n    memory: 1G\n    disk_quota: 1024MB\n    \
+             log-rate-limit-per-second: {log_rate}\n"
+        )
+    };
+    assert_eq!(apply(&admin, &space, &manifest("-1")).await.0, "COMPLETE");
+    let path = format!("/v3/spaces/{space}/manifest_diff");
+    for (log_rate, differs) in [("-1", false), ("\"-1\"", false), ("1K", true)] {
+        let body = manifest(log_rate).into_bytes();
+        let diff = admin.raw("POST", &path, YAML, body).await.unwrap();
+        let told = !diff.body["diff"].as_array().unwrap().is_empty();
+        assert_eq!(told, differs, "{diff:?}");
+    }
+}

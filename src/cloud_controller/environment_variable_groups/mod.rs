@@ -36,8 +36,12 @@ async fn update(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let name = known(&name)?;
-    let change = environment_change(body)?;
+    let nothing = body.as_given().as_object().is_some_and(Map::is_empty);
+    let change = if nothing {
+        Map::new()
+    } else {
+        environment_change(body)?
+    };
     let Context {
         cc,
         caller,
@@ -48,6 +52,7 @@ async fn update(
     cc.db()
         .write(move |tx| {
             caller.must_be_admin()?;
+            let name = known(&name)?;
             let (mut vars, _) = store::load(tx, &vault, name)?;
             merge(&mut vars, change);
             store::save(tx, &vault, name, &vars, now)?;
@@ -69,8 +74,7 @@ pub(crate) fn environment_change(mut body: Body) -> ApiResult<Map<String, Value>
     let mut change = Map::new();
     match body.fields.take("var") {
         Some(Value::Object(map)) => change = map,
-        None => body.invalid.field("var", "can't be blank"),
-        Some(_) => body.invalid.field("var", "must be an object"),
+        _ => body.invalid.field("var", "must be an object"),
     }
     for (name, value) in &change {
         if let Some(fault) = name_fault(name) {
@@ -147,6 +151,7 @@ mod tests {
                 "Non-string value in environment variable for key 'A', value '1'",
             ),
             (json!({ "var": 1 }), "Var must be an object"),
+            (json!({ "var": null }), "Var must be an object"),
         ];
         for (value, fault) in cases {
             let Value::Object(map) = value else {

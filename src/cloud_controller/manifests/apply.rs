@@ -84,8 +84,11 @@ impl Applying<'_> {
 
     fn apply_to(&self, tx: &WriteTx<'_>, mut app: App, manifest: &AppManifest) -> ApiResult<()> {
         let recorder = self.recorder;
-        for (feature, on) in &manifest.features {
-            app = apps::actions::set_feature(tx, recorder, app, *feature, *on)?;
+        // What is switched off makes room for what is switched on.
+        let (on, off): (Vec<_>, Vec<_>) =
+            manifest.features.iter().copied().partition(|(_, on)| *on);
+        for (feature, on) in off.into_iter().chain(on) {
+            app = apps::actions::set_feature(tx, recorder, app, feature, on)?;
         }
         for wish in &manifest.processes {
             self.apply_process(tx, &app, wish)?;
@@ -169,16 +172,22 @@ impl Applying<'_> {
 
     fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RouteWish]) -> ApiResult<()> {
         for wish in wishes {
-            self.map(tx, app, wish)
+            let place = self.domain_of(tx, wish)?.ok_or_else(|| {
+                ApiError::unprocessable(format!("No domains exist for route {}", wish.text))
+            })?;
+            self.map(tx, app, wish, place)
                 .map_err(|error| prefixed(&format!("For route '{}': ", wish.text), error))?;
         }
         Ok(())
     }
 
-    fn map(&self, tx: &WriteTx<'_>, app: &App, wish: &RouteWish) -> ApiResult<()> {
-        let (host, domain) = self.domain_of(tx, wish)?.ok_or_else(|| {
-            ApiError::unprocessable(format!("No domains exist for route {}", wish.text))
-        })?;
+    fn map(
+        &self,
+        tx: &WriteTx<'_>,
+        app: &App,
+        wish: &RouteWish,
+        (host, domain): (String, Domain),
+    ) -> ApiResult<()> {
         let mut new = NewRoute::at(self.space, &domain, &host, &wish.path);
         new.port = wish.port;
         new.options = OptionsChange::of(wish.options.clone());

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::sizes;
+
 /// Lists whose entries are known by a field.
 const IDENTIFIED: &[(&str, &str)] = &[
     ("processes", "type"),
@@ -11,7 +13,7 @@ const IDENTIFIED: &[(&str, &str)] = &[
     ("sidecars", "name"),
 ];
 
-/// Keys that are told of an app.
+/// Keys that are told of an app. Memory and disk are told of processes only.
 const TOLD: &[&str] = &[
     "name",
     "buildpack",
@@ -43,6 +45,34 @@ const TOLD: &[&str] = &[
     "timeout",
 ];
 
+/// Keys that are told of the entries of a list, or of an object.
+const TOLD_WITHIN: &[(&str, &[&str])] = &[
+    (
+        "processes",
+        &[
+            "type",
+            "command",
+            "user",
+            "disk_quota",
+            "log-rate-limit-per-second",
+            "health-check-http-endpoint",
+            "health-check-invocation-timeout",
+            "health-check-interval",
+            "health-check-type",
+            "readiness-health-check-http-endpoint",
+            "readiness-health-check-invocation-timeout",
+            "readiness-health-check-interval",
+            "readiness-health-check-type",
+            "instances",
+            "memory",
+            "timeout",
+        ],
+    ),
+    ("sidecars", &["name", "command", "process_types", "memory"]),
+    ("services", &["name", "parameters"]),
+    ("metadata", &["labels", "annotations"]),
+];
+
 /// The operations for one app; `existing` is its written manifest, empty for a new app.
 pub(super) fn operations(
     index: usize,
@@ -55,16 +85,72 @@ pub(super) fn operations(
         .iter()
         .filter(|(key, _)| TOLD.contains(&key.as_str()))
     {
+        let Some(value) = normal(key, value) else {
+            continue;
+        };
         let path = format!("/applications/{index}/{key}");
         let was = flat.get(key).unwrap_or(&Value::Null);
         match IDENTIFIED.iter().find(|(list, _)| list == key) {
             Some((_, identity)) if was.is_array() => {
-                entries(&path, identity, was, value, &mut operations);
+                entries(&path, identity, was, &value, &mut operations);
             }
-            _ => compare(&path, was, value, &mut operations),
+            _ => compare(&path, was, &value, &mut operations),
         }
     }
     operations
+}
+
+/// A value as a written manifest has it: known keys only, sizes in their usual units. `None` when
+/// nothing of it is known.
+fn normal(key: &str, value: &Value) -> Option<Value> {
+    let known = TOLD_WITHIN.iter().find(|(name, _)| *name == key);
+    let Some((_, keys)) = known else {
+        return Some(size(key, value));
+    };
+    let kept = |value: &Value| match value {
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .filter(|(key, _)| keys.contains(&key.as_str()));
+            Value::Object(
+                fields
+                    .map(|(key, value)| (key.clone(), size(key, value)))
+                    .collect(),
+            )
+        }
+        other => other.clone(),
+    };
+    let nothing = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+    match value {
+        Value::Array(values) => {
+            let values: Vec<Value> = values.iter().map(kept).collect();
+            let empty = matches!(values.as_slice(), [only] if nothing(only));
+            (!empty).then_some(Value::Array(values))
+        }
+        other => Some(kept(other)).filter(|value| !nothing(value)),
+    }
+}
+
+/// A size in the units a written manifest has; what is none stays.
+fn size(key: &str, value: &Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return value.clone(),
+    };
+    match key {
+        "memory" | "disk_quota" => match sizes::megabytes(&text) {
+            Ok(size) => json!(format!("{size}M")),
+            Err(_) => value.clone(),
+        },
+        "log-rate-limit-per-second" => match (text.as_str(), sizes::bytes(&text)) {
+            ("-1", _) => json!(-1),
+            ("0", _) => json!(sizes::written(0)),
+            (_, Ok(size)) => json!(sizes::written(size)),
+            (_, Err(_)) => value.clone(),
+        },
+        _ => value.clone(),
+    }
 }
 
 /// The web process's fields count as the app's.
@@ -83,7 +169,10 @@ fn compare(path: &str, was: &Value, value: &Value, operations: &mut Vec<Value>) 
         _ if was == value => {}
         (Value::Null, _) => operations.push(json!({ "op": "add", "path": path, "value": value })),
         (Value::Object(was), Value::Object(wanted)) => {
-            for (key, value) in wanted {
+            // What is new comes first.
+            let is_new = |key: &String| was.get(key).is_none_or(Value::is_null);
+            let (new, known): (Vec<_>, Vec<_>) = wanted.iter().partition(|(key, _)| is_new(key));
+            for (key, value) in new.into_iter().chain(known) {
                 let old = was.get(key).unwrap_or(&Value::Null);
                 compare(&format!("{path}/{}", escaped(key)), old, value, operations);
             }
@@ -118,6 +207,29 @@ mod tests {
             Value::Object(map) => map,
             _ => panic!("no object"),
         }
+    }
+
+    #[test]
+    fn sizes_are_compared_by_what_they_mean_and_unknown_fields_not_at_all() {
+        let existing = map(json!({
+            "name": "a",
+            "processes": [{
+                "type": "web", "instances": 1, "memory": "1024M", "disk_quota": "1024M",
+                "log-rate-limit-per-second": -1,
+            }],
+        }));
+        let wanted = map(json!({
+            "name": "a", "memory": "9G", "log-rate-limit-per-second": "-1", "services": [{ "foo": 1 }],
+            "metadata": { "foo": 1 }, "sidecars": [{ "foo": 1 }],
+            "processes": [{ "type": "web", "foo": 1, "memory": "2G", "disk_quota": "1G", "user": "vcap" }],
+        }));
+        assert_eq!(
+            Value::from(operations(0, &wanted, &existing)),
+            json!([
+                { "op": "add", "path": "/applications/0/processes/0/user", "value": "vcap" },
+                { "op": "replace", "path": "/applications/0/processes/0/memory", "was": "1024M", "value": "2048M" },
+            ])
+        );
     }
 
     #[test]

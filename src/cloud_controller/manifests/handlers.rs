@@ -7,12 +7,14 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::apply::Applying;
+use super::manifest::Allowed;
 use super::{diff, document, manifest, written};
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs::{self, Finished};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, YamlBody};
-use crate::cloud_controller::{apps, spaces};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, Kind, YamlBody};
+use crate::cloud_controller::{apps, feature_flags, spaces};
+use crate::db::ReadTx;
 
 /// Applies in two transactions: apps that are missing are there afterwards even when the rest of the
 /// manifest cannot be applied, as on CC; the rest is done whole or not at all.
@@ -32,7 +34,8 @@ pub(super) async fn apply(
         .write(move |tx| {
             let space = spaces::store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &guid)?;
-            let manifests = manifest::read(document::applications(&text)?)?;
+            let allowed = allowed(tx, &caller)?;
+            let manifests = manifest::read(document::applications(&text)?, &allowed)?;
             let applying = Applying {
                 recorder: &recorder,
                 caller: &caller,
@@ -81,6 +84,19 @@ pub(super) async fn apply(
         .await
 }
 
+fn allowed(tx: &ReadTx<'_>, caller: &Caller) -> ApiResult<Allowed> {
+    let refusal = |flag: &str| match feature_flags::require(tx, caller, flag) {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == Kind::FeatureDisabled => Ok(Some(error.detail().to_owned())),
+        Err(error) => Err(error),
+    };
+    Ok(Allowed {
+        docker: refusal("diego_docker")?,
+        cnb: refusal("diego_cnb")?,
+        hashing: feature_flags::enabled(tx, "hash_based_routing")?,
+    })
+}
+
 /// What applying would change.
 pub(super) async fn diff(
     ctx: Context,
@@ -94,7 +110,7 @@ pub(super) async fn diff(
             spaces::store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &guid)?;
             let documents = document::applications(&text)?;
-            manifest::read(documents.clone())?;
+            manifest::read(documents.clone(), &allowed(tx, &caller)?)?;
             let mut operations = Vec::new();
             for (index, wanted) in documents.iter().enumerate() {
                 let name = wanted

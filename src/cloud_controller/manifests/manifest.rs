@@ -27,15 +27,26 @@ pub(super) struct AppManifest {
     pub given: Map<String, Value>,
 }
 
-/// Keys CC knows that are the client's business, or that have no meaning for these apps.
-const IGNORED: &[&str] = &["docker", "cnb-credentials", "path"];
+/// What the platform's feature flags allow a manifest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Allowed {
+    /// Why Docker apps are not, if they are not.
+    pub docker: Option<String>,
+    /// Why Cloud Native Buildpacks are not, if they are not.
+    pub cnb: Option<String>,
+    /// Whether routes may be balanced by hash.
+    pub hashing: bool,
+}
 
 /// Reads all apps; 422 with every fault of every app.
-pub(super) fn read(apps: Vec<Map<String, Value>>) -> ApiResult<Vec<AppManifest>> {
+pub(super) fn read(
+    apps: Vec<Map<String, Value>>,
+    allowed: &Allowed,
+) -> ApiResult<Vec<AppManifest>> {
     let mut manifests = Vec::new();
     let mut all = Vec::new();
     for (index, app) in apps.into_iter().enumerate() {
-        let (manifest, faults) = one(app);
+        let (manifest, faults) = one(app, allowed);
         let who = if manifest.name.is_empty() {
             format!("For application at index {index}")
         } else {
@@ -51,7 +62,7 @@ pub(super) fn read(apps: Vec<Map<String, Value>>) -> ApiResult<Vec<AppManifest>>
     }
 }
 
-fn one(given: Map<String, Value>) -> (AppManifest, Vec<String>) {
+fn one(given: Map<String, Value>, allowed: &Allowed) -> (AppManifest, Vec<String>) {
     let mut faults = Vec::new();
     let mut app = dashed(&given);
     let name = match app.shift_remove("name") {
@@ -69,19 +80,16 @@ fn one(given: Map<String, Value>) -> (AppManifest, Vec<String>) {
     let manifest = AppManifest {
         name,
         processes: processes::read(&mut app, &mut faults),
-        lifecycle: lifecycle(&mut app, &mut faults),
-        metadata: metadata(&mut app, &mut faults),
-        environment: environment(&mut app, &mut faults),
-        routes: route_wishes::read(&mut app, &mut faults),
-        features: features(&mut app, &mut faults),
         sidecars: sidecars(&mut app, &mut faults),
+        lifecycle: lifecycle(&mut app, allowed, &mut faults),
+        metadata: metadata(&mut app, &mut faults),
         services: services(&mut app, &mut faults),
+        environment: environment(&mut app, &mut faults),
+        routes: route_wishes::read(&mut app, allowed.hashing, &mut faults),
+        features: features(&mut app, &mut faults),
         given: without_secrets(given),
     };
-    for key in IGNORED {
-        app.shift_remove(*key);
-    }
-    // Like CC, a key nobody knows is the business of newer clients.
+    // As on CC, a key nobody knows is the business of clients.
     (manifest, faults)
 }
 
@@ -111,20 +119,20 @@ fn without_secrets(mut given: Map<String, Value>) -> Map<String, Value> {
     given
 }
 
-fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> LifecycleChange {
-    let mut change = LifecycleChange::default();
-    if app.contains_key("docker") {
-        change.kind = Some(LifecycleType::Docker);
-    }
-    match app.shift_remove("lifecycle") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => {
-            change.kind = LifecycleType::parse(&kind);
-        }
-        Some(_) => faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned()),
-    }
+fn lifecycle(
+    app: &mut Map<String, Value>,
+    allowed: &Allowed,
+    faults: &mut Vec<String>,
+) -> LifecycleChange {
+    let mut change = LifecycleChange {
+        kind: lifecycle_type(app, allowed, faults),
+        ..LifecycleChange::default()
+    };
     let single = app.shift_remove("buildpack");
     let several = app.shift_remove("buildpacks");
+    if app.contains_key("docker") && (single.is_some() || several.is_some()) {
+        faults.push("Cannot specify both buildpack(s) and docker keys".to_owned());
+    }
     match (single, several) {
         (Some(_), Some(_)) => {
             faults.push("Buildpack and Buildpacks fields cannot be used together.".to_owned());
@@ -134,7 +142,12 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
             Value::String(name) if name == "default" || name == "null" => {
                 change.buildpacks = Some(Vec::new());
             }
-            Value::String(name) => change.buildpacks = Some(vec![name]),
+            Value::String(name) => {
+                if !(1..=4096).contains(&name.chars().count()) {
+                    faults.push("Buildpack must be between 1 and 4096 characters".to_owned());
+                }
+                change.buildpacks = Some(vec![name]);
+            }
             _ => faults.push("Buildpack must be a string".to_owned()),
         },
         (None, Some(Value::Array(names))) => {
@@ -143,7 +156,17 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
                 .map(|name| name.as_str().map(str::to_owned))
                 .collect();
             match texts {
-                Some(texts) => change.buildpacks = Some(texts),
+                Some(texts) => {
+                    if texts
+                        .iter()
+                        .any(|text| !(1..=4096).contains(&text.chars().count()))
+                    {
+                        faults.push(
+                            "Buildpacks entries must be between 1 and 4096 characters".to_owned(),
+                        );
+                    }
+                    change.buildpacks = Some(texts);
+                }
                 None => faults.push("Buildpacks can only contain strings".to_owned()),
             }
         }
@@ -158,6 +181,40 @@ fn lifecycle(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Lifecycl
         Some(_) => faults.push("Stack must be a string".to_owned()),
     }
     change
+}
+
+fn lifecycle_type(
+    app: &mut Map<String, Value>,
+    allowed: &Allowed,
+    faults: &mut Vec<String>,
+) -> Option<LifecycleType> {
+    let docker = app.contains_key("docker");
+    if docker && let Some(refusal) = &allowed.docker {
+        faults.push(refusal.clone());
+    }
+    if app.contains_key("cnb-credentials") {
+        faults.push(
+            "Cnb-credentials cannot be used: staging with Cloud Native Buildpacks is not available in this \
+             version of cflite."
+                .to_owned(),
+        );
+    }
+    let named = match app.shift_remove("lifecycle") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => {
+            LifecycleType::parse(&kind)
+        }
+        Some(_) => {
+            faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned());
+            None
+        }
+    };
+    if named == Some(LifecycleType::Cnb)
+        && let Some(refusal) = &allowed.cnb
+    {
+        faults.push(refusal.clone());
+    }
+    named.or(docker.then_some(LifecycleType::Docker))
 }
 
 fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataChange {
@@ -201,7 +258,7 @@ fn environment(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Option
 fn features(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<(Feature, bool)> {
     let given = match app.shift_remove("features") {
         None | Some(Value::Null) => return Vec::new(),
-        Some(Value::Object(given)) => given,
+        Some(Value::Object(given)) if !given.is_empty() => given,
         Some(_) => {
             faults.push("Features must be a map of valid feature names to booleans (true = enabled, false = disabled)".to_owned());
             return Vec::new();
@@ -236,46 +293,60 @@ fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSi
 }
 
 fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
-    let text = |key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
+    let mut found = Vec::new();
+    let mut text = |key: &str| match value.get(key) {
+        Some(Value::String(text)) if !text.trim().is_empty() => Some(text.clone()),
+        None | Some(Value::Null | Value::String(_)) => {
+            found.push(format!("{} can't be blank", shown(key)));
+            None
+        }
+        Some(_) => {
+            found.push(format!("{} must be a string", shown(key)));
+            None
+        }
     };
-    let Some(name) = text("name") else {
-        faults.push("Sidecar: Name can't be blank".to_owned());
-        return None;
-    };
-    let mut fault = |text: &str| faults.push(format!("Sidecar \"{name}\": {text}"));
-    let types = value.get("process_types").and_then(Value::as_array);
-    let types: Option<Vec<String>> = types.and_then(|types| {
-        types
-            .iter()
-            .map(|kind| kind.as_str().map(str::to_owned))
-            .collect()
-    });
-    let Some(process_types) = types.filter(|types| !types.is_empty()) else {
-        fault("Process types must have at least 1 process_type");
-        return None;
-    };
-    let Some(command) = text("command") else {
-        fault("Command can't be blank");
-        return None;
+    let (name, command) = (text("name"), text("command"));
+    let process_types = match value.get("process_types") {
+        Some(Value::Array(types)) if types.is_empty() => {
+            found.push("Process types must have at least 1 process_type".to_owned());
+            None
+        }
+        Some(Value::Array(types)) => {
+            let texts = types.iter().map(|kind| kind.as_str().map(str::to_owned));
+            let texts: Option<Vec<String>> = texts.collect();
+            if texts.is_none() {
+                found.push("Process types must be a list of strings".to_owned());
+            }
+            texts
+        }
+        _ => {
+            found.push("Process types must be an array".to_owned());
+            None
+        }
     };
     let memory = match value.get("memory") {
         None | Some(Value::Null) => None,
+        // A bare number is in MB.
+        Some(Value::Number(number)) => number.as_i64(),
         Some(size) => match sizes::megabytes(size.as_str().unwrap_or_default()) {
             Ok(size) => Some(size),
-            Err(reason) => {
-                fault(&format!("Memory {}", reason.text()));
+            Err(_) => {
+                found.push("Memory in mb is not a number".to_owned());
                 None
             }
         },
     };
+    if memory.is_some_and(|memory| memory < 1) {
+        found.push("Memory in mb must be greater than 0".to_owned());
+    }
+    faults.extend(found.into_iter().map(|fault| match &name {
+        Some(name) => format!("Sidecar \"{name}\": {fault}"),
+        None => format!("Sidecar {}", fault.to_lowercase()),
+    }));
     Some(NewSidecar {
-        name: name.to_owned(),
-        command: command.to_owned(),
-        process_types,
+        name: name?,
+        command: command?,
+        process_types: process_types?,
         memory,
         origin: "user",
     })
@@ -291,10 +362,16 @@ fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<Strin
         }
     };
     let name = |value: &Value| {
-        value
-            .as_str()
-            .or_else(|| value.get("name")?.as_str())
-            .map(str::to_owned)
+        let Value::Object(service) = value else {
+            return value.as_str().map(str::to_owned);
+        };
+        let valid = service.iter().all(|(key, value)| match key.as_str() {
+            "name" | "binding_name" => value.is_string(),
+            "parameters" => value.is_object(),
+            _ => false,
+        });
+        let name = service.get("name").filter(|_| valid)?.as_str();
+        name.map(str::to_owned)
     };
     let names: Option<Vec<String>> = values.iter().map(name).collect();
     names.unwrap_or_else(|| {
@@ -311,7 +388,7 @@ mod tests {
 
     fn faults(value: Value) -> Vec<String> {
         match value {
-            Value::Object(app) => one(app).1,
+            Value::Object(app) => one(app, &Allowed::default()).1,
             _ => panic!("no object"),
         }
     }
@@ -361,8 +438,45 @@ mod tests {
                 "Process \"web\": Health check type must be \"port\", \"process\", or \"http\"",
             ),
             (
-                json!({ "name": "a", "timeout": 999 }),
-                "Process \"web\": Timeout must be less than or equal to 180",
+                json!({ "name": "a", "timeout": 0 }),
+                "Process \"web\": Timeout must be greater than or equal to 1",
+            ),
+            (
+                json!({ "name": "a", "instances": 2_000_001 }),
+                "Process \"web\": Instances must be less than or equal to 2000000",
+            ),
+            (
+                json!({ "name": "a", "docker": {}, "buildpack": "x" }),
+                "Cannot specify both buildpack(s) and docker keys",
+            ),
+            (
+                json!({ "name": "a", "sidecars": [{ "name": "s", "command": "c", "process_types": [] }] }),
+                "Sidecar \"s\": Process types must have at least 1 process_type",
+            ),
+            (
+                json!({ "name": "a", "sidecars": [{ "command": "c", "process_types": ["web"] }] }),
+                "Sidecar name can't be blank",
+            ),
+            (
+                json!({ "name": "a", "services": [{ "name": "s", "more": 1 }] }),
+                "Services must be a list of service instances",
+            ),
+            (
+                json!({ "name": "a", "features": {} }),
+                "Features must be a map of valid feature names to booleans (true = enabled, false = disabled)",
+            ),
+            (
+                json!({ "name": "a", "routes": [{ "route": "a.b", "protocol": "smtp" }] }),
+                "Route protocol must be 'http1', 'http2' or 'tcp'.",
+            ),
+            (
+                json!({ "name": "a", "routes": [{ "route": "a.b", "options": { "x": 1 } }] }),
+                "Route 'a.b' contains invalid route option 'x'. Valid keys: 'loadbalancing'",
+            ),
+            (
+                json!({ "name": "a", "routes": [{ "route": "a.b", "options": { "loadbalancing": "sun" } }] }),
+                "Cannot use loadbalancing value 'sun' for Route 'a.b'; Valid values are: \
+                 'round-robin, least-connection'",
             ),
         ];
         for (value, fault) in cases {
@@ -380,7 +494,7 @@ mod tests {
         let Value::Object(app) = app else {
             panic!("no object")
         };
-        let (manifest, faults) = one(app);
+        let (manifest, faults) = one(app, &Allowed::default());
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(manifest.processes.len(), 2);
         let web = &manifest.processes[0];

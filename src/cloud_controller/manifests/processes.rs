@@ -6,8 +6,8 @@ use super::sizes;
 use crate::cloud_controller::processes::actions::{Scaling, UpdateProcess};
 use crate::cloud_controller::processes::{CheckChange, CheckType};
 
-/// Longest start timeout in seconds.
-const LONGEST_TIMEOUT: i64 = 180;
+/// More instances than this are a mistake.
+const MOST_INSTANCES: i64 = 2_000_000;
 
 /// What is wanted of one process.
 #[derive(Debug, Clone)]
@@ -124,18 +124,25 @@ fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     });
-    if change
-        .command
-        .as_ref()
-        .is_some_and(|c| c.as_ref().is_some_and(|c| c.chars().count() > 4096))
-    {
+    if change.command.as_ref().is_some_and(|c| {
+        c.as_ref()
+            .is_some_and(|c| !(1..=4096).contains(&c.chars().count()))
+    }) {
         faults.push("Command must be between 1 and 4096 characters".to_owned());
     }
     change.user = given
         .get("user")
         .map(|value| value.as_str().map(str::to_owned));
+    match given.get("user") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(user)) if (1..=255).contains(&user.chars().count()) => {}
+        Some(Value::String(_)) => {
+            faults.push("User must be between 1 and 255 characters".to_owned())
+        }
+        Some(_) => faults.push("User must be a string".to_owned()),
+    }
     change.health_check = check(given, "health-check", faults);
-    change.health_check.timeout = time(given, "timeout", LONGEST_TIMEOUT, faults);
+    change.health_check.timeout = time(given, "timeout", faults);
     change.readiness_check = check(given, "readiness-health-check", faults);
     change
 }
@@ -169,32 +176,18 @@ fn check(given: &Map<String, Value>, prefix: &str, faults: &mut Vec<String>) -> 
             ));
         }
     }
-    change.invocation_timeout = time(
-        given,
-        &format!("{prefix}-invocation-timeout"),
-        i64::MAX,
-        faults,
-    );
-    change.interval = time(given, &format!("{prefix}-interval"), i64::MAX, faults);
+    change.invocation_timeout = time(given, &format!("{prefix}-invocation-timeout"), faults);
+    change.interval = time(given, &format!("{prefix}-interval"), faults);
     change
 }
 
-fn time(
-    given: &Map<String, Value>,
-    key: &str,
-    most: i64,
-    faults: &mut Vec<String>,
-) -> Option<Option<i64>> {
+fn time(given: &Map<String, Value>, key: &str, faults: &mut Vec<String>) -> Option<Option<i64>> {
     let shown = super::manifest::shown(key);
     match given.get(key)? {
         Value::Null => Some(None),
         value => match number(value) {
             Some(n) if n < 1 => {
                 faults.push(format!("{shown} must be greater than or equal to 1"));
-                None
-            }
-            Some(n) if n > most => {
-                faults.push(format!("{shown} must be less than or equal to {most}"));
                 None
             }
             Some(n) => Some(Some(n)),
@@ -210,6 +203,9 @@ fn scaling(given: &Map<String, Value>, faults: &mut Vec<String>) -> Scaling {
     let mut scaling = Scaling::default();
     if let Some(value) = given.get("instances") {
         match number(value) {
+            Some(n) if n > MOST_INSTANCES => faults.push(format!(
+                "Instances must be less than or equal to {MOST_INSTANCES}"
+            )),
             Some(n) if n >= 0 => scaling.instances = Some(n),
             Some(_) => faults.push("Instances must be greater than or equal to 0".to_owned()),
             None => faults.push("Instances is not a number".to_owned()),

@@ -32,7 +32,11 @@ pub(super) struct RouteWish {
 }
 
 /// Reads the wishes; faults go to `faults`.
-pub(super) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> RouteWishes {
+pub(super) fn read(
+    app: &mut Map<String, Value>,
+    hashing: bool,
+    faults: &mut Vec<String>,
+) -> RouteWishes {
     let mut wishes = RouteWishes {
         none: switch(app, "no-route", faults),
         random: switch(app, "random-route", faults),
@@ -46,9 +50,9 @@ pub(super) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Ro
         None | Some(Value::Null) => {}
         Some(Value::Array(values)) => {
             for value in &values {
-                match entry(value) {
+                match entry(value, hashing) {
                     Ok(wish) => wishes.listed.push(wish),
-                    Err(fault) => faults.push(fault),
+                    Err(found) => faults.extend(found),
                 }
             }
             faults.dedup();
@@ -69,31 +73,69 @@ fn switch(app: &mut Map<String, Value>, key: &str, faults: &mut Vec<String>) -> 
     }
 }
 
-fn entry(value: &Value) -> Result<RouteWish, String> {
+fn entry(value: &Value, hashing: bool) -> Result<RouteWish, Vec<String>> {
+    let one = |fault: &str| vec![fault.to_owned()];
     let text = value
         .get("route")
         .and_then(Value::as_str)
-        .filter(|text| !text.is_empty());
-    let text = text.ok_or_else(|| "Routes must be a list of route objects".to_owned())?;
-    let mut wish =
-        parse(text).ok_or_else(|| format!("The route '{text}' is not a properly formed URL"))?;
+        .unwrap_or_default();
+    if text.is_empty() {
+        return Err(one("Routes must be a list of route objects"));
+    }
+    let mut wish = parse(text)
+        .ok_or_else(|| vec![format!("The route '{text}' is not a properly formed URL")])?;
     match value.get("protocol") {
         None | Some(Value::Null) => {}
         Some(Value::String(protocol)) if matches!(protocol.as_str(), "http1" | "http2" | "tcp") => {
             wish.protocol = Some(protocol.clone());
         }
-        Some(_) => {
-            return Err(format!(
-                "Route protocol must be 'http1', 'http2' or 'tcp'. (route '{text}')"
-            ));
-        }
+        Some(_) => return Err(one("Route protocol must be 'http1', 'http2' or 'tcp'.")),
     }
     match value.get("options") {
         None | Some(Value::Null) => {}
-        Some(Value::Object(options)) => wish.options = options.clone(),
-        Some(_) => return Err(format!("Route '{text}': options must be an object")),
+        Some(Value::Object(options)) => {
+            let faults = option_faults(text, options, hashing);
+            if !faults.is_empty() {
+                return Err(faults);
+            }
+            wish.options = options.clone();
+        }
+        Some(_) => return Err(vec![format!("Route '{text}': options must be an object")]),
     }
     Ok(wish)
+}
+
+/// What CC tells of options before it looks at routes; the rest the routes tell themselves.
+fn option_faults(route: &str, options: &Map<String, Value>, hashing: bool) -> Vec<String> {
+    let (keys, algorithms): (&[&str], &[&str]) = if hashing {
+        (
+            &["loadbalancing", "hash_header", "hash_balance"],
+            &["round-robin", "least-connection", "hash"],
+        )
+    } else {
+        (&["loadbalancing"], &["round-robin", "least-connection"])
+    };
+    let unknown = options.keys().filter(|key| !keys.contains(&key.as_str()));
+    let mut faults: Vec<String> = unknown
+        .map(|key| {
+            format!(
+                "Route '{route}' contains invalid route option '{key}'. Valid keys: '{}'",
+                keys.join(", ")
+            )
+        })
+        .collect();
+    let valid = algorithms.join(", ");
+    match options.get("loadbalancing") {
+        None => {}
+        Some(Value::String(name)) if algorithms.contains(&name.as_str()) => {}
+        Some(Value::String(name)) => faults.push(format!(
+            "Cannot use loadbalancing value '{name}' for Route '{route}'; Valid values are: '{valid}'"
+        )),
+        Some(_) => faults.push(format!(
+            "Invalid value for 'loadbalancing' for Route '{route}'; Valid values are: '{valid}'"
+        )),
+    }
+    faults
 }
 
 fn parse(text: &str) -> Option<RouteWish> {

@@ -7,7 +7,7 @@ use crate::cloud_controller::apps::{self, App, Feature, LifecycleType};
 use crate::cloud_controller::processes::{self, Process};
 use crate::cloud_controller::routes::destinations;
 use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType};
-use crate::cloud_controller::{routes, sidecars};
+use crate::cloud_controller::{packages, routes, sidecars};
 use crate::db::{ReadTx, Vault};
 
 /// The app's entry of `applications`.
@@ -34,7 +34,9 @@ pub(super) fn application(
         Value::Object(apps::store::environment(tx, vault, &app.guid)?),
     );
     add("lifecycle", json!(app.lifecycle.kind.as_str()));
-    if app.lifecycle.kind != LifecycleType::Docker {
+    if app.lifecycle.kind == LifecycleType::Docker {
+        add("docker", docker(tx, app)?);
+    } else {
         add("buildpacks", json!(app.lifecycle.buildpacks));
         add("stack", json!(app.lifecycle.stack));
     }
@@ -52,6 +54,19 @@ pub(super) fn application(
     add("processes", all_processes.iter().map(process).collect());
     add("sidecars", of_sidecars(tx, app)?);
     Ok(all)
+}
+
+/// The image of the current droplet's package, and who may pull it.
+fn docker(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
+    let Some(image) = packages::store::current_image(tx, &app.guid)? else {
+        return Ok(Value::Null);
+    };
+    let (image, username) = image;
+    let mut shown = Map::from_iter([("image".to_owned(), json!(image))]);
+    if let Some(username) = username {
+        shown.insert("username".to_owned(), json!(username));
+    }
+    Ok(Value::Object(shown))
 }
 
 fn of_routes(tx: &ReadTx<'_>, app: &App) -> ApiResult<Vec<Value>> {
@@ -86,7 +101,8 @@ fn metadata(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
 }
 
 fn of_sidecars(tx: &ReadTx<'_>, app: &App) -> ApiResult<Value> {
-    let all = sidecars::store::of_app(tx, &app.guid)?;
+    let mut all = sidecars::store::of_app(tx, &app.guid)?;
+    all.sort_by(|a, b| a.name.cmp(&b.name));
     let shown = all.iter().map(|sidecar| {
         let mut entry = json!({
             "name": sidecar.name,

@@ -242,6 +242,19 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> ApiResult<()> {
     Ok(())
 }
 
+/// The Docker image and user name of the package an app's current droplet is of.
+pub(crate) fn current_image(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+) -> ApiResult<Option<(String, Option<String>)>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select p.docker_image, p.docker_username from apps a join droplets d on d.guid = a.current_droplet_guid \
+         join packages p on p.guid = d.package_guid where a.guid = ?1 and p.docker_image is not null",
+    )?;
+    let row = statement.query_row([app], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(row.optional()?)
+}
+
 /// All packages of an app.
 pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<PackageGuid>> {
     let mut statement = tx
