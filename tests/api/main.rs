@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod app_permissions;
 mod apps;
 mod audit_events;
 mod buildpacks;
@@ -17,6 +18,7 @@ mod logs;
 mod manifests;
 mod organizations;
 mod packages;
+mod processes;
 mod quotas;
 mod revisions;
 mod roles;

@@ -14,11 +14,12 @@ const COLUMNS: &str = "p.guid, p.app_guid, p.type, p.command, p.user, p.instance
     p.health_check_invocation_timeout, p.health_check_interval, p.health_check_endpoint, \
     p.readiness_health_check_type, p.readiness_health_check_invocation_timeout, \
     p.readiness_health_check_interval, p.readiness_health_check_endpoint, p.version, p.created_at, p.updated_at, p.revision_guid";
-const FROM: &str = "processes p join apps a on a.guid = p.app_guid";
+/// A process's space; no join, so that those who see everything count processes alone.
+const SPACE: &str = "(select a.space_guid from apps a where a.guid = p.app_guid)";
 
 fn visible(caller: &Caller) -> Select {
-    let mut select = Select::from(FROM);
-    caller.limit_to_visible_spaces(&mut select, "a.space_guid");
+    let mut select = Select::from("processes p");
+    caller.limit_to_visible_spaces(&mut select, SPACE);
     select
 }
 
@@ -96,11 +97,11 @@ pub(super) fn list_visible(
     }
     query.filter(&mut select, "types", "p.type");
     query.filter(&mut select, "app_guids", "p.app_guid");
-    query.filter(&mut select, "space_guids", "a.space_guid");
+    query.filter(&mut select, "space_guids", SPACE);
     query.filter_marks(
         &mut select,
         "organization_guids",
-        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        &format!("{SPACE} in (select guid from spaces where organization_guid in ({{}}))"),
     );
     list(tx, &select, ("p", COLUMNS), query, process)
 }

@@ -81,7 +81,7 @@ pub(super) fn usage(
     let around = owner.around();
     let sql = format!(
         "select coalesce(sum(p.instances * p.memory_in_mb), 0), coalesce(sum(p.instances), 0), \
-         coalesce(sum(p.instances * max(p.log_rate_limit_in_bytes_per_second, 0)), 0), \
+         cast(min(total(p.instances * max(p.log_rate_limit_in_bytes_per_second, 0.0)), 4e18) as integer), \
          coalesce(max(iif(p.app_guid = ?2, p.memory_in_mb, 0)), 0), \
          coalesce(max(p.app_guid = ?2 and p.log_rate_limit_in_bytes_per_second = -1), 0), \
          (select coalesce(sum(t.memory_in_mb), 0) from tasks t join apps a on a.guid = t.app_guid \

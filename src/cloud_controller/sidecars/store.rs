@@ -11,7 +11,7 @@ use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "s.guid, s.app_guid, s.name, s.command, s.memory_in_mb, s.origin, s.created_at, s.updated_at, \
     (select json_group_array(process_type) from \
-     (select process_type from sidecar_process_types where sidecar_guid = s.guid order by rowid))";
+     (select process_type from sidecar_process_types where sidecar_guid = s.guid order by process_type))";
 const OF_TYPE: &str = "exists (select 1 from sidecar_process_types t where t.sidecar_guid = s.guid \
     and t.process_type = ?)";
 
