@@ -96,6 +96,19 @@ pub(super) fn owned_by(tx: &ReadTx<'_>, organization: &OrganizationGuid) -> ApiR
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Names of the private domains an organization owns and shares with others.
+pub(crate) fn owned_and_shared(
+    tx: &ReadTx<'_>,
+    organization: &OrganizationGuid,
+) -> ApiResult<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select d.name from domains d where d.organization_guid = ?1 and exists \
+         (select 1 from domain_shared_organizations s where s.domain_guid = d.guid) order by d.created_at, d.guid",
+    )?;
+    let rows = statement.query_map([organization], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The domain that routes of an organization get by default: the first shared one that the router
 /// serves, else the organization's first own one.
 pub(crate) fn default_of(

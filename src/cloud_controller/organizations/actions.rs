@@ -6,9 +6,9 @@ use super::payload::OrganizationChange;
 use super::store::{self, Organization};
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Kind, ResourceType};
 use crate::cloud_controller::{domains, isolation_segments, roles, spaces};
-use crate::db::WriteTx;
+use crate::db::{ReadTx, WriteTx};
 
 /// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
 /// then becomes its manager).
@@ -64,6 +64,31 @@ pub(super) fn update(
         &data,
     )?;
     Ok(organization)
+}
+
+/// Why an organization cannot be deleted: others use its private domains.
+pub(super) fn deletion_fault(
+    tx: &ReadTx<'_>,
+    organization: &Organization,
+) -> ApiResult<Option<ApiError>> {
+    let shared = domains::store::owned_and_shared(tx, &organization.guid)?;
+    if shared.is_empty() {
+        return Ok(None);
+    }
+    let faults: Vec<String> = shared
+        .iter()
+        .map(|name| {
+            format!("Domain '{name}' is shared with other organizations. Unshare before deleting.")
+        })
+        .collect();
+    Ok(Some(ApiError::new(
+        Kind::OrganizationDeletionFailed,
+        format!(
+            "Deletion of organization {} failed because one or more resources within could not be deleted.\n\n{}",
+            organization.name,
+            faults.join("\n\n")
+        ),
+    )))
 }
 
 /// Deletes an organization with all its spaces, apps, routes and private domains.

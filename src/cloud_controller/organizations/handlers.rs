@@ -109,9 +109,19 @@ pub(super) async fn delete(
         .write(move |tx| {
             let organization = store::get_visible(tx, &caller, &guid)?;
             caller.must_be_admin()?;
+            let operation = "organization.delete";
+            // The client is told by its job, and nothing is deleted.
+            if let Some(fault) = actions::deletion_fault(tx, &organization)? {
+                let failed = jobs::Finished {
+                    operation,
+                    resource: organization.guid.as_str(),
+                    result: Err(fault),
+                };
+                let job = jobs::record(tx, failed, recorder.now, &recorder.guids)?;
+                return Ok(jobs::accepted(&job, &urls));
+            }
             actions::delete(tx, &recorder, &organization)?;
-            let job =
-                jobs::record_complete(tx, "organization.delete", recorder.now, &recorder.guids)?;
+            let job = jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
             Ok(jobs::accepted(&job, &urls))
         })
         .await

@@ -72,6 +72,8 @@ errors! {
     BuildpackBitsUploadInvalid = 290_002, "BuildpackBitsUploadInvalid", BAD_REQUEST;
     /// New organizations cannot get their quota.
     QuotaDefinitionNotFound = 240_001, "QuotaDefinitionNotFound", NOT_FOUND;
+    /// What is in an organization keeps it from being deleted.
+    OrganizationDeletionFailed = 290_010, "OrganizationDeletionFailed", BAD_GATEWAY;
     /// A buildpack cannot be used.
     BuildpackInvalid = 290_003, "BuildpackInvalid", BAD_REQUEST;
     /// The manifest of an uploaded buildpack is for another stack.
