@@ -121,6 +121,30 @@ impl TestApp {
         Ok(())
     }
 
+    /// Makes a user who is in one of UAA's groups, such as `cloud_controller.global_auditor`, and signs
+    /// in with its scope.
+    pub async fn in_group(&self, name: &str, group: &str) -> anyhow::Result<TestClient> {
+        self.user(name).await?;
+        let admin = self.admin().await?;
+        let guid = |kind: &str, attribute: &str, value: &str| {
+            let filter = format!("{attribute}+eq+%22{value}%22");
+            let (path, admin) = (format!("/{kind}?filter={filter}"), admin.clone());
+            async move {
+                let found = admin.get(&path).await?;
+                anyhow::Ok(found.text("/resources/0/id").to_owned())
+            }
+        };
+        let user = guid("Users", "userName", name).await?;
+        let path = format!(
+            "/Groups/{}/members",
+            guid("Groups", "displayName", group).await?
+        );
+        let body = json!({ "value": user, "type": "USER", "origin": "uaa" });
+        let added = admin.post(&path, &body).await?;
+        anyhow::ensure!(added.status == 201, "cannot add to {group}: {added:?}");
+        self.sign_in(name, PASSWORD).await
+    }
+
     /// Makes a user with one role and signs in; a role in a space comes with membership of the
     /// organization.
     pub async fn member(

@@ -255,6 +255,7 @@ create table routes (
 create index routes_by_space on routes (space_guid);
 create index routes_by_host on routes (host);
 create index routes_by_creation on routes (created_at, guid);
+create index routes_by_update on routes (updated_at, guid);
 
 create table route_shared_spaces (
     route_guid text not null references routes (guid) on delete cascade,
