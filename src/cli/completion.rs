@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, show};
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
@@ -15,11 +15,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    clap_complete::generate(
-        arguments.shell,
-        &mut Cli::command(),
-        "cflite",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "cflite", &mut script);
+    show::print(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }

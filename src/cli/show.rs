@@ -1,10 +1,6 @@
 //! Printing: text for people, tables, JSON, progress; colour only on terminals.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one place that prints"
-)]
+#![expect(clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -15,9 +11,22 @@ use serde_json::{Value, json};
 
 use super::Session;
 
-/// A line on standard output.
+/// A line on standard output. When its reader is gone (`cflite logs | head`), so is this command.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    print(&format!("{text}\n"));
+}
+
+/// Text on standard output as it is.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = printed {
+        drop(out);
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: cannot print: {error}");
+        }
+        std::process::exit(1);
+    }
 }
 
 /// A line on standard error.
@@ -36,7 +45,7 @@ pub(super) fn error(text: &str) {
 
 /// A JSON document.
 pub(super) fn json(value: &Value) {
-    println!("{value:#}");
+    line(&format!("{value:#}"));
 }
 
 /// A table with a header, columns as wide as needed.
@@ -47,23 +56,18 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |cells: &[String]| {
+    let row = |cells: &[String]| {
         let padded: Vec<String> = cells
             .iter()
             .zip(&widths)
             .map(|(c, w)| format!("{c:<w$}"))
             .collect();
-        println!("{}", padded.join("   ").trim_end());
+        line(padded.join("   ").trim_end());
     };
-    line(
-        &header
-            .iter()
-            .map(|cell| (*cell).to_owned())
-            .collect::<Vec<_>>(),
-    );
-    for row in rows {
-        line(row);
-    }
+    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
+    std::iter::once(&header)
+        .chain(rows)
+        .for_each(|cells| row(cells));
 }
 
 /// Asks for a yes; without a terminal the answer is no.
