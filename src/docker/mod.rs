@@ -227,6 +227,8 @@ pub struct Image {
     pub id: String,
     /// `name:tag` references.
     pub tags: Vec<String>,
+    /// `name@sha256:…` references it was pulled by.
+    pub digests: Vec<String>,
     /// Labels of its configuration.
     pub labels: Labels,
     /// Bytes.

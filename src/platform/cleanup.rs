@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::{connect_docker, platform_id};
+use super::{connect_docker, droplet_images, platform_id};
 use crate::config::Config;
 use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
 use crate::staging::images;
@@ -39,7 +39,7 @@ pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<R
         removed.containers = remove_owned(&engine, &id).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {
-            engine.remove_image(&image.id).await?;
+            droplet_images::remove(&*engine, &image).await?;
             removed.images += 1;
         }
     }

@@ -5,6 +5,7 @@
 
 mod adapters;
 pub mod cleanup;
+mod droplet_images;
 mod health;
 mod identity;
 mod names;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::adapters::{LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
 use super::names::{self, CurrentNames};
-use super::{identity, routing, running::Running, seed};
+use super::{droplet_images, identity, routing, running::Running, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
@@ -115,7 +115,7 @@ impl Platform {
         let uploads = DropletUploads::new(
             ground.db.clone(),
             ground.blobs.clone(),
-            DropletImages::new(ground.registry.clone(), images.clone()),
+            DropletImages::new(ground.registry.clone(), images.clone(), &ground.id),
             parts.clock.clone(),
         );
         let router = Router::new(
@@ -142,6 +142,7 @@ impl Platform {
         scheduler.start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
         start_sweeper(&supervisor, &ground);
+        start_image_collector(&supervisor, &ground, &parts.engine);
         warm_images(&supervisor, parts.engine.clone(), images);
         let pki = Pki::open(
             &parts.config.data_dir.join("pki"),
@@ -405,6 +406,13 @@ fn start_routing(supervisor: &Supervisor, db: &Db, scheduler: &Scheduler, router
     let (db, scheduler, router) = (db.clone(), scheduler.clone(), router.clone());
     supervisor.worker("routing table", move |token| {
         routing::keep_table(db.clone(), scheduler.clone(), router.clone(), token)
+    });
+}
+
+fn start_image_collector(supervisor: &Supervisor, ground: &Ground, engine: &Arc<dyn Engine>) {
+    let (id, db, engine) = (ground.id.clone(), ground.db.clone(), engine.clone());
+    supervisor.worker("unused images", move |token| {
+        droplet_images::collect(id.clone(), db.clone(), engine.clone(), token)
     });
 }
 

@@ -1,9 +1,10 @@
 //! Stack + layer = the image that instances start from.
 
-use super::droplet_repository;
 use super::images::{Images, ImagesError};
+use super::{container, droplet_repository};
 use crate::base::guid::DropletGuid;
 use crate::blobs::{Blob, Digest};
+use crate::docker::Labels;
 use crate::registry::{ImageChange, Registry, RegistryError};
 
 /// Why a layer did not become an image.
@@ -22,12 +23,17 @@ pub enum ComposeError {
 pub struct DropletImages {
     registry: Registry,
     images: Images,
+    platform_id: String,
 }
 
 impl DropletImages {
-    /// Over the registry and the stacks.
-    pub fn new(registry: Registry, images: Images) -> Self {
-        Self { registry, images }
+    /// Over the registry and the stacks, for the images of this platform.
+    pub fn new(registry: Registry, images: Images, platform_id: &str) -> Self {
+        Self {
+            registry,
+            images,
+            platform_id: platform_id.to_owned(),
+        }
     }
 
     /// Puts a layer on a stack and shows the image in the droplet's repository. The stack's images
@@ -40,7 +46,8 @@ impl DropletImages {
     ) -> Result<Digest, ComposeError> {
         let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
         let base = self.images.base(stack, &progress).await?;
-        Ok(compose(&self.registry, &base, layer, droplet).await?)
+        let labels = container::droplet_labels(&self.platform_id, droplet);
+        Ok(compose(&self.registry, &base, layer, (droplet, labels)).await?)
     }
 }
 
@@ -48,9 +55,10 @@ pub(super) async fn compose(
     registry: &Registry,
     base: &Digest,
     layer: &Blob,
-    droplet: &DropletGuid,
+    (droplet, labels): (&DropletGuid, Labels),
 ) -> Result<Digest, RegistryError> {
     let change = ImageChange {
+        labels,
         working_dir: Some("/home/vcap".to_owned()),
         user: Some("2000:2000".to_owned()),
         comment: format!("droplet {droplet}"),

@@ -10,13 +10,18 @@ use tar::{Builder, EntryType};
 use super::bundle::{add_buildpacks, add_lifecycle, has_buildpack, header};
 use super::zips::add_zip;
 use super::{BuildpackSource, Settings, StagingRequest};
+use crate::base::guid::DropletGuid;
 use crate::blobs::{Blob, Blobs, PipeWriter};
 use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
 
 /// [`LABEL_KIND`] of a staging container.
 const KIND: &str = "staging";
+/// [`LABEL_KIND`] of a droplet's image.
+const KIND_DROPLET: &str = "droplet";
 /// Label: the build's guid.
 const LABEL_BUILD: &str = "cflite.build";
+/// Label: the guid of the droplet an image is.
+pub const LABEL_DROPLET: &str = "cflite.droplet";
 /// Label: which attempt of the build it is.
 const LABEL_ATTEMPT: &str = "cflite.attempt";
 
@@ -40,6 +45,20 @@ pub(super) fn labels(settings: &Settings) -> Labels {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
+}
+
+/// Labels of the images of all droplets of a platform.
+pub fn droplets_labels(platform_id: &str) -> Labels {
+    [(LABEL_OWNER, platform_id), (LABEL_KIND, KIND_DROPLET)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Labels of one droplet's image: by them it is removed when nobody runs it any more.
+pub(super) fn droplet_labels(platform_id: &str, droplet: &DropletGuid) -> Labels {
+    let mut labels = droplets_labels(platform_id);
+    labels.insert(LABEL_DROPLET.to_owned(), droplet.to_string());
+    labels
 }
 
 /// The container of one attempt.

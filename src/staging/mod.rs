@@ -44,6 +44,7 @@ use crate::db::{DbError, ReadTx, WriteTx};
 
 pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
 pub use compose::{ComposeError, DropletImages};
+pub use container::{LABEL_DROPLET, droplets_labels};
 pub use engine::{Settings, Staging, StagingParts};
 pub use failure::{error_ids, failure_text};
 

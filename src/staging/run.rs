@@ -310,8 +310,14 @@ impl Attempt {
         layer: &Blob,
     ) -> Result<crate::blobs::Digest, Fault> {
         let droplet = &self.request.droplet_guid;
-        compose(&self.shared.registry, &images.base, layer, droplet)
-            .await
-            .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))
+        let labels = container::droplet_labels(&self.shared.settings.platform_id, droplet);
+        compose(
+            &self.shared.registry,
+            &images.base,
+            layer,
+            (droplet, labels),
+        )
+        .await
+        .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))
     }
 }

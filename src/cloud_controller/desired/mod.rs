@@ -23,3 +23,4 @@ pub(crate) use droplet::{AppImage, Droplet, DropletSidecar};
 pub use loader::{DesiredApps, ImageReferences};
 pub use observer::AppObserver;
 pub(crate) use snapshot::Snapshots;
+pub(crate) use store::runnable_droplets;

@@ -1,6 +1,6 @@
 //! SQL of `desired_processes`, and of what is read to write one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::Value;
@@ -232,4 +232,14 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
             Box::new(error),
         )
     })
+}
+
+/// Droplets that run, or would run after a `cf start`.
+pub(crate) fn runnable_droplets(tx: &ReadTx<'_>) -> ApiResult<BTreeSet<DropletGuid>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select droplet_guid from desired_processes \
+         union select current_droplet_guid from apps where current_droplet_guid is not null",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -303,6 +303,7 @@ pub(super) fn image(found: models::ImageInspect) -> Image {
     Image {
         id: found.id.unwrap_or_default(),
         tags: found.repo_tags.unwrap_or_default(),
+        digests: found.repo_digests.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         size: u64::try_from(found.size.unwrap_or(0)).unwrap_or(0),
         diff_ids: found.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),

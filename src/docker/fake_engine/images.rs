@@ -150,6 +150,7 @@ pub(super) fn empty() -> Image {
     Image {
         id: String::new(),
         tags: Vec::new(),
+        digests: Vec::new(),
         labels: Labels::new(),
         size: 0,
         diff_ids: Vec::new(),

@@ -188,11 +188,13 @@ impl Images {
             ..
         } = &*self.0;
         let base = self.make_base(progress).await?;
+        // The daemon learns by which digests the registry knows the layers it has, and will not
+        // fetch them with droplets. What names the image stays: its own tag.
         let reference = registry.reference(REPOSITORY, &base);
-        if engine.image(&reference).await?.is_none() {
-            let auth = Some(registry.auth());
-            engine.pull(&reference, auth, progress.clone()).await?;
-        }
+        let auth = Some(registry.auth());
+        let silent = tokio::sync::mpsc::unbounded_channel().0;
+        engine.pull(&reference, auth, silent).await?;
+        engine.remove_image(&reference).await?;
         self.remove_former().await?;
         Ok(StackImages {
             build: recipe.build_reference(),

@@ -109,7 +109,7 @@ impl Bench {
         let digest = self.registry.import_saved(repository, tag, saved).await;
         let digest = digest.expect("imported");
         self.engine
-            .add_image(&self.registry.reference(repository, &digest));
+            .offer(&self.registry.reference(repository, &digest));
         let image = self
             .engine
             .image(&run.reference)

@@ -1,0 +1,120 @@
+//! Removes the images of droplets from the Docker daemon once no app has them: the registry keeps
+//! what can be run again. Looks after changes, but not more often than it takes to matter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::base::guid::DropletGuid;
+use crate::cloud_controller::desired;
+use crate::cloud_controller::v3::ApiError;
+use crate::db::Db;
+use crate::docker::{DockerError, Engine, Image};
+use crate::staging::{LABEL_DROPLET, droplets_labels};
+
+/// A droplet that was just staged is not yet its app's; a pull may be under way.
+const AFTER: Duration = Duration::from_secs(120);
+
+/// Runs until cancelled.
+pub(super) async fn collect(
+    platform_id: String,
+    db: Db,
+    engine: Arc<dyn Engine>,
+    token: CancellationToken,
+) -> Result<(), ApiError> {
+    let mut changes = db.changes();
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            () = tokio::time::sleep(AFTER) => {}
+        }
+        changes.mark_unchanged();
+        remove_unused(&platform_id, &db, &*engine).await?;
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+        }
+    }
+}
+
+/// Removes what no app has; images that containers use stay until the next look.
+async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Result<(), ApiError> {
+    let images = match engine.images(&droplets_labels(platform_id)).await {
+        Ok(images) => images,
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for unused images");
+            return Ok(());
+        }
+    };
+    let runnable = db.read(desired::runnable_droplets).await?;
+    for image in images {
+        let droplet = image.labels.get(LABEL_DROPLET).map(String::as_str);
+        if droplet.is_some_and(|guid| runnable.contains(&DropletGuid::from(guid))) {
+            continue;
+        }
+        match remove(engine, &image).await {
+            Ok(()) => tracing::info!(droplet, "image of an unused droplet removed"),
+            Err(DockerError::Conflict(_)) => {}
+            Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
+        }
+    }
+    Ok(())
+}
+
+/// Removes an image under all its names: the last one takes its layers along.
+pub(super) async fn remove(engine: &dyn Engine, image: &Image) -> Result<(), DockerError> {
+    for name in image.tags.iter().chain(&image.digests) {
+        engine.remove_image(name).await?;
+    }
+    engine.remove_image(&image.id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::SystemClock;
+    use crate::docker::FakeEngine;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_images_of_droplets_nobody_has_are_removed() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
+        let fake = FakeEngine::new(Arc::new(SystemClock));
+        let image = |name: &str, platform: &str, droplet: &str| {
+            let mut labels = droplets_labels(platform);
+            labels.insert(LABEL_DROPLET.to_owned(), droplet.to_owned());
+            let tags = vec![format!("{name}:latest")];
+            let like = fake.add_image(&format!("base-of-{name}"));
+            fake.add_image_like(Image {
+                tags,
+                labels,
+                ..like
+            });
+        };
+        image("current", "here", "d1");
+        image("former", "here", "d2");
+        image("foreign", "there", "d3");
+        db.write(|tx| {
+            tx.sql().execute_batch(
+                "pragma defer_foreign_keys = 1;
+                 insert into organization_quotas (guid, name, created_at, updated_at) values ('q', 'q', 0, 0);
+                 insert into organizations (guid, name, quota_guid, created_at, updated_at) values ('o', 'o', 'q', 0, 0);
+                 insert into spaces (guid, name, organization_guid, created_at, updated_at) values ('s', 's', 'o', 0, 0);
+                 insert into apps (guid, name, space_guid, lifecycle_type, created_at, updated_at)
+                     values ('a', 'a', 's', 'buildpack', 0, 0);
+                 insert into droplets (guid, app_guid, state, lifecycle_type, created_at, updated_at) values ('d1', 'a', 'STAGED', 'buildpack', 0, 0);
+                 update apps set current_droplet_guid = 'd1';",
+            )?;
+            Ok::<_, crate::db::DbError>(())
+        })
+        .await
+        .expect("rows");
+        remove_unused("here", &db, &fake).await.expect("looked");
+        for (name, stays) in [("current", true), ("former", false), ("foreign", true)] {
+            let found = fake.image(&format!("{name}:latest")).await.expect("asked");
+            assert_eq!(found.is_some(), stays, "{name}");
+        }
+    }
+}
