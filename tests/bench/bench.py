@@ -27,6 +27,7 @@ import rows_lists
 import rows_logs
 import rows_platform
 import rows_router
+import rows_routes_events
 from cloud import App, Platform
 from report import NotMeasured, Row
 
@@ -71,6 +72,7 @@ class Bench:
             ("idle connections", self._idle_connections),
             ("logs", lambda: rows_logs.flood(self.platform(), containers.mark_of(self.temp))),
             ("lists", lambda: rows_lists.lists(self.cflite, self.temp)),
+            ("lists of routes and events", lambda: rows_routes_events.lists(self.cflite, self.temp)),
         ]
         for what, measure in measurements:
             if not self.only or any(word in what for word in self.only):

@@ -30,15 +30,20 @@ def lists(cflite: str, temp: Path) -> Row:
         guids = _fill(platform.data_dir / "cflite.db", space)
         platform.up()
         kinds = _kinds(random.Random(1), space, organization["data"]["guid"], guids)
-        times = {kind: _measure(platform, query) for kind, query in kinds.items()}
+        times = {kind: measure(platform, "apps", query) for kind, query in kinds.items()}
     finally:
         platform.remove()
+    return row("apps", APPS, times)
+
+
+def row(resource: str, count: int, times: dict[str, list[float]]) -> Row:
+    """What the kinds of queries of one list took; the worst kind decides."""
     p95 = {kind: machine.percentile(samples, 95) for kind, samples in times.items()}
     every = [sample for samples in times.values() for sample in samples]
     worst = max(p95, key=lambda kind: p95[kind])
     over = sum(value > 10 for value in p95.values())
     return Row(
-        f"GET /v3/apps?per_page={PAGE} of {APPS:,}",
+        f"GET /v3/{resource}?per_page={PAGE} of {count:,}",
         f"p95 {p95[worst]:.1f} ms at worst ({worst}), {over} of {len(p95)} kinds over; "
         f"all: p50 {machine.percentile(every, 50):.1f}, p95 {machine.percentile(every, 95):.1f}",
         budget="p95 ≤ 10 ms",
@@ -115,12 +120,12 @@ def _kinds(
     }
 
 
-def _measure(platform: Platform, query: Callable[[], str]) -> list[float]:
+def measure(platform: Platform, resource: str, query: Callable[[], str]) -> list[float]:
     """Milliseconds of requests over one connection, from sending to the last byte."""
     headers = platform.authorization()
     samples = []
     for _ in range(REQUESTS):
-        path = f"/v3/apps?per_page={PAGE}{query()}"
+        path = f"/v3/{resource}?per_page={PAGE}{query()}"
         begun = time.perf_counter()
         status, _headers, body = platform.request("GET", path, headers=headers)
         samples.append((time.perf_counter() - begun) * 1000)
