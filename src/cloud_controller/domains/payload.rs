@@ -123,6 +123,8 @@ fn relationships(body: &mut Body) -> Option<Relationships> {
     }
     let has_organization = given.contains_key("organization");
     let shared = given.shift_remove("shared_organizations");
+    // Null is none, as a client sends it that writes all it knows.
+    let shared = shared.filter(|value| !value.is_null());
     if shared.is_some() && !has_organization {
         body.invalid.add(
             "Relationships cannot contain shared_organizations without an owning organization.",
