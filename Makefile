@@ -7,7 +7,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down test unit api compatibility docker-test images-test client-test lint fmt bench build clean
+.PHONY: help up down test unit api compatibility fuzz docker-test images-test client-test lint fmt bench build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -38,19 +38,22 @@ api: ## The API in process, with Docker in memory, and the rules of the source t
 compatibility: ## Renew docs/compatibility.md from a run of every cf command
 	UPDATE=1 $(CARGO) test --locked --test api commands
 
+fuzz: ## Arbitrary requests against every route for five minutes
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(CARGO) test --locked --test api fuzz -- --nocapture
+
 docker-test: ## Everything that needs the Docker daemon
 	$(CARGO) test --locked --test docker
 
 images-test: ## The stack images, lifecycle scripts and buildpacks
 	@packaging/run-tests images
 
-client-test: ## The real cf CLI, when there is one
+client-test: ## The real cf CLI, when there is one, and a Python client
 	@packaging/run-tests client
 
 lint: ## Formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh .ci/run
+	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh .ci/run
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -121,22 +121,6 @@ impl TestClient {
         self.send(method.parse()?, path, Some((kind, body))).await
     }
 
-    /// Uploads one file as the field `bits`, as the CLI does with droplets and buildpacks.
-    pub async fn upload_to(
-        &self,
-        path: &str,
-        name: &'static str,
-        bytes: Vec<u8>,
-    ) -> anyhow::Result<Answer> {
-        let bits = reqwest::multipart::Part::bytes(bytes).file_name(name);
-        let form = reqwest::multipart::Form::new().part("bits", bits);
-        let request = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(self.token.as_deref().unwrap_or_default());
-        answer(request.multipart(form).send().await?).await
-    }
-
     /// Uploads bits as the CLI does.
     pub async fn upload(&self, package: &str, zip: Vec<u8>) -> anyhow::Result<Answer> {
         let bits = reqwest::multipart::Part::bytes(zip).file_name("package.zip");

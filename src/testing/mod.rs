@@ -2,6 +2,7 @@
 //! and a client that speaks to it over HTTP as any other would.
 
 mod client;
+mod snapshot;
 mod stack;
 
 use std::sync::Arc;
@@ -110,6 +111,11 @@ impl TestApp {
             "cannot enter user {name}: {entered:?}"
         );
         self.sign_in(name, PASSWORD).await
+    }
+
+    /// A hash of every table's rows but those that workers write of their own accord.
+    pub async fn snapshot(&self) -> anyhow::Result<std::collections::BTreeMap<String, u64>> {
+        Ok(snapshot::take(self.platform.db()).await?)
     }
 
     /// Writes rows that no request makes.

@@ -9,11 +9,13 @@
 mod app_permissions;
 mod apps;
 mod audit_events;
+mod authorisation;
 mod buildpacks;
 mod commands;
 mod domains;
 mod droplets;
 mod errors;
+mod fuzz;
 mod isolation_segments;
 mod logs;
 mod manifests;

@@ -41,14 +41,15 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &OrganizationQuotaGuid) -> ApiResult<O
         .optional()?)
 }
 
-/// A page of those the caller's organizations have.
+/// A page of all quotas: everybody sees them, though not who else has them.
 pub(super) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
 ) -> ApiResult<Listed<Quota>> {
     let mut select = Select::from("organization_quotas q");
-    if !caller.sees_all() {
+    // Or the filter would tell of organizations one does not see.
+    if !caller.sees_all() && query.raw("organization_guids").is_some() {
         select.and(
             "q.guid in (select quota_guid from organizations where guid in \
              (select organization_guid from roles where user_guid = ?))",

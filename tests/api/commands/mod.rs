@@ -5,11 +5,11 @@
 //! `COMMAND=create-org` plays that command alone and prints every answer that was not as expected;
 //! `UPDATE=1` writes the document instead of comparing it.
 
-mod endpoints;
+pub(crate) mod endpoints;
 mod files;
-mod player;
+pub(crate) mod player;
 mod report;
-mod script;
+pub(crate) mod script;
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ async fn outcome(player: &mut Player<'_>, script: &Script) -> Outcome {
     if let Claim::Local(why) = &script.claim {
         return Outcome::Local(why.clone());
     }
-    match (player.play(script).await, &script.claim) {
+    match (player.play(&script.steps).await, &script.claim) {
         (Ok(()), Claim::Refuses(text)) => Outcome::Refused(text.clone()),
         (Ok(()), _) => Outcome::Works,
         (Err(stop), Claim::Later(area)) => {

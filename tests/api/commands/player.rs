@@ -7,7 +7,7 @@ use cflite::testing::{Answer, TestApp, TestClient};
 use serde_json::Value;
 
 use super::files;
-use super::script::{Body, Request, Script, Step};
+use super::script::{Body, Request, Step};
 
 /// How long an `until` waits.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,42 +40,58 @@ pub(crate) struct Player<'a> {
 impl<'a> Player<'a> {
     /// Signed in as admin, in a fresh org and space whose names end in `number`.
     pub(crate) async fn new(app: &'a TestApp, admin: &TestClient, number: usize) -> Self {
-        let mut player = Self {
-            app,
-            client: admin.clone(),
-            admin: admin.clone(),
-            variables: BTreeMap::new(),
-            played: Vec::new(),
-        };
         let org = format!("org-{number}");
         let (organization, space) = cflite::testing::organization_and_space(admin, &org)
             .await
             .expect("an org and a space");
-        for (name, value) in [
-            ("n", number.to_string()),
-            ("org", organization),
-            ("org_name", org),
-            ("space", space),
-            ("space_name", "dev".to_owned()),
-            ("url", app.url()),
-        ] {
+        let mut player = Self::within(app, admin, number, (&organization, &space));
+        for (name, value) in [("org_name", org), ("space_name", "dev".to_owned())] {
             player.variables.insert(name.to_owned(), value);
         }
         player
     }
 
+    /// Signed in as admin, in an org and a space that are there.
+    pub(crate) fn within(
+        app: &'a TestApp,
+        admin: &TestClient,
+        number: usize,
+        (organization, space): (&str, &str),
+    ) -> Self {
+        let variables = [
+            ("n", number.to_string()),
+            ("org", organization.to_owned()),
+            ("space", space.to_owned()),
+        ];
+        Self {
+            app,
+            client: admin.clone(),
+            admin: admin.clone(),
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            played: Vec::new(),
+        }
+    }
+
     /// Plays all steps in order.
-    pub(crate) async fn play(&mut self, script: &Script) -> Result<(), Stop> {
-        for step in &script.steps {
+    pub(crate) async fn play(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        for step in steps {
             match step {
-                Step::As(user) => self.client = self.client_of(user).await,
+                Step::As(user) => self.client = self.client_of(user),
                 Step::Request(request) => self.request(request).await?,
             }
         }
         Ok(())
     }
 
-    async fn client_of(&self, user: &str) -> TestClient {
+    /// Everything captured that is a guid.
+    pub(crate) fn guids(&self) -> Vec<String> {
+        let guids = self.variables.values().filter(|value| value.len() == 36);
+        guids.cloned().collect()
+    }
+
+    fn client_of(&self, user: &str) -> TestClient {
         match user {
             "admin" => self.admin.clone(),
             "nobody" => self.app.anonymous(),
@@ -149,7 +165,7 @@ impl<'a> Player<'a> {
             }
             Body::File(kind) => {
                 let (name, bytes) = files::make(kind);
-                self.client.upload_to(path, name, bytes).await
+                self.client.upload_file(path, name, bytes).await
             }
         };
         sent.unwrap_or_else(|error| panic!("{method} {path}: {error:#}"))
@@ -236,7 +252,7 @@ impl<'a> Player<'a> {
     }
 
     /// Puts captured values where `$name` stands.
-    fn fill(&self, text: &str) -> String {
+    pub(crate) fn fill(&self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {

@@ -102,6 +102,15 @@ pub(crate) fn groups() -> Vec<(String, Vec<Script>)> {
         .collect()
 }
 
+/// The sections of `given.txt` by name.
+pub(crate) fn given() -> BTreeMap<String, Vec<Step>> {
+    let given = |(name, steps): (String, Vec<Step>)| {
+        name.strip_prefix("given ")
+            .map(|name| (name.to_owned(), steps))
+    };
+    shared().into_iter().filter_map(given).collect()
+}
+
 type Shared = BTreeMap<String, Vec<Step>>;
 
 /// The sections that others play: those of `lookups.txt` count as the command's own requests.
