@@ -20,7 +20,7 @@ pub(crate) mod droplets;
 pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
-pub(crate) mod jobs;
+pub mod jobs;
 pub mod log_access;
 pub(crate) mod manifests;
 pub(crate) mod organization_quotas;

@@ -141,7 +141,7 @@ impl Platform {
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
-        start_sweeper(&supervisor, &ground);
+        start_sweeper(&supervisor, &ground, &parts.clock);
         start_image_collector(&supervisor, &ground, &parts.engine);
         warm_images(&supervisor, parts.engine.clone(), images);
         let pki = Pki::open(
@@ -416,10 +416,12 @@ fn start_image_collector(supervisor: &Supervisor, ground: &Ground, engine: &Arc<
     });
 }
 
-fn start_sweeper(supervisor: &Supervisor, ground: &Ground) {
+fn start_sweeper(supervisor: &Supervisor, ground: &Ground, clock: &Arc<dyn Clock>) {
     let (registry, blobs) = (ground.registry.clone(), ground.blobs.clone());
-    supervisor.worker("blob sweeper", move |token| {
+    let (db, clock) = (ground.db.clone(), clock.clone());
+    supervisor.worker("sweeper", move |token| {
         let (registry, blobs) = (registry.clone(), blobs.clone());
+        let (db, clock) = (db.clone(), clock.clone());
         async move {
             loop {
                 tokio::select! {
@@ -429,6 +431,9 @@ fn start_sweeper(supervisor: &Supervisor, ground: &Ground) {
                 registry.sweep().await?;
                 let swept = blobs.sweep().await?;
                 tracing::debug!(?swept, "swept blobs");
+                let now = clock.now();
+                let removed = cloud_controller::jobs::remove_old(&db, now).await;
+                removed.map_err(|error| anyhow::anyhow!("old jobs: {error}"))?;
             }
         }
     });

@@ -17,6 +17,7 @@ mod droplets;
 mod errors;
 mod fuzz;
 mod isolation_segments;
+mod lists;
 mod logs;
 mod manifests;
 mod organization_permissions;

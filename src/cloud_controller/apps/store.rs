@@ -29,7 +29,7 @@ const BELONGINGS: [(&str, ResourceType); 6] = [
 
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("apps a");
-    caller.limit_to_visible_spaces(&mut select, "a.space_guid");
+    caller.limit_to_visible_spaces(&mut select, "+a.space_guid");
     select
 }
 
@@ -102,11 +102,11 @@ pub(super) fn list_visible(
         "a.space_guid in (select guid from spaces where organization_guid in ({}))",
     );
     match stack {
-        Some(stack) => select.and("a.lifecycle_stack = ?", [stack.to_owned()]),
-        None => query.filter_nullable(&mut select, "stacks", "a.lifecycle_stack"),
+        Some(stack) => select.and("+a.lifecycle_stack = ?", [stack.to_owned()]),
+        None => query.filter_nullable(&mut select, "stacks", "+a.lifecycle_stack"),
     }
     if let Some(kind) = lifecycle {
-        select.and("a.lifecycle_type = ?", [kind.as_str().to_owned()]);
+        select.and("+a.lifecycle_type = ?", [kind.as_str().to_owned()]);
     }
     list(tx, &select, ("a", COLUMNS), query, app)
 }

@@ -16,7 +16,8 @@ const COLUMNS: &str = "b.guid, b.app_guid, b.package_guid, b.droplet_guid, b.sta
     b.lifecycle_type, b.lifecycle_buildpacks, b.lifecycle_stack, b.staging_memory_in_mb, b.staging_disk_in_mb, \
     b.staging_log_rate_limit_bytes_per_second, b.created_by_guid, b.created_by_name, b.created_by_email, \
     b.created_at, b.updated_at, a.space_guid, a.name";
-const FROM: &str = "builds b join apps a on a.guid = b.app_guid";
+/// Each has its app; the outer join is left out where nothing is asked of it.
+const FROM: &str = "builds b left join apps a on a.guid = b.app_guid";
 
 /// A stored build.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ pub(super) fn list_visible(
         select.and("b.app_guid = ?", [app.to_string()]);
     }
     query.filter_common(&mut select, "b", Some(ResourceType::Build))?;
-    query.filter(&mut select, "states", "b.state");
+    query.filter(&mut select, "states", "+b.state");
     query.filter(&mut select, "app_guids", "b.app_guid");
     query.filter(&mut select, "package_guids", "b.package_guid");
     list(tx, &select, ("b", COLUMNS), query, build)

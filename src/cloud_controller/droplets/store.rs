@@ -20,7 +20,8 @@ use crate::staging::{Staged, droplet_repository};
 const COLUMNS: &str = "d.guid, d.app_guid, a.space_guid, a.name, d.package_guid, d.state, d.error, d.lifecycle_type, \
     d.buildpacks, d.stack, d.process_types, d.execution_metadata, d.docker_image, d.layer_digest, d.created_at, \
     d.updated_at, a.current_droplet_guid is d.guid, d.image_digest";
-const FROM: &str = "droplets d join apps a on a.guid = d.app_guid";
+/// Each has its app; the outer join is left out where nothing is asked of it.
+const FROM: &str = "droplets d left join apps a on a.guid = d.app_guid";
 /// Owner kind of droplets' layers.
 const OWNER: &str = "droplet";
 /// Owner kind of archives that are to become droplets.
@@ -115,7 +116,7 @@ pub(super) fn list_visible(
         Of::Package(package) => select.and("d.package_guid = ?", [package.to_string()]),
     }
     query.filter_common(&mut select, "d", Some(ResourceType::Droplet))?;
-    query.filter(&mut select, "states", "d.state");
+    query.filter(&mut select, "states", "+d.state");
     query.filter(&mut select, "app_guids", "d.app_guid");
     query.filter(&mut select, "space_guids", "a.space_guid");
     query.filter_marks(

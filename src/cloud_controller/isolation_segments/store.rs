@@ -79,10 +79,12 @@ pub(super) fn list_visible(
 }
 
 fn entitled(caller: &Caller, guid: &IsolationSegmentGuid) -> Select {
-    let mut select = Select::from(
-        "isolation_segment_organizations x join organizations o on o.guid = x.organization_guid",
+    let mut select = Select::from("organizations o");
+    select.and(
+        "o.guid in (select organization_guid from isolation_segment_organizations \
+         where isolation_segment_guid = ?)",
+        [guid.to_string()],
     );
-    select.and("x.isolation_segment_guid = ?", [guid.to_string()]);
     caller.limit_to_visible_organizations(&mut select, "o.guid");
     select
 }

@@ -21,7 +21,10 @@ use super::CloudController;
 use super::v3::{ApiError, ApiResult, Context, Urls};
 use crate::base::guid::JobGuid;
 use crate::base::{GuidSource, Timestamp};
-use crate::db::WriteTx;
+use crate::db::{Db, WriteTx};
+
+/// How long clients can ask for a job.
+const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// `/v3/jobs`.
 pub(crate) fn routes() -> Router<CloudController> {
@@ -98,6 +101,14 @@ fn ended(result: ApiResult<()>) -> JobState {
     }
 }
 
+/// Forgets the jobs of long ago.
+pub async fn remove_old(db: &Db, now: Timestamp) -> Result<(), ApiError> {
+    let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+    let before = Timestamp::from_micros(now.as_micros().saturating_sub(kept));
+    db.write_without_wake(move |tx| store::remove_before(tx, before))
+        .await
+}
+
 /// Waits until a job is over, but not longer than `limit`.
 pub(crate) async fn wait_for(
     cc: &CloudController,
@@ -171,4 +182,31 @@ fn present(job: &Job, resource_exists: bool, urls: &Urls) -> Value {
         "warnings": job.warnings,
         "links": links,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn jobs_that_are_over_are_forgotten_after_90_days() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let guids = GuidSource::counted();
+        let day = 86_400_000_000;
+        let at = |days: i64| Timestamp::from_micros(days * day);
+        let made = db.write(move |tx| {
+            let old = record_complete(tx, "app.delete", at(1), &guids)?;
+            let waiting = enqueue(tx, ("droplet.upload", "d"), &json!({}), at(1), &guids)?;
+            let young = record_complete(tx, "app.delete", at(2), &guids)?;
+            ApiResult::Ok([old, waiting, young])
+        });
+        let made = made.await.expect("stored");
+        remove_old(&db, at(92)).await.expect("removed");
+        let left = db.read(move |tx| {
+            let there = |guid| ApiResult::Ok(store::find(tx, guid)?.is_some());
+            made.iter().map(there).collect::<ApiResult<Vec<bool>>>()
+        });
+        assert_eq!(left.await.expect("read"), [false, true, true]);
+    }
 }

@@ -117,6 +117,16 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
         .optional()?)
 }
 
+/// Removes jobs that are over and were made before a time.
+pub(super) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "delete from jobs where created_at < ?1 and state not in ('PROCESSING', 'POLLING')",
+        )?
+        .execute([before])?;
+    Ok(())
+}
+
 /// Whether what the job works on is there.
 pub(super) fn resource_exists(tx: &ReadTx<'_>, job: &Job) -> ApiResult<bool> {
     let kind = job.resource_type();

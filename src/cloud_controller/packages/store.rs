@@ -12,7 +12,8 @@ use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "p.guid, p.app_guid, a.space_guid, p.type, p.state, p.error, p.blob_digest, p.blob_size, \
                        p.docker_image, p.docker_username, p.created_at, p.updated_at, a.name";
-const FROM: &str = "packages p join apps a on a.guid = p.app_guid";
+/// Each has its app; the outer join is left out where nothing is asked of it.
+const FROM: &str = "packages p left join apps a on a.guid = p.app_guid";
 /// Owner kind of packages' blobs.
 const OWNER: &str = "package";
 
@@ -95,8 +96,8 @@ pub(super) fn list_visible(
         select.and("p.app_guid = ?", [app.to_string()]);
     }
     query.filter_common(&mut select, "p", Some(ResourceType::Package))?;
-    query.filter(&mut select, "states", "p.state");
-    query.filter(&mut select, "types", "p.type");
+    query.filter(&mut select, "states", "+p.state");
+    query.filter(&mut select, "types", "+p.type");
     query.filter(&mut select, "app_guids", "p.app_guid");
     query.filter(&mut select, "space_guids", "a.space_guid");
     query.filter_marks(

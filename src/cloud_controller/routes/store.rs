@@ -12,7 +12,7 @@ use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "r.guid, r.space_guid, r.domain_guid, d.name, r.host, r.path, r.port, r.options, \
                        r.created_at, r.updated_at";
-// Every route has a domain; an outer join is left out where only routes are counted.
+/// Every route has its domain; the outer join is left out where nothing is asked of it.
 const FROM: &str = "routes r left join domains d on d.guid = r.domain_guid";
 
 /// Spaces whose routes a user sees: own ones, and those of organizations managed or audited.
@@ -34,13 +34,13 @@ fn visible(caller: &Caller, reach: Reach) -> Select {
     if caller.sees_all() {
         return select;
     }
-    let own = format!("r.space_guid in ({READABLE})");
+    let own = format!("+r.space_guid in ({READABLE})");
     let user = caller.guid.to_string();
     match reach {
         Reach::Own => select.and(&own, [user.clone(), user]),
         Reach::Shared => select.and(
             &format!(
-                "{own} or r.guid in (select route_guid from route_shared_spaces where space_guid in ({READABLE}))"
+                "{own} or +r.guid in (select route_guid from route_shared_spaces where space_guid in ({READABLE}))"
             ),
             [user.clone(), user.clone(), user.clone(), user],
         ),
@@ -143,8 +143,8 @@ pub(super) fn list_visible(
     }
     query.filter_common(&mut select, "r", Some(ResourceType::Route))?;
     query.filter(&mut select, "hosts", "r.host");
-    query.filter(&mut select, "paths", "r.path");
-    query.filter(&mut select, "domain_guids", "r.domain_guid");
+    query.filter(&mut select, "paths", "+r.path");
+    query.filter(&mut select, "domain_guids", "+r.domain_guid");
     filter_ports(&mut select, query);
     query.filter_marks(
         &mut select,

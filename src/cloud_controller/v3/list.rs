@@ -18,7 +18,7 @@ pub(crate) struct Listed<T> {
     pub rows: Vec<T>,
 }
 
-/// Reads one page. `alias` names the listed table in `select`.
+/// Reads one page. `alias` names the listed table in `select`; each of its rows is there once.
 pub(crate) fn list<T>(
     tx: &ReadTx<'_>,
     select: &Select,
@@ -26,8 +26,14 @@ pub(crate) fn list<T>(
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
-    let tail = query.page.sql(alias);
-    list_with(tx, select, (columns, &tail), row)
+    let (order, part) = query.page.sql(alias);
+    let sql = select.page_sql(columns, alias, &order, &part);
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let found = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
+    Ok(Listed {
+        total: count(tx, select)?,
+        rows: found.collect::<rusqlite::Result<_>>()?,
+    })
 }
 
 /// Reads one page of a table whose growing `id` tells the order of insertion, also within one
@@ -57,7 +63,7 @@ fn list_with<T>(
 
 /// How many rows match.
 pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> ApiResult<i64> {
-    let mut count = tx.sql().prepare_cached(&select.sql("count(*)", ""))?;
+    let mut count = tx.sql().prepare_cached(&select.count_sql())?;
     Ok(count.query_row(params_from_iter(select.values()), |r| r.get(0))?)
 }
 

@@ -41,25 +41,24 @@ impl Default for Order {
 }
 
 impl Page {
-    /// SQL for order, limit and offset; `alias` is the table whose rows are listed.
-    pub(crate) fn sql(&self, alias: &str) -> String {
+    /// SQL for the order, and for limit and offset; `alias` is the table whose rows are listed.
+    pub(crate) fn sql(&self, alias: &str) -> (String, String) {
         let direction = if self.order.descending { "desc" } else { "asc" };
         let column = match self.order.key {
             // The default order is that of insertion.
             "id" => "created_at",
             key => key,
         };
-        let offset = (self.number - 1).saturating_mul(self.size);
         let then = self.order.then.map_or(String::new(), |column| {
             format!("{alias}.{column} {direction}, ")
         });
-        format!(
-            "order by {alias}.{column} {direction}, {then}{alias}.guid {direction} limit {} offset {offset}",
-            self.size
-        )
+        let order =
+            format!("order by {alias}.{column} {direction}, {then}{alias}.guid {direction}");
+        let offset = (self.number - 1).saturating_mul(self.size);
+        (order, format!("limit {} offset {offset}", self.size))
     }
 
-    /// The same for tables that only grow at the end: their `id` orders rows as their time does,
+    /// Both for tables that only grow at the end: their `id` orders rows as their time does,
     /// and each of their indexes ends with it.
     pub(crate) fn sql_by_id(&self, alias: &str) -> String {
         let direction = if self.order.descending { "desc" } else { "asc" };
@@ -74,19 +73,27 @@ impl Page {
         )
     }
 
-    /// The `pagination` object. `parameters` are the request's without page and per_page, encoded.
-    pub(crate) fn present(&self, total: i64, urls: &Urls, path: &str, parameters: &str) -> Value {
+    /// The `pagination` object. `parameters` are the request's without those of paging, encoded; in
+    /// links all stand in the order of their names.
+    pub(crate) fn present(
+        &self,
+        total: i64,
+        urls: &Urls,
+        path: &str,
+        parameters: &[String],
+    ) -> Value {
         let pages = ((total + self.size - 1) / self.size).max(1);
-        let order = if self.order.asked {
+        let mut parameters = parameters.to_vec();
+        parameters.push(format!("per_page={}", self.size));
+        if self.order.asked {
             let sign = if self.order.descending { "-" } else { "%2B" };
-            format!("order_by={sign}{}&", self.order.key)
-        } else {
-            String::new()
-        };
+            parameters.push(format!("order_by={sign}{}", self.order.key));
+        }
         let link = |number: i64| {
-            let separator = if parameters.is_empty() { "" } else { "&" };
-            json!({ "href": urls.to(&format!(
-                "{path}?{parameters}{separator}{order}page={number}&per_page={}", self.size)) })
+            let mut parameters = parameters.clone();
+            parameters.push(format!("page={number}"));
+            parameters.sort_unstable();
+            json!({ "href": urls.to(&format!("{path}?{}", parameters.join("&"))) })
         };
         json!({
             "total_results": total,

@@ -41,6 +41,26 @@ impl Select {
         );
     }
 
+    /// The statement for one page of the table `alias`: the rows' guids are found first, mostly in an
+    /// index, and only the page's rows are read.
+    pub(crate) fn page_sql(&self, columns: &str, alias: &str, order: &str, part: &str) -> String {
+        let guids = self.sql(&format!("{alias}.guid"), &format!("{order} {part}"));
+        format!(
+            "select {columns} from {} where {alias}.guid in ({guids}) {order}",
+            self.from
+        )
+    }
+
+    /// The statement that counts. SQLite leaves out outer joins that change nothing, but not in
+    /// aggregates: so the rows are listed inside.
+    pub(crate) fn count_sql(&self) -> String {
+        if self.from.contains("left join") {
+            format!("select count(*) from ({})", self.sql("1", "limit -1"))
+        } else {
+            self.sql("count(*)", "")
+        }
+    }
+
     /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.
     pub(crate) fn sql(&self, columns: &str, tail: &str) -> String {
         let conditions = if self.conditions.is_empty() {

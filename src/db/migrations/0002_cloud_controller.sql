@@ -167,7 +167,8 @@ create table apps (
     updated_at integer not null,
     unique (space_guid, name)
 ) strict;
-create index apps_by_creation on apps (created_at, guid);
+-- Lists are read in this order; what they are limited by stands in the same index.
+create index apps_by_creation on apps (created_at, guid, space_guid, lifecycle_stack, lifecycle_type, updated_at);
 create index apps_by_name on apps (name, guid);
 create index apps_by_update on apps (updated_at, guid);
 create index apps_by_state on apps (state, guid);
@@ -254,7 +255,7 @@ create table routes (
 ) strict;
 create index routes_by_space on routes (space_guid);
 create index routes_by_host on routes (host);
-create index routes_by_creation on routes (created_at, guid);
+create index routes_by_creation on routes (created_at, guid, space_guid, domain_guid, path, updated_at);
 create index routes_by_update on routes (updated_at, guid);
 
 create table route_shared_spaces (
@@ -295,7 +296,7 @@ create table packages (
     updated_at integer not null
 ) strict;
 create index packages_by_app on packages (app_guid, created_at);
-create index packages_by_creation on packages (created_at, guid);
+create index packages_by_creation on packages (created_at, guid, app_guid, state, type, updated_at);
 
 create table droplets (
     guid text primary key not null,
@@ -328,7 +329,7 @@ create table droplets (
 create index droplets_being_uploaded on droplets (created_at) where upload_digest is not null;
 create index droplets_by_app on droplets (app_guid, created_at);
 create index droplets_by_package on droplets (package_guid);
-create index droplets_by_creation on droplets (created_at, guid);
+create index droplets_by_creation on droplets (created_at, guid, app_guid, state, updated_at);
 
 create table builds (
     guid text primary key not null,
@@ -358,7 +359,7 @@ create table builds (
 ) strict;
 create index builds_by_app on builds (app_guid, created_at);
 create index builds_by_state on builds (state);
-create index builds_by_creation on builds (created_at, guid);
+create index builds_by_creation on builds (created_at, guid, app_guid, state, package_guid, updated_at);
 -- One build at a time per app: a second insert loses.
 create unique index builds_one_staging on builds (app_guid) where state = 'STAGING';
 

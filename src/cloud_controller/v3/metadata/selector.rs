@@ -1,9 +1,14 @@
 //! `label_selector`: `env`, `!env`, `env=prod`, `env==prod`, `env!=prod`, `env in (a,b)`,
 //! `env notin (a,b)`, joined by commas (all must hold).
+//!
+//! Rules and texts: CC `app/messages/list_message.rb`, `models/helpers/metadata_helpers.rb`.
 
-use super::{ResourceType, key_fault};
+use super::{ResourceType, key_fault, name_fault};
 use crate::cloud_controller::v3::error::{ApiError, ApiResult};
 use crate::cloud_controller::v3::select::Select;
+
+/// Most requirements at once.
+const MOST: usize = 50;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Requirement {
@@ -47,70 +52,101 @@ pub(in crate::cloud_controller::v3) fn apply(
     Ok(())
 }
 
+/// As Cloud Controller reads it: blanks count, empty parts do not.
 fn parse(text: &str) -> ApiResult<Vec<Requirement>> {
-    if text.trim().is_empty() {
+    let parts = split(text);
+    if parts.is_empty() {
         return Err(ApiError::bad_query("Missing label_selector value"));
     }
-    split(text)
-        .iter()
-        .map(|part| requirement(part.trim()))
-        .collect()
+    if parts.len() > MOST {
+        return Err(ApiError::bad_query(format!(
+            "Too many label_selector requirements (maximum is {MOST})"
+        )));
+    }
+    parts.into_iter().map(checked).collect()
 }
 
-/// Splits at commas outside of parentheses.
-fn split(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut depth = 0_u32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(String::new());
-                continue;
-            }
-            _ => {}
+/// Splits at commas outside of closed parentheses.
+fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    while let Some(c) = text[at..].chars().next() {
+        let closed = text[at..].find(')').filter(|_| c == '(');
+        if let Some(end) = closed {
+            at += end + 1;
+            continue;
         }
-        if let Some(last) = parts.last_mut() {
-            last.push(c);
+        if c == ',' {
+            parts.push(&text[start..at]);
+            start = at + 1;
         }
+        at += c.len_utf8();
     }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.is_empty());
     parts
 }
 
-fn requirement(text: &str) -> ApiResult<Requirement> {
-    let set = |rest: &str| -> Option<Vec<String>> {
-        let inner = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
-        Some(inner.split(',').map(|v| v.trim().to_owned()).collect())
+fn checked(text: &str) -> ApiResult<Requirement> {
+    let requirement =
+        requirement(text).ok_or_else(|| ApiError::bad_query("Invalid label_selector value"))?;
+    let (key, values): (&str, &[String]) = match &requirement {
+        Requirement::Exists(key) | Requirement::Missing(key) => (key, &[]),
+        Requirement::In(key, values) | Requirement::NotIn(key, values) => (key, values),
     };
-    let (key, requirement): (&str, Requirement) = if let Some((key, rest)) =
-        text.split_once(" notin ")
-        && let Some(values) = set(rest)
-    {
-        (key, Requirement::NotIn(key.to_owned(), values))
-    } else if let Some((key, rest)) = text.split_once(" in ")
-        && let Some(values) = set(rest)
-    {
-        (key, Requirement::In(key.to_owned(), values))
-    } else if let Some((key, value)) = text.split_once("!=") {
-        (
-            key,
-            Requirement::NotIn(key.to_owned(), vec![value.to_owned()]),
-        )
-    } else if let Some((key, value)) = text.split_once('=') {
-        let value = value.strip_prefix('=').unwrap_or(value);
-        (key, Requirement::In(key.to_owned(), vec![value.to_owned()]))
-    } else if let Some(key) = text.strip_prefix('!') {
-        (key, Requirement::Missing(key.to_owned()))
-    } else {
-        (text, Requirement::Exists(text.to_owned()))
-    };
-    match key_fault(key) {
+    let mut named = values.iter().filter(|value| !value.is_empty());
+    let fault = key_fault(key).or_else(|| named.find_map(|value| name_fault(value)));
+    match fault {
         None => Ok(requirement),
-        Some(_) => Err(ApiError::bad_query(format!(
-            "Invalid label_selector value: {text}"
-        ))),
+        Some(fault) => Err(ApiError::bad_query(fault)),
     }
+}
+
+fn requirement(text: &str) -> Option<Requirement> {
+    let set = |word: &str| -> Option<(String, Vec<String>)> {
+        let (key, rest) = text.split_once(&format!(" {word} ("))?;
+        Some((key.to_owned(), values(rest.strip_suffix(')')?)))
+    };
+    if let Some((key, values)) = set("in") {
+        return Some(Requirement::In(key, values));
+    }
+    if let Some((key, values)) = set("notin") {
+        return Some(Requirement::NotIn(key, values));
+    }
+    let in_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    let (negated, rest) = match text.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let end = rest.find(|c| !in_key(c)).unwrap_or(rest.len());
+    let (key, operation) = rest.split_at(end);
+    if key.is_empty() {
+        return None;
+    }
+    let key = key.to_owned();
+    match (negated, operation) {
+        (true, "") => Some(Requirement::Missing(key)),
+        (false, "") => Some(Requirement::Exists(key)),
+        (true, _) => None,
+        (false, operation) => {
+            if let Some(value) = operation.strip_prefix("!=") {
+                return Some(Requirement::NotIn(key, values(value)));
+            }
+            let value = operation
+                .strip_prefix("==")
+                .or(operation.strip_prefix('='))?;
+            Some(Requirement::In(key, values(value)))
+        }
+    }
+}
+
+/// An empty text is no value at all.
+fn values(text: &str) -> Vec<String> {
+    let mut values: Vec<String> = text.split(',').map(str::to_owned).collect();
+    while values.last().is_some_and(String::is_empty) {
+        values.pop();
+    }
+    values
 }
 
 #[cfg(test)]
@@ -119,8 +155,8 @@ mod tests {
 
     #[test]
     fn every_operator() {
-        let parsed =
-            parse("a,!b,c=1,d==2,e!=3,f in (x, y),example.com/g notin (z)").expect("valid");
+        let text = "a,!b,c=1,,d==2,e!=3,f in (x,y),example.com/g notin (z),h=";
+        let parsed = parse(text).expect("valid");
         let s = str::to_owned;
         assert_eq!(
             parsed,
@@ -132,14 +168,38 @@ mod tests {
                 Requirement::NotIn(s("e"), vec![s("3")]),
                 Requirement::In(s("f"), vec![s("x"), s("y")]),
                 Requirement::NotIn(s("example.com/g"), vec![s("z")]),
+                Requirement::In(s("h"), vec![]),
             ]
         );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "a b", ",", "=x", "a in x"] {
-            assert!(parse(text).is_err(), "{text}");
+        let many = vec!["a"; 51].join(",");
+        let cases = [
+            ("", "Missing label_selector value"),
+            (",", "Missing label_selector value"),
+            ("a b", "Invalid label_selector value"),
+            ("=x", "Invalid label_selector value"),
+            ("a in x", "Invalid label_selector value"),
+            ("!a=b", "Invalid label_selector value"),
+            ("a, b", "Invalid label_selector value"),
+            ("a=b in (c)", "'a=b' contains invalid characters"),
+            ("a in (x, y)", "' y' contains invalid characters"),
+            ("example.com/b/c", "key has more than one '/'"),
+            ("-a", "'-a' starts or ends with invalid characters"),
+            (
+                many.as_str(),
+                "Too many label_selector requirements (maximum is 50)",
+            ),
+        ];
+        for (text, fault) in cases {
+            let refused = parse(text).expect_err(text);
+            assert_eq!(
+                refused.detail(),
+                format!("The query parameter is invalid: {fault}"),
+                "{text}"
+            );
         }
     }
 }

@@ -130,7 +130,20 @@ impl ListQuery {
         let page = page(&parameters, rules)?;
         let this = Self { parameters, page };
         this.check_includes(rules)?;
+        this.check_times_and_labels()?;
         Ok(this)
+    }
+
+    /// Finds their faults before anything is read.
+    fn check_times_and_labels(&self) -> ApiResult<()> {
+        let mut unused = Select::from("");
+        for name in ["created_ats", "updated_ats"] {
+            self.filter_times(&mut unused, name, "")?;
+        }
+        if let Some(text) = self.raw("label_selector") {
+            selector::apply(&mut unused, text, ResourceType::App, "")?;
+        }
+        Ok(())
     }
 
     /// Checks the query string of a single resource: only `include` (and `extras`) may appear.
@@ -166,10 +179,10 @@ impl ListQuery {
 
     /// A parameter as it came.
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        // Of a parameter that is given twice the last one counts.
+        let mut reversed = self.parameters.iter().rev();
+        let found = reversed.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// Whether `include` names this resource.
@@ -216,29 +229,34 @@ impl ListQuery {
         labels: Option<ResourceType>,
     ) -> ApiResult<()> {
         self.filter(select, "guids", &format!("{alias}.guid"));
-        for (name, column) in [("created_ats", "created_at"), ("updated_ats", "updated_at")] {
-            self.filter_times(select, name, &format!("{alias}.{column}"))?;
-        }
+        self.filter_times(select, "created_ats", &format!("{alias}.created_at"))?;
+        // A plus keeps an index out of it: what matches many rows is looked for in the list's order,
+        // which costs the same for every page, and not sorted afterwards.
+        self.filter_times(select, "updated_ats", &format!("+{alias}.updated_at"))?;
         if let (Some(resource), Some(text)) = (labels, self.raw("label_selector")) {
-            selector::apply(select, text, resource, &format!("{alias}.guid"))?;
+            selector::apply(select, text, resource, &format!("+{alias}.guid"))?;
         }
         Ok(())
     }
 
-    /// The parameters for links, without paging.
-    pub(crate) fn link_parameters(&self) -> String {
-        let kept = self
-            .parameters
-            .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "page" | "per_page" | "order_by"));
-        let encoded = kept.map(|(key, value)| {
-            format!(
-                "{}={}",
-                utf8_percent_encode(key, KEEP),
-                utf8_percent_encode(value, KEEP)
-            )
-        });
-        encoded.collect::<Vec<_>>().join("&")
+    /// The parameters for links, without paging, each encoded.
+    pub(crate) fn link_parameters(&self) -> Vec<String> {
+        let paging = |key: &str| matches!(key, "page" | "per_page" | "order_by");
+        let encode = |text: &str| {
+            utf8_percent_encode(text, KEEP)
+                .to_string()
+                .replace("%20", "+")
+        };
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for (key, value) in self.parameters.iter().filter(|(key, _)| !paging(key)) {
+            // Of a parameter that is given twice the last one counts.
+            pairs.retain(|(known, _)| known != key);
+            pairs.push((key, value));
+        }
+        pairs
+            .into_iter()
+            .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
+            .collect()
     }
 
     /// Whether any `updated_ats` was given.
@@ -366,10 +384,9 @@ fn refuse_unknown<'a>(
 
 fn page(parameters: &[(String, String)], rules: &ListRules) -> ApiResult<Page> {
     let find = |name: &str| {
-        parameters
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, v)| v.as_str())
+        let mut reversed = parameters.iter().rev();
+        let found = reversed.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
     };
     let number = positive(find("page"), "Page", 1)?;
     let size = positive(find("per_page"), "Per page", 50)?;
