@@ -135,6 +135,7 @@ impl Platform {
             .merge(health::routes(health));
 
         start_names(&supervisor, &ground);
+        ground.uaa.start(&supervisor);
         start_logs(&supervisor, &ground, &ingest);
         start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);

@@ -39,6 +39,7 @@ mod tokens;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -54,13 +55,16 @@ pub use users::admin::{ADMIN, AdminChange};
 pub use users::{NewUser, ORIGIN_UAA, User};
 
 use crate::base::guid::UserGuid;
-use crate::base::{Clock, GuidSource, Secret, Timestamp};
+use crate::base::{Clock, GuidSource, Secret, Supervisor, Timestamp};
 use crate::db::{Db, DbError, Vault, WriteTx};
 use keys::Keyring;
 use password::PasswordHasher;
 use throttle::Throttle;
 use tokens::issue::{Stamp, UserGrant};
 use tokens::revocations::Revocations;
+
+/// How often what has expired is forgotten.
+const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Client whose codes open SSH sessions.
 pub const SSH_CLIENT: &str = "ssh-proxy";
@@ -77,7 +81,10 @@ fn about_itself() -> Router<Uaa> {
             get(info::discovery),
         )
         .route("/token_key", get(keys::handlers::current))
-        .route("/token_keys", get(keys::handlers::all))
+        .route(
+            "/token_keys",
+            get(keys::handlers::all).post(keys::handlers::rotate),
+        )
 }
 
 /// What UAA works with.
@@ -141,6 +148,35 @@ impl Uaa {
             passwords: PasswordHasher::new(),
             throttle: Throttle::default(),
         })))
+    }
+
+    /// Starts what keeps the store small and the keys young.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let uaa = self.clone();
+        supervisor.worker("identity upkeep", move |token| {
+            let uaa = uaa.clone();
+            async move {
+                loop {
+                    uaa.maintain().await?;
+                    tokio::select! {
+                        () = token.cancelled() => return Ok::<_, KeyError>(()),
+                        () = tokio::time::sleep(UPKEEP_EVERY) => {}
+                    }
+                }
+            }
+        });
+    }
+
+    /// Forgets what has expired, replaces a key that signed long enough, removes unneeded ones.
+    pub(crate) async fn maintain(&self) -> Result<(), KeyError> {
+        let now = self.now();
+        self.db()
+            .write_without_wake(move |tx| {
+                tokens::store::prune(tx, now)?;
+                sessions::store::prune(tx, now)
+            })
+            .await?;
+        self.keys().maintain(self.db(), self.vault(), now).await
     }
 
     /// Every endpoint of UAA.

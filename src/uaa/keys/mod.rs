@@ -1,11 +1,20 @@
 //! The RSA keys that sign tokens: made at first boot, kept encrypted, published as a JWKS.
 //!
+//! The newest key signs. A new one is made after [`LIFETIME`] or when an administrator asks; the
+//! older ones verify until the last token they can have signed has expired, and are then removed.
+//!
 //! Making a key takes a good part of a second and signing a few milliseconds, so both happen on
 //! blocking threads; verifying is cheap enough for a request's own thread.
 
 pub(crate) mod handlers;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -17,8 +26,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::claims::TokenError;
-use crate::base::{Clock, Secret};
+use crate::base::{Clock, Secret, Timestamp};
 use crate::db::{Db, DbError, Vault, VaultError};
+use store::Stored;
 
 crate::guid_types! {
     /// A key's `kid`.
@@ -86,10 +96,62 @@ impl Key {
     }
 }
 
-/// All keys of this platform; the last one signs.
-pub(crate) struct Keyring {
+/// How long a key signs.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// A key is not removed sooner after it stopped signing.
+const SETTLING: Duration = Duration::from_secs(3600);
+
+/// Requests that began before a key was replaced may still sign with it for so long.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// All keys of this platform; the last one signs. There is always one.
+pub(crate) struct Keyring(ArcSwap<Keys>);
+
+struct Keys {
     current: Key,
+    /// The current one's age.
+    since: Timestamp,
     older: Vec<Key>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.older)
+    }
+
+    async fn read(stored: Vec<Stored>, vault: &Vault) -> Result<Self, KeyError> {
+        let vault = vault.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let since = stored.last().map(|key| key.created_at);
+            let mut keys = stored
+                .into_iter()
+                .map(|key| {
+                    let pem = String::from_utf8(vault.decrypt(&key.sealed)?).map_err(unusable)?;
+                    Key::read(key.id, &Secret::new(pem))
+                })
+                .collect::<Result<Vec<_>, KeyError>>()?;
+            match (keys.pop(), since) {
+                (Some(current), Some(since)) => Ok(Self {
+                    current,
+                    since,
+                    older: keys,
+                }),
+                _ => Err(unusable("there is none")),
+            }
+        });
+        read.await.map_err(unusable)?
+    }
+}
+
+async fn make(vault: &Vault) -> Result<(KeyId, Vec<u8>), KeyError> {
+    let vault = vault.clone();
+    tokio::task::spawn_blocking(move || {
+        let pem = generate()?;
+        Ok((thumbprint(&pem), vault.encrypt(pem.expose().as_bytes())?))
+    })
+    .await
+    .map_err(unusable)?
 }
 
 impl Keyring {
@@ -97,13 +159,7 @@ impl Keyring {
     pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
         let mut stored = db.read(store::list).await?;
         if stored.is_empty() {
-            let vault = vault.clone();
-            let (id, sealed) = tokio::task::spawn_blocking(move || {
-                let pem = generate()?;
-                Ok::<_, KeyError>((thumbprint(&pem), vault.encrypt(pem.expose().as_bytes())?))
-            })
-            .await
-            .map_err(unusable)??;
+            let (id, sealed) = make(vault).await?;
             let now = clock.now();
             stored = db
                 .write(move |tx| {
@@ -114,25 +170,60 @@ impl Keyring {
                 })
                 .await?;
         }
-        let mut keys = stored
-            .into_iter()
-            .map(|(id, sealed)| {
-                let pem = String::from_utf8(vault.decrypt(&sealed)?).map_err(unusable)?;
-                Key::read(id, &Secret::new(pem))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let current = keys.pop().ok_or_else(|| unusable("there is none"))?;
-        Ok(Self {
-            current,
-            older: keys,
-        })
+        let keys = Keys::read(stored, vault).await?;
+        Ok(Self(ArcSwap::from_pointee(keys)))
+    }
+
+    /// Makes a new key, which signs from now on.
+    pub(crate) async fn rotate(
+        &self,
+        db: &Db,
+        vault: &Vault,
+        now: Timestamp,
+    ) -> Result<(), KeyError> {
+        let (id, sealed) = make(vault).await?;
+        let stored = db.write_without_wake(move |tx| {
+            // Newer than all others, whatever the clock says.
+            let after = store::newest(tx)?.map(|newest| newest.plus(Duration::from_micros(1)));
+            let at = after.map_or(now, |after| after.max(now));
+            store::insert(tx, &id, &sealed, at)?;
+            Ok::<_, DbError>(store::list(tx)?)
+        });
+        let keys = Keys::read(stored.await?, vault).await?;
+        tracing::info!(key.id = %keys.current.id, "tokens are signed with a new key");
+        self.0.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// Replaces a key that has signed long enough, and removes those nobody needs any more.
+    pub(crate) async fn maintain(
+        &self,
+        db: &Db,
+        vault: &Vault,
+        now: Timestamp,
+    ) -> Result<(), KeyError> {
+        if now.since(self.0.load().since) >= LIFETIME {
+            self.rotate(db, vault, now).await?;
+        }
+        let settled = Timestamp::from_micros(
+            now.as_micros()
+                .saturating_sub(i64::try_from(SETTLING.as_micros()).unwrap_or(i64::MAX)),
+        );
+        let stored = db.write_without_wake(move |tx| {
+            store::delete_unused(tx, settled, SLACK, now)?;
+            store::list(tx)
+        });
+        let keys = Keys::read(stored.await?, vault).await?;
+        self.0.store(Arc::new(keys));
+        Ok(())
     }
 
     /// Signs `claims` as a JWT. Takes milliseconds: call it on a blocking thread.
     pub(crate) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, KeyError> {
+        let keys = self.0.load();
         let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(self.current.id.to_string());
-        jsonwebtoken::encode(&header, claims, &self.current.signing).map_err(unusable)
+        header.kid = Some(keys.current.id.to_string());
+        jsonwebtoken::encode(&header, claims, &keys.current.signing).map_err(unusable)
     }
 
     /// The claims of a token that one of our keys signed. Says nothing about its age.
@@ -142,8 +233,9 @@ impl Keyring {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Unknown)?;
         let kid = header.kid.ok_or(TokenError::Unknown)?;
-        let mut keys = std::iter::once(&self.current).chain(&self.older);
-        let key = keys
+        let keys = self.0.load();
+        let mut all = keys.all();
+        let key = all
             .find(|key| key.id.as_str() == kid)
             .ok_or(TokenError::Unknown)?;
         // Time is checked by the caller, against the injected clock.
@@ -158,13 +250,13 @@ impl Keyring {
 
     /// The key that signs now, as a JWK.
     pub(crate) fn published(&self) -> Value {
-        self.current.published()
+        self.0.load().current.published()
     }
 
     /// All keys, as a JWKS.
     pub(crate) fn published_all(&self) -> Value {
-        let keys = std::iter::once(&self.current).chain(&self.older);
-        json!({ "keys": keys.map(Key::published).collect::<Vec<_>>() })
+        let keys = self.0.load();
+        json!({ "keys": keys.all().map(Key::published).collect::<Vec<_>>() })
     }
 }
 

@@ -1,21 +1,66 @@
 //! SQL of `signing_keys`.
 
+use std::time::Duration;
+
 use rusqlite::named_params;
 
 use super::KeyId;
 use crate::base::Timestamp;
 use crate::db::{DbError, ReadTx, WriteTx};
 
-const LIST: &str = "select kid, private_key from signing_keys order by created_at, kid";
+const LIST: &str = "select kid, private_key, created_at from signing_keys order by created_at, kid";
+
+const NEWEST: &str = "select max(created_at) from signing_keys";
+
+// A key signs until the next one is made, and a little longer: requests that were on their way.
+const DELETE_UNUSED: &str = "delete from signing_keys as old
+where exists (select 1 from signing_keys where created_at > old.created_at
+        and created_at <= :settled)
+    and not exists (select 1 from access_tokens where expires_at > :now and issued_at <= :slack
+        + (select min(created_at) from signing_keys where created_at > old.created_at))";
 
 const INSERT: &str = "insert into signing_keys (kid, private_key, created_at)
 values (:kid, :private_key, :now)";
 
+/// A key as it is kept.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) id: KeyId,
+    pub(super) sealed: Vec<u8>,
+    pub(super) created_at: Timestamp,
+}
+
 /// All keys, still encrypted, the newest last.
-pub(super) fn list(tx: &ReadTx<'_>) -> Result<Vec<(KeyId, Vec<u8>)>, DbError> {
+pub(super) fn list(tx: &ReadTx<'_>) -> Result<Vec<Stored>, DbError> {
     let mut statement = tx.sql().prepare_cached(LIST)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok(Stored {
+            id: row.get(0)?,
+            sealed: row.get(1)?,
+            created_at: row.get(2)?,
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the newest key was made.
+pub(super) fn newest(tx: &ReadTx<'_>) -> Result<Option<Timestamp>, DbError> {
+    let mut statement = tx.sql().prepare_cached(NEWEST)?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// Removes keys whose last token has expired.
+pub(super) fn delete_unused(
+    tx: &WriteTx<'_>,
+    settled: Timestamp,
+    slack: Duration,
+    now: Timestamp,
+) -> Result<usize, DbError> {
+    let slack = i64::try_from(slack.as_micros()).unwrap_or(i64::MAX);
+    let mut statement = tx.sql().prepare_cached(DELETE_UNUSED)?;
+    Ok(statement.execute(named_params! {
+        ":settled": settled, ":slack": slack, ":now": now,
+    })?)
 }
 
 /// Keeps an encrypted key.

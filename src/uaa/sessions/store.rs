@@ -143,7 +143,7 @@ pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbErr
 }
 
 /// Removes what has expired.
-pub(super) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
+pub(crate) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
     for sql in [PRUNE_SESSIONS, PRUNE_PASSCODES, PRUNE_APPROVALS] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":now": now })?;

@@ -210,6 +210,11 @@ async fn resource_clients_look_into_tokens() {
     };
     let checked = ask("/check_token", token.clone()).await;
     assert_eq!(checked.body, payload(&token));
+    for (scopes, status) in [("openid,uaa.user", 200), ("openid,acme.read", 400)] {
+        let form = [("token", token.as_str()), ("scopes", scopes)];
+        let call = Call::new("POST", "/check_token").basic("doppler", &secret);
+        assert_eq!(call.form(&form).send(&world.uaa).await.status, status);
+    }
     let seen = ask("/introspect", token.clone()).await;
     assert_eq!(seen.body["active"], true);
     assert_eq!(seen.body["user_name"], "admin");

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::uaa::caller::{Caller, Form, Parameters, bearer};
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::scopes::{OPENID, UAA_RESOURCE};
+use crate::uaa::scopes::{OPENID, Scopes, UAA_RESOURCE};
 use crate::uaa::{Uaa, client_auth, users};
 
-/// `POST /check_token`: the claims, or 400.
+/// `POST /check_token`: the claims, or 400; also when the token lacks one of `scopes`.
 pub(crate) async fn check_token(
     State(uaa): State<Uaa>,
     headers: HeaderMap,
@@ -18,7 +18,12 @@ pub(crate) async fn check_token(
 ) -> UaaResult<Json<Map<String, Value>>> {
     require_resource_client(&uaa, &headers, &form).await?;
     let checked = uaa.verify_payload(form.require("token")?);
-    let (_, payload) = checked.map_err(|error| UaaError::not_a_token(error.to_string()))?;
+    let (claims, payload) = checked.map_err(|error| UaaError::not_a_token(error.to_string()))?;
+    let missing = Scopes::parse(form.get_or_empty("scopes")).without(&claims.scopes);
+    if !missing.is_empty() {
+        let text = format!("Some requested scopes are missing: {missing}");
+        return Err(UaaError::invalid_scope(text));
+    }
     Ok(Json(payload))
 }
 
