@@ -151,8 +151,18 @@ async fn a_passcode_from_the_browser_logs_the_cli_in_once() {
 async fn passcodes_expire_and_end_with_the_password() {
     let world = world().await;
     let token = world.token("bob", "secret").await;
+    let refused = Call::new("GET", "/passcode").bearer(&token);
+    refused.send(&world.uaa).await.refused(401, "unauthorized");
+    let mut browser = Browser::default();
+    browser.sign_in(&world, "/login", "secret").await;
+    let cookies: Vec<String> = browser
+        .cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let cookies = cookies.join("; ");
     let passcode = async || {
-        let call = Call::new("GET", "/passcode").bearer(&token);
+        let call = Call::new("GET", "/passcode").header(header::COOKIE, &cookies);
         let answer = call.send(&world.uaa).await;
         answer.body.as_str().unwrap().to_owned()
     };

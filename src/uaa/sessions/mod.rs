@@ -78,21 +78,17 @@ pub(crate) async fn end(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<()> {
     Ok(())
 }
 
-/// A new passcode for a user who gave the password at `authenticated_at`.
-pub(crate) async fn issue_passcode(
-    uaa: &Uaa,
-    user: &User,
-    authenticated_at: Timestamp,
-) -> UaaResult<Secret<String>> {
+/// A new passcode for whoever is signed in.
+pub(crate) async fn issue_passcode(uaa: &Uaa, session: &Session) -> UaaResult<Secret<String>> {
     let code: String = rand::random::<[u8; PASSCODE_LENGTH]>()
         .iter()
         .map(|byte| char::from(PASSCODE_LETTERS[usize::from(byte % 32)]))
         .collect();
     let (code_hash, now) = (hash(&code), uaa.now());
     let ticket = Ticket {
-        user: user.guid.clone(),
-        generation: user.generation,
-        authenticated_at,
+        user: session.user.guid.clone(),
+        generation: session.user.generation,
+        authenticated_at: session.authenticated_at,
         expires_at: now.plus(lifetime::PASSCODE),
     };
     uaa.db()
