@@ -187,7 +187,7 @@ impl Keyring {
             let after = store::newest(tx)?.map(|newest| newest.plus(Duration::from_micros(1)));
             let at = after.map_or(now, |after| after.max(now));
             store::insert(tx, &id, &sealed, at)?;
-            Ok::<_, DbError>(store::list(tx)?)
+            store::list(tx)
         });
         let keys = Keys::read(stored.await?, vault).await?;
         tracing::info!(key.id = %keys.current.id, "tokens are signed with a new key");
