@@ -185,6 +185,11 @@ async fn a_stopped_app_is_deployed_by_starting_it() {
     assert_eq!(shown.text("/state"), "STARTED");
     let process = admin.get(&format!("/v3/processes/{guid}")).await.unwrap();
     assert_eq!(process.body["instances"], 2);
+    let scaled = admin
+        .get("/v3/audit_events?types=audit.app.process.scale")
+        .await
+        .unwrap();
+    assert_eq!(scaled.body["pagination"]["total_results"], 0);
 
     let (status, text) = refusal(&admin, path, deployment_of(&guid, &json!({}))).await;
     assert_eq!(status, 422);

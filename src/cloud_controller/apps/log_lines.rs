@@ -118,7 +118,13 @@ fn lines(event: &AuditEvent) -> Vec<String> {
                 .unwrap_or("");
             format!("Applied manifest to app with guid {guid} ({manifest})")
         }
-        "package.create" => format!("Adding app package for app with guid {guid}"),
+        "package.create" => {
+            let source = request.get("source_package_guid").and_then(Value::as_str);
+            let copied = source.map_or(String::new(), |source| {
+                format!(" copied from package with guid {source}")
+            });
+            format!("Adding app package for app with guid {guid}{copied}")
+        }
         "package.upload" => format!("Uploading app package for app with guid {guid}"),
         "package.delete" => format!("Deleting app package for app with guid {guid}"),
         "package.download" => format!("Downloading app package for app with guid {guid}"),
@@ -207,6 +213,11 @@ mod tests {
                 "audit.app.delete-request",
                 json!({}),
                 "Deleted app with guid G",
+            ),
+            (
+                "audit.app.package.create",
+                json!({ "request": { "source_package_guid": "P" } }),
+                "Adding app package for app with guid G copied from package with guid P",
             ),
             (
                 "audit.app.process.scale",

@@ -18,11 +18,12 @@ const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, 
 
 /// Tables whose rows go with their app, the resource type of their metadata, and who they are to
 /// the blob store.
-const BELONGINGS: [(&str, ResourceType); 6] = [
+const BELONGINGS: [(&str, ResourceType); 7] = [
     ("processes", ResourceType::Process),
     ("packages", ResourceType::Package),
     ("builds", ResourceType::Build),
     ("droplets", ResourceType::Droplet),
+    ("deployments", ResourceType::Deployment),
     ("revisions", ResourceType::Revision),
     ("tasks", ResourceType::Task),
 ];

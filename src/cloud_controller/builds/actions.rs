@@ -61,8 +61,7 @@ pub(super) fn create(
             ));
         }
     };
-    let memory = i64::try_from(build.memory.0).unwrap_or(i64::MAX);
-    quotas::check_staging(tx, app, (memory, build.log_rate_limit))?;
+    quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
     let buildpacks = chosen.usable()?;
     check_disk(&build)?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
@@ -76,12 +75,8 @@ pub(super) fn create(
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
     let first = build.buildpacks.first().map(String::as_str);
-    app_usage_events::actions::of_build(
-        tx,
-        (recorder.now, &recorder.guids),
-        &app.guid,
-        (Staging::Started, first),
-    )?;
+    let by = (recorder.now, &recorder.guids);
+    app_usage_events::actions::of_build(tx, by, &app.guid, (Staging::Started, first))?;
     let target = Target {
         guid: app.guid.as_str(),
         kind: "app",

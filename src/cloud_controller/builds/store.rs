@@ -253,7 +253,7 @@ pub(super) fn set_failed(
              package_digest = null, updated_at = ?4 where guid = ?1 and state = 'STAGING'",
         )?
         .execute(params![guid, error_id, error, now])?;
-    Ok(blob_store::release(tx, OWNER, guid.as_str())?)
+    blob_store::release(tx, OWNER, guid.as_str())
 }
 
 /// Remembers an app's build cache.

@@ -6,7 +6,7 @@ use super::payload::{CreateDeployment, Source};
 use super::store::{self, Deployment};
 use crate::base::guid::{DeploymentGuid, DropletGuid};
 use crate::cloud_controller::apps::{self, App, AppState, Feature};
-use crate::cloud_controller::audit_events::{Cause, Recorder};
+use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::{self, Snapshots};
 use crate::cloud_controller::processes;
 use crate::cloud_controller::revisions::{self, Revision};
@@ -32,7 +32,7 @@ pub(super) fn create(
     if app.state == AppState::Started {
         return Err(ApiError::unprocessable(
             "Rolling and canary deployments of a started app are not available in this version of cflite: \
-             push or restart the app without --strategy.",
+             push or restart it without --strategy, or stop it before a rollback.",
         ));
     }
     let previous = app.current_droplet_guid.clone();
@@ -41,8 +41,7 @@ pub(super) fn create(
         revisions::actions::roll_back(tx, recorder, snapshots.vault(), &app, target)?;
     }
     if let Some(web) = processes::store::find_of_type(tx, &app.guid, "web")? {
-        let scaling = (wanted.scaling, json!({}));
-        processes::actions::scale(tx, recorder, &app, web, scaling, Cause::Request)?;
+        processes::actions::resize(tx, recorder, &app, web, wanted.scaling)?;
     }
     let app = apps::actions::start(tx, recorder, snapshots, app)?;
     let revision = revisions::actions::latest(tx, &app)?;

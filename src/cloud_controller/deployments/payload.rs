@@ -88,6 +88,30 @@ pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
     Ok(metadata)
 }
 
+/// Keys of `options`.
+const OPTIONS: &[&str] = &[
+    "canary",
+    "max_in_flight",
+    "web_instances",
+    "memory_in_mb",
+    "disk_in_mb",
+    "log_rate_limit_in_bytes_per_second",
+];
+
+fn refuse_others(given: &Map<String, Value>, known: &[&str], name: &str, invalid: &mut Invalid) {
+    let others: Vec<&str> = given
+        .keys()
+        .map(String::as_str)
+        .filter(|key| !known.contains(key))
+        .collect();
+    if !others.is_empty() {
+        invalid.add(format!(
+            "{name} has unsupported key(s): {}",
+            others.join(", ")
+        ));
+    }
+}
+
 fn options(
     given: Option<Value>,
     strategy: &str,
@@ -102,25 +126,7 @@ fn options(
             return (Scaling::default(), shown);
         }
     };
-    const KNOWN: &[&str] = &[
-        "canary",
-        "max_in_flight",
-        "web_instances",
-        "memory_in_mb",
-        "disk_in_mb",
-        "log_rate_limit_in_bytes_per_second",
-    ];
-    let unknown: Vec<&str> = given
-        .keys()
-        .map(String::as_str)
-        .filter(|key| !KNOWN.contains(key))
-        .collect();
-    if !unknown.is_empty() {
-        invalid.add(format!(
-            "Options has unsupported key(s): {}",
-            unknown.join(", ")
-        ));
-    }
+    refuse_others(&given, OPTIONS, "Options", invalid);
     let mut fields = Fields::new(given);
     let mut number = |name: &str, least: i64, text: &str| {
         let number = fields.integer(name, invalid)?;
@@ -177,17 +183,7 @@ fn canary(given: &Value, strategy: &str, invalid: &mut Invalid) {
         }
     };
     for step in steps.iter().filter_map(Value::as_object) {
-        let unknown: Vec<&str> = step
-            .keys()
-            .map(String::as_str)
-            .filter(|key| *key != "instance_weight")
-            .collect();
-        if !unknown.is_empty() {
-            invalid.add(format!(
-                "Options canary steps has unsupported key(s): {}",
-                unknown.join(", ")
-            ));
-        }
+        refuse_others(step, &["instance_weight"], "Options canary steps", invalid);
     }
     if steps
         .iter()

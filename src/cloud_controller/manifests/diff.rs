@@ -247,8 +247,8 @@ mod tests {
         assert_eq!(
             Value::from(operations(0, &wanted, &existing)),
             json!([
-                { "op": "replace", "path": "/applications/0/env/A", "was": "1", "value": "9" },
                 { "op": "add", "path": "/applications/0/env/C", "value": "3" },
+                { "op": "replace", "path": "/applications/0/env/A", "was": "1", "value": "9" },
                 { "op": "replace", "path": "/applications/0/instances", "was": 1, "value": 2 },
                 { "op": "add", "path": "/applications/0/processes/1", "value": { "type": "worker" } },
                 { "op": "add", "path": "/applications/0/routes/1", "value": { "route": "b.example.com" } },

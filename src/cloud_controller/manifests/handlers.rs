@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::apply::Applying;
-use super::manifest::Allowed;
+use super::manifest::{Allowed, AppManifest};
 use super::{diff, document, manifest, written};
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
@@ -34,8 +34,7 @@ pub(super) async fn apply(
         .write(move |tx| {
             let space = spaces::store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &guid)?;
-            let allowed = allowed(tx, &caller)?;
-            let manifests = manifest::read(document::applications(&text)?, &allowed)?;
+            let manifests = read(tx, &caller, &text)?;
             let applying = Applying {
                 recorder: &recorder,
                 caller: &caller,
@@ -82,6 +81,11 @@ pub(super) async fn apply(
             Ok(jobs::accepted(&job, &urls))
         })
         .await
+}
+
+/// The apps of a manifest, checked.
+fn read(tx: &ReadTx<'_>, caller: &Caller, text: &str) -> ApiResult<Vec<AppManifest>> {
+    manifest::read(document::applications(text)?, &allowed(tx, caller)?)
 }
 
 fn allowed(tx: &ReadTx<'_>, caller: &Caller) -> ApiResult<Allowed> {

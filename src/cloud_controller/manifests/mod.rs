@@ -4,6 +4,7 @@
 //! space so in one transaction, `diff` tells what applying would change, `written` is an existing
 //! app's manifest. Shape: CC `app/messages/app_manifest_message.rb`.
 
+mod additions;
 mod apply;
 mod diff;
 mod document;

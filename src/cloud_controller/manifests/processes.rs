@@ -137,7 +137,7 @@ fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess
         None | Some(Value::Null) => {}
         Some(Value::String(user)) if (1..=255).contains(&user.chars().count()) => {}
         Some(Value::String(_)) => {
-            faults.push("User must be between 1 and 255 characters".to_owned())
+            faults.push("User must be between 1 and 255 characters".to_owned());
         }
         Some(_) => faults.push("User must be a string".to_owned()),
     }

@@ -58,7 +58,7 @@ pub(super) fn create(
         recorder,
         "audit.app.package.create",
         &package,
-        &json!({}),
+        &json!({ "request": wanted.request }),
     )?;
     Ok(package)
 }

@@ -1,5 +1,7 @@
 //! Bodies and queries of packages.
 
+use serde_json::Value;
+
 use crate::base::guid::{AppGuid, PackageGuid};
 use crate::cloud_controller::v3::{ApiResult, Body, Invalid, ListQuery, ListRules, MetadataChange};
 
@@ -29,9 +31,15 @@ pub(super) struct CreatePackage {
     pub app: AppGuid,
     pub kind: NewKind,
     pub metadata: MetadataChange,
+    /// As given but without the password, for the audit event.
+    pub request: Value,
 }
 
 pub(super) fn create(mut body: Body) -> ApiResult<CreatePackage> {
+    let mut request = body.as_given();
+    if let Some(data) = request.get_mut("data").and_then(Value::as_object_mut) {
+        data.insert("password".to_owned(), Value::from("***"));
+    }
     let kind = body.string("type").unwrap_or_default();
     let mut data = body.fields.object("data", &mut body.invalid);
     let kind = match kind.as_str() {
@@ -57,6 +65,7 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreatePackage> {
         app: app.flatten().unwrap_or_default().into(),
         kind,
         metadata,
+        request,
     })
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn scale(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     app: &App,
-    mut process: Process,
+    process: Process,
     (wanted, request): (Scaling, Value),
     cause: Cause,
 ) -> ApiResult<Process> {
@@ -123,6 +123,25 @@ pub(crate) fn scale(
             "Cannot scale this process while a deployment is in flight.",
         ));
     }
+    let process = resize(tx, recorder, app, process, wanted)?;
+    record(
+        tx,
+        recorder,
+        "audit.app.process.scale",
+        (app, &process),
+        cause.mark(json!({ "request": request })),
+    )?;
+    Ok(process)
+}
+
+/// The same as part of another deed, which is told instead.
+pub(crate) fn resize(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    mut process: Process,
+    wanted: Scaling,
+) -> ApiResult<Process> {
     let before = Use::Scaled {
         instances: process.instances,
         memory: process.memory,
@@ -143,13 +162,6 @@ pub(crate) fn scale(
     if desired::store::runs(tx, &process.guid)? {
         app_usage_events::actions::of_process(tx, recorder, &process, before)?;
     }
-    record(
-        tx,
-        recorder,
-        "audit.app.process.scale",
-        (app, &process),
-        cause.mark(json!({ "request": request })),
-    )?;
     Ok(process)
 }
 

@@ -180,7 +180,7 @@ impl Metadata {
         resource: ResourceType,
         guids: impl Iterator<Item = &'a str>,
     ) -> ApiResult<MetadataOfAll> {
-        let guids = Value::from_iter(guids).to_string();
+        let guids = guids.collect::<Value>().to_string();
         let mut all = MetadataOfAll::default();
         for table in ["labels", "annotations"] {
             let sql = format!(
