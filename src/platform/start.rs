@@ -112,12 +112,7 @@ impl Platform {
         ));
         let images = Images::new(parts.engine.clone(), ground.registry.clone());
         let staging = staging(&parts, &ground, images.clone());
-        let uploads = DropletUploads::new(
-            ground.db.clone(),
-            ground.blobs.clone(),
-            DropletImages::new(ground.registry.clone(), images.clone(), &ground.id),
-            parts.clock.clone(),
-        );
+        let uploads = uploads(&parts, &ground, &images);
         let router = Router::new(
             router::Settings::default(),
             Arc::new(RouterLog(ground.logs.clone())),
@@ -145,19 +140,7 @@ impl Platform {
         start_sweeper(&supervisor, &ground, &parts.clock);
         start_image_collector(&supervisor, &ground, &parts.engine);
         warm_images(&supervisor, parts.engine.clone(), images);
-        let pki = Pki::open(
-            &parts.config.data_dir.join("pki"),
-            &domains(&parts.config),
-            parts.clock.clone(),
-        )?;
-        let door = FrontDoor {
-            router,
-            platform,
-            hosts: PlatformHosts::new(&parts.config.domain),
-            clock: parts.clock.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        };
-        start_front_door(&supervisor, &parts, sockets, door, &pki);
+        start_front_door(&supervisor, &parts, sockets, (router, platform))?;
         Ok(Self {
             running,
             supervisor,
@@ -335,6 +318,15 @@ fn controller_parts(
     }
 }
 
+fn uploads(parts: &Parts, ground: &Ground, images: &Images) -> DropletUploads {
+    DropletUploads::new(
+        ground.db.clone(),
+        ground.blobs.clone(),
+        DropletImages::new(ground.registry.clone(), images.clone(), &ground.id),
+        parts.clock.clone(),
+    )
+}
+
 /// Brings stack images that are built already into the registry, so that the first push does not
 /// wait for it. Building them is left to the command line or to the first push.
 fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
@@ -444,9 +436,20 @@ fn start_front_door(
     supervisor: &Supervisor,
     parts: &Parts,
     sockets: Sockets,
-    door: FrontDoor,
-    pki: &Pki,
-) {
+    (router, platform): (Router, axum::Router),
+) -> anyhow::Result<()> {
+    let pki = Pki::open(
+        &parts.config.data_dir.join("pki"),
+        &domains(&parts.config),
+        parts.clock.clone(),
+    )?;
+    let door = FrontDoor {
+        router,
+        platform,
+        hosts: PlatformHosts::new(&parts.config.domain),
+        clock: parts.clock.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
     let listeners = vec![
         Listener::plain(sockets.http),
         Listener::tls(sockets.https, pki.server_config()),
@@ -457,6 +460,6 @@ fn start_front_door(
     };
     let server = Arc::new(Server::new(listeners, door, limits));
     supervisor.worker("front door", move |token| server.clone().run(token));
-    let pki = pki.clone();
     supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
+    Ok(())
 }

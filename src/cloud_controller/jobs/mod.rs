@@ -24,7 +24,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::db::{Db, WriteTx};
 
 /// How long clients can ask for a job.
-const KEPT: Duration = Duration::from_hours(90 * 24);
+const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// `/v3/jobs`.
 pub(crate) fn routes() -> Router<CloudController> {
@@ -194,7 +194,7 @@ mod tests {
         let db = Db::open(&folder.path().join("db")).expect("a database");
         let guids = GuidSource::counted();
         let day = 86_400_000_000;
-        let at = |days: i64| Timestamp::from_micros(days * day);
+        let at = move |days: i64| Timestamp::from_micros(days * day);
         let made = db.write(move |tx| {
             let old = record_complete(tx, "app.delete", at(1), &guids)?;
             let waiting = enqueue(tx, ("droplet.upload", "d"), &json!({}), at(1), &guids)?;

@@ -65,43 +65,46 @@ fn faults(rule: &Map<String, Value>) -> Vec<String> {
         add("log must be a boolean");
     }
     match protocol {
-        Some("tcp" | "udp") => {
-            let ports = given("ports");
-            if ports.is_none() {
-                add("ports are required for protocols of type TCP and UDP");
-            }
-            if !ports.and_then(Value::as_str).is_some_and(are_ports) {
-                add(
-                    "ports must be a valid single port, comma separated list of ports, or range or ports, formatted \
-                     as a string",
-                );
-            }
-        }
-        Some(protocol @ ("icmp" | "icmpv6")) => {
-            if protocol == "icmpv6" {
-                add("icmpv6 cannot be used if enable_ipv6 is false");
-            }
-            for name in ["code", "type"] {
-                let value = given(name);
-                if value.is_none() {
-                    add(&format!("{name} is required for protocols of type ICMP"));
-                }
-                if !value
-                    .and_then(Value::as_i64)
-                    .is_some_and(|number| (-1..=255).contains(&number))
-                {
-                    add(&format!(
-                        "{name} must be an integer between -1 and 255 (inclusive)"
-                    ));
-                }
-            }
-        }
+        Some("tcp" | "udp") => check_ports(given("ports"), &mut faults),
+        Some(protocol @ ("icmp" | "icmpv6")) => check_icmp(rule, protocol, &mut faults),
         Some(_) if given("ports").is_some() => {
-            add("ports are not allowed for protocols of type all");
+            faults.push("ports are not allowed for protocols of type all".to_owned());
         }
         _ => {}
     }
     faults
+}
+
+fn check_ports(ports: Option<&Value>, faults: &mut Vec<String>) {
+    let mut add = |fault: &str| faults.push(fault.to_owned());
+    if ports.is_none() {
+        add("ports are required for protocols of type TCP and UDP");
+    }
+    if !ports.and_then(Value::as_str).is_some_and(are_ports) {
+        add(
+            "ports must be a valid single port, comma separated list of ports, or range or ports, formatted \
+             as a string",
+        );
+    }
+}
+
+fn check_icmp(rule: &Map<String, Value>, protocol: &str, faults: &mut Vec<String>) {
+    let mut add = |fault: &str| faults.push(fault.to_owned());
+    if protocol == "icmpv6" {
+        add("icmpv6 cannot be used if enable_ipv6 is false");
+    }
+    for name in ["code", "type"] {
+        let value = rule.get(name).filter(|value| !value.is_null());
+        if value.is_none() {
+            add(&format!("{name} is required for protocols of type ICMP"));
+        }
+        let number = value.and_then(Value::as_i64);
+        if !number.is_some_and(|number| (-1..=255).contains(&number)) {
+            add(&format!(
+                "{name} must be an integer between -1 and 255 (inclusive)"
+            ));
+        }
+    }
 }
 
 fn check_destination(destination: Option<&Value>, faults: &mut Vec<String>) {
