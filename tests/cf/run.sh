@@ -71,6 +71,9 @@ check "stacks" "cflinuxfs4" "$cf" stacks
 check "buildpacks" "staticfile_buildpack" "$cf" buildpacks
 check "domains" "cf.localhost" "$cf" domains
 
+# shellcheck source=tests/cf/admin.sh
+source tests/cf/admin.sh
+
 check "push a static folder" "#0 +running" "$cf" push static -p samples/static -m 64M
 check "the static app answers" "cflite" answer static
 check "push a Flask app" "#0 +running" "$cf" push flask -p samples/flask
@@ -105,6 +108,24 @@ check "download-droplet" "OK" "$cf" download-droplet static --path "$data/static
 check "the droplet is an archive" "app/public/index.html" tar -tzf "$data/static.tgz"
 check "create-app-manifest" "OK" "$cf" create-app-manifest static -p "$data/manifest.yml"
 check "apply-manifest" "OK" "$cf" apply-manifest -f "$data/manifest.yml"
+check "set-label" "OK" "$cf" set-label app static tier=gold
+check "labels" "tier +gold" "$cf" labels app static
+check "apps by label" "static" "$cf" apps --labels tier=gold
+check "unset-label" "OK" "$cf" unset-label app static tier
+check "revisions" "1" "$cf" revisions static
+check "revision" "revision: +1" "$cf" revision static --version 1
+check "tasks" "No tasks found|id +name" "$cf" tasks static
+check "set-health-check" "OK" "$cf" set-health-check static http --endpoint /
+check "get-health-check" "http" "$cf" get-health-check static
+check "get-readiness-health-check" "process" "$cf" get-readiness-health-check static
+check "enable-ssh" "OK" "$cf" enable-ssh static
+check "ssh-enabled" "enabled" "$cf" ssh-enabled static
+check "disable-ssh" "OK" "$cf" disable-ssh static
+check "create-package" "OK|package" "$cf" create-package static -p samples/static
+check "stage-package" "OK|droplet" "$cf" stage-package static
+check "create-app" "OK" "$cf" create-app copy
+check "copy-source" "OK" "$cf" copy-source static copy --no-restart
+check "delete the copy" "OK" "$cf" delete -f copy
 check "rename" "OK" "$cf" rename static renamed
 refused "push of nothing known" "NoAppDetectedError|not successfully detected" "$cf" push nothing -p tests/cf
 check "crash events" "." "$cf" events nothing
@@ -112,6 +133,8 @@ check "curl" "\"resources\"" "$cf" curl /v3/apps
 check "delete" "OK" "$cf" delete -f -r renamed
 check "delete-space" "OK" "$cf" delete-space -f dev
 check "delete-org" "OK" "$cf" delete-org -f acme
+
+check "logout" "OK" "$cf" logout
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

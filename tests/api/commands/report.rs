@@ -106,10 +106,11 @@ fn state(outcome: &Outcome) -> String {
     }
 }
 
-/// The script that drives the real CLI.
+/// The scripts that drive the real CLI.
 fn real_cli() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cf/run.sh");
-    std::fs::read_to_string(path).expect("tests/cf/run.sh")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cf");
+    let read = |name| std::fs::read_to_string(folder.join(name)).expect("tests/cf");
+    ["run.sh", "admin.sh"].map(read).concat()
 }
 
 /// Whether the script runs a command: `"$cf" name`.
