@@ -327,3 +327,34 @@ async fn starting_and_scaling_stop_at_the_quotas() {
          with an unlimited log rate limit."
     );
 }
+
+#[tokio::test]
+async fn staging_needs_room_in_the_quotas() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (organization, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let web = app_in_space(&admin, &space, "web").await.unwrap();
+    let body = json!({ "type": "bits", "relationships": related("app", &web) });
+    let package = admin.post("/v3/packages", &body).await.unwrap();
+    app.sql("update packages set state = 'READY', blob_digest = 'sha256:' || hex(zeroblob(32)), blob_size = 1")
+        .await
+        .unwrap();
+    let body = json!({ "package": { "guid": package.text("/guid") } });
+    let quota = json!({
+        "name": "small",
+        "apps": { "total_memory_in_mb": 1023 },
+        "relationships": { "organizations": { "data": [{ "guid": organization }] } },
+    });
+    let made = admin.post("/v3/organization_quotas", &quota).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
+    let refused = admin.post("/v3/builds", &body).await.unwrap();
+    assert_eq!(
+        (refused.status, refused.detail()),
+        (
+            422,
+            "organization's memory limit exceeded: staging requires 1024M memory"
+        )
+    );
+    let listed = admin.get("/v3/builds").await.unwrap();
+    assert_eq!(listed.body["pagination"]["total_results"], 0);
+}

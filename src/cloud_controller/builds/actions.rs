@@ -63,7 +63,7 @@ pub(super) fn create(
     };
     quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
     let buildpacks = chosen.usable()?;
-    check_disk(&build)?;
+    check_room(tx, app, &build)?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
     let ingredients = Ingredients {
         package: bits,
@@ -106,7 +106,9 @@ fn stack_warning(tx: &ReadTx<'_>, app: &App, stack: &str) -> ApiResult<Option<St
     stacks::verdict(&stack, usage).map_err(|text| ApiError::new(Kind::StackValidationFailed, text))
 }
 
-fn check_disk(build: &Build) -> ApiResult<()> {
+/// 422 when staging takes more than there may be.
+fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> ApiResult<()> {
+    quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
     if build.disk.0 > MOST_DISK {
         return Err(ApiError::unprocessable("disk limit exceeded"));
     }

@@ -64,6 +64,14 @@ fn faults(rule: &Map<String, Value>) -> Vec<String> {
     if given("log").is_some_and(|value| !value.is_boolean()) {
         add("log must be a boolean");
     }
+    check_protocol(rule, protocol, &mut faults);
+    faults
+}
+
+/// What a protocol asks for: ports, or type and code.
+fn check_protocol(rule: &Map<String, Value>, protocol: Option<&str>, faults: &mut Vec<String>) {
+    let given = |name: &str| rule.get(name).filter(|value| !value.is_null());
+    let mut add = |fault: &str| faults.push(fault.to_owned());
     match protocol {
         Some("tcp" | "udp") => check_ports(given("ports"), &mut faults),
         Some(protocol @ ("icmp" | "icmpv6")) => check_icmp(rule, protocol, &mut faults),
@@ -72,7 +80,6 @@ fn faults(rule: &Map<String, Value>) -> Vec<String> {
         }
         _ => {}
     }
-    faults
 }
 
 fn check_ports(ports: Option<&Value>, faults: &mut Vec<String>) {
