@@ -96,11 +96,11 @@ pub(super) fn list_visible(
     let mut select = visible(caller);
     query.filter_common(&mut select, "a", Some(ResourceType::App))?;
     query.filter(&mut select, "names", "a.name");
-    query.filter(&mut select, "space_guids", "a.space_guid");
+    query.filter(&mut select, "space_guids", "+a.space_guid");
     query.filter_marks(
         &mut select,
         "organization_guids",
-        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        "+a.space_guid in (select guid from spaces where organization_guid in ({}))",
     );
     match stack {
         Some(stack) => select.and("+a.lifecycle_stack = ?", [stack.to_owned()]),

@@ -149,7 +149,7 @@ pub(super) fn list_visible(
     query.filter_marks(
         &mut select,
         "organization_guids",
-        "r.space_guid in (select guid from spaces where organization_guid in ({}))",
+        "+r.space_guid in (select guid from spaces where organization_guid in ({}))",
     );
     query.filter_marks(
         &mut select,
@@ -164,7 +164,7 @@ pub(super) fn list_visible(
     if let Some(spaces) = query.values("space_guids") {
         let marks = vec!["?"; spaces.len()].join(", ");
         let sql = format!(
-            "r.space_guid in ({marks}) or r.guid in \
+            "+r.space_guid in ({marks}) or +r.guid in \
              (select route_guid from route_shared_spaces where space_guid in ({marks}))"
         );
         select.and(&sql, spaces.iter().chain(&spaces).cloned());

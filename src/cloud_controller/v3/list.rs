@@ -26,12 +26,17 @@ pub(crate) fn list<T>(
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
+    let total = count(tx, select)?;
+    if query.page.starts_after(total) {
+        let rows = Vec::new();
+        return Ok(Listed { total, rows });
+    }
     let (order, part) = query.page.sql(alias);
     let sql = select.page_sql(columns, alias, &order, &part);
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let found = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
     Ok(Listed {
-        total: count(tx, select)?,
+        total,
         rows: found.collect::<rusqlite::Result<_>>()?,
     })
 }

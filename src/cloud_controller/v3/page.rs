@@ -41,6 +41,11 @@ impl Default for Order {
 }
 
 impl Page {
+    /// Whether none of `total` rows are on it.
+    pub(crate) fn starts_after(&self, total: i64) -> bool {
+        (self.number - 1).saturating_mul(self.size) >= total
+    }
+
     /// SQL for the order, and for limit and offset; `alias` is the table whose rows are listed.
     pub(crate) fn sql(&self, alias: &str) -> (String, String) {
         let direction = if self.order.descending { "desc" } else { "asc" };

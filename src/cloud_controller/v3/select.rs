@@ -51,14 +51,16 @@ impl Select {
         )
     }
 
-    /// The statement that counts. SQLite leaves out outer joins that change nothing, but not in
-    /// aggregates: so the rows are listed inside.
+    /// The statement that counts. A count has no order: the pluses that keep conditions from using
+    /// an index go. SQLite leaves out outer joins that change nothing, but not in aggregates: so the
+    /// rows are listed inside.
     pub(crate) fn count_sql(&self) -> String {
-        if self.from.contains("left join") {
+        let sql = if self.from.contains("left join") {
             format!("select count(*) from ({})", self.sql("1", "limit -1"))
         } else {
             self.sql("count(*)", "")
-        }
+        };
+        sql.replace("(+", "(")
     }
 
     /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.
@@ -74,5 +76,42 @@ impl Select {
     /// The values in the order of their marks.
     pub(crate) fn values(&self) -> &[Value] {
         &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps() -> Select {
+        let mut select = Select::from("apps a left join spaces s on s.guid = a.space_guid");
+        select.and("+a.stack = ?", ["x".to_owned()]);
+        select.and_in("a.name", &["y", "z"]);
+        select
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_guids() {
+        assert_eq!(
+            apps().page_sql("a.*, s.name", "a", "order by a.guid", "limit 2 offset 4"),
+            "select a.*, s.name from apps a left join spaces s on s.guid = a.space_guid where a.guid in \
+             (select a.guid from apps a left join spaces s on s.guid = a.space_guid \
+             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid limit 2 offset 4) order by a.guid"
+        );
+    }
+
+    #[test]
+    fn a_count_may_use_every_index_and_no_outer_join() {
+        assert_eq!(
+            apps().count_sql(),
+            "select count(*) from (select 1 from apps a left join spaces s on s.guid = a.space_guid \
+             where (a.stack = ?) and (a.name in (?, ?)) limit -1)"
+        );
+        let mut plain = Select::from("apps a");
+        plain.and::<String>("+a.guid is not null", []);
+        assert_eq!(
+            plain.count_sql(),
+            "select count(*) from apps a where (a.guid is not null) "
+        );
     }
 }
