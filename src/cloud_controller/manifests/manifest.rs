@@ -291,6 +291,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn every_fault_is_told() {
         let cases = [
             (json!({}), "Name must not be empty"),

@@ -134,11 +134,13 @@ mod tests {
         reasons(&content(), &next)
     }
 
+    type Change = fn(&mut Content);
+
     #[test]
     fn every_kind_of_change_is_told() {
         assert!(changed(|_| {}).is_empty());
         assert!(changed(|c| c.sidecars.reverse()).is_empty());
-        let cases: [(fn(&mut Content), &str); 8] = [
+        let cases: [(Change, &str); 8] = [
             (|c| c.droplet_guid = "d2".into(), "New droplet deployed."),
             (
                 |c| {

@@ -71,10 +71,9 @@ fn faults(rule: &Map<String, Value>) -> Vec<String> {
 /// What a protocol asks for: ports, or type and code.
 fn check_protocol(rule: &Map<String, Value>, protocol: Option<&str>, faults: &mut Vec<String>) {
     let given = |name: &str| rule.get(name).filter(|value| !value.is_null());
-    let mut add = |fault: &str| faults.push(fault.to_owned());
     match protocol {
-        Some("tcp" | "udp") => check_ports(given("ports"), &mut faults),
-        Some(protocol @ ("icmp" | "icmpv6")) => check_icmp(rule, protocol, &mut faults),
+        Some("tcp" | "udp") => check_ports(given("ports"), faults),
+        Some(protocol @ ("icmp" | "icmpv6")) => check_icmp(rule, protocol, faults),
         Some(_) if given("ports").is_some() => {
             faults.push("ports are not allowed for protocols of type all".to_owned());
         }
@@ -246,6 +245,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn bad_rules_are_named_with_their_place() {
         let all = |destination: Value| json!([{ "protocol": "all", "destination": destination }]);
         let tcp =

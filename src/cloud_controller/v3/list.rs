@@ -139,3 +139,47 @@ pub(crate) fn with_included(mut body: Value, included: Vec<(&str, Vec<Value>)>) 
     }
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Db, DbError};
+
+    /// How SQLite goes about a statement.
+    async fn plan(db: &Db, sql: String) -> Vec<String> {
+        let explained = db.read(move |tx| {
+            let mut statement = tx.sql().prepare(&format!("explain query plan {sql}"))?;
+            let steps = statement.query_map(["x"], |row| row.get(3))?;
+            Ok::<_, DbError>(steps.collect::<rusqlite::Result<Vec<String>>>()?)
+        });
+        explained.await.expect("a plan")
+    }
+
+    #[tokio::test]
+    async fn what_matches_many_rows_is_found_in_the_index_of_the_lists_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let routes = "routes r left join domains d on d.guid = r.domain_guid";
+        let droplets = "droplets d left join apps a on a.guid = d.app_guid";
+        let packages = "packages p left join apps a on a.guid = p.app_guid";
+        let builds = "builds b left join apps a on a.guid = b.app_guid";
+        let cases = [
+            ("apps a", "a", "apps", "+a.space_guid = ?"),
+            ("apps a", "a", "apps", "+a.lifecycle_stack = ?"),
+            ("apps a", "a", "apps", "+a.updated_at > ?"),
+            (routes, "r", "routes", "+r.domain_guid = ?"),
+            (routes, "r", "routes", "+r.space_guid = ?"),
+            (droplets, "d", "droplets", "+d.state = ?"),
+            (packages, "p", "packages", "+p.type = ?"),
+            (builds, "b", "builds", "+b.state = ?"),
+        ];
+        for (from, alias, table, condition) in cases {
+            let mut select = Select::from(from);
+            select.and::<String>(condition, []);
+            let order = format!("order by {alias}.created_at desc, {alias}.guid desc limit 50");
+            let found = plan(&db, select.sql(&format!("{alias}.guid"), &order)).await;
+            let step = format!("SCAN {alias} USING COVERING INDEX {table}_by_creation");
+            assert_eq!(found, [step], "{condition}");
+        }
+    }
+}
