@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 use super::images::{FakeImage, empty, full_name};
+use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
     BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
@@ -41,16 +42,6 @@ impl FakeEngine {
             .map_err(|e| DockerError::Failed(e.to_string()))?;
         Ok(bytes.into())
     }
-
-    /// Frames from the `next`th on that are there, and whether more may come.
-    fn frames(&self, id: &str, next: usize, since: i64) -> Option<(Vec<LogFrame>, usize, bool)> {
-        let state = self.state();
-        let container = state.find(id)?;
-        let new = container.logs.iter().skip(next);
-        let frames = new.filter(|frame| frame.nanos >= since).cloned().collect();
-        let running = matches!(container.state, ContainerState::Running { .. });
-        Some((frames, container.logs.len(), running))
-    }
 }
 
 fn no_container(id: &str) -> DockerError {
@@ -59,85 +50,6 @@ fn no_container(id: &str) -> DockerError {
 
 fn no_image(reference: &str) -> DockerError {
     DockerError::NotFound(format!("image {reference}"))
-}
-
-struct Follower {
-    engine: FakeEngine,
-    ticks: tokio::sync::watch::Receiver<u64>,
-    id: String,
-    next: usize,
-    since: i64,
-    follow: bool,
-    generation: u64,
-    number: u64,
-    ready: std::collections::VecDeque<LogFrame>,
-    ended: bool,
-}
-
-impl Follower {
-    async fn next(mut self) -> Option<(Result<LogFrame, DockerError>, Self)> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Some((Ok(frame), self));
-            }
-            if self.ended {
-                return None;
-            }
-            if self.follow && self.engine.state().silent_follows >= self.number {
-                std::future::pending::<()>().await;
-            }
-            self.ticks.mark_unchanged();
-            let (frames, next, running) = self
-                .engine
-                .frames(&self.id, self.next, self.since)
-                .unwrap_or((Vec::new(), self.next, false));
-            self.ready.extend(frames);
-            self.next = next;
-            let broken = self.engine.state().generation != self.generation;
-            self.ended = !self.follow || !running || broken;
-            if self.ready.is_empty() && !self.ended && self.ticks.changed().await.is_err() {
-                return None;
-            }
-        }
-    }
-}
-
-struct Watcher {
-    engine: FakeEngine,
-    changes: tokio::sync::broadcast::Receiver<(ContainerChange, Labels)>,
-    ticks: tokio::sync::watch::Receiver<u64>,
-    labels: Labels,
-    generation: u64,
-    broken: bool,
-}
-
-impl Watcher {
-    async fn next(mut self) -> Option<(Result<ContainerChange, DockerError>, Self)> {
-        if self.broken {
-            return None;
-        }
-        loop {
-            self.ticks.mark_unchanged();
-            if self.engine.state().generation != self.generation {
-                // The break is the last thing told.
-                self.broken = true;
-                let error = DockerError::Unreachable("the daemon went away".into());
-                return Some((Err(error), self));
-            }
-            tokio::select! {
-                biased;
-                change = self.changes.recv() => {
-                    let wanted = |labels: &Labels| {
-                        self.labels.iter().all(|(n, v)| labels.get(n) == Some(v))
-                    };
-                    if let Some((change, _)) = change.ok().filter(|(_, l)| wanted(l)) {
-                        return Some((Ok(change), self));
-                    }
-                }
-                ticked = self.ticks.changed() => ticked.ok()?,
-            }
-        }
-    }
 }
 
 #[async_trait]

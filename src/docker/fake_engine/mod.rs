@@ -15,6 +15,7 @@ mod engine;
 mod files;
 mod images;
 mod state;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
