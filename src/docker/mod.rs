@@ -33,6 +33,17 @@ pub const LABEL_OWNER: &str = "cflite.platform";
 /// Label that tells what a container is for: `instance`, `staging`, `task`, `helper`.
 pub const LABEL_KIND: &str = "cflite.kind";
 
+/// Container label: the source its output belongs to (an app's guid). Without it nobody follows it.
+pub const LABEL_SOURCE_ID: &str = "cflite.log.source_id";
+/// Container label: the source type of its lines, such as `APP/PROC/WEB` or `STG`.
+pub const LABEL_SOURCE_TYPE: &str = "cflite.log.source_type";
+/// Container label: the index of the instance.
+pub const LABEL_INSTANCE_ID: &str = "cflite.log.instance_id";
+/// Container label: bytes of output per second that pass; -1 = all.
+pub const LABEL_RATE_LIMIT: &str = "cflite.log.rate_limit";
+/// Prefix of container labels that become tags of its envelopes.
+pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
+
 /// A byte stream into or out of the daemon.
 pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
 /// A stream of facts.

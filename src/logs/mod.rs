@@ -43,22 +43,15 @@ pub use ingest::Ingest;
 pub use read::{DEFAULT_LIMIT, Query};
 pub use split::LONGEST_LINE;
 
+pub use crate::docker::{
+    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
+};
+
 use crate::base::{Clock, Timestamp};
 use crate::db::{Db, DbError};
 use inbox::{Entry, Inbox, Origin};
 use sources::{MemoryLimits, Sources};
 use store::DiskLimits;
-
-/// Container label: the source its output belongs to (an app's guid). Without it nobody follows it.
-pub const LABEL_SOURCE_ID: &str = "cflite.log.source_id";
-/// Container label: the source type of its lines, such as `APP/PROC/WEB` or `STG`.
-pub const LABEL_SOURCE_TYPE: &str = "cflite.log.source_type";
-/// Container label: the index of the instance.
-pub const LABEL_INSTANCE_ID: &str = "cflite.log.instance_id";
-/// Container label: bytes of output per second that pass; -1 = all.
-pub const LABEL_RATE_LIMIT: &str = "cflite.log.rate_limit";
-/// Prefix of container labels that become tags of its envelopes.
-pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
 
 /// How much is kept.
 #[derive(Debug, Clone)]

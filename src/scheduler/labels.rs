@@ -4,9 +4,9 @@
 use super::desired::DesiredProcess;
 use super::instance::Slot;
 use crate::base::guid::InstanceGuid;
-use crate::docker::{Container, LABEL_KIND, LABEL_OWNER, Labels};
-use crate::logs::{
-    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
+use crate::docker::{
+    Container, LABEL_INSTANCE_ID, LABEL_KIND, LABEL_OWNER, LABEL_RATE_LIMIT, LABEL_SOURCE_ID,
+    LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX, Labels,
 };
 
 /// Value of [`LABEL_KIND`] on the containers of instances.

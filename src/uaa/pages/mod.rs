@@ -3,6 +3,7 @@
 //! Plain HTML with its style inside: no script, no other host, nothing a page could be framed
 //! by or leak to. Every form carries a token that only a page of ours can know.
 
+pub(crate) mod consent;
 pub(crate) mod login;
 pub(crate) mod passcode;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What users let clients do. The platform's clients need not ask; others do once for each set of
 //! scopes, unless an administrator made them trusted (`autoapprove`).
 
-use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -10,27 +9,10 @@ use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
 use crate::uaa::clients::Client;
 use crate::uaa::error::UaaResult;
-use crate::uaa::pages::{Frame, Page, show};
+use crate::uaa::pages::consent::ApprovePage;
+use crate::uaa::pages::{Frame, show};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::sessions::{Session, store};
-
-#[derive(Template)]
-#[template(path = "uaa/approve.html")]
-struct ApprovePage<'a> {
-    frame: Frame,
-    client: &'a str,
-    user_name: &'a str,
-    scopes: Vec<&'a str>,
-    target: &'a str,
-    request: &'a str,
-    csrf: &'a str,
-}
-
-impl Page for ApprovePage<'_> {
-    fn frame(&self) -> &Frame {
-        &self.frame
-    }
-}
 
 /// Those of `wanted` that the user still has to agree to.
 pub(super) async fn open(
