@@ -23,6 +23,7 @@ mod manifests;
 mod organization_permissions;
 mod organizations;
 mod packages;
+mod permissions;
 mod processes;
 mod quotas;
 mod revisions;

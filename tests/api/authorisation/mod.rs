@@ -1,5 +1,5 @@
-//! Who sees and may do what: one test per line of `table.txt`, over one platform with a user for
-//! every role.
+//! Who sees and may do what: one test asks every line of `table.txt` on one platform, with a user for
+//! every role, and names each line that is answered otherwise.
 
 use std::collections::BTreeMap;
 use std::path::Path;
