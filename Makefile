@@ -33,7 +33,7 @@ unit: ## Tests beside the code
 	$(CARGO) test --locked --lib
 
 api: ## The API in process, with Docker in memory, and the rules of the source tree
-	$(CARGO) test --locked --test api --test tidy
+	$(CARGO) test --locked --test api --test authorisation --test tidy
 
 compatibility: ## Renew docs/compatibility.md from a run of every cf command
 	UPDATE=1 $(CARGO) test --locked --test api commands

@@ -6,10 +6,8 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod app_permissions;
 mod apps;
 mod audit_events;
-mod authorisation;
 mod buildpacks;
 mod commands;
 mod domains;
@@ -20,10 +18,10 @@ mod isolation_segments;
 mod lists;
 mod logs;
 mod manifests;
-mod organization_permissions;
 mod organizations;
 mod packages;
-mod permissions;
+#[path = "../play/mod.rs"]
+mod play;
 mod processes;
 mod quotas;
 mod revisions;

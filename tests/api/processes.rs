@@ -142,6 +142,30 @@ async fn every_field_of_a_process_is_set_and_shown() {
 }
 
 #[tokio::test]
+async fn a_command_is_for_those_who_may_read_secrets_and_never_in_lists() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (organization, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let guid = web_and_worker(&app, &admin, &space, "one").await;
+    let path = format!("/v3/processes/{guid}");
+    let change = json!({ "command": "run --token secret" });
+    assert_eq!(admin.patch(&path, &change).await.unwrap().status, 200);
+    for (role, alone) in [
+        ("space_developer", "run --token secret"),
+        ("space_auditor", "[PRIVATE DATA HIDDEN]"),
+    ] {
+        let member = app.member((role, role), (&organization, &space));
+        let user = member.await.unwrap();
+        let shown = user.get(&path).await.unwrap();
+        assert_eq!(shown.text("/command"), alone, "{role}");
+        let listed = format!("/v3/processes?guids={guid}");
+        let listed = user.get(&listed).await.unwrap();
+        let command = listed.text("/resources/0/command");
+        assert_eq!(command, "[PRIVATE DATA HIDDEN IN LISTS]", "{role}");
+    }
+}
+
+#[tokio::test]
 async fn an_instance_that_is_not_wanted_cannot_be_replaced() {
     let app = TestApp::start().await.unwrap();
     let admin = app.admin().await.unwrap();

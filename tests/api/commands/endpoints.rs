@@ -20,7 +20,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// All of them.
     pub(crate) fn all() -> Vec<Self> {
-        let path = super::script::folder().join("endpoints.txt");
+        let path = super::folder().join("endpoints.txt");
         let text = std::fs::read_to_string(path).expect("endpoints.txt");
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines

@@ -6,22 +6,25 @@
 //! `UPDATE=1` writes the document instead of comparing it.
 
 pub(crate) mod endpoints;
-mod files;
-pub(crate) mod player;
 mod report;
-pub(crate) mod script;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use cflite::testing::{Answer, TestApp};
 
 use self::endpoints::Endpoint;
-use self::player::{Played, Player};
 use self::report::{Outcome, Row};
-use self::script::{Claim, Script};
+use super::play::player::{Played, Player};
+use super::play::script::{self, Claim, Script};
 
 /// Commands of cf CLI v8.18.4 that its parser knows and its help lists.
 const COMMANDS: usize = 190;
+
+/// The folder of the files.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/commands")
+}
 
 /// Whether the platform does not serve what was asked for.
 fn unknown(answer: &Answer) -> bool {
@@ -70,7 +73,7 @@ async fn play_all(app: &TestApp) -> Results {
         failures: Vec::new(),
     };
     let mut number = 0;
-    for (title, scripts) in script::groups() {
+    for (title, scripts) in script::groups(&folder()) {
         let mut rows = Vec::new();
         for script in scripts {
             let name = script.names.join(", ");

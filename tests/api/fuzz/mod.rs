@@ -14,8 +14,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use self::generate::{Asked, Pool, request};
 use super::commands::endpoints::Endpoint;
-use super::commands::player::Player;
-use super::commands::script;
+use super::play::player::Player;
+use super::play::script;
 
 /// Sections of `given.txt` whose objects requests are aimed at.
 const OBJECTS: [&str; 11] = [

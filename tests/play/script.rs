@@ -74,15 +74,11 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
 }
 
-/// The folder of the files.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/commands")
-}
-
-/// Groups of commands in the order of `cf help -a`, with their scripts.
-pub(crate) fn groups() -> Vec<(String, Vec<Script>)> {
+/// Groups of commands in the order of `cf help -a`, with their scripts, from the numbered files of a
+/// folder.
+pub(crate) fn groups(folder: &Path) -> Vec<(String, Vec<Script>)> {
     let shared = shared();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder of the commands")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| {
@@ -115,9 +111,10 @@ type Shared = BTreeMap<String, Vec<Step>>;
 
 /// The sections that others play: those of `lookups.txt` count as the command's own requests.
 fn shared() -> Shared {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/play");
     let mut shared = Shared::new();
     for (file, counted) in [("given.txt", false), ("lookups.txt", true)] {
-        let text = std::fs::read_to_string(folder().join(file)).expect("UTF-8");
+        let text = std::fs::read_to_string(folder.join(file)).expect("UTF-8");
         for (name, lines) in sections(&text) {
             let mut steps = steps(&lines, &shared).1;
             for step in &mut steps {

@@ -1,14 +1,23 @@
-//! Who sees and may do what: one test asks every line of `table.txt` on one platform, with a user for
-//! every role, and names each line that is answered otherwise.
+//! Who sees and may do what: every line of `table.txt` is a test, asked by a user of every role.
+//! `cargo test --test authorisation "DELETE routes"` runs those whose name holds a text.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../play/mod.rs"]
+mod play;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use cflite::testing::{Answer, TestApp, TestClient, organization_and_space, related};
+use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
+use tokio::sync::{Mutex, OnceCell};
 
-use super::commands::player::Player;
-use super::commands::script::{self, Step};
+use self::play::player::Player;
+use self::play::script::{self, Step};
 
 /// Users and the type of their role, in the order of the columns behind the three that see
 /// everything.
@@ -42,6 +51,18 @@ struct Line {
 }
 
 impl Line {
+    /// What the line is called among the tests.
+    fn name(&self) -> String {
+        let mut name = self.text.clone();
+        if !self.given.is_empty() {
+            name = format!("{name}, given {}", self.given);
+        }
+        if !self.body.is_empty() {
+            name = format!("{name}, {}", self.body);
+        }
+        name
+    }
+
     fn parse(text: &str) -> Self {
         const COLUMNS: usize = MEMBERS.len() + 5;
         let mut rest = text;
@@ -77,7 +98,7 @@ impl Line {
 }
 
 fn table() -> Vec<Line> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/authorisation/table.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/authorisation/table.txt");
     let text = std::fs::read_to_string(path).expect("table.txt");
     let lines = text
         .lines()
@@ -258,28 +279,27 @@ async fn sign_in(app: &TestApp, name: &str) -> TestClient {
     app.anonymous().with_token(token.text("/access_token"))
 }
 
-#[tokio::test]
-async fn every_line_of_the_table_holds() {
-    let only = std::env::var("LINE").unwrap_or_default();
-    let mut world = World::new().await;
-    let mut failed = Vec::new();
-    let lines = table();
-    for line in lines.iter().filter(|line| line.text.contains(&only)) {
-        let faults = world.faults(line).await;
-        if !faults.is_empty() {
-            failed.push(format!(
-                "{} [{}]\n    {}",
-                line.text,
-                line.given,
-                faults.join("\n    ")
-            ));
-        }
-    }
-    assert!(
-        failed.is_empty(),
-        "{} of {} lines do not hold\n{}",
-        failed.len(),
-        lines.len(),
-        failed.join("\n")
-    );
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The lines share a platform, and some change what holds for everybody.
+    arguments.test_threads = Some(1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = Arc::new(OnceCell::new());
+    let trials = table().into_iter().map(|line| {
+        let (world, runtime) = (world.clone(), runtime.handle().clone());
+        Trial::test(line.name(), move || {
+            runtime.block_on(async {
+                let world = world
+                    .get_or_init(|| async { Mutex::new(World::new().await) })
+                    .await;
+                let faults = world.lock().await.faults(&line).await;
+                if faults.is_empty() {
+                    Ok(())
+                } else {
+                    Err(faults.join("\n").into())
+                }
+            })
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
