@@ -42,6 +42,14 @@ pub fn release(tx: &WriteTx<'_>, owner_kind: &str, owner_name: &str) -> Result<(
     Ok(())
 }
 
+/// Gives up everything that owners of a kind referenced.
+pub fn release_kind(tx: &WriteTx<'_>, owner_kind: &str) -> Result<(), DbError> {
+    const SQL: &str = "delete from blob_references where owner_kind = :owner_kind";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    statement.execute(named_params! { ":owner_kind": owner_kind })?;
+    Ok(())
+}
+
 /// Everything the owner references, in the order of the digests.
 pub fn referenced(
     tx: &ReadTx<'_>,

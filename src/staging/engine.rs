@@ -16,8 +16,7 @@ use super::images::Images;
 use super::output::BuildLog;
 use super::run::{Attempt, Fault};
 use super::{
-    Builds, OWNER_CACHE, OWNER_DROPLET, Staged, StagingFailure, StagingRequest, cache_owner,
-    container,
+    Builds, OWNER_CACHE, OWNER_DROPLET, Staged, StagingFailure, StagingRequest, container,
 };
 use crate::base::Supervisor;
 use crate::base::guid::BuildGuid;
@@ -286,10 +285,10 @@ impl Staging {
 fn record(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     let droplet = staged.droplet_guid.as_str();
     store::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
-    let owner = cache_owner(&staged.app_guid, &staged.stack);
-    store::release(tx, OWNER_CACHE, &owner)?;
+    let app = staged.app_guid.as_str();
+    store::release(tx, OWNER_CACHE, app)?;
     match &staged.cache {
-        Some(cache) => store::reference(tx, &cache.digest, OWNER_CACHE, &owner),
+        Some(cache) => store::reference(tx, &cache.digest, OWNER_CACHE, app),
         None => Ok(()),
     }
 }

@@ -50,13 +50,8 @@ pub use failure::{error_ids, failure_text};
 
 /// Owner kind of a droplet's layer in `blob_references`; the owner's name is the droplet's guid.
 pub const OWNER_DROPLET: &str = "droplet";
-/// Owner kind of a build cache; the owner's name is `<app guid>/<stack>`.
+/// Owner kind of a build cache; the owner's name is the app's guid.
 pub const OWNER_CACHE: &str = "build_cache";
-
-/// The name under which an app's build cache of a stack is referenced.
-pub fn cache_owner(app: &AppGuid, stack: &str) -> String {
-    format!("{app}/{stack}")
-}
 
 /// The registry's repository for a droplet.
 pub fn droplet_repository(droplet: &DropletGuid) -> String {

@@ -3,6 +3,9 @@
 use cflite::testing::{TestApp, TestClient, organization_and_space, related};
 use serde_json::json;
 
+use super::play::player::Player;
+use super::play::script;
+
 async fn app_named(admin: &TestClient, space: &str, name: &str) -> String {
     let body = json!({ "name": name, "relationships": related("space", space) });
     let made = admin.post("/v3/apps", &body).await.unwrap();
@@ -116,4 +119,25 @@ async fn what_is_done_to_an_app_is_an_event() {
         .collect();
     assert!(types.contains(&"audit.app.create"), "{types:?}");
     assert!(types.contains(&"audit.app.process.scale"), "{types:?}");
+}
+
+#[tokio::test]
+async fn an_admin_forgets_what_every_staging_kept() {
+    let app = TestApp::with_stack().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let mut player = Player::new(&app, &admin, 1).await;
+    player.play(&script::given()["staged app"]).await.unwrap();
+    let staged = app.snapshot().await.unwrap();
+    let path = "/v3/admin/actions/clear_buildpack_cache";
+    let cleared = admin.post(path, &json!({})).await.unwrap();
+    assert_eq!(cleared.status, 202, "{cleared:?}");
+    let job = cleared.location.unwrap();
+    let job = job.strip_prefix(&app.url()).unwrap();
+    let job = admin.get(job).await.unwrap();
+    assert_eq!(job.text("/operation"), "admin.clear_buildpack_cache");
+    assert_eq!(job.text("/state"), "COMPLETE");
+    let after = app.snapshot().await.unwrap();
+    for table in ["apps", "blob_references"] {
+        assert_ne!(staged[table], after[table], "{table}");
+    }
 }

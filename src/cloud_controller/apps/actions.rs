@@ -6,6 +6,7 @@ use super::app::{App, AppState, Feature, Variables, without_password};
 use super::payload::{CreateApp, UpdateApp};
 use super::{lifecycle, store};
 use crate::base::guid::{AppGuid, SpaceGuid};
+use crate::blobs;
 use crate::cloud_controller::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::routes::{self, destinations};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
@@ -13,7 +14,7 @@ use crate::cloud_controller::{
     builds, desired, droplets, environment_variable_groups, packages, processes,
 };
 use crate::db::{Vault, WriteTx};
-use crate::staging::{OWNER_CACHE, cache_owner};
+use crate::staging::OWNER_CACHE;
 
 pub(crate) use super::running::{assign_droplet, restart, start, stop};
 
@@ -146,11 +147,14 @@ pub(crate) fn set_feature(
 
 /// Forgets what staging kept for next time.
 pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, app: &App) -> ApiResult<()> {
-    if let Some(stack) = &app.lifecycle.stack {
-        let owner = cache_owner(&app.guid, stack);
-        crate::blobs::store::release(tx, OWNER_CACHE, &owner)?;
-    }
+    blobs::store::release(tx, OWNER_CACHE, app.guid.as_str())?;
     store::clear_buildpack_cache(tx, &app.guid)
+}
+
+/// The same of every app.
+pub(super) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> ApiResult<()> {
+    blobs::store::release_kind(tx, OWNER_CACHE)?;
+    store::clear_buildpack_caches(tx)
 }
 
 /// Deletes an app with all that belongs to it; its instances are stopped by the scheduler.

@@ -297,6 +297,25 @@ pub(super) async fn clear_buildpack_cache(
         .await
 }
 
+/// What every app's staging kept, for admins who need the space.
+pub(super) async fn clear_buildpack_caches(ctx: Context) -> ApiResult<Response> {
+    let Context {
+        cc,
+        caller,
+        urls,
+        now,
+    } = ctx;
+    let guids = cc.guids().clone();
+    cc.db()
+        .write(move |tx| {
+            caller.must_be_admin()?;
+            actions::clear_buildpack_caches(tx)?;
+            let job = jobs::record_complete(tx, "admin.clear_buildpack_cache", now, &guids)?;
+            Ok(jobs::accepted(&job, &urls))
+        })
+        .await
+}
+
 pub(super) async fn show_current_droplet(
     ctx: Context,
     Path(guid): Path<AppGuid>,

@@ -46,6 +46,10 @@ pub(crate) fn routes() -> Router<CloudController> {
             "/v3/apps/{guid}/actions/clear_buildpack_cache",
             post(handlers::clear_buildpack_cache),
         )
+        .route(
+            "/v3/admin/actions/clear_buildpack_cache",
+            post(handlers::clear_buildpack_caches),
+        )
         .route("/v3/apps/{guid}/env", get(settings::show_env))
         .route(
             "/v3/apps/{guid}/environment_variables",

@@ -203,6 +203,16 @@ pub(super) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResu
     Ok(())
 }
 
+/// Forgets the buildpack cache of every app.
+pub(super) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update apps set buildpack_cache_digest = null, buildpack_cache_stack = null",
+        )?
+        .execute([])?;
+    Ok(())
+}
+
 /// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
 /// destinations, and the metadata of all of them.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {

@@ -53,7 +53,7 @@ async fn a_good_build_becomes_a_droplet_with_an_image() {
     assert_eq!(found, Some(staged.image_digest));
     let referenced = bench
         .db
-        .read(|tx| store::referenced(tx, OWNER_CACHE, "app-1/cflinuxfs4"))
+        .read(|tx| store::referenced(tx, OWNER_CACHE, "app-1"))
         .await
         .expect("references");
     assert_eq!(referenced, [staged.cache.expect("a cache")]);
