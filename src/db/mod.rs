@@ -23,6 +23,8 @@ pub use migrate::CURRENT_VERSION;
 pub use vault::{Vault, VaultError};
 
 const READERS: usize = 4;
+/// Bytes of the file that readers map at most.
+const MAPPED: i64 = 256 * 1024 * 1024;
 
 /// Why the database could not be used. Never "not found": a missing row is a value, not a fault.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +204,8 @@ impl Inner {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 let connection = Connection::open_with_flags(&self.path, flags)?;
                 prepare(&connection)?;
+                // Lists walk indexes larger than the page cache; mapped, they are not copied.
+                connection.pragma_update(None, "mmap_size", MAPPED)?;
                 Ok(connection)
             }
         }

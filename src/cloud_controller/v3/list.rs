@@ -1,5 +1,7 @@
 //! Runs a list: one count, one page, and the list's JSON.
 
+use std::collections::HashSet;
+
 use rusqlite::{Row, params_from_iter};
 use serde_json::{Value, json};
 
@@ -26,18 +28,62 @@ pub(crate) fn list<T>(
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
+    if !select.labels().is_empty() {
+        return list_labelled(tx, select, (alias, columns), query, row);
+    }
     let total = count(tx, select)?;
     if query.page.starts_after(total) {
         let rows = Vec::new();
         return Ok(Listed { total, rows });
     }
-    let (order, part) = query.page.sql(alias);
-    let sql = select.page_sql(columns, alias, &order, &part);
+    let (reversed, part) = query.page.part(total);
+    let part = format!("{} {part}", query.page.order(alias, reversed));
+    let order = query.page.order(alias, false);
+    let sql = select.page_sql(columns, &format!("{alias}.guid"), &part, &order);
+    let rows = rows(tx, &sql, select, row)?;
+    Ok(Listed { total, rows })
+}
+
+/// The same where labels decide too: one walk in the list's order both counts and finds the page.
+/// SQLite asked for both would look up every row twice.
+fn list_labelled<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (alias, columns): (&str, &str),
+    query: &ListQuery,
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Listed<T>> {
+    let mut sets = Vec::new();
+    for label in select.labels() {
+        let mut statement = tx.sql().prepare_cached(&label.sql)?;
+        let guids = statement.query_map(params_from_iter(&label.values), |r| r.get(0))?;
+        let guids = guids.collect::<rusqlite::Result<HashSet<String>>>()?;
+        sets.push((label.wanted, guids));
+    }
+    let order = query.page.order(alias, false);
+    let sql = select.sql(&format!("{alias}.guid"), &order);
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let found = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
+    let mut walk = statement.query(params_from_iter(select.values()))?;
+    let (window, mut total) = (query.page.window(), 0);
+    let mut page = Vec::new();
+    while let Some(row) = walk.next()? {
+        let guid = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if sets
+            .iter()
+            .all(|(wanted, set)| set.contains(guid) == *wanted)
+        {
+            if window.contains(&total) {
+                page.push(guid.to_owned());
+            }
+            total += 1;
+        }
+    }
+    let sql = select.rows_sql(columns, alias, page.len(), &order);
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(page), |r| row(r))?;
     Ok(Listed {
         total,
-        rows: found.collect::<rusqlite::Result<_>>()?,
+        rows: rows.collect::<rusqlite::Result<_>>()?,
     })
 }
 
@@ -46,24 +92,32 @@ pub(crate) fn list<T>(
 pub(crate) fn list_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (alias, columns): (&str, &str),
+    table: (&str, &str),
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
-    let tail = query.page.sql_by_id(alias);
-    list_with(tx, select, (columns, &tail), row)
+    let total = count(tx, select)?;
+    page_by_id(tx, select, table, (query, total), row)
 }
 
-fn list_with<T>(
+/// The same where the number of rows is known.
+pub(crate) fn page_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (columns, tail): (&str, &str),
+    (alias, columns): (&str, &str),
+    (query, total): (&ListQuery, i64),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
-    Ok(Listed {
-        total: count(tx, select)?,
-        rows: rows(tx, select, (columns, tail), row)?,
-    })
+    if query.page.starts_after(total) {
+        let rows = Vec::new();
+        return Ok(Listed { total, rows });
+    }
+    let (reversed, part) = query.page.part(total);
+    let part = format!("{} {part}", query.page.order_by_id(alias, reversed));
+    let order = query.page.order_by_id(alias, false);
+    let sql = select.page_sql(columns, &format!("{alias}.id"), &part, &order);
+    let rows = rows(tx, &sql, select, row)?;
+    Ok(Listed { total, rows })
 }
 
 /// How many rows match.
@@ -72,14 +126,13 @@ pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> ApiResult<i64> {
     Ok(count.query_row(params_from_iter(select.values()), |r| r.get(0))?)
 }
 
-/// The rows of one page.
-pub(crate) fn rows<T>(
+fn rows<T>(
     tx: &ReadTx<'_>,
+    sql: &str,
     select: &Select,
-    (columns, tail): (&str, &str),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Vec<T>> {
-    let mut statement = tx.sql().prepare_cached(&select.sql(columns, tail))?;
+    let mut statement = tx.sql().prepare_cached(sql)?;
     let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

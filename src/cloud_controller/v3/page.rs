@@ -43,12 +43,18 @@ impl Default for Order {
 impl Page {
     /// Whether none of `total` rows are on it.
     pub(crate) fn starts_after(&self, total: i64) -> bool {
-        (self.number - 1).saturating_mul(self.size) >= total
+        self.window().start >= total
     }
 
-    /// SQL for the order, and for limit and offset; `alias` is the table whose rows are listed.
-    pub(crate) fn sql(&self, alias: &str) -> (String, String) {
-        let direction = if self.order.descending { "desc" } else { "asc" };
+    /// The places of its rows in the whole list, from 0.
+    pub(crate) fn window(&self) -> std::ops::Range<i64> {
+        let start = (self.number - 1).saturating_mul(self.size);
+        start..start.saturating_add(self.size)
+    }
+
+    /// SQL for the order of the table `alias`, whose rows are listed, or for its reverse.
+    pub(crate) fn order(&self, alias: &str, reversed: bool) -> String {
+        let direction = self.direction(reversed);
         let column = match self.order.key {
             // The default order is that of insertion.
             "id" => "created_at",
@@ -57,25 +63,39 @@ impl Page {
         let then = self.order.then.map_or(String::new(), |column| {
             format!("{alias}.{column} {direction}, ")
         });
-        let order =
-            format!("order by {alias}.{column} {direction}, {then}{alias}.guid {direction}");
-        let offset = (self.number - 1).saturating_mul(self.size);
-        (order, format!("limit {} offset {offset}", self.size))
+        format!("order by {alias}.{column} {direction}, {then}{alias}.guid {direction}")
     }
 
-    /// Both for tables that only grow at the end: their `id` orders rows as their time does,
+    /// The same for tables that only grow at the end: their `id` orders rows as their time does,
     /// and each of their indexes ends with it.
-    pub(crate) fn sql_by_id(&self, alias: &str) -> String {
-        let direction = if self.order.descending { "desc" } else { "asc" };
+    pub(crate) fn order_by_id(&self, alias: &str, reversed: bool) -> String {
+        let direction = self.direction(reversed);
         let column = match self.order.key {
             "id" | "created_at" | "updated_at" => String::new(),
             key => format!("{alias}.{key} {direction}, "),
         };
-        let offset = (self.number - 1).saturating_mul(self.size);
-        format!(
-            "order by {column}{alias}.id {direction} limit {} offset {offset}",
-            self.size
-        )
+        format!("order by {column}{alias}.id {direction}")
+    }
+
+    /// Limit and offset of the page, and whether they count from the end of `total` rows, which is
+    /// nearer.
+    pub(crate) fn part(&self, total: i64) -> (bool, String) {
+        let window = self.window();
+        let (start, end) = (window.start, window.end.min(total));
+        let behind = total - end;
+        if behind < start {
+            (true, format!("limit {} offset {behind}", end - start))
+        } else {
+            (false, format!("limit {} offset {start}", self.size))
+        }
+    }
+
+    fn direction(&self, reversed: bool) -> &'static str {
+        if self.order.descending == reversed {
+            "asc"
+        } else {
+            "desc"
+        }
     }
 
     /// The `pagination` object. `parameters` are the request's without those of paging, encoded; in
@@ -108,5 +128,51 @@ impl Page {
             "next": if self.number < pages { link(self.number + 1) } else { Value::Null },
             "previous": if self.number > 1 { link(self.number - 1) } else { Value::Null },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The places of a page's rows when `part` is taken from one end of `total` rows.
+    fn taken(page: &Page, total: i64) -> Vec<i64> {
+        let (reversed, part) = page.part(total);
+        let words: Vec<&str> = part.split(' ').collect();
+        let (limit, offset): (usize, usize) = (
+            words[1].parse().expect("limit"),
+            words[3].parse().expect("offset"),
+        );
+        assert!(
+            2 * offset <= usize::try_from(total).expect("a total"),
+            "{part} of {total}"
+        );
+        let places = 0..total;
+        if reversed {
+            let mut found: Vec<i64> = places.rev().skip(offset).take(limit).collect();
+            found.reverse();
+            found
+        } else {
+            places.skip(offset).take(limit).collect()
+        }
+    }
+
+    #[test]
+    fn a_page_is_found_from_the_end_that_is_nearer() {
+        for (size, total) in [(1, 1), (2, 5), (3, 9), (50, 49), (50, 101), (7, 100)] {
+            let mut seen = Vec::new();
+            for number in 1.. {
+                let page = Page {
+                    number,
+                    size,
+                    order: Order::default(),
+                };
+                if page.starts_after(total) {
+                    break;
+                }
+                seen.extend(taken(&page, total));
+            }
+            assert_eq!(seen, (0..total).collect::<Vec<_>>(), "{size} of {total}");
+        }
     }
 }

@@ -7,6 +7,17 @@ pub(crate) struct Select {
     from: String,
     conditions: Vec<String>,
     values: Vec<Value>,
+    labels: Vec<Labelled>,
+}
+
+/// The listed rows' guids must, or must not, be among those of a set, which may be large.
+pub(crate) struct Labelled {
+    /// Whether they must be.
+    pub wanted: bool,
+    /// A statement that gives the set.
+    pub sql: String,
+    /// The values of its marks.
+    pub values: Vec<Value>,
 }
 
 impl Select {
@@ -16,6 +27,7 @@ impl Select {
             from: from.to_owned(),
             conditions: Vec::new(),
             values: Vec::new(),
+            labels: Vec::new(),
         }
     }
 
@@ -23,6 +35,26 @@ impl Select {
     pub(crate) fn and<V: Into<Value>>(&mut self, sql: &str, values: impl IntoIterator<Item = V>) {
         self.conditions.push(format!("({sql})"));
         self.values.extend(values.into_iter().map(Into::into));
+    }
+
+    /// Adds that the listed rows' guids are, or are not, among those that the statement `sql` gives.
+    pub(crate) fn and_labelled<V: Into<Value>>(
+        &mut self,
+        wanted: bool,
+        sql: String,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        let values = values.into_iter().map(Into::into).collect();
+        self.labels.push(Labelled {
+            wanted,
+            sql,
+            values,
+        });
+    }
+
+    /// What [`Select::and_labelled`] added: no statement here has it, [`super::list`] sees to it.
+    pub(crate) fn labels(&self) -> &[Labelled] {
+        &self.labels
     }
 
     /// Adds `column in (…)`; an empty list matches nothing.
@@ -41,12 +73,21 @@ impl Select {
         );
     }
 
-    /// The statement for one page of the table `alias`: the rows' guids are found first, mostly in an
-    /// index, and only the page's rows are read.
-    pub(crate) fn page_sql(&self, columns: &str, alias: &str, order: &str, part: &str) -> String {
-        let guids = self.sql(&format!("{alias}.guid"), &format!("{order} {part}"));
+    /// The statement for one page: the rows' keys are found first, mostly in an index, and only the
+    /// page's rows are read. `part` is the order in which they are found, limit and offset.
+    pub(crate) fn page_sql(&self, columns: &str, key: &str, part: &str, order: &str) -> String {
+        let keys = self.sql(key, part);
         format!(
-            "select {columns} from {} where {alias}.guid in ({guids}) {order}",
+            "select {columns} from {} where {key} in ({keys}) {order}",
+            self.from
+        )
+    }
+
+    /// The statement for the rows of the table `alias` with `count` guids, which are its values.
+    pub(crate) fn rows_sql(&self, columns: &str, alias: &str, count: usize, order: &str) -> String {
+        let marks = vec!["?"; count].join(", ");
+        format!(
+            "select {columns} from {} where {alias}.guid in ({marks}) {order}",
             self.from
         )
     }
@@ -93,10 +134,15 @@ mod tests {
     #[test]
     fn a_page_is_found_by_its_guids() {
         assert_eq!(
-            apps().page_sql("a.*, s.name", "a", "order by a.guid", "limit 2 offset 4"),
+            apps().page_sql(
+                "a.*, s.name",
+                "a.guid",
+                "order by a.guid desc limit 2",
+                "order by a.guid"
+            ),
             "select a.*, s.name from apps a left join spaces s on s.guid = a.space_guid where a.guid in \
              (select a.guid from apps a left join spaces s on s.guid = a.space_guid \
-             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid limit 2 offset 4) order by a.guid"
+             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit 2) order by a.guid"
         );
     }
 

@@ -493,6 +493,25 @@ create index audit_events_by_organization on audit_events (organization_guid);
 create index audit_events_by_creation on audit_events (created_at);
 create index audit_events_by_type on audit_events (type);
 
+-- How many events spaces and organizations have: to count them takes longer than a list may.
+create table audit_event_counts (
+    place_guid text primary key not null,
+    events integer not null
+) strict, without rowid;
+create trigger audit_event_added after insert on audit_events begin
+    insert into audit_event_counts (place_guid, events)
+    select place_guid, 1 from (
+        select new.space_guid as place_guid union select new.organization_guid
+    ) where place_guid is not null
+    on conflict (place_guid) do update set events = events + 1;
+end;
+create trigger audit_event_removed after delete on audit_events begin
+    update audit_event_counts set events = events - 1
+    where place_guid in (old.space_guid, old.organization_guid);
+    delete from audit_event_counts
+    where place_guid in (old.space_guid, old.organization_guid) and events = 0;
+end;
+
 -- What apps used; facts of their time, so nothing refers to other tables.
 create table app_usage_events (
     id integer primary key autoincrement,

@@ -18,19 +18,18 @@ enum Requirement {
     NotIn(String, Vec<String>),
 }
 
-/// Adds the selector's conditions on `guid_column`.
+/// Adds the selector's requirements on the listed resources.
 pub(in crate::cloud_controller::v3) fn apply(
     select: &mut Select,
     text: &str,
     resource: ResourceType,
-    guid_column: &str,
 ) -> ApiResult<()> {
     for requirement in parse(text)? {
-        let (negated, key, values) = match requirement {
-            Requirement::Exists(key) => (false, key, None),
-            Requirement::Missing(key) => (true, key, None),
-            Requirement::In(key, values) => (false, key, Some(values)),
-            Requirement::NotIn(key, values) => (true, key, Some(values)),
+        let (wanted, key, values) = match requirement {
+            Requirement::Exists(key) => (true, key, None),
+            Requirement::Missing(key) => (false, key, None),
+            Requirement::In(key, values) => (true, key, Some(values)),
+            Requirement::NotIn(key, values) => (false, key, Some(values)),
         };
         let (prefix, name) = key.split_once('/').unwrap_or(("", &key));
         let mut parameters = vec![
@@ -44,10 +43,8 @@ pub(in crate::cloud_controller::v3) fn apply(
             condition = format!("{condition} and value in ({marks})");
             parameters.extend(values);
         }
-        let not = if negated { "not " } else { "" };
-        let sql =
-            format!("{guid_column} {not}in (select resource_guid from labels where {condition})");
-        select.and(&sql, parameters);
+        let sql = format!("select resource_guid from labels where {condition}");
+        select.and_labelled(wanted, sql, parameters);
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //!
 //! Rules and texts: CC `app/messages/list_message.rb`, `base_message.rb`.
 
+use std::collections::BTreeSet;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::{ApiError, ApiResult};
@@ -141,7 +143,7 @@ impl ListQuery {
             self.filter_times(&mut unused, name, "")?;
         }
         if let Some(text) = self.raw("label_selector") {
-            selector::apply(&mut unused, text, ResourceType::App, "")?;
+            selector::apply(&mut unused, text, ResourceType::App)?;
         }
         Ok(())
     }
@@ -234,21 +236,26 @@ impl ListQuery {
         // which costs the same for every page, and not sorted afterwards.
         self.filter_times(select, "updated_ats", &format!("+{alias}.updated_at"))?;
         if let (Some(resource), Some(text)) = (labels, self.raw("label_selector")) {
-            selector::apply(select, text, resource, &format!("+{alias}.guid"))?;
+            selector::apply(select, text, resource)?;
         }
         Ok(())
     }
 
+    /// The names of the filters that were given.
+    pub(crate) fn filters(&self) -> BTreeSet<&str> {
+        let names = self.parameters.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !is_paging(name)).collect()
+    }
+
     /// The parameters for links, without paging, each encoded.
     pub(crate) fn link_parameters(&self) -> Vec<String> {
-        let paging = |key: &str| matches!(key, "page" | "per_page" | "order_by");
         let encode = |text: &str| {
             utf8_percent_encode(text, KEEP)
                 .to_string()
                 .replace("%20", "+")
         };
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        for (key, value) in self.parameters.iter().filter(|(key, _)| !paging(key)) {
+        for (key, value) in self.parameters.iter().filter(|(key, _)| !is_paging(key)) {
             // Of a parameter that is given twice the last one counts.
             pairs.retain(|(known, _)| known != key);
             pairs.push((key, value));
@@ -340,6 +347,10 @@ impl ListQuery {
 }
 
 /// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
+fn is_paging(name: &str) -> bool {
+    matches!(name, "page" | "per_page" | "order_by")
+}
+
 fn split(raw: &str) -> Vec<String> {
     raw.split(',')
         .map(|part| {
