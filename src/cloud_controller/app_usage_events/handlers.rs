@@ -5,7 +5,9 @@ use axum::extract::{Path, RawQuery};
 use serde_json::{Value, json};
 
 use super::{actions, present, store};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, ListQuery, ListRules, Listed};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Context, ListBody, ListQuery, ListRules, Listed,
+};
 
 const LIST: ListRules = ListRules::new(&[])
     .without_labels()
@@ -26,7 +28,7 @@ pub(crate) fn usage_query(query: Option<&str>, rules: &ListRules) -> ApiResult<L
     Ok(query)
 }
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = usage_query(query.as_deref(), &LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -43,7 +45,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
                 &urls,
                 "/v3/app_usage_events",
                 |event| present(event, &urls),
-            )))
+            )?))
         })
         .await
 }

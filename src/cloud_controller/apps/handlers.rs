@@ -13,13 +13,13 @@ use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::stacks::StackUse;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls,
-    Warnings, with_included,
+    ApiError, ApiResult, Caller, Context, Included, JsonBody, ListBody, ListQuery, Metadata,
+    ResourceType, Urls, Warnings, with_included,
 };
 use crate::cloud_controller::{feature_flags, jobs, organizations, spaces};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = list_query(query.as_deref())?;
     let Context {
         cc, caller, urls, ..
@@ -43,7 +43,7 @@ pub(crate) fn list_on_stack(
     query: &ListQuery,
     (stack, path): (&str, &str),
     urls: &Urls,
-) -> ApiResult<Value> {
+) -> ApiResult<ListBody> {
     page(tx, caller, query, (path, Some(stack)), urls)
 }
 
@@ -53,16 +53,15 @@ fn page(
     query: &ListQuery,
     (path, stack): (&str, Option<&str>),
     urls: &Urls,
-) -> ApiResult<Value> {
+) -> ApiResult<ListBody> {
     let lifecycle = payload::lifecycle_type(query)?;
     let found = store::list_visible(tx, caller, query, (lifecycle, stack))?;
     let guids = found.rows.iter().map(|app| app.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
     let body = found.present(query, urls, path, |app| {
         presenter::present(app, metadata.of(app.guid.as_str()), urls)
-    });
-    let included = included(tx, urls, query, &found.rows)?;
-    Ok(with_included(body, included))
+    })?;
+    Ok(body.including(included(tx, urls, query, &found.rows)?))
 }
 
 pub(super) async fn show(
@@ -85,12 +84,7 @@ pub(super) async fn show(
 }
 
 /// Who sees an app sees its space and organization.
-fn included(
-    tx: &ReadTx<'_>,
-    urls: &Urls,
-    query: &ListQuery,
-    apps: &[App],
-) -> ApiResult<Vec<(&'static str, Vec<Value>)>> {
+fn included(tx: &ReadTx<'_>, urls: &Urls, query: &ListQuery, apps: &[App]) -> ApiResult<Included> {
     let (with_organization, with_space) = (
         query.includes("org") || query.includes("space.organization"),
         query.includes("space") || query.includes("space.organization"),

@@ -5,14 +5,14 @@ use axum::extract::{Path, RawQuery};
 use serde_json::Value;
 
 use super::{presenter, store};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, ListQuery, ListRules};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context, ListBody, ListQuery, ListRules};
 
 const LIST: ListRules =
     ListRules::new(&["types", "target_guids", "space_guids", "organization_guids"])
         .without_labels()
         .extras(&["target_guids[not]"]);
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -25,7 +25,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
                 &urls,
                 "/v3/audit_events",
                 |e| presenter::present(e, &urls),
-            )))
+            )?))
         })
         .await
 }

@@ -10,9 +10,9 @@ use super::{actions, payload, presenter, store};
 use crate::base::guid::BuildpackGuid;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs;
-use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Metadata, ResourceType};
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Metadata, ResourceType};
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = payload::list(query.as_deref())?;
     let Context { cc, urls, .. } = ctx;
     cc.db()
@@ -20,9 +20,12 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
             let found = store::list_all(tx, &query)?;
             let guids = found.rows.iter().map(|row| row.guid.as_str());
             let metadata = Metadata::of_all(tx, ResourceType::Buildpack, guids)?;
-            Ok(Json(found.present(&query, &urls, "/v3/buildpacks", |b| {
-                presenter::present_with(b, metadata.of(b.guid.as_str()), &urls)
-            })))
+            Ok(Json(found.present(
+                &query,
+                &urls,
+                "/v3/buildpacks",
+                |b| presenter::present_with(b, metadata.of(b.guid.as_str()), &urls),
+            )?))
         })
         .await
 }

@@ -11,8 +11,8 @@ use crate::base::guid::{AppGuid, BuildGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
-    Warnings,
+    ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Listed, Metadata, ResourceType,
+    Urls, Warnings,
 };
 use crate::cloud_controller::{apps, packages};
 use crate::db::ReadTx;
@@ -23,7 +23,7 @@ const NO_PACKAGE: &str =
 const STAGED_HERE: &str =
     "cflite stages builds itself: of the final states only 'FAILED' can be set.";
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -40,7 +40,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_APP)?;
     let Context {
         cc, caller, urls, ..
@@ -60,12 +60,12 @@ fn page(
     found: &Listed<Build>,
     (query, path): (&ListQuery, &str),
     urls: &Urls,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let guids = found.rows.iter().map(|build| build.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::Build, guids)?;
     Ok(Json(found.present(query, urls, path, |build| {
         presenter::present_with(build, metadata.of(build.guid.as_str()), urls)
-    })))
+    })?))
 }
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult<Json<Value>> {

@@ -12,11 +12,12 @@ use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Metadata, ResourceType,
+    Urls,
 };
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -31,7 +32,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
                 &urls,
                 "/v3/deployments",
                 |one| presenter::present(one, metadata.of(one.guid.as_str()), &urls),
-            )))
+            )?))
         })
         .await
 }

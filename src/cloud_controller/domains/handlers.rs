@@ -11,11 +11,13 @@ use super::payload::{self, CreateDomain};
 use super::{actions, presenter, sharing, store};
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, ListQuery};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery,
+};
 use crate::cloud_controller::{feature_flags, jobs, organizations, routes};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -24,7 +26,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
             let shown = presenter::present_all(tx, &caller, &found.rows, &urls)?;
-            let body = found.present_values(&query, &urls, "/v3/domains", shown);
+            let body = found.present_values(&query, &urls, "/v3/domains", shown)?;
             Ok::<_, ApiError>(Json(body))
         })
         .await
@@ -34,7 +36,7 @@ pub(super) async fn list_of_organization(
     ctx: Context,
     Path(guid): Path<OrganizationGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST);
     let Context {
         cc, caller, urls, ..
@@ -46,7 +48,7 @@ pub(super) async fn list_of_organization(
             let found = store::list_of_organization(tx, &caller, &guid, &query)?;
             let path = format!("/v3/organizations/{guid}/domains");
             let shown = presenter::present_all(tx, &caller, &found.rows, &urls)?;
-            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)))
+            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)?))
         })
         .await
 }

@@ -12,12 +12,13 @@ use super::{actions, payload};
 use crate::base::guid::{AppGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
+    ResourceType, Urls,
 };
 use crate::cloud_controller::{apps, jobs, packages};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -34,7 +35,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = payload::list_of_app(query.as_deref())?;
     let Context {
         cc, caller, urls, ..
@@ -53,7 +54,7 @@ pub(super) async fn list_of_package(
     ctx: Context,
     Path(package): Path<PackageGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_PACKAGE)?;
     let Context {
         cc, caller, urls, ..
@@ -73,13 +74,13 @@ fn page(
     found: &Listed<Droplet>,
     (query, path): (&ListQuery, &str),
     urls: &Urls,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let guids = found.rows.iter().map(|droplet| droplet.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::Droplet, guids)?;
     Ok(Json(found.present(query, urls, path, |droplet| {
         let metadata = metadata.of(droplet.guid.as_str());
         presenter::present_with(droplet, metadata, Secrets::HiddenInLists, urls)
-    })))
+    })?))
 }
 
 pub(super) async fn create(

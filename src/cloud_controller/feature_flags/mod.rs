@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::CloudController;
 use super::v3::{
-    ApiError, ApiResult, Body, Caller, Context, JsonBody, Kind, ListQuery, ListRules, Urls,
+    ApiError, ApiResult, Body, Caller, Context, JsonBody, Kind, ListBody, ListQuery, ListRules,
+    Urls,
 };
 use crate::base::Timestamp;
 use crate::db::ReadTx;
@@ -119,7 +120,7 @@ fn present(flag: &FeatureFlag, urls: &Urls) -> Value {
     })
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     const RULES: ListRules = ListRules::new(&[]).without_labels().order_by(&["name"]);
     let query = ListQuery::parse(query.as_deref(), &RULES)?;
     let Context { cc, urls, .. } = ctx;
@@ -143,7 +144,7 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
                 &urls,
                 "/v3/feature_flags",
                 |flag| present(flag, &urls),
-            )))
+            )?))
         })
         .await
 }

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::{actions, payload, presenter, store};
 use crate::base::guid::IsolationSegmentGuid;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, JsonBody, ListQuery, related};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, related,
+};
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -18,7 +20,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
             let shown = presenter::present_all(tx, &found.rows, &urls)?;
-            let body = found.present_values(&query, &urls, "/v3/isolation_segments", shown);
+            let body = found.present_values(&query, &urls, "/v3/isolation_segments", shown)?;
             Ok::<_, ApiError>(Json(body))
         })
         .await

@@ -9,7 +9,7 @@ use super::{actions, payload, store};
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::organizations;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Urls, guid_data,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Urls, guid_data,
 };
 use crate::db::ReadTx;
 
@@ -18,7 +18,7 @@ pub(super) async fn list(
     ctx: Context,
     Path(guid): Path<IsolationSegmentGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_ORGANIZATIONS)?;
     let Context {
         cc, caller, urls, ..
@@ -31,7 +31,7 @@ pub(super) async fn list(
             rows.sort_by_key(|o| found.rows.iter().position(|guid| guid == o.guid.as_str()));
             let path = format!("/v3/isolation_segments/{guid}/organizations");
             let shown = organizations::present_all(tx, &rows, &urls)?;
-            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)))
+            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)?))
         })
         .await
 }

@@ -12,11 +12,11 @@ use crate::base::guid::OrganizationQuotaGuid;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Urls, related,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Urls, related,
 };
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -28,7 +28,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
             let body = found.present(&query, &urls, "/v3/organization_quotas", |quota| {
                 let members = members.get(&quota.guid).map_or(&[][..], Vec::as_slice);
                 presenter::present(quota, members, &urls)
-            });
+            })?;
             Ok(Json(body))
         })
         .await

@@ -11,11 +11,12 @@ use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Metadata, ResourceType, Urls, related_one,
+    ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Metadata, ResourceType, Urls,
+    related_one,
 };
 use crate::cloud_controller::{feature_flags, jobs, roles, usage_summaries};
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -24,7 +25,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
             let shown = presenter::present_all(tx, &found.rows, &urls)?;
-            let body = found.present_values(&query, &urls, "/v3/organizations", shown);
+            let body = found.present_values(&query, &urls, "/v3/organizations", shown)?;
             Ok::<_, ApiError>(Json(body))
         })
         .await

@@ -11,7 +11,8 @@ use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, PackageGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
+    ApiError, ApiResult, Body, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
+    ResourceType, Urls,
 };
 use crate::cloud_controller::{apps, jobs};
 use crate::db::ReadTx;
@@ -19,7 +20,7 @@ use crate::db::ReadTx;
 const NO_APP: &str = "App is invalid. Ensure it exists and you have access to it.";
 const NO_SOURCE: &str = "Source package is invalid. Ensure it exists and you have access to it.";
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -36,7 +37,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_APP)?;
     let Context {
         cc, caller, urls, ..
@@ -56,12 +57,12 @@ fn page(
     found: &Listed<Package>,
     (query, path): (&ListQuery, &str),
     urls: &Urls,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let guids = found.rows.iter().map(|package| package.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::Package, guids)?;
     Ok(Json(found.present(query, urls, path, |package| {
         presenter::present_with(package, metadata.of(package.guid.as_str()), urls)
-    })))
+    })?))
 }
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Json<Value>> {

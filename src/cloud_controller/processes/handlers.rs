@@ -16,7 +16,7 @@ use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, Caller, Context, JsonBody, ListQuery, Urls,
+    ApiError, ApiResult, Body, Caller, Context, JsonBody, ListBody, ListQuery, Urls,
 };
 use crate::cloud_controller::{desired, feature_flags};
 use crate::db::ReadTx;
@@ -53,7 +53,7 @@ impl Name {
     }
 }
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     list_below(ctx, query, None).await
 }
@@ -62,7 +62,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_APP)?;
     list_below(ctx, query, Some(app)).await
 }
@@ -71,7 +71,7 @@ async fn list_below(
     ctx: Context,
     query: ListQuery,
     app: Option<AppGuid>,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let embed = payload::embeds_instances(&query)?;
     let Context {
         cc,
@@ -101,7 +101,7 @@ async fn list_below(
                     Some(rows) => with_instances(shown, rows, now),
                     None => shown,
                 }
-            })))
+            })?))
         })
         .await
 }

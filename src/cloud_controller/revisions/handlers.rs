@@ -9,7 +9,8 @@ use crate::base::guid::{AppGuid, RevisionGuid};
 use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
+    ResourceType, Urls,
 };
 use crate::db::ReadTx;
 
@@ -19,7 +20,7 @@ pub(super) async fn list(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let deployable = payload::deployable(&query)?;
     let Context {
@@ -44,7 +45,7 @@ pub(super) async fn list_deployed(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_DEPLOYED)?;
     let Context {
         cc, caller, urls, ..
@@ -65,12 +66,12 @@ fn present_list(
     query: &ListQuery,
     urls: &Urls,
     path: &str,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let guids = found.rows.iter().map(|revision| revision.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::Revision, guids)?;
     Ok(Json(found.present(query, urls, path, |revision| {
         presenter::present(revision, metadata.of(revision.guid.as_str()), urls)
-    })))
+    })?))
 }
 
 /// A revision the caller sees, and its app.

@@ -10,12 +10,12 @@ use super::store::Role;
 use super::{actions, payload, presenter, store};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, with_included,
+    ApiError, ApiResult, Context, Included, JsonBody, ListBody, ListQuery, Urls, with_included,
 };
 use crate::cloud_controller::{jobs, organizations, spaces, users};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query =
         ListQuery::parse(query.as_deref(), &payload::LIST).map_err(ApiError::as_unprocessable)?;
     let Context {
@@ -26,11 +26,13 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
             let found = store::list_visible(tx, &caller, &query)?;
             let body = found.present(&query, &urls, "/v3/roles", |role| {
                 presenter::present(role, &urls)
-            });
-            Ok(Json(with_included(
-                body,
-                included(tx, &found.rows, &query, &urls)?,
-            )))
+            })?;
+            Ok(Json(body.including(included(
+                tx,
+                &found.rows,
+                &query,
+                &urls,
+            )?)))
         })
         .await
 }
@@ -63,7 +65,7 @@ fn included(
     roles: &[Role],
     query: &ListQuery,
     urls: &Urls,
-) -> ApiResult<Vec<(&'static str, Vec<Value>)>> {
+) -> ApiResult<Included> {
     let mut parts = Vec::new();
     if query.includes("user") {
         let guids: Vec<String> = roles

@@ -11,11 +11,13 @@ use super::payload::{self, CreateRoute, INCLUDES};
 use super::{actions, presenter, store};
 use crate::base::guid::{AppGuid, RouteGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, ListQuery};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, with_included,
+};
 use crate::cloud_controller::{domains, feature_flags, jobs, spaces};
 use crate::db::WriteTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -24,7 +26,8 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query, None)?;
             let body = presenter::present_list(tx, &found, &query, (&urls, "/v3/routes"))?;
-            presenter::include(tx, (&caller, &urls), &query, &found.rows, body).map(Json)
+            let included = presenter::included(tx, (&caller, &urls), &query, &found.rows)?;
+            Ok::<_, ApiError>(Json(body.including(included)))
         })
         .await
 }
@@ -33,7 +36,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(app): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -63,7 +66,8 @@ pub(super) async fn show(
         .read(move |tx| {
             let route = store::get_visible(tx, &caller, &guid)?;
             let body = presenter::present_from(tx, &route, &urls)?;
-            presenter::include(tx, (&caller, &urls), &query, &[route], body).map(Json)
+            let included = presenter::included(tx, (&caller, &urls), &query, &[route])?;
+            Ok::<_, ApiError>(Json(with_included(body, included)))
         })
         .await
 }

@@ -6,7 +6,7 @@ use super::destinations::{self, Destination};
 use super::route::Route;
 use crate::base::guid::RouteGuid;
 use crate::cloud_controller::v3::{
-    ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Urls, with_included,
+    ApiResult, Caller, Included, ListBody, ListQuery, Listed, Metadata, ResourceType, Urls,
 };
 use crate::cloud_controller::{domains, organizations, spaces};
 use crate::db::ReadTx;
@@ -24,7 +24,7 @@ pub(super) fn present_list(
     found: &Listed<Route>,
     query: &ListQuery,
     (urls, path): (&Urls, &str),
-) -> ApiResult<Value> {
+) -> ApiResult<ListBody> {
     let guids: Vec<RouteGuid> = found.rows.iter().map(|route| route.guid.clone()).collect();
     let all = destinations::store::of_routes(tx, &guids)?;
     let texts = guids.iter().map(RouteGuid::as_str);
@@ -32,17 +32,16 @@ pub(super) fn present_list(
     Ok(found.present(query, urls, path, |route| {
         let of_route = all.get(&route.guid).map_or(&[][..], Vec::as_slice);
         present(route, of_route, metadata.of(route.guid.as_str()), urls)
-    }))
+    })?)
 }
 
-/// Puts what `include` asks for into the JSON of these routes.
-pub(super) fn include(
+/// What `include` asks for of these routes.
+pub(super) fn included(
     tx: &ReadTx<'_>,
     (caller, urls): (&Caller, &Urls),
     query: &ListQuery,
     routes: &[Route],
-    body: Value,
-) -> ApiResult<Value> {
+) -> ApiResult<Included> {
     let mut included = Vec::new();
     if query.includes("domain") {
         let guids = unique(routes.iter().map(|route| route.domain_guid.to_string()));
@@ -71,7 +70,7 @@ pub(super) fn include(
             included.push(("organizations", all));
         }
     }
-    Ok(with_included(body, included))
+    Ok(included)
 }
 
 fn unique(guids: impl Iterator<Item = String>) -> Vec<String> {

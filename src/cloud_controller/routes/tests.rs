@@ -10,7 +10,9 @@ use super::{OptionsChange, Route, presenter, store};
 use crate::base::guid::{AppGuid, SpaceGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::audit_events::{Actor, Recorder};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Authority, Caller, ListQuery, Urls};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Authority, Caller, ListQuery, Urls, with_included,
+};
 use crate::cloud_controller::{domains, spaces};
 use crate::db::{Db, WriteTx};
 
@@ -418,7 +420,8 @@ async fn a_route_as_clients_see_it() {
             let body = presenter::present_from(tx, &route, &urls)?;
             let guid = route.guid.clone();
             let admin = caller("admin");
-            let body = presenter::include(tx, (&admin, &urls), &query, &[route], body)?;
+            let included = presenter::included(tx, (&admin, &urls), &query, &[route])?;
+            let body = with_included(body, included);
             Ok((body, guid))
         })
         .await;

@@ -10,12 +10,12 @@ use super::store::Lifecycle;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{SecurityGroupGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Context, JsonBody, ListQuery, Urls,
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Urls,
 };
 use crate::cloud_controller::{jobs, spaces};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let switches = payload::switches(&query)?;
     let Context {
@@ -26,7 +26,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
             let found = store::list_visible(tx, &caller, &query, switches)?;
             let bound = store::bound(tx, &caller, &found.rows)?;
             let shown = presenter::present_all(&found.rows, &bound, &urls)?;
-            let body = found.present_values(&query, &urls, "/v3/security_groups", shown);
+            let body = found.present_values(&query, &urls, "/v3/security_groups", shown)?;
             Ok::<_, ApiError>(Json(body))
         })
         .await
@@ -113,7 +113,7 @@ pub(super) async fn list_running(
     ctx: Context,
     Path(guid): Path<SpaceGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     list_of_space(ctx, guid, query, Lifecycle::Running).await
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn list_staging(
     ctx: Context,
     Path(guid): Path<SpaceGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     list_of_space(ctx, guid, query, Lifecycle::Staging).await
 }
 
@@ -130,7 +130,7 @@ async fn list_of_space(
     guid: SpaceGuid,
     query: Option<String>,
     lifecycle: Lifecycle,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_SPACE)?;
     let Context {
         cc, caller, urls, ..
@@ -146,7 +146,7 @@ async fn list_of_space(
             }
             let path = format!("/v3/spaces/{guid}/{}_security_groups", lifecycle.as_str());
             let shown = presenter::present_all(&found.rows, &bound, &urls)?;
-            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)))
+            Ok::<_, ApiError>(Json(found.present_values(&query, &urls, &path, shown)?))
         })
         .await
 }

@@ -4,11 +4,10 @@
 use axum::extract::RawQuery;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::Value;
 
 use super::CloudController;
 use super::service_instances::{check_one_of, empty_list};
-use super::v3::{ApiResult, Context, ListQuery, ListRules};
+use super::v3::{ApiResult, Context, ListBody, ListQuery, ListRules};
 
 const LIST: ListRules = ListRules::new(&[
     "names",
@@ -30,7 +29,7 @@ pub(crate) fn routes() -> Router<CloudController> {
     Router::new().route("/v3/service_credential_bindings", get(list))
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &LIST)?;
     check_one_of(&query, "type", "Type", &["app", "key"])?;
     let mut included = Vec::new();
@@ -40,5 +39,5 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
         }
     }
     let path = "/v3/service_credential_bindings";
-    Ok(Json(empty_list(&query, &ctx.urls, path, &included)))
+    empty_list(&query, &ctx.urls, path, &included).map(Json)
 }

@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use serde_json::Value;
 
 use super::CloudController;
-use super::v3::{ApiError, ApiResult, Context, ListQuery, ListRules, Listed, Urls, with_included};
+use super::v3::{ApiError, ApiResult, Context, ListBody, ListQuery, ListRules, Listed, Urls};
 
 const LIST: ListRules = ListRules::new(&[
     "names",
@@ -63,26 +63,24 @@ pub(crate) fn routes() -> Router<CloudController> {
     Router::new().route("/v3/service_instances", get(list))
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &LIST)?;
     check_one_of(&query, "type", "Type", &["managed", "user-provided"])?;
     let included = fields(&query)?;
-    Ok(Json(empty_list(
-        &query,
-        &ctx.urls,
-        "/v3/service_instances",
-        &included,
-    )))
+    empty_list(&query, &ctx.urls, "/v3/service_instances", &included).map(Json)
 }
 
 /// A page without resources, with empty lists of what `include` or `fields` ask for.
-pub(super) fn empty_list(query: &ListQuery, urls: &Urls, path: &str, included: &[&str]) -> Value {
+pub(super) fn empty_list(
+    query: &ListQuery,
+    urls: &Urls,
+    path: &str,
+    included: &[&'static str],
+) -> ApiResult<ListBody> {
     let page = Listed::<Value>::slice(Vec::new(), query);
-    let body = page.present(query, urls, path, Clone::clone);
-    with_included(
-        body,
-        included.iter().map(|key| (*key, Vec::new())).collect(),
-    )
+    let body = page.present(query, urls, path, Clone::clone)?;
+    let included = included.iter().map(|key| (*key, Vec::new()));
+    Ok(body.including(included.collect()))
 }
 
 /// 400 unless a parameter has one of these values.
@@ -139,6 +137,7 @@ mod tests {
         assert_eq!(included, ["service_plans", "service_brokers"]);
         let urls = Urls::new("http://localhost");
         let body = empty_list(&query, &urls, "/v3/service_instances", &included);
+        let body = json!(body.expect("no resource fails"));
         assert_eq!(body["resources"], json!([]));
         assert_eq!(
             body["included"],

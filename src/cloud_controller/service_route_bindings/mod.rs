@@ -4,11 +4,10 @@
 use axum::extract::RawQuery;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::Value;
 
 use super::CloudController;
 use super::service_instances::empty_list;
-use super::v3::{ApiResult, Context, ListQuery, ListRules};
+use super::v3::{ApiResult, Context, ListBody, ListQuery, ListRules};
 
 const LIST: ListRules = ListRules::new(&[
     "service_instance_guids",
@@ -22,7 +21,7 @@ pub(crate) fn routes() -> Router<CloudController> {
     Router::new().route("/v3/service_route_bindings", get(list))
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &LIST)?;
     let mut included = Vec::new();
     for (name, key) in [
@@ -34,5 +33,5 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
         }
     }
     let path = "/v3/service_route_bindings";
-    Ok(Json(empty_list(&query, &ctx.urls, path, &included)))
+    empty_list(&query, &ctx.urls, path, &included).map(Json)
 }

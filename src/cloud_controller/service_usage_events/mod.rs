@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::CloudController;
 use super::app_usage_events::usage_query;
-use super::v3::{ApiError, ApiResult, Context, ListRules, Listed, Urls};
+use super::v3::{ApiError, ApiResult, Context, ListBody, ListRules, Listed, Urls};
 use store::ServiceUsageEvent;
 
 const LIST: ListRules = ListRules::new(&["service_instance_types", "service_offering_guids"])
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Router<CloudController> {
         )
 }
 
-async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = usage_query(query.as_deref(), &LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -48,7 +48,7 @@ async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>>
                 &urls,
                 "/v3/service_usage_events",
                 |event| present(event, &urls),
-            )))
+            )?))
         })
         .await
 }

@@ -10,7 +10,9 @@ use super::store::Sidecar;
 use super::{actions, payload, present, store};
 use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, ListQuery};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery,
+};
 use crate::cloud_controller::{apps, processes};
 use crate::db::ReadTx;
 
@@ -18,7 +20,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -32,7 +34,7 @@ pub(super) async fn list_of_app(
                 &urls,
                 &format!("/v3/apps/{guid}/sidecars"),
                 present,
-            )))
+            )?))
         })
         .await
 }
@@ -41,7 +43,7 @@ pub(super) async fn list_of_process(
     ctx: Context,
     Path(guid): Path<ProcessGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -51,7 +53,7 @@ pub(super) async fn list_of_process(
             let process = processes::store::get_visible(tx, &caller, &guid)?;
             let found = store::list_of_app(tx, &process.app_guid, Some(&process.kind), &query)?;
             let path = format!("/v3/processes/{guid}/sidecars");
-            Ok::<_, ApiError>(Json(found.present(&query, &urls, &path, present)))
+            Ok::<_, ApiError>(Json(found.present(&query, &urls, &path, present)?))
         })
         .await
 }

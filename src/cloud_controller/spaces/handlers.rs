@@ -11,12 +11,13 @@ use crate::base::guid::{IsolationSegmentGuid, SpaceGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Urls, related_one, with_included,
+    ApiError, ApiResult, Context, Included, JsonBody, ListBody, ListQuery, Urls, related_one,
+    with_included,
 };
 use crate::cloud_controller::{jobs, organizations, usage_summaries};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -25,11 +26,13 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
         .read(move |tx| {
             let found = store::list_visible(tx, &caller, &query)?;
             let shown = presenter::present_all(tx, &found.rows, &urls)?;
-            let body = found.present_values(&query, &urls, "/v3/spaces", shown);
-            Ok(Json(with_included(
-                body,
-                included(tx, &found.rows, &query, &urls)?,
-            )))
+            let body = found.present_values(&query, &urls, "/v3/spaces", shown)?;
+            Ok(Json(body.including(included(
+                tx,
+                &found.rows,
+                &query,
+                &urls,
+            )?)))
         })
         .await
 }
@@ -60,7 +63,7 @@ fn included(
     spaces: &[store::Space],
     query: &ListQuery,
     urls: &Urls,
-) -> ApiResult<Vec<(&'static str, Vec<Value>)>> {
+) -> ApiResult<Included> {
     if !query.includes("org") && !query.includes("organization") {
         return Ok(Vec::new());
     }

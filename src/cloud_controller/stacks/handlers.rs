@@ -10,9 +10,11 @@ use super::{actions, payload, presenter, store};
 use crate::base::guid::StackGuid;
 use crate::cloud_controller::apps;
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Metadata, ResourceType, Warnings};
+use crate::cloud_controller::v3::{
+    ApiResult, Context, JsonBody, ListBody, Metadata, ResourceType, Warnings,
+};
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = payload::list(query.as_deref())?;
     let Context { cc, urls, .. } = ctx;
     cc.db()
@@ -20,9 +22,12 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
             let found = store::list_all(tx, &query)?;
             let guids = found.rows.iter().map(|stack| stack.guid.as_str());
             let metadata = Metadata::of_all(tx, ResourceType::Stack, guids)?;
-            Ok(Json(found.present(&query, &urls, "/v3/stacks", |stack| {
-                presenter::present_with(stack, metadata.of(stack.guid.as_str()), &urls)
-            })))
+            Ok(Json(found.present(
+                &query,
+                &urls,
+                "/v3/stacks",
+                |stack| presenter::present_with(stack, metadata.of(stack.guid.as_str()), &urls),
+            )?))
         })
         .await
 }
@@ -41,7 +46,7 @@ pub(super) async fn list_apps(
     ctx: Context,
     Path(guid): Path<StackGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = apps::list_query(query.as_deref())?;
     let Context {
         cc, caller, urls, ..

@@ -11,12 +11,13 @@ use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, TaskGuid};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, Listed, Metadata, ResourceType, Urls,
+    ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Listed, Metadata, ResourceType,
+    Urls,
 };
 use crate::cloud_controller::{apps, feature_flags};
 use crate::db::ReadTx;
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
     let Context {
         cc, caller, urls, ..
@@ -34,7 +35,7 @@ pub(super) async fn list_of_app(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_APP)?;
     let Context {
         cc, caller, urls, ..
@@ -56,12 +57,12 @@ fn present_list(
     query: &ListQuery,
     (path, command): (&str, Command),
     urls: &Urls,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let guids = found.rows.iter().map(|task| task.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::Task, guids)?;
     Ok(Json(found.present(query, urls, path, |task| {
         presenter::present(task, metadata.of(task.guid.as_str()), command, urls)
-    })))
+    })?))
 }
 
 fn present_one(

@@ -10,11 +10,11 @@ use super::store::{self, Among};
 use super::{actions, payload, presenter};
 use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Context, JsonBody, ListQuery, ResourceType,
+    ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, ResourceType,
 };
 use crate::cloud_controller::{jobs, organizations, spaces};
 
-pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = payload::list(query.as_deref()).map_err(ApiError::as_unprocessable)?;
     enter_caller(&ctx).await?;
     page(ctx, query, "/v3/users".to_owned(), |_| Ok(Among::Visible)).await
@@ -24,7 +24,7 @@ pub(super) async fn list_of_organization(
     ctx: Context,
     Path(guid): Path<OrganizationGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = payload::list(query.as_deref())?;
     let (path, caller) = (
         format!("/v3/organizations/{guid}/users"),
@@ -41,7 +41,7 @@ pub(super) async fn list_of_space(
     ctx: Context,
     Path(guid): Path<SpaceGuid>,
     RawQuery(query): RawQuery,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let query = payload::list(query.as_deref())?;
     let (path, caller) = (format!("/v3/spaces/{guid}/users"), ctx.caller.clone());
     page(ctx, query, path, move |tx| {
@@ -57,7 +57,7 @@ async fn page(
     query: ListQuery,
     path: String,
     among: impl FnOnce(&crate::db::ReadTx<'_>) -> ApiResult<Among> + Send + 'static,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<ListBody>> {
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -65,7 +65,7 @@ async fn page(
         .read(move |tx| {
             let found = store::list(tx, &among(tx)?, &caller, &query)?;
             let users = presenter::all(tx, &found.rows, &urls)?;
-            Ok(Json(found.present_values(&query, &urls, &path, users)))
+            Ok(Json(found.present_values(&query, &urls, &path, users)?))
         })
         .await
 }

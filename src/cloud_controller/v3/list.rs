@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use rusqlite::{Row, params_from_iter};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::error::ApiResult;
 use super::query::ListQuery;
@@ -37,10 +39,10 @@ pub(crate) fn list<T>(
         return Ok(Listed { total, rows });
     }
     let (reversed, part) = query.page.part(total);
-    let part = format!("{} {part}", query.page.order(alias, reversed));
+    let way = query.page.order(alias, reversed);
     let order = query.page.order(alias, false);
-    let sql = select.page_sql(columns, &format!("{alias}.guid"), &part, &order);
-    let rows = rows(tx, &sql, select, row)?;
+    let sql = select.page_sql(columns, &format!("{alias}.guid"), &way, &order);
+    let rows = rows(tx, &sql, (select, part), row)?;
     Ok(Listed { total, rows })
 }
 
@@ -113,10 +115,10 @@ pub(crate) fn page_by_id<T>(
         return Ok(Listed { total, rows });
     }
     let (reversed, part) = query.page.part(total);
-    let part = format!("{} {part}", query.page.order_by_id(alias, reversed));
+    let way = query.page.order_by_id(alias, reversed);
     let order = query.page.order_by_id(alias, false);
-    let sql = select.page_sql(columns, &format!("{alias}.id"), &part, &order);
-    let rows = rows(tx, &sql, select, row)?;
+    let sql = select.page_sql(columns, &format!("{alias}.id"), &way, &order);
+    let rows = rows(tx, &sql, (select, part), row)?;
     Ok(Listed { total, rows })
 }
 
@@ -129,11 +131,13 @@ pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> ApiResult<i64> {
 fn rows<T>(
     tx: &ReadTx<'_>,
     sql: &str,
-    select: &Select,
+    (select, part): (&Select, [i64; 2]),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Vec<T>> {
     let mut statement = tx.sql().prepare_cached(sql)?;
-    let rows = statement.query_map(params_from_iter(select.values()), |r| row(r))?;
+    let part = part.map(rusqlite::types::Value::from);
+    let values = select.values().iter().chain(&part);
+    let rows = statement.query_map(params_from_iter(values), |r| row(r))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -150,22 +154,17 @@ impl<T> Listed<T> {
         }
     }
 
-    /// `{"pagination": …, "resources": […]}`.
+    /// The list's JSON.
     pub(crate) fn present(
         &self,
         query: &ListQuery,
         urls: &Urls,
         path: &str,
         present: impl Fn(&T) -> Value,
-    ) -> Value {
-        json!({
-            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
-            "resources": self.rows.iter().map(present).collect::<Vec<_>>(),
-        })
+    ) -> ApiResult<ListBody> {
+        self.body(query, urls, path, &OneByOne(&self.rows, present))
     }
-}
 
-impl<T> Listed<T> {
     /// The same with resources that are JSON already.
     pub(crate) fn present_values(
         &self,
@@ -173,24 +172,69 @@ impl<T> Listed<T> {
         urls: &Urls,
         path: &str,
         resources: Vec<Value>,
-    ) -> Value {
-        json!({
-            "pagination": query.page.present(self.total, urls, path, &query.link_parameters()),
-            "resources": resources,
+    ) -> ApiResult<ListBody> {
+        self.body(query, urls, path, &resources)
+    }
+
+    fn body(
+        &self,
+        query: &ListQuery,
+        urls: &Urls,
+        path: &str,
+        resources: &impl Serialize,
+    ) -> ApiResult<ListBody> {
+        let parameters = query.link_parameters();
+        Ok(ListBody {
+            pagination: query.page.present(self.total, urls, path, &parameters),
+            resources: to_raw_value(resources)?,
+            included: Map::new(),
         })
     }
 }
 
-/// Puts `included` into a list's or a resource's JSON.
-pub(crate) fn with_included(mut body: Value, included: Vec<(&str, Vec<Value>)>) -> Value {
+/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text: as
+/// a tree, a page would be thousands of scattered pieces of memory.
+#[derive(Serialize)]
+pub(crate) struct ListBody {
+    pagination: Value,
+    resources: Box<RawValue>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    included: Map<String, Value>,
+}
+
+impl ListBody {
+    /// Puts `included` into it.
+    pub(crate) fn including(mut self, included: Included) -> Self {
+        self.included = map_of(included);
+        self
+    }
+}
+
+/// What `include` asked for, by the name of the resource.
+pub(crate) type Included = Vec<(&'static str, Vec<Value>)>;
+
+/// Puts `included` into a resource's JSON.
+pub(crate) fn with_included(mut body: Value, included: Included) -> Value {
     if !included.is_empty() {
-        let map: serde_json::Map<String, Value> = included
-            .into_iter()
-            .map(|(key, values)| (key.to_owned(), Value::Array(values)))
-            .collect();
-        body["included"] = Value::Object(map);
+        body["included"] = Value::Object(map_of(included));
     }
     body
+}
+
+fn map_of(included: Included) -> Map<String, Value> {
+    let named = included.into_iter();
+    named
+        .map(|(name, values)| (name.to_owned(), Value::Array(values)))
+        .collect()
+}
+
+/// Rows that become JSON one after the other, while they are written.
+struct OneByOne<'a, T, F>(&'a [T], F);
+
+impl<T, F: Fn(&T) -> Value> Serialize for OneByOne<'_, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
 }
 
 #[cfg(test)]

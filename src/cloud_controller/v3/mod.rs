@@ -25,7 +25,9 @@ pub(crate) use caller::Caller;
 pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;
 pub use error::{ApiError, ApiResult, Kind};
-pub(crate) use list::{Listed, count, list, list_by_id, page_by_id, with_included};
+pub(crate) use list::{
+    Included, ListBody, Listed, count, list, list_by_id, page_by_id, with_included,
+};
 pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use relationships::{guid_data, related, related_one};

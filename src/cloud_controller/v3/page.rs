@@ -77,16 +77,15 @@ impl Page {
         format!("order by {column}{alias}.id {direction}")
     }
 
-    /// Limit and offset of the page, and whether they count from the end of `total` rows, which is
-    /// nearer.
-    pub(crate) fn part(&self, total: i64) -> (bool, String) {
+    /// Whether the page is nearer to the end of `total` rows, and its limit and offset from there.
+    pub(crate) fn part(&self, total: i64) -> (bool, [i64; 2]) {
         let window = self.window();
         let (start, end) = (window.start, window.end.min(total));
         let behind = total - end;
         if behind < start {
-            (true, format!("limit {} offset {behind}", end - start))
+            (true, [end - start, behind])
         } else {
-            (false, format!("limit {} offset {start}", self.size))
+            (false, [self.size, start])
         }
     }
 
@@ -138,14 +137,10 @@ mod tests {
     /// The places of a page's rows when `part` is taken from one end of `total` rows.
     fn taken(page: &Page, total: i64) -> Vec<i64> {
         let (reversed, part) = page.part(total);
-        let words: Vec<&str> = part.split(' ').collect();
-        let (limit, offset): (usize, usize) = (
-            words[1].parse().expect("limit"),
-            words[3].parse().expect("offset"),
-        );
+        let [limit, offset] = part.map(|n| usize::try_from(n).expect("a count"));
         assert!(
             2 * offset <= usize::try_from(total).expect("a total"),
-            "{part} of {total}"
+            "{part:?} of {total}"
         );
         let places = 0..total;
         if reversed {

@@ -74,9 +74,10 @@ impl Select {
     }
 
     /// The statement for one page: the rows' keys are found first, mostly in an index, and only the
-    /// page's rows are read. `part` is the order in which they are found, limit and offset.
-    pub(crate) fn page_sql(&self, columns: &str, key: &str, part: &str, order: &str) -> String {
-        let keys = self.sql(key, part);
+    /// page's rows are read. `way` is the order in which they are found; limit and offset follow the
+    /// values of the conditions.
+    pub(crate) fn page_sql(&self, columns: &str, key: &str, way: &str, order: &str) -> String {
+        let keys = self.sql(key, &format!("{way} limit ? offset ?"));
         format!(
             "select {columns} from {} where {key} in ({keys}) {order}",
             self.from
@@ -137,12 +138,12 @@ mod tests {
             apps().page_sql(
                 "a.*, s.name",
                 "a.guid",
-                "order by a.guid desc limit 2",
+                "order by a.guid desc",
                 "order by a.guid"
             ),
             "select a.*, s.name from apps a left join spaces s on s.guid = a.space_guid where a.guid in \
              (select a.guid from apps a left join spaces s on s.guid = a.space_guid \
-             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit 2) order by a.guid"
+             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit ? offset ?) order by a.guid"
         );
     }
 

@@ -17,7 +17,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use rsa::traits::PublicKeyParts;
 use rsa::{RsaPrivateKey, RsaPublicKey};
@@ -62,7 +63,7 @@ fn unusable(cause: impl std::fmt::Display) -> KeyError {
 struct Key {
     id: KeyId,
     signing: EncodingKey,
-    verifying: DecodingKey,
+    verifying: RsaPublicKeyComponents<Vec<u8>>,
     modulus: String,
     exponent: String,
     public_pem: String,
@@ -72,15 +73,27 @@ impl Key {
     fn read(id: KeyId, pem: &Secret<String>) -> Result<Self, KeyError> {
         let private = RsaPrivateKey::from_pkcs8_pem(pem.expose()).map_err(unusable)?;
         let public = RsaPublicKey::from(&private);
-        let (modulus, exponent) = (public.n().to_bytes_be(), public.e().to_bytes_be());
+        let (n, e) = (public.n().to_bytes_be(), public.e().to_bytes_be());
         Ok(Self {
             id,
             signing: EncodingKey::from_rsa_pem(pem.expose().as_bytes()).map_err(unusable)?,
-            verifying: DecodingKey::from_rsa_raw_components(&modulus, &exponent),
-            modulus: URL_SAFE_NO_PAD.encode(modulus),
-            exponent: URL_SAFE_NO_PAD.encode(exponent),
+            modulus: URL_SAFE_NO_PAD.encode(&n),
+            exponent: URL_SAFE_NO_PAD.encode(&e),
+            verifying: RsaPublicKeyComponents { n, e },
             public_pem: public.to_public_key_pem(LineEnding::LF).map_err(unusable)?,
         })
+    }
+
+    /// The payload of a token with the signature of this key. ring needs a tenth of the time that
+    /// jsonwebtoken's own arithmetic does, and every request asks.
+    fn payload(&self, token: &str) -> Option<Map<String, Value>> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        self.verifying
+            .verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature)
+            .ok()?;
+        let (_header, payload) = signed.split_once('.')?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
     }
 
     fn published(&self) -> Value {
@@ -233,19 +246,15 @@ impl Keyring {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Unknown)?;
         let kid = header.kid.ok_or(TokenError::Unknown)?;
+        if header.alg != Algorithm::RS256 {
+            return Err(TokenError::Unknown);
+        }
         let keys = self.0.load();
         let mut all = keys.all();
         let key = all
             .find(|key| key.id.as_str() == kid)
             .ok_or(TokenError::Unknown)?;
-        // Time is checked by the caller, against the injected clock.
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        jsonwebtoken::decode(token, &key.verifying, &validation)
-            .map(|token| token.claims)
-            .map_err(|_| TokenError::Unknown)
+        key.payload(token).ok_or(TokenError::Unknown)
     }
 
     /// The key that signs now, as a JWK.
