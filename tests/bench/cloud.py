@@ -107,6 +107,17 @@ class Platform:
             raise NotMeasured(f"cflite up: {errors.strip()[-160:]}")
         return answered, time.monotonic() - begun
 
+    def rest(self) -> None:
+        """Waits until it has taken in the stack, which it does in the seconds after its first boot."""
+        sizes = [0]
+
+        def taken_in() -> bool:
+            blobs = (self.data_dir / "blobs" / "sha256").rglob("*")
+            sizes.append(sum(blob.stat().st_size for blob in blobs if blob.is_file()))
+            return sizes[-1] > 100e6 and sizes[-1] == sizes[-2]
+
+        machine.wait_until("the stack is in the registry", taken_in, every=2)
+
     def down(self, *options: str) -> None:
         """Ends the process; apps go on running unless told otherwise."""
         self._drop_connection()

@@ -29,6 +29,7 @@ def lists(cflite: str, temp: Path) -> Row:
         platform.down()
         guids = _fill(platform.data_dir / "cflite.db", space)
         platform.up()
+        platform.rest()
         kinds = _kinds(random.Random(1), space, organization["data"]["guid"], guids)
         times = {kind: measure(platform, "apps", query) for kind, query in kinds.items()}
     finally:

@@ -62,18 +62,8 @@ def _boot_row(what: str, samples: list[tuple[float, float]]) -> Row:
 
 
 def idle(platform: Platform) -> list[Row]:
-    """Memory and processor time of a platform without apps, once it has taken in the stack.
-
-    That happens once, in the seconds after the first boot.
-    """
-    sizes = [0]
-
-    def taken_in() -> bool:
-        blobs = (platform.data_dir / "blobs" / "sha256").rglob("*")
-        sizes.append(sum(blob.stat().st_size for blob in blobs if blob.is_file()))
-        return sizes[-1] > 100e6 and sizes[-1] == sizes[-2]
-
-    machine.wait_until("the stack is in the registry", taken_in, every=2)
+    """Memory and processor time of a platform without apps."""
+    platform.rest()
     share = _idle_share(platform.pid)
     memory = machine.memory(platform.pid)
     return [

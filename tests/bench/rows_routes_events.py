@@ -31,6 +31,7 @@ def lists(cflite: str, temp: Path) -> list[Row]:
         chance = random.Random(3)
         targets = _fill(platform.data_dir / "cflite.db", space, organization["data"]["guid"], domain)
         platform.up()
+        platform.rest()
         places = (space, organization["data"]["guid"], domain)
         kinds = {
             "routes": _routes(chance, *places),

@@ -29,10 +29,10 @@ pub(super) fn present_list(
     let all = destinations::store::of_routes(tx, &guids)?;
     let texts = guids.iter().map(RouteGuid::as_str);
     let metadata = Metadata::of_all(tx, ResourceType::Route, texts)?;
-    Ok(found.present(query, urls, path, |route| {
+    found.present(query, urls, path, |route| {
         let of_route = all.get(&route.guid).map_or(&[][..], Vec::as_slice);
         present(route, of_route, metadata.of(route.guid.as_str()), urls)
-    })?)
+    })
 }
 
 /// What `include` asks for of these routes.

@@ -1,13 +1,12 @@
 //! Runs a list: one count, one page, and the list's JSON.
 
-use std::collections::HashSet;
-
 use rusqlite::{Row, params_from_iter};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::error::ApiResult;
+use super::guid_set::GuidSet;
 use super::query::ListQuery;
 use super::select::Select;
 use super::urls::Urls;
@@ -58,9 +57,12 @@ fn list_labelled<T>(
     let mut sets = Vec::new();
     for label in select.labels() {
         let mut statement = tx.sql().prepare_cached(&label.sql)?;
-        let guids = statement.query_map(params_from_iter(&label.values), |r| r.get(0))?;
-        let guids = guids.collect::<rusqlite::Result<HashSet<String>>>()?;
-        sets.push((label.wanted, guids));
+        let mut guids = statement.query(params_from_iter(&label.values))?;
+        let mut set = GuidSet::default();
+        while let Some(row) = guids.next()? {
+            set.insert(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+        }
+        sets.push((label.wanted, set));
     }
     let order = query.page.order(alias, false);
     let sql = select.sql(&format!("{alias}.guid"), &order);

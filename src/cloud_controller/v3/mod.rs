@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod context;
 mod error;
+mod guid_set;
 mod list;
 mod metadata;
 mod page;

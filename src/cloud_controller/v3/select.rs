@@ -77,7 +77,8 @@ impl Select {
     /// page's rows are read. `way` is the order in which they are found; limit and offset follow the
     /// values of the conditions.
     pub(crate) fn page_sql(&self, columns: &str, key: &str, way: &str, order: &str) -> String {
-        let keys = self.sql(key, &format!("{way} limit ? offset ?"));
+        // SQLite plans anew for every other limit; a sum it does not look into.
+        let keys = self.sql(key, &format!("{way} limit ? + 0 offset ?"));
         format!(
             "select {columns} from {} where {key} in ({keys}) {order}",
             self.from
@@ -143,7 +144,7 @@ mod tests {
             ),
             "select a.*, s.name from apps a left join spaces s on s.guid = a.space_guid where a.guid in \
              (select a.guid from apps a left join spaces s on s.guid = a.space_guid \
-             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit ? offset ?) order by a.guid"
+             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit ? + 0 offset ?) order by a.guid"
         );
     }
 

@@ -9,7 +9,7 @@ mod generate;
 use std::time::{Duration, Instant};
 
 use cflite::testing::{Answer, TestApp, TestClient};
-use proptest::strategy::{Strategy, ValueTree};
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use self::generate::{Asked, Pool, request};
@@ -32,7 +32,7 @@ const OBJECTS: [&str; 11] = [
     "second space",
 ];
 
-/// Requests until the objects are made anew: some requests succeed and delete them.
+/// Requests on one platform: some succeed, and delete what others are aimed at.
 const ROUND: usize = 250;
 
 /// Requests of a run, however slow the machine is.
@@ -75,9 +75,31 @@ fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), rng)
 }
 
-/// Objects of every kind in an org of their own.
-async fn pool(app: &TestApp, admin: &TestClient, round: usize) -> Pool {
-    let mut player = Player::new(app, admin, 1000 + round).await;
+/// A platform with objects of every kind, and who asks for them.
+struct Ground {
+    app: TestApp,
+    admin: TestClient,
+    developer: TestClient,
+    requests: BoxedStrategy<Asked>,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let app = TestApp::with_stack().await.unwrap();
+        let admin = app.admin().await.unwrap();
+        let developer = app.user("fuzz").await.unwrap();
+        let aims = pool(&app, &admin).await;
+        Self {
+            app,
+            admin,
+            developer,
+            requests: request(&aims).boxed(),
+        }
+    }
+}
+
+async fn pool(app: &TestApp, admin: &TestClient) -> Pool {
+    let mut player = Player::new(app, admin, 1).await;
     let given = script::given();
     for name in OBJECTS {
         let played = player.play(&given[name]).await;
@@ -152,27 +174,23 @@ async fn changes(app: &TestApp, client: &TestClient, asked: &Asked) -> Option<St
 async fn arbitrary_requests_are_answered_or_refused_and_never_break_anything() {
     let seed = seed();
     let mut runner = runner(seed);
-    let app = TestApp::with_stack().await.unwrap();
-    let admin = app.admin().await.unwrap();
-    let developer = app.user("fuzz").await.unwrap();
+    let mut ground = Ground::new().await;
     let (mut asked_so_far, mut accepted, mut faults) = (0_usize, 0_usize, Vec::new());
     // What the database held after the last refused request.
     let mut held = None;
-    let mut aims = pool(&app, &admin, 0).await;
-    let mut strategy = request(&aims).boxed();
     // Making the objects does not count.
     let until = Instant::now() + Duration::from_secs(seconds());
     while (Instant::now() < until || asked_so_far < FEWEST) && faults.len() < 10 {
         if asked_so_far % ROUND == ROUND - 1 {
-            aims = pool(&app, &admin, asked_so_far).await;
-            strategy = request(&aims).boxed();
+            ground = Ground::new().await;
             held = None;
         }
-        let asked = strategy.new_tree(&mut runner).expect("a request").current();
+        let Ground { app, requests, .. } = &ground;
+        let asked = requests.new_tree(&mut runner).expect("a request").current();
         let client = if asked_so_far % 5 == 4 {
-            &developer
+            &ground.developer
         } else {
-            &admin
+            &ground.admin
         };
         asked_so_far += 1;
         let before = match held.take() {
@@ -188,7 +206,7 @@ async fn arbitrary_requests_are_answered_or_refused_and_never_break_anything() {
             if after == before {
                 held = Some(after);
             } else {
-                found = changes(&app, client, &asked).await;
+                found = changes(app, client, &asked).await;
             }
         }
         if let Some(fault) = found {
