@@ -3,7 +3,15 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
+# Shells opened before rustup ran don't have its folder on PATH, and sudo leaves it out: then it is in the home of who called.
+ifeq ($(or $(CARGO),$(shell command -v cargo)),)
+HOMES := $(HOME) $(if $(SUDO_USER),$(shell echo ~$(SUDO_USER)))
+CARGO := $(or $(firstword $(wildcard $(HOMES:%=%/.cargo/bin/cargo))),$(HOME)/.cargo/bin/cargo)
+export RUSTUP_HOME ?= $(CARGO:%/.cargo/bin/cargo=%/.rustup)
+export PATH := $(CARGO:%/cargo=%):$(PATH)
+endif
 CARGO ?= cargo
+export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 

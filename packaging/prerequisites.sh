@@ -47,15 +47,19 @@ system() {
 # Prints the packages of Debian that bring what is missing, one a line.
 missing_packages() {
   local with_tests=$1 need
-  local needs=(docker:docker.io dockerd:docker.io mmdebstrap:mmdebstrap iptables:iptables cc:gcc make:make curl:curl)
+  local needs=(docker:docker.io dockerd:docker.io mmdebstrap:mmdebstrap gpg:gpg iptables:iptables cc:gcc make:make curl:curl)
   # A client may talk to a daemon elsewhere: then no daemon has to be installed here.
   ! daemon_answers || needs=("${needs[@]/dockerd:docker.io/}")
+  # Without root, mmdebstrap works in a user namespace.
+  [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
   ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u
   # The linker needs the C library's headers beside the compiler, and venv comes apart from Python on Debian.
   [[ -e /usr/include/stdio.h ]] || echo libc6-dev
+  # Ubuntu does not know the keys that Debian's packages are signed with.
+  compgen -G '/usr/share/keyrings/debian-archive-keyring.*' > /dev/null || echo debian-archive-keyring
   ! $with_tests || python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || echo python3-venv
 }
 
@@ -148,6 +152,36 @@ inspect_other() {
   ! $2 || have python3 || problems+=('python3: the package python3 of your system')
 }
 
+# Prints where cargo is, by the rule of the Makefile: on PATH, else where rustup puts it, under sudo in the home of who called.
+find_cargo() {
+  local home
+  command -v "${CARGO:-cargo}" && return
+  for home in "${HOME:-/root}" "$(getent passwd "${SUDO_USER:-}" 2> /dev/null | cut -d: -f6)"; do
+    [[ ! -x $home/.cargo/bin/cargo ]] || { printf '%s\n' "$home/.cargo/bin/cargo"; return; }
+  done
+  return 1
+}
+
+check_cargo() {
+  local cargo needed version
+  local rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env"
+  needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "${BASH_SOURCE[0]%/*}/../Cargo.toml")
+  if ! cargo=$(find_cargo); then
+    problems+=("cargo $needed or newer, which builds cflite; install it with rustup: $rustup")
+    return
+  fi
+  [[ $cargo != */.cargo/bin/cargo ]] || export RUSTUP_HOME=${RUSTUP_HOME:-${cargo%/.cargo/bin/cargo}/.rustup}
+  # Without a default toolchain rustup's cargo says nothing.
+  version=$("$cargo" --version 2> /dev/null | cut -d ' ' -f 2)
+  ! printf '%s\n' "$needed" "${version:-0}" | sort -V -C || return 0
+  if [[ -x ${cargo%/*}/rustup ]]; then
+    rustup=${cargo%/*}/rustup
+    problems+=("cargo $needed or newer, $cargo is ${version:-without a toolchain}: $rustup update stable && $rustup default stable")
+  else
+    problems+=("cargo $needed or newer, $cargo is ${version:-broken}; install one beside it with rustup: $rustup")
+  fi
+}
+
 main() {
   local with_tests=false name problem
   case ${1:-} in
@@ -161,8 +195,7 @@ main() {
   else
     inspect_other "$name" "$with_tests"
   fi
-  have cargo || [[ -x ${HOME:-/root}/.cargo/bin/cargo ]] ||
-    problems+=('cargo, which builds cflite: install Rust with rustup, or the packages cargo and rustc if they are new enough')
+  check_cargo
   ((${#problems[@]})) || exit 0
   say 'this is still missing:' >&2
   for problem in "${problems[@]}"; do
