@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down test unit api compatibility fuzz docker-test images-test client-test lint fmt bench build clean
+.PHONY: help up down install test unit api compatibility fuzz docker-test images-test client-test lint fmt bench build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -32,6 +32,12 @@ down: ## Stop the platform; apps go on running
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
+
+install: ## Put the built cflite into /usr/local/bin when that is writable, else ~/.local/bin
+	@[[ -x $(CFLITE) ]] || { echo 'There is no $(CFLITE) yet: run make build first' >&2; exit 1; }
+	@folder=/usr/local/bin; [[ -w $$folder ]] || folder=$$HOME/.local/bin; \
+	mkdir -p "$$folder" && install -m 755 $(CFLITE) "$$folder/cflite" && echo "Installed $$folder/cflite" && \
+	{ [[ :$$PATH: == *":$$folder:"* ]] || echo "$$folder is not on PATH: add it, or log in again where that is done for you"; }
 
 test: ## Install what is missing and run every test
 	@packaging/prerequisites.sh --test
