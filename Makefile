@@ -67,7 +67,8 @@ client-test: ## The real cf CLI, when there is one, and a Python client
 lint: ## Formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh .ci/run
+	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh .ci/run \
+		$$(grep -rlE '^#!.*sh$$|^# shellcheck shell' images)
 
 fmt: ## Format the code
 	$(CARGO) fmt
