@@ -46,6 +46,7 @@ npm_install() {
 yarn_install() {
   local arguments=(--frozen-lockfile --non-interactive --ignore-engines)
   command -v yarn > /dev/null || fail 'this stack has no yarn' 'Push a package-lock.json instead of the yarn.lock.'
+  check_tool yarn
   [[ ${omit[0]} == --omit=dev ]] && arguments+=(--production=true) || arguments+=(--production=false)
   if [[ -d npm-packages-offline-cache ]]; then
     note 'Found yarn mirror directory npm-packages-offline-cache: running yarn in offline mode'
@@ -59,7 +60,6 @@ yarn_install() {
 install_modules() {
   run_script heroku-prebuild
   if [[ -f yarn.lock ]]; then
-    check_tool yarn
     yarn_install
   else
     npm_install
