@@ -27,6 +27,7 @@ mod quotas;
 mod revisions;
 mod roles;
 mod routes;
+mod scopes;
 mod security_groups;
 mod spaces;
 mod stacks;

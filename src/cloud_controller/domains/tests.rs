@@ -68,7 +68,7 @@ fn caller(name: &str) -> Caller {
         authority: if name == "admin" {
             Authority::Admin
         } else {
-            Authority::Roles { write: true }
+            Authority::Roles
         },
     }
 }

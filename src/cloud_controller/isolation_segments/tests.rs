@@ -44,8 +44,8 @@ async fn segments_are_seen_by_organizations_that_may_use_them() {
             };
             let guid = IsolationSegmentGuid::from("i");
             let admin = caller("admin", Authority::Admin);
-            let manager = caller("manager", Authority::Roles { write: true });
-            let stranger = caller("stranger", Authority::Roles { write: true });
+            let manager = caller("manager", Authority::Roles);
+            let stranger = caller("stranger", Authority::Roles);
             assert_eq!(names(&admin, "order_by=name")?, ["fast", "shared"]);
             assert_eq!(names(&admin, "organization_guids=o")?, ["fast"]);
             assert_eq!(names(&manager, "")?, ["fast"]);

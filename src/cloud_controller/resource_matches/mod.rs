@@ -6,8 +6,8 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::CloudController;
 use super::v3::{ApiError, ApiResult, Body, Context, JsonBody};
+use super::{CloudController, feature_flags};
 use crate::blobs::resources::{FileKey, Sha1, match_resources};
 
 /// Most files a request may ask for.
@@ -46,12 +46,13 @@ impl Resource {
 }
 
 async fn create(ctx: Context, JsonBody(body): JsonBody) -> ApiResult<(StatusCode, Json<Value>)> {
-    let resources = payload(body)?;
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .read(move |tx| {
-            // Switched off means that nothing matches, not an error.
-            let on = caller.is_admin() || super::feature_flags::enabled(tx, "resource_matching")?;
+            feature_flags::require(tx, &caller, "app_bits_upload")?;
+            let resources = payload(body)?;
+            // Switched off means that nothing matches, not an error; for admins, too.
+            let on = feature_flags::enabled(tx, "resource_matching")?;
             let keys: Vec<FileKey> = resources
                 .iter()
                 .map(|resource| resource.key.clone())

@@ -26,7 +26,7 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
         name: "dev".to_owned(),
         email: String::new(),
         is_client: false,
-        authority: Authority::Roles { write: true },
+        authority: Authority::Roles,
     };
     let done: ApiResult<()> = db
         .write(move |tx| {

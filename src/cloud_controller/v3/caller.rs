@@ -19,11 +19,8 @@ pub(crate) enum Authority {
     AdminReadOnly,
     /// `cloud_controller.global_auditor`: like read-only admin, but without secrets.
     GlobalAuditor,
-    /// Roles decide; `write` = has `cloud_controller.write`.
-    Roles {
-        /// May write at all.
-        write: bool,
-    },
+    /// Roles decide.
+    Roles,
 }
 
 /// The authenticated caller.
@@ -53,7 +50,7 @@ impl Caller {
 
     /// Sees everything: admin, read-only admin, global auditor.
     pub(crate) fn sees_all(&self) -> bool {
-        !matches!(self.authority, Authority::Roles { .. })
+        !matches!(self.authority, Authority::Roles)
     }
 
     /// Sees secrets everywhere: admin and read-only admin.
@@ -146,7 +143,7 @@ impl Caller {
         tx: &ReadTx<'_>,
         space: &SpaceGuid,
     ) -> Result<(), ApiError> {
-        if self.may_write() && self.manages_organization_of(tx, space)? {
+        if self.manages_organization_of(tx, space)? {
             return self.not_suspended_space(tx, space);
         }
         self.may_in_space(tx, space, &["space_manager"])
@@ -161,9 +158,7 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
-        if !self.may_write()
-            || !self.has_organization_role(tx, organization, "organization_manager")?
-        {
+        if !self.has_organization_role(tx, organization, "organization_manager")? {
             return Err(ApiError::forbidden());
         }
         let suspended: Option<bool> = tx
@@ -240,13 +235,6 @@ impl Caller {
         Ok(statement.exists(params![self.guid, organization, role])?)
     }
 
-    fn may_write(&self) -> bool {
-        matches!(
-            self.authority,
-            Authority::Admin | Authority::Roles { write: true }
-        )
-    }
-
     fn may_in_space(
         &self,
         tx: &ReadTx<'_>,
@@ -256,7 +244,7 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
-        if !self.may_write() || !self.has_space_role(tx, space, roles)? {
+        if !self.has_space_role(tx, space, roles)? {
             return Err(ApiError::forbidden());
         }
         self.not_suspended_space(tx, space)

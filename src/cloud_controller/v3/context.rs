@@ -3,6 +3,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::Method;
 use http::request::Parts;
 use serde_json::Value;
 
@@ -46,12 +47,28 @@ impl FromRequestParts<CloudController> for Context {
             .uaa()
             .verify(token)
             .map_err(|_| ApiError::invalid_token())?;
+        let caller = caller_of(&claims)?;
+        check_scope(&parts.method, &claims, &caller)?;
         Ok(Self {
-            caller: caller_of(&claims)?,
+            caller,
             now: cc.now(),
             urls: urls(parts, cc),
             cc: cc.clone(),
         })
+    }
+}
+
+/// Whoever writes needs the scope for it, whatever their roles (CC `application_controller.rb`).
+fn check_scope(method: &Method, claims: &Claims, caller: &Caller) -> ApiResult<()> {
+    let allowed = if matches!(*method, Method::GET | Method::HEAD) {
+        caller.sees_all() || claims.has_scope("cloud_controller.read")
+    } else {
+        caller.is_admin() || claims.has_scope("cloud_controller.write")
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden())
     }
 }
 
@@ -72,9 +89,7 @@ pub(crate) fn caller_of(claims: &Claims) -> ApiResult<Caller> {
     } else if has("cloud_controller.global_auditor") {
         Authority::GlobalAuditor
     } else if has("cloud_controller.read") || has("cloud_controller.write") {
-        Authority::Roles {
-            write: has("cloud_controller.write"),
-        }
+        Authority::Roles
     } else {
         return Err(ApiError::new(
             Kind::NotAuthorized,

@@ -86,6 +86,10 @@ errors! {
     PackageBitsAlreadyUploaded = 150_004, "PackageBitsAlreadyUploaded", BAD_REQUEST;
     /// The feature flag is off.
     FeatureDisabled = 330_002, "FeatureDisabled", FORBIDDEN;
+    /// A resource would have too many labels.
+    LabelLimitExceeded = 390_020, "LabelLimitExceeded", UNPROCESSABLE_ENTITY;
+    /// A resource would have too many annotations.
+    AnnotationLimitExceeded = 390_023, "AnnotationLimitExceeded", UNPROCESSABLE_ENTITY;
     /// The upload's body is larger than the server takes.
     RequestTooLarge = 10019, "RequestEntityTooLarge", PAYLOAD_TOO_LARGE;
 }

@@ -11,12 +11,15 @@ use rusqlite::{Row, params};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
-use super::error::ApiResult;
+use super::error::{ApiError, ApiResult, Kind};
 use crate::db::{ReadTx, WriteTx};
 
 const LONGEST_NAME: usize = 63;
 const LONGEST_PREFIX: usize = 253;
 const LONGEST_ANNOTATION: usize = 5000;
+/// Of one resource, as Cloud Controller is delivered.
+const MOST_LABELS: i64 = 50;
+const MOST_ANNOTATIONS: i64 = 200;
 
 /// Kinds of resources with metadata, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,6 +266,13 @@ fn store(
     resource: ResourceType,
     guid: &str,
 ) -> ApiResult<()> {
+    let sql =
+        format!("select count(*) from {table} where resource_type = ?1 and resource_guid = ?2");
+    let count = || -> ApiResult<i64> {
+        let mut statement = tx.sql().prepare_cached(&sql)?;
+        Ok(statement.query_row([resource.as_str(), guid], |row| row.get(0))?)
+    };
+    let before = count()?;
     for (key, value) in pairs {
         let (prefix, name) = key.split_once('/').unwrap_or(("", key));
         match value {
@@ -292,6 +302,18 @@ fn store(
                 ])?;
             }
         }
+    }
+    let (kind, most) = match table {
+        "labels" => (Kind::LabelLimitExceeded, MOST_LABELS),
+        _ => (Kind::AnnotationLimitExceeded, MOST_ANNOTATIONS),
+    };
+    let after = count()?;
+    if after > before && after > most {
+        let added = pairs.len();
+        return Err(ApiError::new(
+            kind,
+            format!("Failed to add {added} {table} because it would exceed maximum of {most}"),
+        ));
     }
     Ok(())
 }
