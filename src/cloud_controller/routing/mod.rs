@@ -2,8 +2,8 @@
 //! answer for it now. The router's side of what [`super::desired`] is for the scheduler.
 //!
 //! - Built whole from one query and the scheduler's routable instances, after every change.
-//! - A route whose apps have no routable instance keeps an empty pool, so that the router can tell
-//!   an app that is down from a name nobody has.
+//! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool
+//!   along in Cloud Foundry: the name is unknown (404), or a wildcard's or shorter path's.
 //! - Routes of internal domains are not the router's, and TCP routes are not HTTP.
 
 mod store;
@@ -44,6 +44,7 @@ pub fn table(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> ApiResult<Vec<Ro
             route.endpoints.extend(reached);
         }
     })?;
+    routes.retain(|route| !route.endpoints.is_empty());
     Ok(routes)
 }
 
