@@ -213,3 +213,22 @@ async fn sizes_in_other_units_are_no_difference() {
         assert_eq!(told, differs, "{diff:?}");
     }
 }
+
+#[tokio::test]
+async fn what_a_template_leaves_empty_is_not_given() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let manifest = "applications:\n- name: web\n  memory:\n  disk_quota: ''\n  instances:\n  \
+                    log-rate-limit-per-second:\n  lifecycle: whatever\n  default-route: true\n  routes: []\n";
+    let complete = ("COMPLETE".to_owned(), String::new());
+    assert_eq!(apply(&admin, &space, manifest).await, complete);
+    let found = admin.get("/v3/apps?names=web").await.unwrap();
+    let guid = found.text("/resources/0/guid").to_owned();
+    assert_eq!(found.text("/resources/0/lifecycle/type"), "buildpack");
+    let process = admin.get(&format!("/v3/processes/{guid}")).await.unwrap();
+    assert_eq!(process.body["instances"], 1);
+    // An empty list of routes wants none.
+    let routes = admin.get(&format!("/v3/apps/{guid}/routes")).await.unwrap();
+    assert_eq!(routes.body["pagination"]["total_results"], 0);
+}

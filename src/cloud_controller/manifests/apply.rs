@@ -140,8 +140,8 @@ impl Applying<'_> {
         if wishes.none {
             return self.unmap_all(tx, app, &existing);
         }
-        if !wishes.listed.is_empty() {
-            return self.map_all(tx, app, &wishes.listed);
+        if let Some(listed) = &wishes.listed {
+            return self.map_all(tx, app, listed);
         }
         if !existing.is_empty() || !(wishes.random || wishes.default) {
             return Ok(());
@@ -172,7 +172,7 @@ impl Applying<'_> {
 
     fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RouteWish]) -> ApiResult<()> {
         for wish in wishes {
-            let place = self.domain_of(tx, wish)?.ok_or_else(|| {
+            let place = domain_of(tx, wish)?.ok_or_else(|| {
                 ApiError::unprocessable(format!("No domains exist for route {}", wish.text))
             })?;
             self.map(tx, app, wish, place)
@@ -212,17 +212,16 @@ impl Applying<'_> {
             (Some(_), _) => Ok(()),
         }
     }
+}
 
-    fn domain_of(&self, tx: &WriteTx<'_>, wish: &RouteWish) -> ApiResult<Option<(String, Domain)>> {
-        for (host, name) in wish.candidates() {
-            if let Some(domain) = domains::store::find_by_name(tx, name)?
-                && domains::store::usable_by(tx, &domain, &self.space.organization_guid)?
-            {
-                return Ok(Some((host.to_owned(), domain)));
-            }
+/// Host and domain of a wish: the first domain there is decides, also one that may not be used.
+fn domain_of(tx: &WriteTx<'_>, wish: &RouteWish) -> ApiResult<Option<(String, Domain)>> {
+    for (host, name) in wish.candidates() {
+        if let Some(domain) = domains::store::find_by_name(tx, name)? {
+            return Ok(Some((host.to_owned(), domain)));
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 /// The default route's host is the app's name: it has to be one.

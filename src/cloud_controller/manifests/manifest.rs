@@ -189,9 +189,6 @@ fn lifecycle_type(
     faults: &mut Vec<String>,
 ) -> Option<LifecycleType> {
     let docker = app.contains_key("docker");
-    if docker && let Some(refusal) = &allowed.docker {
-        faults.push(refusal.clone());
-    }
     if app.contains_key("cnb-credentials") {
         faults.push(
             "Cnb-credentials cannot be used: staging with Cloud Native Buildpacks is not available in this \
@@ -199,16 +196,15 @@ fn lifecycle_type(
                 .to_owned(),
         );
     }
-    let named = match app.shift_remove("lifecycle") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(kind)) if LifecycleType::parse(&kind).is_some() => {
-            LifecycleType::parse(&kind)
-        }
-        Some(_) => {
-            faults.push("Lifecycle must be 'buildpack', 'docker' or 'cnb'".to_owned());
-            None
-        }
-    };
+    // Other names say nothing; Docker is what `docker` makes it.
+    let named = app.shift_remove("lifecycle");
+    let named = named.as_ref().and_then(Value::as_str);
+    let named = named
+        .and_then(LifecycleType::parse)
+        .filter(|kind| *kind != LifecycleType::Docker);
+    if docker && let Some(refusal) = &allowed.docker {
+        faults.push(refusal.clone());
+    }
     if named == Some(LifecycleType::Cnb)
         && let Some(refusal) = &allowed.cnb
     {

@@ -201,7 +201,7 @@ fn time(given: &Map<String, Value>, key: &str, faults: &mut Vec<String>) -> Opti
 
 fn scaling(given: &Map<String, Value>, faults: &mut Vec<String>) -> Scaling {
     let mut scaling = Scaling::default();
-    if let Some(value) = given.get("instances") {
+    if let Some(value) = given.get("instances").filter(|value| !value.is_null()) {
         match number(value) {
             Some(n) if n > MOST_INSTANCES => faults.push(format!(
                 "Instances must be less than or equal to {MOST_INSTANCES}"
@@ -224,7 +224,7 @@ fn size(
     shown: &str,
     faults: &mut Vec<String>,
 ) -> Option<i64> {
-    let text = text(given.get(key)?);
+    let text = not_blank(given.get(key)?)?;
     match sizes::megabytes(&text) {
         Ok(0) => faults.push(format!("{shown} must be greater than 0MB")),
         Ok(size) => return Some(size),
@@ -234,7 +234,7 @@ fn size(
 }
 
 fn log_rate_limit(given: &Map<String, Value>, faults: &mut Vec<String>) -> Option<i64> {
-    let text = text(given.get("log-rate-limit-per-second")?);
+    let text = not_blank(given.get("log-rate-limit-per-second")?)?;
     match text.trim() {
         "-1" => Some(-1),
         "0" => Some(0),
@@ -250,6 +250,12 @@ fn log_rate_limit(given: &Map<String, Value>, faults: &mut Vec<String>) -> Optio
 
 fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// A size as text; templates leave values empty, and then nothing is said (CC `byte_converter.rb`).
+fn not_blank(value: &Value) -> Option<String> {
+    let text = (!value.is_null()).then(|| text(value))?;
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn text(value: &Value) -> String {

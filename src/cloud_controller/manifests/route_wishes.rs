@@ -11,8 +11,8 @@ pub(super) struct RouteWishes {
     pub random: bool,
     /// `default-route: true`: one named like the app, if there is none.
     pub default: bool,
-    /// `routes`.
-    pub listed: Vec<RouteWish>,
+    /// `routes`; an empty list wants none, also no default.
+    pub listed: Option<Vec<RouteWish>>,
 }
 
 /// One entry of `routes`.
@@ -41,21 +41,23 @@ pub(super) fn read(
         none: switch(app, "no-route", faults),
         random: switch(app, "random-route", faults),
         default: switch(app, "default-route", faults),
-        listed: Vec::new(),
+        listed: None,
     };
     if wishes.random && wishes.default {
         faults.push("Random-route and default-route may not be used together".to_owned());
     }
     match app.shift_remove("routes") {
-        None | Some(Value::Null) => {}
+        None => {}
         Some(Value::Array(values)) => {
+            let mut listed = Vec::new();
             for value in &values {
                 match entry(value, hashing) {
-                    Ok(wish) => wishes.listed.push(wish),
+                    Ok(wish) => listed.push(wish),
                     Err(found) => faults.extend(found),
                 }
             }
             faults.dedup();
+            wishes.listed = Some(listed);
         }
         Some(_) => faults.push("Routes must be a list of route objects".to_owned()),
     }
