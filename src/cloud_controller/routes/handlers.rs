@@ -58,7 +58,8 @@ pub(super) async fn show(
     Path(guid): Path<RouteGuid>,
     RawQuery(query): RawQuery,
 ) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse_single(query.as_deref(), INCLUDES, &[])?;
+    let query = ListQuery::parse_single(query.as_deref(), INCLUDES, &[])
+        .map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::checks::is_host;
 use super::options::OptionsChange;
 use crate::base::guid::{DomainGuid, SpaceGuid};
-use crate::cloud_controller::v3::{ApiResult, Body, ListQuery, ListRules, MetadataChange};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Body, ListQuery, ListRules, MetadataChange,
+};
 
 /// Values of `include`.
 pub(super) const INCLUDES: &[&str] = &["domain", "space", "space.organization"];
@@ -168,7 +170,8 @@ pub(super) fn share(mut body: Body) -> ApiResult<Vec<SpaceGuid>> {
 
 /// `DELETE /v3/spaces/:guid/routes?unmapped=true`: only unmapped routes can be deleted together.
 pub(super) fn delete_unmapped(query: Option<&str>) -> ApiResult<()> {
-    let query = ListQuery::parse_single(query, &[], &["unmapped"])?;
+    let query = ListQuery::parse_single(query, &[], &["unmapped"]);
+    let query = query.map_err(ApiError::as_unprocessable)?;
     let mut body = Body::default();
     match query.raw("unmapped") {
         Some("true") => {}

@@ -16,8 +16,9 @@ use crate::cloud_controller::{jobs, spaces};
 use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
-    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
-    let switches = payload::switches(&query)?;
+    let query =
+        ListQuery::parse(query.as_deref(), &payload::LIST).map_err(ApiError::as_unprocessable)?;
+    let switches = payload::switches(&query).map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -131,7 +132,8 @@ async fn list_of_space(
     query: Option<String>,
     lifecycle: Lifecycle,
 ) -> ApiResult<Json<ListBody>> {
-    let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_SPACE)?;
+    let query = ListQuery::parse(query.as_deref(), &payload::LIST_OF_SPACE)
+        .map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -17,7 +17,8 @@ use crate::cloud_controller::{jobs, organizations};
 use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
-    let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
+    let query =
+        ListQuery::parse(query.as_deref(), &payload::LIST).map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -20,7 +20,8 @@ pub(super) async fn list(
     Path(guid): Path<RouteGuid>,
     RawQuery(query): RawQuery,
 ) -> ApiResult<Json<Value>> {
-    let query = ListQuery::parse_single(query.as_deref(), &[], &["guids", "app_guids"])?;
+    let query = ListQuery::parse_single(query.as_deref(), &[], &["guids", "app_guids"])
+        .map_err(ApiError::as_unprocessable)?;
     let Context {
         cc, caller, urls, ..
     } = ctx;
