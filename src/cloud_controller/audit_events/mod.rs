@@ -36,7 +36,7 @@ pub(crate) struct Actor {
     pub guid: String,
     /// `user`, `client`, `process`, `system`.
     pub kind: &'static str,
-    /// Name.
+    /// A user's e-mail address, a client's or process's name.
     pub name: String,
 }
 
@@ -45,7 +45,11 @@ impl From<&Caller> for Actor {
         Self {
             guid: caller.guid.to_string(),
             kind: if caller.is_client { "client" } else { "user" },
-            name: caller.name.clone(),
+            name: if caller.email.is_empty() {
+                caller.name.clone()
+            } else {
+                caller.email.clone()
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
 use crate::cloud_controller::v3::ApiError;
 use crate::cloud_controller::{app_usage_events, buildpacks, droplets};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
-use crate::staging::{Builds, Staged, StagingFailure, StagingRequest};
+use crate::staging::{Builds, Staged, StagingFailure, StagingRequest, error_ids};
 
 /// Longest staging.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -104,10 +104,18 @@ impl Builds for StagingQueue {
         self.record_use(tx, &build, Staging::Stopped, None)?;
         let mut data = of_build(&build);
         data["error_id"] = json!(failure.error_id);
-        let message = &failure.message;
-        let raw = message.strip_prefix("Staging error: ").unwrap_or(message);
-        data["error_message"] = json!(raw);
+        data["error_message"] = json!(reason(failure));
         self.record(tx, &build, "audit.app.build.failed", &data)
+    }
+}
+
+/// Why, as events and log lines say it: what a buildpack did is told by its own lines.
+fn reason(failure: &StagingFailure) -> &str {
+    if failure.error_id == error_ids::STAGING {
+        let message = &failure.message;
+        message.strip_prefix("Staging error: ").unwrap_or(message)
+    } else {
+        "staging failed"
     }
 }
 
