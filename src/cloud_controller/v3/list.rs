@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::ApiResult;
 use super::guid_set::GuidSet;
+use super::page::Page;
 use super::query::ListQuery;
 use super::select::Select;
 use super::urls::Urls;
@@ -32,16 +33,41 @@ pub(crate) fn list<T>(
     if !select.labels().is_empty() {
         return list_labelled(tx, select, (alias, columns), query, row);
     }
-    let total = count(tx, select)?;
-    if query.page.starts_after(total) {
-        let rows = Vec::new();
-        return Ok(Listed { total, rows });
+    let found = (query, count(tx, select)?);
+    page(
+        tx,
+        select,
+        (alias, columns),
+        found,
+        ("guid", Page::order),
+        row,
+    )
+}
+
+/// The column that finds a row, and the page's order for an alias, or its reverse.
+type Key = (&'static str, fn(&Page, &str, bool) -> String);
+
+fn page<T>(
+    tx: &ReadTx<'_>,
+    select: &Select,
+    (alias, columns): (&str, &str),
+    (query, total): (&ListQuery, i64),
+    (key, order): Key,
+    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> ApiResult<Listed<T>> {
+    let page = &query.page;
+    let mut rows = Vec::new();
+    if !page.starts_after(total) {
+        let (reversed, part) = page.part(total);
+        let key = format!("{alias}.{key}");
+        let (way, order) = (order(page, alias, reversed), order(page, alias, false));
+        let sql = select.page_sql(columns, &key, &way, &order);
+        let mut statement = tx.sql().prepare_cached(&sql)?;
+        let part = part.map(rusqlite::types::Value::from);
+        let values = params_from_iter(select.values().iter().chain(&part));
+        let found = statement.query_map(values, |r| row(r))?;
+        rows = found.collect::<rusqlite::Result<_>>()?;
     }
-    let (reversed, part) = query.page.part(total);
-    let way = query.page.order(alias, reversed);
-    let order = query.page.order(alias, false);
-    let sql = select.page_sql(columns, &format!("{alias}.guid"), &way, &order);
-    let rows = rows(tx, &sql, (select, part), row)?;
     Ok(Listed { total, rows })
 }
 
@@ -108,39 +134,17 @@ pub(crate) fn list_by_id<T>(
 pub(crate) fn page_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (alias, columns): (&str, &str),
-    (query, total): (&ListQuery, i64),
+    table: (&str, &str),
+    found: (&ListQuery, i64),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> ApiResult<Listed<T>> {
-    if query.page.starts_after(total) {
-        let rows = Vec::new();
-        return Ok(Listed { total, rows });
-    }
-    let (reversed, part) = query.page.part(total);
-    let way = query.page.order_by_id(alias, reversed);
-    let order = query.page.order_by_id(alias, false);
-    let sql = select.page_sql(columns, &format!("{alias}.id"), &way, &order);
-    let rows = rows(tx, &sql, (select, part), row)?;
-    Ok(Listed { total, rows })
+    page(tx, select, table, found, ("id", Page::order_by_id), row)
 }
 
 /// How many rows match.
 pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> ApiResult<i64> {
     let mut count = tx.sql().prepare_cached(&select.count_sql())?;
     Ok(count.query_row(params_from_iter(select.values()), |r| r.get(0))?)
-}
-
-fn rows<T>(
-    tx: &ReadTx<'_>,
-    sql: &str,
-    (select, part): (&Select, [i64; 2]),
-    row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-) -> ApiResult<Vec<T>> {
-    let mut statement = tx.sql().prepare_cached(sql)?;
-    let part = part.map(rusqlite::types::Value::from);
-    let values = select.values().iter().chain(&part);
-    let rows = statement.query_map(params_from_iter(values), |r| row(r))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 impl<T> Listed<T> {
