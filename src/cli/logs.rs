@@ -24,18 +24,31 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     let path = config.data_dir.join(process::LOG);
     let mut file =
         std::fs::File::open(&path).with_context(|| format!("no log at {}", path.display()))?;
-    show::line(&process::tail(&config.data_dir, arguments.lines));
+    for line in process::tail(&config.data_dir, arguments.lines).lines() {
+        print(session.json, line);
+    }
     if !arguments.follow {
         return Ok(ExitCode::SUCCESS);
     }
     file.seek(SeekFrom::End(0))?;
-    let mut text = String::new();
+    let mut read = Vec::new();
     loop {
-        text.clear();
-        if file.read_to_string(&mut text)? == 0 {
+        if file.read_to_end(&mut read)? == 0 {
             std::thread::sleep(Duration::from_millis(200));
-        } else {
-            show::line(text.trim_end_matches('\n'));
         }
+        // What has no end yet is shown with its end.
+        while let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = read.drain(..=end).collect();
+            print(session.json, String::from_utf8_lossy(&line).trim_end());
+        }
+    }
+}
+
+/// A line as it is, or as a JSON object of its own.
+fn print(json: bool, line: &str) {
+    if json {
+        show::line(&serde_json::json!({ "line": line }).to_string());
+    } else {
+        show::line(line);
     }
 }

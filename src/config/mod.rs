@@ -34,16 +34,16 @@ pub struct Options {
     /// Port for HTTPS
     #[arg(long, global = true, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
     pub https_port: Option<u16>,
-    /// Port for `cf ssh`
+    /// Port for `cf ssh` (kept for it; not listened on yet)
     #[arg(long, global = true, env = "CFLITE_SSH_PORT", value_name = "PORT")]
     pub ssh_port: Option<u16>,
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
-    /// Port for DNS
+    /// Port for DNS (kept for it; not listened on yet)
     #[arg(long, global = true, env = "CFLITE_DNS_PORT", value_name = "PORT")]
     pub dns_port: Option<u16>,
-    /// Ports for TCP routes, e.g. 61001-61100
+    /// Ports for TCP routes, e.g. 61001-61100 (kept for them; not listened on yet)
     #[arg(long, global = true, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
     pub tcp_ports: Option<String>,
     /// Docker daemon, e.g. unix:///var/run/docker.sock

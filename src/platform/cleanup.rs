@@ -44,10 +44,7 @@ pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<R
         }
     }
     if stack_images {
-        for image in images::list(&*engine).await? {
-            engine.remove_image(&image.reference).await?;
-            removed.images += 1;
-        }
+        removed.images += images::remove_all(&*engine).await?;
     }
     Ok(removed)
 }

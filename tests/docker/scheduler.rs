@@ -2,6 +2,7 @@
 //! dozen.
 
 use std::net::IpAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,28 @@ impl World {
         self.settle().await;
         assert!(self.running().await.is_empty());
         assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+    }
+}
+
+impl Drop for World {
+    /// A test that failed leaves containers.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.desired.set(Vec::new());
+        let ours = format!("label={LABEL_OWNER}={}", self.platform);
+        let listed = Command::new("docker")
+            .args(["ps", "-aq", "--filter", &ours])
+            .output();
+        let Ok(listed) = listed else { return };
+        let found = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for container in found.split_whitespace() {
+            let removed = Command::new("docker")
+                .args(["rm", "--force", container])
+                .output();
+            drop(removed);
+        }
     }
 }
 

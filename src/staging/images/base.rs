@@ -50,6 +50,15 @@ pub(super) async fn find_or_make(
     }
 }
 
+/// Removes the base that was made here; one that was pulled is not ours. True when there was one.
+pub(super) async fn remove(engine: &dyn Engine) -> Result<bool, ImagesError> {
+    let there = engine.image(MADE).await?.is_some();
+    if there {
+        engine.remove_image(MADE).await?;
+    }
+    Ok(there)
+}
+
 /// Pulls; gives up soon when there is no news, later when it is slow.
 async fn pull(engine: &dyn Engine, progress: &Progress) -> Result<(), String> {
     let (news, mut told) = tokio::sync::mpsc::unbounded_channel::<String>();

@@ -88,6 +88,15 @@ pub struct Listed {
     pub current: bool,
 }
 
+/// Removes the stack images and the base they were built on; tells how many.
+pub async fn remove_all(engine: &dyn Engine) -> Result<usize, ImagesError> {
+    let listed = list(engine).await?;
+    for image in &listed {
+        engine.remove_image(&image.reference).await?;
+    }
+    Ok(listed.len() + usize::from(base::remove(engine).await?))
+}
+
 /// Builds the images that are missing. For the command line: no registry is involved.
 pub async fn build_all(engine: &dyn Engine, progress: &Progress) -> Result<(), ImagesError> {
     build(engine, &Recipe::embedded(), progress).await
