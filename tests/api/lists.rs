@@ -244,3 +244,75 @@ async fn links_of_every_list_lead_on_with_all_parameters() {
         assert_eq!(pagination["next"], Value::Null, "{}", list.path);
     }
 }
+
+#[tokio::test]
+async fn pages_by_label_hold_every_match_once() {
+    let platform = TestApp::start().await.unwrap();
+    let admin = platform.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let mut guids = Vec::new();
+    for n in 0..9 {
+        let mut body =
+            json!({ "name": format!("app-{n}"), "relationships": related("space", &space) });
+        if n % 3 > 0 {
+            body["metadata"] =
+                json!({ "labels": { "tier": if n % 3 == 1 { "gold" } else { "tin" } } });
+        }
+        let made = admin.post("/v3/apps", &body).await.unwrap();
+        guids.push(made.text("/guid").to_owned());
+    }
+    let names = async |query: String| {
+        let (mut names, mut totals) = (Vec::new(), Vec::new());
+        for page in 1..=6 {
+            let page = format!("/v3/apps?{query}&per_page=2&page={page}");
+            let page = admin.get(&page).await.unwrap();
+            assert_eq!(page.status, 200, "{page:?}");
+            totals.push(page.body["pagination"]["total_results"].clone());
+            let found = page.body["resources"].as_array().unwrap();
+            names.extend(
+                found
+                    .iter()
+                    .map(|app| app["name"].as_str().unwrap().to_owned()),
+            );
+        }
+        assert!(
+            totals.iter().all(|total| *total == names.len()),
+            "{totals:?}"
+        );
+        names
+    };
+    let selectors: [(&str, fn(usize) -> bool); 6] = [
+        ("tier", |n| n % 3 > 0),
+        ("!tier", |n| n % 3 == 0),
+        ("tier=gold", |n| n % 3 == 1),
+        ("tier!=gold", |n| n % 3 != 1),
+        ("tier in (gold,tin)", |n| n % 3 > 0),
+        ("tier,tier notin (tin)", |n| n % 3 == 1),
+    ];
+    let check = async |gone: usize| {
+        for (selector, matches) in selectors {
+            let selector = selector.replace(' ', "%20");
+            let expected: Vec<String> = (gone..9)
+                .filter(|n| matches(*n))
+                .map(|n| format!("app-{n}"))
+                .collect();
+            for order in ["", "&order_by=name", "&order_by=-created_at"] {
+                // The space makes it a list with a condition, which shows the same.
+                for place in [String::new(), format!("&space_guids={space}")] {
+                    let query = format!("label_selector={selector}{order}{place}");
+                    let mut found = names(query.clone()).await;
+                    if order.starts_with("&order_by=-") {
+                        found.reverse();
+                    }
+                    assert_eq!(found, expected, "{query}");
+                }
+            }
+        }
+    };
+    check(0).await;
+    for guid in &guids[..2] {
+        let gone = admin.delete(&format!("/v3/apps/{guid}")).await.unwrap();
+        assert_eq!(gone.status, 202);
+    }
+    check(2).await;
+}

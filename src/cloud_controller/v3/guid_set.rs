@@ -22,6 +22,11 @@ impl GuidSet {
         };
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> i64 {
+        i64::try_from(self.numbers.len() + self.others.len()).unwrap_or(i64::MAX)
+    }
+
     /// Whether it is among them, letter by letter.
     pub(super) fn contains(&self, guid: &str) -> bool {
         match number(guid) {

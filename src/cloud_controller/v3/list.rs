@@ -71,8 +71,8 @@ fn page<T>(
     Ok(Listed { total, rows })
 }
 
-/// The same where labels decide too: one walk in the list's order both counts and finds the page.
-/// SQLite asked for both would look up every row twice.
+/// The same where labels decide too: one walk in the list's order finds the page, and counts where
+/// the labels alone do not tell how many there are. SQLite would look up every row twice.
 fn list_labelled<T>(
     tx: &ReadTx<'_>,
     select: &Select,
@@ -90,29 +90,41 @@ fn list_labelled<T>(
         }
         sets.push((label.wanted, set));
     }
-    let order = query.page.order(alias, false);
-    let sql = select.sql(&format!("{alias}.guid"), &order);
+    // No label outlives its resource.
+    let known = match &*sets {
+        [(true, set)] if select.is_whole_table() => Some(set.len()),
+        [(false, set)] if select.is_whole_table() => Some(count(tx, select)? - set.len()),
+        _ => None,
+    };
+    let (reversed, [limit, offset]) = match known {
+        Some(total) if query.page.starts_after(total) => (false, [0, 0]),
+        Some(total) => query.page.part(total),
+        None => (false, [query.page.size, query.page.window().start]),
+    };
+    let sql = select.sql(&format!("{alias}.guid"), &query.page.order(alias, reversed));
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let mut walk = statement.query(params_from_iter(select.values()))?;
-    let (window, mut total) = (query.page.window(), 0);
+    let (wanted, mut matching) = (offset..offset.saturating_add(limit), 0);
     let mut page = Vec::new();
-    while let Some(row) = walk.next()? {
+    while known.is_none() || matching < wanted.end {
+        let Some(row) = walk.next()? else { break };
         let guid = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
         if sets
             .iter()
             .all(|(wanted, set)| set.contains(guid) == *wanted)
         {
-            if window.contains(&total) {
+            if wanted.contains(&matching) {
                 page.push(guid.to_owned());
             }
-            total += 1;
+            matching += 1;
         }
     }
+    let order = query.page.order(alias, false);
     let sql = select.rows_sql(columns, alias, page.len(), &order);
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(page), |r| row(r))?;
     Ok(Listed {
-        total,
+        total: known.unwrap_or(matching),
         rows: rows.collect::<rusqlite::Result<_>>()?,
     })
 }

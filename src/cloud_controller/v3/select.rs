@@ -57,6 +57,11 @@ impl Select {
         &self.labels
     }
 
+    /// Whether every row of one table is listed, but for labels.
+    pub(crate) fn is_whole_table(&self) -> bool {
+        self.conditions.is_empty() && !self.from.contains(" join ")
+    }
+
     /// Adds `column in (…)`; an empty list matches nothing.
     pub(crate) fn and_in<S: AsRef<str>>(&mut self, column: &str, values: &[S]) {
         let marks = vec!["?"; values.len()].join(", ");

@@ -107,7 +107,7 @@ create index roles_by_organization on roles (organization_guid);
 create index roles_by_space on roles (space_guid);
 create index roles_by_creation on roles (created_at, guid);
 
--- Labels and annotations of every kind of resource; removed by the resource's own delete.
+-- Labels and annotations of every kind of resource; triggers at the end remove them with it.
 create table labels (
     resource_type text not null,
     resource_guid text not null,
@@ -626,3 +626,69 @@ create table user_entries (
 ) strict;
 create index user_entries_by_creation on user_entries (created_at, guid);
 create index user_entries_by_update on user_entries (updated_at, guid);
+
+-- No label outlives its resource: lists by label count on it.
+create trigger metadata_of_app after delete on apps begin
+    delete from labels where resource_type = 'app' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'app' and resource_guid = old.guid;
+end;
+create trigger metadata_of_build after delete on builds begin
+    delete from labels where resource_type = 'build' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'build' and resource_guid = old.guid;
+end;
+create trigger metadata_of_buildpack after delete on buildpacks begin
+    delete from labels where resource_type = 'buildpack' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'buildpack' and resource_guid = old.guid;
+end;
+create trigger metadata_of_deployment after delete on deployments begin
+    delete from labels where resource_type = 'deployment' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'deployment' and resource_guid = old.guid;
+end;
+create trigger metadata_of_domain after delete on domains begin
+    delete from labels where resource_type = 'domain' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'domain' and resource_guid = old.guid;
+end;
+create trigger metadata_of_droplet after delete on droplets begin
+    delete from labels where resource_type = 'droplet' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'droplet' and resource_guid = old.guid;
+end;
+create trigger metadata_of_isolation_segment after delete on isolation_segments begin
+    delete from labels where resource_type = 'isolation_segment' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'isolation_segment' and resource_guid = old.guid;
+end;
+create trigger metadata_of_organization after delete on organizations begin
+    delete from labels where resource_type = 'organization' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'organization' and resource_guid = old.guid;
+end;
+create trigger metadata_of_package after delete on packages begin
+    delete from labels where resource_type = 'package' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'package' and resource_guid = old.guid;
+end;
+create trigger metadata_of_process after delete on processes begin
+    delete from labels where resource_type = 'process' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'process' and resource_guid = old.guid;
+end;
+create trigger metadata_of_revision after delete on revisions begin
+    delete from labels where resource_type = 'revision' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'revision' and resource_guid = old.guid;
+end;
+create trigger metadata_of_route after delete on routes begin
+    delete from labels where resource_type = 'route' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'route' and resource_guid = old.guid;
+end;
+create trigger metadata_of_space after delete on spaces begin
+    delete from labels where resource_type = 'space' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'space' and resource_guid = old.guid;
+end;
+create trigger metadata_of_stack after delete on stacks begin
+    delete from labels where resource_type = 'stack' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'stack' and resource_guid = old.guid;
+end;
+create trigger metadata_of_task after delete on tasks begin
+    delete from labels where resource_type = 'task' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'task' and resource_guid = old.guid;
+end;
+create trigger metadata_of_user after delete on user_entries begin
+    delete from labels where resource_type = 'user' and resource_guid = old.guid;
+    delete from annotations where resource_type = 'user' and resource_guid = old.guid;
+end;
