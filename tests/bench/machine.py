@@ -114,6 +114,13 @@ def cpu_seconds(pid: int) -> float:
     return total / TICKS
 
 
+def processor_seconds() -> tuple[float, float]:
+    """Time that all processors did not idle so far, and how much of it others took."""
+    line = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0]
+    user, nice, system, _idle, _wait, irq, soft_irq, stolen, *_guests = map(int, line.split()[1:])
+    return (user + nice + system + irq + soft_irq + stolen) / TICKS, stolen / TICKS
+
+
 def memory(pid: int) -> dict[str, float]:
     """Megabytes of one process: resident, the most it was, and its proportional share."""
     status = _kilobytes(Path(f"/proc/{pid}/status"))

@@ -16,7 +16,11 @@ from report import NotMeasured, Row, judge
 
 APPS = 10_000
 PAGE = 50
-REQUESTS = 40
+REQUESTS = 60
+# A round counts when no more than this share of the processor time was stolen by other machines on
+# the host; the least disturbed of some rounds counts when none is so quiet.
+STOLEN = 0.06
+ROUNDS = 4
 TIERS = ("gold", "silver", "bronze")
 STACK = "cflinuxfs4"
 
@@ -46,6 +50,8 @@ class Times:
     milliseconds: list[float]
     # The platform's processor time for each, which a busy machine changes less.
     cpu: float
+    # Share of the processor time that others took meanwhile.
+    stolen: float
 
 
 def row(resource: str, count: int, times: dict[str, Times]) -> Row:
@@ -65,6 +71,7 @@ def row(resource: str, count: int, times: dict[str, Times]) -> Row:
         samples={
             "p95": p95,
             "cpu": cpu,
+            "stolen": {kind: samples.stolen for kind, samples in times.items()},
             "milliseconds": {kind: samples.milliseconds for kind, samples in times.items()},
         },
     )
@@ -140,9 +147,17 @@ def _kinds(
 
 def measure(platform: Platform, resource: str, query: Callable[[], str]) -> Times:
     """Requests over one connection, each from sending to the last byte."""
+    rounds: list[Times] = []
+    while len(rounds) < ROUNDS and not any(done.stolen <= STOLEN for done in rounds):
+        rounds.append(_round(platform, resource, query))
+    return min(rounds, key=lambda done: done.stolen)
+
+
+def _round(platform: Platform, resource: str, query: Callable[[], str]) -> Times:
     headers = platform.authorization()
     samples = []
     before = machine.cpu_seconds(platform.pid)
+    used, stolen = machine.processor_seconds()
     for _ in range(REQUESTS):
         path = f"/v3/{resource}?per_page={PAGE}{query()}"
         begun = time.perf_counter()
@@ -151,4 +166,6 @@ def measure(platform: Platform, resource: str, query: Callable[[], str]) -> Time
         if status != 200:
             raise NotMeasured(f"GET {path[:80]}: {status} {body[:80]!r}")
     spent = machine.cpu_seconds(platform.pid) - before
-    return Times(samples, 1000 * spent / REQUESTS)
+    used_since, stolen_since = machine.processor_seconds()
+    share = (stolen_since - stolen) / max(0.01, used_since - used)
+    return Times(samples, 1000 * spent / REQUESTS, share)
