@@ -247,6 +247,8 @@ async fn links_of_every_list_lead_on_with_all_parameters() {
 
 #[tokio::test]
 async fn pages_by_label_hold_every_match_once() {
+    type Matches = fn(usize) -> bool;
+
     let platform = TestApp::start().await.unwrap();
     let admin = platform.admin().await.unwrap();
     let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
@@ -281,7 +283,7 @@ async fn pages_by_label_hold_every_match_once() {
         );
         names
     };
-    let selectors: [(&str, fn(usize) -> bool); 6] = [
+    let selectors: [(&str, Matches); 6] = [
         ("tier", |n| n % 3 > 0),
         ("!tier", |n| n % 3 == 0),
         ("tier=gold", |n| n % 3 == 1),
