@@ -141,3 +141,38 @@ async fn an_admin_forgets_what_every_staging_kept() {
         assert_ne!(staged[table], after[table], "{table}");
     }
 }
+
+#[tokio::test]
+async fn no_label_outlives_its_resource() {
+    let app = TestApp::with_stack().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let held = async || {
+        let tables = app.snapshot().await.unwrap();
+        (tables["labels"], tables["annotations"])
+    };
+    let before = held().await;
+    let mut player = Player::new(&app, &admin, 1).await;
+    let given = script::given();
+    player
+        .play(&given["started app with revision"])
+        .await
+        .unwrap();
+    let metadata = json!({ "metadata": { "labels": { "a": "b" }, "annotations": { "c": "d" } } });
+    for path in [
+        "apps/$app",
+        "processes/$app",
+        "packages/$package",
+        "builds/$build",
+        "droplets/$droplet",
+        "revisions/$revision",
+    ] {
+        let path = player.fill(&format!("/v3/{path}"));
+        let none = held().await;
+        let changed = admin.patch(&path, &metadata).await.unwrap();
+        assert_eq!(changed.status, 200, "{path}: {changed:?}");
+        assert_ne!(held().await, none, "{path}");
+    }
+    let gone = admin.delete(&player.fill("/v3/apps/$app")).await.unwrap();
+    assert_eq!(gone.status, 202);
+    assert_eq!(held().await, before);
+}

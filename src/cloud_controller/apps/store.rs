@@ -7,7 +7,7 @@ use super::app::{App, AppState, Features, Lifecycle, LifecycleType, Variables};
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, Metadata, ResourceType, Select,
+    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
@@ -15,18 +15,6 @@ use crate::db::{DbError, ReadTx, Vault, WriteTx};
 const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, a.lifecycle_buildpacks, \
                        a.lifecycle_stack, a.current_droplet_guid, a.ssh_enabled, a.revisions_enabled, \
                        a.service_binding_k8s_enabled, a.file_based_vcap_services_enabled, a.created_at, a.updated_at";
-
-/// Tables whose rows go with their app, the resource type of their metadata, and who they are to
-/// the blob store.
-const BELONGINGS: [(&str, ResourceType); 7] = [
-    ("processes", ResourceType::Process),
-    ("packages", ResourceType::Package),
-    ("builds", ResourceType::Build),
-    ("droplets", ResourceType::Droplet),
-    ("deployments", ResourceType::Deployment),
-    ("revisions", ResourceType::Revision),
-    ("tasks", ResourceType::Task),
-];
 
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("apps a");
@@ -216,18 +204,6 @@ pub(super) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> ApiResult<()> {
 /// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
 /// destinations, and the metadata of all of them.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> ApiResult<()> {
-    for (table, resource) in BELONGINGS {
-        for metadata in ["labels", "annotations"] {
-            let sql = format!(
-                "delete from {metadata} where resource_type = ?1 \
-                 and resource_guid in (select guid from {table} where app_guid = ?2)"
-            );
-            tx.sql()
-                .prepare_cached(&sql)?
-                .execute(params![resource.as_str(), guid])?;
-        }
-    }
-    Metadata::remove(tx, ResourceType::App, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from apps where guid = ?1")?
         .execute([guid])?;

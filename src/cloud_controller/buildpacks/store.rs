@@ -6,8 +6,7 @@ use crate::base::guid::BuildpackGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, ListQuery, Listed, Metadata, ResourceType, Select, is_unique_violation,
-    list,
+    ApiError, ApiResult, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -151,7 +150,6 @@ pub(super) fn refer_to_files(
 
 /// Removes a buildpack; those behind it move up.
 pub(super) fn delete(tx: &WriteTx<'_>, buildpack: &Buildpack) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Buildpack, buildpack.guid.as_str())?;
     blob_store::release(tx, OWNER, buildpack.guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from buildpacks where guid = ?1")?

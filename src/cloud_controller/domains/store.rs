@@ -8,8 +8,7 @@ use super::domain::Domain;
 use crate::base::Timestamp;
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select,
-    is_unique_violation, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -218,7 +217,6 @@ pub(super) fn touch(tx: &WriteTx<'_>, guid: &DomainGuid, now: Timestamp) -> ApiR
 
 /// Removes the row; its routes must be gone.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &DomainGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Domain, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from domains where guid = ?1")?
         .execute([guid])?;

@@ -11,7 +11,7 @@ use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::builds::store::Build;
 use crate::cloud_controller::desired::DropletSidecar;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
@@ -331,7 +331,6 @@ pub(super) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> Ap
 
 /// Removes a droplet with its image and lets go of its layer.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DropletGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Droplet, guid.as_str())?;
     blob_store::release(tx, OWNER, guid.as_str())?;
     blob_store::release(tx, UPLOAD_OWNER, guid.as_str())?;
     registry::store::remove_repository(tx, &droplet_repository(guid))?;

@@ -5,7 +5,7 @@ use super::store::{self, IsolationSegment};
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::organizations;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Metadata, ResourceType};
+use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
 use crate::db::WriteTx;
 
 /// Makes a segment.
@@ -69,7 +69,6 @@ pub(super) fn delete(tx: &WriteTx<'_>, segment: &IsolationSegment) -> ApiResult<
             "Revoke the Organization entitlements for your Isolation Segment.",
         ));
     }
-    Metadata::remove(tx, ResourceType::IsolationSegment, segment.guid.as_str())?;
     store::delete(tx, &segment.guid)
 }
 

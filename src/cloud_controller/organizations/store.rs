@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use crate::base::Timestamp;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, OrganizationQuotaGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, Metadata, ResourceType, Select,
+    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
@@ -119,7 +119,6 @@ pub(super) fn update(tx: &WriteTx<'_>, organization: &Organization) -> ApiResult
 
 /// Removes the row; all that refers to it must be gone.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &OrganizationGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Organization, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from domain_shared_organizations where organization_guid = ?1")?
         .execute([guid])?;

@@ -6,7 +6,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, PackageGuid, SpaceGuid};
 use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -235,7 +235,6 @@ pub(crate) fn forget_broken_uploads(tx: &WriteTx<'_>) -> ApiResult<()> {
 
 /// Removes a package and lets go of its bits.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Package, guid.as_str())?;
     blob_store::release(tx, OWNER, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from packages where guid = ?1")?

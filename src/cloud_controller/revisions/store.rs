@@ -6,7 +6,7 @@ use super::revision::{Content, Revision};
 use crate::base::guid::{AppGuid, RevisionGuid};
 use crate::cloud_controller::apps::Variables;
 use crate::cloud_controller::v3::{
-    ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
+    ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -139,7 +139,6 @@ pub(super) fn surplus(
 
 /// Removes one with its metadata.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &RevisionGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Revision, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from revisions where guid = ?1")?
         .execute([guid])?;

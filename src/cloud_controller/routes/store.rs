@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::route::Route;
 use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -286,7 +286,6 @@ pub(super) fn update(tx: &WriteTx<'_>, route: &Route) -> ApiResult<()> {
 
 /// Removes the row with its destinations.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &RouteGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Route, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from routes where guid = ?1")?
         .execute([guid])?;

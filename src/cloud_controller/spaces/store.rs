@@ -5,8 +5,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use crate::base::Timestamp;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, SpaceGuid, SpaceQuotaGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, Metadata, ResourceType, Select,
-    is_unique_violation, list,
+    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -145,7 +144,6 @@ pub(super) fn update(tx: &WriteTx<'_>, space: &Space) -> ApiResult<()> {
 
 /// Removes the row; apps, routes and services of it must be gone.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &SpaceGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Space, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from spaces where guid = ?1")?
         .execute([guid])?;

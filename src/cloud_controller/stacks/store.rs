@@ -5,8 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::base::guid::StackGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, ListQuery, Listed, Metadata, ResourceType, Select, is_unique_violation,
-    list,
+    ApiError, ApiResult, ListQuery, Listed, ResourceType, Select, is_unique_violation, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -111,7 +110,6 @@ pub(super) fn update(tx: &WriteTx<'_>, stack: &Stack) -> ApiResult<()> {
 
 /// Removes a stack.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &StackGuid) -> ApiResult<()> {
-    Metadata::remove(tx, ResourceType::Stack, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from stacks where guid = ?1")?
         .execute([guid])?;

@@ -5,7 +5,7 @@ use super::store;
 use crate::base::guid::UserGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::roles;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Metadata, ResourceType};
+use crate::cloud_controller::v3::{ApiError, ApiResult};
 use crate::db::WriteTx;
 use crate::uaa;
 
@@ -59,6 +59,5 @@ fn known_or_new(
 /// Removes a user's entry with all its roles; UAA keeps the user.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> ApiResult<()> {
     roles::store::delete_of_user(tx, guid)?;
-    store::leave(tx, guid)?;
-    Metadata::remove(tx, ResourceType::User, guid.as_str())
+    store::leave(tx, guid)
 }

@@ -1,7 +1,8 @@
 //! Who calls, and what they may: the one place for roles.
 //!
 //! Reading: what one may not see is 404, lists are filtered by the SQL of [`Caller`]. Writing: the
-//! `may_*` methods answer 403. Tables: CC `lib/cloud_controller/permissions.rb`.
+//! `may_*` methods answer 403; whether a token may write at all is [`super::Context`]'s to tell.
+//! Tables: CC `lib/cloud_controller/permissions.rb`.
 
 use rusqlite::{OptionalExtension, params};
 

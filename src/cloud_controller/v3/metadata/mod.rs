@@ -1,7 +1,7 @@
 //! Labels and annotations of every kind of resource: validation, storage, presentation.
 //!
 //! Rules: CC `app/messages/metadata_validator_helper.rb`. A change merges into what is there;
-//! a null value removes a key.
+//! a null value removes a key. Triggers remove what a deleted resource carried.
 
 pub(super) mod selector;
 
@@ -204,18 +204,6 @@ impl Metadata {
             }
         }
         Ok(all)
-    }
-
-    /// Removes a deleted resource's metadata.
-    pub(crate) fn remove(tx: &WriteTx<'_>, resource: ResourceType, guid: &str) -> ApiResult<()> {
-        for table in ["labels", "annotations"] {
-            let sql =
-                format!("delete from {table} where resource_type = ?1 and resource_guid = ?2");
-            tx.sql()
-                .prepare_cached(&sql)?
-                .execute(params![resource.as_str(), guid])?;
-        }
-        Ok(())
     }
 
     /// `{"labels": …, "annotations": …}`.
