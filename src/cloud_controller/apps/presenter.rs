@@ -1,69 +1,128 @@
 //! JSON of an app and of what belongs to it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::app::{App, Feature, Features, LifecycleType, Variables, without_password};
+use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid};
-use crate::cloud_controller::v3::{ApiResult, Metadata, ResourceType, Urls};
+use crate::cloud_controller::v3::{ApiResult, Link, Metadata, ResourceType, ToOne, Urls};
 use crate::db::ReadTx;
 
-/// With its metadata read from the database.
+/// An app with its metadata read from the database.
 pub(crate) fn present_from(tx: &ReadTx<'_>, app: &App, urls: &Urls) -> ApiResult<Value> {
     let metadata = Metadata::load(tx, ResourceType::App, app.guid.as_str())?;
-    Ok(present(app, &metadata, urls))
+    Ok(json!(present(app, &metadata, urls)))
 }
 
-/// `/v3/apps/:guid`.
-pub(crate) fn present(app: &App, metadata: &Metadata, urls: &Urls) -> Value {
-    json!({
-        "guid": app.guid,
-        "created_at": app.created_at,
-        "updated_at": app.updated_at,
-        "name": app.name,
-        "state": app.state.as_str(),
-        "lifecycle": { "type": app.lifecycle.kind.as_str(), "data": lifecycle_data(app) },
-        "relationships": {
-            "space": { "data": { "guid": app.space_guid } },
-            "current_droplet": { "data": { "guid": app.current_droplet_guid } },
+/// `/v3/apps/:guid`, in the order of its fields. Lists have many: typed, they are written at once.
+#[derive(Serialize)]
+pub(super) struct Presented<'a> {
+    guid: &'a AppGuid,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    name: &'a str,
+    state: &'static str,
+    lifecycle: Lifecycle<'a>,
+    relationships: Relationships<'a>,
+    metadata: &'a Metadata,
+    links: Links,
+}
+
+#[derive(Serialize)]
+struct Lifecycle<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    data: LifecycleData<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LifecycleData<'a> {
+    Nothing {},
+    Buildpacks {
+        buildpacks: Vec<String>,
+        stack: Option<&'a str>,
+    },
+}
+
+#[derive(Serialize)]
+struct Relationships<'a> {
+    space: ToOne<'a>,
+    current_droplet: ToOne<'a>,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    itself: Link,
+    environment_variables: Link,
+    space: Link,
+    processes: Link,
+    packages: Link,
+    current_droplet: Link,
+    droplets: Link,
+    tasks: Link,
+    start: Link,
+    stop: Link,
+    clear_buildpack_cache: Link,
+    revisions: Link,
+    deployed_revisions: Link,
+    features: Link,
+}
+
+/// What is shown of an app.
+pub(super) fn present<'a>(app: &'a App, metadata: &'a Metadata, urls: &Urls) -> Presented<'a> {
+    Presented {
+        guid: &app.guid,
+        created_at: app.created_at,
+        updated_at: app.updated_at,
+        name: &app.name,
+        state: app.state.as_str(),
+        lifecycle: Lifecycle {
+            kind: app.lifecycle.kind.as_str(),
+            data: lifecycle_data(app),
         },
-        "metadata": metadata.present(),
-        "links": links(app, urls),
-    })
-}
-
-fn lifecycle_data(app: &App) -> Value {
-    if app.lifecycle.kind == LifecycleType::Docker {
-        return json!({});
+        relationships: Relationships {
+            space: ToOne::to(Some(app.space_guid.as_str())),
+            current_droplet: ToOne::to(app.current_droplet_guid.as_ref().map(DropletGuid::as_str)),
+        },
+        metadata,
+        links: links(app, urls),
     }
-    let buildpacks: Vec<String> = app
-        .lifecycle
-        .buildpacks
-        .iter()
-        .map(|b| without_password(b))
-        .collect();
-    json!({ "buildpacks": buildpacks, "stack": app.lifecycle.stack })
 }
 
-fn links(app: &App, urls: &Urls) -> Value {
-    let path = format!("/v3/apps/{}", app.guid);
-    let below = |name: &str| urls.link(&format!("{path}/{name}"));
-    let action = |name: &str| urls.action(&format!("{path}/actions/{name}"), "POST");
-    json!({
-        "self": urls.link(&path),
-        "environment_variables": below("environment_variables"),
-        "space": urls.link(&format!("/v3/spaces/{}", app.space_guid)),
-        "processes": below("processes"),
-        "packages": below("packages"),
-        "current_droplet": below("droplets/current"),
-        "droplets": below("droplets"),
-        "tasks": below("tasks"),
-        "start": action("start"),
-        "stop": action("stop"),
-        "clear_buildpack_cache": action("clear_buildpack_cache"),
-        "revisions": below("revisions"),
-        "deployed_revisions": below("revisions/deployed"),
-        "features": below("features"),
-    })
+fn lifecycle_data(app: &App) -> LifecycleData<'_> {
+    if app.lifecycle.kind == LifecycleType::Docker {
+        return LifecycleData::Nothing {};
+    }
+    let buildpacks = app.lifecycle.buildpacks.iter();
+    LifecycleData::Buildpacks {
+        buildpacks: buildpacks.map(|one| without_password(one)).collect(),
+        stack: app.lifecycle.stack.as_deref(),
+    }
+}
+
+fn links(app: &App, urls: &Urls) -> Links {
+    let path = urls.to(&format!("/v3/apps/{}", app.guid));
+    let below = |name: &str| Link::to(format!("{path}/{name}"));
+    let action = |name: &str| Link::to(format!("{path}/actions/{name}")).by("POST");
+    Links {
+        environment_variables: below("environment_variables"),
+        space: Link::to(urls.to(&format!("/v3/spaces/{}", app.space_guid))),
+        processes: below("processes"),
+        packages: below("packages"),
+        current_droplet: below("droplets/current"),
+        droplets: below("droplets"),
+        tasks: below("tasks"),
+        start: action("start"),
+        stop: action("stop"),
+        clear_buildpack_cache: action("clear_buildpack_cache"),
+        revisions: below("revisions"),
+        deployed_revisions: below("revisions/deployed"),
+        features: below("features"),
+        itself: Link::to(path),
+    }
 }
 
 /// `/v3/apps/:guid/environment_variables`.

@@ -3,12 +3,14 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 /// Guids of resources.
 #[derive(Debug, Default)]
 pub(super) struct GuidSet {
-    numbers: HashSet<u128>,
+    /// Platforms make the guids, which come from chance: no strong hash is needed.
+    numbers: HashSet<u128, RandomState>,
     /// Users may have guids of any kind.
     others: HashSet<String>,
 }

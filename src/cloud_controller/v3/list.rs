@@ -173,12 +173,12 @@ impl<T> Listed<T> {
     }
 
     /// The list's JSON.
-    pub(crate) fn present(
-        &self,
+    pub(crate) fn present<'a, P: Serialize>(
+        &'a self,
         query: &ListQuery,
         urls: &Urls,
         path: &str,
-        present: impl Fn(&T) -> Value,
+        present: impl Fn(&'a T) -> P,
     ) -> ApiResult<ListBody> {
         self.body(query, urls, path, &OneByOne(&self.rows, present))
     }
@@ -249,7 +249,7 @@ fn map_of(included: Included) -> Map<String, Value> {
 /// Rows that become JSON one after the other, while they are written.
 struct OneByOne<'a, T, F>(&'a [T], F);
 
-impl<T, F: Fn(&T) -> Value> Serialize for OneByOne<'_, T, F> {
+impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(&self.1))
     }

@@ -31,7 +31,7 @@ pub(crate) use list::{
 };
 pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
-pub(crate) use relationships::{guid_data, related, related_one};
+pub(crate) use relationships::{ToOne, guid_data, related, related_one};
 pub(crate) use select::Select;
-pub(crate) use urls::Urls;
+pub(crate) use urls::{Link, Urls};
 pub(crate) use warnings::Warnings;

@@ -100,6 +100,26 @@ fn to_many(value: &Value) -> Option<Vec<String>> {
     value.get("data")?.as_array()?.iter().map(guid).collect()
 }
 
+/// `{"data": {"guid": "x"}}`.
+#[derive(Serialize)]
+pub(crate) struct ToOne<'a> {
+    data: Guid<'a>,
+}
+
+#[derive(Serialize)]
+struct Guid<'a> {
+    guid: Option<&'a str>,
+}
+
+impl<'a> ToOne<'a> {
+    /// To this guid, or to `null`.
+    pub(crate) fn to(guid: Option<&'a str>) -> Self {
+        Self {
+            data: Guid { guid },
+        }
+    }
+}
+
 /// `[{"guid": "x"}, …]`.
 pub(crate) fn guid_data<G: Serialize>(guids: &[G]) -> Value {
     guids.iter().map(|guid| json!({ "guid": guid })).collect()

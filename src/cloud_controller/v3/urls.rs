@@ -1,5 +1,6 @@
 //! Absolute URLs, built from scheme, host and port under which the caller asked.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The caller's view of this server: `http://localhost:8080`.
@@ -21,11 +22,34 @@ impl Urls {
 
     /// `{"href": …}`.
     pub(crate) fn link(&self, path: &str) -> Value {
-        json!({ "href": self.to(path) })
+        json!(Link::to(self.to(path)))
     }
 
     /// `{"href": …, "method": …}`.
-    pub(crate) fn action(&self, path: &str, method: &str) -> Value {
-        json!({ "href": self.to(path), "method": method })
+    pub(crate) fn action(&self, path: &str, method: &'static str) -> Value {
+        json!(Link::to(self.to(path)).by(method))
+    }
+}
+
+/// `{"href": …}`, or `{"href": …, "method": …}`.
+#[derive(Serialize)]
+pub(crate) struct Link {
+    href: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+}
+
+impl Link {
+    /// To an absolute URL.
+    pub(crate) fn to(href: String) -> Self {
+        Self { href, method: None }
+    }
+
+    /// What the URL is for.
+    pub(crate) fn by(self, method: &'static str) -> Self {
+        Self {
+            method: Some(method),
+            ..self
+        }
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod selector;
 use std::collections::HashMap;
 
 use rusqlite::{Row, params};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
@@ -67,7 +68,7 @@ impl ResourceType {
 }
 
 /// What a resource carries.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Metadata {
     labels: Map<String, Value>,
     annotations: Map<String, Value>,
@@ -208,7 +209,7 @@ impl Metadata {
 
     /// `{"labels": …, "annotations": …}`.
     pub(crate) fn present(&self) -> Value {
-        json!({ "labels": self.labels, "annotations": self.annotations })
+        json!(self)
     }
 
     /// Only the labels.
