@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::containers::gone_is_fine;
 use super::desired::DesiredProcess;
 use super::environment::container_spec;
 use super::inner::Inner;
@@ -12,7 +13,7 @@ use super::instance::Record;
 use super::{labels, log_sink};
 use crate::base::guid::InstanceGuid;
 use crate::db::DbError;
-use crate::docker::{Container, ContainerSpec, ContainerState, DockerError, LogStream, Upload};
+use crate::docker::{Container, ContainerState, DockerError, LogStream};
 
 const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
 const KILLED: i64 = 137;
@@ -40,12 +41,12 @@ impl Inner {
         let guid = &record.guid;
         let recorded = match self.make_and_start(record, process, made).await {
             Ok(()) => {
-                self.succeeded(guid);
+                self.attempts.succeeded(guid);
                 return;
             }
             Err(Failure::Db(error)) => Err(error),
             Err(Failure::Docker(error @ DockerError::Unreachable(_))) => {
-                self.failed(guid);
+                self.attempts.failed(guid, self.clock.now());
                 self.unplaced(guid, error.to_string()).await
             }
             Err(Failure::Docker(error)) => {
@@ -60,7 +61,7 @@ impl Inner {
         // Whatever was made by then shows up in the next listing.
         self.view.invalidate();
         if let Err(error) = recorded {
-            self.failed(guid);
+            self.attempts.failed(guid, self.clock.now());
             tracing::error!(instance.guid = %guid, %error, "instance could not be started");
         }
     }
@@ -73,7 +74,7 @@ impl Inner {
         let guid = record.guid.clone();
         match self.stop_and_remove(record, container_id).await {
             Ok(()) => {
-                self.succeeded(&guid);
+                self.attempts.succeeded(&guid);
                 self.usage.forget(&guid);
             }
             Err(error) => self.not_stopped(&guid, &error),
@@ -94,7 +95,7 @@ impl Inner {
             Ok::<(), DockerError>(())
         };
         match removed.await {
-            Ok(()) => self.succeeded(guid),
+            Ok(()) => self.attempts.succeeded(guid),
             Err(error) => self.not_stopped(guid, &error.into()),
         }
     }
@@ -112,15 +113,9 @@ impl Inner {
             let text = format!("Cell {cell} creating container for instance {guid}");
             self.say(record, "CELL", LogStream::Out, text);
             let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
-            self.make(&spec, &guid).await?
+            self.containers.make(&spec).await?
         };
-        if process.lifecycle_files {
-            let tar = std::io::Cursor::new(self.settings.lifecycle_files.clone());
-            let folder = "/".to_owned();
-            let tar = Box::pin(tar);
-            self.engine.upload(&id, Upload { folder, tar }).await?;
-        }
-        self.engine.start(&id).await?;
+        self.containers.start(&id, process.lifecycle_files).await?;
         self.view.patch(&id, self.engine.inspect(&id).await?);
         self.view.started(&id);
         // Said before it is on record: the health check that follows has lines, too.
@@ -130,42 +125,6 @@ impl Inner {
             .write(move |tx| super::store::set_container(tx, &guid, &id))
             .await?;
         Ok(())
-    }
-
-    async fn make(&self, spec: &ContainerSpec, guid: &InstanceGuid) -> Result<String, DockerError> {
-        let missing = match self.engine.create(spec).await {
-            Err(DockerError::Conflict(text)) => return self.made_before(spec, guid, text).await,
-            Err(error @ DockerError::NotFound(_)) => error,
-            done => return done,
-        };
-        self.pull(&spec.image, missing).await?;
-        self.engine.create(spec).await
-    }
-
-    /// The name is taken: by this very instance, if an earlier attempt was cut short.
-    async fn made_before(
-        &self,
-        spec: &ContainerSpec,
-        guid: &InstanceGuid,
-        text: String,
-    ) -> Result<String, DockerError> {
-        let mut wanted = labels::of_platform(&self.settings.platform_id);
-        wanted.insert(labels::LABEL_INSTANCE.to_owned(), guid.to_string());
-        let found = self.engine.list(&wanted).await?;
-        let same = found.into_iter().find(|c| c.name == spec.name);
-        same.map(|c| c.id).ok_or(DockerError::Conflict(text))
-    }
-
-    async fn pull(&self, image: &str, missing: DockerError) -> Result<(), DockerError> {
-        let _turn = self.pulling.lock().await;
-        if self.engine.image(image).await?.is_some() {
-            return Ok(());
-        }
-        tracing::info!(image, cause = %missing, "pulling an image the daemon does not have");
-        // Nobody reads the progress; a closed channel swallows it.
-        let (progress, _) = tokio::sync::mpsc::unbounded_channel();
-        let auth = self.settings.registry_auth.clone();
-        self.engine.pull(image, auth, progress).await
     }
 
     async fn unplaced(&self, guid: &InstanceGuid, problem: String) -> Result<(), DbError> {
@@ -234,7 +193,7 @@ impl Inner {
     }
 
     fn not_stopped(&self, guid: &InstanceGuid, error: &Failure) {
-        self.failed(guid);
+        self.attempts.failed(guid, self.clock.now());
         self.view.invalidate();
         tracing::warn!(instance.guid = %guid, %error, "container could not be removed yet");
     }
@@ -247,11 +206,4 @@ impl Inner {
 
 fn is_running(container: &Container) -> bool {
     matches!(container.state, ContainerState::Running { .. })
-}
-
-fn gone_is_fine(result: Result<(), DockerError>) -> Result<(), DockerError> {
-    match result {
-        Err(DockerError::NotFound(_)) => Ok(()),
-        other => other,
-    }
 }

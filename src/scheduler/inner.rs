@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::attempts::Attempts;
+use super::containers::Containers;
 use super::desired::{DesiredProcess, DesiredState};
 use super::facts::Facts;
 use super::health_check::Probe;
@@ -21,9 +22,6 @@ use crate::base::{Clock, Timestamp};
 use crate::db::Db;
 use crate::docker::Engine;
 
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 pub(super) struct Inner {
     pub(super) db: Db,
     pub(super) clock: Arc<dyn Clock>,
@@ -35,15 +33,14 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) view: View,
     pub(super) usage: UsageTable,
-    pub(super) wake: Notify,
+    pub(super) wake: Arc<Notify>,
     pub(super) routable: watch::Sender<Arc<Vec<RoutableInstance>>>,
     pub(super) rest: watch::Sender<Rest>,
     pub(super) launches: Semaphore,
     pub(super) stops: Semaphore,
-    /// One pull at a time: images come from this very machine, and instances that start together
-    /// mostly want the same one.
-    pub(super) pulling: tokio::sync::Mutex<()>,
-    work: Mutex<Work>,
+    pub(super) containers: Containers,
+    pub(super) attempts: Arc<Attempts<InstanceGuid>>,
+    monitors: Mutex<BTreeMap<InstanceGuid, CancellationToken>>,
     running: Mutex<Arc<BTreeMap<InstanceGuid, Running>>>,
 }
 
@@ -64,18 +61,6 @@ pub(super) struct Running {
     pub(super) address: InstanceAddress,
 }
 
-#[derive(Default)]
-struct Work {
-    busy: BTreeSet<InstanceGuid>,
-    failures: BTreeMap<InstanceGuid, Failure>,
-    monitors: BTreeMap<InstanceGuid, CancellationToken>,
-}
-
-struct Failure {
-    count: u32,
-    retry_at: Timestamp,
-}
-
 impl Inner {
     pub(super) fn new(parts: super::Parts) -> Self {
         let facts = Facts {
@@ -83,23 +68,25 @@ impl Inner {
             guids: parts.guids,
             cell_id: parts.settings.cell_id.clone(),
         };
+        let wake = Arc::new(Notify::new());
         Self {
             db: parts.db,
             clock: parts.clock,
-            engine: parts.engine,
+            engine: parts.engine.clone(),
             desired: parts.desired,
             logs: parts.logs,
             probe: parts.probe,
             facts,
             view: View::default(),
             usage: UsageTable::default(),
-            wake: Notify::new(),
+            attempts: Arc::new(Attempts::new(wake.clone())),
+            wake,
             routable: watch::Sender::default(),
             rest: watch::Sender::default(),
             launches: Semaphore::new(parts.settings.launches),
             stops: Semaphore::new(parts.settings.stops),
-            pulling: tokio::sync::Mutex::default(),
-            work: Mutex::default(),
+            containers: Containers::new(parts.engine.clone(), parts.settings.clone()),
+            monitors: Mutex::default(),
             running: Mutex::default(),
             settings: parts.settings,
         }
@@ -116,60 +103,14 @@ impl Inner {
         *current = Arc::new(running);
     }
 
-    /// Instances something is being done for.
-    pub(super) fn busy(&self) -> BTreeSet<InstanceGuid> {
-        self.work().busy.clone()
-    }
-
-    /// Instances whose last attempt failed, with the time of the next.
-    pub(super) fn paused(&self) -> BTreeMap<InstanceGuid, Timestamp> {
-        let work = self.work();
-        let failures = work.failures.iter();
-        failures
-            .map(|(guid, failure)| (guid.clone(), failure.retry_at))
-            .collect()
-    }
-
-    /// Marks an instance busy until the guard is dropped; `None` when it is already.
-    pub(super) fn begin(self: &Arc<Self>, guid: &InstanceGuid) -> Option<Busy> {
-        let begun = self.work().busy.insert(guid.clone());
-        begun.then(|| Busy {
-            inner: self.clone(),
-            guid: guid.clone(),
-        })
-    }
-
-    /// The attempt worked.
-    pub(super) fn succeeded(&self, guid: &InstanceGuid) {
-        self.work().failures.remove(guid);
-    }
-
-    /// The attempt failed; the next one has to wait, longer each time.
-    pub(super) fn failed(&self, guid: &InstanceGuid) {
-        let now = self.clock.now();
-        let mut work = self.work();
-        let failure = work.failures.entry(guid.clone()).or_insert(Failure {
-            count: 0,
-            retry_at: now,
-        });
-        let pause = FIRST_PAUSE * 2_u32.pow(failure.count.min(5));
-        failure.count += 1;
-        failure.retry_at = now.plus(pause.min(LONGEST_PAUSE));
-    }
-
-    /// Forgets the failures of instances that are no more.
-    pub(super) fn keep_failures_of(&self, known: &BTreeSet<InstanceGuid>) {
-        self.work().failures.retain(|guid, _| known.contains(guid));
-    }
-
     /// Cancels the monitors of all others and gives those of `wanted` that have none a token.
     pub(super) fn switch_monitors(
         self: &Arc<Self>,
         wanted: &BTreeSet<InstanceGuid>,
         parent: &CancellationToken,
     ) -> Vec<Watch> {
-        let mut work = self.work();
-        work.monitors.retain(|guid, token| {
+        let mut monitors = self.monitors();
+        monitors.retain(|guid, token| {
             let keep = wanted.contains(guid);
             if !keep {
                 token.cancel();
@@ -178,35 +119,22 @@ impl Inner {
         });
         let missing: Vec<_> = wanted
             .iter()
-            .filter(|guid| !work.monitors.contains_key(*guid))
+            .filter(|guid| !monitors.contains_key(*guid))
             .cloned()
             .collect();
         missing
             .into_iter()
             .map(|guid| {
                 let token = parent.child_token();
-                work.monitors.insert(guid.clone(), token.clone());
+                monitors.insert(guid.clone(), token.clone());
                 let inner = self.clone();
                 Watch { inner, guid, token }
             })
             .collect()
     }
 
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Keeps an instance busy; wakes the reconciler in the end, whatever that is.
-pub(super) struct Busy {
-    inner: Arc<Inner>,
-    pub(super) guid: InstanceGuid,
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.inner.work().busy.remove(&self.guid);
-        self.inner.wake.notify_one();
+    fn monitors(&self) -> MutexGuard<'_, BTreeMap<InstanceGuid, CancellationToken>> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,7 +149,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // A cancelled one was taken off already, and another may be in its place.
         if !self.token.is_cancelled() {
-            self.inner.work().monitors.remove(&self.guid);
+            self.inner.monitors().remove(&self.guid);
             self.inner.wake.notify_one();
         }
     }

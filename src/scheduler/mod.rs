@@ -16,6 +16,8 @@
 //! - The scheduler knows nothing of apps, routes or users beyond what [`DesiredProcess`] says.
 
 mod actual;
+mod attempts;
+mod containers;
 mod crash;
 mod desired;
 mod environment;

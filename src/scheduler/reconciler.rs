@@ -146,7 +146,7 @@ impl Inner {
     async fn look(&self, changes: &mut watch::Receiver<u64>) -> Result<World, SchedulerError> {
         let change = *changes.borrow_and_update();
         // Before the containers: what ends after this is seen busy, what ended before is listed.
-        let busy = self.busy();
+        let busy = self.attempts.busy();
         let ours = labels::of_platform(&self.settings.platform_id);
         let listed = self.view.refresh(self.engine.as_ref(), &ours).await;
         let source = self.desired.clone();
@@ -157,7 +157,7 @@ impl Inner {
         let desired = Desired::new(processes, self.settings.drain);
         let mut actual = Actual::new(instances, &self.view.containers());
         actual.busy = busy;
-        actual.paused = self.paused();
+        actual.paused = self.attempts.paused();
         // Also while the daemon is away: what was stopped must not get traffic.
         self.publish(&desired, &actual);
         listed?;
@@ -196,7 +196,7 @@ impl Inner {
             .map(|r| r.guid.clone())
             .chain(world.actual.containers.keys().cloned())
             .collect();
-        self.keep_failures_of(&known);
+        self.attempts.keep(&known);
         self.watch_instances(supervisor);
         let quiet = plan.effects.is_empty()
             && world.actual.busy.is_empty()
@@ -221,7 +221,7 @@ impl Inner {
         let (Effect::Launch { guid, .. }
         | Effect::Stop { guid, .. }
         | Effect::Discard { guid, .. }) = &planned.what;
-        let Some(busy) = self.begin(guid) else {
+        let Some(busy) = self.attempts.begin(guid) else {
             return;
         };
         tracing::info!(effect = ?planned.what, reason = planned.reason, "instance is worked on");
