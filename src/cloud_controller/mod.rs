@@ -44,7 +44,7 @@ pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
 pub(crate) mod stacks;
-pub(crate) mod tasks;
+pub mod tasks;
 mod usage_summaries;
 pub(crate) mod users;
 pub mod v3;

@@ -13,8 +13,9 @@ use super::{droplet_images, identity, routing, running::Running, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
-use crate::cloud_controller::desired::{AppObserver, DesiredApps};
+use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::seed::STACK;
+use crate::cloud_controller::tasks::TaskQueue;
 use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads};
 use crate::config::Config;
 use crate::db::{Db, Vault};
@@ -26,7 +27,7 @@ use crate::net::server::{Limits, Listener, Server};
 use crate::pki::Pki;
 use crate::registry::{self, Registry};
 use crate::router::{self, FrontDoor, Router};
-use crate::scheduler::{self, NetworkProbe, Probe, Scheduler};
+use crate::scheduler::{self, NetworkProbe, Probe, Scheduler, TaskParts, Tasks};
 use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
@@ -102,7 +103,12 @@ impl Platform {
         let running = running(&parts, &sockets, &ground)?;
         let docker = docker_version(&*parts.engine).await;
         let ingest = Ingest::new(ground.logs.clone(), parts.engine.clone(), &ground.id);
-        let scheduler = scheduler(&parts, &ground, &ingest);
+        let sink: SharedSink = Arc::new(SchedulerLogs {
+            logs: ground.logs.clone(),
+            ingest: ingest.clone(),
+        });
+        let scheduler = scheduler(&parts, &ground, &sink);
+        let tasks = tasks(&parts, &ground, &sink);
         let cc = CloudController::new(controller_parts(
             &parts,
             &ground,
@@ -136,6 +142,7 @@ impl Platform {
         staging.start(&supervisor);
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
+        tasks.start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
         start_sweeper(&supervisor, &ground, &parts.clock);
         start_image_collector(&supervisor, &ground, &parts.engine);
@@ -267,29 +274,49 @@ async fn docker_version(engine: &dyn Engine) -> String {
     }
 }
 
-fn scheduler(parts: &Parts, ground: &Ground, ingest: &Ingest) -> Scheduler {
-    let sink: SharedSink = Arc::new(SchedulerLogs {
-        logs: ground.logs.clone(),
-        ingest: ingest.clone(),
-    });
-    let mut settings = scheduler::Settings::new(&ground.id, ground.host_ip);
-    settings.registry_auth = Some(ground.registry.auth());
-    settings.lifecycle_files = staging::lifecycle_files();
-    let registry = ground.registry.clone();
-    let images = Arc::new(move |droplet: &_, digest: &_| {
-        registry.reference(&droplet_repository(droplet), digest)
-    });
+fn scheduler(parts: &Parts, ground: &Ground, logs: &SharedSink) -> Scheduler {
     Scheduler::new(scheduler::Parts {
         db: ground.db.clone(),
         clock: parts.clock.clone(),
         guids: parts.guids.clone(),
         engine: parts.engine.clone(),
-        desired: Arc::new(DesiredApps::new(ground.vault.clone(), images)),
+        desired: Arc::new(DesiredApps::new(
+            ground.vault.clone(),
+            image_references(ground),
+        )),
         observer: Arc::new(AppObserver::new(parts.guids.clone())),
-        logs: sink,
+        logs: logs.clone(),
         probe: parts.probe.clone(),
-        settings,
+        settings: scheduler_settings(ground),
     })
+}
+
+fn tasks(parts: &Parts, ground: &Ground, logs: &SharedSink) -> Tasks {
+    Tasks::new(TaskParts {
+        db: ground.db.clone(),
+        clock: parts.clock.clone(),
+        engine: parts.engine.clone(),
+        tasks: Arc::new(TaskQueue {
+            vault: ground.vault.clone(),
+            images: image_references(ground),
+            guids: parts.guids.clone(),
+        }),
+        logs: logs.clone(),
+        settings: scheduler_settings(ground),
+    })
+}
+
+fn scheduler_settings(ground: &Ground) -> scheduler::Settings {
+    let mut settings = scheduler::Settings::new(&ground.id, ground.host_ip);
+    settings.registry_auth = Some(ground.registry.auth());
+    settings.lifecycle_files = staging::lifecycle_files();
+    settings
+}
+
+/// How the daemon pulls the images of droplets.
+fn image_references(ground: &Ground) -> ImageReferences {
+    let registry = ground.registry.clone();
+    Arc::new(move |droplet, digest| registry.reference(&droplet_repository(droplet), digest))
 }
 
 fn controller_parts(

@@ -25,7 +25,7 @@ pub(super) fn container_spec(
 ) -> ContainerSpec {
     let (index, guid) = (record.slot.index, &record.guid);
     ContainerSpec {
-        name: labels::container_name(&settings.platform_id, process, index, guid),
+        name: labels::of_name(&settings.platform_id, process, index, guid),
         image: process.image.clone(),
         command: process.command.clone(),
         entrypoint: process.entrypoint.clone(),
@@ -34,13 +34,21 @@ pub(super) fn container_spec(
         working_dir: process.working_dir.clone(),
         hostname: Some(guid.to_string()),
         labels: labels::of_instance(&settings.platform_id, process, index, guid),
-        memory: Some(process.memory),
-        cpu_shares: Some(cpu_shares(process.memory)),
-        pids_limit: Some(PIDS),
-        nofile: Some(OPEN_FILES),
         network: settings.network.clone(),
         ports: process.ports.clone(),
+        ..limited(process.memory, grace)
+    }
+}
+
+/// A container's limits.
+pub(super) fn limited(memory: Megabytes, grace: Duration) -> ContainerSpec {
+    ContainerSpec {
+        memory: Some(memory),
+        cpu_shares: Some(cpu_shares(memory)),
+        pids_limit: Some(PIDS),
+        nofile: Some(OPEN_FILES),
         stop_timeout: Some(grace),
+        ..ContainerSpec::default()
     }
 }
 
@@ -49,8 +57,7 @@ fn cpu_shares(memory: Megabytes) -> i64 {
     (FULL_SHARES * memory.0.clamp(128, 8192) / 8192).max(FEWEST_SHARES)
 }
 
-/// What only the scheduler knows, below what the app's owner set; each name once, the last value
-/// wins and keeps its place in the order.
+/// What only the scheduler knows, below what the app's owner set.
 fn environment(
     settings: &Settings,
     process: &DesiredProcess,
@@ -59,6 +66,11 @@ fn environment(
 ) -> Vec<(String, String)> {
     let mut all = platform_part(settings, process, index, guid);
     all.extend(process.environment.iter().cloned());
+    each_once(all)
+}
+
+/// Each name once: the last value wins and keeps its place in the order.
+pub(super) fn each_once(all: Vec<(String, String)>) -> Vec<(String, String)> {
     let last: BTreeMap<String, usize> = all
         .iter()
         .enumerate()
@@ -71,6 +83,19 @@ fn environment(
         .collect()
 }
 
+/// What a user finds on a stack's image; other images have their own.
+pub(super) fn of_stack(is_stack: bool) -> Vec<(String, String)> {
+    let all = [
+        ("LANG", "en_US.UTF-8"),
+        ("HOME", "/home/vcap"),
+        ("USER", "vcap"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ];
+    let all = all.into_iter().filter(|_| is_stack);
+    all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// `CF_INSTANCE_PORT` and `CF_INSTANCE_ADDR` are absent, as on every Cloud Foundry whose cells do
 /// not expose host ports. `CF_INSTANCE_INTERNAL_IP` is only known inside: the launcher sets it.
 fn platform_part(
@@ -79,14 +104,8 @@ fn platform_part(
     index: u32,
     guid: &InstanceGuid,
 ) -> Vec<(String, String)> {
-    let mut all = Vec::new();
+    let mut all = of_stack(process.lifecycle_files);
     let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
-    if process.lifecycle_files {
-        add("LANG", "en_US.UTF-8".to_owned());
-        add("HOME", "/home/vcap".to_owned());
-        add("USER", "vcap".to_owned());
-        add("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned());
-    }
     add("CF_INSTANCE_GUID", guid.to_string());
     add("INSTANCE_GUID", guid.to_string());
     add("CF_INSTANCE_INDEX", index.to_string());

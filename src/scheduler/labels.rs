@@ -65,24 +65,29 @@ pub(super) fn of_instance(
     all
 }
 
-/// A name that tells people what the container is; the same for every attempt to make it.
-pub(super) fn container_name(
+/// The name of an instance's container.
+pub(super) fn of_name(
     platform_id: &str,
     process: &DesiredProcess,
     index: u32,
     guid: &InstanceGuid,
 ) -> String {
+    let words = [
+        process.app_name.as_str(),
+        &process.process_type,
+        &index.to_string(),
+    ];
+    container_name(platform_id, &words, guid.as_str())
+}
+
+/// A name that tells people what the container is; the same for every attempt to make it.
+pub(super) fn container_name(platform_id: &str, words: &[&str], guid: &str) -> String {
     let platform = plain(platform_id, 8);
-    let app = plain(&process.app_name, NAME_PART);
-    let kind = plain(&process.process_type, NAME_PART);
+    let words: Vec<String> = words.iter().map(|word| plain(word, NAME_PART)).collect();
     // The end of a guid differs in counted guids, too.
-    let short: String = plain(guid.as_str(), usize::MAX)
-        .chars()
-        .rev()
-        .take(12)
-        .collect();
-    let short: String = short.chars().rev().collect();
-    format!("cflite-{platform}-{app}-{kind}-{index}-{short}")
+    let guid = plain(guid, usize::MAX);
+    let short = &guid[guid.len().saturating_sub(12)..];
+    format!("cflite-{platform}-{}-{short}", words.join("-"))
 }
 
 /// The instance a container is; its own id stands in where the label is missing.
@@ -122,7 +127,8 @@ pub(super) fn log_source_type(container: &Container) -> String {
         .unwrap_or_else(|| "APP".to_owned())
 }
 
-fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
+/// Labels by name.
+pub(super) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
     pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

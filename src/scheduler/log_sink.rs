@@ -7,20 +7,16 @@ use async_trait::async_trait;
 
 use super::instance::{Instance, Record};
 use super::usage::InstanceUsage;
-use crate::base::guid::{AppGuid, InstanceGuid, ProcessGuid};
+use crate::base::guid::AppGuid;
 use crate::base::{Megabytes, Timestamp};
 use crate::docker::LogStream;
 
-/// A line about an instance.
+/// A line about an instance or a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// The app, the line's source.
     pub app_guid: AppGuid,
-    /// Process.
-    pub process_guid: ProcessGuid,
-    /// Instance.
-    pub instance_guid: InstanceGuid,
-    /// Index.
+    /// Index; 0 for a task.
     pub index: u32,
     /// `CELL`, `HEALTH`, `APP/PROC/WEB`.
     pub source_type: String,
@@ -67,8 +63,6 @@ pub trait LogSink: Send + Sync + 'static {
 pub(super) fn line(record: &Record, source_type: &str, stream: LogStream, text: String) -> LogLine {
     LogLine {
         app_guid: record.slot.app_guid.clone(),
-        process_guid: record.slot.process_guid.clone(),
-        instance_guid: record.guid.clone(),
         index: record.slot.index,
         source_type: source_type.to_owned(),
         stream,

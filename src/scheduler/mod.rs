@@ -35,6 +35,7 @@ mod plan;
 mod reconciler;
 mod settings;
 pub mod store;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -56,6 +57,7 @@ pub use labels::{
 };
 pub use log_sink::{LogLine, LogSink, UsageReport};
 pub use settings::Settings;
+pub use tasks::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;
 
 use crate::base::guid::InstanceGuid;

@@ -20,6 +20,8 @@ pub(super) fn prepare(engine: &FakeEngine) {
         .writes("/tmp/output-cache.tar", "cache")
         .exits(0);
     engine.script("--buildpack", builder);
+    let task = Behaviour::runs().prints("hello\n").exits(0);
+    engine.script("launcher app echo hello", task);
 }
 
 /// A tar without entries.

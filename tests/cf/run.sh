@@ -52,6 +52,17 @@ refused() {
 "$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 >/dev/null || exit 1
 port=$(jq -r .http_port "$data/cflite/running.json")
 password=$("$cflite" credentials --data-dir "$data/cflite" --json | jq -r .password)
+# Runs a command until its output matches, for half a minute at most.
+eventually() {
+    local pattern=$1 out i
+    shift
+    for ((i = 0; i < 60; i++)); do
+        out=$("$@" 2>&1)
+        grep -qE -- "$pattern" <<<"$out" && break
+        sleep 0.5
+    done
+    echo "$out"
+}
 answer() {
     curl -s --max-time 5 -H "Host: $1.cf.localhost" "http://127.0.0.1:$port/"
 }
@@ -114,7 +125,15 @@ check "apps by label" "static" "$cf" apps --labels tier=gold
 check "unset-label" "OK" "$cf" unset-label app static tier
 check "revisions" "1" "$cf" revisions static
 check "revision" "revision: +1" "$cf" revision static --version 1
-check "tasks" "No tasks found|id +name" "$cf" tasks static
+check "run-task" "task id: +1" "$cf" run-task static --name greet --command 'echo "hello from $HOME"' --wait
+check "tasks" "1 +greet +SUCCEEDED" "$cf" tasks static
+check "task" "state: +SUCCEEDED" "$cf" task static 1
+check "a task's output" "APP/TASK/greet/0\\] OUT hello from /home/vcap/app" "$cf" logs static --recent
+refused "a task that fails" "FAILED" "$cf" run-task static --command 'exit 3' --wait
+check "a long task" "task id: +3" "$cf" run-task static --name long --command 'sleep 600'
+check "terminate-task" "OK" "$cf" terminate-task static 3
+check "the terminated task" "task was cancelled" \
+    eventually "task was cancelled" "$cf" curl '/v3/tasks?names=long'
 check "set-health-check" "OK" "$cf" set-health-check static http --endpoint /
 check "get-health-check" "http" "$cf" get-health-check static
 check "get-readiness-health-check" "process" "$cf" get-readiness-health-check static

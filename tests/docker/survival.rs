@@ -44,6 +44,34 @@ async fn ask_for_build(admin: &TestClient, app: &str) -> String {
     build.text("/guid").to_owned()
 }
 
+/// Starts a task of an app and gives its guid once it runs.
+async fn run_task(admin: &TestClient, app: &str, command: &str) -> String {
+    let apps = admin
+        .get(&format!("/v3/apps?names={app}"))
+        .await
+        .expect("apps");
+    let path = format!("/v3/apps/{}/tasks", apps.text("/resources/0/guid"));
+    let task = admin
+        .post(&path, &json!({ "command": command }))
+        .await
+        .expect("task");
+    assert_eq!(task.status, 202, "{task:?}");
+    until_task(admin, task.text("/guid"), "RUNNING").await;
+    task.text("/guid").to_owned()
+}
+
+async fn until_task(admin: &TestClient, guid: &str, state: &str) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let task = admin.get(&format!("/v3/tasks/{guid}")).await.expect("task");
+        if task.text("/state") == state {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not {state}: {task:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
     if crate::bench::daemon().await.is_none() {
@@ -55,7 +83,9 @@ async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
         .collect();
     let before = platform.instances();
     assert_eq!(before.len(), APPS);
-    let build = ask_for_build(&admin(&platform).await, "survivor-0").await;
+    let api = admin(&platform).await;
+    let build = ask_for_build(&api, "survivor-0").await;
+    let task = run_task(&api, "survivor-1", "sleep 5; echo survived").await;
 
     platform.kill();
     platform.boot();
@@ -83,6 +113,7 @@ async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    until_task(&admin, &task, "SUCCEEDED").await;
     for host in &hosts {
         assert_eq!(platform.status_of(host), 200, "{host}");
     }

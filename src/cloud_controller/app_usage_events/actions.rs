@@ -1,7 +1,7 @@
 //! Writing app usage events, inside the transaction of the deed.
 
 use super::store::{self, AppUsageEvent};
-use crate::base::guid::AppGuid;
+use crate::base::guid::{AppGuid, TaskGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::apps::without_password;
 use crate::cloud_controller::audit_events::Recorder;
@@ -90,6 +90,36 @@ pub(crate) fn of_build(
         },
         buildpack.map(without_password),
     ];
+    store::insert(tx, &event)
+}
+
+/// What happens to a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TaskUse<'a> {
+    pub guid: &'a TaskGuid,
+    pub name: &'a str,
+    /// MB.
+    pub memory: i64,
+    /// `TASK_STARTED` or `TASK_STOPPED`.
+    pub state: &'static str,
+    /// The task's state before.
+    pub previous: &'a str,
+}
+
+/// A task starts or stops.
+pub(crate) fn of_task(
+    tx: &WriteTx<'_>,
+    by: (Timestamp, &GuidSource),
+    app: &AppGuid,
+    usage: TaskUse<'_>,
+) -> ApiResult<()> {
+    let mut event = event_of_app(tx, by, app)?;
+    event.state = usage.state.to_owned();
+    event.previous_state = Some(usage.previous.to_owned());
+    event.buildpack = [None, None];
+    event.task = [Some(usage.guid.to_string()), Some(usage.name.to_owned())];
+    event.instances = (1, 1);
+    event.memory = (usage.memory, usage.memory);
     store::insert(tx, &event)
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::KEPT;
 use crate::base::Timestamp;
-use crate::base::guid::AppGuid;
+use crate::base::guid::{AppGuid, TaskGuid};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ListQuery, Listed, Select, list_by_id};
 use crate::db::{ReadTx, WriteTx};
 
@@ -131,6 +131,14 @@ pub(super) fn facts(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Facts> {
         })
     })?;
     Ok(facts)
+}
+
+/// Whether a task was told to have started.
+pub(crate) fn tells_of_task(tx: &ReadTx<'_>, task: &TaskGuid) -> ApiResult<bool> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from app_usage_events where task_guid = ?1")?;
+    Ok(statement.exists([task])?)
 }
 
 /// A buildpack by its name.

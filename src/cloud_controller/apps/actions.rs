@@ -11,7 +11,7 @@ use crate::cloud_controller::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::routes::{self, destinations};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ResourceType};
 use crate::cloud_controller::{
-    builds, desired, droplets, environment_variable_groups, packages, processes,
+    builds, desired, droplets, environment_variable_groups, packages, processes, tasks,
 };
 use crate::db::{Vault, WriteTx};
 use crate::staging::OWNER_CACHE;
@@ -181,6 +181,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiRes
     for process in processes::store::of_app(tx, &app.guid)? {
         processes::actions::record_delete(tx, recorder, app, &process)?;
     }
+    tasks::actions::delete_of_app(tx, recorder, &app.guid)?;
     clear_buildpack_cache(tx, app)?;
     record(tx, recorder, "audit.app.delete-request", app, &json!({}))?;
     desired::store::forget_app(tx, &app.guid)?;

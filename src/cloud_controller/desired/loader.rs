@@ -57,7 +57,8 @@ impl DesiredApps {
     }
 }
 
-fn broken(what: &'static str, cause: &impl std::fmt::Display) -> DbError {
+/// What is stored cannot be read.
+pub(super) fn broken(what: &'static str, cause: &impl std::fmt::Display) -> DbError {
     DbError::Inconsistent {
         what,
         value: cause.to_string(),

@@ -8,6 +8,7 @@
 //!   restart, also when an instance crashes or is added before that: as on every Cloud Foundry.
 //! - And a pass of the scheduler reads as many rows as there are started processes, however many
 //!   apps there are.
+//! - Tasks have a snapshot of their own while they have not ended.
 //! - A process is started exactly while it has a snapshot; stopping or deleting the app removes it.
 
 mod droplet;
@@ -15,6 +16,7 @@ mod loader;
 mod observer;
 mod snapshot;
 pub(crate) mod store;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod vcap_application;
@@ -24,3 +26,4 @@ pub use loader::{DesiredApps, ImageReferences};
 pub use observer::AppObserver;
 pub(crate) use snapshot::Snapshots;
 pub(crate) use store::runnable_droplets;
+pub(crate) use tasks::{NewTask, desired_task};

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::droplet::Droplet;
 use super::store;
+use super::tasks::NewTask;
 use super::vcap_application::Facts;
 use crate::base::guid::ProcessGuid;
 use crate::cloud_controller::apps::{self, App, LifecycleType};
@@ -20,7 +21,7 @@ use crate::cloud_controller::{CloudController, environment_variable_groups, side
 use crate::db::{ReadTx, Vault, WriteTx};
 
 const DEFAULT_PORT: u16 = 8080;
-const LAUNCHER: &str = "/tmp/lifecycle/launcher";
+pub(super) const LAUNCHER: &str = "/tmp/lifecycle/launcher";
 
 /// Starts the sidecars, each with its own memory limit, and the process itself; whatever ends
 /// first ends the instance, and a SIGTERM reaches all of them.
@@ -162,13 +163,37 @@ impl Snapshots {
         .of_app())
     }
 
-    /// Lowest precedence first: the running group, the app's own, then what nobody may override.
     fn environment(
         &self,
         tx: &ReadTx<'_>,
         app: &App,
         process: &Process,
         own_memory: i64,
+    ) -> ApiResult<Vec<(String, String)>> {
+        let of_process = |facts: Facts<'_>| facts.of_process(process, own_memory);
+        self.variables(tx, app, (Some(&process.kind), own_memory), of_process)
+    }
+
+    /// The same of a task, whose version nothing else has.
+    pub(super) fn task_environment(
+        &self,
+        tx: &ReadTx<'_>,
+        app: &App,
+        task: &NewTask<'_>,
+        version: &str,
+    ) -> ApiResult<Vec<(String, String)>> {
+        let of_task = |facts: Facts<'_>| facts.of_task(task, version);
+        self.variables(tx, app, (None, task.memory), of_task)
+    }
+
+    /// Lowest precedence first: the running group, the app's own, then what nobody may override.
+    /// `kind` = only the routes of this process type.
+    fn variables(
+        &self,
+        tx: &ReadTx<'_>,
+        app: &App,
+        (kind, memory): (Option<&str>, i64),
+        vcap_application: impl FnOnce(Facts<'_>) -> Value,
     ) -> ApiResult<Vec<(String, String)>> {
         let (group, _) = environment_variable_groups::store::load(tx, &self.vault, "running")?;
         let own = apps::store::environment(tx, &self.vault, &app.guid)?;
@@ -180,7 +205,7 @@ impl Snapshots {
                 .map(|(name, value)| (name, text(value))),
         );
         let space = Self::space(tx, app)?;
-        let uris = store::uris(tx, &app.guid, Some(&process.kind))?;
+        let uris = store::uris(tx, &app.guid, kind)?;
         let facts = Facts {
             cf_api: &self.cf_api,
             app,
@@ -188,11 +213,8 @@ impl Snapshots {
             uris: &uris,
         };
         let platform = [
-            (
-                "VCAP_APPLICATION",
-                facts.of_process(process, own_memory).to_string(),
-            ),
-            ("MEMORY_LIMIT", format!("{own_memory}m")),
+            ("VCAP_APPLICATION", vcap_application(facts).to_string()),
+            ("MEMORY_LIMIT", format!("{memory}m")),
             ("VCAP_SERVICES", "{}".to_owned()),
         ];
         all.extend(platform.map(|(name, value)| (name.to_owned(), value)));
@@ -279,7 +301,8 @@ fn launcher_command(command: &str, process: &Process, sidecars: &[Sidecar]) -> V
     all
 }
 
-fn words(all: &[&str]) -> Vec<String> {
+/// Words of a command.
+pub(super) fn words(all: &[&str]) -> Vec<String> {
     all.iter().map(|word| (*word).to_owned()).collect()
 }
 

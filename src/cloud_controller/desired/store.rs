@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::droplet::{AppImage, Droplet};
 use super::snapshot::{Specification, Started};
 use crate::base::Megabytes;
-use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, SpaceGuid};
+use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, SpaceGuid, TaskGuid};
 use crate::cloud_controller::processes::{Limits, Process};
 use crate::cloud_controller::v3::ApiResult;
 use crate::db::{DbError, ReadTx, WriteTx};
@@ -91,6 +91,63 @@ pub(super) fn snapshot(
         })
     });
     Ok(row.optional()?)
+}
+
+/// What is stored of a task that has not ended.
+pub(super) struct TaskSnapshot {
+    pub droplet_guid: DropletGuid,
+    pub image_digest: String,
+    pub specification: String,
+    pub environment: Vec<u8>,
+}
+
+/// Writes a task's snapshot.
+pub(super) fn save_task(
+    tx: &WriteTx<'_>,
+    task: &TaskGuid,
+    snapshot: &TaskSnapshot,
+) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "insert into desired_tasks (task_guid, droplet_guid, image_digest, specification, environment) \
+             values (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            task,
+            snapshot.droplet_guid,
+            snapshot.image_digest,
+            snapshot.specification,
+            snapshot.environment,
+        ])?;
+    Ok(())
+}
+
+/// The snapshot of a task.
+pub(super) fn task_snapshot(
+    tx: &ReadTx<'_>,
+    task: &TaskGuid,
+) -> Result<Option<TaskSnapshot>, DbError> {
+    let mut statement = tx.sql().prepare_cached(
+        "select droplet_guid, image_digest, specification, environment from desired_tasks \
+         where task_guid = ?1",
+    )?;
+    let row = statement.query_row([task], |row| {
+        Ok(TaskSnapshot {
+            droplet_guid: row.get(0)?,
+            image_digest: row.get(1)?,
+            specification: row.get(2)?,
+            environment: row.get(3)?,
+        })
+    });
+    Ok(row.optional()?)
+}
+
+/// Lets go of the snapshot of a task that has ended.
+pub(crate) fn forget_task(tx: &WriteTx<'_>, task: &TaskGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from desired_tasks where task_guid = ?1")?
+        .execute([task])?;
+    Ok(())
 }
 
 /// The version that is wanted of a process.
@@ -237,7 +294,7 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
 /// Droplets that run, or would run after a `cf start`.
 pub(crate) fn runnable_droplets(tx: &ReadTx<'_>) -> ApiResult<BTreeSet<DropletGuid>> {
     let mut statement = tx.sql().prepare_cached(
-        "select droplet_guid from desired_processes \
+        "select droplet_guid from desired_processes union select droplet_guid from desired_tasks \
          union select current_droplet_guid from apps where current_droplet_guid is not null",
     )?;
     let rows = statement.query_map([], |row| row.get(0))?;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tasks::NewTask;
 use crate::cloud_controller::apps::App;
 use crate::cloud_controller::processes::{FILE_DESCRIPTORS, Process};
 use crate::cloud_controller::spaces::Space;
@@ -43,6 +44,21 @@ impl Facts<'_> {
         let mut all = self.common();
         all.insert("users".to_owned(), Value::Null);
         all.insert("application_id".to_owned(), json!(self.app.guid));
+        Value::Object(all)
+    }
+
+    /// As tasks find it.
+    pub(super) fn of_task(&self, task: &NewTask<'_>, version: &str) -> Value {
+        let mut all = self.common();
+        let mut add = |name: &str, value: Value| all.insert(name.to_owned(), value);
+        add(
+            "limits",
+            json!({ "fds": FILE_DESCRIPTORS, "mem": task.memory, "disk": task.disk }),
+        );
+        add("users", Value::Null);
+        add("application_id", json!(self.app.guid));
+        add("version", json!(version));
+        add("application_version", json!(version));
         Value::Object(all)
     }
 

@@ -4,95 +4,155 @@ use serde_json::json;
 
 use super::payload::CreateTask;
 use super::store::{self, Task};
+use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, TaskGuid};
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::app_usage_events::actions::TaskUse;
 use crate::cloud_controller::apps::App;
 use crate::cloud_controller::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::desired::{Droplet, NewTask, Snapshots};
 use crate::cloud_controller::processes::actions::{DEFAULT_DISK, DEFAULT_MEMORY};
 use crate::cloud_controller::processes::{self, LARGEST_DISK, Process};
-use crate::cloud_controller::quotas;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, MetadataChange, ResourceType};
+use crate::cloud_controller::{app_usage_events, desired, quotas};
 use crate::db::{ReadTx, WriteTx};
+use crate::scheduler::TaskEnd;
 
 const LONGEST_COMMAND: usize = 4096;
 
-/// Why a task cannot be made: its own faults first, and that nothing runs tasks last.
-pub(super) fn refusal(tx: &ReadTx<'_>, app: &App, wanted: &CreateTask) -> ApiError {
-    match check_all(tx, app, wanted) {
-        Err(fault) => fault,
-        Ok(()) => {
-            ApiError::unprocessable("Running tasks is not available in this version of cflite.")
-        }
-    }
-}
-
-fn check_all(tx: &ReadTx<'_>, app: &App, wanted: &CreateTask) -> ApiResult<()> {
-    if let Some(droplet) = &wanted.droplet {
-        if !store::has_droplet(tx, &app.guid, droplet)? {
-            return Err(ApiError::not_found("Droplet"));
-        }
-    } else if app.current_droplet_guid.is_none() {
-        return Err(ApiError::unprocessable(
-            "Task must have a droplet. Specify droplet or assign current droplet to app.",
-        ));
-    }
+/// Makes a task and writes down what it runs with; the commit wakes the scheduler.
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    app: &App,
+    wanted: CreateTask,
+) -> ApiResult<Task> {
+    let droplet = droplet(tx, app, wanted.droplet.as_ref())?;
     if wanted.disk.is_some_and(|disk| disk > LARGEST_DISK) {
         return Err(ApiError::unprocessable(format!(
             "Cannot request disk_in_mb greater than {LARGEST_DISK}"
         )));
     }
-    let template = match &wanted.template {
-        None => None,
-        Some(guid) => {
-            let found = processes::store::find(tx, guid)?;
-            Some(found.ok_or_else(|| {
-                ApiError::resource_not_found(format!("The process could not be found: {guid}"))
-            })?)
-        }
+    let template = template(tx, wanted.template.as_ref())?;
+    let of_template = |value: fn(&Process) -> i64| template.as_ref().map(value);
+    let by_template = template.as_ref();
+    let command = wanted.command.unwrap_or_else(|| {
+        by_template.map_or_else(String::new, |process| {
+            processes::command(process, Some(&droplet))
+        })
+    });
+    let user = wanted.user;
+    let user = user.or_else(|| by_template.and_then(|process| process.user.clone()));
+    let memory = wanted.memory.or(of_template(|p| p.memory));
+    let disk = wanted.disk.or(of_template(|p| p.disk));
+    let log_rate = wanted.log_rate_limit.or(of_template(|p| p.log_rate_limit));
+    let guid = TaskGuid::generate(&recorder.guids);
+    let task = Task {
+        app_guid: app.guid.clone(),
+        space_guid: app.space_guid.clone(),
+        app_name: app.name.clone(),
+        sequence_id: store::next_sequence_id(tx, &app.guid)?,
+        name: match wanted.name {
+            None => made_up_name(recorder),
+            Some(name) => name.unwrap_or_default(),
+        },
+        command,
+        user,
+        state: "PENDING".to_owned(),
+        memory: memory.unwrap_or(DEFAULT_MEMORY),
+        disk: disk.unwrap_or(DEFAULT_DISK),
+        log_rate_limit: log_rate.unwrap_or(-1),
+        failure_reason: None,
+        droplet_guid: Some(droplet.guid.to_string()),
+        created_at: recorder.now,
+        updated_at: recorder.now,
+        guid,
     };
-    check(tx, app, wanted, template.as_ref())
+    check(tx, app, &task)?;
+    store::insert(tx, &task)?;
+    let metadata = wanted.metadata;
+    metadata.store(tx, ResourceType::Task, task.guid.as_str())?;
+    let new = NewTask {
+        guid: &task.guid,
+        command: &task.command,
+        user: task.user.as_deref(),
+        memory: task.memory,
+        disk: task.disk,
+    };
+    snapshots.save_task(tx, recorder, (app, &droplet), &new)?;
+    record(tx, recorder, "audit.app.task.create", &task)?;
+    // Its user may be the droplet's.
+    store::find(tx, &task.guid)?.ok_or_else(|| ApiError::internal("a task that was just made"))
+}
+
+/// The one that was asked for, else the app's.
+fn droplet(tx: &ReadTx<'_>, app: &App, wanted: Option<&DropletGuid>) -> ApiResult<Droplet> {
+    if let Some(guid) = wanted {
+        let found = desired::store::find_droplet(tx, guid)?;
+        let own = found.filter(|droplet| droplet.app_guid == app.guid);
+        let own = own.ok_or_else(|| ApiError::not_found("Droplet"))?;
+        if own.staged {
+            return Ok(own);
+        }
+    } else if let Some(guid) = &app.current_droplet_guid
+        && let Some(current) = desired::store::find_droplet(tx, guid)?
+    {
+        return Ok(current);
+    }
+    Err(ApiError::unprocessable(
+        "Task must have a droplet. Specify droplet or assign current droplet to app.",
+    ))
+}
+
+/// The process that was named as template.
+fn template(tx: &ReadTx<'_>, wanted: Option<&ProcessGuid>) -> ApiResult<Option<Process>> {
+    let Some(guid) = wanted else {
+        return Ok(None);
+    };
+    let found = processes::store::find(tx, guid)?;
+    let found = found.ok_or_else(|| {
+        ApiError::resource_not_found(format!("The process could not be found: {guid}"))
+    });
+    found.map(Some)
+}
+
+/// Eight hexadecimal digits.
+fn made_up_name(recorder: &Recorder) -> String {
+    let guid = recorder.guids.next();
+    guid.chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(8)
+        .collect()
 }
 
 /// What CC's model refuses, in its words.
-fn check(
-    tx: &ReadTx<'_>,
-    app: &App,
-    wanted: &CreateTask,
-    template: Option<&Process>,
-) -> ApiResult<()> {
+fn check(tx: &ReadTx<'_>, app: &App, task: &Task) -> ApiResult<()> {
     let mut invalid = Invalid::default();
-    if let Some(name) = &wanted.name {
-        match name.as_deref().unwrap_or_default() {
-            "" => invalid.add("name presence"),
-            name if name.chars().any(char::is_control) => invalid.add("name format"),
-            _ => {}
-        }
+    match task.name.as_str() {
+        "" => invalid.add("name presence"),
+        name if name.chars().any(char::is_control) => invalid.add("name format"),
+        _ => {}
     }
-    let command = wanted.command.as_deref();
-    if command.is_some_and(|command| command.trim().is_empty()) {
+    if task.command.trim().is_empty() {
         invalid.add("command presence");
     }
-    if command.is_some_and(|command| command.chars().count() > LONGEST_COMMAND) {
+    if task.command.chars().count() > LONGEST_COMMAND {
         invalid.add(format!(
             "command must be shorter than {} characters",
             LONGEST_COMMAND + 1
         ));
     }
-    let of_template = |value: fn(&Process) -> i64| template.map(value);
-    let memory = wanted.memory.or(of_template(|p| p.memory));
-    let log_rate = wanted.log_rate_limit.or(of_template(|p| p.log_rate_limit));
     let needs = quotas::TaskNeeds {
-        memory: memory.unwrap_or(DEFAULT_MEMORY),
-        log_rate: log_rate.unwrap_or(-1),
+        memory: task.memory,
+        log_rate: task.log_rate_limit,
     };
     for fault in quotas::task_faults(tx, app, needs)? {
         invalid.add(fault);
     }
-    let user = wanted.user.as_deref();
-    let user = user.or(template.and_then(|process| process.user.as_deref()));
-    if let Some(fault) = user.and_then(processes::user_fault) {
+    if let Some(fault) = task.user.as_deref().and_then(processes::user_fault) {
         invalid.add(fault);
     }
-    let disk = wanted.disk.or(of_template(|p| p.disk));
-    if disk.unwrap_or(DEFAULT_DISK) > LARGEST_DISK {
+    if task.disk > LARGEST_DISK {
         invalid.add(format!("disk_in_mb cannot be greater than {LARGEST_DISK}"));
     }
     invalid.refuse()
@@ -113,7 +173,7 @@ pub(super) fn update(
 
 /// Cancels a task that has not ended.
 pub(super) fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut task: Task) -> ApiResult<Task> {
-    if matches!(task.state.as_str(), "SUCCEEDED" | "FAILED") {
+    if has_ended(&task) {
         return Err(ApiError::unprocessable(format!(
             "Task state is {} and therefore cannot be canceled",
             task.state
@@ -122,6 +182,81 @@ pub(super) fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut task: Task) -> A
     task.state = "CANCELING".to_owned();
     task.updated_at = recorder.now;
     store::update(tx, &task)?;
+    record(tx, recorder, "audit.app.task.cancel", &task)?;
+    Ok(task)
+}
+
+/// The tasks of an app go with it: those that have not ended are stopped.
+pub(crate) fn delete_of_app(tx: &WriteTx<'_>, recorder: &Recorder, app: &AppGuid) -> ApiResult<()> {
+    for task in store::open_of_app(tx, app)? {
+        if task.state == "RUNNING" {
+            record(tx, recorder, "audit.app.task.cancel", &task)?;
+        }
+        record_use(tx, (recorder.now, &recorder.guids), &task, "TASK_STOPPED")?;
+    }
+    Ok(())
+}
+
+/// The scheduler has started it.
+pub(super) fn started(
+    tx: &WriteTx<'_>,
+    by: (Timestamp, &GuidSource),
+    guid: &TaskGuid,
+) -> ApiResult<()> {
+    let pending = store::find(tx, guid)?.filter(|task| task.state == "PENDING");
+    let Some(mut task) = pending else {
+        return Ok(());
+    };
+    record_use(tx, by, &task, "TASK_STARTED")?;
+    task.state = "RUNNING".to_owned();
+    task.updated_at = by.0;
+    store::update(tx, &task)
+}
+
+/// It has ended; what comes twice changes nothing.
+pub(super) fn ended(
+    tx: &WriteTx<'_>,
+    by: (Timestamp, &GuidSource),
+    guid: &TaskGuid,
+    end: &TaskEnd,
+) -> ApiResult<()> {
+    let found = store::find(tx, guid)?;
+    let Some(mut task) = found.filter(|task| !has_ended(task)) else {
+        return Ok(());
+    };
+    if app_usage_events::store::tells_of_task(tx, guid)? {
+        record_use(tx, by, &task, "TASK_STOPPED")?;
+    }
+    (task.state, task.failure_reason) = match end {
+        TaskEnd::Succeeded => ("SUCCEEDED".to_owned(), None),
+        TaskEnd::Failed(reason) => ("FAILED".to_owned(), Some(reason.clone())),
+    };
+    task.updated_at = by.0;
+    store::update(tx, &task)?;
+    desired::store::forget_task(tx, guid)
+}
+
+fn has_ended(task: &Task) -> bool {
+    matches!(task.state.as_str(), "SUCCEEDED" | "FAILED")
+}
+
+fn record_use(
+    tx: &WriteTx<'_>,
+    by: (Timestamp, &GuidSource),
+    task: &Task,
+    state: &'static str,
+) -> ApiResult<()> {
+    let usage = TaskUse {
+        guid: &task.guid,
+        name: &task.name,
+        memory: task.memory,
+        state,
+        previous: &task.state,
+    };
+    app_usage_events::actions::of_task(tx, by, &task.app_guid, usage)
+}
+
+fn record(tx: &WriteTx<'_>, recorder: &Recorder, kind: &str, task: &Task) -> ApiResult<()> {
     let data = json!({
         "task_guid": task.guid,
         "request": {
@@ -135,7 +270,5 @@ pub(super) fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut task: Task) -> A
         kind: "app",
         name: &task.app_name,
     };
-    let place = Place::space(&task.space_guid);
-    recorder.record(tx, "audit.app.task.cancel", &target, place, &data)?;
-    Ok(task)
+    recorder.record(tx, kind, &target, Place::space(&task.space_guid), &data)
 }

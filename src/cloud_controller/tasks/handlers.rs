@@ -10,6 +10,7 @@ use super::store::Task;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, TaskGuid};
 use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Listed, Metadata, ResourceType,
     Urls,
@@ -92,15 +93,20 @@ pub(super) async fn create(
     ctx: Context,
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
-) -> ApiResult<Json<Value>> {
-    let Context { cc, caller, .. } = ctx;
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let Context {
+        cc, caller, urls, ..
+    } = ctx;
     cc.db()
-        .read(move |tx| {
+        .write(move |tx| {
             feature_flags::require(tx, &caller, "task_creation")?;
             let wanted = payload::create(body)?;
             let app = apps::store::get_visible(tx, &caller, &guid)?;
             caller.may_write_space(tx, &app.space_guid)?;
-            Err(actions::refusal(tx, &app, &wanted))
+            let task = actions::create(tx, &recorder, &snapshots, &app, wanted)?;
+            let shown = present_one(tx, &task, Command::Shown, &urls)?;
+            Ok::<_, ApiError>((StatusCode::ACCEPTED, shown))
         })
         .await
 }

@@ -1,16 +1,20 @@
-//! Tasks: commands that run once in an app's droplet, as the API shows them.
+//! Tasks: commands that run once in an app's droplet, each in a container of its own.
 //!
-//! This version of the platform has no engine that runs tasks: a request for one is checked as far
-//! as any other and then refused, naming that. What is stored can be read, labelled and canceled.
+//! A task is PENDING until the scheduler has started it, then RUNNING, and ends as SUCCEEDED or
+//! FAILED with a reason; CANCELING is on its way to FAILED. It keeps what it was made with: droplet,
+//! command, environment (`desired`). Its number counts within the app.
 
-mod actions;
+pub(crate) mod actions;
 mod handlers;
 mod payload;
 mod presenter;
+mod queue;
 mod store;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+
+pub use queue::TaskQueue;
 
 use super::CloudController;
 

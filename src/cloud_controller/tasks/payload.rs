@@ -29,6 +29,7 @@ pub(super) struct CreateTask {
     pub log_rate_limit: Option<i64>,
     pub droplet: Option<DropletGuid>,
     pub template: Option<ProcessGuid>,
+    pub metadata: MetadataChange,
 }
 
 /// `POST /v3/apps/:guid/tasks`.
@@ -80,7 +81,7 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
             None
         }
     };
-    body.metadata();
+    task.metadata = body.metadata();
     body.finish()?;
     Ok(task)
 }

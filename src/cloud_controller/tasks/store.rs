@@ -3,17 +3,19 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::Timestamp;
-use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid, TaskGuid};
+use crate::base::guid::{AppGuid, SpaceGuid, TaskGuid};
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
-use crate::db::{ReadTx, WriteTx};
+use crate::db::{DbError, ReadTx, WriteTx};
+use crate::scheduler::{OpenTask, TaskState};
 
 const COLUMNS: &str = "t.guid, t.app_guid, a.space_guid, a.name, t.sequence_id, t.name, t.command, \
     coalesce(t.user, iif(d.lifecycle_type = 'docker' and json_valid(d.execution_metadata), \
     nullif(json_extract(d.execution_metadata, '$.user'), ''), null), iif(d.guid is null, null, 'vcap')), \
     t.state, t.memory_in_mb, t.disk_in_mb, t.log_rate_limit_in_bytes_per_second, t.failure_reason, t.droplet_guid, \
     t.created_at, t.updated_at";
+const OPEN: &str = "state in ('PENDING', 'RUNNING', 'CANCELING')";
 const FROM: &str =
     "tasks t join apps a on a.guid = t.app_guid left join droplets d on d.guid = t.droplet_guid";
 
@@ -81,24 +83,88 @@ pub(super) fn list_visible(
     list(tx, &select, ("t", COLUMNS), query, task)
 }
 
-/// Stores state and time of change.
-pub(super) fn update(tx: &WriteTx<'_>, task: &Task) -> ApiResult<()> {
+/// Any task.
+pub(super) fn find(tx: &ReadTx<'_>, guid: &TaskGuid) -> ApiResult<Option<Task>> {
+    let sql = format!("select {COLUMNS} from {FROM} where t.guid = ?1");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([guid], task).optional()?)
+}
+
+/// Those of an app that have not ended.
+pub(super) fn open_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<Task>> {
+    let sql = format!("select {COLUMNS} from {FROM} where t.app_guid = ?1 and t.{OPEN}");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([app], task)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All that have not ended, for the scheduler.
+pub(super) fn open(tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+    let sql = format!("select guid, app_guid, name, state, created_at from tasks where {OPEN}");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let state: String = row.get(3)?;
+        Ok(OpenTask {
+            guid: row.get(0)?,
+            app_guid: row.get(1)?,
+            name: row.get(2)?,
+            state: match state.as_str() {
+                "PENDING" => TaskState::Pending,
+                "RUNNING" => TaskState::Running,
+                _ => TaskState::Canceling,
+            },
+            created_at: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The number that the app's next task gets.
+pub(super) fn next_sequence_id(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<i64> {
+    let mut statement = tx.sql().prepare_cached(
+        "select coalesce(max(sequence_id), 0) + 1 from tasks where app_guid = ?1",
+    )?;
+    Ok(statement.query_row([app], |row| row.get(0))?)
+}
+
+/// Stores a new task.
+pub(super) fn insert(tx: &WriteTx<'_>, task: &Task) -> ApiResult<()> {
     tx.sql()
-        .prepare_cached("update tasks set state = ?2, updated_at = ?3 where guid = ?1")?
-        .execute(params![task.guid, task.state, task.updated_at])?;
+        .prepare_cached(
+            "insert into tasks (guid, app_guid, sequence_id, name, command, user, state, memory_in_mb, disk_in_mb, \
+             log_rate_limit_in_bytes_per_second, droplet_guid, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+        )?
+        .execute(params![
+            task.guid,
+            task.app_guid,
+            task.sequence_id,
+            task.name,
+            task.command,
+            task.user,
+            task.state,
+            task.memory,
+            task.disk,
+            task.log_rate_limit,
+            task.droplet_guid,
+            task.created_at,
+        ])?;
     Ok(())
 }
 
-/// Whether this droplet belongs to the app.
-pub(super) fn has_droplet(
-    tx: &ReadTx<'_>,
-    app: &AppGuid,
-    droplet: &DropletGuid,
-) -> ApiResult<bool> {
-    let mut statement = tx
-        .sql()
-        .prepare_cached("select 1 from droplets where guid = ?1 and app_guid = ?2")?;
-    Ok(statement.exists(params![droplet, app])?)
+/// Stores state, reason of failure and time of change.
+pub(super) fn update(tx: &WriteTx<'_>, task: &Task) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached(
+            "update tasks set state = ?2, failure_reason = ?3, updated_at = ?4 where guid = ?1",
+        )?
+        .execute(params![
+            task.guid,
+            task.state,
+            task.failure_reason,
+            task.updated_at
+        ])?;
+    Ok(())
 }
 
 fn task(row: &Row<'_>) -> rusqlite::Result<Task> {

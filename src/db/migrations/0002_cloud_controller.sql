@@ -448,6 +448,18 @@ create table tasks (
     unique (app_guid, sequence_id)
 ) strict;
 create index tasks_by_creation on tasks (created_at, guid);
+create index tasks_open on tasks (guid) where state in ('PENDING', 'RUNNING', 'CANCELING');
+
+-- What a task that has not ended runs with, written down when it was made.
+create table desired_tasks (
+    task_guid text primary key not null references tasks (guid) on delete cascade,
+    droplet_guid text not null,
+    image_digest text not null,
+    -- JSON object: command, user.
+    specification text not null,
+    -- Encrypted JSON list of [name, value].
+    environment blob not null
+) strict;
 
 create table jobs (
     guid text primary key not null,
@@ -536,6 +548,7 @@ create table app_usage_events (
     created_at integer not null
 ) strict;
 create index app_usage_events_by_creation on app_usage_events (created_at);
+create index app_usage_events_by_task on app_usage_events (task_guid) where task_guid is not null;
 
 create table service_usage_events (
     id integer primary key autoincrement,

@@ -8,3 +8,5 @@ mod health;
 mod life;
 mod scenarios;
 mod world;
+
+pub(super) use world::PausedClock;

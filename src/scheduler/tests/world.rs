@@ -16,7 +16,7 @@ use crate::scheduler::{
 };
 
 /// Wall time that moves with Tokio's clock.
-struct PausedClock(Instant);
+pub(in crate::scheduler) struct PausedClock(pub(in crate::scheduler) Instant);
 
 impl Clock for PausedClock {
     fn now(&self) -> Timestamp {

@@ -299,8 +299,28 @@ def feature_flags():
 
 
 @step
-def tasks_and_services_as_far_as_they_exist():
-    assert list(v3.tasks.list()) == []
+def tasks():
+    done = {}
+    for name, command in (("greet", "echo hello"), ("fail", "exit 3")):
+        task = v3.tasks.create(made["app"], command, name=name, memory_in_mb=32, disk_in_mb=64)
+        assert task["name"] == name and task["memory_in_mb"] == 32, task
+        done[name] = until(
+            lambda guid=task["guid"]: v3.tasks.get(guid),
+            lambda each: each["state"] in ("SUCCEEDED", "FAILED"),
+        )
+    assert done["greet"]["state"] == "SUCCEEDED", done
+    links_answer(done["greet"])
+    assert done["fail"]["result"]["failure_reason"] == "APP/TASK/fail: Exited with status 3", done
+    long = v3.tasks.create(made["app"], "sleep 600", name="long")
+    assert v3.tasks.cancel(long["guid"])["state"] == "CANCELING"
+    long = until(lambda: v3.tasks.get(long["guid"]), lambda each: each["state"] == "FAILED")
+    assert long["result"]["failure_reason"] == "task was cancelled", long
+    assert [each["name"] for each in v3.tasks.list(names="greet")] == ["greet"]
+    assert "cannot be canceled" in refused(422, v3.tasks.cancel, long["guid"])
+
+
+@step
+def services_as_far_as_they_exist():
     assert list(v3.service_instances.list(space_guids=made["space"])) == []
     assert list(v3.service_credential_bindings.list(app_guids=made["app"])) == []
     refused(404, v3.tasks.get, "00000000-0000-4000-8000-000000000000")

@@ -1,0 +1,53 @@
+//! The scheduler's view of tasks: what is to run, and what came of it.
+
+use super::{actions, store};
+use crate::base::guid::TaskGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::desired::{self, ImageReferences};
+use crate::cloud_controller::v3::ApiError;
+use crate::db::{DbError, ReadTx, Vault, WriteTx};
+use crate::scheduler::{DesiredTask, OpenTask, TaskEnd, TaskList};
+
+/// The rows of tasks for the scheduler.
+pub struct TaskQueue {
+    /// For the environment of tasks.
+    pub vault: Vault,
+    /// How images of droplets are pulled.
+    pub images: ImageReferences,
+    /// For usage events.
+    pub guids: GuidSource,
+}
+
+impl TaskList for TaskQueue {
+    fn open(&self, tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+        store::open(tx)
+    }
+
+    fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
+        let Some(task) = store::find(tx, guid).map_err(unread)? else {
+            return Ok(None);
+        };
+        let limits = (task.app_name, task.memory, task.log_rate_limit);
+        desired::desired_task(tx, (&self.vault, &self.images), guid, limits)
+    }
+
+    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<(), DbError> {
+        let by = (now, &self.guids);
+        actions::started(tx, by, guid).map_err(unread)
+    }
+
+    fn ended(
+        &self,
+        tx: &WriteTx<'_>,
+        guid: &TaskGuid,
+        end: &TaskEnd,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let by = (now, &self.guids);
+        actions::ended(tx, by, guid, end).map_err(unread)
+    }
+}
+
+fn unread(error: ApiError) -> DbError {
+    DbError::Interrupted(format!("a task: {error}"))
+}

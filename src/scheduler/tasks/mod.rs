@@ -1,0 +1,141 @@
+//! Runs tasks: commands that run once, each in a container of its own.
+//!
+//! A pass reads the tasks that have not ended and lists their containers, decides (`plan`, pure)
+//! and acts. Whoever owns tasks makes and cancels them in the database; that wakes a pass.
+//!
+//! Invariants:
+//! - A task is started at most once: what was started and is gone has failed, it never runs again.
+//! - How a task ended is on record before its container is removed, and its output was read before.
+//! - A container without a task that has not ended is removed, whatever happened before: that is
+//!   how the task of a deleted app is stopped.
+//! - Stopping this process changes nothing about running tasks.
+
+mod container;
+mod plan;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::base::guid::{AppGuid, TaskGuid};
+use crate::base::{Clock, Megabytes, Supervisor, Timestamp};
+use crate::db::{Db, DbError, ReadTx, WriteTx};
+use crate::docker::Engine;
+
+use super::{LogSink, Settings};
+
+/// Knows the tasks, and is told what comes of them.
+pub trait TaskList: Send + Sync + 'static {
+    /// Those that have not ended.
+    fn open(&self, tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError>;
+
+    /// What a task runs with; `None` = it is not there any more.
+    fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError>;
+
+    /// A PENDING task runs.
+    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<(), DbError>;
+
+    /// A task has ended.
+    fn ended(
+        &self,
+        tx: &WriteTx<'_>,
+        guid: &TaskGuid,
+        end: &TaskEnd,
+        now: Timestamp,
+    ) -> Result<(), DbError>;
+}
+
+/// A task that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTask {
+    /// Guid.
+    pub guid: TaskGuid,
+    /// Its app.
+    pub app_guid: AppGuid,
+    /// Its name, part of the source type of its log lines.
+    pub name: String,
+    /// State.
+    pub state: TaskState,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The state of a task that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    /// It was not started yet.
+    Pending,
+    /// It was started.
+    Running,
+    /// It is to be stopped.
+    Canceling,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// Its command exited with 0.
+    Succeeded,
+    /// It did not, for this reason.
+    Failed(String),
+}
+
+/// What a task runs with.
+#[derive(Clone)]
+pub struct DesiredTask {
+    /// The app's name, for people who read `docker ps`.
+    pub app_name: String,
+    /// Pullable reference by digest.
+    pub image: String,
+    /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
+    pub entrypoint: Option<Vec<String>>,
+    /// Words of the command.
+    pub command: Vec<String>,
+    /// `2000:2000`, a name, or `None` for the image's user.
+    pub user: Option<String>,
+    /// Working folder, `None` for the image's.
+    pub working_dir: Option<String>,
+    /// Environment, lowest precedence first; what only the scheduler knows is put below it.
+    pub environment: Vec<(String, String)>,
+    /// Memory limit.
+    pub memory: Megabytes,
+    /// Bytes a second, -1 for no limit.
+    pub log_rate_limit: i64,
+    /// The lifecycle files are put into the container before it starts (buildpack apps).
+    pub lifecycle_files: bool,
+}
+
+/// What the runner of tasks is made of.
+pub struct TaskParts {
+    /// Database.
+    pub db: Db,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// The daemon.
+    pub engine: Arc<dyn Engine>,
+    /// The tasks.
+    pub tasks: Arc<dyn TaskList>,
+    /// Takes log lines.
+    pub logs: Arc<dyn LogSink>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// Runs the tasks of one platform.
+pub struct Tasks(Arc<run::Runner>);
+
+impl Tasks {
+    /// A runner that does nothing yet.
+    pub fn new(parts: TaskParts) -> Self {
+        Self(Arc::new(run::Runner::new(parts)))
+    }
+
+    /// Starts its worker.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let (runner, all) = (self.0.clone(), supervisor.clone());
+        supervisor.worker("tasks", move |token| {
+            runner.clone().reconcile(all.clone(), token)
+        });
+    }
+}

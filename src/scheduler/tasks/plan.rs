@@ -1,0 +1,258 @@
+//! The decision: what is to be done for each task, from what is on record and what its container
+//! does. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{OpenTask, TaskEnd, TaskState};
+use crate::base::Timestamp;
+use crate::base::guid::TaskGuid;
+use crate::docker::{Container, ContainerState};
+
+/// How long a task may wait for a daemon that does not take it.
+const PLACED_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Make and start its container, or go on with a made one.
+    Launch(Option<String>),
+    /// Write down that it was started.
+    Started,
+    /// Wait until its container ends.
+    Watch(String),
+    /// Write down how it ended, then remove its container.
+    Finish(String, TaskEnd),
+    /// Stop it, write down that it was canceled, then remove its container.
+    Stop(String),
+    /// Write down how it ended; there is no container.
+    End(TaskEnd),
+    /// Stop and remove a container without a task.
+    Discard(String),
+}
+
+/// What there is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    /// Tasks that have not ended.
+    pub(super) open: Vec<OpenTask>,
+    /// Containers by the task they are.
+    pub(super) containers: BTreeMap<TaskGuid, Container>,
+    /// Tasks something is being done for right now.
+    pub(super) busy: BTreeSet<TaskGuid>,
+    /// Tasks whose last attempt failed, and when the next one is due.
+    pub(super) paused: BTreeMap<TaskGuid, Timestamp>,
+}
+
+/// What follows from one look at everything, and when time alone will call for something.
+pub(super) fn plan(
+    world: &World,
+    now: Timestamp,
+) -> (BTreeMap<TaskGuid, Action>, Option<Timestamp>) {
+    let tasks = world.open.iter().map(|task| {
+        let container = world.containers.get(&task.guid);
+        (&task.guid, of_task(task, container, now))
+    });
+    let known: BTreeSet<_> = world.open.iter().map(|task| &task.guid).collect();
+    let strays = world.containers.iter();
+    let strays = strays
+        .filter(|(guid, _)| !known.contains(guid))
+        .map(|(guid, container)| (guid, Action::Discard(container.id.clone())));
+    let (mut actions, mut next_check) = (BTreeMap::new(), None);
+    for (guid, action) in tasks.chain(strays) {
+        if world.busy.contains(guid) {
+            continue;
+        }
+        match world.paused.get(guid) {
+            Some(until) if *until > now && !matches!(action, Action::End(_)) => {
+                next_check = Some(next_check.map_or(*until, |at: Timestamp| at.min(*until)));
+            }
+            _ => drop(actions.insert(guid.clone(), action)),
+        }
+    }
+    (actions, next_check)
+}
+
+fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Action {
+    let Some(container) = container else {
+        return match task.state {
+            TaskState::Pending if now.since(task.created_at) < PLACED_WITHIN => {
+                Action::Launch(None)
+            }
+            TaskState::Pending => failed("not started within time limit"),
+            TaskState::Running => failed("cell disappeared before completion"),
+            TaskState::Canceling => Action::End(canceled()),
+        };
+    };
+    let id = container.id.clone();
+    match (task.state, &container.state) {
+        (TaskState::Canceling, _) => Action::Stop(id),
+        (TaskState::Pending, ContainerState::Created) => Action::Launch(Some(id)),
+        (TaskState::Pending, _) => Action::Started,
+        // Made anew by nobody we know: what ran is gone.
+        (TaskState::Running, ContainerState::Created) => {
+            failed("cell disappeared before completion")
+        }
+        (TaskState::Running, ContainerState::Running { .. }) => Action::Watch(id),
+        (
+            TaskState::Running,
+            ContainerState::Exited {
+                code,
+                out_of_memory,
+                ..
+            },
+        ) => Action::Finish(id, exit(&task.name, *code, *out_of_memory)),
+    }
+}
+
+/// How a task ends that was canceled.
+pub(super) fn canceled() -> TaskEnd {
+    TaskEnd::Failed("task was cancelled".to_owned())
+}
+
+fn failed(reason: &str) -> Action {
+    Action::End(TaskEnd::Failed(reason.to_owned()))
+}
+
+fn exit(name: &str, code: i64, out_of_memory: bool) -> TaskEnd {
+    if code == 0 {
+        return TaskEnd::Succeeded;
+    }
+    let cause = if out_of_memory {
+        " (out of memory)"
+    } else {
+        ""
+    };
+    TaskEnd::Failed(format!("APP/TASK/{name}: Exited with status {code}{cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000_000;
+
+    fn at(seconds_ago: i64) -> Timestamp {
+        Timestamp::from_micros(NOW - seconds_ago * 1_000_000)
+    }
+
+    fn task(state: TaskState, age: i64) -> OpenTask {
+        OpenTask {
+            guid: "t".into(),
+            app_guid: "a".into(),
+            name: "migrate".to_owned(),
+            state,
+            created_at: at(age),
+        }
+    }
+
+    fn container(state: ContainerState) -> Container {
+        Container {
+            id: "c".to_owned(),
+            name: "cflite-task".to_owned(),
+            labels: BTreeMap::new(),
+            image: "image".to_owned(),
+            state,
+            created_at: at(1),
+            ip: None,
+            published: BTreeMap::new(),
+        }
+    }
+
+    fn exited(code: i64, out_of_memory: bool) -> ContainerState {
+        ContainerState::Exited {
+            code,
+            out_of_memory,
+            at: at(0),
+        }
+    }
+
+    fn world(open: Option<OpenTask>, state: Option<ContainerState>) -> World {
+        let held = state.map(|state| ("t".into(), container(state)));
+        World {
+            open: open.into_iter().collect(),
+            containers: held.into_iter().collect(),
+            ..World::default()
+        }
+    }
+
+    fn decided(open: Option<(TaskState, i64)>, state: Option<ContainerState>) -> Action {
+        let world = world(open.map(|(state, age)| task(state, age)), state);
+        let (mut actions, next) = plan(&world, at(0));
+        assert_eq!(next, None);
+        let action = actions.remove(&TaskGuid::from("t"));
+        assert!(actions.is_empty(), "{actions:?}");
+        action.expect("something to do")
+    }
+
+    fn fails(reason: &str) -> TaskEnd {
+        TaskEnd::Failed(reason.to_owned())
+    }
+
+    fn id() -> String {
+        "c".to_owned()
+    }
+
+    #[test]
+    fn without_a_container() {
+        use TaskState::{Canceling, Pending, Running};
+        let table = [
+            ((Pending, 5), Action::Launch(None)),
+            (
+                (Pending, 1800),
+                Action::End(fails("not started within time limit")),
+            ),
+            (
+                (Running, 5),
+                Action::End(fails("cell disappeared before completion")),
+            ),
+            ((Canceling, 5), Action::End(fails("task was cancelled"))),
+        ];
+        for (open, expected) in table {
+            assert_eq!(decided(Some(open), None), expected, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn with_a_container() {
+        use ContainerState::Created;
+        use TaskState::{Canceling, Pending, Running};
+        let running = || ContainerState::Running { since: at(1) };
+        let gone = fails("cell disappeared before completion");
+        let status = fails("APP/TASK/migrate: Exited with status 3");
+        let memory = fails("APP/TASK/migrate: Exited with status 137 (out of memory)");
+        let finish = |end| Action::Finish(id(), end);
+        let table = [
+            (Pending, Created, Action::Launch(Some(id()))),
+            (Pending, running(), Action::Started),
+            (Pending, exited(0, false), Action::Started),
+            (Running, Created, Action::End(gone)),
+            (Running, running(), Action::Watch(id())),
+            (Running, exited(0, false), finish(TaskEnd::Succeeded)),
+            (Running, exited(3, false), finish(status)),
+            (Running, exited(137, true), finish(memory)),
+            (Canceling, running(), Action::Stop(id())),
+            (Canceling, exited(0, false), Action::Stop(id())),
+        ];
+        for (open, state, expected) in table {
+            let shown = format!("{open:?} {state:?}");
+            let open = Some((open, 5));
+            assert_eq!(decided(open, Some(state)), expected, "{shown}");
+        }
+        for stray in [running(), exited(0, false), Created] {
+            assert_eq!(decided(None, Some(stray)), Action::Discard(id()));
+        }
+    }
+
+    #[test]
+    fn what_is_worked_on_or_has_to_wait_is_left_alone() {
+        let mut waiting = world(Some(task(TaskState::Pending, 5)), None);
+        waiting.paused = [("t".into(), at(-7))].into();
+        assert_eq!(plan(&waiting, at(0)), (BTreeMap::new(), Some(at(-7))));
+        assert_eq!(plan(&waiting, at(-7)).0.len(), 1);
+        waiting.open[0].created_at = at(1800);
+        assert_eq!(plan(&waiting, at(0)).0.len(), 1, "giving up does not wait");
+        waiting.busy = ["t".into()].into();
+        assert_eq!(plan(&waiting, at(-7)), (BTreeMap::new(), None));
+    }
+}

@@ -1,0 +1,335 @@
+//! Tasks from beginning to end, over Docker in memory and a paused clock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts, TaskState, Tasks, container};
+use crate::base::guid::TaskGuid;
+use crate::base::{Clock, Megabytes, Supervisor, Timestamp};
+use crate::db::{Db, DbError, ReadTx, WriteTx};
+use crate::docker::{Behaviour, Container, DockerError, Engine, FakeEngine, Verb};
+use crate::scheduler::Settings;
+use crate::scheduler::fake::FakeLogs;
+use crate::scheduler::tests::PausedClock;
+
+/// A task, how it ended, and how often it was told to have started.
+type Known = (OpenTask, Option<TaskEnd>, u32);
+
+/// Tasks by guid.
+#[derive(Default)]
+struct FakeTasks(Mutex<BTreeMap<TaskGuid, Known>>);
+
+impl FakeTasks {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<TaskGuid, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TaskList for FakeTasks {
+    fn open(&self, _: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+        let all = self.all();
+        let open = all.values().filter(|(_, end, _)| end.is_none());
+        Ok(open.map(|(task, ..)| task.clone()).collect())
+    }
+
+    fn desired(&self, _: &ReadTx<'_>, _: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
+        Ok(Some(DesiredTask {
+            app_name: "dora".to_owned(),
+            image: "dora@sha256:0".to_owned(),
+            entrypoint: Some(Vec::new()),
+            command: vec!["rake".to_owned()],
+            user: None,
+            working_dir: None,
+            environment: vec![("LANG".to_owned(), "C".to_owned())],
+            memory: Megabytes(64),
+            log_rate_limit: -1,
+            lifecycle_files: true,
+        }))
+    }
+
+    fn started(&self, _: &WriteTx<'_>, guid: &TaskGuid, _: Timestamp) -> Result<(), DbError> {
+        if let Some((task, _, count)) = self.all().get_mut(guid)
+            && task.state == TaskState::Pending
+        {
+            task.state = TaskState::Running;
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &self,
+        _: &WriteTx<'_>,
+        guid: &TaskGuid,
+        end: &TaskEnd,
+        _: Timestamp,
+    ) -> Result<(), DbError> {
+        if let Some((_, ended, _)) = self.all().get_mut(guid) {
+            ended.get_or_insert(end.clone());
+        }
+        Ok(())
+    }
+}
+
+struct World {
+    clock: Arc<dyn Clock>,
+    db: Db,
+    engine: FakeEngine,
+    tasks: Arc<FakeTasks>,
+    logs: Arc<FakeLogs>,
+    supervisor: Supervisor,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// A runner without tasks, over a daemon whose containers do this.
+    fn new(behaviour: Behaviour) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock(Instant::now()));
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let engine = FakeEngine::new(clock.clone());
+        engine.add_image("dora@sha256:0");
+        engine.script("rake", behaviour);
+        let mut world = Self {
+            db: Db::open(&dir.path().join("cflite.db")).expect("fresh database"),
+            clock,
+            engine,
+            tasks: Arc::default(),
+            logs: Arc::default(),
+            supervisor: Supervisor::new(),
+            _dir: dir,
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        self.supervisor = Supervisor::new();
+        Tasks::new(TaskParts {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            engine: Arc::new(self.engine.clone()),
+            tasks: self.tasks.clone(),
+            logs: self.logs.clone(),
+            settings: Settings::for_tests(),
+        })
+        .start(&self.supervisor);
+    }
+
+    /// Ends the runner as kill -9 would, and starts another one.
+    async fn kill_and_start(&mut self) {
+        assert!(self.supervisor.shut_down(Duration::from_secs(1)).await);
+        self.engine.heal();
+        self.start();
+    }
+
+    async fn commit(&self) {
+        let write = self.db.write(|_| Ok::<_, DbError>(()));
+        write.await.expect("commit");
+    }
+
+    /// Makes the task `t`.
+    async fn make(&self) {
+        let task = OpenTask {
+            guid: "t".into(),
+            app_guid: "a".into(),
+            name: "migrate".to_owned(),
+            state: TaskState::Pending,
+            created_at: self.clock.now(),
+        };
+        let all = (task.guid.clone(), (task, None, 0));
+        self.tasks.all().extend([all]);
+        self.commit().await;
+    }
+
+    /// Lets time pass, also that of the database's threads, which know no paused clock.
+    async fn pass(&self, time: Duration) {
+        sleep(time).await;
+        let read = self.db.read(|_| Ok::<_, DbError>(()));
+        read.await.expect("a read");
+    }
+
+    async fn cancel(&self) {
+        for (task, ..) in self.tasks.all().values_mut() {
+            task.state = TaskState::Canceling;
+        }
+        self.commit().await;
+    }
+
+    async fn containers(&self) -> Vec<Container> {
+        let ours = container::of_platform("0f0f");
+        self.engine.list(&ours).await.expect("a list")
+    }
+
+    /// How the task ended, once nothing is left of it.
+    async fn end(&self) -> TaskEnd {
+        for _ in 0..10_000 {
+            let end = self.tasks.all().get(&"t".into()).and_then(|t| t.1.clone());
+            if let Some(end) = end
+                && self.containers().await.is_empty()
+            {
+                return end;
+            }
+            self.pass(Duration::from_secs(1)).await;
+        }
+        panic!("it never ended");
+    }
+
+    fn started(&self) -> u32 {
+        self.tasks.all().get(&"t".into()).map_or(0, |task| task.2)
+    }
+
+    async fn until_running(&self) -> String {
+        for _ in 0..10_000 {
+            let all = self.containers().await;
+            if let Some(found) = all.iter().find(|container| container.is_running())
+                && self.started() == 1
+            {
+                return found.id.clone();
+            }
+            self.pass(Duration::from_millis(10)).await;
+        }
+        panic!("it never ran");
+    }
+}
+
+fn failed(reason: &str) -> TaskEnd {
+    TaskEnd::Failed(reason.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_runs_once_and_leaves_nothing_but_its_end() {
+    let world = World::new(Behaviour::runs().waits(Duration::from_secs(3)).exits(0));
+    world.make().await;
+    let id = world.until_running().await;
+    let spec = world.engine.spec(&id).expect("a specification");
+    assert_eq!(spec.name, "cflite-0f0f-dora-task-migrate-t");
+    assert_eq!(spec.hostname.as_deref(), Some("t"));
+    assert_eq!(spec.memory, Some(Megabytes(64)));
+    let environment = spec.environment.iter();
+    let environment: Vec<_> = environment.map(|(n, v)| format!("{n}={v}")).collect();
+    assert_eq!(
+        environment.join(" "),
+        "HOME=/home/vcap USER=vcap PATH=/usr/local/bin:/usr/bin:/bin CF_INSTANCE_GUID=t INSTANCE_GUID=t \
+         CF_INSTANCE_IP=10.0.0.1 CF_INSTANCE_ADDR= CF_INSTANCE_PORT= CF_INSTANCE_PORTS=[] LANG=C"
+    );
+    assert_eq!(world.end().await, TaskEnd::Succeeded);
+    assert_eq!(world.started(), 1);
+    insta::assert_snapshot!(world.logs.lines().join("\n"), @r"
+    [CELL/0] OUT Cell 0f0f creating container for instance t
+    [CELL/0] OUT Cell 0f0f successfully created container for instance t
+    [APP/TASK/migrate/0] OUT Exit status 0
+    [CELL/0] OUT Cell 0f0f destroying container for instance t
+    [CELL/0] OUT Cell 0f0f successfully destroyed container for instance t
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_badly_has_failed_for_a_reason() {
+    let table = [
+        (
+            Behaviour::runs().exits(3),
+            "APP/TASK/migrate: Exited with status 3",
+        ),
+        (
+            Behaviour::runs().runs_out_of_memory(),
+            "APP/TASK/migrate: Exited with status 137 (out of memory)",
+        ),
+    ];
+    for (behaviour, reason) in table {
+        let world = World::new(behaviour);
+        world.make().await;
+        assert_eq!(world.end().await, failed(reason));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canceled_task_is_stopped_also_before_it_runs() {
+    let world = World::new(Behaviour::runs());
+    world.make().await;
+    world.until_running().await;
+    world.cancel().await;
+    assert_eq!(world.end().await, failed("task was cancelled"));
+
+    let world = World::new(Behaviour::runs());
+    world.engine.stall(Verb::Create);
+    world.make().await;
+    sleep(Duration::from_secs(1)).await;
+    world.cancel().await;
+    world.engine.heal();
+    assert_eq!(world.end().await, failed("task was cancelled"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_survives_the_platforms_death_at_every_step() {
+    for verb in [
+        Verb::List,
+        Verb::Create,
+        Verb::Upload,
+        Verb::Start,
+        Verb::Wait,
+        Verb::Inspect,
+        Verb::Remove,
+    ] {
+        let mut world = World::new(Behaviour::runs().waits(Duration::from_secs(5)).exits(0));
+        world.engine.stall(verb);
+        world.make().await;
+        sleep(Duration::from_secs(20)).await;
+        world.kill_and_start().await;
+        assert_eq!(world.end().await, TaskEnd::Succeeded, "{verb:?}");
+        assert_eq!(world.started(), 1, "{verb:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_waits_half_an_hour_for_the_daemon() {
+    let world = World::new(Behaviour::runs().exits(0));
+    world.engine.set_reachable(false);
+    world.make().await;
+    sleep(Duration::from_secs(60)).await;
+    world.engine.set_reachable(true);
+    assert_eq!(world.end().await, TaskEnd::Succeeded);
+
+    let world = World::new(Behaviour::runs().exits(0));
+    let gone = DockerError::Unreachable("no such socket".to_owned());
+    world.engine.fail(Verb::Create, gone);
+    world.make().await;
+    assert_eq!(world.end().await, failed("not started within time limit"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_daemon_refuses_or_loses_has_failed() {
+    let world = World::new(Behaviour::runs());
+    let refusal = DockerError::Failed("no space left".to_owned());
+    world.engine.fail_next(Verb::Start, refusal);
+    world.make().await;
+    let reason = "failed to create container: docker: no space left";
+    assert_eq!(world.end().await, failed(reason));
+    assert_eq!(world.started(), 0);
+
+    let world = World::new(Behaviour::runs());
+    world.make().await;
+    let id = world.until_running().await;
+    world.engine.remove(&id).await.expect("removed");
+    let reason = "cell disappeared before completion";
+    assert_eq!(world.end().await, failed(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_container_of_a_deleted_task_is_removed_also_after_a_restart() {
+    let mut world = World::new(Behaviour::runs());
+    world.make().await;
+    world.until_running().await;
+    assert!(world.supervisor.shut_down(Duration::from_secs(1)).await);
+    world.tasks.all().clear();
+    world.start();
+    for _ in 0..1000 {
+        world.pass(Duration::from_secs(1)).await;
+        if world.containers().await.is_empty() {
+            return;
+        }
+    }
+    panic!("it is still there");
+}
