@@ -13,7 +13,7 @@ pub(crate) mod apps;
 pub(crate) mod audit_events;
 pub(crate) mod buildpacks;
 pub mod builds;
-pub(crate) mod deployments;
+pub mod deployments;
 pub mod desired;
 pub(crate) mod domains;
 pub(crate) mod droplets;

@@ -13,6 +13,7 @@ use super::{droplet_images, identity, routing, running::Running, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
+use crate::cloud_controller::deployments::Rollouts;
 use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::seed::STACK;
 use crate::cloud_controller::tasks::TaskQueue;
@@ -143,6 +144,7 @@ impl Platform {
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
         tasks.start(&supervisor);
+        Rollouts::new(&cc, parts.clock.clone()).start(&supervisor);
         start_routing(&supervisor, &ground.db, &scheduler, &router);
         start_sweeper(&supervisor, &ground, &parts.clock);
         start_image_collector(&supervisor, &ground, &parts.engine);

@@ -125,6 +125,19 @@ check "apps by label" "static" "$cf" apps --labels tier=gold
 check "unset-label" "OK" "$cf" unset-label app static tier
 check "revisions" "1" "$cf" revisions static
 check "revision" "revision: +1" "$cf" revision static --version 1
+check "restart --strategy rolling" "#0 +running" "$cf" restart static --strategy rolling
+check "push --strategy rolling" "#0 +running" "$cf" push static -p samples/static -m 64M --strategy rolling
+check "push --strategy canary" "Active deployment with status PAUSED" \
+    "$cf" push static -p samples/static -m 64M --strategy canary
+check "the app during a canary" "strategy: +canary" "$cf" app static
+check "continue-deployment" "OK|#0 +running" "$cf" continue-deployment static
+check "an environment to go back from" "OK" "$cf" set-env static COLOUR green
+check "restart --strategy canary" "PAUSED" "$cf" restart static --strategy canary
+check "cancel-deployment" "OK" "$cf" cancel-deployment static
+check "the app after it" "instances: +3/3" eventually "instances: +3/3" "$cf" app static
+check "rollback" "#0 +running" "$cf" rollback static --version 1 -f
+check "revisions after a rollback" "Rolled back to revision 1" "$cf" revisions static
+check "the app answers after all that" "cflite" answer static
 check "run-task" "task id: +1" "$cf" run-task static --name greet --command 'echo "hello from $HOME"' --wait
 check "tasks" "1 +greet +SUCCEEDED" "$cf" tasks static
 check "task" "state: +SUCCEEDED" "$cf" task static 1

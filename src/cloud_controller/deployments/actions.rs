@@ -1,113 +1,25 @@
 //! What can be done to deployments, each inside the caller's transaction, with its audit event.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::payload::{CreateDeployment, Source};
-use super::store::{self, Deployment};
-use crate::base::guid::{DeploymentGuid, DropletGuid};
-use crate::cloud_controller::apps::{self, App, AppState, Feature};
+use super::deployment::Deployment;
+use super::store;
+use crate::base::Timestamp;
+use crate::cloud_controller::app_usage_events::{self, actions::Use};
+use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::Recorder;
-use crate::cloud_controller::desired::{self, Snapshots};
-use crate::cloud_controller::processes;
-use crate::cloud_controller::revisions::{self, Revision};
+use crate::cloud_controller::desired;
+use crate::cloud_controller::processes::{self, Process};
 use crate::cloud_controller::v3::{ApiError, ApiResult, MetadataChange, ResourceType};
-use crate::db::{ReadTx, WriteTx};
+use crate::db::WriteTx;
 
-/// Deploys a stopped app: it gets the droplet, or all of the revision, and is started with it.
-/// Replacing the instances of a started app step by step needs an engine that is not there.
-pub(super) fn create(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    snapshots: &Snapshots,
-    app: App,
-    wanted: CreateDeployment,
-) -> ApiResult<Deployment> {
-    let is_rollback = matches!(wanted.source, Source::Revision(_));
-    if is_rollback && !app.features.on(Feature::Revisions) {
-        return Err(ApiError::unprocessable(
-            "Cannot create deployment from a revision for an app without revisions enabled",
-        ));
-    }
-    let (droplet, target) = target(tx, &app, &wanted.source)?;
-    if app.state == AppState::Started {
-        return Err(ApiError::unprocessable(
-            "Rolling and canary deployments of a started app are not available in this version of cflite: \
-             push or restart it without --strategy, or stop it before a rollback.",
-        ));
-    }
-    let previous = app.current_droplet_guid.clone();
-    let app = apps::actions::assign_droplet(tx, recorder, app, &droplet)?;
-    if let Some(target) = &target {
-        revisions::actions::roll_back(tx, recorder, snapshots.vault(), &app, target)?;
-    }
-    if let Some(web) = processes::store::find_of_type(tx, &app.guid, "web")? {
-        processes::actions::resize(tx, recorder, &app, web, wanted.scaling)?;
-    }
-    let app = apps::actions::start(tx, recorder, snapshots, app)?;
-    let revision = revisions::actions::latest(tx, &app)?;
-    let canary = wanted.strategy == "canary";
-    let deployment = Deployment {
-        guid: DeploymentGuid::generate(&recorder.guids),
-        app_guid: app.guid.clone(),
-        state: "DEPLOYED".to_owned(),
-        status_value: "FINALIZED".to_owned(),
-        status_reason: "DEPLOYED".to_owned(),
-        strategy: wanted.strategy,
-        options: Value::Object(wanted.options),
-        droplet_guid: Some(droplet),
-        previous_droplet_guid: previous,
-        revision_version: revision.as_ref().map(|revision| revision.version),
-        revision_guid: revision.map(|revision| revision.guid),
-        canary_current_step: canary.then_some(1),
-        error: None,
-        last_healthy_at: None,
-        status_updated_at: recorder.now,
-        new_processes: json!([]),
-        created_at: recorder.now,
-        updated_at: recorder.now,
-    };
-    store::insert(tx, &deployment)?;
-    let guid = deployment.guid.as_str();
-    wanted.metadata.store(tx, ResourceType::Deployment, guid)?;
-    let data = json!({
-        "deployment_guid": deployment.guid,
-        "droplet_guid": deployment.droplet_guid,
-        "type": is_rollback.then_some("rollback"),
-        "revision_guid": deployment.revision_guid,
-        "request": wanted.request,
-        "strategy": deployment.strategy,
-    });
-    apps::actions::record(tx, recorder, "audit.app.deployment.create", &app, &data)?;
-    Ok(deployment)
-}
-
-/// The droplet that is to run, and the revision it comes from.
-fn target(
-    tx: &ReadTx<'_>,
-    app: &App,
-    source: &Source,
-) -> ApiResult<(DropletGuid, Option<Revision>)> {
-    match source {
-        Source::Current => match &app.current_droplet_guid {
-            Some(droplet) => Ok((droplet.clone(), None)),
-            None => Err(ApiError::unprocessable(
-                "Invalid droplet. Please specify a droplet in the request or set a current droplet for the app.",
-            )),
-        },
-        Source::Droplet(droplet) => Ok((droplet.clone(), None)),
-        Source::Revision(guid) => {
-            let revision = revisions::store::find(tx, guid)?
-                .filter(|revision| revision.app_guid == app.guid)
-                .ok_or_else(|| ApiError::unprocessable("The revision does not exist"))?;
-            let droplet = desired::store::find_droplet(tx, &revision.droplet_guid)?;
-            let droplet = droplet.filter(|droplet| droplet.staged).ok_or_else(|| {
-                ApiError::unprocessable(
-                    "Unable to deploy this revision, the droplet for this revision no longer exists.",
-                )
-            })?;
-            Ok((droplet.guid, Some(revision)))
-        }
-    }
+/// It is over.
+pub(super) fn finalize(deployment: &mut Deployment, now: Timestamp, (state, reason): (&str, &str)) {
+    deployment.state = state.to_owned();
+    deployment.status_value = "FINALIZED".to_owned();
+    deployment.status_reason = reason.to_owned();
+    deployment.status_updated_at = now;
+    deployment.updated_at = now;
 }
 
 /// Changes metadata.
@@ -143,7 +55,7 @@ pub(super) fn cancel(
         &app,
         &deployment,
     )?;
-    set_status(&mut deployment, recorder, ("CANCELING", "CANCELING"));
+    set_status(&mut deployment, recorder.now, ("CANCELING", "CANCELING"));
     store::update(tx, &deployment)
 }
 
@@ -167,19 +79,25 @@ pub(super) fn proceed(
     let step = deployment.canary_current_step.unwrap_or(1);
     if step < deployment.canary_steps() {
         deployment.canary_current_step = Some(step + 1);
-        set_status(&mut deployment, recorder, ("PREPAUSED", "DEPLOYING"));
+        set_status(&mut deployment, recorder.now, ("PREPAUSED", "DEPLOYING"));
     } else {
-        set_status(&mut deployment, recorder, ("DEPLOYING", "DEPLOYING"));
+        set_status(&mut deployment, recorder.now, ("DEPLOYING", "DEPLOYING"));
     }
     store::update(tx, &deployment)
 }
 
-fn set_status(deployment: &mut Deployment, recorder: &Recorder, (state, reason): (&str, &str)) {
+/// It goes on.
+pub(super) fn set_status(
+    deployment: &mut Deployment,
+    now: Timestamp,
+    (state, reason): (&str, &str),
+) {
+    if deployment.status_reason != reason {
+        deployment.status_updated_at = now;
+    }
     deployment.state = state.to_owned();
-    deployment.status_value = "ACTIVE".to_owned();
     deployment.status_reason = reason.to_owned();
-    deployment.status_updated_at = recorder.now;
-    deployment.updated_at = recorder.now;
+    deployment.updated_at = now;
 }
 
 fn refused(deed: &str, deployment: &Deployment) -> ApiError {
@@ -201,4 +119,35 @@ fn record(
         "droplet_guid": deployment.droplet_guid,
     });
     apps::actions::record(tx, recorder, kind, app, &data)
+}
+
+/// Gives a process another number of instances; nobody asked for that, so there is no event.
+pub(super) fn resize(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut process: Process,
+    instances: i64,
+) -> ApiResult<()> {
+    if process.instances == instances {
+        return Ok(());
+    }
+    let before = Use::Scaled {
+        instances: process.instances,
+        memory: process.memory,
+    };
+    process.instances = instances;
+    process.updated_at = recorder.now;
+    processes::store::update(tx, &process)?;
+    if desired::store::runs(tx, &process.guid)? {
+        app_usage_events::actions::of_process(tx, recorder, &process, before)?;
+    }
+    Ok(())
+}
+
+/// Removes a process whose place another one has taken.
+pub(super) fn remove(tx: &WriteTx<'_>, recorder: &Recorder, process: &Process) -> ApiResult<()> {
+    if desired::store::runs(tx, &process.guid)? {
+        app_usage_events::actions::of_process(tx, recorder, process, Use::Stopped)?;
+    }
+    processes::store::delete(tx, &process.guid)
 }

@@ -5,7 +5,7 @@ use axum::extract::{Path, RawQuery};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::store::Deployment;
+use super::deployment::Deployment;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::DeploymentGuid;
 use crate::cloud_controller::apps::{self, App};
@@ -100,7 +100,7 @@ pub(super) async fn create(
                     "Unable to use app. Ensure that the app exists and you have access to it.",
                 )
             })?;
-            let deployment = actions::create(tx, &recorder, &snapshots, app, wanted)?;
+            let deployment = super::create::create(tx, &recorder, &snapshots, app, wanted)?;
             Ok::<_, ApiError>((StatusCode::CREATED, present_one(tx, &deployment, &urls)?))
         })
         .await

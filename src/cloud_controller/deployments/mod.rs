@@ -1,18 +1,25 @@
 //! Deployments: an app's way from one droplet or revision to another.
 //!
-//! A stopped app is deployed by starting it with what is asked for. Replacing the instances of a
-//! started app step by step needs an engine this version does not have, so that is refused by
-//! name; `cf push` and `cf restart` without `--strategy` do not need it. What is stored can be
-//! read, labelled, canceled and continued.
+//! A stopped app is deployed by starting it with what is asked for. Of a started app a second web
+//! process takes the place of the first, a few instances at a time (`rollout` decides, pure;
+//! `worker` carries it out): so there are always enough that answer. A canary waits at each of its
+//! steps to be continued. Until the end a deployment can be canceled, which gives the first process
+//! its instances back; another deployment takes its place.
 
 mod actions;
+mod create;
+mod deployment;
 mod handlers;
 mod payload;
 mod presenter;
+mod rollout;
 mod store;
+mod worker;
 
 use axum::Router;
 use axum::routing::{get, post};
+
+pub use worker::Rollouts;
 
 use super::CloudController;
 

@@ -2,30 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::store::Deployment;
+use super::deployment::Deployment;
 use crate::cloud_controller::v3::{Metadata, Urls};
-
-/// States in which a deployment can be canceled.
-const CANCELABLE: &[&str] = &["DEPLOYING", "PREPAUSED", "PAUSED", "CANCELING"];
-
-impl Deployment {
-    /// Whether it is under way.
-    pub(super) fn is_cancelable(&self) -> bool {
-        CANCELABLE.contains(&self.state.as_str())
-    }
-
-    /// Whether it waits for a word.
-    pub(super) fn is_continuable(&self) -> bool {
-        self.state == "PAUSED"
-    }
-
-    /// Steps of a canary deployment.
-    pub(super) fn canary_steps(&self) -> i64 {
-        let steps = self.options.pointer("/canary/steps");
-        let number = steps.and_then(Value::as_array).map_or(1, Vec::len);
-        i64::try_from(number).unwrap_or(1)
-    }
-}
 
 /// `/v3/deployments/:guid`.
 pub(super) fn present(deployment: &Deployment, metadata: &Metadata, urls: &Urls) -> Value {
@@ -41,6 +19,10 @@ pub(super) fn present(deployment: &Deployment, metadata: &Metadata, urls: &Urls)
         links["continue"] = urls.action(&format!("{path}/actions/continue"), "POST");
     }
     let revision = deployment.revision_guid.as_ref();
+    let new = deployment.process_guid.iter();
+    let new_processes: Vec<Value> = new
+        .map(|guid| json!({ "guid": guid, "type": "web" }))
+        .collect();
     json!({
         "guid": deployment.guid,
         "created_at": deployment.created_at,
@@ -50,7 +32,7 @@ pub(super) fn present(deployment: &Deployment, metadata: &Metadata, urls: &Urls)
         "options": deployment.options,
         "droplet": { "guid": deployment.droplet_guid },
         "previous_droplet": { "guid": deployment.previous_droplet_guid },
-        "new_processes": deployment.new_processes,
+        "new_processes": new_processes,
         "revision": revision.map(|guid| json!({ "guid": guid, "version": deployment.revision_version })),
         "relationships": { "app": { "data": { "guid": deployment.app_guid } } },
         "metadata": metadata.present(),

@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::Value;
 
-use crate::base::Timestamp;
-use crate::base::guid::{AppGuid, DeploymentGuid, DropletGuid, RevisionGuid};
+use super::deployment::Deployment;
+use crate::base::guid::{AppGuid, DeploymentGuid, ProcessGuid};
 use crate::cloud_controller::v3::{
     ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
@@ -12,36 +12,14 @@ use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "d.guid, d.app_guid, d.state, d.status_value, d.status_reason, d.strategy, \
     d.options, d.droplet_guid, d.previous_droplet_guid, iif(a.revisions_enabled, d.revision_guid, null), \
-    d.revision_version, d.canary_current_step, d.error, d.last_healthy_at, d.status_updated_at, d.new_processes, \
-    d.created_at, d.updated_at";
+    d.revision_version, d.canary_current_step, d.error, d.last_healthy_at, d.status_updated_at, d.process_guid, \
+    d.original_instances, d.created_at, d.updated_at";
 
-/// A stored deployment.
-#[derive(Debug, Clone)]
-pub(super) struct Deployment {
-    pub guid: DeploymentGuid,
-    pub app_guid: AppGuid,
-    pub state: String,
-    pub status_value: String,
-    pub status_reason: String,
-    pub strategy: String,
-    /// A JSON object, as it is shown.
-    pub options: Value,
-    pub droplet_guid: Option<DropletGuid>,
-    pub previous_droplet_guid: Option<DropletGuid>,
-    pub revision_guid: Option<RevisionGuid>,
-    pub revision_version: Option<i64>,
-    pub canary_current_step: Option<i64>,
-    pub error: Option<String>,
-    pub last_healthy_at: Option<Timestamp>,
-    pub status_updated_at: Timestamp,
-    /// A JSON array, as it is shown.
-    pub new_processes: Value,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-}
+const FROM: &str = "deployments d join apps a on a.guid = d.app_guid";
+const ACTIVE: &str = "d.status_value = 'ACTIVE'";
 
 fn visible(caller: &Caller) -> Select {
-    let mut select = Select::from("deployments d join apps a on a.guid = d.app_guid");
+    let mut select = Select::from(FROM);
     caller.limit_to_visible_spaces(&mut select, "a.space_guid");
     select
 }
@@ -58,6 +36,40 @@ pub(super) fn find_visible(
     Ok(statement
         .query_row(params_from_iter(select.values()), deployment)
         .optional()?)
+}
+
+/// Any deployment.
+pub(super) fn find(tx: &ReadTx<'_>, guid: &DeploymentGuid) -> ApiResult<Option<Deployment>> {
+    let sql = format!("select {COLUMNS} from {FROM} where d.guid = ?1");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([guid], deployment).optional()?)
+}
+
+/// The one of an app that is under way.
+pub(super) fn active_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Option<Deployment>> {
+    let sql = format!("select {COLUMNS} from {FROM} where d.app_guid = ?1 and {ACTIVE}");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([app], deployment).optional()?)
+}
+
+/// Those that something is to be done for, now or later.
+pub(super) fn moving(tx: &ReadTx<'_>) -> ApiResult<Vec<Deployment>> {
+    let sql = format!(
+        "select {COLUMNS} from {FROM} where {ACTIVE} and d.state <> 'PAUSED' order by d.created_at"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let rows = statement.query_map([], deployment)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// New processes of deployments of an app that others took the place of on their way, newest first.
+pub(super) fn superseded(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<ProcessGuid>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select p.guid from deployments d join processes p on p.guid = d.process_guid where d.app_guid = ?1 \
+         and d.state = 'DEPLOYED' and d.status_reason = 'SUPERSEDED' order by p.created_at desc, p.rowid desc",
+    )?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A page of those the caller sees.
@@ -81,8 +93,8 @@ pub(super) fn insert(tx: &WriteTx<'_>, deployment: &Deployment) -> ApiResult<()>
         .prepare_cached(
             "insert into deployments (guid, app_guid, state, status_value, status_reason, strategy, options, \
              droplet_guid, previous_droplet_guid, revision_guid, revision_version, canary_current_step, \
-             status_updated_at, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
+             status_updated_at, process_guid, original_instances, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)",
         )?
         .execute(params![
             deployment.guid,
@@ -98,6 +110,8 @@ pub(super) fn insert(tx: &WriteTx<'_>, deployment: &Deployment) -> ApiResult<()>
             deployment.revision_version,
             deployment.canary_current_step,
             deployment.status_updated_at,
+            deployment.process_guid,
+            deployment.original_instances,
             deployment.created_at,
         ])?;
     Ok(())
@@ -108,7 +122,7 @@ pub(super) fn update(tx: &WriteTx<'_>, deployment: &Deployment) -> ApiResult<()>
     tx.sql()
         .prepare_cached(
             "update deployments set state = ?2, status_value = ?3, status_reason = ?4, canary_current_step = ?5, \
-             status_updated_at = ?6, updated_at = ?7 where guid = ?1",
+             status_updated_at = ?6, last_healthy_at = ?7, error = ?8, updated_at = ?9 where guid = ?1",
         )?
         .execute(params![
             deployment.guid,
@@ -117,6 +131,8 @@ pub(super) fn update(tx: &WriteTx<'_>, deployment: &Deployment) -> ApiResult<()>
             deployment.status_reason,
             deployment.canary_current_step,
             deployment.status_updated_at,
+            deployment.last_healthy_at,
+            deployment.error,
             deployment.updated_at,
         ])?;
     Ok(())
@@ -143,8 +159,9 @@ fn deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
         error: row.get(12)?,
         last_healthy_at: row.get(13)?,
         status_updated_at: row.get(14)?,
-        new_processes: json(15)?,
-        created_at: row.get(16)?,
-        updated_at: row.get(17)?,
+        process_guid: row.get(15)?,
+        original_instances: row.get(16)?,
+        created_at: row.get(17)?,
+        updated_at: row.get(18)?,
     })
 }

@@ -12,7 +12,7 @@ use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, ResourceType};
 use crate::cloud_controller::{app_usage_events, desired, quotas, sidecars};
-use crate::db::WriteTx;
+use crate::db::{ReadTx, WriteTx};
 use crate::scheduler;
 
 const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
@@ -139,29 +139,39 @@ pub(crate) fn resize(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     app: &App,
-    mut process: Process,
+    process: Process,
     wanted: Scaling,
 ) -> ApiResult<Process> {
     let before = Use::Scaled {
         instances: process.instances,
         memory: process.memory,
     };
-    process.instances = wanted.instances.unwrap_or(process.instances);
-    process.disk = wanted.disk.unwrap_or(process.disk);
-    process.log_rate_limit = wanted.log_rate_limit.unwrap_or(process.log_rate_limit);
-    if let Some(memory) = wanted.memory {
-        process.memory = memory;
-        if sidecars::store::memory_of(tx, &app.guid, &process.kind)? >= memory {
-            return Err(ApiError::unprocessable(
-                "The requested memory allocation is not large enough to run all of your sidecar processes",
-            ));
-        }
-    }
+    let mut process = sized(tx, &process, wanted)?;
     save(tx, recorder, &mut process)?;
     quotas::check_started(tx, app)?;
     if desired::store::runs(tx, &process.guid)? {
         app_usage_events::actions::of_process(tx, recorder, &process, before)?;
     }
+    Ok(process)
+}
+
+/// A process with another size, which is checked and not stored.
+pub(crate) fn sized(tx: &ReadTx<'_>, process: &Process, wanted: Scaling) -> ApiResult<Process> {
+    let mut process = process.clone();
+    process.instances = wanted.instances.unwrap_or(process.instances);
+    process.disk = wanted.disk.unwrap_or(process.disk);
+    process.log_rate_limit = wanted.log_rate_limit.unwrap_or(process.log_rate_limit);
+    if let Some(memory) = wanted.memory {
+        process.memory = memory;
+        if sidecars::store::memory_of(tx, &process.app_guid, &process.kind)? >= memory {
+            return Err(ApiError::unprocessable(
+                "The requested memory allocation is not large enough to run all of your sidecar processes",
+            ));
+        }
+    }
+    let mut invalid = Invalid::default();
+    process.check(&mut invalid);
+    invalid.refuse()?;
     Ok(process)
 }
 

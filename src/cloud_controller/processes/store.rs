@@ -106,8 +106,22 @@ pub(super) fn list_visible(
     list(tx, &select, ("p", COLUMNS), query, process)
 }
 
+/// The web process that was there first; there are others only while a deployment is under way.
+pub(crate) fn oldest_web(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Option<Process>> {
+    let all = of_app(tx, app)?;
+    Ok(all.into_iter().find(|process| process.kind == "web"))
+}
+
+/// Removes a process; its instances are stopped.
+pub(crate) fn delete(tx: &WriteTx<'_>, guid: &ProcessGuid) -> ApiResult<()> {
+    tx.sql()
+        .prepare_cached("delete from processes where guid = ?1")?
+        .execute([guid])?;
+    Ok(())
+}
+
 /// Stores a new process.
-pub(super) fn insert(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
+pub(crate) fn insert(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
     tx.sql()
         .prepare_cached(
             "insert into processes (guid, app_guid, type, instances, memory_in_mb, disk_in_mb, \
@@ -126,7 +140,7 @@ pub(super) fn insert(tx: &WriteTx<'_>, process: &Process) -> ApiResult<()> {
             process.version,
             process.created_at,
         ])?;
-    Ok(())
+    update(tx, process)
 }
 
 /// Stores all that can change of a process.

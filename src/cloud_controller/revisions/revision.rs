@@ -27,6 +27,13 @@ pub(crate) struct Revision {
     pub updated_at: Timestamp,
 }
 
+impl Revision {
+    /// The command that users had set for a type, if they had; `None` = it had no such type.
+    pub(crate) fn command(&self, kind: &str) -> Option<Option<String>> {
+        self.commands.get(kind).cloned()
+    }
+}
+
 /// Process type → the command users set, if they did.
 pub(super) type Commands = BTreeMap<String, Option<String>>;
 

@@ -403,12 +403,15 @@ create table deployments (
     error text,
     last_healthy_at integer,
     status_updated_at integer not null,
-    -- JSON array of {guid, type} as it is shown.
-    new_processes text not null default '[]',
+    -- The web process that takes the place of the one before; it may be gone.
+    process_guid text,
+    -- Instances of the web process before.
+    original_instances integer not null default 0,
     created_at integer not null,
     updated_at integer not null
 ) strict;
 create index deployments_by_app on deployments (app_guid, created_at);
+create index deployments_active on deployments (app_guid) where status_value = 'ACTIVE';
 create index deployments_by_creation on deployments (created_at, guid);
 
 -- What an app ran with at its starts.

@@ -207,6 +207,23 @@ impl Metadata {
         Ok(all)
     }
 
+    /// Gives one resource the metadata of another of its kind.
+    pub(crate) fn copy(
+        tx: &WriteTx<'_>,
+        resource: ResourceType,
+        (from, to): (&str, &str),
+    ) -> ApiResult<()> {
+        for table in ["labels", "annotations"] {
+            let sql = format!(
+                "insert into {table} select resource_type, ?3, prefix, name, value from {table} \
+                 where resource_type = ?1 and resource_guid = ?2"
+            );
+            let mut statement = tx.sql().prepare_cached(&sql)?;
+            statement.execute(params![resource.as_str(), from, to])?;
+        }
+        Ok(())
+    }
+
     /// `{"labels": …, "annotations": …}`.
     pub(crate) fn present(&self) -> Value {
         json!(self)

@@ -1,26 +1,18 @@
-//! `/v3/tasks` and `/v3/deployments`: what can be done to them, and what is refused by name.
+//! `/v3/tasks`: checked, run, canceled and found.
 
 use std::time::Duration;
 
 use cflite::docker::Behaviour;
-use cflite::testing::{Answer, TestApp, TestClient, app_in_space, organization_and_space, related};
+use cflite::testing::{Answer, TestApp, TestClient, app_in_space, organization_and_space};
 use serde_json::{Value, json};
 
-async fn refusal(client: &TestClient, path: &str, body: Value) -> (u16, String) {
+pub(crate) async fn refusal(client: &TestClient, path: &str, body: Value) -> (u16, String) {
     let answer = client.post(path, &body).await.unwrap();
     (answer.status, answer.detail().to_owned())
 }
 
-fn deployment_of(app: &str, more: &Value) -> Value {
-    let mut body = json!({ "relationships": related("app", app) });
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    body
-}
-
 /// A platform with an app `web` that can be started, the app's guid, and its space's.
-async fn runnable() -> (TestApp, TestClient, String, String) {
+pub(crate) async fn runnable() -> (TestApp, TestClient, String, String) {
     let app = TestApp::with_stack().await.unwrap();
     let admin = app.admin().await.unwrap();
     let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
@@ -287,191 +279,4 @@ async fn a_task_outlives_the_platform_but_not_its_app() {
     let events = events.body["resources"].as_array().unwrap();
     let last = events.iter().rfind(|event| event["task"]["guid"] == task);
     assert_eq!(last.unwrap()["state"]["current"], "TASK_STOPPED");
-}
-
-#[tokio::test]
-async fn a_stopped_app_is_deployed_by_starting_it() {
-    let app = TestApp::start().await.unwrap();
-    let admin = app.admin().await.unwrap();
-    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
-    let guid = app_in_space(&admin, &space, "web").await.unwrap();
-    let path = "/v3/deployments";
-    assert_eq!(
-        refusal(&admin, path, deployment_of(&guid, &json!({})))
-            .await
-            .1,
-        "Invalid droplet. Please specify a droplet in the request or set a current droplet for the app."
-    );
-    let droplet = app
-        .droplet(&admin, &guid, json!({ "web": "serve" }))
-        .await
-        .unwrap();
-    let body = json!({ "options": { "web_instances": 2, "max_in_flight": 3 } });
-    let made = admin
-        .post(path, &deployment_of(&guid, &body))
-        .await
-        .unwrap();
-    assert_eq!(made.status, 201, "{made:?}");
-    assert_eq!(
-        made.body["status"]["value"]
-            .as_str()
-            .zip(made.body["status"]["reason"].as_str()),
-        Some(("FINALIZED", "DEPLOYED"))
-    );
-    assert_eq!(
-        made.body["options"],
-        json!({ "max_in_flight": 3, "web_instances": 2 })
-    );
-    assert_eq!(made.text("/droplet/guid"), droplet);
-    assert_eq!(made.body["revision"]["version"], 1);
-    let shown = admin.get(&format!("/v3/apps/{guid}")).await.unwrap();
-    assert_eq!(shown.text("/state"), "STARTED");
-    let process = admin.get(&format!("/v3/processes/{guid}")).await.unwrap();
-    assert_eq!(process.body["instances"], 2);
-    let scaled = admin
-        .get("/v3/audit_events?types=audit.app.process.scale")
-        .await
-        .unwrap();
-    assert_eq!(scaled.body["pagination"]["total_results"], 0);
-
-    let (status, text) = refusal(&admin, path, deployment_of(&guid, &json!({}))).await;
-    assert_eq!(status, 422);
-    assert!(
-        text.starts_with("Rolling and canary deployments of a started app are not"),
-        "{text}"
-    );
-    let one = format!("{path}/{}", made.text("/guid"));
-    assert_eq!(
-        refusal(&admin, &format!("{one}/actions/cancel"), json!({})).await,
-        (
-            422,
-            "Cannot cancel a deployment with status: FINALIZED and reason: DEPLOYED".to_owned()
-        )
-    );
-    assert_eq!(
-        refusal(&admin, &format!("{one}/actions/continue"), json!({}))
-            .await
-            .1,
-        "Cannot continue a deployment with status: FINALIZED and reason: DEPLOYED"
-    );
-    let labels = json!({ "metadata": { "labels": { "a": "b" } } });
-    assert_eq!(admin.patch(&one, &labels).await.unwrap().status, 200);
-    let found = admin
-        .get(&format!(
-            "{path}?app_guids={guid}&status_values=FINALIZED&status_reasons=DEPLOYED&states=DEPLOYED&label_selector=a"
-        ))
-        .await
-        .unwrap();
-    assert_eq!(found.body["pagination"]["total_results"], 1);
-}
-
-#[tokio::test]
-async fn a_stopped_app_goes_back_to_a_revision() {
-    let app = TestApp::start().await.unwrap();
-    let admin = app.admin().await.unwrap();
-    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
-    let guid = app_in_space(&admin, &space, "web").await.unwrap();
-    app.droplet(&admin, &guid, json!({ "web": "serve" }))
-        .await
-        .unwrap();
-    let variables = format!("/v3/apps/{guid}/environment_variables");
-    for colour in ["blue", "green"] {
-        let body = json!({ "var": { "COLOUR": colour } });
-        admin.patch(&variables, &body).await.unwrap();
-        for deed in ["start", "stop"] {
-            let path = format!("/v3/apps/{guid}/actions/{deed}");
-            admin.post(&path, &json!({})).await.unwrap();
-        }
-    }
-    let list = format!("/v3/apps/{guid}/revisions");
-    let revisions = admin.get(&list).await.unwrap();
-    let [first, second] = [0, 1].map(|i| revisions.body["resources"][i]["guid"].clone());
-    let to = |revision: &Value| deployment_of(&guid, &json!({ "revision": { "guid": revision } }));
-    assert_eq!(
-        refusal(&admin, "/v3/deployments", to(&second)).await.1,
-        "Unable to rollback. The code and configuration you are rolling back to is the same as the deployed revision."
-    );
-    assert_eq!(
-        refusal(&admin, "/v3/deployments", to(&json!("x"))).await.1,
-        "The revision does not exist"
-    );
-    let made = admin.post("/v3/deployments", &to(&first)).await.unwrap();
-    assert_eq!(made.status, 201, "{made:?}");
-    assert_eq!(made.body["revision"]["version"], 3);
-    let newest = admin.get(&format!("{list}/deployed")).await.unwrap();
-    assert_eq!(
-        newest.text("/resources/0/description"),
-        "New environment variables deployed. Rolled back to revision 1."
-    );
-    let now = admin.get(&variables).await.unwrap();
-    assert_eq!(now.body["var"], json!({ "COLOUR": "blue" }));
-    let events = admin
-        .get("/v3/audit_events?types=audit.app.deployment.create")
-        .await
-        .unwrap();
-    assert_eq!(events.text("/resources/0/data/type"), "rollback");
-}
-
-#[tokio::test]
-async fn a_running_deployment_is_steered_by_those_who_may() {
-    let app = TestApp::start().await.unwrap();
-    let admin = app.admin().await.unwrap();
-    let (organization, space) = organization_and_space(&admin, "acme").await.unwrap();
-    let guid = app_in_space(&admin, &space, "web").await.unwrap();
-    app.droplet(&admin, &guid, json!({ "web": "serve" }))
-        .await
-        .unwrap();
-    app.sql(
-        "insert into deployments (guid, app_guid, state, status_value, status_reason, strategy, options, \
-         droplet_guid, previous_droplet_guid, canary_current_step, status_updated_at, created_at, updated_at) \
-         select 'd', guid, 'PAUSED', 'ACTIVE', 'PAUSED', 'canary', \
-         '{\"max_in_flight\":1,\"canary\":{\"steps\":[{\"instance_weight\":20},{\"instance_weight\":60}]}}', \
-         current_droplet_guid, current_droplet_guid, 1, 0, 0, 0 from apps",
-    )
-    .await
-    .unwrap();
-    let path = "/v3/deployments/d";
-    let paused = admin.get(path).await.unwrap();
-    assert_eq!(
-        paused.body["status"]["canary"],
-        json!({ "steps": { "current": 1, "total": 2 } })
-    );
-    assert!(paused.body["links"]["continue"].is_object());
-    let auditor = app.user("olga").await.unwrap();
-    for (kind, scope) in [
-        ("organization_user", ("organization", &organization)),
-        ("space_auditor", ("space", &space)),
-    ] {
-        let mut relationships = related(scope.0, scope.1);
-        relationships["user"] = json!({ "data": { "username": "olga" } });
-        let body = json!({ "type": kind, "relationships": relationships });
-        admin.post("/v3/roles", &body).await.unwrap();
-    }
-    assert_eq!(auditor.get(path).await.unwrap().status, 200);
-    assert_eq!(
-        refusal(&auditor, &format!("{path}/actions/continue"), json!({})).await,
-        (404, "Deployment not found".to_owned())
-    );
-    let process = format!("/v3/processes/{guid}/actions/scale");
-    assert_eq!(
-        refusal(&admin, &process, json!({ "instances": 2 })).await.1,
-        "Cannot scale this process while a deployment is in flight."
-    );
-    let done = admin
-        .post(&format!("{path}/actions/continue"), &json!({}))
-        .await
-        .unwrap();
-    assert_eq!(done.status, 200);
-    let next = admin.get(path).await.unwrap();
-    assert_eq!(next.body["status"]["canary"]["steps"]["current"], 2);
-    assert_eq!(next.text("/status/reason"), "DEPLOYING");
-    let done = admin
-        .post(&format!("{path}/actions/cancel"), &json!({}))
-        .await
-        .unwrap();
-    assert_eq!(done.status, 200, "{done:?}");
-    assert_eq!(
-        admin.get(path).await.unwrap().text("/status/reason"),
-        "CANCELING"
-    );
 }

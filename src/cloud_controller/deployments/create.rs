@@ -1,0 +1,249 @@
+//! Making deployments, inside the caller's transaction, with the audit event.
+
+use serde_json::{Value, json};
+
+use super::actions::{finalize, resize};
+use super::deployment::Deployment;
+use super::payload::{CreateDeployment, Source};
+use super::store;
+use crate::base::guid::{DeploymentGuid, DropletGuid, ProcessGuid};
+use crate::cloud_controller::app_usage_events::actions::Use;
+use crate::cloud_controller::apps::{self, App, AppState, Feature};
+use crate::cloud_controller::audit_events::Recorder;
+use crate::cloud_controller::desired::{self, Snapshots};
+use crate::cloud_controller::processes::actions::Scaling;
+use crate::cloud_controller::processes::{self, Process};
+use crate::cloud_controller::revisions::{self, Revision};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Metadata, ResourceType};
+use crate::cloud_controller::{app_usage_events, quotas, spaces};
+use crate::db::{ReadTx, WriteTx};
+
+/// Deploys: the app gets the droplet, or all of the revision. A stopped app is started with it; of
+/// a started one a second web process begins to take the place of the first.
+pub(super) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    app: App,
+    wanted: CreateDeployment,
+) -> ApiResult<Deployment> {
+    let is_rollback = matches!(wanted.source, Source::Revision(_));
+    if is_rollback && !app.features.on(Feature::Revisions) {
+        return Err(ApiError::unprocessable(
+            "Cannot create deployment from a revision for an app without revisions enabled",
+        ));
+    }
+    let (droplet, target) = target(tx, &app, &wanted.source)?;
+    let started = app.state == AppState::Started;
+    if started {
+        fits_in_the_end(tx, &app, &wanted)?;
+    }
+    let web = processes::store::find_of_type(tx, &app.guid, "web")?;
+    let previous = app.current_droplet_guid.clone();
+    let app = apps::actions::assign_droplet(tx, recorder, app, &droplet)?;
+    if let Some(target) = &target {
+        revisions::actions::roll_back(tx, recorder, snapshots.vault(), &app, target)?;
+    }
+    let mut deployment = new(tx, recorder, &app, &wanted)?;
+    deployment.droplet_guid = Some(droplet);
+    deployment.previous_droplet_guid = previous;
+    let app = if started {
+        let revision = if is_rollback {
+            revisions::actions::latest(tx, &app)?
+        } else {
+            revisions::actions::of_start(tx, recorder, snapshots.vault(), &app)?
+        };
+        supersede(tx, recorder, &app)?;
+        let by = (recorder, snapshots);
+        let process = second_web(tx, by, (&app, web), &deployment, (revision, &wanted))?;
+        deployment.process_guid = Some(process);
+        app
+    } else {
+        if let Some(web) = processes::store::find_of_type(tx, &app.guid, "web")? {
+            processes::actions::resize(tx, recorder, &app, web, wanted.scaling)?;
+        }
+        finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
+        apps::actions::start(tx, recorder, snapshots, app)?
+    };
+    let revision = revisions::actions::latest(tx, &app)?;
+    deployment.revision_version = revision.as_ref().map(|revision| revision.version);
+    deployment.revision_guid = revision.map(|revision| revision.guid);
+    store::insert(tx, &deployment)?;
+    let guid = deployment.guid.as_str();
+    wanted.metadata.store(tx, ResourceType::Deployment, guid)?;
+    let data = json!({
+        "deployment_guid": deployment.guid,
+        "droplet_guid": deployment.droplet_guid,
+        "type": is_rollback.then_some("rollback"),
+        "revision_guid": deployment.revision_guid,
+        "request": wanted.request,
+        "strategy": deployment.strategy,
+    });
+    apps::actions::record(tx, recorder, "audit.app.deployment.create", &app, &data)?;
+    Ok(deployment)
+}
+
+/// A deployment that has yet to begin.
+fn new(
+    tx: &ReadTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    wanted: &CreateDeployment,
+) -> ApiResult<Deployment> {
+    let canary = wanted.strategy == "canary";
+    let original = match store::active_of_app(tx, &app.guid)? {
+        Some(before) => before.original_instances,
+        None => processes::store::oldest_web(tx, &app.guid)?.map_or(1, |web| web.instances),
+    };
+    Ok(Deployment {
+        guid: DeploymentGuid::generate(&recorder.guids),
+        app_guid: app.guid.clone(),
+        state: if canary { "PREPAUSED" } else { "DEPLOYING" }.to_owned(),
+        status_value: "ACTIVE".to_owned(),
+        status_reason: "DEPLOYING".to_owned(),
+        strategy: wanted.strategy.clone(),
+        options: Value::Object(wanted.options.clone()),
+        droplet_guid: None,
+        previous_droplet_guid: None,
+        revision_version: None,
+        revision_guid: None,
+        canary_current_step: canary.then_some(1),
+        error: None,
+        last_healthy_at: None,
+        status_updated_at: recorder.now,
+        process_guid: None,
+        original_instances: original,
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    })
+}
+
+/// 422 when the app as it is to be in the end does not fit its quotas.
+fn fits_in_the_end(tx: &WriteTx<'_>, app: &App, wanted: &CreateDeployment) -> ApiResult<()> {
+    let Scaling {
+        instances,
+        memory,
+        log_rate_limit,
+        ..
+    } = wanted.scaling;
+    if instances.is_none() && memory.is_none() && log_rate_limit.is_none() {
+        return Ok(());
+    }
+    let Some(web) = processes::store::find_of_type(tx, &app.guid, "web")? else {
+        return Ok(());
+    };
+    processes::store::update(tx, &processes::actions::sized(tx, &web, wanted.scaling)?)?;
+    fits(tx, app)?;
+    processes::store::update(tx, &web)
+}
+
+fn fits(tx: &ReadTx<'_>, app: &App) -> ApiResult<()> {
+    const HINT: &str = "This space's quota may not be large enough to support rolling deployments \
+                        or your configured max-in-flight.";
+    quotas::check_started(tx, app).map_err(|error| {
+        let text = error.detail();
+        let space = ["space_quota_exceeded", "space_app_instance_limit_exceeded"];
+        let organization = ["quota_exceeded", "app_instance_limit_exceeded"];
+        let Ok(Some(around)) = spaces::store::find(tx, &app.space_guid) else {
+            return error;
+        };
+        if space.iter().any(|part| text.contains(part)) {
+            let name = &around.name;
+            ApiError::unprocessable(format!("{text} for space {name}. {HINT}"))
+        } else if organization.iter().any(|part| text.contains(part)) {
+            let (name, hint) = (
+                &around.organization_name,
+                HINT.replace("space's", "organization's"),
+            );
+            ApiError::unprocessable(format!("{text} for organization {name}. {hint}"))
+        } else {
+            error
+        }
+    })
+}
+
+/// Starts the process that is to take the place of the web process: like it, but with the droplet
+/// and the commands of the revision.
+fn second_web(
+    tx: &WriteTx<'_>,
+    (recorder, snapshots): (&Recorder, &Snapshots),
+    (app, web): (&App, Option<Process>),
+    deployment: &Deployment,
+    (revision, wanted): (Option<Revision>, &CreateDeployment),
+) -> ApiResult<ProcessGuid> {
+    let Some(now) = processes::store::find_of_type(tx, &app.guid, "web")? else {
+        return Err(ApiError::unprocessable("The app has no web process."));
+    };
+    if let Some(before) = &web {
+        // What a revision changed is the new process's alone.
+        processes::store::update(tx, before)?;
+    }
+    let mut process = processes::actions::sized(tx, &now, wanted.scaling)?;
+    process.guid = ProcessGuid::generate(&recorder.guids);
+    process.instances = deployment.first_instances();
+    process.created_at = recorder.now;
+    if let Some(command) = revision.as_ref().and_then(|r| r.command("web")) {
+        process.command = command;
+    }
+    processes::store::insert(tx, &process)?;
+    Metadata::copy(
+        tx,
+        ResourceType::Process,
+        (now.guid.as_str(), process.guid.as_str()),
+    )?;
+    app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
+    let guid = process.guid.clone();
+    snapshots.start(tx, recorder, (app, revision.as_ref()), process)?;
+    fits(tx, app)?;
+    Ok(guid)
+}
+
+/// Another deployment takes the place of the one that is under way; a canary that never went on is
+/// stopped.
+fn supersede(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiResult<()> {
+    let Some(mut before) = store::active_of_app(tx, &app.guid)? else {
+        return Ok(());
+    };
+    let state = if before.state == "DEPLOYING" {
+        "DEPLOYED"
+    } else {
+        "CANCELED"
+    };
+    if state == "CANCELED"
+        && let Some(guid) = &before.process_guid
+        && let Some(process) = processes::store::find(tx, guid)?
+    {
+        resize(tx, recorder, process, 0)?;
+    }
+    finalize(&mut before, recorder.now, (state, "SUPERSEDED"));
+    store::update(tx, &before)
+}
+
+/// The droplet that is to run, and the revision it comes from.
+fn target(
+    tx: &ReadTx<'_>,
+    app: &App,
+    source: &Source,
+) -> ApiResult<(DropletGuid, Option<Revision>)> {
+    match source {
+        Source::Current => match &app.current_droplet_guid {
+            Some(droplet) => Ok((droplet.clone(), None)),
+            None => Err(ApiError::unprocessable(
+                "Invalid droplet. Please specify a droplet in the request or set a current droplet for the app.",
+            )),
+        },
+        Source::Droplet(droplet) => Ok((droplet.clone(), None)),
+        Source::Revision(guid) => {
+            let revision = revisions::store::find(tx, guid)?
+                .filter(|revision| revision.app_guid == app.guid)
+                .ok_or_else(|| ApiError::unprocessable("The revision does not exist"))?;
+            let droplet = desired::store::find_droplet(tx, &revision.droplet_guid)?;
+            let droplet = droplet.filter(|droplet| droplet.staged).ok_or_else(|| {
+                ApiError::unprocessable(
+                    "Unable to deploy this revision, the droplet for this revision no longer exists.",
+                )
+            })?;
+            Ok((droplet.guid, Some(revision)))
+        }
+    }
+}

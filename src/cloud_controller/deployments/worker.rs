@@ -1,0 +1,296 @@
+//! Moves deployments along. Everything it goes by is in the database, so a step that a killed
+//! process did not commit is decided again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::actions::{finalize, remove, resize, set_status};
+use super::deployment::Deployment;
+use super::rollout::{self, Counts, Step};
+use super::store;
+use crate::base::guid::DeploymentGuid;
+use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
+use crate::cloud_controller::app_usage_events::{self, actions::Use};
+use crate::cloud_controller::apps::{self, App, AppState};
+use crate::cloud_controller::audit_events::{Actor, Recorder};
+use crate::cloud_controller::desired::{self, Snapshots};
+use crate::cloud_controller::processes::{self, Process};
+use crate::cloud_controller::v3::ApiResult;
+use crate::cloud_controller::{CloudController, quotas, revisions};
+use crate::db::{Db, ReadTx, WriteTx};
+use crate::scheduler::{self, InstanceState};
+
+/// Moves deployments along; cheap to clone.
+#[derive(Clone)]
+pub struct Rollouts {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    guids: GuidSource,
+    snapshots: Snapshots,
+}
+
+impl Rollouts {
+    /// Those of this controller.
+    pub fn new(cc: &CloudController, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            db: cc.db().clone(),
+            clock,
+            guids: cc.guids().clone(),
+            snapshots: Snapshots::of(cc),
+        }
+    }
+
+    /// Starts the worker.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let this = self.clone();
+        supervisor.worker("deployments", move |token| this.clone().run(token));
+    }
+
+    /// Looks after every change: instances that come and go are changes, too.
+    async fn run(self, token: CancellationToken) -> Result<(), Infallible> {
+        let mut changes = self.db.changes();
+        loop {
+            changes.borrow_and_update();
+            if let Err(error) = self.pass().await {
+                tracing::warn!(%error, "deployments do not move for the moment");
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                changed = changes.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+            }
+        }
+    }
+
+    async fn pass(&self) -> ApiResult<()> {
+        let read = self.db.read(|tx| {
+            let mut ready = Vec::new();
+            for deployment in store::moving(tx)? {
+                if is_ready(tx, &deployment)? {
+                    ready.push(deployment.guid);
+                }
+            }
+            ApiResult::Ok(ready)
+        });
+        for guid in read.await? {
+            let this = self.clone();
+            let write = self.db.write({
+                let guid = guid.clone();
+                move |tx| this.advance(tx, &guid)
+            });
+            if let Err(error) = write.await {
+                let (now, text) = (self.clock.now(), error.detail().to_owned());
+                let write = self
+                    .db
+                    .write_without_wake(move |tx| note(tx, &guid, text, now));
+                write.await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid) -> ApiResult<()> {
+        let recorder = Recorder {
+            actor: Actor {
+                guid: guid.to_string(),
+                kind: "system",
+                name: "deployments".to_owned(),
+            },
+            now: self.clock.now(),
+            guids: self.guids.clone(),
+        };
+        let Some(deployment) = store::find(tx, guid)? else {
+            return Ok(());
+        };
+        if deployment.state == "CANCELING" {
+            return cancel(tx, &recorder, deployment);
+        }
+        let Some((new, old)) = web_processes(tx, &deployment)? else {
+            return lost(tx, &recorder, deployment);
+        };
+        match step(tx, &deployment, &new, &old)? {
+            Some(step) => self.take(tx, &recorder, deployment, (new, old, step)),
+            None => Ok(()),
+        }
+    }
+
+    fn take(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        mut deployment: Deployment,
+        (new, old, step): (Process, Vec<Process>, Step),
+    ) -> ApiResult<()> {
+        for (place, (process, instances)) in old.into_iter().zip(step.old).enumerate() {
+            if instances == 0 && place > 0 {
+                remove(tx, recorder, &process)?;
+            } else {
+                resize(tx, recorder, process, instances)?;
+            }
+        }
+        if step.finished {
+            deployment.last_healthy_at = Some(recorder.now);
+            return self.arrive(tx, recorder, deployment, &new);
+        }
+        if step.new != new.instances {
+            deployment.last_healthy_at = Some(recorder.now);
+            resize(tx, recorder, new, step.new)?;
+            if let Some(app) = apps::store::find(tx, &deployment.app_guid)? {
+                quotas::check_started(tx, &app)?;
+            }
+        }
+        deployment.error = None;
+        deployment.updated_at = recorder.now;
+        store::update(tx, &deployment)
+    }
+
+    /// The goal is reached: a canary waits, all others are done.
+    fn arrive(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        mut deployment: Deployment,
+        new: &Process,
+    ) -> ApiResult<()> {
+        if deployment.state == "PREPAUSED" {
+            set_status(&mut deployment, recorder.now, ("PAUSED", "PAUSED"));
+            return store::update(tx, &deployment);
+        }
+        let Some(app) = apps::store::find(tx, &deployment.app_guid)? else {
+            return Ok(());
+        };
+        for process in processes::store::of_app(tx, &app.guid)? {
+            if process.kind != "web" {
+                self.restart(tx, recorder, &app, process)?;
+            } else if process.guid != new.guid {
+                remove(tx, recorder, &process)?;
+            }
+        }
+        finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
+        store::update(tx, &deployment)
+    }
+
+    /// Other types have no deployment: they begin anew with what is set now.
+    fn restart(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        app: &App,
+        mut process: Process,
+    ) -> ApiResult<()> {
+        let revision = revisions::actions::latest(tx, app)?;
+        if let Some(command) = revision.as_ref().and_then(|r| r.command(&process.kind)) {
+            process.command = command;
+        }
+        if desired::store::runs(tx, &process.guid)? {
+            app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
+        }
+        app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
+        let by = (app, revision.as_ref());
+        self.snapshots.start(tx, recorder, by, process)
+    }
+}
+
+/// Tells why a deployment does not go on; it is tried again.
+fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -> ApiResult<()> {
+    let found = store::find(tx, guid)?;
+    let Some(mut deployment) = found.filter(|one| one.error.as_ref() != Some(&text)) else {
+        return Ok(());
+    };
+    deployment.error = Some(text);
+    deployment.updated_at = now;
+    store::update(tx, &deployment)
+}
+
+/// Whether there is something to do.
+fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment) -> ApiResult<bool> {
+    if deployment.state == "CANCELING" {
+        return Ok(true);
+    }
+    match web_processes(tx, deployment)? {
+        None => Ok(true),
+        Some((new, old)) => Ok(step(tx, deployment, &new, &old)?.is_some()),
+    }
+}
+
+/// The new web process and the others, oldest first.
+fn web_processes(
+    tx: &ReadTx<'_>,
+    deployment: &Deployment,
+) -> ApiResult<Option<(Process, Vec<Process>)>> {
+    let all = processes::store::of_app(tx, &deployment.app_guid)?;
+    let web = all.into_iter().filter(|process| process.kind == "web");
+    let (mut new, old): (Vec<_>, Vec<_>) =
+        web.partition(|process| Some(&process.guid) == deployment.process_guid.as_ref());
+    Ok(new.pop().map(|new| (new, old)))
+}
+
+/// Nothing moves while the app is stopped.
+fn step(
+    tx: &ReadTx<'_>,
+    deployment: &Deployment,
+    new: &Process,
+    old: &[Process],
+) -> ApiResult<Option<Step>> {
+    let app = apps::store::find(tx, &deployment.app_guid)?;
+    if app.is_none_or(|app| app.state == AppState::Stopped) {
+        return Ok(None);
+    }
+    let mut counts = Counts {
+        wanted: new.instances,
+        ..Counts::default()
+    };
+    for instance in scheduler::store::instances(tx, &new.guid)? {
+        if instance.version != new.version {
+            continue;
+        }
+        match instance.state {
+            InstanceState::Running if instance.routable => counts.routable += 1,
+            InstanceState::Running | InstanceState::Starting => counts.starting += 1,
+            InstanceState::Crashed | InstanceState::Down => counts.unhealthy += 1,
+            InstanceState::Stopping => {}
+        }
+    }
+    let old: Vec<i64> = old.iter().map(|process| process.instances).collect();
+    Ok(rollout::next(deployment.goal(), counts, &old))
+}
+
+/// Goes back: the process before gets its instances back, all others go.
+fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> ApiResult<()> {
+    let mut prior = None;
+    for guid in store::superseded(tx, &deployment.app_guid)? {
+        let instances = scheduler::store::instances(tx, &guid)?;
+        if instances
+            .iter()
+            .any(|one| one.state == InstanceState::Running)
+        {
+            prior = Some(guid);
+            break;
+        }
+    }
+    let oldest = processes::store::oldest_web(tx, &deployment.app_guid)?;
+    let prior = prior.or_else(|| oldest.map(|process| process.guid));
+    for process in processes::store::of_app(tx, &deployment.app_guid)? {
+        if process.kind != "web" {
+            continue;
+        }
+        if prior.as_ref() == Some(&process.guid) {
+            resize(tx, recorder, process, deployment.original_instances)?;
+        } else {
+            remove(tx, recorder, &process)?;
+        }
+    }
+    deployment.error = None;
+    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    store::update(tx, &deployment)
+}
+
+/// Its process is gone, which nothing here does: there is nothing left to deploy.
+fn lost(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> ApiResult<()> {
+    deployment.error = Some("The new web process does not exist any more.".to_owned());
+    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    store::update(tx, &deployment)
+}
