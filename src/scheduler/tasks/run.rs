@@ -107,7 +107,7 @@ impl Runner {
         }
         let ours = container::of_platform(&self.settings.platform_id);
         let listed = self.engine.list(&ours).await?;
-        *leftovers = !listed.is_empty();
+        let found = !listed.is_empty() || !busy.is_empty();
         let world = World {
             open,
             containers: listed
@@ -121,6 +121,8 @@ impl Runner {
         let known = known.chain(world.containers.keys()).cloned().collect();
         self.attempts.keep(&known);
         let (actions, next) = plan(&world, self.clock.now());
+        // What is done now may leave a container behind.
+        *leftovers = found || !actions.is_empty();
         for (guid, action) in actions {
             let task = world.open.iter().find(|task| task.guid == guid).cloned();
             self.begin(guid, task, action, supervisor);
