@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::docker::{ContainerSpec, DockerError, Engine, Upload};
+use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Upload};
 
 /// Makes containers.
 pub(super) struct Containers {
@@ -48,7 +48,9 @@ impl Containers {
 
     /// The name is taken: by the same thing, if an earlier attempt was cut short.
     async fn made_before(&self, spec: &ContainerSpec, text: String) -> Result<String, DockerError> {
-        let found = self.engine.list(&spec.labels).await?;
+        let mut wanted = spec.labels.clone();
+        wanted.retain(|name, _| matches!(name.as_str(), LABEL_OWNER | LABEL_KIND));
+        let found = self.engine.list(&wanted).await?;
         let same = found.into_iter().find(|c| c.name == spec.name);
         same.map(|c| c.id).ok_or(DockerError::Conflict(text))
     }

@@ -395,15 +395,28 @@ async fn a_started_app_is_rolled_back() {
     let variables = format!("/v3/apps/{guid}/environment_variables");
     let body = json!({ "var": { "COLOUR": "green" } });
     admin.patch(&variables, &body).await.unwrap();
+    let other = format!("/v3/apps/{guid}/processes/task");
+    let body = json!({ "command": "echo later" });
+    admin.patch(&other, &body).await.unwrap();
     let made = deploy(&admin, &guid, &json!({})).await;
     when(&admin, made.text("/guid"), "DEPLOYED").await;
     assert_eq!(made.body["revision"]["version"], 2);
     let revisions = format!("/v3/apps/{guid}/revisions?versions=1");
     let revisions = admin.get(&revisions).await.unwrap();
-    let to = json!({ "revision": { "guid": revisions.text("/resources/0/guid") } });
+    let to = json!({
+        "revision": { "guid": revisions.text("/resources/0/guid") },
+        "strategy": "canary",
+    });
     let made = deploy(&admin, &guid, &to).await;
+    when(&admin, made.text("/guid"), "PAUSED").await;
+    let command = admin.get(&other).await.unwrap();
+    assert_eq!(command.text("/command"), "echo later", "until the end");
+    let go_on = format!("{PATH}/{}/actions/continue", made.text("/guid"));
+    assert_eq!(admin.post(&go_on, &json!({})).await.unwrap().status, 200);
     let done = when(&admin, made.text("/guid"), "DEPLOYED").await;
     assert_eq!(done.body["revision"]["version"], 3);
+    let command = admin.get(&other).await.unwrap();
+    assert_eq!(command.text("/command"), "echo hello");
     let now = admin.get(&variables).await.unwrap();
     assert_eq!(now.body["var"], json!({}));
     let deployed = format!("/v3/apps/{guid}/revisions/deployed");

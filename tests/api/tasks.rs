@@ -73,7 +73,27 @@ async fn a_task_is_checked_in_ccs_words() {
             404,
             "The process could not be found: x",
         ),
-        (json!({ "command": "c", "name": "" }), 422, "name presence"),
+        (
+            json!({ "command": "c", "name": "" }),
+            422,
+            "name format, name presence",
+        ),
+        (json!({ "command": "c", "name": " " }), 422, "name presence"),
+        (
+            json!({ "command": "c", "droplet_guid": null }),
+            404,
+            "Droplet not found",
+        ),
+        (
+            json!({ "command": null }),
+            422,
+            "Command No command or template provided",
+        ),
+        (
+            json!({ "command": null, "template": { "process": { "guid": guid } } }),
+            422,
+            "command presence",
+        ),
         (
             json!({ "command": "c".repeat(4097) }),
             422,

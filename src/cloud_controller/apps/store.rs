@@ -178,7 +178,7 @@ pub(crate) fn set_environment(
 /// Whether the app is in the middle of a deployment.
 pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> ApiResult<bool> {
     let mut statement = tx.sql().prepare_cached(
-        "select 1 from deployments where app_guid = ?1 and status_value = 'ACTIVE'",
+        "select 1 from deployments where app_guid = ?1 and status_value = 'ACTIVE' and state <> 'CANCELING'",
     )?;
     Ok(statement.exists([guid])?)
 }

@@ -273,17 +273,18 @@ pub(super) fn set_cache(
 pub(super) fn web_limits(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Option<(i64, i64, i64)>> {
     let mut statement = tx.sql().prepare_cached(
         "select memory_in_mb, disk_in_mb, log_rate_limit_in_bytes_per_second from processes \
-         where app_guid = ?1 and type = 'web' order by created_at desc limit 1",
+         where app_guid = ?1 and type = 'web' order by created_at desc, rowid desc limit 1",
     )?;
     Ok(statement
         .query_row([app], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?)
 }
 
-/// Whether a start command is set on the app's web process.
+/// Whether a start command is set on the app's newest web process.
 pub(super) fn has_web_command(tx: &ReadTx<'_>, app: &AppGuid) -> Result<bool, DbError> {
     let mut statement = tx.sql().prepare_cached(
-        "select 1 from processes where app_guid = ?1 and type = 'web' and coalesce(command, '') <> ''",
+        "select 1 from (select command from processes where app_guid = ?1 and type = 'web' \
+         order by created_at desc, rowid desc limit 1) where coalesce(command, '') <> ''",
     )?;
     Ok(statement.exists([app])?)
 }

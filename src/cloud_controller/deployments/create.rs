@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::actions::{finalize, resize};
+use super::actions::finalize;
 use super::deployment::Deployment;
 use super::payload::{CreateDeployment, Source};
 use super::store;
@@ -38,7 +38,7 @@ pub(super) fn create(
     if started {
         fits_in_the_end(tx, &app, &wanted)?;
     }
-    let web = processes::store::find_of_type(tx, &app.guid, "web")?;
+    let before = processes::store::of_app(tx, &app.guid)?;
     let previous = app.current_droplet_guid.clone();
     let app = apps::actions::assign_droplet(tx, recorder, app, &droplet)?;
     if let Some(target) = &target {
@@ -55,7 +55,8 @@ pub(super) fn create(
         };
         supersede(tx, recorder, &app)?;
         let by = (recorder, snapshots);
-        let process = second_web(tx, by, (&app, web), &deployment, (revision, &wanted))?;
+        restore_commands(tx, before)?;
+        let process = second_web(tx, by, &app, &deployment, (revision, &wanted))?;
         deployment.process_guid = Some(process);
         app
     } else {
@@ -63,7 +64,8 @@ pub(super) fn create(
             processes::actions::resize(tx, recorder, &app, web, wanted.scaling)?;
         }
         finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
-        apps::actions::start(tx, recorder, snapshots, app)?
+        let started = apps::actions::start(tx, recorder, snapshots, app.clone());
+        started.map_err(|error| with_hint(tx, &app, error))?
     };
     let revision = revisions::actions::latest(tx, &app)?;
     deployment.revision_version = revision.as_ref().map(|revision| revision.version);
@@ -138,28 +140,31 @@ fn fits_in_the_end(tx: &WriteTx<'_>, app: &App, wanted: &CreateDeployment) -> Ap
 }
 
 fn fits(tx: &ReadTx<'_>, app: &App) -> ApiResult<()> {
+    quotas::check_started(tx, app).map_err(|error| with_hint(tx, app, error))
+}
+
+/// Names the place whose quota is exceeded.
+fn with_hint(tx: &ReadTx<'_>, app: &App, error: ApiError) -> ApiError {
     const HINT: &str = "This space's quota may not be large enough to support rolling deployments \
                         or your configured max-in-flight.";
-    quotas::check_started(tx, app).map_err(|error| {
-        let text = error.detail();
-        let space = ["space_quota_exceeded", "space_app_instance_limit_exceeded"];
-        let organization = ["quota_exceeded", "app_instance_limit_exceeded"];
-        let Ok(Some(around)) = spaces::store::find(tx, &app.space_guid) else {
-            return error;
-        };
-        if space.iter().any(|part| text.contains(part)) {
-            let name = &around.name;
-            ApiError::unprocessable(format!("{text} for space {name}. {HINT}"))
-        } else if organization.iter().any(|part| text.contains(part)) {
-            let (name, hint) = (
-                &around.organization_name,
-                HINT.replace("space's", "organization's"),
-            );
-            ApiError::unprocessable(format!("{text} for organization {name}. {hint}"))
-        } else {
-            error
-        }
-    })
+    let text = error.detail();
+    let space = ["space_quota_exceeded", "space_app_instance_limit_exceeded"];
+    let organization = ["quota_exceeded", "app_instance_limit_exceeded"];
+    let Ok(Some(around)) = spaces::store::find(tx, &app.space_guid) else {
+        return error;
+    };
+    if space.iter().any(|part| text.contains(part)) {
+        let name = &around.name;
+        ApiError::unprocessable(format!("{text} for space {name}. {HINT}"))
+    } else if organization.iter().any(|part| text.contains(part)) {
+        let (name, hint) = (
+            &around.organization_name,
+            HINT.replace("space's", "organization's"),
+        );
+        ApiError::unprocessable(format!("{text} for organization {name}. {hint}"))
+    } else {
+        error
+    }
 }
 
 /// Starts the process that is to take the place of the web process: like it, but with the droplet
@@ -167,21 +172,18 @@ fn fits(tx: &ReadTx<'_>, app: &App) -> ApiResult<()> {
 fn second_web(
     tx: &WriteTx<'_>,
     (recorder, snapshots): (&Recorder, &Snapshots),
-    (app, web): (&App, Option<Process>),
+    app: &App,
     deployment: &Deployment,
     (revision, wanted): (Option<Revision>, &CreateDeployment),
 ) -> ApiResult<ProcessGuid> {
     let Some(now) = processes::store::find_of_type(tx, &app.guid, "web")? else {
         return Err(ApiError::unprocessable("The app has no web process."));
     };
-    if let Some(before) = &web {
-        // What a revision changed is the new process's alone.
-        processes::store::update(tx, before)?;
-    }
     let mut process = processes::actions::sized(tx, &now, wanted.scaling)?;
     process.guid = ProcessGuid::generate(&recorder.guids);
     process.instances = deployment.first_instances();
     process.created_at = recorder.now;
+    process.revision_guid = None;
     if let Some(command) = revision.as_ref().and_then(|r| r.command("web")) {
         process.command = command;
     }
@@ -198,8 +200,18 @@ fn second_web(
     Ok(guid)
 }
 
-/// Another deployment takes the place of the one that is under way; a canary that never went on is
-/// stopped.
+/// Commands of a revision are the new process's at first; other types get them in the end.
+fn restore_commands(tx: &WriteTx<'_>, before: Vec<Process>) -> ApiResult<()> {
+    for process in before {
+        if let Some(mut now) = processes::store::find(tx, &process.guid)? {
+            now.command = process.command;
+            processes::store::update(tx, &now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Another deployment takes the place of the one that is under way.
 fn supersede(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiResult<()> {
     let Some(mut before) = store::active_of_app(tx, &app.guid)? else {
         return Ok(());
@@ -209,12 +221,6 @@ fn supersede(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiResult<()> 
     } else {
         "CANCELED"
     };
-    if state == "CANCELED"
-        && let Some(guid) = &before.process_guid
-        && let Some(process) = processes::store::find(tx, guid)?
-    {
-        resize(tx, recorder, process, 0)?;
-    }
     finalize(&mut before, recorder.now, (state, "SUPERSEDED"));
     store::update(tx, &before)
 }

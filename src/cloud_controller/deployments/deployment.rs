@@ -107,7 +107,8 @@ impl Deployment {
     fn weights(&self) -> Option<Vec<i64>> {
         let steps = self.options.pointer("/canary/steps")?.as_array()?;
         let weight = |step: &Value| step.get("instance_weight")?.as_i64();
-        Some(steps.iter().filter_map(weight).collect())
+        let weights: Vec<i64> = steps.iter().filter_map(weight).collect();
+        Some(weights).filter(|weights| !weights.is_empty())
     }
 
     fn option(&self, name: &str) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! The decision: how many instances each web process is to have next. Pure.
 //!
 //! As on Cloud Controller: new instances start, so many at once as the deployment allows, while none
-//! of them is unhealthy; for each that takes traffic one of the old ones goes, oldest process first.
+//! of them is unhealthy; for each that takes traffic one of the old ones goes.
 
 use super::deployment::Goal;
 
@@ -21,7 +21,7 @@ pub(super) struct Counts {
 /// What is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Instances the other web processes are to have, in their order, oldest first.
+    /// Instances the other web processes are to have, in their order.
     pub old: Vec<i64>,
     /// Instances the new process is to have.
     pub new: i64,
@@ -29,12 +29,12 @@ pub(super) struct Step {
     pub finished: bool,
 }
 
-/// The next step; `None` = there is nothing to do for now. `old` are the wanted instances of the
-/// other web processes, oldest first.
+/// The next step; `None` = there is nothing to do yet. `old` are the wanted instances of the
+/// other web processes, in the order in which they go.
 pub(super) fn next(goal: Goal, new: Counts, old: &[i64]) -> Option<Step> {
     let can_grow = new.starting < goal.max_in_flight
         && new.unhealthy == 0
-        && new.routable >= new.wanted - goal.max_in_flight;
+        && new.routable >= new.wanted.saturating_sub(goal.max_in_flight);
     let keep = (goal.total - new.routable).max(0);
     let surplus = old.iter().sum::<i64>() - keep;
     if !can_grow && surplus <= 0 {
@@ -44,7 +44,9 @@ pub(super) fn next(goal: Goal, new: Counts, old: &[i64]) -> Option<Step> {
     let step = Step {
         old: reduced(old, surplus),
         new: if can_grow && !finished {
-            (new.routable + goal.max_in_flight).min(goal.new)
+            new.routable
+                .saturating_add(goal.max_in_flight)
+                .min(goal.new)
         } else {
             new.wanted
         },
@@ -117,8 +119,8 @@ mod tests {
         assert_eq!(several, Some(step(5, &[2], false)));
         let one_of_three_crashes = next(goal(3, 3, 1), counts(3, 0, 2, 1), &[3]);
         assert_eq!(one_of_three_crashes, Some(step(3, &[1], false)));
-        let oldest_process_first = next(goal(3, 3, 1), counts(1, 0, 1, 0), &[2, 1]);
-        assert_eq!(oldest_process_first, Some(step(2, &[1, 1], false)));
+        let in_their_order = next(goal(3, 3, 1), counts(1, 0, 1, 0), &[2, 1]);
+        assert_eq!(in_their_order, Some(step(2, &[1, 1], false)));
         let canary_beside_all = next(goal(1, 5, 1), counts(1, 0, 1, 0), &[4]);
         assert_eq!(canary_beside_all, Some(step(1, &[4], true)));
         let not_seen_by_the_scheduler_yet = next(goal(5, 5, 1), counts(3, 0, 1, 0), &[4]);

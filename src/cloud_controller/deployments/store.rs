@@ -62,13 +62,18 @@ pub(super) fn moving(tx: &ReadTx<'_>) -> ApiResult<Vec<Deployment>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// New processes of deployments of an app that others took the place of on their way, newest first.
-pub(super) fn superseded(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<ProcessGuid>> {
+/// New processes of deployments of an app that others took the place of, newest first: those on their
+/// way count as DEPLOYED, canaries as CANCELED.
+pub(super) fn superseded(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+    state: &str,
+) -> ApiResult<Vec<ProcessGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select p.guid from deployments d join processes p on p.guid = d.process_guid where d.app_guid = ?1 \
-         and d.state = 'DEPLOYED' and d.status_reason = 'SUPERSEDED' order by p.created_at desc, p.rowid desc",
+         and d.state = ?2 and d.status_reason = 'SUPERSEDED' order by p.created_at desc, p.rowid desc",
     )?;
-    let rows = statement.query_map([app], |row| row.get(0))?;
+    let rows = statement.query_map(params![app, state], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

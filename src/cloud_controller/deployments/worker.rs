@@ -1,16 +1,20 @@
 //! Moves deployments along. Everything it goes by is in the database, so a step that a killed
 //! process did not commit is decided again.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{finalize, remove, resize, set_status};
 use super::deployment::Deployment;
 use super::rollout::{self, Counts, Step};
 use super::store;
-use crate::base::guid::DeploymentGuid;
+use crate::base::guid::{DeploymentGuid, InstanceGuid};
 use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::cloud_controller::app_usage_events::{self, actions::Use};
 use crate::cloud_controller::apps::{self, App, AppState};
@@ -20,7 +24,10 @@ use crate::cloud_controller::processes::{self, Process};
 use crate::cloud_controller::v3::ApiResult;
 use crate::cloud_controller::{CloudController, quotas, revisions};
 use crate::db::{Db, ReadTx, WriteTx};
-use crate::scheduler::{self, InstanceState};
+use crate::scheduler::{self, InstanceState, RoutableInstance};
+
+/// Until the next look after one that failed.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Moves deployments along; cheap to clone.
 #[derive(Clone)]
@@ -29,7 +36,11 @@ pub struct Rollouts {
     clock: Arc<dyn Clock>,
     guids: GuidSource,
     snapshots: Snapshots,
+    routable: watch::Receiver<Arc<Vec<RoutableInstance>>>,
 }
+
+/// The instances the router may know of: those before must not go earlier.
+type Serving = BTreeSet<InstanceGuid>;
 
 impl Rollouts {
     /// Those of this controller.
@@ -39,6 +50,7 @@ impl Rollouts {
             clock,
             guids: cc.guids().clone(),
             snapshots: Snapshots::of(cc),
+            routable: cc.scheduler().routable(),
         }
     }
 
@@ -49,11 +61,14 @@ impl Rollouts {
     }
 
     /// Looks after every change: instances that come and go are changes, too.
-    async fn run(self, token: CancellationToken) -> Result<(), Infallible> {
+    async fn run(mut self, token: CancellationToken) -> Result<(), Infallible> {
         let mut changes = self.db.changes();
         loop {
             changes.borrow_and_update();
-            if let Err(error) = self.pass().await {
+            let serving = self.routable.borrow_and_update().clone();
+            let serving = serving.iter().map(|one| one.instance_guid.clone());
+            let passed = self.pass(Arc::new(serving.collect())).await;
+            if let Err(error) = &passed {
                 tracing::warn!(%error, "deployments do not move for the moment");
             }
             tokio::select! {
@@ -61,27 +76,35 @@ impl Rollouts {
                 changed = changes.changed() => if changed.is_err() {
                     return Ok(());
                 },
+                changed = self.routable.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                () = sleep(RETRY), if !matches!(passed, Ok(true)) => {}
             }
         }
     }
 
-    async fn pass(&self) -> ApiResult<()> {
-        let read = self.db.read(|tx| {
+    /// False when something did not work that may work later.
+    async fn pass(&self, serving: Arc<Serving>) -> ApiResult<bool> {
+        let now_serving = serving.clone();
+        let read = self.db.read(move |tx| {
             let mut ready = Vec::new();
             for deployment in store::moving(tx)? {
-                if is_ready(tx, &deployment)? {
+                if is_ready(tx, &deployment, &now_serving)? {
                     ready.push(deployment.guid);
                 }
             }
             ApiResult::Ok(ready)
         });
+        let mut all_moved = true;
         for guid in read.await? {
-            let this = self.clone();
+            let (this, serving) = (self.clone(), serving.clone());
             let write = self.db.write({
                 let guid = guid.clone();
-                move |tx| this.advance(tx, &guid)
+                move |tx| this.advance(tx, &guid, &serving)
             });
             if let Err(error) = write.await {
+                all_moved = false;
                 let (now, text) = (self.clock.now(), error.detail().to_owned());
                 let write = self
                     .db
@@ -89,10 +112,10 @@ impl Rollouts {
                 write.await?;
             }
         }
-        Ok(())
+        Ok(all_moved)
     }
 
-    fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid) -> ApiResult<()> {
+    fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid, serving: &Serving) -> ApiResult<()> {
         let recorder = Recorder {
             actor: Actor {
                 guid: guid.to_string(),
@@ -111,7 +134,7 @@ impl Rollouts {
         let Some((new, old)) = web_processes(tx, &deployment)? else {
             return lost(tx, &recorder, deployment);
         };
-        match step(tx, &deployment, &new, &old)? {
+        match step(tx, &deployment, (&new, &old), serving)? {
             Some(step) => self.take(tx, &recorder, deployment, (new, old, step)),
             None => Ok(()),
         }
@@ -124,15 +147,17 @@ impl Rollouts {
         mut deployment: Deployment,
         (new, old, step): (Process, Vec<Process>, Step),
     ) -> ApiResult<()> {
-        for (place, (process, instances)) in old.into_iter().zip(step.old).enumerate() {
-            if instances == 0 && place > 0 {
+        let oldest = old.iter().min_by_key(|process| process.created_at);
+        let oldest = oldest.map(|process| process.guid.clone());
+        for (process, instances) in old.into_iter().zip(step.old) {
+            if instances == 0 && oldest.as_ref() != Some(&process.guid) {
                 remove(tx, recorder, &process)?;
             } else {
                 resize(tx, recorder, process, instances)?;
             }
         }
+        deployment.error = None;
         if step.finished {
-            deployment.last_healthy_at = Some(recorder.now);
             return self.arrive(tx, recorder, deployment, &new);
         }
         if step.new != new.instances {
@@ -142,7 +167,6 @@ impl Rollouts {
                 quotas::check_started(tx, &app)?;
             }
         }
-        deployment.error = None;
         deployment.updated_at = recorder.now;
         store::update(tx, &deployment)
     }
@@ -156,6 +180,7 @@ impl Rollouts {
         new: &Process,
     ) -> ApiResult<()> {
         if deployment.state == "PREPAUSED" {
+            deployment.last_healthy_at = Some(recorder.now);
             set_status(&mut deployment, recorder.now, ("PAUSED", "PAUSED"));
             return store::update(tx, &deployment);
         }
@@ -206,25 +231,28 @@ fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -
 }
 
 /// Whether there is something to do.
-fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment) -> ApiResult<bool> {
+fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> ApiResult<bool> {
     if deployment.state == "CANCELING" {
         return Ok(true);
     }
     match web_processes(tx, deployment)? {
         None => Ok(true),
-        Some((new, old)) => Ok(step(tx, deployment, &new, &old)?.is_some()),
+        Some((new, old)) => Ok(step(tx, deployment, (&new, &old), serving)?.is_some()),
     }
 }
 
-/// The new web process and the others, oldest first.
+/// The new web process and the others in the order in which they go: canaries that never went on,
+/// then the oldest.
 fn web_processes(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
 ) -> ApiResult<Option<(Process, Vec<Process>)>> {
     let all = processes::store::of_app(tx, &deployment.app_guid)?;
     let web = all.into_iter().filter(|process| process.kind == "web");
-    let (mut new, old): (Vec<_>, Vec<_>) =
+    let (mut new, mut old): (Vec<_>, Vec<_>) =
         web.partition(|process| Some(&process.guid) == deployment.process_guid.as_ref());
+    let abandoned = store::superseded(tx, &deployment.app_guid, "CANCELED")?;
+    old.sort_by_key(|process| !abandoned.contains(&process.guid));
     Ok(new.pop().map(|new| (new, old)))
 }
 
@@ -232,8 +260,8 @@ fn web_processes(
 fn step(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
-    new: &Process,
-    old: &[Process],
+    (new, old): (&Process, &[Process]),
+    serving: &Serving,
 ) -> ApiResult<Option<Step>> {
     let app = apps::store::find(tx, &deployment.app_guid)?;
     if app.is_none_or(|app| app.state == AppState::Stopped) {
@@ -248,7 +276,7 @@ fn step(
             continue;
         }
         match instance.state {
-            InstanceState::Running if instance.routable => counts.routable += 1,
+            InstanceState::Running if serving.contains(&instance.guid) => counts.routable += 1,
             InstanceState::Running | InstanceState::Starting => counts.starting += 1,
             InstanceState::Crashed | InstanceState::Down => counts.unhealthy += 1,
             InstanceState::Stopping => {}
@@ -261,7 +289,7 @@ fn step(
 /// Goes back: the process before gets its instances back, all others go.
 fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> ApiResult<()> {
     let mut prior = None;
-    for guid in store::superseded(tx, &deployment.app_guid)? {
+    for guid in store::superseded(tx, &deployment.app_guid, "DEPLOYED")? {
         let instances = scheduler::store::instances(tx, &guid)?;
         if instances
             .iter()

@@ -24,8 +24,6 @@ pub(crate) struct NewTask<'a> {
     pub user: Option<&'a str>,
     /// MB.
     pub memory: i64,
-    /// MB.
-    pub disk: i64,
 }
 
 /// The part of a snapshot that is no secret and stands nowhere else; a JSON column.
@@ -65,7 +63,7 @@ fn specify(task: &NewTask<'_>, docker: bool) -> Specification {
         return Specification {
             command: words(&["/bin/sh", "-c", task.command]),
             user: task.user.map(str::to_owned),
-            working_dir: None,
+            working_dir: Some("/".to_owned()),
             lifecycle_files: false,
         };
     }
@@ -83,10 +81,9 @@ pub(crate) fn desired_task(
     (vault, images): (&Vault, &ImageReferences),
     guid: &TaskGuid,
     (app_name, memory, log_rate_limit): (String, i64, i64),
-) -> Result<Option<DesiredTask>, DbError> {
-    let Some(snapshot) = store::task_snapshot(tx, guid)? else {
-        return Ok(None);
-    };
+) -> Result<DesiredTask, DbError> {
+    let snapshot = store::task_snapshot(tx, guid)?;
+    let snapshot = snapshot.ok_or_else(|| broken("desired_tasks.task_guid", guid))?;
     let spec: Specification = serde_json::from_str(&snapshot.specification)
         .map_err(|e| broken("desired_tasks.specification", &e))?;
     let environment = vault
@@ -96,7 +93,7 @@ pub(crate) fn desired_task(
         .map_err(|e| broken("desired_tasks.environment", &e))?;
     let digest = Digest::parse(&snapshot.image_digest)
         .map_err(|e| broken("desired_tasks.image_digest", &e))?;
-    Ok(Some(DesiredTask {
+    Ok(DesiredTask {
         app_name,
         image: images(&snapshot.droplet_guid, &digest),
         entrypoint: Some(Vec::new()),
@@ -107,7 +104,7 @@ pub(crate) fn desired_task(
         memory: Megabytes(memory),
         log_rate_limit,
         lifecycle_files: spec.lifecycle_files,
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -122,7 +119,6 @@ mod tests {
             command: "rake db:migrate && echo done",
             user: Some("vcap"),
             memory: 64,
-            disk: 128,
         };
         let spec = specify(&task, false);
         assert_eq!(spec.command, [LAUNCHER, "app", task.command, ""]);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::tasks::NewTask;
 use crate::cloud_controller::apps::App;
+use crate::cloud_controller::processes::actions::DEFAULT_DISK;
 use crate::cloud_controller::processes::{FILE_DESCRIPTORS, Process};
 use crate::cloud_controller::spaces::Space;
 
@@ -47,13 +48,13 @@ impl Facts<'_> {
         Value::Object(all)
     }
 
-    /// As tasks find it.
+    /// As tasks find it; the disk is the platform's default, as on Cloud Controller.
     pub(super) fn of_task(&self, task: &NewTask<'_>, version: &str) -> Value {
         let mut all = self.common();
         let mut add = |name: &str, value: Value| all.insert(name.to_owned(), value);
         add(
             "limits",
-            json!({ "fds": FILE_DESCRIPTORS, "mem": task.memory, "disk": task.disk }),
+            json!({ "fds": FILE_DESCRIPTORS, "mem": task.memory, "disk": DEFAULT_DISK }),
         );
         add("users", Value::Null);
         add("application_id", json!(self.app.guid));

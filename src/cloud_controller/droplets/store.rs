@@ -355,6 +355,7 @@ pub(super) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> ApiResult<Ve
         "select d.guid from droplets d join apps a on a.guid = d.app_guid \
          where d.app_guid = ?1 and d.state in ('STAGED', 'FAILED') and a.current_droplet_guid is not d.guid \
          and d.guid not in (select droplet_guid from desired_processes where app_guid = ?1) \
+         and d.guid not in (select droplet_guid from desired_tasks) \
          order by d.created_at desc, d.guid desc limit -1 offset ?2",
     )?;
     let rows = statement.query_map(params![app, keep], |row| row.get(0))?;

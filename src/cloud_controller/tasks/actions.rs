@@ -13,7 +13,7 @@ use crate::cloud_controller::desired::{Droplet, NewTask, Snapshots};
 use crate::cloud_controller::processes::actions::{DEFAULT_DISK, DEFAULT_MEMORY};
 use crate::cloud_controller::processes::{self, LARGEST_DISK, Process};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Invalid, MetadataChange, ResourceType};
-use crate::cloud_controller::{app_usage_events, desired, quotas};
+use crate::cloud_controller::{app_usage_events, apps, desired, quotas};
 use crate::db::{ReadTx, WriteTx};
 use crate::scheduler::TaskEnd;
 
@@ -36,13 +36,19 @@ pub(super) fn create(
     let template = template(tx, wanted.template.as_ref())?;
     let of_template = |value: fn(&Process) -> i64| template.as_ref().map(value);
     let by_template = template.as_ref();
+    let its_droplet = match by_template {
+        None => None,
+        Some(process) => current_droplet(tx, &process.app_guid)?,
+    };
     let command = wanted.command.unwrap_or_else(|| {
         by_template.map_or_else(String::new, |process| {
-            processes::command(process, Some(&droplet))
+            processes::command(process, its_droplet.as_ref())
         })
     });
-    let user = wanted.user;
-    let user = user.or_else(|| by_template.and_then(|process| process.user.clone()));
+    let user = match wanted.user {
+        Some(user) => user,
+        None => by_template.and_then(|process| process.user.clone()),
+    };
     let memory = wanted.memory.or(of_template(|p| p.memory));
     let disk = wanted.disk.or(of_template(|p| p.disk));
     let log_rate = wanted.log_rate_limit.or(of_template(|p| p.log_rate_limit));
@@ -77,7 +83,6 @@ pub(super) fn create(
         command: &task.command,
         user: task.user.as_deref(),
         memory: task.memory,
-        disk: task.disk,
     };
     snapshots.save_task(tx, recorder, (app, &droplet), &new)?;
     record(tx, recorder, "audit.app.task.create", &task)?;
@@ -116,6 +121,15 @@ fn template(tx: &ReadTx<'_>, wanted: Option<&ProcessGuid>) -> ApiResult<Option<P
     found.map(Some)
 }
 
+/// The droplet an app would be started with.
+fn current_droplet(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Option<Droplet>> {
+    let app = apps::store::find(tx, app)?;
+    match app.and_then(|app| app.current_droplet_guid) {
+        None => Ok(None),
+        Some(guid) => desired::store::find_droplet(tx, &guid),
+    }
+}
+
 /// Eight hexadecimal digits.
 fn made_up_name(recorder: &Recorder) -> String {
     let guid = recorder.guids.next();
@@ -128,10 +142,11 @@ fn made_up_name(recorder: &Recorder) -> String {
 /// What CC's model refuses, in its words.
 fn check(tx: &ReadTx<'_>, app: &App, task: &Task) -> ApiResult<()> {
     let mut invalid = Invalid::default();
-    match task.name.as_str() {
-        "" => invalid.add("name presence"),
-        name if name.chars().any(char::is_control) => invalid.add("name format"),
-        _ => {}
+    if task.name.is_empty() || task.name.chars().any(char::is_control) {
+        invalid.add("name format");
+    }
+    if task.name.trim().is_empty() {
+        invalid.add("name presence");
     }
     if task.command.trim().is_empty() {
         invalid.add("command presence");
@@ -227,7 +242,12 @@ pub(super) fn ended(
     if app_usage_events::store::tells_of_task(tx, guid)? {
         record_use(tx, by, &task, "TASK_STOPPED")?;
     }
+    let canceled = task.state == "CANCELING";
     (task.state, task.failure_reason) = match end {
+        TaskEnd::Failed(_) if canceled => {
+            let reason = "task was cancelled".to_owned();
+            ("FAILED".to_owned(), Some(reason))
+        }
         TaskEnd::Succeeded => ("SUCCEEDED".to_owned(), None),
         TaskEnd::Failed(reason) => ("FAILED".to_owned(), Some(reason.clone())),
     };

@@ -23,7 +23,8 @@ pub(super) struct CreateTask {
     /// `Some(None)` = null was given.
     pub name: Option<Option<String>>,
     pub command: Option<String>,
-    pub user: Option<String>,
+    /// `Some(None)` = null was given: the droplet's, whatever the template says.
+    pub user: Option<Option<String>>,
     pub memory: Option<i64>,
     pub disk: Option<i64>,
     pub log_rate_limit: Option<i64>,
@@ -48,15 +49,24 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
         log_rate_limit: number(fields, invalid, ("log_rate_limit_in_bytes_per_second", -1)),
         ..CreateTask::default()
     };
-    task.droplet = guid(fields.take("droplet_guid"), "droplet_guid", invalid).map(Into::into);
+    task.droplet = match fields.nullable("droplet_guid") {
+        // No droplet has this guid.
+        Some(Value::Null) => Some(DropletGuid::default()),
+        given => guid(given, "droplet_guid", invalid).map(Into::into),
+    };
     let template = fields.take("template");
     if let Some(template) = &template {
         let process = template.pointer("/process/guid").cloned();
         let process = process.unwrap_or(Value::Null);
         task.template = guid(Some(process), "template_process_guid", invalid).map(Into::into);
     }
-    task.command = match fields.take("command") {
+    task.command = match fields.nullable("command") {
         Some(Value::String(command)) => Some(command),
+        Some(Value::Null) if template.is_some() => Some(String::new()),
+        Some(Value::Null) => {
+            invalid.add("Command No command or template provided");
+            None
+        }
         Some(_) => {
             invalid.field("command", "must be a string");
             None
@@ -68,13 +78,14 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
             None
         }
     };
-    task.user = match fields.take("user") {
+    task.user = match fields.nullable("user") {
         None => None,
+        Some(Value::Null) => Some(None),
         Some(Value::String(user)) => {
             if !(1..=255).contains(&user.chars().count()) {
                 invalid.field("user", "must be between 1 and 255 characters");
             }
-            Some(user)
+            Some(Some(user))
         }
         Some(_) => {
             invalid.field("user", "must be a string");

@@ -1,6 +1,7 @@
 //! The scheduler's view of tasks: what is to run, and what came of it.
 
-use super::{actions, store};
+use super::actions;
+use super::store::{self, Task};
 use crate::base::guid::TaskGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::desired::{self, ImageReferences};
@@ -24,11 +25,13 @@ impl TaskList for TaskQueue {
     }
 
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
-        let Some(task) = store::find(tx, guid).map_err(unread)? else {
+        let found = store::find(tx, guid).map_err(unread)?;
+        let runs = |task: &Task| matches!(task.state.as_str(), "PENDING" | "RUNNING");
+        let Some(task) = found.filter(runs) else {
             return Ok(None);
         };
         let limits = (task.app_name, task.memory, task.log_rate_limit);
-        desired::desired_task(tx, (&self.vault, &self.images), guid, limits)
+        desired::desired_task(tx, (&self.vault, &self.images), guid, limits).map(Some)
     }
 
     fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<(), DbError> {

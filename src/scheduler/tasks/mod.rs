@@ -4,7 +4,8 @@
 //! and acts. Whoever owns tasks makes and cancels them in the database; that wakes a pass.
 //!
 //! Invariants:
-//! - A task is started at most once: what was started and is gone has failed, it never runs again.
+//! - A task is started at most once: it is on record as started before it is, and what was started
+//!   and is gone has failed.
 //! - How a task ended is on record before its container is removed, and its output was read before.
 //! - A container without a task that has not ended is removed, whatever happened before: that is
 //!   how the task of a deleted app is stopped.
@@ -30,7 +31,8 @@ pub trait TaskList: Send + Sync + 'static {
     /// Those that have not ended.
     fn open(&self, tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError>;
 
-    /// What a task runs with; `None` = it is not there any more.
+    /// What a task that is to run, or runs, runs with; `None` = it is canceled, has ended or is not
+    /// there any more.
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError>;
 
     /// A PENDING task runs.

@@ -64,7 +64,7 @@ pub(super) fn plan(
             continue;
         }
         match world.paused.get(guid) {
-            Some(until) if *until > now && !matches!(action, Action::End(_)) => {
+            Some(until) if *until > now => {
                 next_check = Some(next_check.map_or(*until, |at: Timestamp| at.min(*until)));
             }
             _ => drop(actions.insert(guid.clone(), action)),
@@ -76,10 +76,8 @@ pub(super) fn plan(
 fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Action {
     let Some(container) = container else {
         return match task.state {
-            TaskState::Pending if now.since(task.created_at) < PLACED_WITHIN => {
-                Action::Launch(None)
-            }
-            TaskState::Pending => failed("not started within time limit"),
+            TaskState::Pending if is_expired(task, now) => Action::End(expired()),
+            TaskState::Pending => Action::Launch(None),
             TaskState::Running => failed("cell disappeared before completion"),
             TaskState::Canceling => Action::End(canceled()),
         };
@@ -87,12 +85,9 @@ fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Ac
     let id = container.id.clone();
     match (task.state, &container.state) {
         (TaskState::Canceling, _) => Action::Stop(id),
-        (TaskState::Pending, ContainerState::Created) => Action::Launch(Some(id)),
+        // Nothing ran in it yet.
+        (_, ContainerState::Created) => Action::Launch(Some(id)),
         (TaskState::Pending, _) => Action::Started,
-        // Made anew by nobody we know: what ran is gone.
-        (TaskState::Running, ContainerState::Created) => {
-            failed("cell disappeared before completion")
-        }
         (TaskState::Running, ContainerState::Running { .. }) => Action::Watch(id),
         (
             TaskState::Running,
@@ -103,6 +98,16 @@ fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Ac
             },
         ) => Action::Finish(id, exit(&task.name, *code, *out_of_memory)),
     }
+}
+
+/// Whether a task waited too long to be started.
+pub(super) fn is_expired(task: &OpenTask, now: Timestamp) -> bool {
+    task.state == TaskState::Pending && now.since(task.created_at) >= PLACED_WITHIN
+}
+
+/// How a task ends that was not started in time.
+pub(super) fn expired() -> TaskEnd {
+    TaskEnd::Failed("not started within time limit".to_owned())
 }
 
 /// How a task ends that was canceled.
@@ -218,7 +223,6 @@ mod tests {
         use ContainerState::Created;
         use TaskState::{Canceling, Pending, Running};
         let running = || ContainerState::Running { since: at(1) };
-        let gone = fails("cell disappeared before completion");
         let status = fails("APP/TASK/migrate: Exited with status 3");
         let memory = fails("APP/TASK/migrate: Exited with status 137 (out of memory)");
         let finish = |end| Action::Finish(id(), end);
@@ -226,7 +230,7 @@ mod tests {
             (Pending, Created, Action::Launch(Some(id()))),
             (Pending, running(), Action::Started),
             (Pending, exited(0, false), Action::Started),
-            (Running, Created, Action::End(gone)),
+            (Running, Created, Action::Launch(Some(id()))),
             (Running, running(), Action::Watch(id())),
             (Running, exited(0, false), finish(TaskEnd::Succeeded)),
             (Running, exited(3, false), finish(status)),
@@ -250,8 +254,6 @@ mod tests {
         waiting.paused = [("t".into(), at(-7))].into();
         assert_eq!(plan(&waiting, at(0)), (BTreeMap::new(), Some(at(-7))));
         assert_eq!(plan(&waiting, at(-7)).0.len(), 1);
-        waiting.open[0].created_at = at(1800);
-        assert_eq!(plan(&waiting, at(0)).0.len(), 1, "giving up does not wait");
         waiting.busy = ["t".into()].into();
         assert_eq!(plan(&waiting, at(-7)), (BTreeMap::new(), None));
     }

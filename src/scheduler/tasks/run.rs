@@ -4,16 +4,17 @@
 //! its label and goes on from there.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::container;
-use super::plan::{Action, World, canceled, plan};
-use super::{OpenTask, TaskEnd, TaskList, TaskParts};
+use super::plan::{Action, World, canceled, expired, is_expired, plan};
+use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts};
 use crate::base::guid::TaskGuid;
 use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
@@ -25,6 +26,8 @@ use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings};
 /// Also for what the daemon did not tell.
 const TICK: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+const AT_REST_AFTER: Duration = Duration::from_secs(300);
 const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Runner {
@@ -40,6 +43,31 @@ pub(super) struct Runner {
     launches: Semaphore,
     /// Containers whose end is waited for.
     watched: Mutex<BTreeSet<String>>,
+    /// The containers may be others than at the last look.
+    stale: AtomicBool,
+}
+
+/// The last look.
+#[derive(Default)]
+struct Seen {
+    open: Vec<OpenTask>,
+    containers: Vec<Container>,
+    listed_at: Option<Instant>,
+    /// When there was something to do.
+    acted_at: Option<Instant>,
+}
+
+impl Seen {
+    /// Whether no container can be there that nobody knows of. At first there may be those of an
+    /// earlier process, and a daemon that did not answer may have made one all the same.
+    fn is_settled(&self) -> bool {
+        let at_rest = self.acted_at.is_none_or(|at| at.elapsed() > AT_REST_AFTER);
+        self.listed_at.is_some() && self.containers.is_empty() && at_rest
+    }
+
+    fn is_old(&self) -> bool {
+        self.listed_at.is_none_or(|at| at.elapsed() >= TICK)
+    }
 }
 
 impl Runner {
@@ -50,6 +78,7 @@ impl Runner {
             attempts: Arc::new(Attempts::new(wake.clone())),
             launches: Semaphore::new(parts.settings.launches),
             watched: Mutex::default(),
+            stale: AtomicBool::new(true),
             wake,
             db: parts.db,
             clock: parts.clock,
@@ -67,53 +96,55 @@ impl Runner {
         token: CancellationToken,
     ) -> Result<(), SchedulerError> {
         let mut changes = self.db.changes();
-        // Containers of an earlier process may be there, also when no task is open.
-        let mut leftovers = true;
+        let mut seen = Seen::default();
+        let mut retry = RETRY;
         loop {
             changes.borrow_and_update();
             let passed = tokio::select! {
                 () = token.cancelled() => return Ok(()),
-                passed = self.pass(&mut leftovers, &supervisor) => passed,
+                passed = self.pass(&mut seen, &supervisor) => passed,
             };
             let wait = match passed {
-                Ok(next) => next.map_or(TICK, |at| at.since(self.clock.now())).min(TICK),
+                Ok(next) => {
+                    retry = RETRY;
+                    next.map_or(TICK, |at| at.since(self.clock.now())).min(TICK)
+                }
                 Err(error) => {
                     tracing::warn!(%error, "tasks can not be looked after for the moment");
-                    RETRY
+                    let wait = retry;
+                    retry = (retry * 2).min(LONGEST_RETRY);
+                    wait
                 }
             };
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
                 _ = changes.changed() => {}
-                () = self.wake.notified() => {}
+                () = self.wake.notified() => self.stale.store(true, Ordering::Relaxed),
                 () = sleep(wait.max(Duration::from_millis(1))) => {}
             }
         }
     }
 
-    /// One pass; gives the time at which the next one is due at the latest. The daemon is only
-    /// asked when there is a task or a container to look after.
+    /// One pass; gives the time at which the next one is due at the latest.
     async fn pass(
         self: &Arc<Self>,
-        leftovers: &mut bool,
+        seen: &mut Seen,
         supervisor: &Supervisor,
     ) -> Result<Option<Timestamp>, SchedulerError> {
         // Before the tasks and the containers: what ends after this is seen busy.
         let busy = self.attempts.busy();
         let tasks = self.tasks.clone();
         let open = self.db.read(move |tx| tasks.open(tx)).await?;
-        if open.is_empty() && !*leftovers {
+        if open.is_empty() && seen.is_settled() {
             return Ok(None);
         }
-        let ours = container::of_platform(&self.settings.platform_id);
-        let listed = self.engine.list(&ours).await?;
-        let found = !listed.is_empty() || !busy.is_empty();
+        self.look(&open, seen).await?;
+        let containers = seen.containers.iter();
         let world = World {
-            open,
-            containers: listed
-                .into_iter()
-                .map(|container| (container::task_guid(&container), container))
+            containers: containers
+                .map(|container| (container::task_guid(container), container.clone()))
                 .collect(),
+            open,
             busy,
             paused: self.attempts.paused(),
         };
@@ -121,13 +152,40 @@ impl Runner {
         let known = known.chain(world.containers.keys()).cloned().collect();
         self.attempts.keep(&known);
         let (actions, next) = plan(&world, self.clock.now());
-        // What is done now may leave a container behind.
-        *leftovers = found || !actions.is_empty();
+        if !world.busy.is_empty() || !actions.is_empty() {
+            seen.acted_at = Some(Instant::now());
+        }
         for (guid, action) in actions {
             let task = world.open.iter().find(|task| task.guid == guid).cloned();
             self.begin(guid, task, action, supervisor);
         }
         Ok(next)
+    }
+
+    /// Lists the containers if they may be others than at the last look. Without the daemon the
+    /// only thing to decide is which tasks have waited too long for it.
+    async fn look(&self, open: &[OpenTask], seen: &mut Seen) -> Result<(), SchedulerError> {
+        let stale = self.stale.swap(false, Ordering::Relaxed);
+        if !stale && !seen.is_old() && seen.open == open {
+            return Ok(());
+        }
+        let ours = container::of_platform(&self.settings.platform_id);
+        match self.engine.list(&ours).await {
+            Ok(containers) => {
+                seen.containers = containers;
+                seen.listed_at = Some(Instant::now());
+                seen.open = open.to_vec();
+                Ok(())
+            }
+            Err(error) => {
+                self.stale.store(true, Ordering::Relaxed);
+                let now = self.clock.now();
+                for task in open.iter().filter(|task| is_expired(task, now)) {
+                    self.ended(&task.guid, expired()).await?;
+                }
+                Err(error.into())
+            }
+        }
     }
 
     fn begin(
@@ -144,6 +202,8 @@ impl Runner {
             return;
         };
         tracing::info!(task.guid = %guid, ?action, "task is worked on");
+        // It is a failure until it has worked: a fault in the middle has to wait, too.
+        self.attempts.failed(&guid, self.clock.now());
         let (runner, token) = (self.clone(), supervisor.token());
         supervisor.once(async move {
             tokio::select! {
@@ -152,7 +212,6 @@ impl Runner {
                     Ok(()) => runner.attempts.succeeded(&guid),
                     Err(error) => {
                         tracing::warn!(task.guid = %guid, %error, "task has to wait");
-                        runner.attempts.failed(&guid, runner.clock.now());
                     }
                 },
             }
@@ -206,17 +265,16 @@ impl Runner {
         }
     }
 
+    /// It is on record as started before it is: so nothing is ever started twice.
     async fn make_and_start(
         &self,
         task: &OpenTask,
         made: Option<String>,
     ) -> Result<(), SchedulerError> {
-        let (tasks, guid) = (self.tasks.clone(), task.guid.clone());
-        let desired = self.db.read(move |tx| tasks.desired(tx, &guid)).await?;
-        let Some(desired) = desired else {
+        let guid = &task.guid;
+        let Some(desired) = self.desired(guid).await? else {
             return Ok(());
         };
-        let guid = &task.guid;
         let id = match made {
             Some(id) => id,
             None => {
@@ -226,10 +284,21 @@ impl Runner {
                 self.containers.make(&spec).await?
             }
         };
+        // Making it may have taken long, with its image to pull.
+        if self.desired(guid).await?.is_none() {
+            return Ok(());
+        }
+        self.started(guid).await?;
         self.containers.start(&id, desired.lifecycle_files).await?;
         let text = format!("successfully created container for instance {guid}");
         self.cell(task, LogStream::Out, text);
-        self.started(guid).await
+        Ok(())
+    }
+
+    async fn desired(&self, guid: &TaskGuid) -> Result<Option<DesiredTask>, SchedulerError> {
+        let (tasks, guid) = (self.tasks.clone(), guid.clone());
+        let read = self.db.read(move |tx| tasks.desired(tx, &guid));
+        Ok(read.await?)
     }
 
     /// Output first, then the record, and the container last.

@@ -23,6 +23,13 @@ type Known = (OpenTask, Option<TaskEnd>, u32);
 struct FakeTasks(Mutex<BTreeMap<TaskGuid, Known>>);
 
 impl FakeTasks {
+    fn open_ones(&self) -> usize {
+        self.all()
+            .values()
+            .filter(|(_, end, _)| end.is_none())
+            .count()
+    }
+
     fn all(&self) -> MutexGuard<'_, BTreeMap<TaskGuid, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,8 +42,12 @@ impl TaskList for FakeTasks {
         Ok(open.map(|(task, ..)| task.clone()).collect())
     }
 
-    fn desired(&self, _: &ReadTx<'_>, _: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
-        Ok(Some(DesiredTask {
+    fn desired(&self, _: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
+        let all = self.all();
+        let wanted = all
+            .get(guid)
+            .filter(|(task, end, _)| end.is_none() && task.state != TaskState::Canceling);
+        Ok(wanted.map(|_| DesiredTask {
             app_name: "dora".to_owned(),
             image: "dora@sha256:0".to_owned(),
             entrypoint: Some(Vec::new()),
@@ -260,6 +271,7 @@ async fn a_canceled_task_is_stopped_also_before_it_runs() {
     world.cancel().await;
     world.engine.heal();
     assert_eq!(world.end().await, failed("task was cancelled"));
+    assert_eq!(world.started(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,6 +305,18 @@ async fn a_task_waits_half_an_hour_for_the_daemon() {
     assert_eq!(world.end().await, TaskEnd::Succeeded);
 
     let world = World::new(Behaviour::runs().exits(0));
+    world.engine.set_reachable(false);
+    world.make().await;
+    for _ in 0..10_000 {
+        world.pass(Duration::from_secs(1)).await;
+        if world.tasks.open_ones() == 0 {
+            break;
+        }
+    }
+    world.engine.set_reachable(true);
+    assert_eq!(world.end().await, failed("not started within time limit"));
+
+    let world = World::new(Behaviour::runs().exits(0));
     let gone = DockerError::Unreachable("no such socket".to_owned());
     world.engine.fail(Verb::Create, gone);
     world.make().await;
@@ -307,7 +331,6 @@ async fn what_the_daemon_refuses_or_loses_has_failed() {
     world.make().await;
     let reason = "failed to create container: docker: no space left";
     assert_eq!(world.end().await, failed(reason));
-    assert_eq!(world.started(), 0);
 
     let world = World::new(Behaviour::runs());
     world.make().await;
