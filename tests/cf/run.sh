@@ -138,7 +138,7 @@ check "the app after it" "instances: +3/3" eventually "instances: +3/3" "$cf" ap
 check "rollback" "#0 +running" "$cf" rollback static --version 1 -f
 check "revisions after a rollback" "Rolled back to revision 1" "$cf" revisions static
 check "the app answers after all that" "cflite" answer static
-check "run-task" "task id: +1" "$cf" run-task static --name greet --command 'echo "hello from $HOME"' --wait
+check "run-task" "task id: +1" "$cf" run-task static --name greet --command "echo hello from \$HOME" --wait
 check "tasks" "1 +greet +SUCCEEDED" "$cf" tasks static
 check "task" "state: +SUCCEEDED" "$cf" task static 1
 check "a task's output" "APP/TASK/greet/0\\] OUT hello from /home/vcap/app" "$cf" logs static --recent

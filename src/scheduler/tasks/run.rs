@@ -53,6 +53,8 @@ struct Seen {
     open: Vec<OpenTask>,
     containers: Vec<Container>,
     listed_at: Option<Instant>,
+    /// Something was done since, or while, the containers were listed.
+    outdated: bool,
     /// When there was something to do.
     acted_at: Option<Instant>,
 }
@@ -138,7 +140,7 @@ impl Runner {
         if open.is_empty() && seen.is_settled() {
             return Ok(None);
         }
-        self.look(&open, seen).await?;
+        self.look(&open, !busy.is_empty(), seen).await?;
         let containers = seen.containers.iter();
         let world = World {
             containers: containers
@@ -152,9 +154,11 @@ impl Runner {
         let known = known.chain(world.containers.keys()).cloned().collect();
         self.attempts.keep(&known);
         let (actions, next) = plan(&world, self.clock.now());
-        if !world.busy.is_empty() || !actions.is_empty() {
+        let acts = actions.values().any(|a| !matches!(a, Action::Watch(_)));
+        if !world.busy.is_empty() || acts {
             seen.acted_at = Some(Instant::now());
         }
+        seen.outdated |= acts;
         for (guid, action) in actions {
             let task = world.open.iter().find(|task| task.guid == guid).cloned();
             self.begin(guid, task, action, supervisor);
@@ -164,9 +168,14 @@ impl Runner {
 
     /// Lists the containers if they may be others than at the last look. Without the daemon the
     /// only thing to decide is which tasks have waited too long for it.
-    async fn look(&self, open: &[OpenTask], seen: &mut Seen) -> Result<(), SchedulerError> {
+    async fn look(
+        &self,
+        open: &[OpenTask],
+        busy: bool,
+        seen: &mut Seen,
+    ) -> Result<(), SchedulerError> {
         let stale = self.stale.swap(false, Ordering::Relaxed);
-        if !stale && !seen.is_old() && seen.open == open {
+        if !stale && !seen.outdated && !seen.is_old() && seen.open == open {
             return Ok(());
         }
         let ours = container::of_platform(&self.settings.platform_id);
@@ -174,6 +183,7 @@ impl Runner {
             Ok(containers) => {
                 seen.containers = containers;
                 seen.listed_at = Some(Instant::now());
+                seen.outdated = busy;
                 seen.open = open.to_vec();
                 Ok(())
             }
@@ -276,7 +286,8 @@ impl Runner {
             return Ok(());
         };
         let id = match made {
-            Some(id) => id,
+            Some(id) if self.is_fresh(&id).await? => id,
+            Some(_) => return Ok(()),
             None => {
                 let text = format!("creating container for instance {guid}");
                 self.cell(task, LogStream::Out, text);
@@ -293,6 +304,12 @@ impl Runner {
         let text = format!("successfully created container for instance {guid}");
         self.cell(task, LogStream::Out, text);
         Ok(())
+    }
+
+    /// Whether a made container was never started: starting one that ended would run it again.
+    async fn is_fresh(&self, id: &str) -> Result<bool, SchedulerError> {
+        let found = self.engine.inspect(id).await?;
+        Ok(found.is_some_and(|container| container.state == ContainerState::Created))
     }
 
     async fn desired(&self, guid: &TaskGuid) -> Result<Option<DesiredTask>, SchedulerError> {

@@ -1,6 +1,7 @@
 //! Tasks from beginning to end, over Docker in memory and a paused clock.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -253,6 +254,26 @@ async fn what_ends_badly_has_failed_for_a_reason() {
         let world = World::new(behaviour);
         world.make().await;
         assert_eq!(world.end().await, failed(reason));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ends_at_once_runs_once_whatever_else_is_committed() {
+    for _ in 0..50 {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        let count = move |_: &mut _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        let world = World::new(Behaviour::runs().works(count).exits(0));
+        world.make().await;
+        let commits = async {
+            for _ in 0..20 {
+                world.commit().await;
+            }
+        };
+        let (end, ()) = tokio::join!(world.end(), commits);
+        assert_eq!((end, runs.load(Ordering::Relaxed)), (TaskEnd::Succeeded, 1));
     }
 }
 
