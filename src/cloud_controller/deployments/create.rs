@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::actions::finalize;
+use super::actions::{finalize, remove};
 use super::deployment::Deployment;
 use super::payload::{CreateDeployment, Source};
 use super::store;
@@ -38,9 +38,9 @@ pub(super) fn create(
     if started {
         fits_in_the_end(tx, &app, &wanted)?;
     }
-    let before = processes::store::of_app(tx, &app.guid)?;
     let previous = app.current_droplet_guid.clone();
     let app = apps::actions::assign_droplet(tx, recorder, app, &droplet)?;
+    let before = processes::store::of_app(tx, &app.guid)?;
     if let Some(target) = &target {
         revisions::actions::roll_back(tx, recorder, snapshots.vault(), &app, target)?;
     }
@@ -60,7 +60,8 @@ pub(super) fn create(
         deployment.process_guid = Some(process);
         app
     } else {
-        if let Some(web) = processes::store::find_of_type(tx, &app.guid, "web")? {
+        supersede(tx, recorder, &app)?;
+        if let Some(web) = only_newest_web(tx, recorder, &app)? {
             processes::actions::resize(tx, recorder, &app, web, wanted.scaling)?;
         }
         finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
@@ -198,6 +199,18 @@ fn second_web(
     snapshots.start(tx, recorder, (app, revision.as_ref()), process)?;
     fits(tx, app)?;
     Ok(guid)
+}
+
+/// A stopped app has no instances to keep: what a deployment on its way left goes.
+fn only_newest_web(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> ApiResult<Option<Process>> {
+    let newest = processes::store::find_of_type(tx, &app.guid, "web")?;
+    for process in processes::store::of_app(tx, &app.guid)? {
+        let is_newest = newest.as_ref().is_some_and(|web| web.guid == process.guid);
+        if process.kind == "web" && !is_newest {
+            remove(tx, recorder, &process)?;
+        }
+    }
+    Ok(newest)
 }
 
 /// Commands of a revision are the new process's at first; other types get them in the end.

@@ -17,12 +17,13 @@ use super::store;
 use crate::base::guid::{DeploymentGuid, InstanceGuid};
 use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::cloud_controller::app_usage_events::{self, actions::Use};
-use crate::cloud_controller::apps::{self, App, AppState};
+use crate::cloud_controller::apps::{self, App, AppState, Feature};
 use crate::cloud_controller::audit_events::{Actor, Recorder};
 use crate::cloud_controller::desired::{self, Snapshots};
 use crate::cloud_controller::processes::{self, Process};
+use crate::cloud_controller::revisions::{self, Revision};
 use crate::cloud_controller::v3::ApiResult;
-use crate::cloud_controller::{CloudController, quotas, revisions};
+use crate::cloud_controller::{CloudController, quotas};
 use crate::db::{Db, ReadTx, WriteTx};
 use crate::scheduler::{self, InstanceState, RoutableInstance};
 
@@ -187,9 +188,13 @@ impl Rollouts {
         let Some(app) = apps::store::find(tx, &deployment.app_guid)? else {
             return Ok(());
         };
+        let revision = match &new.revision_guid {
+            Some(guid) if app.features.on(Feature::Revisions) => revisions::store::find(tx, guid)?,
+            _ => None,
+        };
         for process in processes::store::of_app(tx, &app.guid)? {
             if process.kind != "web" {
-                self.restart(tx, recorder, &app, process)?;
+                self.restart(tx, recorder, (&app, revision.as_ref()), process)?;
             } else if process.guid != new.guid {
                 remove(tx, recorder, &process)?;
             }
@@ -203,19 +208,17 @@ impl Rollouts {
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
-        app: &App,
+        (app, revision): (&App, Option<&Revision>),
         mut process: Process,
     ) -> ApiResult<()> {
-        let revision = revisions::actions::latest(tx, app)?;
-        if let Some(command) = revision.as_ref().and_then(|r| r.command(&process.kind)) {
+        if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
             process.command = command;
         }
         if desired::store::runs(tx, &process.guid)? {
             app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
         }
         app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
-        let by = (app, revision.as_ref());
-        self.snapshots.start(tx, recorder, by, process)
+        self.snapshots.start(tx, recorder, (app, revision), process)
     }
 }
 

@@ -212,20 +212,23 @@ pub(crate) fn delete_of_app(tx: &WriteTx<'_>, recorder: &Recorder, app: &AppGuid
     Ok(())
 }
 
-/// The scheduler has started it.
+/// The scheduler starts it now; whether it runs.
 pub(super) fn started(
     tx: &WriteTx<'_>,
     by: (Timestamp, &GuidSource),
     guid: &TaskGuid,
-) -> ApiResult<()> {
-    let pending = store::find(tx, guid)?.filter(|task| task.state == "PENDING");
-    let Some(mut task) = pending else {
-        return Ok(());
+) -> ApiResult<bool> {
+    let Some(mut task) = store::find(tx, guid)? else {
+        return Ok(false);
     };
+    if task.state != "PENDING" {
+        return Ok(task.state == "RUNNING");
+    }
     record_use(tx, by, &task, "TASK_STARTED")?;
     task.state = "RUNNING".to_owned();
     task.updated_at = by.0;
-    store::update(tx, &task)
+    store::update(tx, &task)?;
+    Ok(true)
 }
 
 /// It has ended; what comes twice changes nothing.

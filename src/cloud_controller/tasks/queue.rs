@@ -34,7 +34,7 @@ impl TaskList for TaskQueue {
         desired::desired_task(tx, (&self.vault, &self.images), guid, limits).map(Some)
     }
 
-    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<(), DbError> {
+    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError> {
         let by = (now, &self.guids);
         actions::started(tx, by, guid).map_err(unread)
     }

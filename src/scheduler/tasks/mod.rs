@@ -35,8 +35,8 @@ pub trait TaskList: Send + Sync + 'static {
     /// there any more.
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError>;
 
-    /// A PENDING task runs.
-    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<(), DbError>;
+    /// A PENDING task is started now; false when it must not be, because it is canceled or has ended.
+    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError>;
 
     /// A task has ended.
     fn ended(

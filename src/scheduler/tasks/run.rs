@@ -237,7 +237,7 @@ impl Runner {
     ) -> Result<(), SchedulerError> {
         match (action, task) {
             (Action::Launch(made), Some(task)) => self.launch(task, made).await,
-            (Action::Started, _) => self.started(guid).await,
+            (Action::Started, _) => self.started(guid).await.map(drop),
             (Action::Finish(id, end), Some(task)) => self.finish(task, &id, end).await,
             (Action::Stop(id), Some(task)) => {
                 self.cell(task, LogStream::Out, format!("stopping instance {guid}"));
@@ -296,10 +296,9 @@ impl Runner {
             }
         };
         // Making it may have taken long, with its image to pull.
-        if self.desired(guid).await?.is_none() {
+        if !self.started(guid).await? {
             return Ok(());
         }
-        self.started(guid).await?;
         self.containers.start(&id, desired.lifecycle_files).await?;
         let text = format!("successfully created container for instance {guid}");
         self.cell(task, LogStream::Out, text);
@@ -334,7 +333,7 @@ impl Runner {
         Ok(())
     }
 
-    async fn started(&self, guid: &TaskGuid) -> Result<(), SchedulerError> {
+    async fn started(&self, guid: &TaskGuid) -> Result<bool, SchedulerError> {
         let (tasks, guid, now) = (self.tasks.clone(), guid.clone(), self.clock.now());
         let write = self.db.write(move |tx| tasks.started(tx, &guid, now));
         Ok(write.await?)

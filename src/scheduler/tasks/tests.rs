@@ -62,14 +62,16 @@ impl TaskList for FakeTasks {
         }))
     }
 
-    fn started(&self, _: &WriteTx<'_>, guid: &TaskGuid, _: Timestamp) -> Result<(), DbError> {
-        if let Some((task, _, count)) = self.all().get_mut(guid)
-            && task.state == TaskState::Pending
-        {
+    fn started(&self, _: &WriteTx<'_>, guid: &TaskGuid, _: Timestamp) -> Result<bool, DbError> {
+        let mut all = self.all();
+        let Some((task, None, count)) = all.get_mut(guid) else {
+            return Ok(false);
+        };
+        if task.state == TaskState::Pending {
             task.state = TaskState::Running;
             *count += 1;
         }
-        Ok(())
+        Ok(task.state == TaskState::Running)
     }
 
     fn ended(
