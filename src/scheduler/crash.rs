@@ -62,13 +62,17 @@ pub(super) fn exit_description(process_type: &str, code: i64, out_of_memory: boo
     if code == 0 {
         return "Codependent step exited".to_owned();
     }
-    let cause = if out_of_memory {
+    let (kind, cause) = (process_type.to_uppercase(), cause(out_of_memory));
+    format!("APP/PROC/{kind}: Exited with status {code}{cause}")
+}
+
+/// What is said behind an exit status.
+pub(super) fn cause(out_of_memory: bool) -> &'static str {
+    if out_of_memory {
         " (out of memory)"
     } else {
         ""
-    };
-    let kind = process_type.to_uppercase();
-    format!("APP/PROC/{kind}: Exited with status {code}{cause}")
+    }
 }
 
 #[cfg(test)]

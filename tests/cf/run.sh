@@ -126,6 +126,7 @@ check "unset-label" "OK" "$cf" unset-label app static tier
 check "revisions" "1" "$cf" revisions static
 check "revision" "revision: +1" "$cf" revision static --version 1
 check "restart --strategy rolling" "#0 +running" "$cf" restart static --strategy rolling
+check "restage --strategy rolling" "#0 +running" "$cf" restage static --strategy rolling
 check "push --strategy rolling" "#0 +running" "$cf" push static -p samples/static -m 64M --strategy rolling
 check "push --strategy canary" "Active deployment with status PAUSED" \
     "$cf" push static -p samples/static -m 64M --strategy canary
@@ -157,6 +158,7 @@ check "create-package" "OK|package" "$cf" create-package static -p samples/stati
 check "stage-package" "OK|droplet" "$cf" stage-package static
 check "create-app" "OK" "$cf" create-app copy
 check "copy-source" "OK" "$cf" copy-source static copy --no-restart
+check "copy-source --strategy rolling" "#0 +running" "$cf" copy-source static copy --strategy rolling
 check "delete the copy" "OK" "$cf" delete -f copy
 check "rename" "OK" "$cf" rename static renamed
 refused "push of nothing known" "NoAppDetectedError|not successfully detected" "$cf" push nothing -p tests/cf

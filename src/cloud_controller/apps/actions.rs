@@ -16,7 +16,7 @@ use crate::cloud_controller::{
 use crate::db::{Vault, WriteTx};
 use crate::staging::OWNER_CACHE;
 
-pub(crate) use super::running::{assign_droplet, restart, start, stop};
+pub(crate) use super::running::{assign_droplet, restart, restart_process, start, stop};
 
 const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
 

@@ -12,9 +12,10 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::app_usage_events::actions::Use;
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::desired::{self, Snapshots};
-use crate::cloud_controller::processes;
+use crate::cloud_controller::processes::{self, Process};
+use crate::cloud_controller::revisions::{self, Revision};
 use crate::cloud_controller::v3::{ApiError, ApiResult};
-use crate::cloud_controller::{app_usage_events, quotas, revisions, sidecars};
+use crate::cloud_controller::{app_usage_events, quotas, sidecars};
 use crate::db::WriteTx;
 
 /// Starts an app. Processes that run already go on as they are.
@@ -71,15 +72,26 @@ pub(crate) fn restart(
     store::update(tx, &app)?;
     let revision = revisions::actions::of_start(tx, recorder, snapshots.vault(), &app)?;
     for process in processes::store::of_app(tx, &app.guid)? {
-        if desired::store::runs(tx, &process.guid)? {
-            app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
-        }
-        app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
-        snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
+        restart_process(tx, recorder, snapshots, (&app, revision.as_ref()), process)?;
     }
     quotas::check_started(tx, &app)?;
     record(tx, recorder, "audit.app.restart", &app, &json!({}))?;
     Ok(app)
+}
+
+/// Starts one process anew; whether it fits the quotas is the caller's to check.
+pub(crate) fn restart_process(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    of: (&App, Option<&Revision>),
+    process: Process,
+) -> ApiResult<()> {
+    if desired::store::runs(tx, &process.guid)? {
+        app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
+    }
+    app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
+    snapshots.start(tx, recorder, of, process)
 }
 
 /// Makes a droplet the app's current one, with a process for each of its types.

@@ -16,12 +16,11 @@ use super::rollout::{self, Counts, Step};
 use super::store;
 use crate::base::guid::{DeploymentGuid, InstanceGuid};
 use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
-use crate::cloud_controller::app_usage_events::{self, actions::Use};
-use crate::cloud_controller::apps::{self, App, AppState, Feature};
+use crate::cloud_controller::apps::{self, AppState, Feature};
 use crate::cloud_controller::audit_events::{Actor, Recorder};
-use crate::cloud_controller::desired::{self, Snapshots};
+use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::processes::{self, Process};
-use crate::cloud_controller::revisions::{self, Revision};
+use crate::cloud_controller::revisions;
 use crate::cloud_controller::v3::ApiResult;
 use crate::cloud_controller::{CloudController, quotas};
 use crate::db::{Db, ReadTx, WriteTx};
@@ -192,33 +191,21 @@ impl Rollouts {
             Some(guid) if app.features.on(Feature::Revisions) => revisions::store::find(tx, guid)?,
             _ => None,
         };
-        for process in processes::store::of_app(tx, &app.guid)? {
+        for mut process in processes::store::of_app(tx, &app.guid)? {
             if process.kind != "web" {
-                self.restart(tx, recorder, (&app, revision.as_ref()), process)?;
+                // Other types have no second process: they begin anew with what the new one has.
+                let revision = revision.as_ref();
+                if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
+                    process.command = command;
+                }
+                let of = (&app, revision);
+                apps::actions::restart_process(tx, recorder, &self.snapshots, of, process)?;
             } else if process.guid != new.guid {
                 remove(tx, recorder, &process)?;
             }
         }
         finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
         store::update(tx, &deployment)
-    }
-
-    /// Other types have no deployment: they begin anew with what is set now.
-    fn restart(
-        &self,
-        tx: &WriteTx<'_>,
-        recorder: &Recorder,
-        (app, revision): (&App, Option<&Revision>),
-        mut process: Process,
-    ) -> ApiResult<()> {
-        if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
-            process.command = command;
-        }
-        if desired::store::runs(tx, &process.guid)? {
-            app_usage_events::actions::of_process(tx, recorder, &process, Use::Stopped)?;
-        }
-        app_usage_events::actions::of_process(tx, recorder, &process, Use::Started)?;
-        self.snapshots.start(tx, recorder, (app, revision), process)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{OpenTask, TaskEnd, TaskState};
 use crate::base::Timestamp;
 use crate::base::guid::TaskGuid;
 use crate::docker::{Container, ContainerState};
+use crate::scheduler::crash;
 
 /// How long a task may wait for a daemon that does not take it.
 const PLACED_WITHIN: Duration = Duration::from_secs(30 * 60);
@@ -123,11 +124,7 @@ fn exit(name: &str, code: i64, out_of_memory: bool) -> TaskEnd {
     if code == 0 {
         return TaskEnd::Succeeded;
     }
-    let cause = if out_of_memory {
-        " (out of memory)"
-    } else {
-        ""
-    };
+    let cause = crash::cause(out_of_memory);
     TaskEnd::Failed(format!("APP/TASK/{name}: Exited with status {code}{cause}"))
 }
 

@@ -21,7 +21,7 @@ use crate::db::{Db, DbError};
 use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream};
 use crate::scheduler::attempts::Attempts;
 use crate::scheduler::containers::{Containers, gone_is_fine};
-use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings};
+use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
 
 /// Also for what the daemon did not tell.
 const TICK: Duration = Duration::from_secs(30);
@@ -382,11 +382,7 @@ impl Runner {
         else {
             return;
         };
-        let cause = if out_of_memory {
-            " (out of memory)"
-        } else {
-            ""
-        };
+        let cause = crash::cause(out_of_memory);
         let text = format!("Exit status {code}{cause}");
         self.say(task, container::source_type(task), LogStream::Out, text);
     }
