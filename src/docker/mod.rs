@@ -11,9 +11,10 @@
 mod bollard_engine;
 #[cfg(any(test, feature = "testing"))]
 mod fake_engine;
+mod network;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::base::{Megabytes, Timestamp};
 pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 #[cfg(any(test, feature = "testing"))]
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
+pub use network::{AddressRange, NoSubnet, Subnet};
 
 /// Label on everything we make; its value is the platform's id (made at first boot).
 pub const LABEL_OWNER: &str = "cflite.platform";
@@ -114,6 +116,8 @@ pub struct ContainerSpec {
     pub nofile: Option<i64>,
     /// Network to join; `None` = the daemon's default bridge.
     pub network: Option<String>,
+    /// Address on that network; `None` = the daemon chooses one.
+    pub address: Option<Ipv4Addr>,
     /// TCP ports to publish on 127.0.0.1 where containers are not routable.
     pub ports: Vec<u16>,
     /// Seconds the daemon waits after SIGTERM.
@@ -145,6 +149,8 @@ pub struct Container {
     pub created_at: Timestamp,
     /// IP on its network while running.
     pub ip: Option<std::net::IpAddr>,
+    /// The address it was made with, running or not.
+    pub assigned: Option<Ipv4Addr>,
     /// Container port -> published address, where ports are published.
     pub published: BTreeMap<u16, SocketAddr>,
 }
@@ -350,8 +356,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes an image reference.
     async fn remove_image(&self, reference: &str) -> Result<(), DockerError>;
 
-    /// Makes a bridge network unless it is there.
-    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError>;
+    /// Makes a bridge network unless it is there, and gives the addresses that are its owner's to
+    /// hand out ([`ContainerSpec::address`]).
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<AddressRange, DockerError>;
 
     /// Removes a network.
     async fn remove_network(&self, name: &str) -> Result<(), DockerError>;

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use super::{connect_docker, droplet_images, platform_id};
 use crate::config::Config;
 use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
+use crate::scheduler::Network;
 use crate::staging::images;
 
 /// What was removed.
@@ -37,6 +38,8 @@ pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<R
     let engine = connect_docker(config);
     if let Some(id) = platform_id(&config.data_dir)? {
         removed.containers = remove_owned(&engine, &id).await?;
+        let network = Network::of_platform(&id);
+        engine.remove_network(network.name()).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {
             droplet_images::remove(&*engine, &image).await?;

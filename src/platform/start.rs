@@ -88,6 +88,7 @@ struct Ground {
     logs: Logs,
     uaa: Uaa,
     host_ip: IpAddr,
+    network: scheduler::Network,
 }
 
 struct Sockets {
@@ -223,6 +224,7 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
         .map_err(|error| anyhow::anyhow!("cannot make the admin: {error:?}"))?;
     let host_ip = host_ip(config.bind);
     Ok(Ground {
+        network: scheduler::Network::of_platform(&id),
         id,
         db,
         vault,
@@ -310,6 +312,7 @@ fn tasks(parts: &Parts, ground: &Ground, logs: &SharedSink) -> Tasks {
 
 fn scheduler_settings(ground: &Ground) -> scheduler::Settings {
     let mut settings = scheduler::Settings::new(&ground.id, ground.host_ip);
+    settings.network = ground.network.clone();
     settings.registry_auth = Some(ground.registry.auth());
     settings.lifecycle_files = staging::lifecycle_files();
     settings

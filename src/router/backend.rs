@@ -40,11 +40,19 @@ pub(crate) struct Http1 {
     pub(super) reused: bool,
 }
 
-/// Dials an instance.
+/// Dials an instance that is still in the route table. Packets to an address that nobody has any
+/// more are lost, so that dialling it would take seconds: it ends as soon as the instance is known
+/// to be gone.
 pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpStream, Failure> {
     let address = state.endpoint.address;
-    let dialled = tokio::time::timeout(limit, TcpStream::connect(address)).await;
-    let error = match dialled {
+    let dialled = async {
+        tokio::select! {
+            biased;
+            () = state.withdrawn() => Err(io::Error::other("instance is gone")),
+            dialled = TcpStream::connect(address) => dialled,
+        }
+    };
+    let error = match tokio::time::timeout(limit, dialled).await {
         Ok(Ok(socket)) => match socket.set_nodelay(true) {
             Ok(()) => return Ok(socket),
             Err(error) => error,
@@ -248,5 +256,43 @@ impl FailureKind {
     /// Whether a kept connection that fails so was simply closed in the meantime.
     pub(crate) fn is_stale(self) -> bool {
         matches!(self, Self::Unsent | Self::Interrupted | Self::Reset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::endpoint::Endpoint;
+    use super::super::testing::endpoint;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_endpoint_that_left_the_table_is_not_dialled() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = EndpointState::new(Endpoint {
+            address,
+            ..endpoint(address.port())
+        });
+        let limit = Duration::from_secs(5);
+        assert!(dial(&state, limit).await.is_ok());
+        listener.accept().await.unwrap();
+        state.withdraw();
+        let failure = dial(&state, limit).await.unwrap_err();
+        assert_eq!(
+            failure.cause,
+            format!("dial tcp {address}: instance is gone")
+        );
+        let accepted = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx).is_ready()));
+        assert!(!accepted.await, "nobody connected");
+    }
+
+    #[tokio::test]
+    async fn who_waits_learns_of_the_withdrawal() {
+        let state = EndpointState::new(endpoint(1));
+        let wait = pin!(state.withdrawn());
+        let mut wait = wait;
+        assert!(wait.as_mut().poll(&mut noop()).is_pending());
+        state.withdraw();
+        assert!(wait.as_mut().poll(&mut noop()).is_ready());
     }
 }

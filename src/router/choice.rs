@@ -78,7 +78,9 @@ pub(crate) fn choose(
     now: Timestamp,
 ) -> Option<Arc<EndpointState>> {
     let usable = |state: &EndpointState| {
-        !tried.contains(&state.number) && target.is_none_or(|target| target.fits(state))
+        !state.is_withdrawn()
+            && !tried.contains(&state.number)
+            && target.is_none_or(|target| target.fits(state))
     };
     match pool.options.load_balancing {
         LoadBalancing::RoundRobin => rotate(pool, usable, now),
@@ -189,6 +191,18 @@ mod tests {
         }
         let all: Vec<u64> = pool.endpoints.iter().map(|state| state.number).collect();
         assert!(choose(&pool, None, &all, now).is_none());
+    }
+
+    #[test]
+    fn withdrawn_endpoints_are_out() {
+        let now = Timestamp::from_micros(0);
+        for balancing in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
+            let pool = pool_of(balancing, 2);
+            pool.endpoints[0].withdraw();
+            assert_eq!(ports(&pool, 3, now), [2, 2, 2]);
+            pool.endpoints[1].withdraw();
+            assert!(ports(&pool, 1, now).is_empty());
+        }
     }
 
     #[test]

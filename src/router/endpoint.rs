@@ -1,13 +1,16 @@
 //! One place an app's instance answers at, and what the router remembers about it.
 //!
 //! A failed attempt makes an endpoint ineligible for [`INELIGIBLE`]; it stays in its pool, since
-//! the scheduler, not the router, decides what runs.
+//! the scheduler, not the router, decides what runs. An endpoint that left the table is withdrawn
+//! for good: its address may belong to another app soon, so no connection to it is made any more,
+//! by whichever request still holds it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, InstanceGuid, ProcessGuid};
@@ -71,6 +74,9 @@ pub struct EndpointState {
     pub(crate) headers: EndpointHeaders,
     failed_until: AtomicI64,
     in_flight: AtomicU32,
+    withdrawn: AtomicBool,
+    /// Wakes those who dial.
+    withdrawal: Notify,
 }
 
 /// Header values that are the same on every request to an endpoint.
@@ -104,6 +110,28 @@ impl EndpointState {
             headers,
             failed_until: AtomicI64::new(i64::MIN),
             in_flight: AtomicU32::new(0),
+            withdrawn: AtomicBool::new(false),
+            withdrawal: Notify::new(),
+        }
+    }
+
+    /// The endpoint left the route table: nobody dials it any more, and who does now gives up.
+    pub(crate) fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+        self.withdrawal.notify_waiters();
+    }
+
+    /// Whether the endpoint left the route table.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Waits until the endpoint leaves the route table.
+    pub(crate) async fn withdrawn(&self) {
+        // Registered before the look, so that no withdrawal falls in between.
+        let withdrawal = self.withdrawal.notified();
+        if !self.is_withdrawn() {
+            withdrawal.await;
         }
     }
 

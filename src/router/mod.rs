@@ -89,10 +89,13 @@ impl Router {
     }
 
     /// Puts `table` in force for every request that starts from now on. Exchanges under way end
-    /// where they are; marks of endpoints that stay are kept.
+    /// where they are; marks of endpoints that stay are kept. No new connection leads to an endpoint
+    /// that is not in `table`, also not for requests that are under way.
     pub fn swap(&self, table: Table) {
-        let table = table.adopt(&self.table());
-        self.shared.table.store(Arc::new(table));
+        let old = self.table();
+        let table = Arc::new(table.adopt(&old));
+        self.shared.table.store(table.clone());
+        old.withdraw_all_but(&table);
     }
 
     /// The table in force.

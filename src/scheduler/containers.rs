@@ -23,9 +23,13 @@ impl Containers {
         }
     }
 
-    /// Makes a container, or finds the one that an attempt made which was cut short. Its image is
+    /// Makes a container with an address of its own on the platform's network, or finds the one that an attempt made which was cut short. Its image is
     /// pulled when the daemon does not have it.
-    pub(super) async fn make(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+    pub(super) async fn make(&self, mut spec: ContainerSpec) -> Result<String, DockerError> {
+        let network = &self.settings.network;
+        spec.address = Some(network.next_address(self.engine.as_ref()).await?);
+        spec.network = Some(network.name().to_owned());
+        let spec = &spec;
         let missing = match self.engine.create(spec).await {
             Err(DockerError::Conflict(text)) => return self.made_before(spec, text).await,
             Err(error @ DockerError::NotFound(_)) => error,

@@ -34,7 +34,6 @@ pub(super) fn container_spec(
         working_dir: process.working_dir.clone(),
         hostname: Some(guid.to_string()),
         labels: labels::of_instance(&settings.platform_id, process, index, guid),
-        network: settings.network.clone(),
         ports: process.ports.clone(),
         ..limited(process.memory, grace)
     }

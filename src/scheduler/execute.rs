@@ -113,7 +113,7 @@ impl Inner {
             let text = format!("Cell {cell} creating container for instance {guid}");
             self.say(record, "CELL", LogStream::Out, text);
             let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
-            self.containers.make(&spec).await?
+            self.containers.make(spec).await?
         };
         self.containers.start(&id, process.lifecycle_files).await?;
         self.view.patch(&id, self.engine.inspect(&id).await?);

@@ -42,6 +42,7 @@ pub(super) struct Inner {
     pub(super) attempts: Arc<Attempts<InstanceGuid>>,
     monitors: Mutex<BTreeMap<InstanceGuid, CancellationToken>>,
     running: Mutex<Arc<BTreeMap<InstanceGuid, Running>>>,
+    publishing: Mutex<()>,
 }
 
 /// Whether there was anything left to do, and at which change of the database.
@@ -88,6 +89,7 @@ impl Inner {
             containers: Containers::new(parts.engine.clone(), parts.settings.clone()),
             monitors: Mutex::default(),
             running: Mutex::default(),
+            publishing: Mutex::default(),
             settings: parts.settings,
         }
     }
@@ -101,6 +103,12 @@ impl Inner {
     pub(super) fn set_running(&self, running: BTreeMap<InstanceGuid, Running>) {
         let mut current = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(running);
+    }
+
+    /// Held while it is told who runs: what is told last is what was seen last.
+    pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
+        let turn = self.publishing.lock();
+        turn.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cancels the monitors of all others and gives those of `wanted` that have none a token.

@@ -16,6 +16,7 @@
 //! - The scheduler knows nothing of apps, routes or users beyond what [`DesiredProcess`] says.
 
 mod actual;
+mod addresses;
 mod attempts;
 mod containers;
 mod crash;
@@ -31,6 +32,7 @@ mod instance;
 mod labels;
 mod log_sink;
 mod monitor;
+mod network;
 mod plan;
 mod reconciler;
 mod settings;
@@ -56,6 +58,7 @@ pub use labels::{
     LABEL_PROCESS_TYPE, LABEL_VERSION,
 };
 pub use log_sink::{LogLine, LogSink, UsageReport};
+pub use network::Network;
 pub use settings::Settings;
 pub use tasks::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;

@@ -98,8 +98,9 @@ impl Inner {
                 self.wake.notify_one();
                 let begun = Instant::now();
                 while let Some(change) = changes.next().await {
-                    if TELLING.contains(&change?.action.as_str()) {
-                        self.view.invalidate();
+                    let change = change?;
+                    if TELLING.contains(&change.action.as_str()) {
+                        self.withdraw(&change.id);
                         self.wake.notify_one();
                     }
                 }
@@ -285,9 +286,37 @@ impl Inner {
         }
     }
 
+    /// Takes a container that ended out of traffic at once, before anything else is looked at.
+    fn withdraw(&self, container_id: &str) {
+        let _turn = self.publishing();
+        self.view.ended(container_id);
+        let mut running = (*self.running()).clone();
+        let before = running.len();
+        running.retain(|_, one| one.container_id != container_id);
+        if running.len() == before {
+            return;
+        }
+        self.routable.send_if_modified(|current| {
+            let all = current.iter();
+            let left: Vec<_> = all
+                .filter(|one| running.contains_key(&one.instance_guid))
+                .cloned()
+                .collect();
+            let changed = left.len() != current.len();
+            if changed {
+                *current = Arc::new(left);
+            }
+            changed
+        });
+        self.set_running(running);
+    }
+
     /// Tells who runs and who takes traffic.
     fn publish(&self, desired: &Desired, actual: &Actual) {
-        let running: Vec<Running> = running(desired, actual);
+        let _turn = self.publishing();
+        let mut running: Vec<Running> = running(desired, actual);
+        // It may have ended since it was listed.
+        running.retain(|one| !self.view.has_ended(&one.container_id));
         let routable: Vec<RoutableInstance> = running
             .iter()
             .filter(|one| one.record.phase == Phase::Running && one.record.ready)

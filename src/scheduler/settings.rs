@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::network::Network;
 use crate::docker::RegistryAuth;
 
 /// Settings of one platform's scheduler.
@@ -16,8 +17,8 @@ pub struct Settings {
     pub cell_id: String,
     /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
     pub host_ip: IpAddr,
-    /// Network the containers join; `None` = the daemon's default bridge.
-    pub network: Option<String>,
+    /// Network the containers join.
+    pub network: Network,
     /// For pulling from the embedded registry.
     pub registry_auth: Option<RegistryAuth>,
     /// Tar that is unpacked at `/` of containers that want the lifecycle files
@@ -40,7 +41,7 @@ impl Settings {
             platform_id: platform_id.to_owned(),
             cell_id: platform_id.to_owned(),
             host_ip,
-            network: None,
+            network: Network::of_platform(platform_id),
             registry_auth: None,
             lifecycle_files: Bytes::new(),
             drain: Duration::from_secs(1),

@@ -26,6 +26,9 @@ struct State {
     patches: BTreeMap<String, (u64, Option<Container>)>,
     following: bool,
     seen_running: BTreeSet<String>,
+    /// Containers the daemon told to have ended, each with the patch count of that moment; a
+    /// listing that began later knows it, too.
+    ended: BTreeMap<String, u64>,
 }
 
 impl View {
@@ -59,6 +62,20 @@ impl View {
         self.lock().fresh = false;
     }
 
+    /// The daemon told that the container ended.
+    pub(super) fn ended(&self, id: &str) {
+        let mut state = self.lock();
+        state.fresh = false;
+        state.epoch += 1;
+        let epoch = state.epoch;
+        state.ended.insert(id.to_owned(), epoch);
+    }
+
+    /// Whether the daemon told that the container ended, and no later look found it running.
+    pub(super) fn has_ended(&self, id: &str) -> bool {
+        self.lock().ended.contains_key(id)
+    }
+
     /// The daemon's changes are being followed from now on, or not any more.
     pub(super) fn follow(&self, following: bool) {
         let mut state = self.lock();
@@ -80,6 +97,7 @@ impl View {
         let mut state = self.lock();
         state.epoch += 1;
         let patch = (state.epoch, container.clone());
+        state.ended.remove(id);
         state.patches.insert(id.to_owned(), patch);
         state.put(id, container);
     }
@@ -108,6 +126,7 @@ impl State {
             self.put(&id, Some(container));
         }
         self.patches.retain(|_, (at, _)| *at > epoch);
+        self.ended.retain(|_, at| *at > epoch);
         for (id, (_, container)) in self.patches.clone() {
             self.put(&id, container);
         }
@@ -142,6 +161,7 @@ mod tests {
             state,
             created_at: Timestamp::from_micros(0),
             ip: None,
+            assigned: None,
             published: BTreeMap::new(),
         }
     }
@@ -173,6 +193,23 @@ mod tests {
         let epoch = view.lock().epoch;
         view.lock().replace(epoch, vec![running("old")]);
         assert_eq!(shown(&view), [("old".to_owned(), false)]);
+    }
+
+    #[test]
+    fn what_ended_stays_ended_until_a_later_look() {
+        let view = View::default();
+        view.lock().replace(0, vec![running("a")]);
+        let epoch = view.lock().epoch;
+        view.ended("a");
+        assert!(view.has_ended("a"));
+        view.lock().replace(epoch, vec![running("a")]);
+        assert!(view.has_ended("a"), "that listing began before");
+        let epoch = view.lock().epoch;
+        view.lock().replace(epoch, vec![running("a")]);
+        assert!(!view.has_ended("a"), "it was started again");
+        view.ended("a");
+        view.patch("a", Some(running("a")));
+        assert!(!view.has_ended("a"));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cflite::base::guid::ProcessGuid;
+use cflite::base::guid::{InstanceGuid, ProcessGuid};
 use cflite::base::{GuidSource, Supervisor, SystemClock};
 use cflite::db::{Db, DbError};
 use cflite::docker::{BollardEngine, ContainerState, Engine, LABEL_OWNER, Labels};
 use cflite::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, process};
 use cflite::scheduler::{
-    DesiredProcess, Instance, InstanceState, NetworkProbe, Parts, Scheduler, Settings, store,
+    DesiredProcess, Instance, InstanceState, Network, NetworkProbe, Parts, Scheduler, Settings,
+    store,
 };
 
 use crate::bench::{daemon, soon, test_image};
@@ -99,6 +100,21 @@ impl World {
         self.settle().await;
         assert!(self.running().await.is_empty());
         assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+        let network = Network::of_platform(&self.platform);
+        let removed = self.engine.remove_network(network.name()).await;
+        removed.expect("removed");
+    }
+
+    async fn wait_for_address(&self, guid: &InstanceGuid) -> IpAddr {
+        let address = async {
+            loop {
+                if let Some(ip) = self.scheduler.address(guid).and_then(|a| a.ip) {
+                    return ip;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        soon(address).await
     }
 }
 
@@ -121,6 +137,11 @@ impl Drop for World {
                 .output();
             drop(removed);
         }
+        let network = Network::of_platform(&self.platform);
+        let removed = Command::new("docker")
+            .args(["network", "rm", network.name()])
+            .output();
+        drop(removed);
     }
 }
 
@@ -211,6 +232,29 @@ async fn an_app_that_fails_is_shown_crashed_with_its_status() {
 }
 
 /// Scaling from one to ten is nothing but ten containers made and started side by side.
+/// The daemon would give the lowest free address: that of the instance that just ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_an_ended_instance_goes_to_nobody_else() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let mut seen = Vec::new();
+    for round in 0..4 {
+        let mut app = app(&world, LISTEN, 1).await;
+        app.version = format!("v{round}");
+        world.want(vec![app]).await;
+        world.settle().await;
+        let instances = world.instances().await;
+        let [instance] = instances.as_slice() else {
+            panic!("one instance: {instances:?}");
+        };
+        let address = world.wait_for_address(&instance.guid).await;
+        assert!(!seen.contains(&address), "{address} again, after {seen:?}");
+        seen.push(address);
+    }
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_instance_becomes_ten() {
     let Some(world) = World::new().await else {

@@ -13,6 +13,7 @@
 
 mod calls;
 mod logs;
+mod networks;
 mod translate;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,9 +28,9 @@ use tokio_util::io::ReaderStream;
 
 use self::calls::{drain_texts, forget_missing, reader, within};
 use super::{
-    BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
-    DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth, Upload,
-    Usage,
+    AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
+    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
+    Upload, Usage,
 };
 
 /// Where a daemon listens unless somebody says otherwise.
@@ -446,37 +447,15 @@ impl Engine for BollardEngine {
         forget_missing(removed.map(|_| ()))
     }
 
-    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
-        let found = self
-            .call(QUICK, |docker| async move {
-                docker.inspect_network(name, None).await
-            })
-            .await;
-        match found {
-            Ok(_) => return Ok(()),
-            Err(DockerError::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-        let request = translate::network(name, labels);
-        let made = self
-            .call(QUICK, |docker| async move {
-                docker.create_network(request).await
-            })
-            .await;
-        match made {
-            // Somebody else was faster.
-            Ok(_) | Err(DockerError::Conflict(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<AddressRange, DockerError> {
+        self.make_network(name, labels).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
-        let removed = self
-            .call(
-                QUICK,
-                |docker| async move { docker.remove_network(name).await },
-            )
-            .await;
-        forget_missing(removed)
+        self.drop_network(name).await
     }
 }

@@ -133,6 +133,7 @@ pub(super) fn create_body(
             .stop_timeout
             .map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX)),
         exposed_ports: publish.then(|| port_names().collect()),
+        networking_config: fixed_address(spec),
         host_config: Some(models::HostConfig {
             port_bindings: publish.then(|| {
                 port_names()
@@ -143,6 +144,21 @@ pub(super) fn create_body(
         }),
         ..Default::default()
     }
+}
+
+/// The address of the container, where it is not the daemon's to choose.
+fn fixed_address(spec: &ContainerSpec) -> Option<models::NetworkingConfig> {
+    let (network, address) = (spec.network.clone()?, spec.address?);
+    let endpoint = models::EndpointSettings {
+        ipam_config: Some(models::EndpointIpamConfig {
+            ipv4_address: Some(address.to_string()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    Some(models::NetworkingConfig {
+        endpoints_config: Some([(network, endpoint)].into()),
+    })
 }
 
 fn loopback_binding() -> models::PortBinding {
@@ -196,6 +212,7 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
         )
     });
     let network = found.network_settings.unwrap_or_default();
+    let endpoints = network.networks.unwrap_or_default();
     Container {
         id: found.id.unwrap_or_default(),
         name: found
@@ -207,11 +224,13 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
         image,
         state: state(&found.state.unwrap_or_default()),
         created_at: time(found.created.as_deref()),
-        ip: network
-            .networks
-            .unwrap_or_default()
-            .into_values()
-            .find_map(|endpoint| endpoint.ip_address?.parse::<IpAddr>().ok()),
+        ip: endpoints
+            .values()
+            .find_map(|endpoint| endpoint.ip_address.as_ref()?.parse::<IpAddr>().ok()),
+        assigned: endpoints.values().find_map(|endpoint| {
+            let wanted = endpoint.ipam_config.as_ref()?.ipv4_address.as_ref()?;
+            wanted.parse().ok()
+        }),
         published: published(network.ports.unwrap_or_default()),
     }
 }
@@ -381,15 +400,6 @@ fn pairs(map: &BTreeMap<String, String>) -> HashMap<&str, &str> {
     map.iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
-}
-
-pub(super) fn network(name: &str, labels: &Labels) -> models::NetworkCreateRequest {
-    models::NetworkCreateRequest {
-        name: name.to_owned(),
-        driver: Some("bridge".to_owned()),
-        labels: Some(labels.clone().into_iter().collect()),
-        ..Default::default()
-    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use super::images::{FakeImage, empty, full_name};
 use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
-    BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
-    DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth, Upload,
-    Usage,
+    AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
+    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
+    Upload, Usage,
 };
 
 impl FakeEngine {
@@ -111,6 +111,9 @@ impl Engine for FakeEngine {
             let known = ["", "bridge", "host", "none"].contains(&network.as_str());
             if !known && !state.networks.contains_key(&network) {
                 return Err(DockerError::NotFound(format!("network {network}")));
+            }
+            if state.address_is_taken(found) {
+                return Err(DockerError::Failed("Address already in use".into()));
             }
             let steps = found.behaviour.steps.clone();
             let (id, labels) = found.identity();
@@ -396,14 +399,18 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<AddressRange, DockerError> {
         self.enter(Verb::EnsureNetwork).await?;
         let mut state = self.state();
         let networks = &mut state.networks;
         networks
             .entry(name.to_owned())
             .or_insert_with(|| labels.clone());
-        Ok(())
+        Ok(super::state::OWNED)
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {

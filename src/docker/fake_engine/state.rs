@@ -11,8 +11,14 @@ use super::files::Files;
 use super::images::FakeImage;
 use crate::base::Timestamp;
 use crate::docker::{
-    Container, ContainerSpec, ContainerState, DockerError, LONGEST_FRAME, Labels, LogFrame,
-    LogStream, Usage,
+    AddressRange, Container, ContainerSpec, ContainerState, DockerError, LONGEST_FRAME, Labels,
+    LogFrame, LogStream, Usage,
+};
+
+/// The addresses of every network that are its owner's; on loopback, so that tests may listen there.
+pub(super) const OWNED: AddressRange = AddressRange {
+    first: Ipv4Addr::new(127, 78, 1, 0),
+    last: Ipv4Addr::new(127, 78, 255, 254),
 };
 
 #[derive(Default)]
@@ -120,6 +126,17 @@ impl State {
         Some(start)
     }
 
+    /// Whether another running container has the address this one was made with.
+    pub(super) fn address_is_taken(&self, container: &FakeContainer) -> bool {
+        let same = |other: &FakeContainer| {
+            other.id != container.id
+                && other.spec.network == container.spec.network
+                && other.spec.address == container.spec.address
+                && matches!(other.state, ContainerState::Running { .. })
+        };
+        container.spec.address.is_some() && self.containers.iter().any(same)
+    }
+
     pub(super) fn show(&self, container: &FakeContainer) -> Container {
         let running = matches!(container.state, ContainerState::Running { .. });
         let listeners = self
@@ -137,6 +154,7 @@ impl State {
             state: container.state.clone(),
             created_at: container.created_at,
             ip: running.then(|| container.ip()),
+            assigned: container.spec.address,
             published: if running {
                 listeners.collect()
             } else {
@@ -155,10 +173,11 @@ impl FakeContainer {
         (self.id.clone(), self.spec.labels.clone())
     }
 
-    /// An own loopback address for each start: an address is never the same twice.
+    /// The address it was made with, else an own loopback address for each start.
     fn ip(&self) -> IpAddr {
         let [.., high, low] = self.start.to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(127, 77, high, low))
+        let chosen = Ipv4Addr::new(127, 77, high, low);
+        IpAddr::V4(self.spec.address.unwrap_or(chosen))
     }
 
     pub(super) fn has_labels(&self, labels: &Labels) -> bool {

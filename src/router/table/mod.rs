@@ -145,6 +145,15 @@ impl Table {
         None
     }
 
+    /// Withdraws the endpoints that `new` does not have.
+    pub(crate) fn withdraw_all_but(&self, new: &Self) {
+        for state in self.endpoints.values() {
+            if !new.holds(state.number) {
+                state.withdraw();
+            }
+        }
+    }
+
     /// Whether the endpoint with this number is part of the table.
     pub(crate) fn holds(&self, number: u64) -> bool {
         self.numbers.contains(&number)

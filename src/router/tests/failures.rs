@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::harness::{answering, app, door, door_with, nobody, ok};
+use super::super::testing::route;
+use super::harness::{answering, app, at, door, door_with, nobody, ok};
 use crate::net::server::Limits;
-use crate::router::Settings;
+use crate::router::{Endpoint, Settings, Table};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 
@@ -242,4 +243,45 @@ fn an_endless_request_head_is_cut_off() {
     let mut client = door.client();
     client.send(b"GET / HTTP/1.1\r\nHost:");
     assert!(client.rest().is_empty());
+}
+
+#[test]
+fn a_request_under_way_never_reaches_an_endpoint_that_left_the_table() {
+    let door = door();
+    let (taken, is_taken) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new((taken, released));
+    // Takes the request, waits, and hangs up without an answer: a GET is tried elsewhere.
+    let first = app(move |mut client| {
+        let gate = gate.lock().unwrap();
+        client.head();
+        gate.0.send(()).unwrap();
+        gate.1.recv().unwrap();
+        client.close();
+    });
+    let hits = Arc::new(AtomicUsize::new(0));
+    let counted = hits.clone();
+    // Its instance ends meanwhile; whoever listens there now is another app.
+    let reused = answering(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        ok("another app")
+    });
+    door.routes(&[("shop.test", &[first, reused])]);
+    let mut client = door.client();
+    client.send(GET.as_bytes());
+    is_taken.recv().unwrap();
+    let other = Endpoint {
+        instance_guid: "other".into(),
+        ..at(reused)
+    };
+    let routes = vec![route("other.test", "", vec![other])];
+    door.router.swap(Table::build(routes));
+    release.send(()).unwrap();
+    let answer = client.answer();
+    assert_eq!(answer.status(), "502", "{}", answer.body);
+    assert_eq!(
+        answer.header("x-cf-routererror"),
+        Some("endpoint_failure (EOF)")
+    );
+    assert_eq!(hits.load(Ordering::SeqCst), 0);
 }

@@ -57,7 +57,6 @@ pub(super) fn spec(settings: &Settings, task: &OpenTask, desired: &DesiredTask) 
         working_dir: desired.working_dir.clone(),
         hostname: Some(task.guid.to_string()),
         labels: all,
-        network: settings.network.clone(),
         ..limited(desired.memory, settings.stop_grace)
     }
 }

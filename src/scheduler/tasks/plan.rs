@@ -157,6 +157,7 @@ mod tests {
             state,
             created_at: at(1),
             ip: None,
+            assigned: None,
             published: BTreeMap::new(),
         }
     }

@@ -292,7 +292,7 @@ impl Runner {
                 let text = format!("creating container for instance {guid}");
                 self.cell(task, LogStream::Out, text);
                 let spec = container::spec(&self.settings, task, &desired);
-                self.containers.make(&spec).await?
+                self.containers.make(spec).await?
             }
         };
         // Making it may have taken long, with its image to pull.

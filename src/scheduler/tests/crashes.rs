@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{World, all_running};
-use crate::docker::Behaviour;
+use crate::docker::{Behaviour, Verb};
 use crate::scheduler::fake::process;
 use crate::scheduler::{CheckKind, HealthCheck, InstanceState};
 
@@ -150,4 +150,24 @@ async fn an_image_that_does_not_exist_is_a_crash_that_says_so() {
     );
     let failed = "[CELL/0] ERR Cell 0f0f failed to create container for instance ";
     assert!(world.logs.lines().iter().any(|l| l.starts_with(failed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_ends_loses_its_traffic_before_anything_is_looked_at() {
+    let world = World::new();
+    world.want(vec![process("p", 2)]).await;
+    world.settle().await;
+    assert_eq!(world.routable(), 2);
+    let container = world.container().await;
+    world.engine.stall(Verb::List);
+    world.engine.exit(&container, 1);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.routable(), 1);
+    // A pass that is under way must not bring it back.
+    world.want(vec![process("p", 2)]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.routable(), 1);
+    world.engine.heal();
+    world.settle().await;
+    assert_eq!(world.routable(), 2);
 }

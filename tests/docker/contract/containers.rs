@@ -1,5 +1,6 @@
 //! Lives of containers, what is told of them, and networks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -238,24 +239,51 @@ pub(super) async fn changes_are_told_in_order(bench: Arc<Bench>) {
 pub(super) async fn containers_join_networks(bench: Arc<Bench>) {
     let engine = &bench.engine;
     let network = bench.name("net");
-    engine
-        .ensure_network(&network, &bench.labels())
-        .await
-        .expect("made");
-    engine
-        .ensure_network(&network, &bench.labels())
-        .await
-        .expect("made again");
+    let labels = bench.labels();
+    let made = engine.ensure_network(&network, &labels).await;
+    let range = made.expect("made");
+    let again = engine.ensure_network(&network, &labels).await;
+    assert_eq!(again.expect("made again"), range);
     let mut spec = bench.shell("member", SLEEPER, Behaviour::runs());
     spec.network = Some(network.clone());
+    spec.address = Some(range.last);
     let id = engine.create(&spec).await.expect("created");
+    let look = async || {
+        engine
+            .inspect(&id)
+            .await
+            .expect("inspected")
+            .expect("there")
+    };
+    let member = look().await;
+    assert_eq!((member.ip, member.assigned), (None, spec.address));
     engine.start(&id).await.expect("started");
-    let member = engine
-        .inspect(&id)
+    let member = look().await;
+    assert_eq!(member.ip, spec.address.map(IpAddr::V4));
+    assert_eq!(member.assigned, spec.address);
+
+    let mut rival = spec.clone();
+    rival.name = bench.name("rival");
+    let second = engine.create(&rival).await.expect("created");
+    assert!(engine.start(&second).await.is_err(), "the address is taken");
+    engine.remove(&second).await.expect("removed");
+
+    let mut free = spec.clone();
+    (free.name, free.address) = (bench.name("free"), None);
+    let third = engine.create(&free).await.expect("created");
+    engine.start(&third).await.expect("started");
+    let other = engine
+        .inspect(&third)
         .await
         .expect("inspected")
         .expect("there");
-    assert!(member.ip.is_some());
+    let chosen = other.ip.expect("an address");
+    let owned = IpAddr::V4(range.first)..=IpAddr::V4(range.last);
+    assert!(
+        !owned.contains(&chosen),
+        "the daemon chose {chosen} of {owned:?}"
+    );
+    engine.remove(&third).await.expect("removed");
     engine.remove(&id).await.expect("removed");
     engine.remove_network(&network).await.expect("removed");
     engine

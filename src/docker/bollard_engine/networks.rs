@@ -1,0 +1,143 @@
+//! Networks that leave most addresses to their owner ([`crate::docker::Subnet`]).
+//!
+//! The daemon knows which networks are free on this machine, so it chooses: a network is made
+//! without a subnet first, and then again with the subnet it got and a small range for the
+//! daemon's own choices. A process that dies in between leaves a network without that range, which
+//! is made anew the next time.
+
+use bollard::models;
+use bollard::query_parameters::InspectNetworkOptions;
+
+use super::{BollardEngine, QUICK, forget_missing};
+use crate::docker::{AddressRange, DockerError, Labels, Subnet};
+
+/// Somebody else may take the subnet between the two makings.
+const ATTEMPTS: usize = 3;
+
+impl BollardEngine {
+    pub(super) async fn make_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<AddressRange, DockerError> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            if let Some(ipam) = self.find_network(name).await? {
+                if let Some(range) = range(&ipam) {
+                    return Ok(range);
+                }
+                // Refused by the daemon while containers are on it.
+                self.drop_network(name).await?;
+            }
+            match self.make_shared_network(name, labels).await {
+                Ok(range) => return Ok(range),
+                Err(error @ DockerError::Unreachable(_)) => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        let cause = last.map_or_else(String::new, |error| format!(": {error}"));
+        Err(DockerError::Failed(format!(
+            "network {name} could not be made{cause}"
+        )))
+    }
+
+    pub(super) async fn drop_network(&self, name: &str) -> Result<(), DockerError> {
+        let removed = self
+            .call(
+                QUICK,
+                |docker| async move { docker.remove_network(name).await },
+            )
+            .await;
+        forget_missing(removed)
+    }
+
+    async fn make_shared_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<AddressRange, DockerError> {
+        self.create_network(request(name, labels, None)).await?;
+        let chosen = self.find_network(name).await?;
+        self.drop_network(name).await?;
+        let subnet = chosen
+            .as_ref()
+            .and_then(subnet)
+            .ok_or_else(|| DockerError::Failed(format!("network {name} has no IPv4 subnet")))?;
+        let daemon = subnet.for_daemon().ok_or_else(|| {
+            DockerError::Failed(format!(
+                "network {name} got {subnet}, which is too small: set larger default-address-pools in the Docker daemon's configuration"
+            ))
+        })?;
+        let config = models::IpamConfig {
+            subnet: Some(subnet.to_string()),
+            ip_range: Some(daemon.to_string()),
+            ..Default::default()
+        };
+        self.create_network(request(name, labels, Some(config)))
+            .await?;
+        subnet
+            .without(daemon)
+            .ok_or_else(|| DockerError::Failed(format!("network {name} has no free addresses")))
+    }
+
+    async fn create_network(
+        &self,
+        request: models::NetworkCreateRequest,
+    ) -> Result<(), DockerError> {
+        self.call(QUICK, |docker| async move {
+            docker.create_network(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn find_network(&self, name: &str) -> Result<Option<models::Ipam>, DockerError> {
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker
+                    .inspect_network(name, None::<InspectNetworkOptions>)
+                    .await
+            })
+            .await;
+        match found {
+            Ok(found) => Ok(Some(found.ipam.unwrap_or_default())),
+            Err(DockerError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn request(
+    name: &str,
+    labels: &Labels,
+    config: Option<models::IpamConfig>,
+) -> models::NetworkCreateRequest {
+    models::NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        labels: Some(labels.clone().into_iter().collect()),
+        ipam: config.map(|config| models::Ipam {
+            config: Some(vec![config]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// The first IPv4 subnet.
+fn subnet(ipam: &models::Ipam) -> Option<Subnet> {
+    let configs = ipam.config.as_deref().unwrap_or_default();
+    configs
+        .iter()
+        .find_map(|config| config.subnet.as_deref()?.parse().ok())
+}
+
+/// What the owner may hand out; `None` when the daemon may choose from everything.
+fn range(ipam: &models::Ipam) -> Option<AddressRange> {
+    let configs = ipam.config.as_deref().unwrap_or_default();
+    configs.iter().find_map(|config| {
+        let whole: Subnet = config.subnet.as_deref()?.parse().ok()?;
+        let daemon = config.ip_range.as_deref()?.parse().ok()?;
+        whole.without(daemon)
+    })
+}
