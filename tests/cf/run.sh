@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Drives the real cf CLI (v8): $CF_CLI, or `cf` on PATH; says in one line that it was skipped when
 # there is none. Needs the Docker daemon; CFLITE_BINARY names the binary under test.
+#
+#   run.sh [http|https]    the scheme that the CLI and the apps' visitors use; http without it
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
+scheme=${1:-http}
+[[ $scheme == http || $scheme == https ]] || { echo "usage: run.sh [http|https]" >&2; exit 2; }
 cf=${CF_CLI:-$(command -v cf || true)}
 if [[ -z $cf ]]; then
     echo "skipped: no cf CLI on PATH or in \$CF_CLI"
@@ -50,7 +54,9 @@ refused() {
 }
 
 "$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 >/dev/null || exit 1
-port=$(jq -r .http_port "$data/cflite/running.json")
+port=$(jq -r ".${scheme}_port" "$data/cflite/running.json")
+validation=()
+[[ $scheme == http ]] || validation=(--skip-ssl-validation)
 password=$("$cflite" credentials --data-dir "$data/cflite" --json | jq -r .password)
 # Runs a command until its output matches, for half a minute at most.
 eventually() {
@@ -64,10 +70,19 @@ eventually() {
     echo "$out"
 }
 answer() {
-    curl -s --max-time 5 -H "Host: $1.cf.localhost" "http://127.0.0.1:$port/"
+    curl -sk --max-time 5 -H "Host: $1.cf.localhost" "$scheme://127.0.0.1:$port/"
+}
+# Connections are new for each command: one whose answer does not come shows here.
+many_times() {
+    local call
+    for ((call = 0; call < 100; call++)); do
+        timeout 30 "$cf" api "$scheme://localhost:$port" "${validation[@]}" >/dev/null || return
+    done
+    echo "$call calls answered"
 }
 
-check "api" "API version" "$cf" api "http://localhost:$port"
+check "api" "API version" "$cf" api "$scheme://localhost:$port" "${validation[@]}"
+check "api, again and again" "100 calls answered" many_times
 refused "auth with a wrong password" "Credentials were rejected" "$cf" auth admin wrong
 check "auth" "OK" "$cf" auth admin "$password"
 check "create-org" "OK" "$cf" create-org acme
