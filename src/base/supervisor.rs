@@ -3,7 +3,8 @@
 //!
 //! Every worker of cflite starts here; nothing else may call `tokio::spawn` for work that outlives
 //! a request. A worker is a function that runs until its token is cancelled. Returning early or
-//! panicking counts as a fault.
+//! panicking counts as a fault. Pauses grow from fault to fault; after a run that lasted they begin
+//! anew, so that a fault every few hours never costs the longest pause.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,11 +14,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A worker that ran this long before its fault was well: the pauses begin anew.
+const WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// What a worker did last, for `/healthz` and `cflite status`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -62,13 +66,18 @@ impl Supervisor {
         self.tracker.spawn(async move {
             let mut pause = FIRST_PAUSE;
             while !this.token.is_cancelled() {
-                let run = AssertUnwindSafe(worker(this.token.clone())).catch_unwind();
-                let fault = match run.await {
+                let begun = Instant::now();
+                // Making the future may panic as well as running it.
+                let run = async { worker(this.token.clone()).await };
+                let fault = match AssertUnwindSafe(run).catch_unwind().await {
                     Ok(Ok(())) if this.token.is_cancelled() => break,
                     Ok(Ok(())) => "ended early".to_owned(),
                     Ok(Err(error)) => error.to_string(),
                     Err(panic) => format!("panicked: {}", panic_text(&*panic)),
                 };
+                if begun.elapsed() >= WELL_AFTER {
+                    pause = FIRST_PAUSE;
+                }
                 tracing::error!(worker = %name, error = %fault, "worker failed and is started again");
                 this.set(&name, |status| {
                     status.restarts += 1;
@@ -125,33 +134,106 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_panicking_worker_is_started_again_and_reported() {
-        let supervisor = Supervisor::new();
-        let runs = Arc::new(AtomicU32::new(0));
-        let counter = runs.clone();
-        supervisor.worker("shaky", move |token| {
-            let run = counter.fetch_add(1, Ordering::SeqCst);
+    /// What one run of a worker does.
+    #[derive(Clone, Copy, Debug)]
+    enum Run {
+        PanicsAtOnce,
+        PanicsWhenMade,
+        Fails,
+        EndsEarly,
+        FailsAfter(Duration),
+        Waits,
+    }
+
+    /// Starts a worker that does these runs, then waits for its end; gives the moments at which
+    /// the runs began, in milliseconds.
+    fn start(supervisor: &Supervisor, runs: &'static [Run]) -> Arc<Mutex<Vec<u128>>> {
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let (told, first) = (begun.clone(), Instant::now());
+        supervisor.worker("w", move |token| {
+            let mut begun = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let run = runs.get(begun.len()).copied().unwrap_or(Run::Waits);
+            begun.push(first.elapsed().as_millis());
+            drop(begun);
+            assert!(!matches!(run, Run::PanicsWhenMade), "when made");
             async move {
-                assert!(run > 0, "first run");
-                token.cancelled().await;
-                Ok::<(), String>(())
+                match run {
+                    Run::PanicsAtOnce => panic!("at once"),
+                    Run::Fails => Err("failed"),
+                    Run::EndsEarly => Ok(()),
+                    Run::FailsAfter(time) => {
+                        tokio::time::sleep(time).await;
+                        Err("failed late")
+                    }
+                    Run::Waits | Run::PanicsWhenMade => {
+                        token.cancelled().await;
+                        Ok(())
+                    }
+                }
             }
         });
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let status = supervisor.status()["shaky"].clone();
-        assert_eq!(status.restarts, 1);
-        assert!(
-            status
-                .last_error
-                .is_some_and(|text| text.contains("first run"))
+        begun
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_with_a_fault_is_started_again_after_a_pause_that_grows_and_begins_anew() {
+        const LONG: Duration = Duration::from_secs(60);
+        const SHORT: Duration = Duration::from_secs(59);
+        type Case = (&'static [Run], &'static [u128], Option<&'static str>);
+        let table: [Case; 7] = [
+            (&[], &[0], None),
+            (&[Run::PanicsAtOnce], &[0, 200], Some("panicked: at once")),
+            (
+                &[Run::PanicsWhenMade],
+                &[0, 200],
+                Some("panicked: when made"),
+            ),
+            (&[Run::Fails], &[0, 200], Some("failed")),
+            (&[Run::EndsEarly], &[0, 200], Some("ended early")),
+            (
+                &[Run::Fails, Run::Fails, Run::FailsAfter(SHORT), Run::Fails],
+                &[0, 200, 600, 60_400, 62_000],
+                Some("failed"),
+            ),
+            (
+                &[Run::Fails, Run::Fails, Run::FailsAfter(LONG), Run::Fails],
+                &[0, 200, 600, 60_800, 61_200],
+                Some("failed"),
+            ),
+        ];
+        for (runs, expected, last_error) in table {
+            let supervisor = Supervisor::new();
+            let begun = start(&supervisor, runs);
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            assert_eq!(*begun.lock().expect("moments"), expected, "{runs:?}");
+            let status = supervisor.status()["w"].clone();
+            assert_eq!(status.restarts as usize, runs.len(), "{runs:?}");
+            assert_eq!(status.last_error.as_deref(), last_error, "{runs:?}");
+            assert!(status.running, "{runs:?}");
+            assert!(supervisor.shut_down(Duration::from_secs(1)).await);
+            assert!(!supervisor.status()["w"].running, "{runs:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pause_has_an_upper_bound_and_a_shutdown_does_not_wait_for_it() {
+        let supervisor = Supervisor::new();
+        let begun = start(&supervisor, &[Run::Fails; 20]);
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let moments = begun.lock().expect("moments").clone();
+        let pauses: Vec<_> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(
+            pauses,
+            [
+                200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000
+            ]
         );
+        let ended = Instant::now();
         assert!(supervisor.shut_down(Duration::from_secs(1)).await);
-        assert_eq!(runs.load(Ordering::SeqCst), 2);
-        assert!(!supervisor.status()["shaky"].running);
+        assert_eq!(ended.elapsed(), Duration::ZERO);
+        assert!(!supervisor.status()["w"].running);
+        assert_eq!(begun.lock().expect("moments").len(), moments.len());
     }
 }
