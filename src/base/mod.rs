@@ -12,5 +12,5 @@ pub mod units;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use guid::GuidSource;
 pub use secret::Secret;
-pub use supervisor::{Supervisor, WorkerStatus};
+pub use supervisor::{Supervisor, WorkerStatus, panic_text};
 pub use units::{Bytes, Megabytes};
