@@ -5,17 +5,14 @@
 //! no exchange is under way and nothing waits to be written; what was read and not used is put
 //! back.
 
-use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -24,139 +21,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::stream::{Activity, ClientStream};
+use super::state::{Connection, Counted, Exchange, Order};
+use super::stream::{ClientStream, Socket};
 use super::thread::Thread;
 use super::{BoxError, Peer, ServeLocal};
 
 /// Streams one HTTP/2 client may have open.
 const MOST_STREAMS: u32 = 250;
-
-/// What is known of a connection outside its own task.
-pub(super) struct Connection {
-    activity: Arc<Activity>,
-    waker: RefCell<Option<Waker>>,
-    exchanges: Cell<u32>,
-    since: Cell<u32>,
-    speaking: Cell<bool>,
-    multiplexed: Cell<bool>,
-    order: Cell<Order>,
-}
-
-/// What a connection has to do when it is woken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Nothing,
-    Park,
-    Close,
-}
-
-impl Connection {
-    pub(super) fn new(ticks: u32) -> Self {
-        Self {
-            activity: Arc::default(),
-            waker: RefCell::default(),
-            exchanges: Cell::new(0),
-            since: Cell::new(ticks),
-            speaking: Cell::new(false),
-            multiplexed: Cell::new(false),
-            order: Cell::new(Order::Nothing),
-        }
-    }
-
-    /// Wakes the connection's task.
-    pub(super) fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Looks for silence; called once a tick.
-    pub(super) fn look(&self, thread: &Thread) {
-        if self.exchanges.get() > 0 {
-            return;
-        }
-        let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
-        if speaking && !self.speaking.replace(speaking) {
-            self.since.set(thread.ticks());
-        }
-        let silent = thread.ticks().wrapping_sub(self.since.get());
-        let limits = &thread.limits;
-        let limit = if speaking {
-            limits.header_read
-        } else {
-            limits.idle
-        };
-        if silent > thread.ticks_of(limit) {
-            self.order.set(Order::Close);
-            self.wake();
-        } else if !(speaking || self.multiplexed.get())
-            && silent > thread.ticks_of(limits.park)
-            && !self.activity.blocked.load(Ordering::Relaxed)
-        {
-            self.order.set(Order::Park);
-            self.wake();
-        }
-    }
-
-    fn remember(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-}
-
-/// Counts an exchange from its request to the end of its response.
-struct Exchange {
-    connection: Rc<Connection>,
-    thread: Rc<Thread>,
-}
-
-impl Exchange {
-    fn begin(connection: Rc<Connection>, thread: Rc<Thread>) -> Self {
-        connection.exchanges.set(connection.exchanges.get() + 1);
-        Self { connection, thread }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let connection = &self.connection;
-        connection.exchanges.set(connection.exchanges.get() - 1);
-        connection.since.set(self.thread.ticks());
-        connection.speaking.set(false);
-        connection.activity.read.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A response's body that ends its exchange when it is dropped.
-struct Counted<B> {
-    body: B,
-    _exchange: Exchange,
-}
-
-impl<B: Body + Unpin> Body for Counted<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
 
 /// Everything a connection's requests are served with.
 struct Serving<L> {
@@ -186,17 +57,13 @@ impl<L: ServeLocal> Serving<L> {
         let answer = self.serve.clone().serve(self.peer.clone(), request);
         async move {
             let response = answer.await?;
-            Ok(response.map(|body| Counted {
-                body,
-                _exchange: exchange,
-            }))
+            Ok(response.map(|body| Counted::new(body, exchange)))
         }
     }
 
     /// What the connection has to do now, when anything.
     fn order(&self, cx: &Context<'_>) -> Order {
-        self.connection.remember(cx);
-        self.connection.order.replace(Order::Nothing)
+        self.connection.take_order(cx)
     }
 }
 
@@ -208,7 +75,7 @@ pub(super) async fn serve<L: ServeLocal>(
     socket: TcpStream,
     (peer, tls): (Peer, Option<Arc<rustls::ServerConfig>>),
 ) {
-    let activity = connection.activity.clone();
+    let socket = Socket::new(socket, connection.activity());
     let serving = Serving {
         thread,
         connection,
@@ -216,19 +83,20 @@ pub(super) async fn serve<L: ServeLocal>(
         peer: Rc::new(peer),
     };
     let stream = match tls {
-        None => ClientStream::plain(socket, activity),
+        None => ClientStream::plain(socket),
         Some(tls) => {
             let limit = serving.thread.limits.handshake;
             // Boxed, as is HTTP/2 below: a connection shall not carry room for what it is not.
             let Some(stream) = Box::pin(shake_hands(tls, socket, limit)).await else {
                 return;
             };
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serving.connection.multiplexed.set(http2);
-            ClientStream::tls(stream, activity)
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                serving.connection.set_multiplexed();
+            }
+            ClientStream::tls(stream)
         }
     };
-    if serving.connection.multiplexed.get() {
+    if serving.connection.is_multiplexed() {
         Box::pin(serve_http2(serving, stream)).await;
     } else {
         serve_http1(serving, stream).await;
@@ -237,9 +105,9 @@ pub(super) async fn serve<L: ServeLocal>(
 
 async fn shake_hands(
     tls: Arc<rustls::ServerConfig>,
-    socket: TcpStream,
+    socket: Socket,
     limit: Duration,
-) -> Option<Box<TlsStream<TcpStream>>> {
+) -> Option<Box<TlsStream<Socket>>> {
     let handshake = TlsAcceptor::from(tls).accept(socket);
     match tokio::time::timeout(limit, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
@@ -257,7 +125,7 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         .header_read_timeout(None);
     let mut stream = stream;
     loop {
-        if !wait_readable(&serving, &stream).await {
+        if !wait_readable(&serving, &mut stream).await {
             return;
         }
         let requests = serving.clone();
@@ -292,28 +160,36 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
 }
 
 /// Waits for something to read; false when the connection shall end instead.
-async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &ClientStream) -> bool {
-    poll_fn(|cx| {
+async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &mut ClientStream) -> bool {
+    serving.connection.set_parked(true);
+    let readable = poll_fn(|cx| {
         if serving.order(cx) == Order::Close || serving.thread.draining() {
             return Poll::Ready(false);
         }
         stream.poll_readable(cx).map(|ready| ready.is_ok())
     })
-    .await
+    .await;
+    serving.connection.set_parked(false);
+    readable
 }
 
 async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let requests = serving.clone();
     let service = service_fn(move |request| requests.answer(request));
-    let http = http2::Builder::new(LocalExecutor)
+    let executor = StreamExecutor(serving.connection.clone());
+    let http = http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .serve_connection(stream, service);
     let mut http = pin!(http);
     let mut closing = false;
     let result = poll_fn(|cx| {
-        let close = serving.order(cx) == Order::Close || serving.thread.draining();
-        if close && !closing {
+        let close = serving.order(cx) == Order::Close;
+        if close && closing {
+            // Told a tick ago; what still waits for the client is not taken.
+            return Poll::Ready(Ok(()));
+        }
+        if (close || serving.thread.draining()) && !closing {
             closing = true;
             http.as_mut().graceful_shutdown();
         }
@@ -335,6 +211,20 @@ where
 {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(future);
+    }
+}
+
+/// Runs a client's streams on the connection's thread, each known to the connection.
+#[derive(Clone)]
+struct StreamExecutor(Rc<Connection>);
+
+impl<F> hyper::rt::Executor<F> for StreamExecutor
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        let task = tokio::task::spawn_local(future);
+        self.0.stream_started(task.abort_handle());
     }
 }
 

@@ -8,6 +8,9 @@
 //! A connection costs next to nothing while nothing happens on it: its HTTP state is made when the
 //! first byte arrives and given back after a while of silence ([`connection`]).
 //!
+//! A client that does not read its response for [`Limits::write`] loses its connection, or its
+//! HTTP/2 stream.
+//!
 //! Shutdown: listeners close at once, idle connections close, exchanges under way get
 //! [`Limits::drain`] to end, then everything is dropped.
 
@@ -28,7 +31,10 @@ use tokio_util::sync::CancellationToken;
 use super::caller::Scheme;
 
 mod connection;
+mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 pub use connection::LocalExecutor;
@@ -126,6 +132,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Silence after which a connection gives its HTTP state back.
     pub park: Duration,
+    /// For a client to take something of a response that waits for it.
+    pub write: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
     /// For exchanges to end at shutdown.
@@ -141,6 +149,7 @@ impl Default for Limits {
             header_read: Duration::from_secs(60),
             idle: Duration::from_secs(900),
             park: Duration::from_secs(5),
+            write: Duration::from_secs(300),
             handshake: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             tick: Duration::from_secs(1),

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::rt::ReadBufCursor;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -19,97 +20,55 @@ pub(super) struct Activity {
     pub(super) read: AtomicBool,
     /// Bytes wait because the client does not take them.
     pub(super) blocked: AtomicBool,
+    /// The client took bytes.
+    pub(super) wrote: AtomicBool,
 }
 
-/// One client's connection.
+/// A client's socket, noting how it takes what is written.
 #[derive(Debug)]
-pub struct ClientStream {
-    transport: Transport,
-    /// Read already, to be read again.
-    ahead: Bytes,
+pub(super) struct Socket {
+    tcp: TcpStream,
     activity: Arc<Activity>,
 }
 
-#[derive(Debug)]
-enum Transport {
-    Plain(TokioIo<TcpStream>),
-    Tls(TokioIo<Box<TlsStream<TcpStream>>>),
-}
-
-impl ClientStream {
-    pub(super) fn plain(socket: TcpStream, activity: Arc<Activity>) -> Self {
-        Self {
-            transport: Transport::Plain(TokioIo::new(socket)),
-            ahead: Bytes::new(),
-            activity,
-        }
-    }
-
-    pub(super) fn tls(stream: Box<TlsStream<TcpStream>>, activity: Arc<Activity>) -> Self {
-        Self {
-            transport: Transport::Tls(TokioIo::new(stream)),
-            ahead: Bytes::new(),
-            activity,
-        }
-    }
-
-    /// Puts bytes back that were read and not used.
-    pub(super) fn put_back(&mut self, bytes: Bytes) {
-        self.ahead = bytes;
-    }
-
-    /// Ready when there may be something to read.
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        match &self.transport {
-            Transport::Plain(stream) => stream.inner().poll_read_ready(cx),
-            Transport::Tls(stream) => stream.inner().get_ref().0.poll_read_ready(cx),
-        }
+impl Socket {
+    pub(super) fn new(tcp: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { tcp, activity }
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let blocked = result.is_pending();
-        if self.activity.blocked.load(Ordering::Relaxed) != blocked {
-            self.activity.blocked.store(blocked, Ordering::Relaxed);
+        let flag = if result.is_pending() {
+            &self.activity.blocked
+        } else {
+            if self.activity.blocked.load(Ordering::Relaxed) {
+                self.activity.blocked.store(false, Ordering::Relaxed);
+            }
+            &self.activity.wrote
+        };
+        if !flag.load(Ordering::Relaxed) {
+            flag.store(true, Ordering::Relaxed);
         }
         result
     }
 }
 
-impl hyper::rt::Read for ClientStream {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let count = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead[..count]);
-            self.ahead.advance(count);
-            return Poll::Ready(Ok(()));
-        }
-        let result = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        ready!(result)?;
-        self.activity.read.store(true, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 
-impl hyper::rt::Write for ClientStream {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
+        let result = Pin::new(&mut self.tcp).poll_write(cx, buf);
         self.wrote(result)
     }
 
@@ -118,11 +77,138 @@ impl hyper::rt::Write for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.transport {
+        let result = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub struct ClientStream {
+    transport: Transport,
+    /// Read already, to be read again.
+    ahead: Bytes,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TokioIo<Socket>),
+    Tls(TokioIo<Box<TlsStream<Socket>>>),
+}
+
+impl ClientStream {
+    pub(super) fn plain(socket: Socket) -> Self {
+        Self {
+            transport: Transport::Plain(TokioIo::new(socket)),
+            ahead: Bytes::new(),
+        }
+    }
+
+    pub(super) fn tls(stream: Box<TlsStream<Socket>>) -> Self {
+        Self {
+            transport: Transport::Tls(TokioIo::new(stream)),
+            ahead: Bytes::new(),
+        }
+    }
+
+    /// Puts bytes back that were read and not used; they come before everything else.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.ahead = if self.ahead.is_empty() {
+            bytes
+        } else {
+            [bytes, std::mem::take(&mut self.ahead)].concat().into()
+        };
+    }
+
+    /// Ready when there is something to read, an end or an error included; nothing is taken.
+    ///
+    /// With TLS the socket alone does not tell: a request that came together with the end of the
+    /// handshake, or behind another one, is decrypted already while the socket stays silent. And
+    /// half a record makes the socket readable without anything to read.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let stream = match &mut self.transport {
+            Transport::Plain(stream) => return stream.inner().tcp.poll_read_ready(cx),
+            Transport::Tls(stream) => stream.inner_mut(),
+        };
+        if let Poll::Ready(read) = Pin::new(&mut **stream).poll_fill_buf(cx) {
+            return Poll::Ready(read.map(|_| ()));
+        }
+        // Session tickets and answers to key updates: nobody else sends them while nobody writes.
+        if stream.get_ref().1.wants_write()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut **stream).poll_flush(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Pending
+    }
+
+    fn note_read(&self) {
+        let socket = match &self.transport {
+            Transport::Plain(stream) => stream.inner(),
+            Transport::Tls(stream) => stream.inner().get_ref().0,
+        };
+        socket.activity.read.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Read for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            let result = match &mut self.transport {
+                Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+                Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            };
+            ready!(result)?;
+        } else {
+            let count = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
+        }
+        self.note_read();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
-        self.wrote(result)
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,13 +221,7 @@ impl hyper::rt::Write for ClientStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => {
-                let result = Pin::new(stream).poll_flush(cx);
-                self.activity
-                    .blocked
-                    .store(result.is_pending(), Ordering::Relaxed);
-                result
-            }
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 

@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::connection::{self, Connection};
+use super::connection;
+use super::state::Connection;
 use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
 
 /// Pause after the system refused to accept, as when files run out.
@@ -57,7 +58,13 @@ impl Thread {
         u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     }
 
-    fn enter(&self, connection: &Rc<Connection>) -> u64 {
+    /// A tick passes.
+    pub(super) fn pass(&self) {
+        self.ticks.set(self.ticks.get().wrapping_add(1));
+        self.each_connection(|connection| connection.look(self));
+    }
+
+    pub(super) fn enter(&self, connection: &Rc<Connection>) -> u64 {
         let number = self.next.get();
         self.next.set(number + 1);
         self.connections
@@ -226,8 +233,7 @@ async fn count_ticks(thread: Rc<Thread>) {
     let mut interval = tokio::time::interval(thread.limits.tick);
     loop {
         interval.tick().await;
-        thread.ticks.set(thread.ticks.get().wrapping_add(1));
-        thread.each_connection(|connection| connection.look(&thread));
+        thread.pass();
     }
 }
 

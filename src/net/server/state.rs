@@ -1,0 +1,306 @@
+//! What is known of a connection outside its own task: whether its client speaks, is silent or
+//! does not take what waits for it.
+//!
+//! The thread looks at every connection once a tick ([`Connection::look`]) and wakes those that
+//! have to do something. Two things tell that a client does not take its response: its socket
+//! takes no byte ([`Limits::write`]), or its HTTP/2 stream asks for nothing more in that time. The
+//! first ends the connection, the second the stream alone.
+//!
+//! [`Limits::write`]: super::Limits::write
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::AbortHandle;
+
+use super::stream::Activity;
+use super::thread::Thread;
+
+/// What is known of a connection outside its own task.
+pub(super) struct Connection {
+    activity: Arc<Activity>,
+    waker: RefCell<Option<Waker>>,
+    exchanges: Cell<u32>,
+    /// When the last exchange ended or a request's head began.
+    since: Cell<u32>,
+    /// When the client last took something, or nothing waited for it.
+    taken: Cell<u32>,
+    speaking: Cell<bool>,
+    multiplexed: Cell<bool>,
+    parked: Cell<bool>,
+    order: Cell<Order>,
+    /// The exchanges of an HTTP/2 connection.
+    streams: RefCell<Vec<Rc<Stream>>>,
+}
+
+/// What a connection has to do when it is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Nothing,
+    Park,
+    Close,
+}
+
+/// One exchange of an HTTP/2 connection, which has a task of its own.
+#[derive(Default)]
+struct Stream {
+    /// When the body's last piece was handed over, while the next was not asked for.
+    handed: Cell<Option<u32>>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+impl Connection {
+    pub(super) fn new(ticks: u32) -> Self {
+        Self {
+            activity: Arc::default(),
+            waker: RefCell::default(),
+            exchanges: Cell::new(0),
+            since: Cell::new(ticks),
+            taken: Cell::new(ticks),
+            speaking: Cell::new(false),
+            multiplexed: Cell::new(false),
+            parked: Cell::new(false),
+            order: Cell::new(Order::Nothing),
+            streams: RefCell::default(),
+        }
+    }
+
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        self.activity.clone()
+    }
+
+    /// The connection carries several exchanges at once.
+    pub(super) fn set_multiplexed(&self) {
+        self.multiplexed.set(true);
+    }
+
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.get()
+    }
+
+    /// Whether only the socket waits.
+    pub(super) fn set_parked(&self, parked: bool) {
+        self.parked.set(parked);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.get()
+    }
+
+    /// The task of the stream that began last is known.
+    pub(super) fn stream_started(&self, task: AbortHandle) {
+        if let Some(stream) = self.streams.borrow().last() {
+            stream.task.borrow_mut().get_or_insert(task);
+        }
+    }
+
+    /// What the connection has to do now, asked by its task.
+    pub(super) fn take_order(&self, cx: &Context<'_>) -> Order {
+        self.remember(cx);
+        self.order.replace(Order::Nothing)
+    }
+
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Looks for silence and for clients that do not read; called once a tick.
+    pub(super) fn look(&self, thread: &Thread) {
+        if self.is_stuck(thread) {
+            tracing::debug!("a client does not read its response; its connection is closed");
+            return self.give(Order::Close);
+        }
+        if self.exchanges.get() > 0 {
+            return self.end_stuck_streams(thread);
+        }
+        let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
+        if speaking && !self.speaking.replace(speaking) {
+            self.since.set(thread.ticks());
+        }
+        let silent = thread.ticks().wrapping_sub(self.since.get());
+        let limits = &thread.limits;
+        let limit = if speaking {
+            limits.header_read
+        } else {
+            limits.idle
+        };
+        let may_park = !(speaking || self.multiplexed.get() || self.parked.get());
+        if silent > thread.ticks_of(limit) {
+            self.give(Order::Close);
+        } else if may_park
+            && silent > thread.ticks_of(limits.park)
+            && !self.activity.blocked.load(Ordering::Relaxed)
+        {
+            self.give(Order::Park);
+        }
+    }
+
+    fn give(&self, order: Order) {
+        self.order.set(order);
+        self.wake();
+    }
+
+    /// Whether the client took nothing of what waits for it, for too long.
+    fn is_stuck(&self, thread: &Thread) -> bool {
+        let now = thread.ticks();
+        let waits = self.activity.blocked.load(Ordering::Relaxed);
+        if !waits || self.activity.wrote.swap(false, Ordering::Relaxed) {
+            self.taken.set(now);
+            return false;
+        }
+        now.wrapping_sub(self.taken.get()) > thread.ticks_of(thread.limits.write)
+    }
+
+    fn end_stuck_streams(&self, thread: &Thread) {
+        let now = thread.ticks();
+        let limit = thread.ticks_of(thread.limits.write);
+        for stream in self.streams.borrow().iter() {
+            let stuck = stream
+                .handed
+                .get()
+                .is_some_and(|handed| now.wrapping_sub(handed) > limit);
+            if stuck && let Some(task) = &*stream.task.borrow() {
+                tracing::debug!("a client does not read its response; the stream is reset");
+                task.abort();
+            }
+        }
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// Counts an exchange from its request to the end of its response.
+pub(super) struct Exchange {
+    connection: Rc<Connection>,
+    thread: Rc<Thread>,
+    stream: Option<Rc<Stream>>,
+}
+
+impl Exchange {
+    pub(super) fn begin(connection: Rc<Connection>, thread: Rc<Thread>) -> Self {
+        connection.exchanges.set(connection.exchanges.get() + 1);
+        let stream = connection.multiplexed.get().then(Rc::<Stream>::default);
+        if let Some(stream) = &stream {
+            connection.streams.borrow_mut().push(stream.clone());
+        }
+        Self {
+            connection,
+            thread,
+            stream,
+        }
+    }
+
+    /// A piece of the body was handed over, or the body has none right now.
+    fn handed(&self, piece: bool) {
+        if let Some(stream) = &self.stream {
+            stream.handed.set(piece.then(|| self.thread.ticks()));
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection.exchanges.set(connection.exchanges.get() - 1);
+        connection.since.set(self.thread.ticks());
+        connection.speaking.set(false);
+        connection.activity.read.store(false, Ordering::Relaxed);
+        if let Some(stream) = &self.stream {
+            let mut streams = connection.streams.borrow_mut();
+            streams.retain(|other| !Rc::ptr_eq(other, stream));
+        }
+    }
+}
+
+/// A response's body that ends its exchange when it is dropped.
+pub(super) struct Counted<B> {
+    body: B,
+    exchange: Exchange,
+}
+
+impl<B> Counted<B> {
+    pub(super) fn new(body: B, exchange: Exchange) -> Self {
+        Self { body, exchange }
+    }
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.exchange.handed(polled.is_ready());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Limits;
+    use super::*;
+
+    fn order_after(thread: &Thread, connection: &Connection, ticks: u32) -> Order {
+        for _ in 0..ticks {
+            thread.pass();
+            connection.look(thread);
+        }
+        connection.take_order(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_client_that_takes_its_response_slowly_is_not_cut() {
+        let thread = Rc::new(Thread::new(Limits::default()));
+        let connection = Rc::new(Connection::new(0));
+        let _exchange = Exchange::begin(connection.clone(), thread.clone());
+        let limit = thread.ticks_of(thread.limits.write);
+        connection.activity.blocked.store(true, Ordering::Relaxed);
+        for _ in 0..3 {
+            assert!(order_after(&thread, &connection, limit) == Order::Nothing);
+            connection.activity.wrote.store(true, Ordering::Relaxed);
+        }
+        assert!(order_after(&thread, &connection, 1) == Order::Nothing);
+        assert!(order_after(&thread, &connection, limit + 1) == Order::Close);
+    }
+
+    #[test]
+    fn a_parked_connection_is_not_woken_until_its_idle_limit() {
+        let thread = Rc::new(Thread::new(Limits::default()));
+        let connection = Connection::new(0);
+        let park = thread.ticks_of(thread.limits.park);
+        assert!(order_after(&thread, &connection, park) == Order::Nothing);
+        assert!(order_after(&thread, &connection, 1) == Order::Park);
+        connection.set_parked(true);
+        let rest = thread.ticks_of(thread.limits.idle) - park - 1;
+        assert!(order_after(&thread, &connection, rest) == Order::Nothing);
+        assert!(order_after(&thread, &connection, 1) == Order::Close);
+    }
+}

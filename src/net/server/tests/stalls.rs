@@ -1,0 +1,85 @@
+//! Clients that ask and do not read.
+
+use rustls::version::{TLS12, TLS13};
+use tokio::io::AsyncWriteExt;
+
+use super::clients::{HTTP2_PREFACE, TlsClient, http2_get, settings};
+use super::{Bench, run};
+
+const ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn a_client_that_does_not_read_loses_its_connection() {
+    run(async {
+        let bench = Bench::new();
+        let limit = bench.thread.ticks_of(bench.thread.limits.write);
+        let mut plain = bench.serve(false).await;
+        plain.client.write_all(ENDLESS).await.unwrap();
+        let ticks = bench.pass_until(|| plain.task.is_finished()).await;
+        assert!(ticks > limit, "{ticks}");
+        assert_eq!(bench.paths.endless.get(), 0);
+        for version in [&TLS12, &TLS13] {
+            let served = bench.serve(true).await;
+            let settings = settings(&bench.pki, version, b"http/1.1");
+            let _client = TlsClient::connect(served.client, settings, ENDLESS).await;
+            bench.pass_until(|| served.task.is_finished()).await;
+            assert_eq!(bench.paths.endless.get(), 0);
+        }
+    });
+}
+
+#[test]
+fn an_http2_client_that_does_not_read_loses_its_connection() {
+    run(async {
+        let bench = Bench::new();
+        let served = bench.serve(true).await;
+        let settings = settings(&bench.pki, &TLS13, b"h2");
+        // Windows as large as they get: what fills up is the socket.
+        let mut first = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        first.extend_from_slice(b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff");
+        first.extend_from_slice(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
+        first.extend_from_slice(&http2_get(1, "/endless"));
+        let _client = TlsClient::connect(served.client, settings, &first).await;
+        bench.pass_until(|| served.task.is_finished()).await;
+        assert_eq!(bench.paths.endless.get(), 0);
+    });
+}
+
+#[test]
+fn an_http2_stream_whose_window_stays_closed_is_reset_alone() {
+    run(async {
+        let bench = Bench::new();
+        let served = bench.serve(true).await;
+        let settings = settings(&bench.pki, &TLS13, b"h2");
+        // The connection's window is large, the stream's is not.
+        let mut first = HTTP2_PREFACE.to_vec();
+        first.extend_from_slice(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
+        first.extend_from_slice(&http2_get(1, "/endless"));
+        let mut client = TlsClient::connect(served.client, settings, &first).await;
+        let mut received = 0;
+        while received < 65535 {
+            received += client.frame_of(0, 1).await.len();
+        }
+        assert_eq!(bench.paths.endless.get(), 1);
+        bench.pass_until(|| bench.paths.endless.get() == 0).await;
+        // RST_STREAM.
+        assert_eq!(client.frame_of(3, 1).await.len(), 4);
+        client.send(&http2_get(3, "/other")).await;
+        assert_eq!(client.frame_of(0, 3).await, b"[/other]");
+        assert!(!served.task.is_finished());
+    });
+}
+
+#[test]
+fn an_idle_http2_connection_is_closed_although_its_client_says_nothing() {
+    run(async {
+        let bench = Bench::new();
+        let served = bench.serve(true).await;
+        let settings = settings(&bench.pki, &TLS13, b"h2");
+        let first = [HTTP2_PREFACE, &http2_get(1, "/one")].concat();
+        let mut client = TlsClient::connect(served.client, settings, &first).await;
+        client.frame_of(0, 1).await;
+        let ticks = bench.pass_until(|| served.task.is_finished()).await;
+        assert!(ticks > bench.thread.ticks_of(bench.thread.limits.idle));
+    });
+}
