@@ -11,17 +11,24 @@
 //! A client that does not read its response for [`Limits::write`] loses its connection, or its
 //! HTTP/2 stream.
 //!
+//! A panic ends the one connection it happened in. A thread that dies ends [`Server::run`] at once
+//! with what it said; the supervisor starts all threads anew, while those that still live drain.
+//! The listeners stay open meanwhile, so that nobody is refused.
+//!
 //! Shutdown: listeners close at once, idle connections close, exchanges under way get
 //! [`Limits::drain`] to end, then everything is dropped.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -29,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Scheme;
+use crate::base::panic_text;
 
 mod connection;
 mod state;
@@ -166,6 +174,19 @@ pub enum ServeError {
     /// A thread ended by itself.
     #[error("a serving thread ended early")]
     ThreadEnded,
+    /// A thread, or a part of one, panicked.
+    #[error("a serving thread panicked: {0}")]
+    ThreadPanicked(String),
+}
+
+impl ServeError {
+    /// Of a part of a thread that has ended.
+    fn ended(end: Result<(), tokio::task::JoinError>) -> Self {
+        match end.map_err(tokio::task::JoinError::try_into_panic) {
+            Err(Ok(panic)) => Self::ThreadPanicked(panic_text(&*panic).to_owned()),
+            Ok(()) | Err(Err(_)) => Self::ThreadEnded,
+        }
+    }
 }
 
 /// Listeners and what serves them.
@@ -238,22 +259,37 @@ impl<S: Serve> Server<S> {
             inboxes,
             stop,
         });
-        let mut ends = Vec::with_capacity(count);
+        let ends = FuturesUnordered::new();
         for (index, inbox) in receivers.into_iter().enumerate() {
             let (ended, end) = oneshot::channel();
             let shared = shared.clone();
             std::thread::Builder::new()
-                .name(format!("front-{index}"))
+                .name(format!("serve-{index}"))
                 .spawn(move || {
-                    // Nobody listens any more when `run` was dropped.
-                    let _nobody = ended.send(thread::run(shared, index, inbox));
+                    let run = AssertUnwindSafe(|| thread::run(shared, index, inbox));
+                    let end = catch_unwind(run).unwrap_or_else(|panic| {
+                        Err(ServeError::ThreadPanicked(panic_text(&*panic).to_owned()))
+                    });
+                    // Nobody listens any more when `run` has returned or was dropped.
+                    let _nobody = ended.send(end);
                 })?;
             ends.push(end);
         }
         drop(shared);
-        for end in futures_util::future::join_all(ends).await {
-            end.map_err(|_| ServeError::ThreadEnded)??;
-        }
-        Ok(())
+        watch(ends, &token).await
     }
+}
+
+/// Waits for the threads; the first that ends before its time ends all.
+async fn watch(
+    mut ends: FuturesUnordered<oneshot::Receiver<Result<(), ServeError>>>,
+    token: &CancellationToken,
+) -> Result<(), ServeError> {
+    while let Some(end) = ends.next().await {
+        end.map_err(|_| ServeError::ThreadEnded)??;
+        if !token.is_cancelled() {
+            return Err(ServeError::ThreadEnded);
+        }
+    }
+    Ok(())
 }

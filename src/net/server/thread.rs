@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use super::connection;
 use super::state::Connection;
@@ -105,21 +104,25 @@ async fn serve<S: Serve>(
         shared,
         index,
     });
+    // None of these ends by itself; without one of them the thread serves half.
+    let mut upkeep = JoinSet::new();
     for listener in 0..here.shared.server.listeners.len() {
         let socket = here.shared.server.listeners[listener].socket.try_clone()?;
         let socket = TcpListener::from_std(socket)?;
-        here.spawn_until_stop(accept(here.clone(), socket, listener));
+        upkeep.spawn_local(accept(here.clone(), socket, listener));
     }
-    here.spawn_until_stop(count_ticks(here.thread.clone()));
+    upkeep.spawn_local(count_ticks(here.thread.clone()));
     loop {
         tokio::select! {
             () = here.stop.cancelled() => break,
+            Some(ended) = upkeep.join_next() => return Err(ServeError::ended(ended)),
             accepted = inbox.recv() => match accepted {
                 Some(accepted) => here.take_over(accepted),
                 None => break,
             },
         }
     }
+    upkeep.abort_all();
     inbox.close();
     drain(&here.thread).await;
     Ok(())
@@ -134,16 +137,6 @@ struct Here<S: Serve> {
 }
 
 impl<S: Serve> Here<S> {
-    fn spawn_until_stop(&self, work: impl Future<Output = ()> + 'static) {
-        let stop = self.stop.clone();
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = work => {}
-            }
-        });
-    }
-
     /// Serves the connection here or on a thread that has fewer.
     fn place(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
         let shared = &self.shared;

@@ -3,6 +3,7 @@
 
 mod clients;
 mod stalls;
+mod threads;
 mod tls;
 
 use std::cell::Cell;
