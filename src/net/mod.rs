@@ -2,11 +2,13 @@
 //!
 //! [`ports`] binds and explains who is in the way; [`server`] accepts, shakes hands and hands
 //! requests to a [`server::Serve`]; [`caller`] is what platform handlers learn about the caller:
-//! under which scheme and authority they asked, from where, with which request id.
+//! under which scheme and authority they asked, from where, with which request id; [`slow_body`]
+//! gives up clients that do not send what they announced.
 
 pub mod caller;
 pub mod origin;
 pub mod ports;
 pub mod server;
+pub mod slow_body;
 
 pub use caller::{RequestBase, RequestId, Scheme};

@@ -1,17 +1,30 @@
 //! Engines meet each other here: the scheduler's lines and measurements go to the logs, the
-//! router's access lines too, and who may read logs is asked of the Cloud Controller.
+//! router's access lines too, and who may read logs is asked of the Cloud Controller. To a client
+//! that is too slow the front door speaks as the API it asked would.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::response::{IntoResponse, Response};
 
 use crate::base::guid::AppGuid;
 use crate::cloud_controller::CloudController;
+use crate::cloud_controller::v3::ApiError;
 use crate::logs::{Ingest, Line, LogAccess, LogStream, Logs, Readable, Tags};
 use crate::router::AccessLog;
 use crate::scheduler::{LogLine, LogSink, UsageReport};
+use crate::uaa::UaaError;
+
+/// The answer to a request whose body came too slowly. Only Cloud Controller and UAA read bodies.
+pub(super) fn too_slow(path: &str) -> Response {
+    if path.starts_with("/v3/") {
+        ApiError::request_timeout().into_response()
+    } else {
+        UaaError::request_timeout().into_response()
+    }
+}
 
 /// The logs as the scheduler sees them.
 pub(super) struct SchedulerLogs {
@@ -113,3 +126,29 @@ impl LogAccess for LogReaders {
 
 /// Shared by all that log.
 pub(super) type SharedSink = Arc<dyn LogSink>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_too_slow_is_told_so_as_its_api_speaks() {
+        for (path, expected) in [
+            (
+                "/v3/packages/x/upload",
+                r#"{"errors":[{"code":10004,"title":"CF-RequestTimeout","detail":"the client sent its request body too slowly"}]}"#,
+            ),
+            (
+                "/oauth/token",
+                r#"{"error":"request_timeout","error_description":"the client sent its request body too slowly"}"#,
+            ),
+        ] {
+            let response = too_slow(path);
+            assert_eq!(response.status(), http::StatusCode::REQUEST_TIMEOUT);
+            let body = axum::body::to_bytes(response.into_body(), 1000)
+                .await
+                .unwrap();
+            assert_eq!(body, expected, "{path}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::adapters::{LogReaders, RouterLog, SchedulerLogs, SharedSink};
+use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
 use super::names::{self, CurrentNames};
 use super::{droplet_images, identity, routing, running::Running, seed};
@@ -25,6 +25,7 @@ use crate::logs::{Ingest, Logs};
 use crate::net::origin::PlatformHosts;
 use crate::net::ports::{self, PortWish};
 use crate::net::server::{Limits, Listener, Server};
+use crate::net::slow_body::BodyLimits;
 use crate::pki::Pki;
 use crate::registry::{self, Registry};
 use crate::router::{self, FrontDoor, Router};
@@ -481,6 +482,8 @@ fn start_front_door(
         hosts: PlatformHosts::new(&parts.config.domain),
         clock: parts.clock.clone(),
         runtime: tokio::runtime::Handle::current(),
+        body_limits: BodyLimits::default(),
+        too_slow: adapters::too_slow,
     };
     let listeners = vec![
         Listener::plain(sockets.http),

@@ -3,7 +3,10 @@
 //!
 //! Platform requests run on the platform's own runtime, so that a slow handler never holds the
 //! thread that carries apps' traffic; every one of them learns its [`RequestBase`] and
-//! [`RequestId`] as request extensions.
+//! [`RequestId`] as request extensions. Their bodies have a deadline by progress ([`slow_body`]);
+//! whatever a handler makes of it, the client that was too slow is answered here.
+//!
+//! [`slow_body`]: crate::net::slow_body
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -13,7 +16,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{self, HeaderValue};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,6 +27,7 @@ use crate::base::Clock;
 use crate::net::caller::REQUEST_ID_HEADER;
 use crate::net::origin::PlatformHosts;
 use crate::net::server::{BoxError, Peer, Serve, ServeLocal};
+use crate::net::slow_body::{BodyLimits, Progress, TimedBody};
 use crate::net::{RequestBase, RequestId};
 
 use super::Router;
@@ -44,6 +49,10 @@ pub struct FrontDoor {
     pub clock: Arc<dyn Clock>,
     /// Where the platform's handlers run.
     pub runtime: Handle,
+    /// How slow bodies of requests to the platform may be.
+    pub body_limits: BodyLimits,
+    /// Answers the client of such a request, given its path, when its body was too slow.
+    pub too_slow: fn(&str) -> axum::response::Response,
 }
 
 impl Serve for FrontDoor {
@@ -92,6 +101,23 @@ impl ServeLocal for LocalFrontDoor {
 }
 
 impl LocalFrontDoor {
+    /// Holds the request's body, if it has one, to the platform's limits.
+    fn timed(&self, request: Request<Incoming>) -> (Request<axum::body::Body>, Option<Slow>) {
+        if request.body().is_end_stream() {
+            return (request.map(|_| axum::body::Body::empty()), None);
+        }
+        let (uri, version) = (request.uri().clone(), request.version());
+        let (head, body) = request.into_parts();
+        let body = TimedBody::new(body, self.door.body_limits.clone());
+        let slow = Slow {
+            progress: body.progress(),
+            uri,
+            version,
+        };
+        let request = Request::from_parts(head, axum::body::Body::new(body));
+        (request, Some(slow))
+    }
+
     async fn serve_platform(
         &self,
         peer: &Peer,
@@ -109,7 +135,7 @@ impl LocalFrontDoor {
             return plain(StatusCode::FORBIDDEN, text);
         }
         let id = RequestId::random();
-        let mut request = request.map(axum::body::Body::new);
+        let (mut request, slow) = self.timed(request);
         if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
             request.headers_mut().insert(header::HOST, host);
         }
@@ -127,10 +153,32 @@ impl LocalFrontDoor {
                 plain(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
         };
+        if let Some(slow) = slow.filter(|slow| slow.progress.gave_up()) {
+            response = slow.answer(self.door.too_slow);
+        }
         if !response.headers().contains_key(REQUEST_ID_HEADER) {
             response
                 .headers_mut()
                 .insert(REQUEST_ID_HEADER, id.header());
+        }
+        response
+    }
+}
+
+/// A request whose body is still to come.
+struct Slow {
+    progress: Progress,
+    uri: Uri,
+    version: Version,
+}
+
+impl Slow {
+    fn answer(&self, too_slow: fn(&str) -> axum::response::Response) -> Response<ResponseBody> {
+        let mut response = too_slow(self.uri.path()).map(ResponseBody::platform);
+        // What the client may send yet belongs to no request.
+        if self.version < Version::HTTP_2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         response
     }

@@ -61,6 +61,12 @@ impl UaaError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
+    /// The client sent its request body too slowly.
+    pub fn request_timeout() -> Self {
+        let description = crate::net::slow_body::TooSlow.to_string();
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", description)
+    }
+
     /// A wrong user name, password or client secret: which one stays a secret.
     pub(crate) fn bad_credentials() -> Self {
         Self::unauthorized("Bad credentials").challenge(Challenge::Client)

@@ -90,6 +90,8 @@ errors! {
     LabelLimitExceeded = 390_020, "LabelLimitExceeded", UNPROCESSABLE_ENTITY;
     /// A resource would have too many annotations.
     AnnotationLimitExceeded = 390_023, "AnnotationLimitExceeded", UNPROCESSABLE_ENTITY;
+    /// The client sent its body too slowly.
+    RequestTimeout = 10004, "RequestTimeout", REQUEST_TIMEOUT;
     /// The upload's body is larger than the server takes.
     RequestTooLarge = 10019, "RequestEntityTooLarge", PAYLOAD_TOO_LARGE;
 }
@@ -140,6 +142,12 @@ impl ApiError {
     /// 404 for an endpoint that does not exist.
     pub fn unknown_request() -> Self {
         Self::new(Kind::NotFound, "Unknown request")
+    }
+
+    /// 408: the client sent its request body too slowly.
+    pub fn request_timeout() -> Self {
+        let detail = crate::net::slow_body::TooSlow.to_string();
+        Self::new(Kind::RequestTimeout, detail)
     }
 
     /// 403: may see, may not do.

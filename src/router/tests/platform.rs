@@ -1,10 +1,16 @@
 //! The platform's names go to the platform, whoever else claims them.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 
-use super::harness::{Door, answering, door_with, ok};
-use crate::net::server::Limits;
+use super::harness::{Door, answering, door_of, ok};
+use crate::net::server::{BoxError, Limits};
+use crate::net::slow_body::BodyLimits;
 use crate::net::{RequestBase, RequestId};
 use crate::router::Settings;
 
@@ -15,16 +21,25 @@ async fn base(
     format!("{} {}", base.origin(), id.as_str().len())
 }
 
-async fn length(body: axum::body::Bytes) -> String {
+async fn length(body: Bytes) -> String {
     body.len().to_string()
 }
 
 fn platform_door() -> Door {
+    platform_door_with(BodyLimits::default())
+}
+
+fn platform_door_with(body_limits: BodyLimits) -> Door {
     let platform = axum::Router::new()
         .route("/base", get(base))
         .route("/length", post(length))
         .layer(axum::extract::DefaultBodyLimit::disable());
-    let door = door_with(Settings::default(), &Limits::default(), platform);
+    let door = door_of(
+        Settings::default(),
+        &Limits::default(),
+        platform,
+        body_limits,
+    );
     let app = answering(|_| ok("app"));
     door.routes(&[("*.cf.localhost", &[app]), ("localhost", &[app])]);
     door
@@ -64,4 +79,66 @@ fn uploads_reach_the_platform_whole() {
     );
     client.send(&vec![b'x'; SIZE]);
     assert_eq!(client.answer().body, SIZE.to_string());
+}
+
+/// Gives up at the first byte that lets itself be waited for.
+fn impatient() -> BodyLimits {
+    BodyLimits {
+        stall: Duration::from_millis(1),
+        ..BodyLimits::default()
+    }
+}
+
+#[test]
+fn a_body_that_stalls_is_given_up_and_the_connection_closed() {
+    let door = platform_door_with(impatient());
+    for framing in [
+        "Content-Length: 9\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        let mut client = door.client();
+        client.send(format!("POST /length HTTP/1.1\r\nHost: localhost\r\n{framing}").as_bytes());
+        let answer = client.answer();
+        assert_eq!(
+            (answer.status(), answer.body.as_str()),
+            ("408", "/length was too slow")
+        );
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(answer.header("x-vcap-request-id").map(str::len), Some(36));
+        assert!(client.rest().is_empty());
+    }
+}
+
+#[test]
+fn a_stalled_http2_body_costs_its_stream_alone() {
+    type Body =
+        StreamBody<futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, BoxError>>>;
+    let request = |method: &str, path: &str, body: Body| {
+        http::Request::builder()
+            .method(method)
+            .uri(format!("https://localhost{path}"))
+            .body(body)
+            .unwrap()
+    };
+    let none = || StreamBody::new(Box::pin(futures_util::stream::empty()) as _);
+    let silent = StreamBody::new(Box::pin(futures_util::stream::pending()) as _);
+    let door = platform_door_with(impatient());
+    let answers = door.ask_h2([
+        request("POST", "/length", silent),
+        request("GET", "/base", none()),
+    ]);
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|(status, _, body)| (*status, body.split(' ').next().unwrap()))
+        .collect();
+    assert_eq!(answers, [(408, "/length"), (200, "https://localhost")]);
+}
+
+#[test]
+fn an_answer_that_needs_no_body_does_not_wait_for_it() {
+    let door = platform_door();
+    let mut client = door.client();
+    client.send(b"POST /base HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");
+    assert_eq!(client.answer().status(), "405");
+    assert!(client.rest().is_empty());
 }

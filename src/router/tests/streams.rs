@@ -5,8 +5,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body_util::Empty;
 
 use super::harness::{Door, answering, app, door, door_with, header, ok};
 use crate::net::server::Limits;
@@ -161,45 +160,14 @@ fn an_expectation_is_the_apps_to_meet() {
 
 /// Asks over TLS by HTTP/2; the answer's status, version and body.
 fn ask_h2(door: &Door, uri: &str) -> (u16, http::Version, String) {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    let pem = door.pki.authority_pem().as_bytes();
-    let authority = rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
-    roots.add(authority).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls));
     let request = http::Request::builder()
         .uri(uri)
         .header("cookie", "a=1")
         .header("cookie", "b=2")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    door.block_on(async {
-        let socket = tokio::net::TcpStream::connect(door.https).await.unwrap();
-        let name = rustls::pki_types::ServerName::try_from("shop.cf.localhost").unwrap();
-        let stream = connector.connect(name, socket).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .unwrap();
-        let asking = async {
-            let response = sender.send_request(request).await.unwrap();
-            let (head, body) = response.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let body = String::from_utf8(body.to_vec()).unwrap();
-            (head.status.as_u16(), head.version, body)
-        };
-        tokio::select! {
-            answer = asking => answer,
-            ended = connection => panic!("the connection ended: {ended:?}"),
-        }
-    })
+    let [answer] = door.ask_h2([request]).try_into().unwrap();
+    answer
 }
 
 #[test]
