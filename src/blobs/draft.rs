@@ -32,10 +32,10 @@ pub(super) struct Scratch {
 }
 
 /// A file that is removed unless it was moved away.
-struct Temporary(Option<PathBuf>);
+pub(super) struct Temporary(Option<PathBuf>);
 
 impl Temporary {
-    fn create(folder: &Path) -> Result<(File, Self), BlobError> {
+    pub(super) fn create(folder: &Path) -> Result<(File, Self), BlobError> {
         let path = folder.join(format!("{:032x}", rand::random::<u128>()));
         let file = OpenOptions::new()
             .read(true)
@@ -45,6 +45,12 @@ impl Temporary {
             .open(&path)
             .map_err(BlobError::storage("make a temporary file"))?;
         Ok((file, Self(Some(path))))
+    }
+
+    /// Opens the file for reading from its start.
+    pub(super) fn open(&self) -> Result<File, BlobError> {
+        let path = self.0.as_deref().unwrap_or(Path::new(""));
+        File::open(path).map_err(BlobError::storage("read a temporary file"))
     }
 }
 
@@ -168,8 +174,7 @@ impl Sealed {
 
     /// Opens the bytes for reading, before or instead of keeping them.
     pub fn open(&self) -> Result<File, BlobError> {
-        let path = self.temporary.0.as_deref().unwrap_or(Path::new(""));
-        File::open(path).map_err(BlobError::storage("read a temporary file"))
+        self.temporary.open()
     }
 
     /// Moves the file to its place; durable after the folder was synced too.

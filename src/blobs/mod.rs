@@ -15,8 +15,11 @@
 //! - Sweeping never takes a file away from under a put: putting in place and sweeping exclude one
 //!   another. Readers that have a file open keep it.
 //!
-//! Decisions: hashing and writing run on one blocking thread a stream, fed through a bounded
-//! channel, so memory is flat and the async threads only move bytes.
+//! Decisions: hashing and writing run on blocking threads, a chunk at a time, so memory is flat, the
+//! async threads only move bytes, and no thread waits for the other end of a network: a client
+//! that stalls holds a temporary file and nothing else. The same goes for archives that are made
+//! while a client reads them ([`spool`]). Sources and sinks on this machine (Docker, files) may
+//! hold a thread ([`consume`], [`produce`]).
 
 mod digest;
 mod draft;
@@ -25,16 +28,18 @@ mod error;
 mod pipe;
 pub mod resources;
 mod safe_path;
+mod spool;
 pub mod store;
 mod sweep;
 pub mod zip;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::io::AsyncRead;
 use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
 
 use crate::base::{Clock, Timestamp};
 use crate::db::Db;
@@ -91,18 +96,10 @@ impl Blobs {
         reader: impl AsyncRead + Send,
         limit: Option<u64>,
     ) -> Result<Blob, BlobError> {
-        let sealed = self
-            .blocking_over(reader, move |store, mut source| {
-                let mut draft = store.draft(limit)?;
-                let mut chunk = vec![0; 64 * 1024];
-                loop {
-                    match source.read(&mut chunk).map_err(BlobError::Source)? {
-                        0 => return draft.seal(),
-                        count => draft.append(&chunk[..count])?,
-                    }
-                }
-            })
-            .await?;
+        let store = self.clone();
+        let draft = run_blocking(move || store.draft(limit)).await?;
+        let draft = fill(draft, reader).await?;
+        let sealed = run_blocking(move || draft.seal()).await?;
         self.keep(sealed).await
     }
 
@@ -167,22 +164,6 @@ impl Blobs {
         Ok(found)
     }
 
-    /// Runs `work` on a blocking thread over the bytes of `reader`.
-    pub(crate) async fn blocking_over<T, F>(
-        &self,
-        reader: impl AsyncRead + Send,
-        work: F,
-    ) -> Result<T, BlobError>
-    where
-        F: FnOnce(&Self, PipeReader) -> Result<T, BlobError> + Send + 'static,
-        T: Send + 'static,
-    {
-        let store = self.clone();
-        consume(reader, move |source| work(&store, source))
-            .await
-            .map_err(|error| BlobError::Interrupted(error.to_string()))?
-    }
-
     fn content_folder(&self) -> PathBuf {
         self.0.root.join("sha256")
     }
@@ -190,6 +171,43 @@ impl Blobs {
     fn temporary_folder(&self) -> PathBuf {
         self.0.root.join("tmp")
     }
+}
+
+/// Appends all bytes of `reader`; the next chunk is read while the one before is written.
+async fn fill(draft: Draft, reader: impl AsyncRead + Send) -> Result<Draft, BlobError> {
+    let mut reader = pin!(reader);
+    let mut draft = Writing::Done(draft);
+    loop {
+        let chunk = pipe::next_chunk(&mut reader).await;
+        let mut done = draft.end().await?;
+        let chunk = chunk.map_err(BlobError::Source)?;
+        if chunk.is_empty() {
+            return Ok(done);
+        }
+        draft = Writing::UnderWay(tokio::task::spawn_blocking(move || {
+            done.append(&chunk)?;
+            Ok(done)
+        }));
+    }
+}
+
+/// A draft with or without a chunk on its way to the disk.
+enum Writing {
+    Done(Draft),
+    UnderWay(JoinHandle<Result<Draft, BlobError>>),
+}
+
+impl Writing {
+    async fn end(self) -> Result<Draft, BlobError> {
+        match self {
+            Self::Done(draft) => Ok(draft),
+            Self::UnderWay(writing) => writing.await.map_err(interrupted)?,
+        }
+    }
+}
+
+fn interrupted(error: tokio::task::JoinError) -> BlobError {
+    BlobError::Interrupted(error.to_string())
 }
 
 /// Runs `work` on a blocking thread.
@@ -200,7 +218,7 @@ where
 {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| BlobError::Interrupted(error.to_string()))?
+        .map_err(interrupted)?
 }
 
 #[cfg(test)]

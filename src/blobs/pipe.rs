@@ -1,6 +1,9 @@
 //! Bridges between async streams and synchronous readers and writers (tar, zip, gzip), with a
 //! bounded number of chunks under way.
 //!
+//! Both hold a blocking thread until the stream ends, so the other end must be on this machine; for
+//! clients there are [`super::Blobs::put`] and [`super::spool`].
+//!
 //! A stream that is dropped half-way is an error on the other side, never an early end: a cut
 //! upload must not look like a whole one.
 
@@ -70,7 +73,7 @@ fn messages(receiver: mpsc::Receiver<Message>) -> impl Stream<Item = Message> + 
     })
 }
 
-fn cut() -> io::Error {
+pub(super) fn cut() -> io::Error {
     let text = "the stream was cut before its end";
     io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
@@ -78,20 +81,23 @@ fn cut() -> io::Error {
 async fn feed(reader: impl AsyncRead + Send, sender: &mpsc::Sender<Message>) {
     let mut reader = pin!(reader);
     loop {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        let message = loop {
-            match reader.read_buf(&mut chunk).await {
-                Ok(0) => break Ok(chunk.split().freeze()),
-                Ok(_) if chunk.len() < CHUNK / 2 => {}
-                Ok(_) => break Ok(chunk.split().freeze()),
-                Err(error) => break Err(error),
-            }
-        };
+        let message = next_chunk(&mut reader).await;
         let last = message.as_ref().map_or(true, Bytes::is_empty);
         if sender.send(message).await.is_err() || last {
             return;
         }
     }
+}
+
+/// The next bytes, at least half a chunk unless they are the last; none at the end.
+pub(super) async fn next_chunk(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+    let mut chunk = BytesMut::with_capacity(CHUNK);
+    while chunk.len() < CHUNK / 2 {
+        if reader.read_buf(&mut chunk).await? == 0 {
+            break;
+        }
+    }
+    Ok(chunk.freeze())
 }
 
 /// The reading end on a blocking thread.

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read as _};
 use std::time::{Duration, SystemTime};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::base::Timestamp;
 use crate::base::clock::ManualClock;
@@ -107,6 +107,31 @@ async fn a_blob_over_the_limit_or_cut_short_leaves_nothing() {
     assert_eq!(f.temporary_files(), 0);
     let missing = f.blobs.find(&Digest::of(b"half")).await.expect("find");
     assert_eq!(missing, None);
+}
+
+#[test]
+fn a_source_that_stalls_holds_no_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .expect("runtime");
+    runtime.block_on(async {
+        let f = fixture();
+        let (mut client, server) = tokio::io::duplex(1024);
+        let others = async {
+            client.write_all(&[7; 300_000]).await.expect("taken");
+            // The only blocking thread is free for others while the client says nothing.
+            let other = run_blocking(|| Ok(1));
+            let limit = Duration::from_secs(20);
+            let other = tokio::time::timeout(limit, other).await;
+            drop(client);
+            other
+        };
+        let (blob, other) = tokio::join!(f.blobs.put(server, None), others);
+        assert_eq!(other.expect("in time").expect("done"), 1);
+        assert_eq!(blob.expect("put").size, 300_000);
+    });
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use tar::{Builder, EntryType};
 use tokio::io::AsyncRead;
 
 use super::safe_path::safe_path;
-use super::{Blob, BlobError, Blobs, Digest, Sealed, produce};
+use super::spool::{SpoolWriter, spool};
+use super::{Blob, BlobError, Blobs, Digest, Sealed, run_blocking};
 
 use tar_entry::Meta;
 
@@ -52,8 +53,8 @@ impl From<io::Error> for LayerError {
 }
 
 impl Blobs {
-    /// The droplet as `.tgz`, made from its layer while it is read; `None` when there is no such
-    /// layer.
+    /// The droplet as `.tgz`, made from its layer while it is read, but not slower than that;
+    /// `None` when there is no such layer.
     pub async fn droplet_tgz(
         &self,
         layer: &Digest,
@@ -62,7 +63,8 @@ impl Blobs {
             return Ok(None);
         };
         let file = file.into_std().await;
-        Ok(Some(produce(move |target| {
+        let folder = self.temporary_folder();
+        let tgz = move |target: &mut SpoolWriter| {
             let gzip = GzEncoder::new(target, Compression::fast());
             let mut tar = Builder::new(gzip);
             tar_entry::visit(
@@ -74,7 +76,8 @@ impl Blobs {
             )?;
             tar.into_inner()?.finish()?;
             Ok(())
-        })))
+        };
+        run_blocking(move || spool(&folder, tgz)).await.map(Some)
     }
 
     /// The layer of an uploaded droplet `.tgz`, of at most `limit` bytes when unpacked. Everything
