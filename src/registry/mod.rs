@@ -24,6 +24,7 @@ mod name;
 mod range;
 mod refusal;
 mod saved;
+mod serve;
 pub mod store;
 mod target;
 
@@ -32,12 +33,14 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::{ByteReader, RegistryAuth};
+use crate::net::server::{Listener, ServeError, Server};
 
 pub use access::{USER, token};
 pub use image::ImageChange;
@@ -133,10 +136,14 @@ impl Registry {
         &self,
         listener: TcpListener,
         token: CancellationToken,
-    ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(token.cancelled_owned())
-            .await
+    ) -> Result<(), ServeError> {
+        let front = serve::Front {
+            router: self.router(),
+            runtime: Handle::current(),
+        };
+        let listeners = vec![Listener::plain(listener.into_std()?)];
+        let server = Server::new(listeners, front, serve::limits());
+        Arc::new(server).run(token).await
     }
 
     /// `127.0.0.1:PORT/repository@sha256:…`, as the daemon pulls it.
