@@ -1,14 +1,17 @@
-//! The ground floor: time, identifiers, units, secrets and supervised workers.
+//! The ground floor: time, identifiers, units, secrets, supervised workers and bounds on blocking
+//! work.
 //!
 //! Everything may use this module; it uses nothing of ours. What is injected elsewhere (clock and
 //! guids) is defined here, so that tests can run on a manual clock with predictable names.
 
+pub mod blocking;
 pub mod clock;
 pub mod guid;
 pub mod secret;
 pub mod supervisor;
 pub mod units;
 
+pub use blocking::{Bounds, NotDone, Slot, WorkQueue};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use guid::GuidSource;
 pub use secret::Secret;

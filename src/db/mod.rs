@@ -6,23 +6,38 @@
 //! - [`Db::read`] runs a closure in a read-only snapshot.
 //! - Closures are synchronous, so no transaction is ever held over an await.
 //! - [`Db::changes`] wakes reconcilers; the wake-up carries no data, they read the tables again.
+//! - A caller may go away at any time. A transaction that has begun runs to its end all the same
+//!   and keeps its connection until then; one that has not begun never does.
 //!
-//! Decisions: the writer queue is a fair async mutex in front of `spawn_blocking`, not a thread of
-//! its own: paused test clocks then do not fire time-outs while a write is under way.
+//! Decisions: the writer and the readers are queues ([`WorkQueue`]) in front of the runtime's
+//! blocking threads, not threads of their own: paused test clocks then do not fire time-outs while
+//! a write is under way. Every other kind of blocking work has a bound too, so that a thread is
+//! always free for the database.
 
 mod migrate;
+mod readers;
 mod vault;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use tokio::sync::{Semaphore, watch};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::watch;
+
+use crate::base::{Bounds, NotDone, WorkQueue};
+
+use readers::Readers;
 
 pub use migrate::CURRENT_VERSION;
 pub use vault::{Vault, VaultError};
 
+/// One connection each; most transactions take a millisecond.
 const READERS: usize = 4;
+/// Who waits longer for a connection is told that the database is overloaded.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A burst of everything that a few hundred clients and all workers ask at once.
+const WAITING: usize = 4096;
 /// Bytes of the file that readers map at most.
 const MAPPED: i64 = 256 * 1024 * 1024;
 
@@ -51,6 +66,18 @@ pub enum DbError {
     /// The closure panicked or the runtime is going down.
     #[error("database work was interrupted: {0}")]
     Interrupted(String),
+    /// Too many wait for the database, or waited too long; nothing was read or written.
+    #[error("{0}")]
+    Overloaded(NotDone),
+}
+
+impl From<NotDone> for DbError {
+    fn from(cause: NotDone) -> Self {
+        match cause {
+            NotDone::Interrupted { cause, .. } => Self::Interrupted(cause),
+            NotDone::Full { .. } | NotDone::TooLate { .. } => Self::Overloaded(cause),
+        }
+    }
 }
 
 /// A read-only snapshot.
@@ -78,11 +105,12 @@ impl<'a> std::ops::Deref for WriteTx<'a> {
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    writer: Arc<tokio::sync::Mutex<Connection>>,
-    readers: std::sync::Mutex<Vec<Connection>>,
-    tickets: Semaphore,
+    /// Only what runs in `writes` locks it.
+    writer: Mutex<Connection>,
+    writes: WorkQueue,
+    readers: Readers,
+    reads: WorkQueue,
     changes: watch::Sender<u64>,
-    path: std::path::PathBuf,
 }
 
 impl Db {
@@ -94,12 +122,17 @@ impl Db {
         writer.pragma_update(None, "synchronous", "FULL")?;
         writer.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         migrate::run(&mut writer)?;
+        let bounds = |at_once| Bounds {
+            at_once,
+            waiting: WAITING,
+            patience: PATIENCE,
+        };
         Ok(Self(Arc::new(Inner {
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
-            readers: std::sync::Mutex::new(Vec::new()),
-            tickets: Semaphore::new(READERS),
+            writer: Mutex::new(writer),
+            writes: WorkQueue::new("the database's writer", bounds(1)),
+            readers: Readers::new(path.to_owned()),
+            reads: WorkQueue::new("the database", bounds(READERS)),
             changes: watch::Sender::new(0),
-            path: path.to_owned(),
         })))
     }
 
@@ -110,23 +143,9 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        // The ticket comes before the connection: nobody waits while holding one.
-        let ticket = self
-            .0
-            .tickets
-            .acquire()
-            .await
-            .map_err(|e| interrupted(&e))?;
         let inner = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let connection = inner.take_reader()?;
-            let result = read_in(&connection, work);
-            inner.give_back(connection);
-            result
-        })
-        .await;
-        drop(ticket);
-        done.map_err(|e| interrupted(&e))?
+        let read = self.0.reads.run(move || inner.readers.read(work));
+        read.await.map_err(DbError::from)?
     }
 
     /// Writes in one transaction: `Ok` commits and wakes all who wait for changes.
@@ -156,9 +175,10 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let mut writer = self.0.writer.clone().lock_owned().await;
         let inner = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let written = self.0.writes.run(move || {
+            let mut writer = inner.writer();
+            end_left_over(&writer)?;
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
@@ -169,9 +189,8 @@ impl Db {
                 inner.changes.send_modify(|n| *n += 1);
             }
             Ok(value)
-        })
-        .await;
-        done.map_err(|e| interrupted(&e))?
+        });
+        written.await.map_err(DbError::from)?
     }
 
     /// Marked changed after every commit of [`Db::write`].
@@ -181,46 +200,33 @@ impl Db {
 
     /// Folds the write-ahead log into the file; called on a clean shutdown.
     pub async fn checkpoint(&self) -> Result<(), DbError> {
-        let writer = self.0.writer.clone().lock_owned().await;
-        tokio::task::spawn_blocking(move || {
-            writer.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
-        })
-        .await
-        .map_err(|e| interrupted(&e))?
-        .map_err(DbError::from)
+        let inner = self.0.clone();
+        let folded = self.0.writes.run(move || {
+            let fold = "pragma wal_checkpoint(truncate)";
+            inner.writer().query_row(fold, [], |_| Ok(()))
+        });
+        folded.await.map_err(DbError::from)?.map_err(DbError::from)
     }
 }
 
 impl Inner {
-    fn take_reader(&self) -> Result<Connection, DbError> {
-        let pooled = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        match pooled {
-            Some(connection) => Ok(connection),
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&self.path, flags)?;
-                prepare(&connection)?;
-                // Lists walk indexes larger than the page cache; mapped, they are not copied.
-                connection.pragma_update(None, "mmap_size", MAPPED)?;
-                Ok(connection)
-            }
-        }
-    }
-
-    fn give_back(&self, connection: Connection) {
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+    fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
+        // A closure that panicked was rolled back while the stack unwound.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Rolls back what an earlier transaction left open because its own roll-back failed.
+fn end_left_over(writer: &Connection) -> Result<(), DbError> {
+    if !writer.is_autocommit() {
+        tracing::warn!("a write transaction was left open and is rolled back");
+        writer.execute_batch("rollback")?;
+    }
+    Ok(())
+}
+
 fn prepare(connection: &Connection) -> Result<(), DbError> {
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // 2 MiB of page cache a connection keeps the resident size small with five of them open.
@@ -229,85 +235,5 @@ fn prepare(connection: &Connection) -> Result<(), DbError> {
     Ok(())
 }
 
-fn read_in<T, E: From<DbError>>(
-    connection: &Connection,
-    work: impl FnOnce(&ReadTx<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let tx = connection.unchecked_transaction().map_err(DbError::from)?;
-    work(&ReadTx(&tx))
-}
-
-fn interrupted(cause: &impl std::fmt::Display) -> DbError {
-    DbError::Interrupted(cause.to_string())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn temporary() -> (tempfile::TempDir, Db) {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let db = Db::open(&dir.path().join("cflite.db")).expect("fresh database");
-        (dir, db)
-    }
-
-    #[tokio::test]
-    async fn an_error_rolls_back_and_wakes_nobody() {
-        let (_dir, db) = temporary();
-        let changes = db.changes();
-        let refused: Result<(), DbError> = db
-            .write(|tx| {
-                tx.sql()
-                    .execute("insert into settings (name, value) values ('a', 'b')", [])?;
-                Err(DbError::Interrupted("no".into()))
-            })
-            .await;
-        assert!(refused.is_err());
-        let count: i64 = db
-            .read(|tx| {
-                let n =
-                    tx.sql()
-                        .query_row("select count(*) from settings where name = 'a'", [], |r| {
-                            r.get(0)
-                        });
-                n.map_err(DbError::from)
-            })
-            .await
-            .expect("count");
-        assert_eq!(count, 0);
-        assert!(!changes.has_changed().expect("sender lives"));
-    }
-
-    #[tokio::test]
-    async fn a_commit_is_seen_by_readers_and_wakes() {
-        let (_dir, db) = temporary();
-        let changes = db.changes();
-        db.write(|tx| {
-            tx.sql()
-                .execute("insert into settings (name, value) values ('a', 'b')", [])?;
-            Ok::<_, DbError>(())
-        })
-        .await
-        .expect("write");
-        assert!(changes.has_changed().expect("sender lives"));
-        let value: String = db
-            .read(|tx| {
-                let v =
-                    tx.sql()
-                        .query_row("select value from settings where name = 'a'", [], |r| {
-                            r.get(0)
-                        });
-                v.map_err(DbError::from)
-            })
-            .await
-            .expect("value");
-        assert_eq!(value, "b");
-    }
-
-    #[tokio::test]
-    async fn opening_twice_migrates_once() {
-        let (dir, db) = temporary();
-        drop(db);
-        Db::open(&dir.path().join("cflite.db")).expect("second opening");
-    }
-}
+mod tests;

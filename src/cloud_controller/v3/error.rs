@@ -253,7 +253,17 @@ impl std::fmt::Display for ApiError {
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
-        Self::internal(error)
+        match error {
+            DbError::Overloaded(_) => Self {
+                kind: Kind::ServiceUnavailable,
+                details: vec!["Database connection failure".to_owned()],
+                cause: Some(error.to_string()),
+            },
+            DbError::Sqlite(_)
+            | DbError::Inconsistent { .. }
+            | DbError::TooNew { .. }
+            | DbError::Interrupted(_) => Self::internal(error),
+        }
     }
 }
 
