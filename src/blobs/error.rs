@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::base::NotDone;
 use crate::db::DbError;
 
 /// Why a blob could not be stored or read.
@@ -30,6 +31,9 @@ pub enum BlobError {
     /// The work was ended from outside: the platform shuts down.
     #[error("blob store: work was interrupted: {0}")]
     Interrupted(String),
+    /// Too much waits already, or its turn did not come in time; nothing was done.
+    #[error("{0}")]
+    Overloaded(NotDone),
 }
 
 impl BlobError {

@@ -19,7 +19,9 @@
 //! async threads only move bytes, and no thread waits for the other end of a network: a client
 //! that stalls holds a temporary file and nothing else. The same goes for archives that are made
 //! while a client reads them ([`spool`]). Sources and sinks on this machine (Docker, files) may
-//! hold a thread ([`consume`], [`produce`]).
+//! hold a thread ([`Blobs::consume`], [`Blobs::produce`]). Blocking work waits in three queues
+//! ([`work`]) by what it costs, so that neither large archives nor streams keep short work from its
+//! turn.
 
 mod digest;
 mod draft;
@@ -31,6 +33,7 @@ mod safe_path;
 mod spool;
 pub mod store;
 mod sweep;
+mod work;
 pub mod zip;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +42,6 @@ use std::sync::Arc;
 
 use tokio::io::AsyncRead;
 use tokio::sync::RwLock;
-use tokio::task::JoinHandle;
 
 use crate::base::{Clock, Timestamp};
 use crate::db::Db;
@@ -48,7 +50,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use draft::{Draft, Sealed};
 pub use droplet::LayerError;
 pub use error::BlobError;
-pub use pipe::{PipeReader, PipeWriter, consume, produce};
+pub use pipe::{PipeReader, PipeWriter};
 pub use sweep::Swept;
 
 /// A stored blob.
@@ -70,6 +72,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Shared by those who put blobs in place, exclusive to the sweep.
     gate: Arc<RwLock<()>>,
+    queues: work::Queues,
 }
 
 impl Blobs {
@@ -81,6 +84,7 @@ impl Blobs {
             db,
             clock,
             gate: Arc::new(RwLock::new(())),
+            queues: work::Queues::new(),
         }));
         for folder in [store.content_folder(), store.temporary_folder()] {
             std::fs::create_dir_all(folder).map_err(BlobError::storage("make a folder"))?;
@@ -97,9 +101,9 @@ impl Blobs {
         limit: Option<u64>,
     ) -> Result<Blob, BlobError> {
         let store = self.clone();
-        let draft = run_blocking(move || store.draft(limit)).await?;
-        let draft = fill(draft, reader).await?;
-        let sealed = run_blocking(move || draft.seal()).await?;
+        let draft = self.with_files(move || store.draft(limit)).await?;
+        let draft = self.fill(draft, reader).await?;
+        let sealed = self.with_files(move || draft.seal()).await?;
         self.keep(sealed).await
     }
 
@@ -130,7 +134,8 @@ impl Blobs {
     pub async fn keep(&self, sealed: Sealed) -> Result<Blob, BlobError> {
         let place = self.0.gate.clone().read_owned().await;
         let target = self.path(&sealed.blob().digest);
-        let (blob, place) = run_blocking(move || Ok((sealed.move_to(&target)?, place))).await?;
+        let moved = self.with_files(move || Ok::<_, BlobError>((sealed.move_to(&target)?, place)));
+        let (blob, place) = moved.await?;
         let now = self.now();
         let listed = blob.clone();
         let write = move |tx: &crate::db::WriteTx<'_>| {
@@ -164,6 +169,25 @@ impl Blobs {
         Ok(found)
     }
 
+    /// Appends all bytes of `reader`; the next chunk is read while the one before is written.
+    async fn fill(&self, draft: Draft, reader: impl AsyncRead + Send) -> Result<Draft, BlobError> {
+        let mut reader = pin!(reader);
+        let mut draft = draft;
+        let mut chunk = pipe::next_chunk(&mut reader)
+            .await
+            .map_err(BlobError::Source)?;
+        while !chunk.is_empty() {
+            let written = self.with_files(move || {
+                draft.append(&chunk)?;
+                Ok::<_, BlobError>(draft)
+            });
+            let (written, next) = tokio::join!(written, pipe::next_chunk(&mut reader));
+            draft = written?;
+            chunk = next.map_err(BlobError::Source)?;
+        }
+        Ok(draft)
+    }
+
     fn content_folder(&self) -> PathBuf {
         self.0.root.join("sha256")
     }
@@ -171,54 +195,6 @@ impl Blobs {
     fn temporary_folder(&self) -> PathBuf {
         self.0.root.join("tmp")
     }
-}
-
-/// Appends all bytes of `reader`; the next chunk is read while the one before is written.
-async fn fill(draft: Draft, reader: impl AsyncRead + Send) -> Result<Draft, BlobError> {
-    let mut reader = pin!(reader);
-    let mut draft = Writing::Done(draft);
-    loop {
-        let chunk = pipe::next_chunk(&mut reader).await;
-        let mut done = draft.end().await?;
-        let chunk = chunk.map_err(BlobError::Source)?;
-        if chunk.is_empty() {
-            return Ok(done);
-        }
-        draft = Writing::UnderWay(tokio::task::spawn_blocking(move || {
-            done.append(&chunk)?;
-            Ok(done)
-        }));
-    }
-}
-
-/// A draft with or without a chunk on its way to the disk.
-enum Writing {
-    Done(Draft),
-    UnderWay(JoinHandle<Result<Draft, BlobError>>),
-}
-
-impl Writing {
-    async fn end(self) -> Result<Draft, BlobError> {
-        match self {
-            Self::Done(draft) => Ok(draft),
-            Self::UnderWay(writing) => writing.await.map_err(interrupted)?,
-        }
-    }
-}
-
-fn interrupted(error: tokio::task::JoinError) -> BlobError {
-    BlobError::Interrupted(error.to_string())
-}
-
-/// Runs `work` on a blocking thread.
-pub(crate) async fn run_blocking<T, F>(work: F) -> Result<T, BlobError>
-where
-    F: FnOnce() -> Result<T, BlobError> + Send + 'static,
-    T: Send + 'static,
-{
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(interrupted)?
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use std::io::{self, Read, Write};
 use std::pin::pin;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryFutureExt, stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::base::{NotDone, WorkQueue};
 
 /// Bytes a chunk holds at most; with [`CHUNKS`] the memory one stream takes.
 const CHUNK: usize = 128 * 1024;
@@ -26,47 +29,66 @@ type Message = io::Result<Bytes>;
 /// Runs `work` on a blocking thread over all bytes of `reader`.
 ///
 /// What `work` does not read is not read from `reader` either.
-pub async fn consume<T, F>(reader: impl AsyncRead + Send, work: F) -> io::Result<T>
+pub(super) async fn consume<T, F>(
+    streams: &WorkQueue,
+    reader: impl AsyncRead + Send,
+    work: F,
+) -> Result<T, NotDone>
 where
     F: FnOnce(PipeReader) -> T + Send + 'static,
     T: Send + 'static,
 {
+    let slot = streams.enter().await?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let worker = tokio::task::spawn_blocking(move || work(PipeReader::new(receiver)));
-    feed(reader, &sender).await;
-    drop(sender);
-    worker.await.map_err(io::Error::other)
+    let worker = slot.run(move || work(PipeReader::new(receiver)));
+    let feeding = async {
+        feed(reader, &sender).await;
+        drop(sender);
+    };
+    futures_util::future::join(worker, feeding).await.0
 }
 
 /// Runs `work` on a blocking thread and gives what it writes as a stream. When the stream is
-/// dropped, the next write of `work` fails.
-pub fn produce<F>(work: F) -> impl AsyncRead + Send + Unpin + 'static
+/// dropped, the next write of `work` fails. It begins when the stream is first read.
+pub(super) fn produce<F>(streams: WorkQueue, work: F) -> impl AsyncRead + Send + Unpin + 'static
 where
     F: FnOnce(&mut PipeWriter) -> io::Result<()> + Send + 'static,
 {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    tokio::task::spawn_blocking(move || {
-        let mut writer = PipeWriter {
-            sender,
-            chunk: BytesMut::with_capacity(CHUNK),
-        };
-        let last = match work(&mut writer).and_then(|()| writer.flush()) {
-            Ok(()) => Ok(Bytes::new()),
-            Err(error) => Err(error),
-        };
-        // The reader may be gone: then nobody wants to know.
-        writer.sender.blocking_send(last).ok();
-    });
-    StreamReader::new(Box::pin(messages(receiver)))
+    let chunks = async move {
+        let slot = streams.enter().await.map_err(io::Error::other)?;
+        let (sender, receiver) = mpsc::channel(CHUNKS);
+        let worker = slot.start(move || write(work, sender));
+        Ok(messages(receiver, worker))
+    };
+    StreamReader::new(Box::pin(chunks.try_flatten_stream()))
+}
+
+fn write<F>(work: F, sender: mpsc::Sender<Message>)
+where
+    F: FnOnce(&mut PipeWriter) -> io::Result<()>,
+{
+    let mut writer = PipeWriter {
+        sender,
+        chunk: BytesMut::with_capacity(CHUNK),
+    };
+    let last = match work(&mut writer).and_then(|()| writer.flush()) {
+        Ok(()) => Ok(Bytes::new()),
+        Err(error) => Err(error),
+    };
+    // The reader may be gone: then nobody wants to know.
+    writer.sender.blocking_send(last).ok();
 }
 
 /// The chunks until the end message; without one, an error in its place.
-fn messages(receiver: mpsc::Receiver<Message>) -> impl Stream<Item = Message> + Send {
-    stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver = receiver?;
+fn messages(
+    receiver: mpsc::Receiver<Message>,
+    worker: AbortOnDropHandle<()>,
+) -> impl Stream<Item = Message> + Send {
+    stream::unfold(Some((receiver, worker)), |open| async move {
+        let (mut receiver, worker) = open?;
         match receiver.recv().await {
             Some(Ok(chunk)) if chunk.is_empty() => None,
-            Some(Ok(chunk)) => Some((Ok(chunk), Some(receiver))),
+            Some(Ok(chunk)) => Some((Ok(chunk), Some((receiver, worker)))),
             Some(Err(error)) => Some((Err(error), None)),
             None => Some((Err(cut()), None)),
         }
@@ -169,20 +191,31 @@ impl Write for PipeWriter {
 mod tests {
     use super::*;
 
+    fn streams() -> WorkQueue {
+        let patience = std::time::Duration::from_secs(30);
+        let bounds = crate::base::Bounds {
+            at_once: 1,
+            waiting: 1,
+            patience,
+        };
+        WorkQueue::new("streams", bounds)
+    }
+
     fn pattern(length: usize) -> Vec<u8> {
         (0..=250_u8).cycle().take(length).collect()
     }
 
     #[tokio::test]
     async fn bytes_pass_both_ways_unchanged() {
+        let streams = streams();
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
             let sent = pattern(length);
             let source = sent.clone();
-            let mut stream = produce(move |writer| writer.write_all(&source));
+            let mut stream = produce(streams.clone(), move |writer| writer.write_all(&source));
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await.expect("stream");
             assert!(read == sent, "produced {length}");
-            let got = consume(io::Cursor::new(sent.clone()), |mut reader| {
+            let got = consume(&streams, io::Cursor::new(sent.clone()), |mut reader| {
                 let mut all = Vec::new();
                 reader.read_to_end(&mut all).map(|_| all)
             });
@@ -193,16 +226,44 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_source_is_an_error_and_not_an_end() {
-        let mut stream = produce(|writer| {
+        let mut stream = produce(streams(), |writer| {
             writer.write_all(b"half")?;
             Err(io::Error::other("broken"))
         });
         let mut read = Vec::new();
         assert!(stream.read_to_end(&mut read).await.is_err());
 
-        let broken = produce(|_| Err(io::Error::other("broken")));
-        let got = consume(broken, |mut reader| reader.read_to_end(&mut Vec::new()));
+        let broken = produce(streams(), |_| Err(io::Error::other("broken")));
+        let streams = streams();
+        let got = consume(&streams, broken, |mut reader| {
+            reader.read_to_end(&mut Vec::new())
+        });
         assert!(got.await.expect("worker").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_dropped_gives_its_slot_back() {
+        let streams = streams();
+        let endless = |writer: &mut PipeWriter| loop {
+            writer.write_all(&[0; CHUNK])?;
+        };
+        for _ in 0..3 {
+            let mut stream = produce(streams.clone(), endless);
+            stream.read_u8().await.expect("a byte");
+            drop(stream);
+        }
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut read = Box::pin(consume(&streams, server, |mut reader| {
+            reader.read_to_end(&mut Vec::new())
+        }));
+        // Whoever reads it has gone away half-way.
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"half")
+            .await
+            .expect("room");
+        assert!(futures_util::poll!(read.as_mut()).is_pending());
+        drop(read);
+        let slot = streams.enter().await;
+        slot.expect("the slot came back");
     }
 
     #[test]

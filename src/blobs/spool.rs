@@ -6,14 +6,15 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::io::StreamReader;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::base::Slot;
 
 use super::BlobError;
 use super::draft::Temporary;
@@ -22,19 +23,19 @@ use super::pipe::cut;
 /// Bytes read from the file at once.
 const CHUNK: u64 = 128 * 1024;
 
-/// Runs `work` on a blocking thread and gives what it writes as a stream.
+/// Runs `work` in its slot and gives what it writes as a stream.
 pub(super) fn spool<F>(
-    folder: &Path,
+    (written, temporary): (File, Temporary),
+    slot: Slot,
     work: F,
 ) -> Result<impl AsyncRead + Send + Unpin + 'static + use<F>, BlobError>
 where
     F: FnOnce(&mut SpoolWriter) -> io::Result<()> + Send + 'static,
 {
-    let (written, temporary) = Temporary::create(folder)?;
     let read = temporary.open()?;
     drop(temporary);
     let (sender, progress) = watch::channel(0);
-    let making = tokio::task::spawn_blocking(move || {
+    let making = slot.start(move || {
         work(&mut SpoolWriter {
             file: written,
             written: sender,
@@ -74,7 +75,7 @@ struct Reader {
     file: tokio::fs::File,
     read: u64,
     progress: watch::Receiver<u64>,
-    making: JoinHandle<io::Result<()>>,
+    making: AbortOnDropHandle<io::Result<()>>,
 }
 
 impl Reader {
@@ -121,6 +122,23 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::base::{Bounds, WorkQueue};
+
+    async fn spool_in<F>(
+        folder: &tempfile::TempDir,
+        work: F,
+    ) -> impl AsyncRead + Send + Unpin + 'static + use<F>
+    where
+        F: FnOnce(&mut SpoolWriter) -> io::Result<()> + Send + 'static,
+    {
+        let bounds = Bounds {
+            at_once: 1,
+            waiting: 1,
+            patience: std::time::Duration::from_secs(30),
+        };
+        let slot = WorkQueue::new("archives", bounds).enter().await.unwrap();
+        spool(Temporary::create(folder.path()).unwrap(), slot, work).unwrap()
+    }
 
     #[tokio::test]
     async fn bytes_pass_unchanged_and_leave_no_file() {
@@ -128,12 +146,12 @@ mod tests {
         for length in [0, 1, 127 * 1024, 1_000_000] {
             let sent: Vec<u8> = (0..=250_u8).cycle().take(length).collect();
             let source = sent.clone();
-            let mut reader = spool(folder.path(), move |writer| {
+            let mut reader = spool_in(&folder, move |writer| {
                 source
                     .chunks(10_000)
                     .try_for_each(|part| writer.write_all(part))
             })
-            .unwrap();
+            .await;
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
             let mut got = Vec::new();
             reader.read_to_end(&mut got).await.unwrap();
@@ -144,14 +162,14 @@ mod tests {
     #[tokio::test]
     async fn work_that_fails_or_panics_is_an_error_and_not_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let mut failing = spool(folder.path(), |writer| {
+        let mut failing = spool_in(&folder, |writer| {
             writer.write_all(b"half")?;
             Err(io::Error::other("broken"))
         })
-        .unwrap();
+        .await;
         let error = failing.read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.to_string(), "broken");
-        let mut dying = spool(folder.path(), |_| panic!("dies")).unwrap();
+        let mut dying = spool_in(&folder, |_| panic!("dies")).await;
         assert!(dying.read_to_end(&mut Vec::new()).await.is_err());
     }
 
@@ -159,25 +177,32 @@ mod tests {
     async fn work_ends_while_nobody_reads_and_fails_when_the_reader_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (ended, end) = channel();
-        let reader = spool(folder.path(), move |writer| {
+        let reader = spool_in(&folder, move |writer| {
             writer.write_all(&vec![7; 3_000_000])?;
             ended.send(()).map_err(io::Error::other)
         })
-        .unwrap();
+        .await;
         tokio::task::spawn_blocking(move || end.recv())
             .await
             .unwrap()
             .unwrap();
         drop(reader);
 
+        let (began, begin) = channel();
         let (go_on, wait) = channel();
         let (tell, told) = channel();
-        let reader = spool(folder.path(), move |writer| {
+        let reader = spool_in(&folder, move |writer| {
+            began.send(()).map_err(io::Error::other)?;
             wait.recv().map_err(io::Error::other)?;
             tell.send(writer.write(b"x").map_err(|error| error.kind()))
                 .map_err(io::Error::other)
         })
-        .unwrap();
+        .await;
+        // Work that has not begun when its reader goes never does.
+        tokio::task::spawn_blocking(move || begin.recv())
+            .await
+            .unwrap()
+            .unwrap();
         drop(reader);
         go_on.send(()).unwrap();
         let written = tokio::task::spawn_blocking(move || told.recv())

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::base::Timestamp;
 use crate::db::DbError;
 
-use super::{BlobError, Blobs, Digest, resources, run_blocking, store};
+use super::{BlobError, Blobs, Digest, resources, store};
 
 /// How long a blob lives without a reference.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -47,13 +47,13 @@ impl Blobs {
         }
         let paths: Vec<_> = removed.iter().map(|blob| self.path(&blob.digest)).collect();
         let blobs = self.clone();
-        let candidates = run_blocking(move || {
+        let listed = self.with_files(move || {
             for path in paths {
                 remove(&path)?;
             }
             blobs.files_older_than(before)
-        })
-        .await?;
+        });
+        let candidates = listed.await?;
         let unlisted = self
             .0
             .db
@@ -69,7 +69,7 @@ impl Blobs {
             .await?;
         swept.unlisted = unlisted.len() as u64;
         let blobs = self.clone();
-        run_blocking(move || {
+        self.with_files(move || {
             let _alone = alone;
             unlisted
                 .iter()

@@ -122,7 +122,7 @@ fn a_source_that_stalls_holds_no_thread() {
         let others = async {
             client.write_all(&[7; 300_000]).await.expect("taken");
             // The only blocking thread is free for others while the client says nothing.
-            let other = run_blocking(|| Ok(1));
+            let other = f.blobs.with_files(|| Ok::<_, BlobError>(1));
             let limit = Duration::from_secs(20);
             let other = tokio::time::timeout(limit, other).await;
             drop(client);

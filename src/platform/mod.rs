@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::base::blocking;
 use crate::config::Config;
 use crate::docker::{BollardEngine, DEFAULT_HOST, Engine};
 
@@ -40,6 +41,8 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     log_to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(blocking::THREADS)
+        .thread_keep_alive(blocking::KEEP_ALIVE)
         .build()?;
     runtime.block_on(async {
         let Some(lock) = DataDirLock::take(&config.data_dir)? else {

@@ -186,9 +186,7 @@ impl Registry {
         let names = names(repository, tag)?;
         let blobs = self.0.blobs.clone();
         let work = move |source| saved::read(&blobs, source);
-        let image = crate::blobs::consume(docker_save_tar, work)
-            .await
-            .map_err(|error| BlobError::Interrupted(error.to_string()))??;
+        let image = self.0.blobs.consume(docker_save_tar, work).await??;
         let config = self.0.blobs.keep(image.config).await?;
         let mut layers: Vec<Blob> = Vec::new();
         for (digest, sealed) in image.layers {

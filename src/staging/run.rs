@@ -15,7 +15,7 @@ use super::outputs::{self, OutputError};
 use super::result::Summary;
 use super::{Staged, StagingRequest};
 use crate::base::{Bytes, Megabytes};
-use crate::blobs::{Blob, produce};
+use crate::blobs::Blob;
 use crate::docker::{ContainerState, DockerError, Upload};
 
 /// How often the disk a build uses is measured.
@@ -238,7 +238,7 @@ impl Attempt {
         }
         let upload = Upload {
             folder: "/tmp".to_owned(),
-            tar: Box::pin(produce(move |writer| files.write(writer))),
+            tar: Box::pin(shared.blobs.produce(move |writer| files.write(writer))),
         };
         shared.engine.upload(&id, upload).await?;
         self.log.out(&format!(

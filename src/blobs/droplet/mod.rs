@@ -14,8 +14,8 @@ use tar::{Builder, EntryType};
 use tokio::io::AsyncRead;
 
 use super::safe_path::safe_path;
-use super::spool::{SpoolWriter, spool};
-use super::{Blob, BlobError, Blobs, Digest, Sealed, run_blocking};
+use super::spool::SpoolWriter;
+use super::{Blob, BlobError, Blobs, Digest, Sealed};
 
 use tar_entry::Meta;
 
@@ -63,7 +63,6 @@ impl Blobs {
             return Ok(None);
         };
         let file = file.into_std().await;
-        let folder = self.temporary_folder();
         let tgz = move |target: &mut SpoolWriter| {
             let gzip = GzEncoder::new(target, Compression::fast());
             let mut tar = Builder::new(gzip);
@@ -77,7 +76,7 @@ impl Blobs {
             tar.into_inner()?.finish()?;
             Ok(())
         };
-        run_blocking(move || spool(&folder, tgz)).await.map(Some)
+        self.spool(tgz).await.map(Some)
     }
 
     /// The layer of an uploaded droplet `.tgz`, of at most `limit` bytes when unpacked. Everything
@@ -88,9 +87,8 @@ impl Blobs {
         limit: u64,
     ) -> Result<Blob, LayerError> {
         let store = self.clone();
-        let sealed = super::consume(tgz, move |source| write_layer(&store, source, limit))
-            .await
-            .map_err(|error| BlobError::Interrupted(error.to_string()))??;
+        let work = move |source| write_layer(&store, source, limit);
+        let sealed = self.consume(tgz, work).await??;
         Ok(self.keep(sealed).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::blobs::zip::{Archive, ZipEntryKind, ZipError, ZipLimits, open, read_checked};
-use crate::blobs::{Blobs, Digest, Sealed, run_blocking};
+use crate::blobs::{Blobs, Digest, Sealed};
 use crate::db::DbError;
 
 use super::{FileKey, Sha1Writer, is_matched_size, store};
@@ -18,12 +18,11 @@ impl Blobs {
     ) -> Result<usize, ZipError> {
         let path = self.path(package);
         let work = move || {
-            Ok(open(&path).and_then(|mut archive| {
-                let files = candidates(&mut archive, limits)?;
-                Ok((archive, files))
-            }))
+            let mut archive = open(&path)?;
+            let files = candidates(&mut archive, limits)?;
+            Ok::<_, ZipError>((archive, files))
         };
-        let (archive, files) = run_blocking(work).await??;
+        let (archive, files) = self.with_archive(work).await?;
         let keys: Vec<FileKey> = files.iter().map(|(_, key)| key.clone()).collect();
         let known = self
             .db()
@@ -38,7 +37,8 @@ impl Blobs {
             .filter_map(|(file, known)| known.is_none().then_some(file))
             .collect();
         let blobs = self.clone();
-        let unpacked = run_blocking(move || Ok(unpack(&blobs, archive, new))).await??;
+        let unpacked = self.with_archive(move || unpack(&blobs, archive, new));
+        let unpacked = unpacked.await?;
         let mut stored = Vec::with_capacity(unpacked.len());
         for (key, sealed) in unpacked {
             stored.push((key, self.keep(sealed).await?.digest));

@@ -10,7 +10,7 @@ use ::zip::read::ZipFile;
 use super::{ZipEntry, ZipEntryKind, ZipError, ZipLimits};
 use crate::blobs::resources::Sha1Writer;
 use crate::blobs::safe_path::{folders, safe_path};
-use crate::blobs::{BlobError, Blobs, Digest, run_blocking};
+use crate::blobs::{BlobError, Blobs, Digest};
 
 /// Deflate reaches 1032 on nothing but zeros; real packages stay below 20.
 const HIGHEST_RATIO: u64 = 200;
@@ -33,14 +33,8 @@ impl Blobs {
         limits: ZipLimits,
     ) -> Result<Vec<ZipEntry>, ZipError> {
         let path = self.path(zip);
-        run_blocking(move || {
-            let mut archive = match open(&path) {
-                Ok(archive) => archive,
-                Err(error) => return Ok(Err(error)),
-            };
-            Ok(read_checked(&mut archive, limits))
-        })
-        .await?
+        self.with_archive(move || read_checked(&mut open(&path)?, limits))
+            .await
     }
 }
 

@@ -12,7 +12,7 @@ use super::check::{open, read_checked};
 use super::{MatchedFile, ZipEntryKind, ZipError, ZipLimits};
 use crate::blobs::draft::Scratch;
 use crate::blobs::safe_path::{folders, safe_path};
-use crate::blobs::{Blob, BlobError, Blobs, Digest, Sealed, run_blocking};
+use crate::blobs::{Blob, BlobError, Blobs, Digest, Sealed};
 
 /// A file to be added.
 struct Addition {
@@ -35,7 +35,8 @@ impl Blobs {
     ) -> Result<Blob, ZipError> {
         let store = self.clone();
         let upload = upload.map(|digest| self.path(digest));
-        let sealed = run_blocking(move || Ok(write(&store, upload, matched, limits))).await??;
+        let written = self.with_archive(move || write(&store, upload, matched, limits));
+        let sealed = written.await?;
         Ok(self.keep(sealed).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{ZipError, open};
-use crate::blobs::{Blobs, Digest, run_blocking};
+use crate::blobs::{Blobs, Digest};
 
 impl Blobs {
     /// The content of the file `name` in a stored zip; `None` when there is no such file. More than
@@ -15,7 +15,7 @@ impl Blobs {
         limit: u64,
     ) -> Result<Option<Vec<u8>>, ZipError> {
         let (path, name) = (self.path(zip), name.to_owned());
-        run_blocking(move || Ok(read(&path, &name, limit))).await?
+        self.with_files(move || read(&path, &name, limit)).await
     }
 }
 
