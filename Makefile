@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz docker-test images-test client-test lint fmt bench build clean
+.PHONY: help up down install test unit api compatibility fuzz soak docker-test images-test client-test lint fmt bench build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -54,6 +54,9 @@ compatibility: ## Renew docs/compatibility.md from a run of every cf command
 
 fuzz: ## Arbitrary requests against every route for five minutes
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(CARGO) test --locked --test api fuzz -- --nocapture
+
+soak: ## 10 000 hostile lists; memory, database handles and threads must be as before
+	HOSTILE_REQUESTS=$${HOSTILE_REQUESTS:-10000} $(CARGO) test --locked --test docker hostile -- --nocapture
 
 docker-test: ## Everything that needs the Docker daemon
 	$(CARGO) test --locked --test docker

@@ -33,7 +33,7 @@ def lists(cflite: str, temp: Path) -> Row:
         space = platform.space()
         organization = platform.api("GET", f"/v3/spaces/{space}")["relationships"]["organization"]
         platform.down()
-        guids = _fill(platform.data_dir / "cflite.db", space)
+        guids = fill(platform.data_dir / "cflite.db", space, APPS)
         platform.up()
         platform.rest()
         kinds = _kinds(random.Random(1), space, organization["data"]["guid"], guids)
@@ -77,14 +77,14 @@ def row(resource: str, count: int, times: dict[str, Times]) -> Row:
     )
 
 
-def _fill(database: Path, space: str) -> list[str]:
+def fill(database: Path, space: str, count: int) -> list[str]:
     """Writes apps with a process and labels each into the database of a stopped platform."""
     chance = random.Random(2)
     now = time.time_ns() // 1000
-    guids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(APPS)]
+    guids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
     apps, processes, labels = [], [], []
     for number, guid in enumerate(guids):
-        created = now - (APPS - number) * 60_000_000
+        created = now - (count - number) * 60_000_000
         updated = created + chance.randrange(60_000_000)
         name = f"app-{chance.getrandbits(24):06x}-{number}"
         apps.append((guid, name, space, STACK, created, updated))

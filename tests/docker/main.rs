@@ -6,6 +6,7 @@
 mod bench;
 mod contract;
 mod daemon;
+mod hostile;
 mod logs;
 mod platform;
 mod registry;

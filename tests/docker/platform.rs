@@ -167,6 +167,16 @@ impl Platform {
             .expect("port")
     }
 
+    /// Of the running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
+    }
+
+    /// Where the API answers.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port())
+    }
+
     /// The admin's password.
     pub(crate) fn password(&self) -> String {
         let told: Value =

@@ -11,9 +11,8 @@ use crate::platform::Platform;
 const APPS: usize = 5;
 const SOON: Duration = Duration::from_secs(60);
 
-async fn admin(platform: &Platform) -> TestClient {
-    let base = format!("http://127.0.0.1:{}", platform.port());
-    let client = TestClient::anonymous(&base);
+pub(crate) async fn admin_token(platform: &Platform) -> String {
+    let client = TestClient::anonymous(&platform.url());
     let password = platform.password();
     let form = [
         ("grant_type", "password"),
@@ -21,7 +20,12 @@ async fn admin(platform: &Platform) -> TestClient {
         ("password", password.as_str()),
     ];
     let token = client.token(&form).await.expect("token");
-    client.with_token(token.text("/access_token"))
+    token.text("/access_token").to_owned()
+}
+
+async fn admin(platform: &Platform) -> TestClient {
+    let token = admin_token(platform).await;
+    TestClient::anonymous(&platform.url()).with_token(&token)
 }
 
 /// Asks for a build of the newest package of an app and gives its guid.
