@@ -120,7 +120,7 @@ fn a_source_that_stalls_holds_no_thread() {
         let f = fixture();
         let (mut client, server) = tokio::io::duplex(1024);
         let others = async {
-            client.write_all(&[7; 300_000]).await.expect("taken");
+            client.write_all(&vec![7; 300_000]).await.expect("taken");
             // The only blocking thread is free for others while the client says nothing.
             let other = f.blobs.with_files(|| Ok::<_, BlobError>(1));
             let limit = Duration::from_secs(20);

@@ -224,7 +224,7 @@ where
 {
     fn execute(&self, future: F) {
         let task = tokio::task::spawn_local(future);
-        self.0.stream_started(task.abort_handle());
+        self.0.task_started(task.abort_handle());
     }
 }
 

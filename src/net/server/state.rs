@@ -36,6 +36,8 @@ pub(super) struct Connection {
     order: Cell<Order>,
     /// The exchanges of an HTTP/2 connection.
     streams: RefCell<Vec<Rc<Stream>>>,
+    /// What became of exchanges that asked for a tunnel (`CONNECT` over HTTP/2).
+    tunnels: RefCell<Vec<AbortHandle>>,
 }
 
 /// What a connection has to do when it is woken.
@@ -67,6 +69,7 @@ impl Connection {
             parked: Cell::new(false),
             order: Cell::new(Order::Nothing),
             streams: RefCell::default(),
+            tunnels: RefCell::default(),
         }
     }
 
@@ -93,11 +96,20 @@ impl Connection {
         self.parked.get()
     }
 
-    /// The task of the stream that began last is known.
-    pub(super) fn stream_started(&self, task: AbortHandle) {
-        if let Some(stream) = self.streams.borrow().last() {
-            stream.task.borrow_mut().get_or_insert(task);
+    /// A task was started: that of the stream that just began, or that of a tunnel.
+    pub(super) fn task_started(&self, task: AbortHandle) {
+        let streams = self.streams.borrow();
+        match streams.last().map(|stream| stream.task.borrow_mut()) {
+            Some(mut own) if own.is_none() => *own = Some(task),
+            _ => self.tunnels.borrow_mut().push(task),
         }
+    }
+
+    /// Whether an exchange or a tunnel is under way.
+    fn is_busy(&self) -> bool {
+        let mut tunnels = self.tunnels.borrow_mut();
+        tunnels.retain(|tunnel| !tunnel.is_finished());
+        self.exchanges.get() > 0 || !tunnels.is_empty()
     }
 
     /// What the connection has to do now, asked by its task.
@@ -119,7 +131,8 @@ impl Connection {
             tracing::debug!("a client does not read its response; its connection is closed");
             return self.give(Order::Close);
         }
-        if self.exchanges.get() > 0 {
+        if self.is_busy() {
+            self.since.set(thread.ticks());
             return self.end_stuck_streams(thread);
         }
         let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
@@ -301,6 +314,26 @@ mod tests {
         connection.set_parked(true);
         let rest = thread.ticks_of(thread.limits.idle) - park - 1;
         assert!(order_after(&thread, &connection, rest) == Order::Nothing);
+        assert!(order_after(&thread, &connection, 1) == Order::Close);
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_with_a_tunnel_is_not_idle() {
+        let tasks = tokio::task::LocalSet::new();
+        let thread = Rc::new(Thread::new(Limits::default()));
+        let connection = Rc::new(Connection::new(0));
+        connection.set_multiplexed();
+        let exchange = Exchange::begin(connection.clone(), thread.clone());
+        let stream = tasks.spawn_local(async {});
+        connection.task_started(stream.abort_handle());
+        let tunnel = tasks.spawn_local(std::future::pending::<()>());
+        connection.task_started(tunnel.abort_handle());
+        drop(exchange);
+        let idle = thread.ticks_of(thread.limits.idle);
+        assert!(order_after(&thread, &connection, 3 * idle) == Order::Nothing);
+        tunnel.abort();
+        tasks.await;
+        assert!(order_after(&thread, &connection, idle) == Order::Nothing);
         assert!(order_after(&thread, &connection, 1) == Order::Close);
     }
 }
