@@ -3,15 +3,15 @@
 # Uses builder's variables: app deps keys detect_output release lifecycle.
 # shellcheck disable=SC2154
 
-# Prints a YAML map as one line of JSON; fails with a message when it isn't one.
-# usage: yaml_map FILE
+# Prints a YAML map as one line of JSON; blames the file when it isn't one.
+# usage: yaml_map FILE [--nested-values]
 yaml_map() {
   local json
-  if ! json=$("$lifecycle/yaml2json" < "$1" 2>&1); then
-    echo "${1##*/} is not valid YAML: ${json##*$'\n'}" >&2
+  if ! json=$("$lifecycle/yaml2json" "${@:2}" < "$1" 2>&1); then
+    blame "${1##*/} is not valid YAML: ${json##*$'\n'}"
     return 1
   fi
-  [[ $json == \{* ]] || { echo "${1##*/} is not a map of process types to commands" >&2; return 1; }
+  [[ $json == \{* ]] || { blame "${1##*/} is not a map"; return 1; }
   printf '%s\n' "$json"
 }
 
@@ -20,7 +20,7 @@ print_configs() {
   local index config
   for index in "${!keys[@]}"; do
     config=$deps/$(padded "$index")/config.yml
-    if [[ -f $config ]]; then yaml_map "$config"; else echo '{}'; fi || echo '{}'
+    if [[ -f $config ]]; then "$lifecycle/yaml2json" --nested-values < "$config" 2> /dev/null | grep -x '{.*}'; else echo '{}'; fi || echo '{}'
   done
 }
 
@@ -38,19 +38,20 @@ print_sources() {
 # Writes /tmp/result.json and prints the content of staging_info.yml, which the launcher reads as one line of JSON.
 # usage: write_result [SOURCES]
 write_result() {
-  local output
+  local output complaint=/tmp/complaint
   # A single jq for all of it: starting one takes longer than anything it does here.
   output=$({ print_configs; printf '%s\n' "${1:-}"; } |
     jq -cs --arg detected "$detect_output" '
       ($ARGS.positional | length) as $count | .[:$count] as $configs | .[$count:] as $sources
-      | def text: if . == null then "" elif type == "object" or type == "array" then error("a command is not a text") else tostring end;
+      | def text($of): if . == null then "" elif type == "object" or type == "array" then error("the command of \($of) is not a text") else tostring end;
+        def number($of): tonumber? // error("the memory of \($of) is not a number: \(.)");
       [$sources[] | (.processes // [])[], ((.default_process_types // {}) | to_entries[] | {type: .key, command: .value})]
       | reduce .[] as $process ({types: {}, sidecars: {}};
           ($process.platforms.cloudfoundry.sidecar_for // []) as $for
           | if ($for | length) > 0 then
-              .sidecars[$process.type] = {name: $process.type, process_types: $for, command: ($process.command | text)}
-                + (if $process.limits.memory then {memory: $process.limits.memory} else {} end)
-            else .types[$process.type] = ($process.command | text) end)
+              .sidecars[$process.type] = {name: $process.type, process_types: $for, command: ($process.command | text($process.type))}
+                + (if $process.limits.memory then {memory: ($process.limits.memory | number($process.type))} else {} end)
+            else .types[$process.type] = ($process.command | text($process.type)) end)
       | [range($count) as $i | $configs[$i] | {key: $ARGS.positional[$i], name: (.name // "" | tostring)}
           + (if .version != null then {version: (.version | tostring)} else {} end)
           + (if .config != null then {config} else {} end)
@@ -61,7 +62,11 @@ write_result() {
           lifecycle_metadata: {buildpack_key: ($buildpacks[-1].key // ""), detected_buildpack: $detected, buildpacks: $buildpacks}},
         {detected_buildpack: $detected, start_command: (.types.web // "")}
           + (if $buildpacks[-1].config then {config: $buildpacks[-1].config} else {} end)
-    ' --args "${keys[@]}") || return 1
+    ' --args "${keys[@]}" 2> "$complaint") || {
+    # A failed build has said what it failed of already.
+    (($#)) && blame "the processes of the app cannot be read: $(sed 's/^jq: error ([^)]*): //' "$complaint")"
+    return 1
+  }
   printf '%s\n' "${output%$'\n'*}" > /tmp/result.json
   printf '%s\n' "${output##*$'\n'}"
 }

@@ -41,9 +41,11 @@ stage "$fixtures/procfile-only" --skip-detect --buildpack nested=nested
 check 'a buildpack in one more folder is found' contains "$log" 'nested buildpack compiled'
 stage "$fixtures/legacy" --buildpack staticfile=staticfile_buildpack --buildpack python=python_buildpack --buildpack binary=binary_buildpack
 check 'nothing detected is 222' equals "$code" 222
+check 'what was looked for is named' contains "$log" 'staticfile_buildpack (Staticfile), python_buildpack (requirements.txt, setup.py'
 stage "$fixtures/legacy" --skip-detect --buildpack broken-compile=broken
 check 'a failing compile is 223' equals "$code" 223
 check 'its output is in the log' contains "$log" 'about to break'
+check 'and why it failed is the last line' contains "${log##*$'\n'}" 'Failed to run compile script of broken: exit status'
 stage "$fixtures/legacy" --skip-detect --buildpack broken-finalize=broken
 check 'a failing finalize is 223, and it got five arguments' equals "$code" 223
 check 'result.json is written all the same' equals "$(result_of .lifecycle_metadata.buildpacks[0].name)" broken
@@ -51,6 +53,7 @@ stage "$fixtures/legacy" --skip-detect --buildpack broken-release=broken
 check 'a release that prints no YAML is 224' equals "$code" 224
 stage "$fixtures/legacy" --skip-detect --buildpack broken-supply=broken --buildpack binary=binary_buildpack
 check 'a failing supply of an earlier buildpack is 225' equals "$code" 225
+check 'and is named in the last line' contains "${log##*$'\n'}" 'Failed to run supply script of broken: exit status'
 stage "$fixtures/legacy" --skip-detect --buildpack legacy=legacy --buildpack binary=binary_buildpack
 check 'an earlier buildpack without supply is 225' equals "$code" 225
 stage "$fixtures/legacy" --skip-detect --buildpack malformed=malformed
@@ -58,8 +61,23 @@ check 'a buildpack without bin is 225' equals "$code" 225
 stage "$fixtures/legacy" --skip-detect --custom https://user:secret@nowhere.invalid/buildpack.git
 check 'a custom buildpack that can not be fetched is 226' equals "$code" 226
 check 'its credentials are not in the log' lacks "$log" secret
+check 'why is in the last line' contains "${log##*$'\n'}" 'the buildpack from https://[redacted]@nowhere.invalid/buildpack.git cannot be fetched: fatal:'
 stage "$fixtures/legacy" --nonsense
 check 'a wrong flag is 1' equals "$code" 1
 stage "$fixtures/broken-procfile" --buildpack binary=binary_buildpack
 check 'a broken Procfile is 1' equals "$code" 1
 check 'and is named' contains "$log" 'Procfile is not valid YAML'
+
+# Words that YAML 1.1 has other types for are commands all the same: in the quick way and in the thorough one, which a colon asks for.
+rm -rf "$work/words" && mkdir -p "$work/words"
+printf 'web: sleep 1000\nworker: yes\nother: 0123\n' > "$work/words/Procfile"
+stage "$work/words" --buildpack binary=binary_buildpack
+check 'yes and 0123 are commands' equals "$(result_of '.process_types | tojson')" '{"web":"sleep 1000","worker":"yes","other":"0123"}'
+printf 'web: "echo :"\nworker: yes # a comment\nother: 0123 # a comment\nclock: 1:30\nday: 2020-01-01\nnone: ~\n' > "$work/words/Procfile"
+stage "$work/words" --buildpack binary=binary_buildpack
+check 'as are times, dates and commented words' equals "$(result_of '.process_types | tojson')" \
+  '{"web":"echo :","worker":"yes","other":"0123","clock":"1:30","day":"2020-01-01","none":""}'
+printf 'web: [a, b]\n' > "$work/words/Procfile"
+stage "$work/words" --buildpack binary=binary_buildpack
+check 'a command that is a list is refused' equals "$code" 1
+check 'and named' contains "${log##*$'\n'}" 'the command of web is not a text'
