@@ -1,5 +1,5 @@
-//! The ground floor: time, identifiers, units, secrets, supervised workers and bounds on blocking
-//! work.
+//! The ground floor: time, identifiers, units, secrets, YAML, supervised workers and bounds on
+//! blocking work.
 //!
 //! Everything may use this module; it uses nothing of ours. What is injected elsewhere (clock and
 //! guids) is defined here, so that tests can run on a manual clock with predictable names.
@@ -10,6 +10,7 @@ pub mod guid;
 pub mod secret;
 pub mod supervisor;
 pub mod units;
+pub mod yaml;
 
 pub use blocking::{Bounds, NotDone, Slot, WorkQueue};
 pub use clock::{Clock, SystemClock, Timestamp};

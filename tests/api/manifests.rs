@@ -232,3 +232,78 @@ async fn what_a_template_leaves_empty_is_not_given() {
     let routes = admin.get(&format!("/v3/apps/{guid}/routes")).await.unwrap();
     assert_eq!(routes.body["pagination"]["total_results"], 0);
 }
+
+#[tokio::test]
+async fn yaml_is_read_as_cloud_controller_reads_it() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    // As the CLI sends `{y: z}`: to it the key is true.
+    let manifest = "applications:\n- name: envs\n  instances: 0b10\n  env:\n    LIST:\n    - x\n    - 1\n    \
+                    - true: z\n    'YES': yes\n    y: 0123\n    DAY: 2020-01-01\n    TIME: 1:30\n    NONE: ~\n    \
+                    QUOTED: \"on\"\n";
+    assert_eq!(
+        apply(&admin, &space, manifest).await,
+        ("COMPLETE".to_owned(), String::new())
+    );
+    let found = admin.get("/v3/apps?names=envs").await.unwrap();
+    let guid = found.text("/resources/0/guid").to_owned();
+    let path = format!("/v3/apps/{guid}/environment_variables");
+    let variables = admin.get(&path).await.unwrap();
+    let expected = serde_json::json!({
+        "LIST": "[\"x\",1,{\"true\":\"z\"}]", "YES": "true", "y": "83", "DAY": "2020-01-01", "TIME": "5400",
+        "NONE": "", "QUOTED": "on",
+    });
+    assert_eq!(variables.body["var"], expected);
+    let web = admin.get(&format!("/v3/apps/{guid}/processes/web")).await;
+    assert_eq!(web.unwrap().body["instances"], 2);
+}
+
+#[tokio::test]
+async fn a_fault_of_yaml_names_app_key_and_line() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let details = async |verb: &str, manifest: &str| {
+        let path = format!("/v3/spaces/{space}/{verb}");
+        let sent = admin.raw("POST", &path, YAML, manifest.into()).await;
+        let refused = sent.unwrap();
+        let errors = refused.body["errors"].as_array().unwrap().clone();
+        let details = errors.iter().map(|error| error["detail"].as_str().unwrap());
+        let details: Vec<String> = details.map(str::to_owned).collect();
+        (refused.status, details)
+    };
+    for verb in ["actions/apply_manifest", "manifest_diff"] {
+        let odd = "applications:\n- name: x\n  env:\n    A: b\n    true: 1\n";
+        let (status, texts) = details(verb, odd).await;
+        assert_eq!(status, 422);
+        assert_eq!(texts[0], "For application 'x': Env key must be a string");
+        assert!(
+            texts[1].starts_with("For application 'x': Env key at line 5 is true in YAML"),
+            "{texts:?}"
+        );
+        for (manifest, text) in [
+            ("applications:\n- name: x\n  env: [", " at line 4"),
+            (
+                "applications:\n- name: x\n  env: !ruby/object:Object {}",
+                "the tag !ruby/object:Object is not allowed at line 3",
+            ),
+            ("applications:\n- *nothing", " at line 2"),
+            (
+                "- name: x",
+                "Request invalid due to parse error: invalid request body",
+            ),
+        ] {
+            let (status, texts) = details(verb, manifest).await;
+            assert_eq!(status, 400, "{texts:?}");
+            assert!(texts[0].ends_with(text), "{texts:?}");
+        }
+        let large = format!("applications:\n- name: {}", "x".repeat(1 << 20));
+        let (status, texts) = details(verb, &large).await;
+        assert_eq!(status, 400);
+        assert!(
+            texts[0].ends_with("Manifest size is too large. The maximum supported size is 1MB."),
+            "{texts:?}"
+        );
+    }
+}

@@ -12,6 +12,7 @@ use super::actions::{self, Files};
 use super::presenter;
 use super::store::{self, Buildpack};
 use crate::base::guid::BuildpackGuid;
+use crate::base::yaml;
 use crate::blobs::zip::{ZipError, ZipLimits};
 use crate::blobs::{BlobError, Blobs, Digest};
 use crate::cloud_controller::audit_events::Recorder;
@@ -146,9 +147,10 @@ async fn stack_of(
 }
 
 fn stack_in(manifest: &[u8]) -> ApiResult<Option<String>> {
-    let manifest: serde_yaml_ng::Value = serde_yaml_ng::from_slice(manifest)
-        .map_err(|_| archive_error("buildpack manifest is not valid"))?;
-    let stack = manifest.get("stack").and_then(|stack| stack.as_str());
+    let manifest = std::str::from_utf8(manifest).ok();
+    let manifest = manifest.and_then(|text| yaml::read(text).ok());
+    let manifest = manifest.ok_or_else(|| archive_error("buildpack manifest is not valid"))?;
+    let stack = manifest.get("stack").and_then(|stack| stack.as_text());
     Ok(stack.map(str::to_owned))
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::manifest::AppManifest;
 use super::processes::ProcessWish;
 use super::route_wishes::RouteWish;
+use crate::base::yaml;
 use crate::cloud_controller::apps::{self, App, CreateApp, LifecycleType, UpdateApp};
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::domains::{self, Domain};
@@ -52,8 +53,7 @@ impl Applying<'_> {
         if let Some(text) = refusal {
             return Err(told(ApiError::unprocessable(text)));
         }
-        let yaml = serde_yaml_ng::to_string(&json!({ "applications": [manifest.given] }))
-            .map_err(ApiError::internal)?;
+        let yaml = yaml::write(&json!({ "applications": [manifest.given] }));
         let data = json!({ "request": { "manifest": yaml } });
         apps::actions::record(tx, self.recorder, "audit.app.apply_manifest", &app, &data)?;
         Ok(app)

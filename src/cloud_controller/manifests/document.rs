@@ -2,46 +2,79 @@
 
 use serde_json::{Map, Value};
 
+use crate::base::yaml::{self, Node};
 use crate::cloud_controller::v3::{ApiError, ApiResult};
 
+/// Most places that are named of one app.
+const MOST_PLACES: usize = 10;
+
+/// An app as a manifest says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// Keys and values as JSON, whose keys are text.
+    pub fields: Map<String, Value>,
+    /// Keys of `env` that are no text in YAML.
+    pub odd_keys: Vec<OddKey>,
+}
+
+/// A key that is no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OddKey {
+    /// What it is instead.
+    pub key: String,
+    /// Where, in the manifest as it was sent.
+    pub line: usize,
+}
+
 /// The apps of a manifest, as JSON objects.
-pub(super) fn applications(text: &str) -> ApiResult<Vec<Map<String, Value>>> {
-    let parse = |cause: serde_yaml_ng::Error| ApiError::parse(format!("invalid YAML: {cause}"));
-    let mut yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(parse)?;
-    yaml.apply_merge().map_err(parse)?;
-    let json: Value = serde_yaml_ng::from_value(yaml).map_err(parse)?;
-    let Value::Object(mut document) = json else {
-        return Err(ApiError::unprocessable(
-            "Cannot parse manifest with no 'applications' field.",
-        ));
+pub(super) fn applications(text: &str) -> ApiResult<Vec<Given>> {
+    let document = yaml::read(text).map_err(|e| ApiError::parse(format!("invalid YAML: {e}")))?;
+    let yaml::Value::Map(_) = document.value else {
+        return Err(ApiError::parse("invalid request body"));
     };
-    match document.get("version") {
-        None | Some(Value::Null) => {}
-        Some(version) if *version == 1 => {}
+    match document.get("version").map(|version| &version.value) {
+        None | Some(yaml::Value::Null | yaml::Value::Bool(false) | yaml::Value::Integer(1)) => {}
+        Some(yaml::Value::Float(number)) if (number - 1.0).abs() < f64::EPSILON => {}
         Some(_) => {
             return Err(ApiError::unprocessable(
                 "Unsupported manifest schema version. Currently supported versions: [1].",
             ));
         }
     }
-    match document.shift_remove("applications") {
-        Some(Value::Array(apps)) if !apps.is_empty() => apps
-            .into_iter()
-            .map(|app| match app {
-                Value::Object(app) => Ok(app),
-                _ => Err(ApiError::unprocessable(
-                    "Applications must be a list of objects.",
-                )),
-            })
-            .collect(),
+    match document.get("applications").map(|apps| &apps.value) {
+        Some(yaml::Value::List(apps)) if !apps.is_empty() => apps.iter().map(given).collect(),
         _ => Err(ApiError::unprocessable(
             "Cannot parse manifest with no 'applications' field.",
         )),
     }
 }
 
+fn given(app: &Node) -> ApiResult<Given> {
+    let odd_keys = app.get("env").map(odd_keys).unwrap_or_default();
+    match app.clone().into_json() {
+        Value::Object(fields) => Ok(Given { fields, odd_keys }),
+        _ => Err(ApiError::unprocessable(
+            "Applications must be a list of objects.",
+        )),
+    }
+}
+
+fn odd_keys(env: &Node) -> Vec<OddKey> {
+    let yaml::Value::Map(pairs) = &env.value else {
+        return Vec::new();
+    };
+    let odd = pairs.iter().filter(|(key, _)| key.as_text().is_none());
+    let odd = odd.take(MOST_PLACES).map(|(key, _)| OddKey {
+        key: key.clone().into_text(),
+        line: key.line,
+    });
+    odd.collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -49,7 +82,7 @@ mod tests {
         let apps =
             applications("defaults: &d\n  memory: 64M\napplications:\n- name: a\n  <<: *d\n")
                 .expect("valid");
-        assert_eq!(apps[0]["memory"], "64M");
+        assert_eq!(apps[0].fields["memory"], "64M");
         for (text, start) in [
             (
                 "applications: []",
@@ -57,16 +90,31 @@ mod tests {
             ),
             (
                 "just text",
-                "Cannot parse manifest with no 'applications' field.",
+                "Request invalid due to parse error: invalid request body",
             ),
             (
                 "version: 2\napplications:\n- name: a",
                 "Unsupported manifest schema version.",
             ),
             ("a: [", "Request invalid due to parse error: invalid YAML"),
+            (
+                "applications:\n- name: a\n  env: !ruby/object:Object {}",
+                "Request invalid due to parse error: invalid YAML: the tag !ruby/object:Object is not allowed at line 3",
+            ),
         ] {
             let refusal = applications(text).expect_err(text);
             assert!(refusal.detail().starts_with(start), "{}", refusal.detail());
         }
+    }
+
+    #[test]
+    fn keys_below_the_environment_become_text_and_its_own_are_told() {
+        let apps = applications(
+            "applications:\n- name: a\n  env:\n    LIST: [x, 1, {true: z}]\n    true: 1\n    7: 2\n    ~: 3\n",
+        );
+        let app = &apps.expect("valid")[0];
+        assert_eq!(app.fields["env"]["LIST"], json!(["x", 1, { "true": "z" }]));
+        let places = app.odd_keys.iter().map(|odd| (odd.key.as_str(), odd.line));
+        assert_eq!(places.collect::<Vec<_>>(), [("true", 5), ("7", 6), ("", 7)]);
     }
 }

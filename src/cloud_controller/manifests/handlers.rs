@@ -10,6 +10,7 @@ use super::apply::Applying;
 use super::manifest::{Allowed, AppManifest};
 use super::{diff, document, manifest, written};
 use crate::base::guid::{AppGuid, SpaceGuid};
+use crate::base::yaml;
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs::{self, Finished};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, Kind, YamlBody};
@@ -116,7 +117,7 @@ pub(super) async fn diff(
             let documents = document::applications(&text)?;
             manifest::read(documents.clone(), &allowed(tx, &caller)?)?;
             let mut operations = Vec::new();
-            for (index, wanted) in documents.iter().enumerate() {
+            for (index, wanted) in documents.iter().map(|app| &app.fields).enumerate() {
                 let name = wanted
                     .get("name")
                     .and_then(Value::as_str)
@@ -145,7 +146,6 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<R
         })
         .await?;
     let document = json!({ "applications": [application] });
-    let yaml = serde_yaml_ng::to_string(&document).map_err(ApiError::internal)?;
-    let text = format!("---\n{yaml}");
+    let text = yaml::write(&document);
     Ok(([(header::CONTENT_TYPE, "application/x-yaml")], text).into_response())
 }

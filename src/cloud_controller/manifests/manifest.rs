@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::additions;
+use super::document::{Given, OddKey};
 use super::processes::{self, ProcessWish};
 use super::route_wishes::{self, RouteWishes};
 use crate::cloud_controller::apps::{Feature, LifecycleChange, LifecycleType, Variables};
@@ -39,10 +40,7 @@ pub(super) struct Allowed {
 }
 
 /// Reads all apps; 422 with every fault of every app.
-pub(super) fn read(
-    apps: Vec<Map<String, Value>>,
-    allowed: &Allowed,
-) -> ApiResult<Vec<AppManifest>> {
+pub(super) fn read(apps: Vec<Given>, allowed: &Allowed) -> ApiResult<Vec<AppManifest>> {
     let mut manifests = Vec::new();
     let mut all = Vec::new();
     for (index, app) in apps.into_iter().enumerate() {
@@ -62,7 +60,11 @@ pub(super) fn read(
     }
 }
 
-fn one(given: Map<String, Value>, allowed: &Allowed) -> (AppManifest, Vec<String>) {
+fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
+    let Given {
+        fields: given,
+        odd_keys,
+    } = given;
     let mut faults = Vec::new();
     let mut app = dashed(&given);
     let name = match app.shift_remove("name") {
@@ -84,7 +86,7 @@ fn one(given: Map<String, Value>, allowed: &Allowed) -> (AppManifest, Vec<String
         lifecycle: lifecycle(&mut app, allowed, &mut faults),
         metadata: metadata(&mut app, &mut faults),
         services: additions::services(&mut app, &mut faults),
-        environment: environment(&mut app, &mut faults),
+        environment: environment(&mut app, &odd_keys, &mut faults),
         routes: route_wishes::read(&mut app, allowed.hashing, &mut faults),
         features: features(&mut app, &mut faults),
         given: without_secrets(given),
@@ -225,7 +227,11 @@ fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataC
     change
 }
 
-fn environment(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Option<Variables> {
+fn environment(
+    app: &mut Map<String, Value>,
+    odd_keys: &[OddKey],
+    faults: &mut Vec<String>,
+) -> Option<Variables> {
     let vars = match app.shift_remove("env")? {
         Value::Object(vars) => vars,
         Value::Null => return None,
@@ -234,8 +240,21 @@ fn environment(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Option
             return None;
         }
     };
+    if !odd_keys.is_empty() {
+        faults.push("Env key must be a string".to_owned());
+    }
+    // The text of CC says neither which key nor where.
+    faults.extend(odd_keys.iter().map(|OddKey { key, line }| {
+        let key = if key.is_empty() { "null" } else { key };
+        format!(
+            "Env key at line {line} is {key} in YAML, where words such as y, yes and on mean true and n, no and off \
+             mean false: put it in quotes"
+        )
+    }));
+    let is_text = |name: &&String| !odd_keys.iter().any(|odd| odd.key == **name);
     faults.extend(
         vars.keys()
+            .filter(is_text)
             .filter_map(|name| name_fault(name))
             .map(|fault| format!("Env {fault}")),
     );
@@ -279,9 +298,16 @@ mod tests {
 
     use super::*;
 
+    fn of(fields: Map<String, Value>) -> Given {
+        Given {
+            fields,
+            odd_keys: Vec::new(),
+        }
+    }
+
     fn faults(value: Value) -> Vec<String> {
         match value {
-            Value::Object(app) => one(app, &Allowed::default()).1,
+            Value::Object(app) => one(of(app), &Allowed::default()).1,
             _ => panic!("no object"),
         }
     }
@@ -388,7 +414,7 @@ mod tests {
         let Value::Object(app) = app else {
             panic!("no object")
         };
-        let (manifest, faults) = one(app, &Allowed::default());
+        let (manifest, faults) = one(of(app), &Allowed::default());
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(manifest.processes.len(), 2);
         let web = &manifest.processes[0];

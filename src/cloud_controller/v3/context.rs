@@ -153,7 +153,12 @@ impl FromRequest<CloudController> for YamlBody {
         if !yaml.iter().any(|name| kind.starts_with(name)) {
             return Err(ApiError::bad_request("Content-Type must be yaml"));
         }
-        let bytes = read(request).await?;
+        let bytes = read(request).await.map_err(|error| match error.kind() {
+            Kind::RequestTooLarge => ApiError::bad_request(
+                "Manifest size is too large. The maximum supported size is 1MB.",
+            ),
+            _ => error,
+        })?;
         String::from_utf8(bytes.to_vec())
             .map(Self)
             .map_err(|_| ApiError::parse("invalid request body"))

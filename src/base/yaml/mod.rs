@@ -1,0 +1,103 @@
+//! YAML as Cloud Controller reads it: YAML 1.1 with Ruby's notion of words and numbers, so that
+//! `on` is true, `0123` is 83 and `1:30` is 5400 there and here.
+//!
+//! Keys may be anything, and every node knows its line, so that whoever checks a document can name
+//! the place. Nothing a document says makes it larger than [`MOST_NODES`] nodes or [`MOST_BYTES`]
+//! bytes of text: aliases count as often as they are used.
+//!
+//! Decisions: events of a parser, not serde: serde has no lines, no keys but text, and no way to
+//! tell `yes` from `"yes"`. Cloud Controller refuses aliases outright; here they stay possible,
+//! because they were, and because clients that expand them (the cf CLI) send none.
+
+mod compose;
+mod scalar;
+mod write;
+
+use serde_json::Map;
+
+pub use compose::{YamlError, read};
+pub use write::write;
+
+/// Most nodes of a document, aliases expanded.
+pub const MOST_NODES: usize = 50_000;
+/// Most bytes of all its scalars, aliases expanded.
+pub const MOST_BYTES: usize = 8 << 20;
+/// Deepest nesting.
+pub const DEEPEST: usize = 64;
+
+/// A part of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Where it starts, from 1.
+    pub line: usize,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// `true`, `yes`, `on` and their opposites.
+    Bool(bool),
+    /// A whole number that 64 bits hold.
+    Integer(i64),
+    /// Any other number but infinite ones.
+    Float(f64),
+    /// Text, and what JSON has no number for.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A map in the order of the document; every key once.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// What a map has under a text.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Map(pairs) = &self.value else {
+            return None;
+        };
+        let found = pairs.iter().find(|(name, _)| name.is_text(key));
+        found.map(|(_, value)| value)
+    }
+
+    /// The text of a text.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn is_text(&self, text: &str) -> bool {
+        self.as_text() == Some(text)
+    }
+
+    /// The same as JSON. Keys that are no text become one; of equal keys the last one counts.
+    pub fn into_json(self) -> serde_json::Value {
+        match self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(yes) => yes.into(),
+            Value::Integer(number) => number.into(),
+            Value::Float(number) => number.into(),
+            Value::Text(text) => text.into(),
+            Value::List(nodes) => nodes.into_iter().map(Self::into_json).collect(),
+            Value::Map(pairs) => {
+                let pairs = pairs.into_iter();
+                let pairs = pairs.map(|(key, value)| (key.into_text(), value.into_json()));
+                serde_json::Value::Object(pairs.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The node as a text: `true`, `83`, nothing for null, JSON for lists and maps.
+    pub fn into_text(self) -> String {
+        match self.into_json() {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+}
