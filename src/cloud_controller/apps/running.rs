@@ -116,11 +116,7 @@ pub(crate) fn assign_droplet(
     let data = json!({ "request": { "droplet_guid": droplet } });
     record(tx, recorder, "audit.app.droplet.mapped", &app, &data)?;
     sidecars::actions::synchronize(tx, recorder, &app, &found)?;
-    if found.process_types.is_empty() {
-        return Err(ApiError::unprocessable(
-            "Unable to create process types for this app's droplet. Please provide a droplet with valid process types.",
-        ));
-    }
+    // A droplet without any is fine: the app's own processes have their commands.
     for kind in found.process_types.keys() {
         if processes::store::find_of_type(tx, &app.guid, kind)?.is_none() {
             processes::actions::create(tx, recorder, &app, kind, Cause::Request)?;

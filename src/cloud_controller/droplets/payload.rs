@@ -43,7 +43,7 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateDroplet> {
 /// Without any there is a web process whose command the droplet itself knows.
 fn process_types(body: &mut Body) -> BTreeMap<String, String> {
     let map = match body.fields.take("process_types") {
-        None => return BTreeMap::from([("web".to_owned(), String::new())]),
+        None | Some(Value::Null) => return BTreeMap::from([("web".to_owned(), String::new())]),
         Some(Value::Object(map)) => map,
         Some(_) => {
             body.invalid.field("process_types", "must be an object");
@@ -90,7 +90,7 @@ pub(super) fn update(mut body: Body) -> ApiResult<DropletChange> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 
@@ -108,9 +108,11 @@ mod tests {
                 Some("Process types value must be a string"),
             ),
             (json!({ "web": "run", "worker": "" }), None),
+            (json!({}), None),
+            (Value::Null, None),
         ];
         for (types, fault) in cases {
-            let body = json!({ "relationships": app, "process_types": types });
+            let body = json!({ "relationships": app, "process_types": types.clone() });
             let Value::Object(map) = body else {
                 panic!("an object")
             };
@@ -118,7 +120,8 @@ mod tests {
             let found = result.as_ref().err().map(ApiError::detail);
             assert_eq!(found, fault);
             if let Ok(wanted) = result {
-                assert_eq!(wanted.process_types.len(), 2);
+                let count = types.as_object().map_or(1, Map::len);
+                assert_eq!(wanted.process_types.len(), count);
             }
         }
     }
