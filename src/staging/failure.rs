@@ -1,7 +1,8 @@
 //! Which of the Cloud Controller's errors a staging ends with. Pure.
 //!
-//! For exit codes the texts are Cloud Foundry's, word by word. What has no code there (time, disk,
-//! Docker) is a `StagingError` that goes on with the reason.
+//! For exit codes the texts are Cloud Foundry's, word by word; the cause the builder gave follows
+//! them. What has no code there (time, disk, Docker) is a `StagingError` that goes on with the
+//! reason.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub mod error_ids {
 /// Why a staging failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reason {
-    /// The builder ended with this code.
-    Exit(i64),
+    /// The builder ended with this code, and said why if it could.
+    Exit { code: i64, cause: Option<String> },
     /// The kernel ended it or one of its children.
     OutOfMemory(Megabytes),
     /// It took too long.
@@ -40,19 +41,7 @@ impl Reason {
     /// Error id and message.
     pub(super) fn describe(&self) -> (&'static str, String) {
         match self {
-            Self::Exit(222) => (
-                error_ids::NOT_DETECTED,
-                "An app was not successfully detected by any available buildpack".to_owned(),
-            ),
-            Self::Exit(223) => (
-                error_ids::COMPILE,
-                "App staging failed in the buildpack compile phase".to_owned(),
-            ),
-            Self::Exit(224) => (
-                error_ids::RELEASE,
-                "App staging failed in the buildpack release phase".to_owned(),
-            ),
-            Self::Exit(_) => (error_ids::STAGING, failure_text("")),
+            Self::Exit { code, cause } => of_exit(*code, cause.as_deref()),
             Self::OutOfMemory(limit) => staging(&format!(
                 "out of memory (limit {}): ask for more with -m or an app manifest",
                 limit.to_bytes().to_short()
@@ -67,6 +56,34 @@ impl Reason {
             Self::Other(why) => staging(why),
         }
     }
+}
+
+fn of_exit(code: i64, cause: Option<&str>) -> (&'static str, String) {
+    let (error_id, text) = match code {
+        222 => (
+            error_ids::NOT_DETECTED,
+            "An app was not successfully detected by any available buildpack",
+        ),
+        223 => (
+            error_ids::COMPILE,
+            "App staging failed in the buildpack compile phase",
+        ),
+        224 => (
+            error_ids::RELEASE,
+            "App staging failed in the buildpack release phase",
+        ),
+        1 | 225 | 226 => return staging(cause.unwrap_or_default()),
+        // None of the builder's own: somebody ended it.
+        _ => {
+            let ended = format!("the builder ended with exit status {code}");
+            return staging(cause.unwrap_or(&ended));
+        }
+    };
+    let message = match cause {
+        Some(cause) => format!("{text}: {cause}"),
+        None => text.to_owned(),
+    };
+    (error_id, message)
 }
 
 fn staging(why: &str) -> (&'static str, String) {
@@ -116,14 +133,27 @@ mod tests {
             (1, "StagingError - Staging error: staging failed"),
         ];
         for (code, expected) in cases {
-            let (id, message) = Reason::Exit(code).describe();
+            let reason = |cause: Option<&str>| Reason::Exit {
+                code,
+                cause: cause.map(str::to_owned),
+            };
+            let (id, message) = reason(None).describe();
             assert_eq!(format!("{id} - {message}"), expected);
+            let (id, message) = reason(Some("because")).describe();
+            assert_eq!(format!("{id} - {message}"), format!("{expected}: because"));
         }
     }
 
     #[test]
     fn other_reasons_say_what_to_do() {
         let cases = [
+            (
+                Reason::Exit {
+                    code: 137,
+                    cause: None,
+                },
+                "the builder ended with exit status 137",
+            ),
             (
                 Reason::Timeout(Duration::from_secs(900)),
                 "exceeded 15m0s timeout",

@@ -1,5 +1,5 @@
-//! The files a build leaves: droplet, cache and result, each out of the one-file tar the daemon
-//! gives.
+//! The files a build leaves: droplet, cache and result, or why it failed, each out of the one-file
+//! tar the daemon gives.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -10,6 +10,10 @@ use crate::docker::{ByteReader, DockerError, Engine};
 
 /// Largest build cache that is kept.
 const LARGEST_CACHE: u64 = 2 << 30;
+/// Bytes that are read of why a build failed.
+const LONGEST_CAUSE: u64 = 4096;
+/// Letters of it that are told.
+const TOLD_CAUSE: usize = 1000;
 const BLOCK: usize = 512;
 
 /// Why an output cannot be used.
@@ -72,6 +76,39 @@ pub(super) async fn summary(
     let mut json = Vec::new();
     file.read_to_end(&mut json).await.map_err(broken)?;
     result::read(&json, choices).map_err(broken)
+}
+
+/// Why the build failed, in the builder's words; `None` when it could not say.
+pub(super) async fn cause(engine: &dyn Engine, id: &str) -> Option<String> {
+    let read = async {
+        let (_, file) = single_file(download(engine, id, "/tmp/failure").await?).await?;
+        let mut text = Vec::new();
+        let mut start = file.take(LONGEST_CAUSE);
+        start.read_to_end(&mut text).await.map_err(broken)?;
+        Ok::<_, OutputError>(text)
+    };
+    match read.await {
+        Ok(text) => told(&String::from_utf8_lossy(&text)),
+        Err(error) => {
+            tracing::debug!(?error, "the build does not say why it failed");
+            None
+        }
+    }
+}
+
+/// The last line, fit to be shown: the CLI takes what it prints for a template, in which `{{` opens
+/// an action.
+fn told(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut told: String = line.chars().map(plain).take(TOLD_CAUSE).collect();
+    if line.chars().nth(TOLD_CAUSE).is_some() {
+        told.push('…');
+    }
+    while told.contains("{{") {
+        told = told.replace("{{", "{ {");
+    }
+    Some(told)
 }
 
 async fn download(
@@ -172,6 +209,21 @@ mod tests {
         let mut text = String::new();
         file.read_to_string(&mut text).await.expect("text");
         assert_eq!((size, text.as_str()), (5, "hello"));
+    }
+
+    #[test]
+    fn a_cause_is_one_bounded_line_without_templates() {
+        let long = "x".repeat(2000);
+        let cut = format!("{}…", "x".repeat(1000));
+        for (text, expected) in [
+            ("", None),
+            (" \n\n", None),
+            ("first\nlast\n", Some("last")),
+            ("a\u{1b}[31m{{{b}}", Some("a [31m{ { {b}}")),
+            (&long, Some(cut.as_str())),
+        ] {
+            assert_eq!(told(text).as_deref(), expected, "{text:?}");
+        }
     }
 
     #[tokio::test]

@@ -169,7 +169,8 @@ impl Attempt {
         let code = self.watch(&id).await?;
         self.log.out(&format!("Exit status {code}"));
         if code != 0 {
-            return Err(Fault::Failed(Reason::Exit(code)));
+            let cause = outputs::cause(&**engine, &id).await;
+            return Err(Fault::Failed(Reason::Exit { code, cause }));
         }
         self.log.out("Uploading droplet, build artifacts cache...");
         self.log.out("Uploading droplet...");

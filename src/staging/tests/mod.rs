@@ -139,7 +139,19 @@ async fn the_container_is_bounded_and_knows_its_place() {
 #[tokio::test]
 async fn failures_have_cloud_foundrys_names_and_say_why() {
     type Setting = (&'static str, fn() -> Behaviour);
-    let cases: [Setting; 6] = [
+    let cases: [Setting; 8] = [
+        (
+            "StagingError - Staging error: staging failed: the buildpack cannot be fetched",
+            || {
+                builder()
+                    .writes("/tmp/failure", "the buildpack cannot be fetched\n")
+                    .exits(226)
+            },
+        ),
+        (
+            "BuildpackCompileFailed - App staging failed in the buildpack compile phase: no such thing",
+            || builder().writes("/tmp/failure", "no such thing").exits(223),
+        ),
         (
             "NoAppDetectedError - An app was not successfully detected by any available buildpack",
             || builder().exits(222),
@@ -177,6 +189,9 @@ async fn failures_have_cloud_foundrys_names_and_say_why() {
         bench.engine.script(BUILDER, behaviour());
         bench.stage(bench.request("build-1").await).await;
         assert_eq!(bench.failure(), expected);
+        let lines = bench.lines().await;
+        let last = lines.last().expect("lines").as_str();
+        assert!(expected.ends_with(last), "{last}");
     }
     let bench = Bench::new().await;
     bench.engine.script(BUILDER, Behaviour::runs().hangs());
