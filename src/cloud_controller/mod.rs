@@ -59,6 +59,7 @@ use axum::Router;
 use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::blobs::Blobs;
 use crate::db::{Db, Vault};
+use crate::logs::Logs;
 use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
@@ -78,6 +79,8 @@ pub struct Parts {
     pub scheduler: Scheduler,
     /// Packages' bits.
     pub blobs: Blobs,
+    /// Who has read what apps logged.
+    pub logs: Logs,
     /// Runs what outlives a request.
     pub supervisor: Supervisor,
     /// Names and defaults.
@@ -176,6 +179,10 @@ impl CloudController {
 
     pub(crate) fn blobs(&self) -> &Blobs {
         &self.0.blobs
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.0.logs
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {

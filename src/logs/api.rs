@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::envelope::{Envelope, Kinds};
 use super::read::{DEFAULT_LIMIT, Query};
 use super::{Logs, SourceMeta};
+use crate::net::RequestBase;
 
 /// The release whose answers these are; from 2.0 on the CLI uses `/api/v1`.
 const VERSION: &str = "3.2.6";
@@ -74,6 +75,7 @@ async fn read(
     State(api): State<Api>,
     Path(source_id): Path<String>,
     RawQuery(query): RawQuery,
+    base: Option<Extension<RequestBase>>,
     headers: HeaderMap,
 ) -> Response {
     if !api
@@ -87,6 +89,12 @@ async fn read(
         Ok(query) => query,
         Err(fault) => return fault.into_response(),
     };
+    if let Some(Extension(base)) = base
+        && query.follows()
+    {
+        let followers = api.logs.followers();
+        followers.note(&source_id, base.client, query.start);
+    }
     match api.logs.read(&source_id, query).await {
         Ok(batch) => Json(Read {
             envelopes: Batch { batch },

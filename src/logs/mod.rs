@@ -21,6 +21,7 @@ mod api;
 mod cursor;
 mod envelope;
 mod follow;
+mod followers;
 mod inbox;
 mod ingest;
 mod rate_limit;
@@ -49,6 +50,7 @@ pub use crate::docker::{
 
 use crate::base::{Clock, Timestamp};
 use crate::db::{Db, DbError};
+use followers::Followers;
 use inbox::{Entry, Inbox, Origin};
 use sources::{MemoryLimits, Sources};
 use store::DiskLimits;
@@ -150,6 +152,7 @@ struct Inner {
     /// Sequence of the inbox up to which everything is stored.
     written: watch::Sender<u64>,
     names: OnceLock<Arc<dyn TagSource>>,
+    followers: Followers,
     opened_at: Timestamp,
 }
 
@@ -172,6 +175,7 @@ impl Logs {
             lost: Mutex::default(),
             written: watch::Sender::new(0),
             names: OnceLock::new(),
+            followers: Followers::default(),
         })))
     }
 
@@ -261,6 +265,10 @@ impl Logs {
 
     fn inbox(&self) -> &Inbox {
         &self.0.inbox
+    }
+
+    fn followers(&self) -> &Followers {
+        &self.0.followers
     }
 
     fn db(&self) -> &Db {

@@ -41,6 +41,13 @@ impl Default for Query {
     }
 }
 
+impl Query {
+    /// Whether it is a question of somebody who reads lines as they come.
+    pub(super) fn follows(&self) -> bool {
+        !self.descending && self.end == i64::MAX && self.kinds.meets(Kinds::LOG)
+    }
+}
+
 impl Logs {
     /// The envelopes of a source that match the query, in the order it asks for.
     pub async fn read(&self, source_id: &str, query: Query) -> Result<Vec<Envelope>, DbError> {

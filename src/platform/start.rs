@@ -340,6 +340,7 @@ fn controller_parts(
         uaa: ground.uaa.clone(),
         scheduler: scheduler.clone(),
         blobs: ground.blobs.clone(),
+        logs: ground.logs.clone(),
         supervisor: supervisor.clone(),
         settings: cloud_controller::Settings {
             system_domain: parts.config.domain.clone(),

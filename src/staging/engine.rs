@@ -47,9 +47,6 @@ pub struct Settings {
     pub network: Option<String>,
     /// Builds at once.
     pub concurrency: usize,
-    /// A failed build stays STAGING this long behind its last line: the CLI shows lines two
-    /// seconds late and stops as soon as the build is over.
-    pub failure_hold: Duration,
 }
 
 impl Settings {
@@ -60,7 +57,6 @@ impl Settings {
             host_ip,
             network: None,
             concurrency: 2,
-            failure_hold: Duration::from_millis(2500),
         }
     }
 }
@@ -188,10 +184,6 @@ impl Staging {
         };
         let (error_id, message) = reason.describe();
         log.error(&message);
-        tokio::select! {
-            () = cancel.cancelled() => return guid,
-            () = tokio::time::sleep(self.0.settings.failure_hold) => {}
-        }
         let failure = StagingFailure {
             build_guid: guid.clone(),
             error_id,

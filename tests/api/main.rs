@@ -32,6 +32,7 @@ mod scopes;
 mod security_groups;
 mod spaces;
 mod stacks;
+mod staging;
 mod tasks;
 mod usage_events;
 mod users;

@@ -1,5 +1,7 @@
 //! Requests on builds.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use http::StatusCode;
@@ -22,6 +24,11 @@ const NO_PACKAGE: &str =
 
 const STAGED_HERE: &str =
     "cflite stages builds itself: of the final states only 'FAILED' can be set.";
+
+/// How long after its end a build's last lines may still be unread.
+const RECENT: Duration = Duration::from_secs(5);
+/// How long after its end a build has lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::LIST)?;
@@ -70,14 +77,27 @@ fn page(
 
 pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult<Json<Value>> {
     let Context {
-        cc, caller, urls, ..
+        cc,
+        caller,
+        urls,
+        now,
     } = ctx;
-    cc.db()
+    let (build, shown) = cc
+        .db()
         .read(move |tx| {
             let build = store::get_visible(tx, &caller, &guid)?;
-            presenter::present(tx, &build, &urls).map(Json)
+            let shown = presenter::present(tx, &build, &urls)?;
+            Ok::<_, ApiError>((build, shown))
         })
-        .await
+        .await?;
+    if build.state != "STAGING" && now.since(build.updated_at) < RECENT {
+        // Removing the container is told after the end.
+        let end = build.updated_at.plus(LAST_LINES);
+        let lines = build.created_at.as_nanos()..end.as_nanos();
+        let app = build.app_guid.as_str();
+        cc.logs().shown_to_followers(app, "STG", lines).await;
+    }
+    Ok(Json(shown))
 }
 
 pub(super) async fn create(

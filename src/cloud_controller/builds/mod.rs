@@ -4,6 +4,10 @@
 //! `STAGED` with a droplet or `FAILED` with an error. One build of an app is in `STAGING` at a time;
 //! the unique index decides races. Buildpacks, environment and limits are those of the moment the
 //! build was asked for.
+//!
+//! Whoever asks for a build that has just ended, and follows the app's log meanwhile, gets the
+//! answer once the last line of staging was read: `cf push` stops reading when it hears that the
+//! build is over ([`Logs::shown_to_followers`](crate::logs::Logs::shown_to_followers)).
 
 pub(crate) mod actions;
 mod choices;

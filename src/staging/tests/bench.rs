@@ -119,9 +119,8 @@ impl Bench {
         assert!(image.labels.contains_key(LABEL_RECIPE));
     }
 
-    pub(super) fn staging(&self, hold: Duration) -> Staging {
-        let mut settings = Settings::new("platform-1", [10, 0, 0, 1].into());
-        settings.failure_hold = hold;
+    pub(super) fn staging(&self) -> Staging {
+        let settings = Settings::new("platform-1", [10, 0, 0, 1].into());
         Staging::new(StagingParts {
             db: self.db.clone(),
             blobs: self.blobs.clone(),
@@ -162,7 +161,7 @@ impl Bench {
     /// Stages one request to its end.
     pub(super) async fn stage(&self, request: StagingRequest) {
         locked(&self.rows.pending).push(request);
-        self.staging(Duration::ZERO).start(&self.supervisor);
+        self.staging().start(&self.supervisor);
         self.settled().await;
     }
 

@@ -88,7 +88,7 @@ async fn the_container_is_bounded_and_knows_its_place() {
     bench.engine.script(BUILDER, Behaviour::runs());
     let request = bench.request("build-1").await;
     locked(&bench.rows.pending).push(request);
-    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    bench.staging().start(&bench.supervisor);
     let name = "cflite-staging-build-1-1";
     let spec = loop {
         match bench.engine.spec(name) {
@@ -268,7 +268,7 @@ async fn builds_run_side_by_side_but_not_all_at_once() {
         request.app_guid = guid.into();
         locked(&bench.rows.pending).push(request);
     }
-    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    bench.staging().start(&bench.supervisor);
     while bench.engine.container_names().len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
