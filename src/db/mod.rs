@@ -8,6 +8,7 @@
 //! - [`Db::changes`] wakes reconcilers; the wake-up carries no data, they read the tables again.
 //! - A caller may go away at any time. A transaction that has begun runs to its end all the same
 //!   and keeps its connection until then; one that has not begun never does.
+//! - [`WriteTx::after_commit`] keeps copies of rows in memory in step with the commits.
 //!
 //! Decisions: the writer and the readers are queues ([`WorkQueue`]) in front of the runtime's
 //! blocking threads, not threads of their own: paused test clocks then do not fire time-outs while
@@ -18,6 +19,7 @@ mod migrate;
 mod readers;
 mod vault;
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -84,7 +86,12 @@ impl From<NotDone> for DbError {
 pub struct ReadTx<'a>(&'a Connection);
 
 /// The one write transaction. Everything that can be read in a [`ReadTx`] can be read here.
-pub struct WriteTx<'a>(ReadTx<'a>);
+pub struct WriteTx<'a> {
+    read: ReadTx<'a>,
+    after_commit: RefCell<Vec<AfterCommit>>,
+}
+
+type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl<'a> ReadTx<'a> {
     /// The connection, for `store` modules.
@@ -93,10 +100,27 @@ impl<'a> ReadTx<'a> {
     }
 }
 
+impl<'a> WriteTx<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        Self {
+            read: ReadTx(connection),
+            after_commit: RefCell::default(),
+        }
+    }
+
+    /// Changes a copy of rows in memory once this transaction is committed, and not at all when it
+    /// is rolled back. The writer is still held then: changes of several transactions are applied
+    /// in the order of their commits, also when nobody waits for the write any more. `change` must
+    /// be quick and must not panic or write.
+    pub fn after_commit(&self, change: impl FnOnce() + Send + 'static) {
+        self.after_commit.borrow_mut().push(Box::new(change));
+    }
+}
+
 impl<'a> std::ops::Deref for WriteTx<'a> {
     type Target = ReadTx<'a>;
     fn deref(&self) -> &ReadTx<'a> {
-        &self.0
+        &self.read
     }
 }
 
@@ -182,9 +206,13 @@ impl Db {
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
-            let value = work(&WriteTx(ReadTx(&tx)))?;
+            let write = WriteTx::of(&tx);
+            let value = work(&write)?;
+            let after_commit = write.after_commit.take();
             tx.commit().map_err(DbError::from)?;
-            // Inside the blocking closure: a request dropped half-way still commits and wakes.
+            // Inside the blocking closure and before the writer is let go: a request dropped
+            // half-way still commits, changes the copies in memory and wakes.
+            after_commit.into_iter().for_each(|change| change());
             if wake {
                 inner.changes.send_modify(|n| *n += 1);
             }

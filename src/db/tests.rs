@@ -222,3 +222,28 @@ fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
         first.await.expect("first");
     });
 }
+
+#[tokio::test]
+async fn copies_in_memory_follow_commits_in_their_order_and_nothing_else() {
+    let (_dir, db) = temporary();
+    let copy = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let write = |name: &'static str, outcome: Result<(), ()>| {
+        let (db, copy) = (db.clone(), copy.clone());
+        async move {
+            let written = db.write(move |tx| {
+                let seen = copy.clone();
+                tx.after_commit(move || seen.lock().expect("no panic").push(name));
+                assert!(!copy.lock().expect("no panic").contains(&name));
+                outcome.map_err(|()| DbError::Interrupted("no".into()))
+            });
+            written.await.is_ok()
+        }
+    };
+    let done = tokio::join!(
+        write("first", Ok(())),
+        write("refused", Err(())),
+        write("second", Ok(())),
+    );
+    assert_eq!(done, (true, false, true));
+    assert_eq!(*copy.lock().expect("no panic"), ["first", "second"]);
+}

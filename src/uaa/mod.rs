@@ -139,8 +139,7 @@ impl Uaa {
                 clients::seed(tx, &vault, now)
             })
             .await?;
-        let revocations = Revocations::default();
-        revocations.reload(&parts.db, now).await?;
+        let revocations = Revocations::open(&parts.db, now).await?;
         Ok(Self(Arc::new(Inner {
             parts,
             keys,
@@ -277,21 +276,14 @@ impl Uaa {
         }
     }
 
-    /// Writes users or revocations: when that fails, the revocations in memory are read again.
+    /// Writes users or revocations.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, UaaError>
     where
         F: FnOnce(&WriteTx<'_>, &Revocations) -> Result<T, UaaError> + Send + 'static,
         T: Send + 'static,
     {
-        let inner = self.0.clone();
-        let done = self
-            .db()
-            .write(move |tx| work(tx, &inner.revocations))
-            .await;
-        if done.is_err() {
-            self.0.revocations.reload(self.db(), self.now()).await?;
-        }
-        done
+        let revocations = self.0.revocations.clone();
+        self.db().write(move |tx| work(tx, &revocations)).await
     }
 
     pub(crate) fn db(&self) -> &Db {

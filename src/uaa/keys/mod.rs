@@ -119,18 +119,44 @@ const SETTLING: Duration = Duration::from_secs(3600);
 const SLACK: Duration = Duration::from_secs(60);
 
 /// All keys of this platform; the last one signs. There is always one.
-pub(crate) struct Keyring(ArcSwap<Keys>);
+///
+/// The copy in memory changes with the commits that add and remove keys
+/// ([`WriteTx::after_commit`](crate::db::WriteTx::after_commit)): two changes at once, or a request
+/// dropped half-way, cannot leave it behind the database.
+pub(crate) struct Keyring(Arc<ArcSwap<Keys>>);
 
 struct Keys {
-    current: Key,
+    current: Arc<Key>,
     /// The current one's age.
     since: Timestamp,
-    older: Vec<Key>,
+    older: Vec<Arc<Key>>,
 }
 
 impl Keys {
-    fn all(&self) -> impl Iterator<Item = &Key> {
+    fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
         std::iter::once(&self.current).chain(&self.older)
+    }
+
+    /// With a newer one, which signs from now on.
+    fn with(&self, current: Arc<Key>, since: Timestamp) -> Self {
+        let mut older = self.older.clone();
+        older.push(self.current.clone());
+        Self {
+            current,
+            since,
+            older,
+        }
+    }
+
+    /// Without keys that nobody needs any more; the current one always stays.
+    fn without(&self, gone: &[KeyId]) -> Self {
+        let mut older = self.older.clone();
+        older.retain(|key| !gone.contains(&key.id));
+        Self {
+            current: self.current.clone(),
+            since: self.since,
+            older,
+        }
     }
 
     async fn read(stored: Vec<Stored>, vault: &Vault) -> Result<Self, KeyError> {
@@ -141,7 +167,7 @@ impl Keys {
                 .into_iter()
                 .map(|key| {
                     let pem = String::from_utf8(vault.decrypt(&key.sealed)?).map_err(unusable)?;
-                    Key::read(key.id, &Secret::new(pem))
+                    Key::read(key.id, &Secret::new(pem)).map(Arc::new)
                 })
                 .collect::<Result<Vec<_>, KeyError>>()?;
             match (keys.pop(), since) {
@@ -157,11 +183,13 @@ impl Keys {
     }
 }
 
-async fn make(vault: &Vault) -> Result<(KeyId, Vec<u8>), KeyError> {
+/// A new key, and its encrypted form for the database.
+async fn make(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
     let vault = vault.clone();
     tokio::task::spawn_blocking(move || {
         let pem = generate()?;
-        Ok((thumbprint(&pem), vault.encrypt(pem.expose().as_bytes())?))
+        let key = Key::read(thumbprint(&pem), &pem)?;
+        Ok((Arc::new(key), vault.encrypt(pem.expose().as_bytes())?))
     })
     .await
     .map_err(unusable)?
@@ -172,19 +200,19 @@ impl Keyring {
     pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
         let mut stored = db.read(store::list).await?;
         if stored.is_empty() {
-            let (id, sealed) = make(vault).await?;
+            let (key, sealed) = make(vault).await?;
             let now = clock.now();
             stored = db
                 .write(move |tx| {
                     if store::list(tx)?.is_empty() {
-                        store::insert(tx, &id, &sealed, now)?;
+                        store::insert(tx, &key.id, &sealed, now)?;
                     }
                     store::list(tx)
                 })
                 .await?;
         }
         let keys = Keys::read(stored, vault).await?;
-        Ok(Self(ArcSwap::from_pointee(keys)))
+        Ok(Self(Arc::new(ArcSwap::from_pointee(keys))))
     }
 
     /// Makes a new key, which signs from now on.
@@ -194,18 +222,20 @@ impl Keyring {
         vault: &Vault,
         now: Timestamp,
     ) -> Result<(), KeyError> {
-        let (id, sealed) = make(vault).await?;
-        let stored = db.write_without_wake(move |tx| {
+        let (key, sealed) = make(vault).await?;
+        let ring = self.0.clone();
+        db.write_without_wake(move |tx| {
             // Newer than all others, whatever the clock says.
             let after = store::newest(tx)?.map(|newest| newest.plus(Duration::from_micros(1)));
             let at = after.map_or(now, |after| after.max(now));
-            store::insert(tx, &id, &sealed, at)?;
-            store::list(tx)
-        });
-        let keys = Keys::read(stored.await?, vault).await?;
-        tracing::info!(key.id = %keys.current.id, "tokens are signed with a new key");
-        self.0.store(Arc::new(keys));
-        Ok(())
+            store::insert(tx, &key.id, &sealed, at)?;
+            tx.after_commit(move || {
+                tracing::info!(key.id = %key.id, "tokens are signed with a new key");
+                ring.rcu(|keys| keys.with(key.clone(), at));
+            });
+            Ok(())
+        })
+        .await
     }
 
     /// Replaces a key that has signed long enough, and removes those nobody needs any more.
@@ -222,13 +252,17 @@ impl Keyring {
             now.as_micros()
                 .saturating_sub(i64::try_from(SETTLING.as_micros()).unwrap_or(i64::MAX)),
         );
-        let stored = db.write_without_wake(move |tx| {
-            store::delete_unused(tx, settled, SLACK, now)?;
-            store::list(tx)
-        });
-        let keys = Keys::read(stored.await?, vault).await?;
-        self.0.store(Arc::new(keys));
-        Ok(())
+        let ring = self.0.clone();
+        db.write_without_wake(move |tx| {
+            let gone = store::delete_unused(tx, settled, SLACK, now)?;
+            if !gone.is_empty() {
+                tx.after_commit(move || {
+                    ring.rcu(|keys| keys.without(&gone));
+                });
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Signs `claims` as a JWT. Takes milliseconds: call it on a blocking thread.
@@ -265,7 +299,7 @@ impl Keyring {
     /// All keys, as a JWKS.
     pub(crate) fn published_all(&self) -> Value {
         let keys = self.0.load();
-        json!({ "keys": keys.all().map(Key::published).collect::<Vec<_>>() })
+        json!({ "keys": keys.all().map(|key| key.published()).collect::<Vec<_>>() })
     }
 }
 

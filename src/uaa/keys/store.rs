@@ -17,7 +17,8 @@ const DELETE_UNUSED: &str = "delete from signing_keys as old
 where exists (select 1 from signing_keys where created_at > old.created_at
         and created_at <= :settled)
     and not exists (select 1 from access_tokens where expires_at > :now and issued_at <= :slack
-        + (select min(created_at) from signing_keys where created_at > old.created_at))";
+        + (select min(created_at) from signing_keys where created_at > old.created_at))
+returning kid";
 
 const INSERT: &str = "insert into signing_keys (kid, private_key, created_at)
 values (:kid, :private_key, :now)";
@@ -49,18 +50,20 @@ pub(super) fn newest(tx: &ReadTx<'_>) -> Result<Option<Timestamp>, DbError> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Removes keys whose last token has expired.
+/// Removes keys whose last token has expired; tells which.
 pub(super) fn delete_unused(
     tx: &WriteTx<'_>,
     settled: Timestamp,
     slack: Duration,
     now: Timestamp,
-) -> Result<usize, DbError> {
+) -> Result<Vec<KeyId>, DbError> {
     let slack = i64::try_from(slack.as_micros()).unwrap_or(i64::MAX);
     let mut statement = tx.sql().prepare_cached(DELETE_UNUSED)?;
-    Ok(statement.execute(named_params! {
-        ":settled": settled, ":slack": slack, ":now": now,
-    })?)
+    let rows = statement.query_map(
+        named_params! { ":settled": settled, ":slack": slack, ":now": now },
+        |row| row.get(0),
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Keeps an encrypted key.

@@ -19,6 +19,8 @@ pub(crate) mod lifetime;
 pub(crate) mod list;
 #[cfg(test)]
 mod list_tests;
+#[cfg(test)]
+mod revocation_tests;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod store;

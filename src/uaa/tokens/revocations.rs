@@ -1,12 +1,13 @@
 //! Access tokens that end before their time.
 //!
 //! The rows in the database are the truth; a copy in memory lets every request check a token
-//! without IO. The copy changes inside the writing transaction, so that a request dropped half-way
-//! cannot leave it behind; when the transaction fails, the copy is read again
-//! ([`Uaa::write`](crate::uaa::Uaa)).
+//! without IO. The copy is read once, when UAA opens. From then on each transaction stages what it
+//! adds, and the commit applies it ([`WriteTx::after_commit`]): a transaction that fails changes
+//! nothing, a request dropped half-way cannot leave the copy behind the database, and nothing
+//! that was revoked ever leaves the copy before it has expired by itself.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -31,7 +32,10 @@ impl Known {
                 self.tokens.insert(id, expires_at);
             }
             Revocation::User(guid, generation) => {
-                self.users.insert(guid, (generation, expires_at));
+                let known = self.users.entry(guid).or_insert((generation, expires_at));
+                // A user who is gone stays gone, and generations only grow.
+                let newest = known.0.and_then(|known| Some(known.max(generation?)));
+                *known = (newest, known.1.max(expires_at));
             }
         }
     }
@@ -42,20 +46,17 @@ impl Known {
     }
 }
 
-/// What is known to have ended early.
-#[derive(Default)]
-pub(crate) struct Revocations(RwLock<Known>);
+/// What is known to have ended early; a clone is the same.
+#[derive(Clone, Default)]
+pub(crate) struct Revocations(Arc<RwLock<Known>>);
 
 impl Revocations {
     /// Reads everything that still matters from the database.
-    pub(crate) async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), DbError> {
+    pub(crate) async fn open(db: &Db, now: Timestamp) -> Result<Self, DbError> {
         let rows = db.read(move |tx| store::revocations(tx, now)).await?;
-        let mut known = Known::default();
-        for (revocation, expires_at) in rows {
-            known.add(revocation, expires_at);
-        }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
-        Ok(())
+        let opened = Self::default();
+        opened.add(rows, now);
+        Ok(opened)
     }
 
     /// Ends the user's tokens but those of `generation`; all of them when the user is gone.
@@ -110,11 +111,9 @@ impl Revocations {
         for token in &access {
             store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.prune(now);
-        for token in access {
-            known.add(Revocation::Token(token.id), token.expires_at);
-        }
+        let ended = access.into_iter();
+        let ended = ended.map(|token| (Revocation::Token(token.id), token.expires_at));
+        self.stage(tx, ended.collect(), now);
         Ok(())
     }
 
@@ -126,10 +125,21 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), DbError> {
         store::revoke(tx, &revocation, expires_at)?;
+        self.stage(tx, vec![(revocation, expires_at)], now);
+        Ok(())
+    }
+
+    fn stage(&self, tx: &WriteTx<'_>, ended: Vec<(Revocation, Timestamp)>, now: Timestamp) {
+        let revocations = self.clone();
+        tx.after_commit(move || revocations.add(ended, now));
+    }
+
+    fn add(&self, ended: Vec<(Revocation, Timestamp)>, now: Timestamp) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.prune(now);
-        known.add(revocation, expires_at);
-        Ok(())
+        for (revocation, expires_at) in ended {
+            known.add(revocation, expires_at);
+        }
     }
 
     /// Refuses a token that ended early.
