@@ -7,6 +7,7 @@
 pub mod blocking;
 pub mod clock;
 pub mod guid;
+pub mod private_file;
 pub mod secret;
 pub mod supervisor;
 pub mod units;

@@ -31,8 +31,9 @@ use crate::base::{Bounds, NotDone, WorkQueue};
 
 use readers::Readers;
 
+use crate::base::private_file;
 pub use migrate::CURRENT_VERSION;
-pub use vault::{Vault, VaultError};
+pub use vault::{Vault, VaultError, holds_data};
 
 /// One connection each; most transactions take a millisecond.
 const READERS: usize = 4;
@@ -140,6 +141,8 @@ struct Inner {
 impl Db {
     /// Opens (and makes or migrates) the database file.
     pub fn open(path: &Path) -> Result<Self, DbError> {
+        // SQLite gives its other files the mode of this one.
+        private_file::touch(path).map_err(|error| interrupted(&error))?;
         let mut writer = Connection::open(path)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&writer)?;

@@ -2,16 +2,21 @@
 //!
 //! XChaCha20-Poly1305 with a random nonce in front of each value and a key that lives in a file of
 //! mode 0600 beside the database, so that a copied database alone gives nothing away.
+//!
+//! The key is made before the database. A key file that is missing or damaged is therefore made
+//! anew as long as there is no database, and never afterwards: what the lost key encrypted would
+//! be lost with it.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 
+use crate::base::private_file;
+
 const NONCE: usize = 24;
+const KEY: usize = 32;
 
 /// Why a secret could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -34,34 +39,43 @@ pub enum VaultError {
 pub struct Vault(Arc<XChaCha20Poly1305>);
 
 impl Vault {
-    /// Reads the key file, or makes it when there is none.
-    pub fn open(path: &Path) -> Result<Self, VaultError> {
+    /// Reads the key file of `database`, or makes it when nothing can depend on it yet.
+    pub fn open(path: &Path, database: &Path) -> Result<Self, VaultError> {
         let fault = |reason: String| VaultError::KeyFile {
             path: path.display().to_string(),
             reason,
         };
-        let key = match std::fs::read(path) {
-            Ok(key) => key,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let key: [u8; 32] = rand::random();
-                let mut options = std::fs::OpenOptions::new();
-                let mut file = options
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(|e| fault(e.to_string()))?;
-                file.write_all(&key)
-                    .and_then(|()| file.sync_all())
-                    .map_err(|e| fault(e.to_string()))?;
-                key.to_vec()
-            }
+        let found = match std::fs::read(path) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(fault(error.to_string())),
         };
-        let key: [u8; 32] = key
-            .try_into()
-            .map_err(|_| fault("must hold exactly 32 bytes".to_owned()))?;
-        Ok(Self(Arc::new(XChaCha20Poly1305::new(&Key::from(key)))))
+        let wrong = match found.map(<[u8; KEY]>::try_from) {
+            Some(Ok(key)) => return Ok(Self::with(key)),
+            Some(Err(found)) => Some(format!(
+                "it holds {} bytes instead of {KEY}, so it was cut off or replaced",
+                found.len()
+            )),
+            None => None,
+        };
+        if holds_data(database) {
+            let wrong = wrong.unwrap_or_else(|| "it is missing".to_owned());
+            return Err(fault(format!(
+                "{wrong}. The secrets in {} cannot be read without the key: put the file back \
+                 from a backup, or remove all data with `cflite reset`",
+                database.display()
+            )));
+        }
+        if let Some(wrong) = wrong {
+            tracing::warn!(path = %path.display(), "a new key is made, as no data depends on the old one: {wrong}");
+        }
+        let key: [u8; KEY] = rand::random();
+        private_file::replace(path, &key).map_err(|error| fault(error.to_string()))?;
+        Ok(Self::with(key))
+    }
+
+    fn with(key: [u8; KEY]) -> Self {
+        Self(Arc::new(XChaCha20Poly1305::new(&Key::from(key))))
     }
 
     /// Nonce and ciphertext of `plain`.
@@ -86,6 +100,15 @@ impl Vault {
     }
 }
 
+/// Whether there is a database that something was ever written to.
+pub fn holds_data(database: &Path) -> bool {
+    // What cannot be looked at counts as data: nothing is given up on a guess.
+    match std::fs::metadata(database) {
+        Ok(metadata) => metadata.len() > 0,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +116,11 @@ mod tests {
     #[test]
     fn a_value_comes_back_and_a_changed_one_does_not() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let vault = Vault::open(&dir.path().join("key")).expect("new key");
+        let (key, database) = (dir.path().join("key"), dir.path().join("db"));
+        let vault = Vault::open(&key, &database).expect("new key");
         let sealed = vault.encrypt(b"geheim").expect("encrypt");
         assert_ne!(sealed, vault.encrypt(b"geheim").expect("encrypt"));
-        let again = Vault::open(&dir.path().join("key")).expect("same key");
+        let again = Vault::open(&key, &database).expect("same key");
         assert_eq!(again.decrypt(&sealed).expect("decrypt"), b"geheim");
         let mut broken = sealed;
         broken[30] ^= 1;
@@ -104,5 +128,36 @@ mod tests {
             again.decrypt(&broken),
             Err(VaultError::Undecipherable)
         ));
+    }
+
+    #[test]
+    fn a_key_cut_off_at_the_first_start_is_made_anew() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (key, database) = (dir.path().join("key"), dir.path().join("db"));
+        for torn in ["", "half a key"] {
+            std::fs::write(&key, torn).expect("torn key");
+            // Killed again after the database's file was made and before anything was in it.
+            std::fs::write(&database, "").expect("empty database");
+            let vault = Vault::open(&key, &database).expect("a new key");
+            let sealed = vault.encrypt(b"geheim").expect("encrypt");
+            let again = Vault::open(&key, &database).expect("same key");
+            assert_eq!(again.decrypt(&sealed).expect("decrypt"), b"geheim");
+        }
+    }
+
+    #[test]
+    fn no_key_is_made_for_a_database_that_had_another() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (key, database) = (dir.path().join("key"), dir.path().join("db"));
+        std::fs::write(&database, "rows").expect("database");
+        let missing = Vault::open(&key, &database).err().expect("refused");
+        assert!(missing.to_string().contains("it is missing"), "{missing}");
+        assert!(!key.exists(), "a wrong key would hide what is wrong");
+        std::fs::write(&key, "").expect("torn key");
+        let torn = Vault::open(&key, &database).err().expect("refused");
+        let text = torn.to_string();
+        assert!(text.contains("0 bytes instead of 32"), "{text}");
+        assert!(text.contains("cflite reset"), "{text}");
+        assert_eq!(std::fs::read(&key).expect("kept"), b"");
     }
 }

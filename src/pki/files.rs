@@ -1,20 +1,15 @@
 //! Certificate files: a few lines that say what is inside, then PEM. Readable by the owner alone.
 
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::PkiError;
 use super::issue::Issued;
-use crate::base::Timestamp;
+use crate::base::{Timestamp, private_file};
 
 /// Makes the folder when it is missing.
 pub(super) fn prepare_directory(path: &Path) -> Result<(), PkiError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| failed(path, source))
+    private_file::make_folder(path).map_err(|source| failed(path, source))
 }
 
 /// What `path` holds; `None` when there is no such file.
@@ -31,23 +26,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Issued>, PkiError> {
 
 /// Replaces `path`, whole or not at all.
 pub(super) fn write(path: &Path, issued: &Issued) -> Result<(), PkiError> {
-    let temporary = path.with_extension("new");
-    let put = || -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(render(issued).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(parent) => std::fs::File::open(parent)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    put().map_err(|source| failed(path, source))
+    let content = render(issued);
+    private_file::replace(path, content.as_bytes()).map_err(|source| failed(path, source))
 }
 
 fn failed(path: &Path, source: std::io::Error) -> PkiError {

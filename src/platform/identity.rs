@@ -1,30 +1,50 @@
 //! What makes a data dir one platform: its id and the admin's password.
+//!
+//! Both are made at the first start, before the database. A file that is damaged is made anew as
+//! long as there is no database; later somebody has to decide, as containers carry the old id and
+//! the database knows the old password.
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::base::Secret;
+use crate::base::{Secret, private_file};
 use crate::config::Config;
+use crate::db::holds_data;
 
 const PASSWORD_FILE: &str = "admin-password";
 const ID_FILE: &str = "platform-id";
+const DATABASE_FILE: &str = "cflite.db";
 
 /// Makes the data dir, for its owner only.
 pub fn prepare_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data_dir)
+    private_file::make_folder(data_dir)
         .with_context(|| format!("cannot make {}", data_dir.display()))
+}
+
+/// Where the database is.
+pub(super) fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join(DATABASE_FILE)
 }
 
 /// The platform's id: value of the owner label on all that is made in Docker. `None` before the
 /// first start.
 pub fn platform_id(data_dir: &Path) -> anyhow::Result<Option<String>> {
-    read(&data_dir.join(ID_FILE))
+    let path = data_dir.join(ID_FILE);
+    let id = read(&path)?;
+    let fits = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    if id.as_ref().is_none_or(fits) {
+        return Ok(id);
+    }
+    if !holds_data(&database(data_dir)) {
+        return Ok(None);
+    }
+    bail!(
+        "{} is damaged. Write the id back into it: it is the value of the label cflite.platform \
+         on the containers of this platform (`docker ps -a --filter label=cflite.platform`). If \
+         there are none, remove the file and a new id is made",
+        path.display()
+    )
 }
 
 /// The id, made when there is none.
@@ -48,7 +68,16 @@ pub fn read_admin_password(config: &Config) -> anyhow::Result<Option<Secret<Stri
         }
         return Ok(Some(Secret::new(password)));
     }
-    Ok(read(&config.data_dir.join(PASSWORD_FILE))?.map(Secret::new))
+    let path = config.data_dir.join(PASSWORD_FILE);
+    match read(&path)? {
+        Some(password) if !password.is_empty() => Ok(Some(Secret::new(password))),
+        Some(_) if holds_data(&database(&config.data_dir)) => bail!(
+            "the admin password file {} is empty. Write a password into it, or remove it and the \
+             next start makes a new one",
+            path.display()
+        ),
+        _ => Ok(None),
+    }
 }
 
 /// The same, made when there is none.
@@ -77,27 +106,15 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Written beside and renamed, so that a file is whole or not there.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let draft = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        writeln!(file, "{text}")?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    private_file::replace(path, format!("{text}\n").as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Options;
 
     #[test]
     fn the_id_is_made_once() {
@@ -106,5 +123,30 @@ mod tests {
         let id = ensure_platform_id(dir.path()).expect("made");
         assert_eq!(ensure_platform_id(dir.path()).expect("kept"), id);
         assert_eq!(id.len(), 8);
+    }
+
+    #[test]
+    fn empty_files_are_made_anew_until_there_is_a_database() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let options = Options {
+            data_dir: Some(dir.path().to_owned()),
+            ..Options::default()
+        };
+        let config = options.resolve().expect("valid");
+        let empty = || {
+            for name in [ID_FILE, PASSWORD_FILE] {
+                std::fs::write(dir.path().join(name), "").expect("empty file");
+            }
+        };
+        empty();
+        assert_eq!(ensure_platform_id(dir.path()).expect("made").len(), 8);
+        let password = ensure_admin_password(&config).expect("made");
+        assert_eq!(password.expose().len(), 20);
+        empty();
+        std::fs::write(database(dir.path()), "rows").expect("database");
+        let id = ensure_platform_id(dir.path()).expect_err("damaged");
+        assert!(id.to_string().contains("docker ps"), "{id}");
+        let password = ensure_admin_password(&config).expect_err("empty");
+        assert!(password.to_string().contains("is empty"), "{password}");
     }
 }

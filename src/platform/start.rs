@@ -197,8 +197,9 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     let data_dir = &config.data_dir;
     let id = identity::ensure_platform_id(data_dir)?;
     let password = identity::ensure_admin_password(config)?;
-    let vault = Vault::open(&data_dir.join("secret-key"))?;
-    let db = Db::open(&data_dir.join("cflite.db"))?;
+    let database = identity::database(data_dir);
+    let vault = Vault::open(&data_dir.join("secret-key"), &database)?;
+    let db = Db::open(&database)?;
     let now = parts.clock.now();
     seed::plant(&db, config, now, &parts.guids).await?;
     let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;

@@ -99,8 +99,9 @@ mod tests {
     #[tokio::test]
     async fn the_token_is_made_once_and_is_encrypted_at_rest() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
-        let vault = Vault::open(&dir.path().join("key")).expect("vault");
+        let path = dir.path().join("cflite.db");
+        let vault = Vault::open(&dir.path().join("key"), &path).expect("vault");
+        let db = Db::open(&path).expect("database");
         let first = token(&db, &vault).await.expect("token");
         assert_eq!(first.expose().len(), TOKEN_LENGTH);
         assert!(first.expose().bytes().all(|b| b.is_ascii_alphanumeric()));

@@ -171,8 +171,9 @@ impl World {
     }
 
     fn stores(directory: &tempfile::TempDir) -> (Db, Vault) {
-        let db = Db::open(&directory.path().join("cflite.db")).unwrap();
-        (db, Vault::open(&directory.path().join("key")).unwrap())
+        let path = directory.path().join("cflite.db");
+        let vault = Vault::open(&directory.path().join("key"), &path).unwrap();
+        (Db::open(&path).unwrap(), vault)
     }
 
     async fn open(directory: &tempfile::TempDir, clock: &ManualClock) -> Uaa {

@@ -34,8 +34,9 @@ const SET_UP: &str = "
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
-        let vault = Vault::open(&dir.path().join("key")).expect("key");
+        let path = dir.path().join("cflite.db");
+        let vault = Vault::open(&dir.path().join("key"), &path).expect("key");
+        let db = Db::open(&path).expect("database");
         let images = Arc::new(|droplet: &DropletGuid, digest: &crate::blobs::Digest| {
             format!("127.0.0.1:5000/{droplet}@{digest}")
         });

@@ -415,9 +415,11 @@ async fn keys_and_secrets_outlive_a_restart() {
 async fn the_first_opening_makes_a_key_that_stays() {
     let directory = tempfile::tempdir().unwrap();
     let open = || async {
+        let path = directory.path().join("cflite.db");
+        let vault = crate::db::Vault::open(&directory.path().join("key"), &path).unwrap();
         let parts = crate::uaa::Parts {
-            db: crate::db::Db::open(&directory.path().join("cflite.db")).unwrap(),
-            vault: crate::db::Vault::open(&directory.path().join("key")).unwrap(),
+            db: crate::db::Db::open(&path).unwrap(),
+            vault,
             clock: std::sync::Arc::new(crate::base::SystemClock),
             guids: crate::base::GuidSource::random(),
             issuer: Some("https://uaa.example.com".to_owned()),

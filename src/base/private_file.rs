@@ -1,0 +1,141 @@
+//! Small files that only their owner may read: keys, passwords, state.
+//!
+//! The one place that writes them. A file is whole or not there at all, whatever happens while it
+//! is written: the text goes to a file beside it, which has its mode from the start, reaches the
+//! disk and is then renamed; the folder's entry reaches the disk before this returns.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Makes `path` hold `content`, replacing what was there.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = draft_of(path)?;
+    // One that a killed process left may be cut off or have another mode.
+    remove_if_there(&draft)?;
+    let written = write_new(&draft, content).and_then(|()| std::fs::rename(&draft, path));
+    if let Err(error) = written {
+        // The first error tells more than what removing may add.
+        drop(remove_if_there(&draft));
+        return Err(error);
+    }
+    sync_folder(path)
+}
+
+/// Makes an empty file unless there is one, for those who fill it by themselves, such as SQLite.
+pub fn touch(path: &Path) -> io::Result<()> {
+    match new_file(path) {
+        Ok(_) => sync_folder(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder that only its owner may enter, and the folders above it, where they are missing.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// How a file of this kind is opened when it has to stay the same file, such as a log or a lock.
+pub fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+fn draft_of(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidFilename)?
+        .to_owned();
+    name.push(".new");
+    Ok(path.with_file_name(name))
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    options().write(true).create_new(true).open(path)
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = new_file(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        let metadata = std::fs::metadata(path).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("readable");
+        let names = entries.map(|entry| entry.expect("entry").file_name());
+        names
+            .map(|name| name.into_string().expect("UTF-8"))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_belongs_to_its_owner_alone() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("key.pem");
+        replace(&path, b"first").expect("written");
+        replace(&path, b"second").expect("replaced");
+        assert_eq!(std::fs::read(&path).expect("readable"), b"second");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["key.pem"], "no draft stays");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_neither_kept_nor_in_the_way() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("key");
+        let draft = dir.path().join("key.new");
+        std::fs::write(&draft, "half a very long ke").expect("left over");
+        std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o644)).expect("mode");
+        replace(&path, b"key").expect("written");
+        assert_eq!(std::fs::read(&path).expect("readable"), b"key");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["key"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("taken");
+        std::fs::create_dir_all(path.join("inside")).expect("a folder in the way");
+        assert!(replace(&path, b"text").is_err());
+        assert_eq!(names(dir.path()), ["taken"]);
+        assert!(replace(Path::new("/"), b"text").is_err());
+    }
+
+    #[test]
+    fn touching_keeps_what_is_there() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("db");
+        touch(&path).expect("made");
+        assert_eq!(mode(&path), 0o600);
+        replace(&path, b"rows").expect("written");
+        touch(&path).expect("left alone");
+        assert_eq!(std::fs::read(&path).expect("readable"), b"rows");
+    }
+}
