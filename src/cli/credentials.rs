@@ -13,7 +13,7 @@ use crate::platform;
 pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
     let password = password(&config)?;
-    let running = process::find(&config.data_dir);
+    let running = process::find(&config.data_dir)?.running();
     let api = running.map(|running| running.api_url());
     if session.json {
         show::json(&json!({ "api": api, "user": "admin", "password": password.expose() }));

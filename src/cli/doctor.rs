@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::process::State;
 use super::{Session, block_on, process, show};
 use crate::config::Config;
 use crate::net::ports;
@@ -33,11 +34,11 @@ enum Grade {
 
 pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
-    let running = process::find(&config.data_dir).is_some();
+    let found = process::find(&config.data_dir)?;
     let mut findings = block_on(async { Ok(docker(&config).await) })?;
     findings.push(space(&config));
     findings.push(names(&config));
-    if !running {
+    if matches!(found, State::Stopped) {
         findings.push(port("HTTP port", &config, config.http_port));
         findings.push(port("HTTPS port", &config, config.https_port));
     }
@@ -177,14 +178,8 @@ fn names(config: &Config) -> Finding {
 }
 
 fn port(what: &'static str, config: &Config, wish: ports::PortWish) -> Finding {
-    match ports::bind(config.bind, wish) {
-        Ok(listener) => {
-            let port = listener
-                .local_addr()
-                .map(|address| address.port())
-                .unwrap_or_default();
-            good(what, port.to_string())
-        }
+    match ports::probe(config.bind, wish) {
+        Ok(port) => good(what, port.to_string()),
         Err(error) => wrong(
             what,
             Grade::Bad,

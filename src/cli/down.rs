@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::process::State;
 use super::{Session, block_on, process, show};
 use crate::platform;
 
@@ -18,21 +19,22 @@ pub(super) struct Arguments {
 
 pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
-    let running = process::find(&config.data_dir);
-    if let Some(running) = &running {
+    let mut was_running = false;
+    if !matches!(process::find(&config.data_dir)?, State::Stopped) {
         let step = show::Step::begin("stop cflite");
-        process::stop(running, &config.data_dir, Duration::from_secs(30))?;
+        was_running = process::stop(&config.data_dir, Duration::from_secs(30))?;
         step.done("");
     }
     let mut stopped = 0;
     if arguments.stop_apps {
+        let _lock = process::keep_out(&config.data_dir)?;
         let step = show::Step::begin("stop apps");
         stopped = block_on(platform::cleanup::remove_containers(&config))?;
         step.done(&format!("{stopped} containers"));
     }
     if session.json {
-        show::json(&json!({ "was_running": running.is_some(), "containers_stopped": stopped }));
-    } else if running.is_none() && !arguments.stop_apps {
+        show::json(&json!({ "was_running": was_running, "containers_stopped": stopped }));
+    } else if !was_running && !arguments.stop_apps {
         show::note("cflite was not running");
     } else if !arguments.stop_apps {
         show::note("Apps go on running; `cflite down --stop-apps` stops them too.");

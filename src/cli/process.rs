@@ -1,16 +1,20 @@
 //! The background process: starting it, finding it, ending it.
+//!
+//! Who runs shows the lock on the data dir; a file that a killed platform left behind counts only
+//! together with it. No process is signalled that is not known to be the lock's holder.
 
-use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::platform::{DataDirLock, Running};
+use crate::base::private_file;
+use crate::platform::{DataDirLock, Holder, LockState, Running};
 
 /// Name of the platform's log in the data dir.
 pub(super) const LOG: &str = "cflite.log";
@@ -18,7 +22,10 @@ pub(super) const LOG: &str = "cflite.log";
 /// Starts this binary again, detached, with its output in the log file.
 pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
     let log = data_dir.join(LOG);
-    let open = || OpenOptions::new().create(true).append(true).open(&log);
+    let open = || {
+        let mut options = private_file::options();
+        options.create(true).append(true).open(&log)
+    };
     let out = open().with_context(|| format!("cannot open {}", log.display()))?;
     let errors = open()?;
     let program = std::env::current_exe().context("cannot find my own binary")?;
@@ -34,18 +41,30 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
     command.spawn().context("cannot start the platform")
 }
 
-/// Waits until the platform started as `child` is ready.
+/// Waits until a platform is ready: the one started as `child`, or one that somebody else starts.
 pub(super) fn wait_until_ready(
-    child: &mut Child,
+    mut child: Option<&mut Child>,
     data_dir: &Path,
     limit: Duration,
 ) -> anyhow::Result<Running> {
     let deadline = Instant::now() + limit;
     loop {
-        if let Some(running) = Running::read(data_dir).filter(|running| running.pid == child.id()) {
-            return Ok(running);
+        let own = child.as_ref().map(|child| child.id());
+        match find(data_dir)? {
+            State::Running(running, _) if own.is_none_or(|pid| pid == running.pid) => {
+                return Ok(running);
+            }
+            State::Stopped if own.is_none() => {
+                bail!(
+                    "the platform that was starting or stopping ended; run `cflite up` again\n{}",
+                    tail(data_dir, 12)
+                );
+            }
+            _ => {}
         }
-        if let Some(status) = child.try_wait()? {
+        if let Some(child) = &mut child
+            && let Some(status) = child.try_wait()?
+        {
             bail!(
                 "the platform ended while starting ({status})\n{}",
                 tail(data_dir, 12)
@@ -62,29 +81,107 @@ pub(super) fn wait_until_ready(
     }
 }
 
-/// The running platform of a data dir.
-pub(super) fn find(data_dir: &Path) -> Option<Running> {
-    DataDirLock::is_taken(data_dir)
-        .then(|| Running::read(data_dir))
-        .flatten()
+/// What a data dir's platform is doing.
+#[derive(Debug)]
+pub(super) enum State {
+    /// None runs.
+    Stopped,
+    /// One is starting or stopping. `None` = its process is not known.
+    Changing(Option<Holder>),
+    /// One runs there, in this process.
+    Running(Running, Holder),
+}
+
+impl State {
+    /// Where it is, if it runs.
+    pub(super) fn running(self) -> Option<Running> {
+        match self {
+            Self::Running(running, _) => Some(running),
+            Self::Stopped | Self::Changing(_) => None,
+        }
+    }
+}
+
+/// Looks for the platform of a data dir, without being in its way.
+pub(super) fn find(data_dir: &Path) -> anyhow::Result<State> {
+    let held = DataDirLock::look(data_dir)
+        .with_context(|| format!("cannot look at the lock in {}", data_dir.display()))?;
+    let LockState::Held(holder) = held else {
+        return Ok(State::Stopped);
+    };
+    let told = Running::read(data_dir);
+    Ok(match (holder, told) {
+        (Some(holder), Some(running)) if running.pid == holder.pid => {
+            State::Running(running, holder)
+        }
+        (Some(holder), _) => State::Changing(Some(holder)),
+        // A platform of a version that tells its process only where it is.
+        (None, Some(running)) => {
+            let holder = Holder::with_pid(running.pid);
+            if holder.runs_this_program() {
+                State::Running(running, holder)
+            } else {
+                State::Changing(None)
+            }
+        }
+        (None, None) => State::Changing(None),
+    })
 }
 
 /// The running platform, or an error that says how to start one.
 pub(super) fn get(data_dir: &Path) -> anyhow::Result<Running> {
-    find(data_dir).with_context(|| {
-        format!(
+    match find(data_dir)? {
+        State::Running(running, _) => Ok(running),
+        State::Changing(_) => bail!(
+            "cflite is starting or stopping on {}: try again in a moment",
+            data_dir.display()
+        ),
+        State::Stopped => bail!(
             "cflite is not running on {}: start it with `cflite up`",
             data_dir.display()
-        )
-    })
+        ),
+    }
 }
 
-/// Asks the platform to end and waits for it.
-pub(super) fn stop(running: &Running, data_dir: &Path, limit: Duration) -> anyhow::Result<()> {
-    let pid = Pid::from_raw(i32::try_from(running.pid).context("impossible process id")?);
-    kill(pid, Signal::SIGTERM).with_context(|| format!("cannot signal process {pid}"))?;
+/// Keeps platforms from starting on a data dir while a command works on it; `None` when there is no
+/// such folder.
+pub(super) fn keep_out(data_dir: &Path) -> anyhow::Result<Option<DataDirLock>> {
+    if !data_dir.is_dir() {
+        return Ok(None);
+    }
+    let lock = DataDirLock::take(data_dir)
+        .with_context(|| format!("cannot lock {}", data_dir.display()))?;
+    let lock = lock.with_context(|| {
+        format!(
+            "another cflite was started on {} meanwhile: try again",
+            data_dir.display()
+        )
+    })?;
+    Ok(Some(lock))
+}
+
+/// Asks the platform to end and waits for it; false when none ran.
+pub(super) fn stop(data_dir: &Path, limit: Duration) -> anyhow::Result<bool> {
+    let holder = match find(data_dir)? {
+        State::Stopped => return Ok(false),
+        State::Running(_, holder) | State::Changing(Some(holder)) => holder,
+        State::Changing(None) => bail!(
+            "a process that cannot be told holds {}: find it with `fuser {}` and end it",
+            data_dir.display(),
+            data_dir.join("cflite.lock").display()
+        ),
+    };
+    let pid = Pid::from_raw(i32::try_from(holder.pid).context("impossible process id")?);
+    // The number may belong to another process as soon as this one has ended.
+    if !holder.is_alive() {
+        return Ok(true);
+    }
+    match kill(pid, Signal::SIGTERM) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => bail!("cannot signal process {pid}: {error}"),
+    }
     let deadline = Instant::now() + limit;
-    while DataDirLock::is_taken(data_dir) {
+    while holder.is_alive() && DataDirLock::look(data_dir)? != LockState::Free {
         if Instant::now() > deadline {
             bail!(
                 "process {pid} has not ended after {} s; see `cflite logs`",
@@ -93,7 +190,7 @@ pub(super) fn stop(running: &Running, data_dir: &Path, limit: Duration) -> anyho
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The last lines of the platform's log.
@@ -102,4 +199,63 @@ pub(super) fn tail(data_dir: &Path, lines: usize) -> String {
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pid: u32, data_dir: &Path) {
+        let running = Running {
+            pid,
+            version: "0".to_owned(),
+            started_at: crate::base::Timestamp::from_micros(0),
+            domain: "cf.localhost".to_owned(),
+            bind: std::net::IpAddr::from([127, 0, 0, 1]),
+            http_port: 1,
+            https_port: 2,
+            registry_port: 3,
+        };
+        running.write(data_dir).expect("written");
+    }
+
+    #[test]
+    fn what_a_killed_platform_left_is_no_running_one_also_while_the_next_starts() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
+        told(other.id(), dir.path());
+        let limit = Duration::from_secs(5);
+        assert!(matches!(find(dir.path()), Ok(State::Stopped)));
+        assert!(!stop(dir.path(), limit).expect("nothing to stop"));
+
+        let lock = DataDirLock::take(dir.path()).expect("lock");
+        let own = std::process::id();
+        match find(dir.path()).expect("no fault") {
+            State::Changing(Some(holder)) => assert_eq!(holder.pid, own),
+            state => panic!("{state:?}"),
+        }
+        told(own, dir.path());
+        let found = find(dir.path()).expect("no fault").running();
+        assert_eq!(found.map(|running| running.pid), Some(own));
+        drop(lock);
+        assert_eq!(other.try_wait().expect("asked"), None, "it was left alone");
+        other.kill().expect("ended");
+        other.wait().expect("ended");
+    }
+
+    #[test]
+    fn a_holder_that_cannot_be_told_is_not_signalled() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
+        let _lock = DataDirLock::take(dir.path()).expect("lock");
+        // As a version that tells its process in one file only, and was killed.
+        std::fs::write(dir.path().join("cflite.lock"), "").expect("emptied");
+        told(other.id(), dir.path());
+        assert!(matches!(find(dir.path()), Ok(State::Changing(None))));
+        let error = stop(dir.path(), Duration::from_secs(5)).expect_err("refused");
+        assert!(error.to_string().contains("fuser"), "{error}");
+        assert_eq!(other.try_wait().expect("asked"), None, "it was left alone");
+        other.kill().expect("ended");
+        other.wait().expect("ended");
+    }
 }

@@ -30,9 +30,8 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         show::note("Nothing was removed.");
         return Ok(ExitCode::FAILURE);
     }
-    if let Some(running) = process::find(&config.data_dir) {
-        process::stop(&running, &config.data_dir, Duration::from_secs(30))?;
-    }
+    process::stop(&config.data_dir, Duration::from_secs(30))?;
+    let _lock = process::keep_out(&config.data_dir)?;
     let step = show::Step::begin("remove containers, networks and images");
     let removed = block_on(platform::cleanup::remove_all(
         &config,

@@ -4,13 +4,25 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::process::State;
 use super::{Session, block_on, client, process, show};
 
 pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
-    let Some(running) = process::find(&config.data_dir) else {
+    let found = process::find(&config.data_dir)?;
+    let changing = matches!(found, State::Changing(_));
+    let Some(running) = found.running() else {
         if session.json {
-            show::json(&json!({ "running": false, "data_dir": config.data_dir }));
+            show::json(&json!({
+                "running": false,
+                "starting_or_stopping": changing,
+                "data_dir": config.data_dir,
+            }));
+        } else if changing {
+            show::line(&format!(
+                "cflite is starting or stopping on {}",
+                config.data_dir.display()
+            ));
         } else {
             show::line(&format!(
                 "cflite is not running on {}",

@@ -25,16 +25,25 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         platform::run_until_stopped(config)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(running) = process::find(&config.data_dir) {
-        if !session.json {
-            show::note(&format!("cflite runs already (process {})", running.pid));
+    let mut child = None;
+    let step = match process::find(&config.data_dir)? {
+        process::State::Running(running, _) => {
+            if !session.json {
+                show::note(&format!("cflite runs already (process {})", running.pid));
+            }
+            summary(&config, &running, session.json)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        summary(&config, &running, session.json)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let step = show::Step::begin("start cflite");
-    let mut child = process::start_detached(&config.data_dir)?;
-    match process::wait_until_ready(&mut child, &config.data_dir, Duration::from_secs(60)) {
+        process::State::Changing(_) => {
+            show::Step::begin("wait for the cflite that is starting already")
+        }
+        process::State::Stopped => {
+            let step = show::Step::begin("start cflite");
+            child = Some(process::start_detached(&config.data_dir)?);
+            step
+        }
+    };
+    match process::wait_until_ready(child.as_mut(), &config.data_dir, Duration::from_secs(60)) {
         Ok(running) => {
             step.done("");
             summary(&config, &running, session.json)?;

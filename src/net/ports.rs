@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
+use tokio::net::TcpSocket;
+
 /// Why a port cannot be had, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -66,15 +68,44 @@ pub fn bind(ip: IpAddr, wish: PortWish) -> Result<TcpListener, BindError> {
     }
 }
 
-fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listener = TcpListener::bind(address).map_err(|source| match source.kind() {
+/// Which port [`bind`] would give. Nothing listens meanwhile, so whoever binds it at the same time
+/// is not disturbed.
+pub fn probe(ip: IpAddr, wish: PortWish) -> Result<u16, BindError> {
+    match wish {
+        PortWish::Exactly(port) => probe_one(SocketAddr::new(ip, port)),
+        PortWish::Prefer(first, second) => probe_one(SocketAddr::new(ip, first))
+            .or_else(|_| probe_one(SocketAddr::new(ip, second))),
+    }
+}
+
+fn probe_one(address: SocketAddr) -> Result<u16, BindError> {
+    let bound = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // As listeners do: an address is refused only when somebody listens there.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket.local_addr()?.port())
+    };
+    bound().map_err(|source| refusal(address, source))
+}
+
+fn refusal(address: SocketAddr, source: std::io::Error) -> BindError {
+    match source.kind() {
         ErrorKind::AddrInUse => BindError::Taken {
             address,
             holder: find_holder(address.port()),
         },
         ErrorKind::PermissionDenied => BindError::Denied { address },
         _ => BindError::Other { address, source },
-    })?;
+    }
+}
+
+fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listener = TcpListener::bind(address).map_err(|source| refusal(address, source))?;
     listener
         .set_nonblocking(true)
         .map_err(|source| BindError::Other { address, source })?;
@@ -141,6 +172,20 @@ mod tests {
             let pid = format!("(pid {})", std::process::id());
             assert!(text.contains(&pid), "{text}");
         }
+    }
+
+    #[test]
+    fn a_probe_tells_what_binding_would_and_is_in_nobodys_way() {
+        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let taken = holder.local_addr().unwrap().port();
+        let error = probe(LOOPBACK, PortWish::Exactly(taken)).unwrap_err();
+        assert!(matches!(error, BindError::Taken { .. }), "{error}");
+        drop(holder);
+        let probing = TcpSocket::new_v4().unwrap();
+        probing.set_reuseaddr(true).unwrap();
+        probing.bind(SocketAddr::new(LOOPBACK, taken)).unwrap();
+        assert_eq!(probe(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap(), taken);
+        assert!(bind(LOOPBACK, PortWish::Exactly(taken)).is_ok());
     }
 
     #[test]

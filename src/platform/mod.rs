@@ -8,6 +8,7 @@ pub mod cleanup;
 mod droplet_images;
 mod health;
 mod identity;
+mod lock;
 mod names;
 mod routing;
 mod running;
@@ -15,7 +16,8 @@ mod seed;
 mod start;
 
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
-pub use running::{DataDirLock, Running};
+pub use lock::{DataDirLock, Holder, LockState};
+pub use running::Running;
 pub use start::{Parts, Platform};
 
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
         let Some(lock) = DataDirLock::take(&config.data_dir)? else {
             bail!("another cflite runs on {}", config.data_dir.display());
         };
+        // One that was killed could not remove it.
+        Running::remove(&config.data_dir);
         let engine = connect_docker(&config);
         let data_dir = config.data_dir.clone();
         let platform = Platform::start(Parts::real(config, engine)).await?;

@@ -1,37 +1,12 @@
-//! What a running platform leaves in its data dir for the commands: a lock that tells whether one
-//! runs, and a file that tells where.
+//! Where a running platform is: a file in its data dir that tells the commands. Whether it still
+//! runs shows the lock ([`DataDirLock`](super::DataDirLock)), never this file.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Held while the platform runs; the kernel lets go of it however the process ends.
-#[derive(Debug)]
-pub struct DataDirLock(#[expect(dead_code, reason = "holds the lock by being open")] File);
-
-impl DataDirLock {
-    /// Takes the lock; `None` = another platform has it.
-    pub fn take(data_dir: &Path) -> io::Result<Option<Self>> {
-        let path = data_dir.join("cflite.lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Whether a platform runs on this data dir.
-    pub fn is_taken(data_dir: &Path) -> bool {
-        data_dir.is_dir() && matches!(Self::take(data_dir), Ok(None))
-    }
-}
+use crate::base::private_file;
 
 /// Where a running platform is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,9 +36,7 @@ impl Running {
 
     /// Tells the commands; replaced atomically.
     pub fn write(&self, data_dir: &Path) -> io::Result<()> {
-        let draft = data_dir.join("running.json.new");
-        std::fs::write(&draft, serde_json::to_vec_pretty(self)?)?;
-        std::fs::rename(draft, Self::path(data_dir))
+        private_file::replace(&Self::path(data_dir), &serde_json::to_vec_pretty(self)?)
     }
 
     /// What the last platform told, whether it still runs or not.
@@ -136,22 +109,5 @@ fn url(scheme: &str, host: &str, port: u16, usual: u16) -> String {
         format!("{scheme}://{host}")
     } else {
         format!("{scheme}://{host}:{port}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_one_platform_holds_a_data_dir() {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        assert!(!DataDirLock::is_taken(dir.path()));
-        let lock = DataDirLock::take(dir.path()).expect("lock");
-        assert!(lock.is_some());
-        assert!(DataDirLock::is_taken(dir.path()));
-        assert!(DataDirLock::take(dir.path()).expect("no fault").is_none());
-        drop(lock);
-        assert!(!DataDirLock::is_taken(dir.path()));
     }
 }
