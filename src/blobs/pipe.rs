@@ -245,7 +245,7 @@ mod tests {
     async fn a_stream_that_is_dropped_gives_its_slot_back() {
         let streams = streams();
         let endless = |writer: &mut PipeWriter| loop {
-            writer.write_all(&[0; CHUNK])?;
+            writer.write_all(&vec![0; CHUNK])?;
         };
         for _ in 0..3 {
             let mut stream = produce(streams.clone(), endless);

@@ -1,5 +1,6 @@
 //! `cflite status`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -8,32 +9,16 @@ use super::process::State;
 use super::{Session, block_on, client, process, show};
 
 pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
+    let json = session.json;
     let config = session.options.resolve()?;
     let found = process::find(&config.data_dir)?;
     let changing = matches!(found, State::Changing(_));
     let Some(running) = found.running() else {
-        if session.json {
-            show::json(&json!({
-                "running": false,
-                "starting_or_stopping": changing,
-                "data_dir": config.data_dir,
-            }));
-        } else if changing {
-            show::line(&format!(
-                "cflite is starting or stopping on {}",
-                config.data_dir.display()
-            ));
-        } else {
-            show::line(&format!(
-                "cflite is not running on {}",
-                config.data_dir.display()
-            ));
-            show::note("Start it with `cflite up`.");
-        }
+        tell_absent(json, changing, &config.data_dir);
         return Ok(ExitCode::from(3));
     };
     let health = block_on(client::health(&running))?;
-    if session.json {
+    if json {
         show::json(&json!({ "running": true, "platform": running, "health": health }));
         return Ok(ExitCode::SUCCESS);
     }
@@ -71,6 +56,23 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         .collect();
     show::table(&["worker", "state", "restarts", "last error"], &workers);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that no platform runs on `data_dir`.
+fn tell_absent(json: bool, changing: bool, data_dir: &Path) {
+    let folder = data_dir.display();
+    if json {
+        show::json(&json!({
+            "running": false,
+            "starting_or_stopping": changing,
+            "data_dir": data_dir,
+        }));
+    } else if changing {
+        show::line(&format!("cflite is starting or stopping on {folder}"));
+    } else {
+        show::line(&format!("cflite is not running on {folder}"));
+        show::note("Start it with `cflite up`.");
+    }
 }
 
 fn text(value: &Value) -> String {

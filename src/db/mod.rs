@@ -142,7 +142,7 @@ impl Db {
     /// Opens (and makes or migrates) the database file.
     pub fn open(path: &Path) -> Result<Self, DbError> {
         // SQLite gives its other files the mode of this one.
-        private_file::touch(path).map_err(|error| interrupted(&error))?;
+        private_file::touch(path).map_err(|error| DbError::Interrupted(error.to_string()))?;
         let mut writer = Connection::open(path)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&writer)?;
@@ -215,7 +215,9 @@ impl Db {
             tx.commit().map_err(DbError::from)?;
             // Inside the blocking closure and before the writer is let go: a request dropped
             // half-way still commits, changes the copies in memory and wakes.
-            after_commit.into_iter().for_each(|change| change());
+            for change in after_commit {
+                change();
+            }
             if wake {
                 inner.changes.send_modify(|n| *n += 1);
             }

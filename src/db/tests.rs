@@ -226,7 +226,7 @@ fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
 #[tokio::test]
 async fn copies_in_memory_follow_commits_in_their_order_and_nothing_else() {
     let (_dir, db) = temporary();
-    let copy = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let copy = Arc::new(Mutex::new(Vec::new()));
     let write = |name: &'static str, outcome: Result<(), ()>| {
         let (db, copy) = (db.clone(), copy.clone());
         async move {

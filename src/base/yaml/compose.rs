@@ -1,6 +1,7 @@
 //! From the parser's events to nodes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -191,17 +192,17 @@ fn once(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> 
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut pairs: Vec<(Node, Node)> = Vec::with_capacity(own.len());
     for (key, value) in own {
-        match places.get(&name(&key)) {
-            Some(place) => pairs[*place] = (key, value),
-            None => {
-                places.insert(name(&key), pairs.len());
+        match places.entry(name(&key)) {
+            Entry::Occupied(place) => pairs[*place.get()] = (key, value),
+            Entry::Vacant(free) => {
+                free.insert(pairs.len());
                 pairs.push((key, value));
             }
         }
     }
     for (key, value) in merged {
-        if !places.contains_key(&name(&key)) {
-            places.insert(name(&key), pairs.len());
+        if let Entry::Vacant(free) = places.entry(name(&key)) {
+            free.insert(pairs.len());
             pairs.push((key, value));
         }
     }
@@ -358,7 +359,7 @@ mod tests {
             ("g", "f"),
         ] {
             let many = vec![format!("*{of}"); 10].join(",");
-            laughs += &format!("{name}: &{name} [{many}]\n");
+            laughs = format!("{laughs}{name}: &{name} [{many}]\n");
         }
         let long = format!(
             "a: &a {}\nb: [{}]",
@@ -368,7 +369,7 @@ mod tests {
         let deep = "[".repeat(100) + &"]".repeat(100);
         let mut deeper = "a0: &a0 []\n".to_owned();
         for n in 1..100 {
-            deeper += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
+            deeper = format!("{deeper}a{n}: &a{n} [*a{}]\n", n - 1);
         }
         for text in [laughs, long, deep, deeper] {
             let error = read(&text).expect_err("refused").to_string();

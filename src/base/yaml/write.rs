@@ -74,7 +74,11 @@ fn word(text: &str) -> String {
     let mut quoted = String::new();
     for letter in Value::from(text).to_string().chars() {
         if special(letter) {
-            quoted += &format!("\\u{:04x}", u32::from(letter));
+            quoted.push_str("\\u");
+            for shift in [12, 8, 4, 0] {
+                let digit = (u32::from(letter) >> shift) & 0xf;
+                quoted.extend(char::from_digit(digit, 16));
+            }
         } else {
             quoted.push(letter);
         }

@@ -136,55 +136,58 @@ async fn the_container_is_bounded_and_knows_its_place() {
     );
 }
 
+type Failure = (&'static str, fn() -> Behaviour);
+
+/// What a failed build is called, and what its container did.
+const FAILURES: [Failure; 8] = [
+    (
+        "StagingError - Staging error: staging failed: the buildpack cannot be fetched",
+        || {
+            builder()
+                .writes("/tmp/failure", "the buildpack cannot be fetched\n")
+                .exits(226)
+        },
+    ),
+    (
+        "BuildpackCompileFailed - App staging failed in the buildpack compile phase: no such thing",
+        || builder().writes("/tmp/failure", "no such thing").exits(223),
+    ),
+    (
+        "NoAppDetectedError - An app was not successfully detected by any available buildpack",
+        || builder().exits(222),
+    ),
+    (
+        "BuildpackCompileFailed - App staging failed in the buildpack compile phase",
+        || builder().exits(223),
+    ),
+    (
+        "StagingError - Staging error: staging failed: out of memory (limit 1G): \
+         ask for more with -m or an app manifest",
+        || builder().runs_out_of_memory(),
+    ),
+    (
+        "StagingError - Staging error: staging failed: result.json is not an object",
+        || {
+            builder()
+                .writes("/tmp/result.json", "[]")
+                .writes("/tmp/droplet.tar", "x")
+                .exits(0)
+        },
+    ),
+    (
+        "StagingError - Staging error: staging failed: out of disk: 2G used of 1G: \
+         ask for more with -k or an app manifest",
+        || builder().grows(2 << 30).exits(0),
+    ),
+    (
+        "StagingError - Staging error: staging failed: the build left no /tmp/droplet.tar",
+        || builder().exits(0),
+    ),
+];
+
 #[tokio::test]
 async fn failures_have_cloud_foundrys_names_and_say_why() {
-    type Setting = (&'static str, fn() -> Behaviour);
-    let cases: [Setting; 8] = [
-        (
-            "StagingError - Staging error: staging failed: the buildpack cannot be fetched",
-            || {
-                builder()
-                    .writes("/tmp/failure", "the buildpack cannot be fetched\n")
-                    .exits(226)
-            },
-        ),
-        (
-            "BuildpackCompileFailed - App staging failed in the buildpack compile phase: no such thing",
-            || builder().writes("/tmp/failure", "no such thing").exits(223),
-        ),
-        (
-            "NoAppDetectedError - An app was not successfully detected by any available buildpack",
-            || builder().exits(222),
-        ),
-        (
-            "BuildpackCompileFailed - App staging failed in the buildpack compile phase",
-            || builder().exits(223),
-        ),
-        (
-            "StagingError - Staging error: staging failed: out of memory (limit 1G): \
-             ask for more with -m or an app manifest",
-            || builder().runs_out_of_memory(),
-        ),
-        (
-            "StagingError - Staging error: staging failed: result.json is not an object",
-            || {
-                builder()
-                    .writes("/tmp/result.json", "[]")
-                    .writes("/tmp/droplet.tar", "x")
-                    .exits(0)
-            },
-        ),
-        (
-            "StagingError - Staging error: staging failed: out of disk: 2G used of 1G: \
-             ask for more with -k or an app manifest",
-            || builder().grows(2 << 30).exits(0),
-        ),
-        (
-            "StagingError - Staging error: staging failed: the build left no /tmp/droplet.tar",
-            || builder().exits(0),
-        ),
-    ];
-    for (expected, behaviour) in cases {
+    for (expected, behaviour) in FAILURES {
         let bench = Bench::new().await;
         bench.engine.script(BUILDER, behaviour());
         bench.stage(bench.request("build-1").await).await;
