@@ -29,14 +29,30 @@ const IDEMPOTENCY_KEYS: [HeaderName; 2] = [
     HeaderName::from_static("x-idempotency-key"),
 ];
 
-/// Fields `Connection` cannot name away: an app relies on them.
-const PROTECTED: [HeaderName; 5] = [
-    FORWARDED_FOR,
-    FORWARDED_PROTO,
+/// Fields of a request that `Connection` cannot name away: they are for the app, which relies on
+/// them, or tell how long the body is. Without this a client could take off what a proxy in front
+/// of the router added.
+const END_TO_END: [HeaderName; 10] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::FORWARDED,
+    header::VIA,
     REQUEST_START,
     HeaderName::from_static("b3"),
-    HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
 ];
+/// The same, by how their names begin.
+const END_TO_END_PREFIXES: [&str; 4] = ["x-forwarded-", "x-cf-", "x-vcap-", "x-b3-"];
+
+fn is_end_to_end(name: &HeaderName) -> bool {
+    END_TO_END.contains(name)
+        || END_TO_END_PREFIXES
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+}
 
 /// The protocol a request wants to change to, when it does.
 pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -65,7 +81,7 @@ pub(crate) fn prepare_request(
 ) {
     let trailers = headers.contains_key(header::TE)
         && tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"));
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, is_end_to_end);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -92,7 +108,8 @@ pub(crate) fn name_instance(headers: &mut HeaderMap, state: &EndpointState) {
 
 /// Prepares an instance's response headers for the client.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue) {
-    remove_hop_by_hop(headers);
+    // An app decides what it answers, but not by the way how long the body is.
+    remove_hop_by_hop(headers, |name| *name == header::CONTENT_LENGTH);
     headers.remove(PROXY_SIGNATURE);
     if !headers.contains_key(REQUEST_ID_HEADER) {
         headers.insert(REQUEST_ID_HEADER, request_id.clone());
@@ -137,7 +154,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     PROXY_CONNECTION,
 ];
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the fields of one connection and those `Connection` names, but for those that `stays`
+/// protects.
+fn remove_hop_by_hop(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
     // Most messages have none; one look at the names is cheaper than eight searches.
     if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
         return;
@@ -145,7 +164,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
             .filter_map(|token| token.parse().ok())
-            .filter(|name| !PROTECTED.contains(name) && !name.as_str().starts_with("x-b3"))
+            .filter(|name| !stays(name))
             .collect();
         for name in named {
             headers.remove(name);
@@ -185,7 +204,10 @@ mod tests {
     }
 
     fn prepared(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = map(pairs);
+        prepare(map(pairs))
+    }
+
+    fn prepare(mut headers: HeaderMap) -> HeaderMap {
         let peer = Peer::new("10.0.0.9:5000".parse().unwrap(), Scheme::Https);
         let id = HeaderValue::from_static("request-id");
         prepare_request(&mut headers, &peer, id, Timestamp::from_micros(1_234_567));
@@ -277,6 +299,57 @@ mod tests {
         assert_eq!(get(&headers, "x-b3-traceid"), "t");
         assert_eq!(get(&headers, "x-forwarded-proto"), "https");
         assert_eq!(get(&headers, "user-agent"), "test");
+    }
+
+    #[test]
+    fn a_client_cannot_take_off_what_an_app_relies_on() {
+        let fields = [
+            "host",
+            "content-length",
+            "authorization",
+            "cookie",
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-client-cert",
+            "x-request-start",
+            "x-cf-process-instance",
+            "x-cf-applicationid",
+            "x-vcap-request-id",
+            "x-vcap-trace",
+            "b3",
+            "traceparent",
+            "tracestate",
+        ];
+        for field in fields {
+            for named in [field.to_owned(), format!("close, {}", field.to_uppercase())] {
+                let mut headers = map(&[(field, "1")]);
+                headers.insert("connection", named.parse().unwrap());
+                let headers = prepare(headers);
+                assert!(!get(&headers, field).is_empty(), "{named}");
+                assert!(!headers.contains_key("connection"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_loses_what_its_connection_names_but_not_its_length() {
+        let id = HeaderValue::from_static("router");
+        let mut headers = map(&[
+            ("connection", "X-Mine, content-length, x-vcap-request-id"),
+            ("x-mine", "1"),
+            ("x-vcap-request-id", "app"),
+            ("content-length", "5"),
+            ("trailer", "x-sum"),
+            ("te", "trailers"),
+            ("proxy-authenticate", "Basic"),
+        ]);
+        prepare_response(&mut headers, &id);
+        assert_eq!(get(&headers, "content-length"), "5");
+        assert_eq!(get(&headers, "x-vcap-request-id"), "router");
+        assert_eq!(get(&headers, "trailer"), "x-sum");
+        assert_eq!(headers.len(), 3);
     }
 
     #[test]

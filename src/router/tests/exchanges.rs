@@ -226,3 +226,18 @@ fn a_parked_connection_wakes_up_with_what_is_sent() {
         assert_eq!(client.answer().body, "hi");
     }
 }
+
+#[test]
+fn connection_names_fields_away_but_not_the_host() {
+    let door = door();
+    door.routes(&[("shop.test", &[answering(ok)])]);
+    let head = door
+        .ask("POST / HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-alive, host, content-length, x-mine\r\nConnection: Authorization, X-Vcap-Request-Id\r\nAuthorization: a\r\nX-Mine: 1\r\nContent-Length: 0\r\n\r\n")
+        .body;
+    assert_eq!(header(&head, "host"), Some("shop.test"));
+    assert_eq!(header(&head, "content-length"), Some("0"));
+    assert_eq!(header(&head, "authorization"), Some("a"));
+    assert!(header(&head, "x-vcap-request-id").is_some());
+    assert_eq!(header(&head, "x-mine"), None);
+    assert_eq!(header(&head, "connection"), None);
+}
