@@ -1,5 +1,8 @@
 //! Which endpoint of a pool takes the next attempt. Pure but for the marks on the endpoints.
 //!
+//! A session that is tied to an instance goes there first, whatever the algorithm; failed marks do
+//! not count then.
+//!
 //! Decisions: least-connection does not look at failed marks, as on a real router; a pool whose
 //! endpoints all failed is forgiven at once, since somebody has to answer.
 
@@ -70,10 +73,12 @@ fn parse_index(text: &str) -> Option<u32> {
         .flatten()
 }
 
-/// The endpoint for the next attempt; those in `tried` are out.
+/// The endpoint for the next attempt; those in `tried` are out. `tied` is the guid of the instance
+/// a session is tied to.
 pub(crate) fn choose(
     pool: &Pool,
     target: Option<&Target>,
+    tied: Option<&str>,
     tried: &[u64],
     now: Timestamp,
 ) -> Option<Arc<EndpointState>> {
@@ -82,6 +87,14 @@ pub(crate) fn choose(
             && !tried.contains(&state.number)
             && target.is_none_or(|target| target.fits(state))
     };
+    if let Some(guid) = tied.filter(|_| tried.is_empty())
+        && let Some(state) = pool
+            .endpoints
+            .iter()
+            .find(|state| state.endpoint.instance_guid.as_str() == guid && usable(state))
+    {
+        return Some(state.clone());
+    }
     match pool.options.load_balancing {
         LoadBalancing::RoundRobin => rotate(pool, usable, now),
         LoadBalancing::LeastConnection => least_busy(pool, usable),
@@ -132,7 +145,7 @@ mod tests {
 
     fn ports(pool: &Pool, count: usize, now: Timestamp) -> Vec<u16> {
         (0..count)
-            .filter_map(|_| choose(pool, None, &[], now))
+            .filter_map(|_| choose(pool, None, None, &[], now))
             .map(|state| state.endpoint.address.port())
             .collect()
     }
@@ -186,11 +199,30 @@ mod tests {
         let pool = pool_of(LoadBalancing::RoundRobin, 2);
         let tried = [pool.endpoints[0].number];
         for _ in 0..4 {
-            let chosen = choose(&pool, None, &tried, now).unwrap();
+            let chosen = choose(&pool, None, None, &tried, now).unwrap();
             assert_eq!(chosen.endpoint.address.port(), 2);
         }
         let all: Vec<u64> = pool.endpoints.iter().map(|state| state.number).collect();
-        assert!(choose(&pool, None, &all, now).is_none());
+        assert!(choose(&pool, None, None, &all, now).is_none());
+    }
+
+    #[test]
+    fn a_session_goes_to_its_instance_until_that_was_tried_or_is_gone() {
+        let now = Timestamp::from_micros(0);
+        for algorithm in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
+            let pool = pool_of(algorithm, 3);
+            let choose_tied = |tied: &str, tried: &[u64]| {
+                let state = choose(&pool, None, Some(tied), tried, now).unwrap();
+                state.endpoint.address.port()
+            };
+            pool.endpoints[1].mark_failed(now);
+            pool.endpoints[1].begin();
+            for _ in 0..4 {
+                assert_eq!(choose_tied("instance-2", &[]), 2);
+                assert_ne!(choose_tied("instance-2", &[pool.endpoints[1].number]), 2);
+                assert_ne!(choose_tied("gone", &[]), 2);
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod headers;
 mod local;
 mod pool;
 mod proxy;
+mod sticky;
 mod table;
 #[cfg(test)]
 mod testing;

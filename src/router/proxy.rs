@@ -25,6 +25,7 @@ use super::headers::{
 };
 use super::local::LocalRouter;
 use super::pool::Outgoing;
+use super::sticky::{self, Affinity};
 use super::table::Pool;
 use super::trace::Trace;
 use super::upgrade;
@@ -37,10 +38,26 @@ pub(crate) struct Exchange {
     pub(crate) local: Rc<LocalRouter>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) target: Option<Target>,
+    pub(crate) affinity: Option<Box<Affinity>>,
     pub(crate) trace: Box<Trace>,
     pub(crate) request_id: HeaderValue,
     /// When the first attempt began.
     pub(crate) began: Timestamp,
+}
+
+impl Exchange {
+    /// The endpoint for the next attempt.
+    pub(crate) fn choose(&self, tried: &[u64], now: Timestamp) -> Option<Arc<EndpointState>> {
+        let tied = self.affinity.as_ref().map(|affinity| &*affinity.instance);
+        choose(&self.pool, self.target.as_ref(), tied, tried, now)
+    }
+
+    /// Makes the headers of an instance's answer those the client gets.
+    pub(crate) fn settle(&self, headers: &mut HeaderMap, state: &EndpointState) {
+        prepare_response(headers, &self.request_id);
+        let affinity = self.affinity.as_deref();
+        sticky::tie(headers, affinity, &self.pool, state, self.began);
+    }
 }
 
 /// The host a request is for: of its URL, else of its `Host`.
@@ -73,6 +90,7 @@ pub(crate) async fn serve(
         }
     };
     trace.routed(pool.clone());
+    let affinity = Affinity::of_request(&head.headers);
     let request_id = RequestId::random().header();
     let upgrade = upgrade_of(&head.headers);
     let now = local.now();
@@ -82,6 +100,7 @@ pub(crate) async fn serve(
         local,
         pool,
         target,
+        affinity,
         trace,
         request_id,
         began: now,
@@ -267,8 +286,7 @@ async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<Respons
     let mut last: Option<Failure> = None;
     while tried.len() < attempts {
         let now = exchange.began;
-        let target = exchange.target.as_ref();
-        let Some(state) = choose(&exchange.pool, target, &tried, now) else {
+        let Some(state) = exchange.choose(&tried, now) else {
             break;
         };
         let mut failure = match attempt(&mut exchange, &state, &mut outgoing).await {
@@ -355,14 +373,10 @@ async fn attempt(
 }
 
 fn answer(exchange: Exchange, state: &EndpointState, reply: Reply) -> Response<ResponseBody> {
-    let Exchange {
-        mut trace,
-        request_id,
-        ..
-    } = exchange;
     let Reply { mut head, body } = reply;
     tracing::trace!(instance = %state.endpoint.instance_guid, "an instance answered");
-    prepare_response(&mut head.headers, &request_id);
+    exchange.settle(&mut head.headers, state);
+    let mut trace = exchange.trace;
     head.version = Version::HTTP_11;
     trace.answered(head.status);
     let body = match body {

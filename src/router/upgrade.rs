@@ -4,6 +4,7 @@
 //! close. An answer other than an upgrade is relayed like any response.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -14,10 +15,10 @@ use hyper_util::rt::TokioIo;
 
 use super::backend::{dial, http1_builder};
 use super::body::{RequestBody, ResponseBody, Upload};
-use super::choice::choose;
+use super::endpoint::EndpointState;
 use super::error::RouterError;
 use super::failure::{Failure, FailureKind};
-use super::headers::{name_instance, prepare_response};
+use super::headers::name_instance;
 use super::proxy::{Exchange, Waiting, refuse};
 use super::trace::Trace;
 
@@ -44,8 +45,9 @@ pub(crate) async fn serve(
         exchange.trace.uploading(upload.clone());
         RequestBody::stream(body, upload, None)
     };
-    let mut response = match send(&mut exchange, Request::from_parts(head, body)).await {
-        Ok(response) => response,
+    let sent = send(&mut exchange, Request::from_parts(head, body)).await;
+    let (mut response, state) = match sent {
+        Ok(answered) => answered,
         Err(Failure { cause, .. }) => {
             let error = RouterError::EndpointFailure { cause };
             return refuse(exchange.trace, &error);
@@ -54,7 +56,7 @@ pub(crate) async fn serve(
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS
         || (connect && response.status().is_success());
     if !switched {
-        return relay(exchange, response);
+        return relay(exchange, &state, response);
     }
     let answered = response.headers().get(header::UPGRADE);
     if !connect && !same_protocol(answered, protocol.as_ref()) {
@@ -65,7 +67,8 @@ pub(crate) async fn serve(
     let Some(client) = client else {
         return refuse(exchange.trace, &RouterError::WrongUpgrade);
     };
-    open_tunnel(exchange, response, answered, (client, app))
+    exchange.settle(response.headers_mut(), &state);
+    open_tunnel(exchange.trace, response, answered, (client, app))
 }
 
 fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) -> bool {
@@ -78,15 +81,14 @@ fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) ->
 async fn send(
     exchange: &mut Exchange,
     request: Request<RequestBody>,
-) -> Result<Response<Incoming>, Failure> {
+) -> Result<(Response<Incoming>, Arc<EndpointState>), Failure> {
     let settings = exchange.local.router.settings().clone();
     let mut tried = Vec::new();
     let mut last = None;
     let mut request = request;
     while tried.len() < settings.attempts {
         let now = exchange.local.now();
-        let target = exchange.target.as_ref();
-        let Some(state) = choose(&exchange.pool, target, &tried, now) else {
+        let Some(state) = exchange.choose(&tried, now) else {
             break;
         };
         exchange.trace.attempted(state.clone());
@@ -112,7 +114,8 @@ async fn send(
         });
         let sent = sender.send_request(request);
         return match tokio::time::timeout(settings.request_timeout, sent).await {
-            Ok(result) => result.map_err(Failure::from_error),
+            Ok(Ok(response)) => Ok((response, state.clone())),
+            Ok(Err(error)) => Err(Failure::from_error(error)),
             Err(_) => Err(Failure::timeout()),
         };
     }
@@ -123,32 +126,26 @@ async fn send(
     }))
 }
 
-fn relay(exchange: Exchange, response: Response<Incoming>) -> Response<ResponseBody> {
-    let Exchange {
-        mut trace,
-        request_id,
-        ..
-    } = exchange;
+fn relay(
+    exchange: Exchange,
+    state: &EndpointState,
+    response: Response<Incoming>,
+) -> Response<ResponseBody> {
     let (mut head, body) = response.into_parts();
-    prepare_response(&mut head.headers, &request_id);
+    exchange.settle(&mut head.headers, state);
+    let mut trace = exchange.trace;
     head.extensions.clear();
     trace.answered(head.status);
     Response::from_parts(head, ResponseBody::stream(body, trace))
 }
 
 fn open_tunnel(
-    exchange: Exchange,
+    mut trace: Box<Trace>,
     response: Response<Incoming>,
     protocol: Option<HeaderValue>,
     (client, app): (OnUpgrade, OnUpgrade),
 ) -> Response<ResponseBody> {
-    let Exchange {
-        mut trace,
-        request_id,
-        ..
-    } = exchange;
     let (mut head, _body) = response.into_parts();
-    prepare_response(&mut head.headers, &request_id);
     head.extensions.clear();
     if let Some(protocol) = protocol {
         let upgrade = HeaderValue::from_static("Upgrade");

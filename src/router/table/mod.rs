@@ -69,6 +69,8 @@ pub struct Pool {
     pub app_guid: AppGuid,
     /// Options of the route.
     pub options: RouteOptions,
+    /// The route's path, `/` when it has none; where cookies of the router hold.
+    pub(crate) context_path: Box<str>,
     /// What may answer.
     pub endpoints: Vec<Arc<EndpointState>>,
     turn: AtomicUsize,
@@ -198,6 +200,10 @@ impl Table {
         node.pool = Some(Arc::new(Pool {
             app_guid: route.app_guid,
             options: route.options,
+            context_path: match route.path.as_str() {
+                "" => "/".into(),
+                path => path.into(),
+            },
             endpoints,
             turn: AtomicUsize::new(0),
         }));
@@ -237,6 +243,7 @@ impl Node {
             *pool = Arc::new(Pool {
                 app_guid: pool.app_guid.clone(),
                 options: pool.options,
+                context_path: pool.context_path.clone(),
                 endpoints,
                 turn: AtomicUsize::new(turn),
             });

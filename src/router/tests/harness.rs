@@ -12,7 +12,7 @@ use crate::base::guid::AppGuid;
 use crate::base::{Supervisor, SystemClock};
 use crate::net::origin::PlatformHosts;
 use crate::net::ports::{PortWish, bind};
-use crate::net::server::{BoxError, Limits, Listener, Server};
+use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
 use crate::pki::Pki;
 use crate::router::testing::{endpoint, route};
@@ -186,56 +186,6 @@ impl Door {
             }
         });
         address
-    }
-
-    /// Asks over one TLS connection by HTTP/2, one request after the other; the answers' status,
-    /// version and body.
-    pub(super) fn ask_h2<B>(
-        &self,
-        requests: impl IntoIterator<Item = http::Request<B>>,
-    ) -> Vec<(u16, http::Version, String)>
-    where
-        B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-    {
-        use http_body_util::BodyExt;
-        use hyper_util::rt::{TokioExecutor, TokioIo};
-        use rustls::pki_types::pem::PemObject;
-        let mut roots = rustls::RootCertStore::empty();
-        let pem = self.pki.authority_pem().as_bytes();
-        let authority = rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
-        roots.add(authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
-        self.block_on(async {
-            let socket = tokio::net::TcpStream::connect(self.https).await.unwrap();
-            let name = rustls::pki_types::ServerName::try_from("shop.cf.localhost").unwrap();
-            let stream = connector.connect(name, socket).await.unwrap();
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                    .await
-                    .unwrap();
-            let asking = async {
-                let mut answers = Vec::new();
-                for request in requests {
-                    let response = sender.send_request(request).await.unwrap();
-                    let (head, body) = response.into_parts();
-                    let body = body.collect().await.unwrap().to_bytes();
-                    let body = String::from_utf8(body.to_vec()).unwrap();
-                    answers.push((head.status.as_u16(), head.version, body));
-                }
-                answers
-            };
-            tokio::select! {
-                answers = asking => answers,
-                ended = connection => panic!("the connection ended: {ended:?}"),
-            }
-        })
     }
 
     /// One request, one response, one connection.

@@ -5,4 +5,6 @@ mod exchanges;
 mod failures;
 mod harness;
 mod platform;
+mod sessions;
 mod streams;
+mod tls;

@@ -9,6 +9,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 
 use super::harness::{Door, answering, door_of, ok};
+use super::tls;
 use crate::net::server::{BoxError, Limits};
 use crate::net::slow_body::BodyLimits;
 use crate::net::{RequestBase, RequestId};
@@ -123,13 +124,17 @@ fn a_stalled_http2_body_costs_its_stream_alone() {
     let none = || StreamBody::new(Box::pin(futures_util::stream::empty()) as _);
     let silent = StreamBody::new(Box::pin(futures_util::stream::pending()) as _);
     let door = platform_door_with(impatient());
-    let answers = door.ask_h2([
+    let requests = [
         request("POST", "/length", silent),
         request("GET", "/base", none()),
-    ]);
+    ];
+    let answers = tls::ask_all(&door, requests);
     let answers: Vec<_> = answers
         .iter()
-        .map(|(status, _, body)| (*status, body.split(' ').next().unwrap()))
+        .map(|answer| {
+            let first = answer.body().split(' ').next().unwrap();
+            (answer.status().as_u16(), first)
+        })
         .collect();
     assert_eq!(answers, [(408, "/length"), (200, "https://localhost")]);
 }

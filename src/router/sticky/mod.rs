@@ -1,0 +1,293 @@
+//! Sticky sessions: which instance a session is tied to, told by cookies.
+//!
+//! An app that sets a session cookie gets a twin `__VCAP_ID__` that names the instance, with the
+//! attributes of the session cookie, and `__VCAP_ID_META__` that repeats those attributes as text.
+//! A request that carries a session cookie and `__VCAP_ID__` goes to that instance; when it is
+//! gone, another one answers and `__VCAP_ID__` is set anew, with the attributes that
+//! `__VCAP_ID_META__` remembered. An app that sets `__VCAP_ID__` itself is left alone.
+//!
+//! A request or response without cookies costs one look-up of a header.
+
+use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::base::Timestamp;
+
+use super::endpoint::EndpointState;
+use super::table::Pool;
+
+const VCAP_ID: &str = "__VCAP_ID__";
+const VCAP_ID_META: &str = "__VCAP_ID_META__";
+/// Names of cookies that begin a session, also behind [`HOST_PREFIX`].
+const SESSION_COOKIES: [&str; 1] = ["JSESSIONID"];
+const HOST_PREFIX: &str = "__Host-";
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// What the cookies of a request in a session say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Affinity {
+    /// The instance the session is tied to.
+    pub(crate) instance: String,
+    /// Value of `__VCAP_ID_META__`.
+    meta: Option<String>,
+}
+
+impl Affinity {
+    /// `None` unless the request has both a session cookie and `__VCAP_ID__`.
+    pub(crate) fn of_request(headers: &HeaderMap) -> Option<Box<Self>> {
+        let mut in_session = false;
+        let mut instance = None;
+        let mut meta = None;
+        let pieces = headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        for (name, value) in pieces.filter_map(name_and_value) {
+            match name {
+                VCAP_ID => instance = instance.or(Some(value)),
+                VCAP_ID_META => meta = meta.or(Some(value)),
+                name => in_session = in_session || is_session_cookie(name),
+            }
+        }
+        let instance = instance.filter(|instance| in_session && !instance.is_empty())?;
+        Some(Box::new(Self {
+            instance: instance.to_owned(),
+            meta: meta.map(str::to_owned),
+        }))
+    }
+}
+
+/// Adds the cookies that tie a session to the instance that answered, where they are due.
+pub(crate) fn tie(
+    headers: &mut HeaderMap,
+    affinity: Option<&Affinity>,
+    pool: &Pool,
+    state: &EndpointState,
+    now: Timestamp,
+) {
+    let instance = state.endpoint.instance_guid.as_str();
+    let moved = affinity.filter(|affinity| affinity.instance != instance);
+    if (moved.is_none() && !headers.contains_key(SET_COOKIE)) || instance.is_empty() {
+        return;
+    }
+    let mut sessions = Vec::new();
+    for line in headers.get_all(SET_COOKIE) {
+        let mut parts = line.as_bytes().split(|byte| *byte == b';');
+        let Some((name, _)) = parts.next().and_then(name_and_value) else {
+            continue;
+        };
+        if name == VCAP_ID {
+            return;
+        }
+        if is_session_cookie(name) {
+            sessions.push(Attributes::of_cookie(parts));
+        }
+    }
+    let mut add = |name: &str, value: &str, attributes: &Attributes| {
+        let cookie = attributes.cookie(name, value, &pool.context_path);
+        match HeaderValue::from_str(&cookie) {
+            Ok(cookie) => {
+                headers.append(SET_COOKIE, cookie);
+            }
+            Err(error) => tracing::warn!(error = %error, "a session cookie was not set"),
+        }
+    };
+    for attributes in &sessions {
+        add(VCAP_ID, instance, attributes);
+        add(VCAP_ID_META, &attributes.to_meta(now), attributes);
+    }
+    if let Some(affinity) = moved
+        && sessions.is_empty()
+    {
+        let meta = affinity.meta.as_deref();
+        let attributes = meta.map(|meta| Attributes::of_meta(meta, now));
+        add(VCAP_ID, instance, &attributes.unwrap_or_default());
+    }
+}
+
+fn is_session_cookie(name: &str) -> bool {
+    SESSION_COOKIES.contains(&name.strip_prefix(HOST_PREFIX).unwrap_or(name))
+}
+
+/// `name=value`, without the space and the quotes around them.
+fn name_and_value(piece: &[u8]) -> Option<(&str, &str)> {
+    let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
+    let value = value.trim();
+    let unquoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    Some((name.trim(), unquoted.unwrap_or(value)))
+}
+
+/// How long and where a cookie is kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Attributes {
+    secure: bool,
+    same_site: Option<SameSite>,
+    partitioned: bool,
+    /// Seconds; negative to have the cookie deleted.
+    max_age: Option<i64>,
+    /// Seconds since 1970.
+    expires: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SameSite {
+    None,
+    Lax,
+    Strict,
+}
+
+impl SameSite {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::Lax, Self::Strict]
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Lax => "Lax",
+            Self::Strict => "Strict",
+        }
+    }
+}
+
+impl Attributes {
+    /// From what follows name and value in `Set-Cookie`; what makes no sense is passed over.
+    fn of_cookie<'c>(parts: impl Iterator<Item = &'c [u8]>) -> Self {
+        let mut found = Self::default();
+        for part in parts.filter_map(|part| str::from_utf8(part).ok()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "secure" => found.secure = true,
+                "partitioned" => found.partitioned = true,
+                "samesite" => found.same_site = SameSite::parse(value),
+                "max-age" => {
+                    let seconds: Option<i64> = value.parse().ok();
+                    let seconds = seconds.map(|seconds| if seconds <= 0 { -1 } else { seconds });
+                    found.max_age = seconds.or(found.max_age);
+                }
+                "expires" => found.expires = parse_date(value).or(found.expires),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// From the value of `__VCAP_ID_META__`.
+    fn of_meta(text: &str, now: Timestamp) -> Self {
+        let mut found = Self::default();
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let seconds = || value.parse::<i64>().ok().filter(|seconds| *seconds != 0);
+            match name {
+                "secure" => found.secure = true,
+                "partitioned" => found.partitioned = true,
+                "samesite" => found.same_site = SameSite::parse(value),
+                "maxage" => {
+                    found.max_age = seconds().map(|end| {
+                        let left = end.saturating_sub(now.as_seconds());
+                        if left > 0 { left } else { -1 }
+                    });
+                }
+                "expires" => found.expires = seconds(),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The value of `__VCAP_ID_META__`.
+    fn to_meta(&self, now: Timestamp) -> String {
+        let mut parts = Vec::new();
+        if self.secure {
+            parts.push("secure".to_owned());
+        }
+        if self.partitioned {
+            parts.push("partitioned".to_owned());
+        }
+        if let Some(expires) = self.expires {
+            parts.push(format!("expires={expires}"));
+        }
+        if let Some(seconds) = self.max_age {
+            let end = match seconds {
+                ..0 => -1,
+                seconds => now.as_seconds().saturating_add(seconds),
+            };
+            parts.push(format!("maxage={end}"));
+        }
+        if let Some(same_site) = self.same_site {
+            let same_site = same_site.as_str().to_ascii_lowercase();
+            parts.push(format!("samesite={same_site}"));
+        }
+        parts.join("&")
+    }
+
+    /// A line for `Set-Cookie`.
+    fn cookie(&self, name: &str, value: &str, path: &str) -> String {
+        let mut line = format!("{name}={value}; Path={path}");
+        if let Some(date) = self.expires.and_then(show_date) {
+            line += &format!("; Expires={date}");
+        }
+        if let Some(seconds) = self.max_age {
+            line += &format!("; Max-Age={}", seconds.max(0));
+        }
+        line += "; HttpOnly";
+        if self.secure {
+            line += "; Secure";
+        }
+        if let Some(same_site) = self.same_site {
+            line += &format!("; SameSite={}", same_site.as_str());
+        }
+        if self.partitioned {
+            line += "; Partitioned";
+        }
+        line
+    }
+}
+
+/// Seconds since 1970 of `Wed, 21 Oct 2015 07:28:00 GMT`, also with `-` between day and year.
+fn parse_date(text: &str) -> Option<i64> {
+    let (_, rest) = text.split_once(',')?;
+    let mut words = rest.split([' ', '-']).filter(|word| !word.is_empty());
+    let day = words.next()?.parse().ok()?;
+    let month = words.next()?;
+    let month = MONTHS
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(month))?;
+    let year = words.next().filter(|year| year.len() == 4)?.parse().ok()?;
+    let mut time = words.next()?.split(':').map(|part| part.parse().ok());
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    let month = i8::try_from(month + 1).ok()?;
+    let date = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let moment = TimeZone::UTC.to_timestamp(date).ok()?;
+    Some(moment.as_second())
+}
+
+fn show_date(seconds: i64) -> Option<String> {
+    let moment = jiff::Timestamp::from_second(seconds).ok()?;
+    let date = TimeZone::UTC.to_datetime(moment);
+    let day = usize::try_from(date.weekday().to_monday_zero_offset()).ok()?;
+    let month = usize::try_from(date.month() - 1).ok()?;
+    Some(format!(
+        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+        DAYS[day],
+        date.day(),
+        MONTHS[month],
+        date.year(),
+        date.hour(),
+        date.minute(),
+        date.second()
+    ))
+}
+
+#[cfg(test)]
+mod tests;
