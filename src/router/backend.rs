@@ -16,27 +16,36 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::net::server::BoxError;
 
 use super::body::RequestBody;
+use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::failure::{Failure, FailureKind};
+use super::instance_stream::{Inbound, InstanceStream, Scratch};
 use super::pool::Connections;
+
+/// Bytes a response's head may have, the limit of Go's client.
+pub(crate) const MAX_RESPONSE_HEAD: u32 = 10 << 20;
+/// Fields a response's head may have: what the map of fields can hold, less what the router adds.
+const MOST_FIELDS: usize = 24_000;
 
 /// One connection that carries one exchange at a time.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
-    connection: http1::Connection<TokioIo<TcpStream>, RequestBody>,
+    connection: http1::Connection<InstanceStream, RequestBody>,
+    inbound: Rc<Inbound>,
     deadline: Pin<Box<Sleep>>,
     ended: bool,
+    /// Carries no further exchange: a part of the last request was not sent.
+    last: bool,
     pub(super) reused: bool,
 }
 
@@ -63,24 +72,43 @@ pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpSt
     Err(Failure::dial(address, &error))
 }
 
-/// How HTTP/1.1 is spoken to instances.
-pub(crate) fn http1_builder() -> http1::Builder {
+/// How HTTP/1.1 is spoken to instances, with room for every head the platform allows. hyper pays
+/// for that with every response.
+pub(crate) fn wide_http1_builder() -> http1::Builder {
+    let limit = MAX_RESPONSE_HEAD as usize;
+    let mut builder = http1_builder();
+    builder
+        .max_headers(MOST_FIELDS)
+        .max_header_size(limit)
+        .max_buf_size(limit);
+    builder
+}
+
+fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.title_case_headers(true);
     builder
 }
 
 impl Http1 {
-    pub(crate) async fn open(socket: TcpStream, limit: Duration) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        socket: TcpStream,
+        scratch: Scratch,
+        limit: Duration,
+    ) -> Result<Self, Failure> {
+        let inbound = Rc::<Inbound>::default();
+        let stream = InstanceStream::new(socket, inbound.clone(), scratch);
         let (sender, connection) = http1_builder()
-            .handshake(TokioIo::new(socket))
+            .handshake(stream)
             .await
             .map_err(Failure::from_error)?;
         Ok(Self {
             sender,
             connection,
+            inbound,
             deadline: Box::pin(tokio::time::sleep(limit)),
             ended: false,
+            last: false,
             reused: false,
         })
     }
@@ -90,11 +118,62 @@ impl Http1 {
         &mut self,
         request: Request<RequestBody>,
         limit: Duration,
+        client: &ClientSide<'_>,
     ) -> Result<Response<Incoming>, Failure> {
         self.deadline.as_mut().reset(Instant::now() + limit);
+        self.inbound.expect();
+        self.wait_for_head(request, client).await
+    }
+
+    /// After an exchange that failed since the response's head is too large for hyper's usual
+    /// limits: reads the head again within those of the platform. `method` is the request's. A
+    /// body that is still on its way is cut, as on a real router.
+    pub(crate) async fn read_again(
+        self: Box<Self>,
+        method: Method,
+        client: &ClientSide<'_>,
+    ) -> Result<(Response<Incoming>, Box<Self>), Failure> {
+        let parts = self.connection.into_parts();
+        let last = !(self.inbound.is_written() && client.sent_all());
+        let (sender, connection) = wide_http1_builder()
+            .handshake(parts.io.again(parts.read_buf))
+            .await
+            .map_err(Failure::from_error)?;
+        let mut http = Box::new(Self {
+            sender,
+            connection,
+            inbound: self.inbound,
+            deadline: self.deadline,
+            ended: false,
+            last,
+            reused: false,
+        });
+        let mut request = Request::new(RequestBody::Empty);
+        *request.method_mut() = method;
+        match http.wait_for_head(request, client).await {
+            Ok(response) => Ok((response, http)),
+            Err(failure) if failure.kind == FailureKind::TooLarge => {
+                let read = http.connection.into_parts().read_buf.len();
+                let short = read < MAX_RESPONSE_HEAD as usize;
+                Err(if short {
+                    Failure::too_many_fields()
+                } else {
+                    failure
+                })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn wait_for_head(
+        &mut self,
+        request: Request<RequestBody>,
+        client: &ClientSide<'_>,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             self.poll_connection(cx);
+            client.relay(self.inbound.take_interim());
             if let Poll::Ready(result) = answer.as_mut().poll(&mut noop()) {
                 return Poll::Ready(result.map_err(Failure::from_unsent));
             }
@@ -109,7 +188,7 @@ impl Http1 {
     /// Whether the next exchange may use this connection.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.poll_connection(&mut noop());
-        !self.ended && self.sender.is_ready()
+        !(self.ended || self.last) && self.sender.is_ready()
     }
 
     fn poll_connection(&mut self, cx: &mut Context<'_>) {

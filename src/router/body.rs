@@ -30,6 +30,8 @@ pub(crate) struct Upload {
     pub(crate) bytes: Cell<u64>,
     /// The client broke off.
     pub(crate) broken: Cell<bool>,
+    /// Everything was taken from the client.
+    pub(crate) ended: Cell<bool>,
 }
 
 /// A request's body on its way to an instance.
@@ -113,9 +115,12 @@ impl Body for RequestBody {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 stream.upload.bytes.set(stream.upload.bytes.get() + length);
+                if stream.incoming.is_end_stream() {
+                    stream.upload.ended.set(true);
+                }
             }
             Some(Err(_)) => stream.upload.broken.set(true),
-            None => {}
+            None => stream.upload.ended.set(true),
         }
         Poll::Ready(frame)
     }

@@ -35,6 +35,8 @@ pub(crate) enum RouterError {
     },
     #[error("Requested route ('{host}') has no available endpoints.")]
     NoEndpoints { host: String },
+    #[error("the request's head is too large")]
+    HeadTooLarge,
     #[error("Registered endpoint failed to handle the request.")]
     EndpointFailure { cause: String },
     #[error("the answer changes to a protocol nobody asked for")]
@@ -57,6 +59,7 @@ impl RouterError {
             | Self::UnknownProcessInstance { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
             Self::NoEndpoints { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::EndpointFailure { .. } | Self::WrongUpgrade | Self::Panic => {
                 StatusCode::BAD_GATEWAY
             }
@@ -74,6 +77,7 @@ impl RouterError {
             Self::InvalidAppInstance => "invalid_cf_app_instance_header",
             Self::InvalidProcessInstance => "invalid_cf_process_instance_header",
             Self::NoEndpoints { .. } => "no_endpoints",
+            Self::HeadTooLarge => "max-request-size-exceeded",
             Self::EndpointFailure { cause } => return Some(format!("endpoint_failure ({cause})")),
             Self::ClientGone => "endpoint_failure (context canceled)",
             Self::Panic => "unknown_failure",
@@ -91,6 +95,7 @@ impl RouterError {
             | Self::UnknownAppInstance { .. }
             | Self::UnknownProcessInstance { .. } => Some("no-cache, no-store"),
             Self::EndpointFailure { .. }
+            | Self::HeadTooLarge
             | Self::MissingHost
             | Self::WrongUpgrade
             | Self::ClientGone
@@ -102,7 +107,7 @@ impl RouterError {
     pub(crate) fn text(&self) -> String {
         let status = self.status();
         match self {
-            Self::WrongUpgrade | Self::Panic => String::new(),
+            Self::HeadTooLarge | Self::WrongUpgrade | Self::Panic => String::new(),
             Self::ClientGone => format!("499 {self}\n"),
             Self::MissingHost => format!("{status}: {self}"),
             _ => format!("{status}: {self}\n"),
@@ -122,7 +127,7 @@ impl RouterError {
         if let Some(value) = self.cache_control() {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
         }
-        if !matches!(self, Self::WrongUpgrade | Self::Panic) {
+        if !matches!(self, Self::HeadTooLarge | Self::WrongUpgrade | Self::Panic) {
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             headers.insert(header::CONTENT_TYPE, plain);
             let nosniff = HeaderValue::from_static("nosniff");
@@ -179,6 +184,7 @@ mod tests {
                 host: host(),
             },
             RouterError::NoEndpoints { host: host() },
+            RouterError::HeadTooLarge,
             RouterError::EndpointFailure {
                 cause: "connection refused".to_owned(),
             },
@@ -196,6 +202,7 @@ mod tests {
         400 | unknown_route | no-cache, no-store | "400 Bad Request: Requested instance ('7') with process guid ('G') does not exist for route ('shop.example:8080')\n"
         400 | unknown_route | no-cache, no-store | "400 Bad Request: Requested instance with process guid ('G') does not exist for route ('shop.example:8080')\n"
         503 | no_endpoints | public,max-age=2 | "503 Service Unavailable: Requested route ('shop.example:8080') has no available endpoints.\n"
+        431 | max-request-size-exceeded | - | ""
         502 | endpoint_failure (connection refused) | - | "502 Bad Gateway: Registered endpoint failed to handle the request.\n"
         502 | - | - | ""
         499 | endpoint_failure (context canceled) | - | "499 Request Cancelled\n"

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use http::Request;
 use hyper::client::conn::TrySendError;
 
+use super::backend::MAX_RESPONSE_HEAD;
 use super::body::RequestBody;
 
 /// What stopped an attempt.
@@ -24,6 +25,8 @@ pub(crate) enum FailureKind {
     Upload,
     /// Time was up.
     Timeout,
+    /// The response's head is beyond the limits.
+    TooLarge,
     /// The answer was not HTTP, or something stranger.
     Other,
 }
@@ -61,6 +64,19 @@ impl Failure {
         Self::new(FailureKind::Timeout, "context deadline exceeded")
     }
 
+    fn too_large() -> Self {
+        let cause = format!(
+            "net/http: HTTP/1.x transport connection broken: net/http: server response headers \
+             exceeded {MAX_RESPONSE_HEAD} bytes; aborted"
+        );
+        Self::new(FailureKind::TooLarge, cause)
+    }
+
+    /// The response's head is short enough, but has more fields than there is room for.
+    pub(crate) fn too_many_fields() -> Self {
+        Self::new(FailureKind::TooLarge, "Too many response headers")
+    }
+
     pub(crate) fn from_unsent(mut error: TrySendError<Request<RequestBody>>) -> Self {
         let request = error.take_message().map(Box::new);
         let mut failure = Self::from_error(error.into_error());
@@ -76,6 +92,9 @@ impl Failure {
         reason = "used as a function of map_err"
     )]
     pub(crate) fn from_error(error: hyper::Error) -> Self {
+        if error.is_parse_too_large() {
+            return Self::too_large();
+        }
         if error.is_user() {
             return Self::new(FailureKind::Upload, "context canceled");
         }

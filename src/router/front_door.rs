@@ -134,7 +134,13 @@ impl LocalFrontDoor {
             let text = "403 Forbidden: requests from pages of other sites are refused\n";
             return plain(StatusCode::FORBIDDEN, text);
         }
+        let (head, body) = request.into_parts();
+        if proxy::is_too_large(&head) {
+            let error = RouterError::HeadTooLarge;
+            return error.head().map(|()| ResponseBody::empty(None));
+        }
         let id = RequestId::random();
+        let request = Request::from_parts(head, body);
         let (mut request, slow) = self.timed(request);
         if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
             request.headers_mut().insert(header::HOST, host);

@@ -4,7 +4,7 @@
 //! (`X-Forwarded-For`) is extended; hop-by-hop fields end here in both directions.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 
 use crate::base::Timestamp;
 use crate::net::caller::REQUEST_ID_HEADER;
@@ -114,6 +114,24 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue
     if !headers.contains_key(REQUEST_ID_HEADER) {
         headers.insert(REQUEST_ID_HEADER, request_id.clone());
     }
+}
+
+/// Prepares the headers of an instance's interim response for the client. It has no body.
+pub(crate) fn prepare_interim(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers, |_| false);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(PROXY_SIGNATURE);
+}
+
+/// Bytes of a request's head as HTTP/1.1 writes it.
+pub(crate) fn head_size(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+    const LINE: usize = " ".len() + " HTTP/1.1\r\n".len();
+    const FIELD: usize = ": ".len() + "\r\n".len();
+    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    method.as_str().len() + target + LINE + fields.sum::<usize>()
 }
 
 /// HTTP/2 may send a cookie in pieces; HTTP/1.1 knows one line only.
@@ -363,6 +381,14 @@ mod tests {
         prepare_response(&mut headers, &id);
         assert_eq!(get(&headers, "x-vcap-request-id"), "app");
         assert_eq!(get(&headers, "server"), "app");
+    }
+
+    #[test]
+    fn the_size_of_a_head_is_that_of_its_bytes_less_the_empty_line() {
+        let uri = Uri::from_static("http://shop.example/a?b");
+        let headers = map(&[("host", "shop.example"), ("x", "1"), ("x", "")]);
+        let bytes = "GET /a?b HTTP/1.1\r\nhost: shop.example\r\nx: 1\r\nx: \r\n";
+        assert_eq!(head_size(&Method::GET, &uri, &headers), bytes.len());
     }
 
     #[test]

@@ -16,10 +16,12 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Settings;
-use super::backend::{Http1, dial};
+use super::backend::{Http1, MAX_RESPONSE_HEAD, dial};
 use super::body::RequestBody;
+use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::failure::{Failure, FailureKind};
+use super::instance_stream::Scratch;
 use super::table::Table;
 use crate::net::server::LocalExecutor;
 
@@ -33,6 +35,7 @@ pub(crate) struct Connections {
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
     shared: RefCell<HashMap<u64, http2::SendRequest<RequestBody>>>,
     sweeps: Cell<u32>,
+    scratch: Scratch,
 }
 
 struct Idle {
@@ -69,6 +72,7 @@ impl Connections {
             idle: RefCell::default(),
             shared: RefCell::default(),
             sweeps: Cell::new(0),
+            scratch: Scratch::default(),
         }
     }
 
@@ -119,6 +123,7 @@ impl Connections {
         &self,
         state: &EndpointState,
         outgoing: &mut Outgoing,
+        client: &ClientSide<'_>,
     ) -> Result<(Response<Incoming>, Box<Http1>), Failure> {
         loop {
             let mut http = match self.take(state.number) {
@@ -129,8 +134,12 @@ impl Connections {
                 return Err(Failure::timeout());
             };
             let limit = self.settings.request_timeout;
-            let mut failure = match http.exchange(*request, limit).await {
+            let method = request.method().clone();
+            let mut failure = match http.exchange(*request, limit, client).await {
                 Ok(response) => return Ok((response, http)),
+                Err(failure) if failure.kind == FailureKind::TooLarge => {
+                    return Box::pin(http.read_again(method, client)).await;
+                }
                 Err(failure) => failure,
             };
             if !(http.reused && failure.kind.is_stale() && outgoing.restore(&mut failure)) {
@@ -143,7 +152,8 @@ impl Connections {
 
     async fn open_http1(&self, state: &EndpointState) -> Result<Box<Http1>, Failure> {
         let socket = dial(state, self.settings.dial_timeout).await?;
-        let http = Http1::open(socket, self.settings.request_timeout).await?;
+        let scratch = self.scratch.clone();
+        let http = Http1::open(socket, scratch, self.settings.request_timeout).await?;
         Ok(Box::new(http))
     }
 
@@ -182,6 +192,7 @@ impl Connections {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .adaptive_window(true)
+            .max_header_list_size(MAX_RESPONSE_HEAD)
             .handshake(TokioIo::new(socket))
             .await
             .map_err(Failure::from_error)?;

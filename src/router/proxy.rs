@@ -4,24 +4,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::base::Timestamp;
 use crate::net::RequestId;
-use crate::net::server::Peer;
+use crate::net::server::{Interim, MAX_HEAD, Peer};
 
 use super::access_log::Record;
 use super::backend::{Arrived, BackendBody};
 use super::body::{RequestBody, ResponseBody, Signal, Upload};
 use super::choice::{Target, choose};
+use super::client_side::ClientSide;
 use super::endpoint::{EndpointState, Protocol};
 use super::error::RouterError;
 use super::failure::{Failure, FailureKind};
 use super::headers::{
-    APP_INSTANCE, PROCESS_INSTANCE, is_idempotent, join_cookies, name_instance, prepare_request,
-    prepare_response, upgrade_of,
+    APP_INSTANCE, PROCESS_INSTANCE, head_size, is_idempotent, join_cookies, name_instance,
+    prepare_request, prepare_response, upgrade_of,
 };
 use super::local::LocalRouter;
 use super::pool::Outgoing;
@@ -90,27 +91,46 @@ pub(crate) async fn serve(
         }
     };
     trace.routed(pool.clone());
-    let affinity = Affinity::of_request(&head.headers);
-    let request_id = RequestId::random().header();
-    let upgrade = upgrade_of(&head.headers);
     let now = local.now();
-    prepare_request(&mut head.headers, peer, request_id.clone(), now);
-    trace.note_request(&head.headers, now);
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         local,
         pool,
         target,
-        affinity,
+        affinity: Affinity::of_request(&head.headers),
         trace,
-        request_id,
+        request_id: RequestId::random().header(),
         began: now,
     };
+    if is_too_large(&head) {
+        // The line goes to the log of the instance that would have been asked.
+        if let Some(state) = exchange.choose(&[], now) {
+            exchange.trace.attempted(state);
+        }
+        return refuse(exchange.trace, &RouterError::HeadTooLarge);
+    }
+    let upgrade = upgrade_of(&head.headers);
+    let request_id = exchange.request_id.clone();
+    prepare_request(&mut head.headers, peer, request_id, now);
+    exchange.trace.note_request(&head.headers, now);
+    let interim = interim_of(peer, head.version);
     if upgrade.is_some() || head.method == Method::CONNECT {
-        return upgrade::serve(exchange, head, body, upgrade).await;
+        return upgrade::serve(exchange, head, (body, upgrade), interim).await;
     }
     let version = head.version;
-    let outgoing = exchange_body(head, body, version);
-    forward(exchange, outgoing).await
+    let prepared = exchange_body(head, body, version);
+    forward(exchange, prepared, interim).await
+}
+
+/// Whether a request's head has as many bytes as the platform does not allow.
+pub(crate) fn is_too_large(head: &http::request::Parts) -> bool {
+    head_size(&head.method, &head.uri, &head.headers) >= MAX_HEAD
+}
+
+/// Where interim responses go: HTTP/1.0 does not know them, and hyper writes HTTP/2 alone.
+fn interim_of(peer: &Peer, version: Version) -> Option<&Interim> {
+    peer.interim
+        .as_ref()
+        .filter(|_| version == Version::HTTP_11)
 }
 
 fn answer_at_once(
@@ -232,6 +252,7 @@ pub(crate) fn refuse(mut trace: Box<Trace>, error: &RouterError) -> Response<Res
 struct Prepared {
     outgoing: Outgoing,
     upload: Option<Rc<Upload>>,
+    signal: Option<Arc<Signal>>,
 }
 
 fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Version) -> Prepared {
@@ -246,6 +267,7 @@ fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Versio
                 again,
             },
             upload: None,
+            signal: None,
         };
     }
     let expects = version != Version::HTTP_10
@@ -256,29 +278,29 @@ fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Versio
     let upload = Rc::new(Upload::default());
     let signal = expects.then(Arc::<Signal>::default);
     let body = RequestBody::stream(body, upload.clone(), signal.clone());
-    let mut request = Request::from_parts(head, body);
-    if let Some(signal) = signal {
-        hyper::ext::on_informational(&mut request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                signal.give();
-            }
-        });
-    }
+    let request = Request::from_parts(head, body);
     Prepared {
         outgoing: Outgoing {
             request: Some(Box::new(request)),
             again: None,
         },
         upload: Some(upload),
+        signal,
     }
 }
 
-async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<ResponseBody> {
-    let Prepared {
-        mut outgoing,
-        upload,
-    } = prepared;
-    if let Some(upload) = &upload {
+async fn forward(
+    mut exchange: Exchange,
+    prepared: Prepared,
+    interim: Option<&Interim>,
+) -> Response<ResponseBody> {
+    let mut outgoing = prepared.outgoing;
+    let client = ClientSide {
+        interim,
+        signal: prepared.signal,
+        upload: prepared.upload,
+    };
+    if let Some(upload) = &client.upload {
         exchange.trace.uploading(upload.clone());
     }
     let attempts = exchange.local.router.settings().attempts;
@@ -289,7 +311,7 @@ async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<Respons
         let Some(state) = exchange.choose(&tried, now) else {
             break;
         };
-        let mut failure = match attempt(&mut exchange, &state, &mut outgoing).await {
+        let mut failure = match attempt(&mut exchange, &state, &mut outgoing, &client).await {
             Ok(reply) => return answer(exchange, &state, reply),
             Err(failure) => failure,
         };
@@ -303,7 +325,7 @@ async fn forward(mut exchange: Exchange, prepared: Prepared) -> Response<Respons
             break;
         }
     }
-    let broken = upload.is_some_and(|upload| upload.broken.get());
+    let broken = client.upload.is_some_and(|upload| upload.broken.get());
     let error = match last {
         _ if broken => RouterError::ClientGone,
         Some(Failure { cause, .. }) => RouterError::EndpointFailure { cause },
@@ -345,6 +367,7 @@ async fn attempt(
     exchange: &mut Exchange,
     state: &Arc<EndpointState>,
     outgoing: &mut Outgoing,
+    client: &ClientSide<'_>,
 ) -> Result<Reply, Failure> {
     exchange.trace.attempted(state.clone());
     if let Some(request) = &mut outgoing.request {
@@ -357,7 +380,7 @@ async fn attempt(
     let connections = &exchange.local.connections;
     match state.endpoint.protocol {
         Protocol::Http1 => {
-            let (response, http) = connections.send_http1(state, outgoing).await?;
+            let (response, http) = connections.send_http1(state, outgoing, client).await?;
             let (head, body) = response.into_parts();
             let pool = connections.clone();
             let body = Arriving::Http1(BackendBody::arrive(body, http, pool, state.number));

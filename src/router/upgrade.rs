@@ -3,31 +3,42 @@
 //! A tunnel has a connection and a task of its own, no time limit, and one access line at its
 //! close. An answer other than an upgrade is relayed like any response.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 
+use futures_util::task::AtomicWaker;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 
-use super::backend::{dial, http1_builder};
+use crate::net::server::Interim;
+
+use super::backend::{dial, wide_http1_builder};
 use super::body::{RequestBody, ResponseBody, Upload};
+use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::error::RouterError;
 use super::failure::{Failure, FailureKind};
 use super::headers::name_instance;
+use super::instance_stream::InterimHead;
 use super::proxy::{Exchange, Waiting, refuse};
 use super::trace::Trace;
+
+/// Interim responses that wait to be relayed; more are dropped.
+const MOST_INTERIM: usize = 64;
 
 /// Forwards a request that asks for another protocol.
 pub(crate) async fn serve(
     mut exchange: Exchange,
     mut head: Parts,
-    body: Incoming,
-    protocol: Option<HeaderValue>,
+    (body, protocol): (Incoming, Option<HeaderValue>),
+    interim: Option<&Interim>,
 ) -> Response<ResponseBody> {
     let client = head.extensions.remove::<OnUpgrade>();
     head.extensions.clear();
@@ -45,7 +56,7 @@ pub(crate) async fn serve(
         exchange.trace.uploading(upload.clone());
         RequestBody::stream(body, upload, None)
     };
-    let sent = send(&mut exchange, Request::from_parts(head, body)).await;
+    let sent = send(&mut exchange, Request::from_parts(head, body), interim).await;
     let (mut response, state) = match sent {
         Ok(answered) => answered,
         Err(Failure { cause, .. }) => {
@@ -80,12 +91,19 @@ fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) ->
 
 async fn send(
     exchange: &mut Exchange,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
+    interim: Option<&Interim>,
 ) -> Result<(Response<Incoming>, Arc<EndpointState>), Failure> {
     let settings = exchange.local.router.settings().clone();
     let mut tried = Vec::new();
     let mut last = None;
-    let mut request = request;
+    let heads = Arc::<InterimHeads>::default();
+    if interim.is_some() {
+        let heads = heads.clone();
+        hyper::ext::on_informational(&mut request, move |response| {
+            heads.push(response.status(), response.headers());
+        });
+    }
     while tried.len() < settings.attempts {
         let now = exchange.local.now();
         let Some(state) = exchange.choose(&tried, now) else {
@@ -103,7 +121,7 @@ async fn send(
                 continue;
             }
         };
-        let (mut sender, connection) = http1_builder()
+        let (mut sender, connection) = wide_http1_builder()
             .handshake::<_, RequestBody>(TokioIo::new(socket))
             .await
             .map_err(Failure::from_error)?;
@@ -112,7 +130,15 @@ async fn send(
                 tracing::debug!(error = %error, "a tunnel's connection ended");
             }
         });
-        let sent = sender.send_request(request);
+        let client = ClientSide {
+            interim,
+            ..ClientSide::default()
+        };
+        let mut sent = pin!(sender.send_request(request));
+        let sent = poll_fn(|cx| {
+            client.relay(heads.take(cx));
+            sent.as_mut().poll(cx)
+        });
         return match tokio::time::timeout(settings.request_timeout, sent).await {
             Ok(Ok(response)) => Ok((response, state.clone())),
             Ok(Err(error)) => Err(Failure::from_error(error)),
@@ -124,6 +150,32 @@ async fn send(
         cause: "No endpoints available".to_owned(),
         request: None,
     }))
+}
+
+/// Interim responses on the way from the task of a tunnel's connection to who waits for the final
+/// one.
+#[derive(Default)]
+struct InterimHeads {
+    heads: Mutex<Vec<InterimHead>>,
+    waker: AtomicWaker,
+}
+
+impl InterimHeads {
+    /// hyper sends a `100 Continue` by itself when the body is asked for.
+    fn push(&self, status: StatusCode, headers: &HeaderMap) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if status != StatusCode::CONTINUE && heads.len() < MOST_INTERIM {
+            let headers = headers.clone();
+            heads.push(InterimHead { status, headers });
+            self.waker.wake();
+        }
+    }
+
+    fn take(&self, cx: &Context<'_>) -> Vec<InterimHead> {
+        self.waker.register(cx.waker());
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *heads)
+    }
 }
 
 fn relay(

@@ -12,17 +12,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::head::{self, Room};
+use super::interim::Interim;
 use super::state::{Connection, Counted, Exchange, Order};
-use super::stream::{ClientStream, Socket};
+use super::stream::{Activity, ClientStream, Socket};
 use super::thread::Thread;
 use super::{BoxError, Peer, ServeLocal};
 
@@ -57,6 +60,7 @@ impl<L: ServeLocal> Serving<L> {
         let answer = self.serve.clone().serve(self.peer.clone(), request);
         async move {
             let response = answer.await?;
+            exchange.before_final();
             Ok(response.map(|body| Counted::new(body, exchange)))
         }
     }
@@ -73,9 +77,11 @@ pub(super) async fn serve<L: ServeLocal>(
     connection: Rc<Connection>,
     serve: Rc<L>,
     socket: TcpStream,
-    (peer, tls): (Peer, Option<Arc<rustls::ServerConfig>>),
+    (mut peer, tls): (Peer, Option<Arc<rustls::ServerConfig>>),
 ) {
-    let socket = Socket::new(socket, connection.activity());
+    let activity = connection.activity();
+    peer.interim = Some(Interim::new(activity.clone()));
+    let socket = Socket::new(socket, activity);
     let serving = Serving {
         thread,
         connection,
@@ -117,46 +123,84 @@ async fn shake_hands(
     None
 }
 
+/// Why a connection's HTTP state is not needed any more.
+enum Ended {
+    Order(Order),
+    /// By itself, or because it became a tunnel.
+    Done,
+    /// A request's head was beyond the limits.
+    TooLarge,
+    /// Something was kept back that is no refusal.
+    Unwritten,
+}
+
 async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
-    let mut builder = http1::Builder::new();
-    builder
-        .title_case_headers(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(None);
     let mut stream = stream;
+    let mut room = Room::Usual;
+    let activity = serving.connection.activity();
     loop {
         if !wait_readable(&serving, &mut stream).await {
             return;
         }
         let requests = serving.clone();
         let service = service_fn(move |request| requests.answer(request));
-        let mut http = Box::new(builder.serve_connection(stream, service).with_upgrades());
+        let http = room.builder().serve_connection(stream, service);
+        let mut http = Box::new(http.with_upgrades());
         let mut closing = false;
         let ended = poll_fn(|cx| {
             match serving.order(cx) {
                 Order::Nothing => {}
-                order => return Poll::Ready(Some(order)),
+                order => return Poll::Ready(Ended::Order(order)),
             }
             if serving.thread.draining() && !closing {
                 closing = true;
                 Pin::new(&mut *http).graceful_shutdown();
             }
-            Pin::new(&mut *http).poll(cx).map(|result| {
-                if let Err(error) = result {
-                    tracing::debug!(error = %error, "a connection ended");
-                }
-                None
-            })
+            poll_http1(&activity, cx, &mut *http)
         })
         .await;
-        let parts = match ended {
-            Some(Order::Park) => http.into_parts(),
-            _ => None,
+        let next = match ended {
+            Ended::Order(Order::Park) => Room::Usual,
+            Ended::Order(Order::Close | Order::Nothing) | Ended::Done => return,
+            Ended::TooLarge | Ended::Unwritten => Room::Wide,
         };
-        let Some(parts) = parts else { return };
+        let Some(parts) = http.into_parts() else {
+            return;
+        };
         stream = parts.io;
+        match ended {
+            Ended::Unwritten => return Box::pin(head::close(&mut stream)).await,
+            Ended::TooLarge if room == Room::Wide => return Box::pin(head::refuse(stream)).await,
+            Ended::TooLarge => stream.instead(Bytes::new()),
+            Ended::Order(_) | Ended::Done => {}
+        }
         stream.put_back(parts.read_buf);
+        room = next;
     }
+}
+
+/// Polls a connection's HTTP state; hyper's refusal of a head does not reach the client.
+fn poll_http1<F>(activity: &Activity, cx: &mut Context<'_>, http: &mut F) -> Poll<Ended>
+where
+    F: Future<Output = hyper::Result<()>> + Unpin,
+{
+    activity.refusal.watch();
+    let mut polled = Pin::new(&mut *http).poll(cx);
+    let mut held = activity.refusal.release();
+    if held && polled.is_pending() {
+        // An app's own answer that looks like a refusal: it is written when hyper flushes again.
+        held = false;
+        polled = Pin::new(http).poll(cx);
+    }
+    polled.map(|result| match result {
+        Err(error) if held && error.is_parse_too_large() => Ended::TooLarge,
+        result => {
+            if let Err(error) = result {
+                tracing::debug!(error = %error, "a connection ended");
+            }
+            if held { Ended::Unwritten } else { Ended::Done }
+        }
+    })
 }
 
 /// Waits for something to read; false when the connection shall end instead.
@@ -180,6 +224,7 @@ async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let http = http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(head::HEADER_LIST)
         .serve_connection(stream, service);
     let mut http = pin!(http);
     let mut closing = false;
@@ -230,7 +275,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http_body_util::Empty;
 
     use super::super::Limits;

@@ -39,6 +39,8 @@ use super::caller::Scheme;
 use crate::base::panic_text;
 
 mod connection;
+mod head;
+mod interim;
 mod state;
 mod stream;
 #[cfg(test)]
@@ -46,6 +48,8 @@ mod tests;
 mod thread;
 
 pub use connection::LocalExecutor;
+pub use head::MAX_HEAD;
+pub use interim::Interim;
 pub use stream::ClientStream;
 
 /// Anything a body may fail with.
@@ -84,6 +88,8 @@ pub struct Peer {
     pub ip: HeaderValue,
     /// Scheme of the listener it came in by.
     pub scheme: Scheme,
+    /// Takes interim responses while an HTTP/1.1 request of it is served.
+    pub interim: Option<Interim>,
 }
 
 impl Peer {
@@ -95,6 +101,7 @@ impl Peer {
             text: address.to_string().into(),
             ip: HeaderValue::from_str(&ip).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             scheme,
+            interim: None,
         }
     }
 }

@@ -207,6 +207,11 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// The final response comes next.
+    pub(super) fn before_final(&self) {
+        self.connection.activity.before_final();
+    }
+
     pub(super) fn begin(connection: Rc<Connection>, thread: Rc<Thread>) -> Self {
         connection.exchanges.set(connection.exchanges.get() + 1);
         let stream = connection.multiplexed.get().then(Rc::<Stream>::default);

@@ -1,4 +1,7 @@
 //! A client's connection as hyper reads and writes it, clear text or TLS, noting what happens.
+//!
+//! What the router writes itself goes between two messages of hyper's ([`super::interim`]): hyper
+//! is in the middle of one from its first write to the flush that follows when nothing is left.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +16,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::interim::{Refusal, Waiting};
+
 /// What happened on a connection since somebody last looked.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
@@ -22,6 +27,19 @@ pub(super) struct Activity {
     pub(super) blocked: AtomicBool,
     /// The client took bytes.
     pub(super) wrote: AtomicBool,
+    /// Interim responses that wait.
+    pub(super) interim: Waiting,
+    /// Whether hyper refuses a request's head.
+    pub(super) refusal: Refusal,
+}
+
+impl Activity {
+    /// The final response comes next. Interim ones that cannot be written before it are dropped.
+    pub(super) fn before_final(&self) {
+        if self.interim.any() && self.blocked.load(Ordering::Relaxed) {
+            drop(self.interim.take());
+        }
+    }
 }
 
 /// A client's socket, noting how it takes what is written.
@@ -100,6 +118,10 @@ pub struct ClientStream {
     transport: Transport,
     /// Read already, to be read again.
     ahead: Bytes,
+    /// To be written before anything else of hyper's.
+    own: Bytes,
+    /// hyper is in the middle of a message.
+    writing: bool,
 }
 
 #[derive(Debug)]
@@ -110,16 +132,19 @@ enum Transport {
 
 impl ClientStream {
     pub(super) fn plain(socket: Socket) -> Self {
-        Self {
-            transport: Transport::Plain(TokioIo::new(socket)),
-            ahead: Bytes::new(),
-        }
+        Self::over(Transport::Plain(TokioIo::new(socket)))
     }
 
     pub(super) fn tls(stream: Box<TlsStream<Socket>>) -> Self {
+        Self::over(Transport::Tls(TokioIo::new(stream)))
+    }
+
+    fn over(transport: Transport) -> Self {
         Self {
-            transport: Transport::Tls(TokioIo::new(stream)),
+            transport,
             ahead: Bytes::new(),
+            own: Bytes::new(),
+            writing: false,
         }
     }
 
@@ -157,12 +182,64 @@ impl ClientStream {
         Poll::Pending
     }
 
-    fn note_read(&self) {
+    fn activity(&self) -> &Activity {
         let socket = match &self.transport {
             Transport::Plain(stream) => stream.inner(),
             Transport::Tls(stream) => stream.inner().get_ref().0,
         };
-        socket.activity.read.store(true, Ordering::Relaxed);
+        &socket.activity
+    }
+
+    /// Writes these bytes instead of what was held back.
+    pub(super) fn instead(&mut self, bytes: Bytes) {
+        self.own = bytes;
+    }
+
+    fn poll_transport_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Writes what comes before hyper's next bytes, when anything.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.own.is_empty() {
+            if self.writing || !self.activity().interim.any() {
+                return Poll::Ready(Ok(()));
+            }
+            self.own = self.activity().interim.take();
+        }
+        while !self.own.is_empty() {
+            let own = self.own.clone();
+            let count = ready!(self.poll_transport_write(cx, &own))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.own.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Before hyper writes `bytes`: true when they are held back instead.
+    fn poll_before_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
+        let refusal = &self.activity().refusal;
+        if refusal.is_held() {
+            // hyper goes on, so it was no refusal.
+            refusal.release();
+        }
+        ready!(self.poll_own(cx))?;
+        let held = self.activity().refusal.holds(bytes);
+        if held {
+            self.own = Bytes::copy_from_slice(bytes);
+        } else {
+            self.writing = true;
+        }
+        Poll::Ready(Ok(held))
     }
 }
 
@@ -183,7 +260,7 @@ impl Read for ClientStream {
             buf.put_slice(&self.ahead[..count]);
             self.ahead.advance(count);
         }
-        self.note_read();
+        self.activity().read.store(true, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -194,10 +271,10 @@ impl Write for ClientStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        if ready!(self.poll_before_write(cx, buf))? {
+            return Poll::Ready(Ok(buf.len()));
         }
+        self.poll_transport_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -205,6 +282,13 @@ impl Write for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let only: &[u8] = match bufs {
+            [only] => only,
+            _ => &[],
+        };
+        if ready!(self.poll_before_write(cx, only))? {
+            return Poll::Ready(Ok(only.len()));
+        }
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -219,6 +303,12 @@ impl Write for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity().refusal.is_held() {
+            return Poll::Ready(Ok(()));
+        }
+        // hyper flushes when nothing of its own is left.
+        self.writing = false;
+        ready!(self.poll_own(cx))?;
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
@@ -226,6 +316,9 @@ impl Write for ClientStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity().refusal.is_held() {
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -161,7 +161,14 @@ impl Door {
                 let (version, uri) = (request.version(), request.uri());
                 let host = uri.authority().map_or("-", |authority| authority.as_str());
                 let text = format!("{version:?} {host} {}", uri.path());
-                Ok::<_, std::convert::Infallible>(http::Response::new(text))
+                let mut response = http::Response::new(text);
+                if uri.path() == "/large" {
+                    let value = http::HeaderValue::from_str(&"x".repeat(10_000)).unwrap();
+                    for _ in 0..20 {
+                        response.headers_mut().append("x-large", value.clone());
+                    }
+                }
+                Ok::<_, std::convert::Infallible>(response)
             });
         let _entered = self.runtime.as_ref().unwrap().enter();
         let supervisor = self.supervisor.clone();
@@ -321,11 +328,16 @@ impl Client {
 
     /// The next head up to its empty line; `None` at the end.
     pub(super) fn head(&mut self) -> Option<String> {
+        let mut seen = 0;
         loop {
-            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+            let end = self.buffer[seen..]
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                let head: Vec<u8> = self.buffer.drain(..seen + end + 4).collect();
                 return Some(String::from_utf8(head).unwrap());
             }
+            seen = self.buffer.len().saturating_sub(3);
             if !self.more() {
                 return None;
             }

@@ -4,6 +4,8 @@
 mod exchanges;
 mod failures;
 mod harness;
+mod heads;
+mod interim;
 mod platform;
 mod sessions;
 mod streams;

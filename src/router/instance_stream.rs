@@ -1,0 +1,340 @@
+//! A connection to an instance as hyper reads and writes it, with two abilities hyper lacks.
+//!
+//! - **Interim responses** (1xx but 101) are taken out of what the instance sends and handed to
+//!   whoever waits for the response. hyper has a callback for them, which costs every request
+//!   four allocations; here the first read of a response goes through a buffer that the thread
+//!   shares, where its first bytes can be looked at.
+//! - **Reading again**: a response's head that is beyond hyper's usual limits is given to a second
+//!   HTTP state with wider ones. hyper reads a response only after it sent a request, so that
+//!   state sends one that ends here.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Bytes of the buffer a thread's responses begin in.
+const SCRATCH: usize = 16 << 10;
+/// Longest head of an interim response; a longer one is hyper's to skip.
+const LONGEST_INTERIM: usize = 64 << 10;
+/// Interim responses that wait for whoever relays them; more are not relayed.
+const MOST_INTERIM: usize = 64;
+
+/// The buffer of one thread.
+#[derive(Clone)]
+pub(crate) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self(Rc::new(RefCell::new(vec![0; SCRATCH].into())))
+    }
+}
+
+/// An interim response.
+#[derive(Debug)]
+pub(crate) struct InterimHead {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+/// What is known of a connection outside hyper.
+#[derive(Default)]
+pub(crate) struct Inbound {
+    /// The head of a response comes next.
+    expecting: Cell<bool>,
+    /// Bytes wait because the instance does not take them.
+    blocked: Cell<bool>,
+    any: Cell<bool>,
+    interim: RefCell<Vec<InterimHead>>,
+}
+
+impl Inbound {
+    /// A request is about to be sent.
+    pub(crate) fn expect(&self) {
+        self.expecting.set(true);
+    }
+
+    /// Whether everything hyper wrote went out.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.blocked.get()
+    }
+
+    /// Takes the interim responses that came.
+    pub(crate) fn take_interim(&self) -> Vec<InterimHead> {
+        if self.any.replace(false) {
+            return self.interim.take();
+        }
+        Vec::new()
+    }
+
+    fn push(&self, head: InterimHead) {
+        let mut interim = self.interim.borrow_mut();
+        if interim.len() < MOST_INTERIM {
+            interim.push(head);
+            self.any.set(true);
+        }
+    }
+}
+
+/// How far a second HTTP state got with the request it sends before it reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Muted {
+    No,
+    /// Its request is still to come.
+    Waiting,
+    /// Its request came and went nowhere.
+    Swallowed,
+}
+
+pub(crate) struct InstanceStream {
+    io: TokioIo<TcpStream>,
+    inbound: Rc<Inbound>,
+    scratch: Scratch,
+    /// Read and not yet given to hyper.
+    ahead: BytesMut,
+    muted: Muted,
+}
+
+impl InstanceStream {
+    pub(crate) fn new(socket: TcpStream, inbound: Rc<Inbound>, scratch: Scratch) -> Self {
+        Self {
+            io: TokioIo::new(socket),
+            inbound,
+            scratch,
+            ahead: BytesMut::new(),
+            muted: Muted::No,
+        }
+    }
+
+    /// For a second HTTP state that shall read `bytes` again.
+    pub(crate) fn again(mut self, bytes: Bytes) -> Self {
+        let mut ahead = BytesMut::from(bytes);
+        ahead.unsplit(std::mem::take(&mut self.ahead));
+        self.ahead = ahead;
+        self.muted = Muted::Waiting;
+        self
+    }
+
+    fn give(&mut self, buf: &mut ReadBufCursor<'_>) {
+        let count = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..count]);
+        self.ahead.advance(count);
+        if self.ahead.is_empty() {
+            // Its memory is of no use any more.
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    /// Reads while the head of a response is expected.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let scratch = self.scratch.clone();
+        let mut scratch = scratch.0.borrow_mut();
+        loop {
+            let room = scratch.len().min(buf.remaining());
+            let mut read = ReadBuf::new(&mut scratch[..room]);
+            ready!(Pin::new(&mut self.io).poll_read(cx, read.unfilled()))?;
+            let bytes = read.filled();
+            if self.ahead.is_empty() && !may_be_interim(bytes) {
+                self.inbound.expecting.set(false);
+                buf.put_slice(bytes);
+                return Poll::Ready(Ok(()));
+            }
+            self.ahead.extend_from_slice(bytes);
+            if bytes.is_empty() || !self.take_interim() {
+                self.inbound.expecting.set(false);
+                self.give(buf);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Takes whole interim responses off the front; false when what follows is hyper's.
+    fn take_interim(&mut self) -> bool {
+        loop {
+            if !may_be_interim(&self.ahead) {
+                return false;
+            }
+            let Some(length) = head_length(&self.ahead) else {
+                return self.ahead.len() <= LONGEST_INTERIM;
+            };
+            let Some(head) = parse(&self.ahead[..length]) else {
+                return false;
+            };
+            self.inbound.push(head);
+            self.ahead.advance(length);
+            if self.ahead.is_empty() {
+                self.ahead = BytesMut::new();
+                return true;
+            }
+        }
+    }
+}
+
+/// Whether these first bytes of a head are, or can become, `HTTP/1.x 1..` other than 101.
+fn may_be_interim(bytes: &[u8]) -> bool {
+    const LIKE: &[u8; 10] = b"HTTP/1.? 1";
+    let like = bytes
+        .iter()
+        .zip(LIKE)
+        .all(|(byte, like)| byte == like || *like == b'?');
+    like && !bytes.is_empty() && bytes.get(9..12) != Some(b"101")
+}
+
+/// Bytes of a head up to the end of its empty line.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+        let next = from + at + 1;
+        match &bytes[next..] {
+            [b'\n', ..] => return Some(next + 1),
+            [b'\r', b'\n', ..] => return Some(next + 2),
+            _ => from = next,
+        }
+    }
+    None
+}
+
+fn parse(head: &[u8]) -> Option<InterimHead> {
+    let mut lines = head
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let status = StatusCode::from_bytes(lines.next()?.get(9..12)?).ok()?;
+    let mut headers = HeaderMap::new();
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        headers.try_append(name, value).ok()?;
+    }
+    Some(InterimHead { status, headers })
+}
+
+impl Read for InstanceStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.muted {
+            Muted::No => {}
+            Muted::Waiting => {
+                // Looked at again once the request is there, which is next.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Muted::Swallowed => self.muted = Muted::No,
+        }
+        if self.inbound.expecting.get() {
+            return self.poll_head(cx, &mut buf);
+        }
+        if !self.ahead.is_empty() {
+            self.give(&mut buf);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl InstanceStream {
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.inbound.blocked.set(result.is_pending());
+        result
+    }
+}
+
+impl Write for InstanceStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.muted != Muted::No {
+            self.muted = Muted::Swallowed;
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.muted != Muted::No {
+            self.muted = Muted::Swallowed;
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_heads_of_interim_responses_are_looked_into() {
+        for bytes in [&b"H"[..], b"HTTP/1.", b"HTTP/1.0 1", b"HTTP/1.1 103 E"] {
+            assert!(may_be_interim(bytes), "{bytes:?}");
+        }
+        for bytes in [
+            &b""[..],
+            b"HTTP/1.1 200",
+            b"HTTP/2",
+            b"HTTP/1.1 101 S",
+            b"x",
+            b"\r\n",
+        ] {
+            assert!(!may_be_interim(bytes), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_ends_with_its_empty_line() {
+        assert_eq!(head_length(b"HTTP/1.1 103 E\r\na: b\r\n\r\nmore"), Some(24));
+        assert_eq!(head_length(b"HTTP/1.1 103 E\n\nmore"), Some(16));
+        assert_eq!(head_length(b"HTTP/1.1 103 E\r\na: b\r\n"), None);
+    }
+
+    #[test]
+    fn an_interim_head_is_parsed_strictly() {
+        let head = parse(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nlink:  </b> \r\n\r\n");
+        let head = head.unwrap();
+        assert_eq!(head.status, 103);
+        let links: Vec<_> = head.headers.get_all("link").iter().collect();
+        assert_eq!(links, ["</a>", "</b>"]);
+        for bad in [
+            "HTTP/1.1 103 E\r\nno colon\r\n\r\n",
+            "HTTP/1.1 103 E\r\na: b\r\n folded\r\n\r\n",
+            "HTTP/1.1 103 E\r\na : b\r\n\r\n",
+            "HTTP/1.1 1\r\n\r\n",
+        ] {
+            assert!(parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+    }
+}
