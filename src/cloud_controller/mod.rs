@@ -51,6 +51,7 @@ pub mod v3;
 
 pub use apps::ApiLines;
 pub use droplets::DropletUploads;
+pub use root::{OnBoard, SshDoor};
 
 use std::sync::Arc;
 
@@ -100,6 +101,8 @@ pub struct Settings {
     pub default_stack: String,
     /// Whether apps' log lines name the revision they run under.
     pub app_log_revision: bool,
+    /// Which parts of the platform there are.
+    pub on_board: OnBoard,
 }
 
 /// The Cloud Controller; cheap to clone.

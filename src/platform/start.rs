@@ -17,7 +17,7 @@ use crate::cloud_controller::deployments::Rollouts;
 use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::seed::STACK;
 use crate::cloud_controller::tasks::TaskQueue;
-use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads};
+use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads, OnBoard};
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::Engine;
@@ -349,6 +349,8 @@ fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
+            // Each part that lands is told here, and the links to it appear.
+            on_board: OnBoard::default(),
         },
     }
 }

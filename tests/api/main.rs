@@ -27,6 +27,7 @@ mod processes;
 mod quotas;
 mod revisions;
 mod roles;
+mod root;
 mod routes;
 mod scopes;
 mod security_groups;

@@ -1,10 +1,15 @@
 //! Documents without a token: `/`, `/v3`, `/v3/info`, `/v2/info`, and the 404 of everything else.
+//! They link to what is there and to nothing else ([`OnBoard`]).
+
+mod links;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::{Map, Value, json};
 
+use self::links::{Links, link};
+pub use self::links::{OnBoard, SshDoor};
 use super::CloudController;
 use super::usage_summaries::{self, Scope};
 use super::v3::{ApiError, ApiResult, Context, Urls};
@@ -13,7 +18,7 @@ use crate::net::RequestBase;
 /// The API version we speak. From 3.211.0 on the CLI asks for `embed=process_instances`.
 pub(crate) const API_VERSION: &str = "3.228.0";
 
-/// Names of `/v3`'s links.
+/// Names of `/v3`'s links: the resources there are.
 const RESOURCES: &[&str] = &[
     "app_usage_events",
     "apps",
@@ -35,11 +40,8 @@ const RESOURCES: &[&str] = &[
     "roles",
     "routes",
     "security_groups",
-    "service_brokers",
     "service_instances",
     "service_credential_bindings",
-    "service_offerings",
-    "service_plans",
     "service_route_bindings",
     "service_usage_events",
     "spaces",
@@ -68,30 +70,22 @@ async fn root(
     State(cc): State<CloudController>,
     base: Option<Extension<RequestBase>>,
 ) -> Json<Value> {
-    let settings = cc.settings();
-    let domain = &settings.system_domain;
-    let origin_of = |name: &str| match &base {
-        Some(Extension(base)) => base.origin_of(name, domain),
-        None => settings.default_base.clone(),
-    };
-    let own = match &base {
-        Some(Extension(base)) => base.origin(),
-        None => settings.default_base.clone(),
-    };
-    let websocket = origin_of("doppler").replacen("http", "ws", 1);
+    let links = Links::new(&cc, base.as_deref());
+    let own = links.own();
     Json(json!({ "links": {
         "self": { "href": own },
         "cloud_controller_v2": Value::Null,
         "cloud_controller_v3": { "href": format!("{own}/v3"), "meta": { "version": API_VERSION } },
-        "network_policy_v0": { "href": format!("{own}/networking/v0/external") },
-        "network_policy_v1": { "href": format!("{own}/networking/v1/external") },
-        "login": { "href": origin_of("login") },
-        "uaa": { "href": origin_of("uaa") },
+        "network_policy_v0": link(links.network_policies("v0")),
+        "network_policy_v1": link(links.network_policies("v1")),
+        "login": link(Some(links.named("login"))),
+        "uaa": link(Some(links.named("uaa"))),
         "credhub": Value::Null,
-        "routing": { "href": format!("{own}/routing") },
-        "logging": { "href": websocket },
-        "log_cache": { "href": origin_of("log-cache") },
-        "log_stream": { "href": origin_of("log-stream") },
+        "routing": link(links.routing()),
+        "logging": link(links.firehose()),
+        "log_cache": link(Some(links.named("log-cache"))),
+        "log_stream": link(links.log_stream()),
+        "app_ssh": links.ssh(),
     } }))
 }
 
@@ -99,11 +93,7 @@ async fn v3(
     State(cc): State<CloudController>,
     base: Option<Extension<RequestBase>>,
 ) -> Json<Value> {
-    let origin = base.map_or_else(
-        || cc.default_base().to_owned(),
-        |Extension(base)| base.origin(),
-    );
-    let urls = Urls::new(origin);
+    let urls = Urls::new(Links::new(&cc, base.as_deref()).own());
     let mut links = Map::new();
     links.insert("self".to_owned(), urls.link("/v3"));
     for name in RESOURCES {
@@ -116,11 +106,7 @@ async fn info(
     State(cc): State<CloudController>,
     base: Option<Extension<RequestBase>>,
 ) -> ApiResult<Json<Value>> {
-    let origin = base.map_or_else(
-        || cc.default_base().to_owned(),
-        |Extension(base)| base.origin(),
-    );
-    let urls = Urls::new(origin);
+    let urls = Urls::new(Links::new(&cc, base.as_deref()).own());
     Ok(Json(json!({
         "build": env!("CARGO_PKG_VERSION"),
         "cli_version": { "minimum": "", "recommended": "" },
@@ -132,7 +118,6 @@ async fn info(
         "rate_limits": { "enabled": false, "general_limit": "", "reset_interval_in_minutes": "" },
         "links": {
             "self": urls.link("/v3/info"),
-            "support": { "href": "" },
         },
     })))
 }
@@ -158,21 +143,17 @@ async fn v2_info(
     State(cc): State<CloudController>,
     base: Option<Extension<RequestBase>>,
 ) -> Json<Value> {
-    let domain = cc.settings().system_domain.clone();
-    let origin_of = |name: &str| match &base {
-        Some(Extension(base)) => base.origin_of(name, &domain),
-        None => cc.default_base().to_owned(),
-    };
+    let links = Links::new(&cc, base.as_deref());
     Json(json!({
         "name": "cflite",
         "build": env!("CARGO_PKG_VERSION"),
         "version": 0,
         "description": "Cloud Foundry on one machine",
-        "authorization_endpoint": origin_of("login"),
-        "token_endpoint": origin_of("uaa"),
+        "authorization_endpoint": links.named("login"),
+        "token_endpoint": links.named("uaa"),
         "api_version": "2.255.0",
-        "doppler_logging_endpoint": origin_of("doppler").replacen("http", "ws", 1),
-        "log_cache_endpoint": origin_of("log-cache"),
+        "doppler_logging_endpoint": links.firehose(),
+        "log_cache_endpoint": links.named("log-cache"),
         "user": Value::Null,
     }))
 }

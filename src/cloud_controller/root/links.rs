@@ -1,0 +1,102 @@
+//! Where the parts of the platform are: one place that knows which are on board, for every document
+//! that tells. A part that is not there has no link, so that a client says so instead of running
+//! into a 404.
+
+use serde_json::{Value, json};
+
+use super::super::CloudController;
+use crate::net::RequestBase;
+
+/// Parts with an address that only some platforms have.
+#[derive(Debug, Clone, Default)]
+pub struct OnBoard {
+    /// Where `cf ssh` connects to.
+    pub ssh: Option<SshDoor>,
+    /// The firehose over WebSocket (`doppler`).
+    pub firehose: bool,
+    /// The firehose over HTTP (`log-stream`).
+    pub log_stream: bool,
+    /// The API of router groups for TCP routes, at `/routing`.
+    pub routing: bool,
+    /// The API of network policies, at `/networking`.
+    pub network_policies: bool,
+}
+
+/// The door for SSH.
+#[derive(Debug, Clone)]
+pub struct SshDoor {
+    /// `host:port`.
+    pub address: String,
+    /// SHA-256 of the host's key, base64 without padding.
+    pub host_key_fingerprint: String,
+    /// The client whose one-time codes open it.
+    pub oauth_client: &'static str,
+}
+
+/// The addresses as one caller can reach them.
+pub(super) struct Links<'a> {
+    cc: &'a CloudController,
+    base: Option<&'a RequestBase>,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn new(cc: &'a CloudController, base: Option<&'a RequestBase>) -> Self {
+        Self { cc, base }
+    }
+
+    /// The address the caller asked.
+    pub(super) fn own(&self) -> String {
+        self.base.map_or_else(
+            || self.cc.settings().default_base.clone(),
+            RequestBase::origin,
+        )
+    }
+
+    /// Another name of the platform.
+    pub(super) fn named(&self, name: &str) -> String {
+        let settings = self.cc.settings();
+        self.base.map_or_else(
+            || settings.default_base.clone(),
+            |base| base.origin_of(name, &settings.system_domain),
+        )
+    }
+
+    pub(super) fn firehose(&self) -> Option<String> {
+        let on_board = self.cc.settings().on_board.firehose;
+        on_board.then(|| self.named("doppler").replacen("http", "ws", 1))
+    }
+
+    pub(super) fn log_stream(&self) -> Option<String> {
+        let on_board = self.cc.settings().on_board.log_stream;
+        on_board.then(|| self.named("log-stream"))
+    }
+
+    pub(super) fn routing(&self) -> Option<String> {
+        let on_board = self.cc.settings().on_board.routing;
+        on_board.then(|| format!("{}/routing", self.own()))
+    }
+
+    pub(super) fn network_policies(&self, version: &str) -> Option<String> {
+        let on_board = self.cc.settings().on_board.network_policies;
+        on_board.then(|| format!("{}/networking/{version}/external", self.own()))
+    }
+
+    /// As Cloud Controller presents it.
+    pub(super) fn ssh(&self) -> Value {
+        let Some(door) = &self.cc.settings().on_board.ssh else {
+            return Value::Null;
+        };
+        json!({
+            "href": door.address,
+            "meta": {
+                "host_key_fingerprint": door.host_key_fingerprint,
+                "oauth_client": door.oauth_client,
+            },
+        })
+    }
+}
+
+/// A link; null when there is nothing to link to.
+pub(super) fn link(href: Option<String>) -> Value {
+    href.map_or(Value::Null, |href| json!({ "href": href }))
+}

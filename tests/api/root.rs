@@ -1,0 +1,66 @@
+//! The documents that tell clients where everything is.
+
+use cflite::testing::TestApp;
+use serde_json::Value;
+
+/// Every address in a document, with the name it stands under.
+fn addresses(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::String(text) if text.contains("://") => {
+            found.push((name.to_owned(), text.clone()));
+        }
+        Value::Object(members) => {
+            for (key, value) in members {
+                let name = if key == "href" { name } else { key };
+                addresses(name, value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let platform = TestApp::start().await.unwrap();
+    let admin = platform.admin().await.unwrap();
+    let mut count = 0;
+    for document in ["/", "/v3", "/v3/info", "/v2/info"] {
+        let told = admin.get(document).await.unwrap();
+        assert_eq!(told.status, 200, "{document}");
+        let mut links = Vec::new();
+        addresses("", &told.body, &mut links);
+        for (name, link) in links {
+            let path = url::Url::parse(&link).unwrap().path().to_owned();
+            // What Cloud Controller links to as well, without answering a plain GET.
+            let path = match name.as_str() {
+                "environment_variable_groups" => format!("{path}/running"),
+                "resource_matches" => continue,
+                _ => path,
+            };
+            let answer = admin.get(&path).await.unwrap();
+            assert_eq!(answer.status, 200, "{document}: {name}: {link}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[tokio::test]
+async fn parts_that_are_not_there_have_no_link() {
+    let platform = TestApp::start().await.unwrap();
+    let admin = platform.admin().await.unwrap();
+    let root = admin.get("/").await.unwrap();
+    for part in [
+        "app_ssh",
+        "credhub",
+        "logging",
+        "log_stream",
+        "network_policy_v0",
+        "network_policy_v1",
+        "routing",
+    ] {
+        assert_eq!(root.body["links"].get(part), Some(&Value::Null), "{part}");
+    }
+    let info = admin.get("/v2/info").await.unwrap();
+    assert_eq!(info.body["doppler_logging_endpoint"], Value::Null);
+}
