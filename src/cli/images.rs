@@ -29,10 +29,15 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
                 tokio::pin!(work);
                 loop {
                     tokio::select! {
-                        result = &mut work => return Ok(result?),
+                        result = &mut work => break result?,
                         Some(text) = texts.recv() => step.progress(&text),
                     }
                 }
+                // A platform that was never started has no id yet; it marks them itself later.
+                if let Some(id) = platform::platform_id(&config.data_dir)? {
+                    images::mark(&*engine, &id).await?;
+                }
+                Ok(())
             });
             match built {
                 Ok(()) => step.done("up to date"),

@@ -41,6 +41,13 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         "{} containers, {} images",
         removed.containers, removed.images
     ));
+    if !removed.kept_for.is_empty() {
+        show::note(&format!(
+            "The stack images stay: other platforms on this Docker daemon use them ({}). If one of \
+             them is gone without a reset, `docker image ls cflite/in-use` shows what keeps them.",
+            removed.kept_for.join(", ")
+        ));
+    }
     let step = show::Step::begin("remove data");
     if config.data_dir.exists() {
         std::fs::remove_dir_all(&config.data_dir)
@@ -48,7 +55,11 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     }
     step.done(&config.data_dir.display().to_string());
     if session.json {
-        show::json(&json!({ "containers": removed.containers, "images": removed.images }));
+        show::json(&json!({
+            "containers": removed.containers,
+            "images": removed.images,
+            "stack_images_kept_for": removed.kept_for,
+        }));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,12 +12,14 @@ use crate::scheduler::Network;
 use crate::staging::images;
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Removed {
     /// Containers.
     pub containers: usize,
     /// Images.
     pub images: usize,
+    /// Ids of other platforms on the daemon, if stack images were kept for them.
+    pub kept_for: Vec<String>,
 }
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -32,13 +34,15 @@ pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
     remove_owned(&engine, &id).await
 }
 
-/// Removes containers, network and images; with `stack_images` those of the stacks too.
+/// Removes containers, network and images; with `stack_images` those of the stacks too that no
+/// other platform uses.
 pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<Removed> {
     let mut removed = Removed::default();
     let engine = connect_docker(config);
-    if let Some(id) = platform_id(&config.data_dir)? {
-        removed.containers = remove_owned(&engine, &id).await?;
-        let network = Network::of_platform(&id);
+    let id = platform_id(&config.data_dir)?;
+    if let Some(id) = &id {
+        removed.containers = remove_owned(&engine, id).await?;
+        let network = Network::of_platform(id);
         engine.remove_network(network.name()).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {
@@ -47,7 +51,11 @@ pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<R
         }
     }
     if stack_images {
-        removed.images += images::remove_all(&*engine).await?;
+        let of_stacks = images::remove_unused(&*engine, id.as_deref()).await?;
+        removed.images += of_stacks.count;
+        removed.kept_for = of_stacks.kept_for;
+    } else if let Some(id) = &id {
+        images::unmark(&*engine, id).await?;
     }
     Ok(removed)
 }

@@ -119,7 +119,7 @@ impl Platform {
             &supervisor,
             &running,
         ));
-        let images = Images::new(parts.engine.clone(), ground.registry.clone());
+        let images = Images::new(parts.engine.clone(), ground.registry.clone(), &ground.id);
         let staging = staging(&parts, &ground, images.clone());
         let uploads = uploads(&parts, &ground, &images);
         let router = Router::new(

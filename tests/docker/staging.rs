@@ -13,7 +13,7 @@ use cflite::db::{Db, DbError, ReadTx, WriteTx};
 use cflite::docker::{ContainerSpec, Engine, LABEL_OWNER, Labels};
 use cflite::logs::Logs;
 use cflite::registry::{Registry, Settings as RegistrySettings};
-use cflite::staging::images::Images;
+use cflite::staging::images::{self, Images};
 use cflite::staging::{
     BuildpackChoice, BuildpackSource, Builds, Settings, Staged, Staging, StagingFailure,
     StagingParts, StagingRequest, droplet_repository,
@@ -92,12 +92,13 @@ impl Platform {
         });
         let logs = Logs::open(db.clone(), clock).await.expect("logs");
         logs.start(&supervisor);
+        let id = GuidSource::random().next();
         Self {
             _folder: folder,
-            id: GuidSource::random().next(),
             db,
             blobs,
-            images: Images::new(engine.clone(), registry.clone()),
+            images: Images::new(engine.clone(), registry.clone(), &id),
+            id,
             engine,
             registry,
             logs,
@@ -316,6 +317,7 @@ async fn a_static_folder_is_staged_and_answers() {
     {
         drop(platform.engine.remove(&left.id).await);
     }
+    drop(images::unmark(&*platform.engine, &platform.id).await);
     assert!(platform.supervisor.shut_down(Duration::from_secs(20)).await);
     if let Err(panic) = result {
         std::panic::resume_unwind(panic);

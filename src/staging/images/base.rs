@@ -7,8 +7,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::{ImagesError, say};
-use crate::docker::{Engine, Progress};
+use super::ImagesError;
+use super::words::Told;
+use crate::docker::Engine;
 
 /// Debian's own image.
 const PUBLISHED: &str = "debian:bookworm-slim";
@@ -27,24 +28,20 @@ const LEFT_OUT: [&str; 5] = [
 ];
 
 /// The base's reference; it is pulled or made when the daemon has none.
-pub(super) async fn find_or_make(
-    engine: &dyn Engine,
-    progress: &Progress,
-) -> Result<String, ImagesError> {
+pub(super) async fn find_or_make(engine: &dyn Engine, told: &Told) -> Result<String, ImagesError> {
     for present in [PUBLISHED, MADE] {
         if engine.image(present).await?.is_some() {
             return Ok(present.to_owned());
         }
     }
-    let pull = match pull(engine, progress).await {
+    let pull = match pull(engine, told).await {
         Ok(()) => return Ok(PUBLISHED.to_owned()),
         Err(why) => why,
     };
-    say(
-        progress,
-        &format!("{PUBLISHED} can not be pulled ({pull}): mmdebstrap makes the base from packages"),
-    );
-    match make(engine, progress).await {
+    told.say(&format!(
+        "{PUBLISHED} can not be pulled ({pull}): mmdebstrap makes the base from packages"
+    ));
+    match make(engine, told).await {
         Ok(()) => Ok(MADE.to_owned()),
         Err(make) => Err(ImagesError::NoBase { pull, make }),
     }
@@ -60,16 +57,16 @@ pub(super) async fn remove(engine: &dyn Engine) -> Result<bool, ImagesError> {
 }
 
 /// Pulls; gives up soon when there is no news, later when it is slow.
-async fn pull(engine: &dyn Engine, progress: &Progress) -> Result<(), String> {
-    let (news, mut told) = tokio::sync::mpsc::unbounded_channel::<String>();
+async fn pull(engine: &dyn Engine, told: &Told) -> Result<(), String> {
+    let (news, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
     let begin = Instant::now();
     let mut pulling = std::pin::pin!(engine.pull(PUBLISHED, None, news));
     let mut open = true;
     loop {
         tokio::select! {
             done = &mut pulling => return done.map_err(|error| error.to_string()),
-            text = told.recv(), if open => match text {
-                Some(text) => say(progress, &text),
+            text = texts.recv(), if open => match text {
+                Some(text) => told.output(&text),
                 None => open = false,
             },
             () = tokio::time::sleep(SILENCE) => return Err("no registry answers".to_owned()),
@@ -81,7 +78,7 @@ async fn pull(engine: &dyn Engine, progress: &Progress) -> Result<(), String> {
 }
 
 /// Makes the root file system from Debian's packages, straight into the daemon.
-async fn make(engine: &dyn Engine, progress: &Progress) -> Result<(), String> {
+async fn make(engine: &dyn Engine, told: &Told) -> Result<(), String> {
     let mut command = Command::new("mmdebstrap");
     command.arg("--variant=minbase");
     for rule in LEFT_OUT {
@@ -103,7 +100,7 @@ async fn make(engine: &dyn Engine, progress: &Progress) -> Result<(), String> {
     let listen = async {
         let mut last = String::new();
         while let Ok(Some(line)) = lines.next_line().await {
-            say(progress, &line);
+            told.output(&line);
             last = line;
         }
         last

@@ -4,7 +4,8 @@
 //! A stack is two images of one repository: `run-<recipe>` for apps and tasks, and on top of it
 //! `build-<recipe>` for staging. `<recipe>` is a hash of everything that goes into the build, so an
 //! image that is there is up to date, building can be repeated at any time, and a new cflite
-//! brings its own images. They belong to the machine and not to one platform.
+//! brings its own images. They belong to the machine and not to one platform: the last one that uses
+//! an image removes it ([`users`]).
 //!
 //! Decisions:
 //! - The base is Debian's own image when it is there or comes quickly, else one that mmdebstrap
@@ -14,6 +15,8 @@
 
 mod base;
 mod recipe;
+mod users;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +25,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use self::recipe::Recipe;
+use self::users::Others;
+use self::words::Told;
 use crate::blobs::Digest;
 use crate::docker::{BuildSpec, DockerError, Engine, Image, Labels, Progress};
 use crate::registry::{Registry, RegistryError};
@@ -88,42 +93,86 @@ pub struct Listed {
     pub current: bool,
 }
 
-/// Removes the stack images and the base they were built on; tells how many.
-pub async fn remove_all(engine: &dyn Engine) -> Result<usize, ImagesError> {
-    let listed = list(engine).await?;
-    for image in &listed {
-        engine.remove_image(&image.reference).await?;
+/// What became of the images when a platform stopped using them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many were removed.
+    pub count: usize,
+    /// Ids of the other platforms on the daemon, if images were kept for them.
+    pub kept_for: Vec<String>,
+}
+
+/// Removes the stack images that no other platform uses, and the base they were built on together
+/// with the last ones. `platform_id` is the one that stops using them.
+pub async fn remove_unused(
+    engine: &dyn Engine,
+    platform_id: Option<&str>,
+) -> Result<Removed, ImagesError> {
+    if let Some(platform_id) = platform_id {
+        users::unmark(engine, platform_id).await?;
     }
-    Ok(listed.len() + usize::from(base::remove(engine).await?))
+    let others = Others::find(engine, platform_id).await?;
+    let mut removed = Removed::default();
+    let mut kept = false;
+    for (reference, image) in references(engine).await? {
+        if others.use_image(&image) {
+            kept = true;
+            continue;
+        }
+        match engine.remove_image(&reference).await {
+            Ok(()) => removed.count += 1,
+            // A container that is not ours.
+            Err(DockerError::Conflict(_)) => kept = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if kept {
+        removed.kept_for = others.all().into_iter().collect();
+    } else {
+        removed.count += usize::from(base::remove(engine).await?);
+    }
+    Ok(removed)
+}
+
+/// Notes that a platform uses the current images, which must be there.
+pub async fn mark(engine: &dyn Engine, platform_id: &str) -> Result<(), ImagesError> {
+    Ok(users::mark(engine, platform_id, &Recipe::embedded()).await?)
+}
+
+/// Notes that a platform uses no stack images any more; they stay.
+pub async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(), ImagesError> {
+    Ok(users::unmark(engine, platform_id).await?)
 }
 
 /// Builds the images that are missing. For the command line: no registry is involved.
 pub async fn build_all(engine: &dyn Engine, progress: &Progress) -> Result<(), ImagesError> {
-    build(engine, &Recipe::embedded(), progress).await
+    build(engine, &Recipe::embedded(), &Told::everything(progress)).await
+}
+
+/// The names of all stack images, each with its image, but not the marks of those who use them.
+async fn references(engine: &dyn Engine) -> Result<Vec<(String, Image)>, ImagesError> {
+    let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);
+    let mut found = Vec::new();
+    for image in engine.images(&labels).await? {
+        let names = image.tags.iter().filter(|tag| tag.starts_with(REPOSITORY));
+        found.extend(names.map(|name| (name.clone(), image.clone())));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
 }
 
 /// All stack images the daemon has.
 pub async fn list(engine: &dyn Engine) -> Result<Vec<Listed>, ImagesError> {
     let recipe = Recipe::embedded();
-    let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);
-    let mut listed = Vec::new();
-    for image in engine.images(&labels).await? {
-        for reference in &image.tags {
-            // The name decides: the build image inherits the labels of the run image.
-            let current =
-                *reference == recipe.run_reference() || *reference == recipe.build_reference();
-            listed.push(Listed {
-                stack: STACK.to_owned(),
-                role: image.labels.get(LABEL_ROLE).cloned().unwrap_or_default(),
-                reference: reference.clone(),
-                size: image.size,
-                current,
-            });
-        }
-    }
-    listed.retain(|listed| listed.reference.starts_with(REPOSITORY));
-    listed.sort_by(|a, b| a.reference.cmp(&b.reference));
-    Ok(listed)
+    let listed = references(engine).await?.into_iter();
+    let listed = listed.map(|(reference, image)| Listed {
+        stack: STACK.to_owned(),
+        role: image.labels.get(LABEL_ROLE).cloned().unwrap_or_default(),
+        size: image.size,
+        current: recipe.names(&reference),
+        reference,
+    });
+    Ok(listed.collect())
 }
 
 /// The stacks of a running platform; cheap to clone.
@@ -134,23 +183,25 @@ struct Inner {
     engine: Arc<dyn Engine>,
     registry: Registry,
     recipe: Recipe,
+    platform_id: String,
     /// Held while images are made: two builds that need them wait for the same ones.
     ready: Mutex<BTreeMap<String, StackImages>>,
 }
 
 impl Images {
-    /// Stacks of this daemon, with their base in this registry.
-    pub fn new(engine: Arc<dyn Engine>, registry: Registry) -> Self {
+    /// Stacks of this daemon, with their base in this registry, used by this platform.
+    pub fn new(engine: Arc<dyn Engine>, registry: Registry, platform_id: &str) -> Self {
         Self(Arc::new(Inner {
             engine,
             registry,
             recipe: Recipe::embedded(),
+            platform_id: platform_id.to_owned(),
             ready: Mutex::default(),
         }))
     }
 
-    /// The images of a stack; made first where they are missing. Once made they are found in
-    /// milliseconds.
+    /// The images of a stack; made first where they are missing, which `progress` is told in words.
+    /// Once made they are found in milliseconds.
     pub async fn ready(
         &self,
         stack: &str,
@@ -166,7 +217,10 @@ impl Images {
                 return Ok(images.clone());
             }
         }
-        let images = self.make(progress).await?;
+        let (told, listener) = words::in_words(progress);
+        let images = listener
+            .beside(async move { self.make(&told).await })
+            .await?;
         ready.insert(stack.to_owned(), images.clone());
         Ok(images)
     }
@@ -186,17 +240,22 @@ impl Images {
         }
         // Nobody else makes it meanwhile.
         let _ready = self.0.ready.lock().await;
-        self.make_base(progress).await
+        let (told, listener) = words::in_words(progress);
+        listener
+            .beside(async move { self.make_base(&told).await })
+            .await
     }
 
-    async fn make(&self, progress: &Progress) -> Result<StackImages, ImagesError> {
+    async fn make(&self, told: &Told) -> Result<StackImages, ImagesError> {
         let Inner {
             engine,
             registry,
             recipe,
+            platform_id,
             ..
         } = &*self.0;
-        let base = self.make_base(progress).await?;
+        let base = self.make_base(told).await?;
+        users::mark(&**engine, platform_id, recipe).await?;
         // The daemon learns by which digests the registry knows the layers it has, and will not
         // fetch them with droplets. What names the image stays: its own tag.
         let reference = registry.reference(REPOSITORY, &base);
@@ -213,7 +272,7 @@ impl Images {
     }
 
     /// Builds what is missing and takes the run image into the registry.
-    async fn make_base(&self, progress: &Progress) -> Result<Digest, ImagesError> {
+    async fn make_base(&self, told: &Told) -> Result<Digest, ImagesError> {
         let Inner {
             engine,
             registry,
@@ -223,27 +282,28 @@ impl Images {
         let (run, tag) = (recipe.run_reference(), recipe.run_tag());
         let known = registry.find(REPOSITORY, &tag).await?;
         if let (Some(base), None) = (&known, engine.image(&run).await?) {
-            self.fetch_back(base, &run, progress).await;
+            self.fetch_back(base, &run, told).await;
         }
-        build(&**engine, recipe, progress).await?;
+        build(&**engine, recipe, told).await?;
         if let Some(base) = known {
             return Ok(base);
         }
-        say(progress, "Taking the stack into the registry (once)...");
+        told.say("Taking the stack into the registry (once)...");
         let saved = engine.save(&run).await?;
         Ok(registry.import_saved(REPOSITORY, &tag, saved).await?)
     }
 
     /// Somebody removed the image from the daemon: the registry still has it. When that fails it is
     /// built anew.
-    async fn fetch_back(&self, base: &Digest, run: &str, progress: &Progress) {
+    async fn fetch_back(&self, base: &Digest, run: &str, told: &Told) {
         let Inner {
             engine, registry, ..
         } = &*self.0;
+        told.say("Fetching the run image of the stack back from the registry...");
         let reference = registry.reference(REPOSITORY, base);
         let auth = Some(registry.auth());
         let fetched = async {
-            engine.pull(&reference, auth, progress.clone()).await?;
+            engine.pull(&reference, auth, told.output.clone()).await?;
             engine.tag(&reference, run).await
         };
         if let Err(error) = fetched.await {
@@ -251,15 +311,19 @@ impl Images {
         }
     }
 
-    /// Removes images of former recipes that no container uses.
+    /// Removes images of other recipes that no container and no other platform uses.
     async fn remove_former(&self) -> Result<(), ImagesError> {
         let engine = &*self.0.engine;
-        for listed in list(engine).await? {
-            if listed.current {
-                continue;
-            }
-            match engine.remove_image(&listed.reference).await {
-                Ok(()) => tracing::info!(image = %listed.reference, "former stack image removed"),
+        let mut former = references(engine).await?;
+        former.retain(|(reference, _)| !self.0.recipe.names(reference));
+        if former.is_empty() {
+            return Ok(());
+        }
+        let others = Others::find(engine, Some(&self.0.platform_id)).await?;
+        former.retain(|(_, image)| !others.use_image(image));
+        for (reference, _) in former {
+            match engine.remove_image(&reference).await {
+                Ok(()) => tracing::info!(image = %reference, "former stack image removed"),
                 Err(DockerError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -268,37 +332,22 @@ impl Images {
     }
 }
 
-fn say(progress: &Progress, text: &str) {
-    // Nobody has to listen.
-    drop(progress.send(text.to_owned()));
-}
-
 /// Builds what is missing: the run image, then the build image on top of it.
-async fn build(
-    engine: &dyn Engine,
-    recipe: &Recipe,
-    progress: &Progress,
-) -> Result<(), ImagesError> {
+async fn build(engine: &dyn Engine, recipe: &Recipe, told: &Told) -> Result<(), ImagesError> {
     let (run, build) = (recipe.run_reference(), recipe.build_reference());
     if !is_current(engine.image(&run).await?, recipe.run_hash()) {
-        say(
-            progress,
-            "Building the run image of the stack (once, takes minutes)...",
-        );
-        let base = base::find_or_make(engine, progress).await?;
+        told.say("Building the run image of the stack (once, takes minutes)...");
+        let base = base::find_or_make(engine, told).await?;
         let spec = build_spec(&run, "run", recipe.run_hash(), ("BASE", &base));
         engine
-            .build(spec, recipe.context(), progress.clone())
+            .build(spec, recipe.context(), told.output.clone())
             .await?;
     }
     if !is_current(engine.image(&build).await?, recipe.build_hash()) {
-        say(
-            progress,
-            "Building the build image of the stack (once, takes minutes)...",
-        );
+        told.say("Building the build image of the stack (once, takes minutes)...");
         let spec = build_spec(&build, "build", recipe.build_hash(), ("RUN", &run));
         engine
-            .build(spec, recipe.context(), progress.clone())
+            .build(spec, recipe.context(), told.output.clone())
             .await?;
     }
     Ok(())

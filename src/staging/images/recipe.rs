@@ -73,6 +73,12 @@ impl Recipe {
         format!("{REPOSITORY}:build-{}", &self.build_hash[..TAG_DIGITS])
     }
 
+    /// Whether this is the name of one of the images. The name decides and not the labels, as the
+    /// build image inherits those of the run image.
+    pub(super) fn names(&self, reference: &str) -> bool {
+        reference == self.run_reference() || reference == self.build_reference()
+    }
+
     /// The build context: a few kilobytes.
     pub(super) fn context(&self) -> ByteReader {
         let mut tar = Builder::new(Vec::new());

@@ -27,7 +27,7 @@ fn bench() -> Bench {
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);
     engine.offer("debian:bookworm-slim");
-    let images = Images::new(Arc::new(engine.clone()), registry.clone());
+    let images = Images::new(Arc::new(engine.clone()), registry.clone(), "here");
     Bench {
         _folder: folder,
         engine,
@@ -163,4 +163,108 @@ async fn an_unknown_stack_is_told_by_its_name() {
     let error = bench().images.ready("windows", &silent()).await;
     let error = error.expect_err("no such stack");
     assert_eq!(error.to_string(), "there is no stack windows");
+}
+
+/// A platform as one more image of the daemon shows it.
+fn droplet_of(platform: &str) -> Image {
+    let labels = [(crate::docker::LABEL_OWNER.to_owned(), platform.to_owned())];
+    Image {
+        id: format!("sha256:droplet-of-{platform}"),
+        tags: vec![format!("droplet-of-{platform}:x")],
+        labels: labels.into(),
+        ..FakeEngine::new(Arc::new(SystemClock)).add_image("scratch:x")
+    }
+}
+
+async fn names(engine: &FakeEngine) -> usize {
+    list(engine).await.expect("listed").len()
+}
+
+#[tokio::test]
+async fn the_last_platform_that_uses_the_images_removes_them() {
+    let bench = bench();
+    offer_base(&bench).await;
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    mark(&bench.engine, "there").await.expect("marked");
+    let removed = remove_unused(&bench.engine, Some("there")).await;
+    let removed = removed.expect("looked");
+    assert_eq!(
+        (removed.count, &*removed.kept_for),
+        (0, &["here".to_owned()][..])
+    );
+    assert_eq!(names(&bench.engine).await, 2);
+    // One that never started on this daemon.
+    let removed = remove_unused(&bench.engine, None).await.expect("looked");
+    assert_eq!(removed.count, 0);
+
+    let removed = remove_unused(&bench.engine, Some("here")).await;
+    assert_eq!(removed.expect("removed").count, 2);
+    let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);
+    let left = bench.engine.images(&labels).await.expect("listed");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_platform_that_marks_nothing_keeps_all_images() {
+    let bench = bench();
+    offer_base(&bench).await;
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    bench.engine.add_image_like(droplet_of("older"));
+    let removed = remove_unused(&bench.engine, Some("here")).await;
+    assert_eq!(removed.expect("looked").kept_for, ["older"]);
+    assert_eq!(names(&bench.engine).await, 2);
+    bench
+        .engine
+        .remove_image("droplet-of-older:x")
+        .await
+        .expect("gone");
+    let removed = remove_unused(&bench.engine, Some("here")).await;
+    assert_eq!(removed.expect("removed").count, 2);
+}
+
+#[tokio::test]
+async fn images_of_another_recipe_stay_for_the_platform_that_marked_them() {
+    let bench = bench();
+    offer_base(&bench).await;
+    let other = format!("{REPOSITORY}:run-aaaa");
+    for (tags, id) in [
+        (
+            vec![other.clone(), "cflite/in-use:there-run".to_owned()],
+            "used",
+        ),
+        (vec![format!("{REPOSITORY}:run-bbbb")], "unused"),
+    ] {
+        bench.engine.add_image_like(Image {
+            tags,
+            id: format!("sha256:{id}"),
+            labels: [(LABEL_STACK.to_owned(), STACK.to_owned())].into(),
+            ..bench.engine.add_image("scratch:x")
+        });
+    }
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    let listed = list(&bench.engine).await.expect("listed");
+    let former: Vec<&str> = listed
+        .iter()
+        .filter(|listed| !listed.current)
+        .map(|listed| &*listed.reference)
+        .collect();
+    assert_eq!(former, [other]);
+}
+
+#[tokio::test]
+async fn an_upgraded_platform_takes_its_mark_along() {
+    let bench = bench();
+    offer_base(&bench).await;
+    bench.engine.add_image_like(Image {
+        tags: vec![
+            format!("{REPOSITORY}:run-aaaa"),
+            "cflite/in-use:here-run".to_owned(),
+        ],
+        id: "sha256:former".to_owned(),
+        labels: [(LABEL_STACK.to_owned(), STACK.to_owned())].into(),
+        ..bench.engine.add_image("scratch:x")
+    });
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    let listed = list(&bench.engine).await.expect("listed");
+    assert!(listed.iter().all(|listed| listed.current), "{listed:?}");
 }

@@ -73,7 +73,7 @@ impl Bench {
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());
-        let images = Images::new(Arc::new(engine.clone()), registry.clone());
+        let images = Images::new(Arc::new(engine.clone()), registry.clone(), "here");
         let logs = Logs::open(db.clone(), clock).await.expect("logs");
         let supervisor = Supervisor::new();
         logs.start(&supervisor);
