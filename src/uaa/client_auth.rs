@@ -3,15 +3,17 @@
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
-use super::Uaa;
 use super::caller::{ClientCredentials, Parameters, basic};
 use super::clients::{self, Client};
 use super::error::{UaaError, UaaResult};
+use super::throttle::{Source, Subject};
+use super::{Uaa, logins};
 use crate::base::Secret;
 
 /// The authenticated client of this request.
 pub(crate) async fn authenticate(
     uaa: &Uaa,
+    source: Source,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> UaaResult<Client> {
@@ -20,14 +22,18 @@ pub(crate) async fn authenticate(
         None => in_form(form)?,
     };
     let client_id = credentials.client_id;
+    // Names nobody has count as well, so that time does not tell who exists.
+    let attempt = logins::attempt(uaa, source, Subject::new("client", &client_id)).await?;
     let found = uaa
         .db()
         .read(move |tx| clients::store::find_client(tx, &client_id))
         .await?;
-    match found {
-        Some(client) if client.has_secret(&credentials.secret, uaa.vault())? => Ok(client),
-        _ => Err(UaaError::bad_credentials()),
-    }
+    let proven = match found {
+        Some(client) if client.has_secret(&credentials.secret, uaa.vault())? => Some(client),
+        _ => None,
+    };
+    let client = logins::answer(attempt, proven).await;
+    client.ok_or_else(UaaError::bad_credentials)
 }
 
 fn in_form(form: &Parameters) -> UaaResult<ClientCredentials> {

@@ -201,9 +201,9 @@ impl UaaError {
         )
     }
 
-    /// Too many log-ins of one user wait for their turn.
+    /// Too many attempts wait already, or this one waited too long.
     pub(crate) fn too_many_attempts() -> Self {
-        let description = "Too many attempts to log in as this user are waiting. Try again later.";
+        let description = "Too many attempts to log in are waiting. Try again in a few seconds.";
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",

@@ -59,7 +59,7 @@ use crate::base::{Clock, GuidSource, Secret, Supervisor, Timestamp};
 use crate::db::{Db, DbError, Vault, WriteTx};
 use keys::Keyring;
 use password::PasswordHasher;
-use throttle::Throttle;
+use throttle::{Source, Throttle};
 use tokens::issue::{Stamp, UserGrant};
 use tokens::revocations::Revocations;
 
@@ -125,6 +125,7 @@ struct Inner {
     revocations: Revocations,
     passwords: PasswordHasher,
     throttle: Throttle,
+    opened_at: Timestamp,
 }
 
 impl Uaa {
@@ -146,6 +147,7 @@ impl Uaa {
             revocations,
             passwords: PasswordHasher::new(),
             throttle: Throttle::default(),
+            opened_at: now,
         })))
     }
 
@@ -225,7 +227,7 @@ impl Uaa {
         password: Option<Secret<String>>,
     ) -> Result<User, UaaError> {
         let hashed = match password {
-            Some(password) => Some(self.passwords().hash(password).await?),
+            Some(password) => Some(self.passwords().hash(Source::PLATFORM, password).await?),
             None => None,
         };
         let (guid, now) = (UserGuid::generate(self.guids()), self.now());
@@ -308,6 +310,11 @@ impl Uaa {
 
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.0.throttle
+    }
+
+    /// When this process began to answer.
+    pub(crate) fn opened_at(&self) -> Timestamp {
+        self.0.opened_at
     }
 
     pub(crate) fn now(&self) -> Timestamp {

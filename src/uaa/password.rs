@@ -1,13 +1,12 @@
-//! Passwords: argon2id on blocking threads, a few at a time because each takes 19 MiB.
-
-use std::sync::Arc;
-
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
-use tokio::sync::Semaphore;
+//! Passwords: argon2id on blocking threads, a few at a time because each takes 19 MiB and a good
+//! part of a processor; sources take turns.
 
 use super::error::{UaaError, UaaResult};
+use super::throttle::Source;
+use super::throttle::turns::Turns;
 use crate::base::Secret;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 
 const AT_ONCE: usize = 2;
 
@@ -49,20 +48,20 @@ pub(crate) fn validate(password: &Secret<String>) -> UaaResult<()> {
 
 /// Hashes and checks passwords.
 pub(crate) struct PasswordHasher {
-    tickets: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl PasswordHasher {
     pub(crate) fn new() -> Self {
         Self {
-            tickets: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::new(AT_ONCE),
         }
     }
 
     /// A salted hash of a valid password.
-    pub(crate) async fn hash(&self, password: Secret<String>) -> UaaResult<Hashed> {
+    pub(crate) async fn hash(&self, source: Source, password: Secret<String>) -> UaaResult<Hashed> {
         validate(&password)?;
-        self.blocking(move || {
+        self.blocking(source, move || {
             let hash: PasswordHash =
                 Argon2::default().hash_password(password.expose().as_bytes())?;
             Ok(Hashed(hash.to_string()))
@@ -73,13 +72,14 @@ impl PasswordHasher {
     /// Whether `password` is the one that was hashed.
     pub(crate) async fn matches(
         &self,
+        source: Source,
         password: Secret<String>,
         stored: Option<Hashed>,
     ) -> UaaResult<bool> {
         if password.expose().len() > LONGEST {
             return Ok(false);
         }
-        self.blocking(move || {
+        self.blocking(source, move || {
             let stored = stored.as_ref().map_or(NOBODY, Hashed::as_str);
             let hash = PasswordHash::new(stored)?;
             match Argon2::default().verify_password(password.expose().as_bytes(), &hash) {
@@ -93,14 +93,16 @@ impl PasswordHasher {
 
     async fn blocking<T: Send + 'static>(
         &self,
+        source: Source,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> UaaResult<T> {
         let failed = |cause: &dyn std::fmt::Display| UaaError::internal("hash a password", cause);
-        let ticket = self.tickets.clone().acquire_owned().await;
-        let ticket = ticket.map_err(|error| failed(&error))?;
+        let turn = self.turns.take(source).await;
+        let turn = turn.map_err(|_| UaaError::too_many_attempts())?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop(ticket);
+            // A request that goes away does not end the work: the turn lasts as long as that.
+            drop(turn);
             result
         });
         let result = done.await.map_err(|error| failed(&error))?;
@@ -112,6 +114,8 @@ impl PasswordHasher {
 mod tests {
     use super::*;
 
+    const HERE: Source = Source::PLATFORM;
+
     fn secret(text: &str) -> Secret<String> {
         Secret::new(text.to_owned())
     }
@@ -119,30 +123,35 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_matches() {
         let hasher = PasswordHasher::new();
-        let hash = hasher.hash(secret("right")).await.unwrap();
+        let hash = hasher.hash(HERE, secret("right")).await.unwrap();
         assert!(hash.as_str().starts_with("$argon2id$"));
         assert!(
             hasher
-                .matches(secret("right"), Some(hash.clone()))
+                .matches(HERE, secret("right"), Some(hash.clone()))
                 .await
                 .unwrap()
         );
         assert!(
             !hasher
-                .matches(secret("Right"), Some(hash.clone()))
+                .matches(HERE, secret("Right"), Some(hash.clone()))
                 .await
                 .unwrap()
         );
-        assert!(!hasher.matches(secret(""), Some(hash)).await.unwrap());
-        assert!(!hasher.matches(secret(""), None).await.unwrap());
+        assert!(!hasher.matches(HERE, secret(""), Some(hash)).await.unwrap());
+        assert!(!hasher.matches(HERE, secret(""), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn empty_and_endless_passwords_are_refused() {
         let hasher = PasswordHasher::new();
-        assert!(hasher.hash(secret("")).await.is_err());
-        assert!(hasher.hash(secret(&"x".repeat(LONGEST + 1))).await.is_err());
+        assert!(hasher.hash(HERE, secret("")).await.is_err());
+        assert!(
+            hasher
+                .hash(HERE, secret(&"x".repeat(LONGEST + 1)))
+                .await
+                .is_err()
+        );
         let endless = secret(&"x".repeat(1 << 20));
-        assert!(!hasher.matches(endless, None).await.unwrap());
+        assert!(!hasher.matches(HERE, endless, None).await.unwrap());
     }
 }

@@ -16,6 +16,7 @@ use super::{NewUser, Parts, Uaa, User};
 use crate::base::clock::ManualClock;
 use crate::base::{GuidSource, Secret, Timestamp};
 use crate::db::{Db, Vault};
+use crate::net::{RequestBase, Scheme};
 
 pub(crate) const ADMIN_PASSWORD: &str = "admin-password";
 
@@ -72,6 +73,7 @@ pub(crate) struct Call {
     path: String,
     headers: Vec<(header::HeaderName, String)>,
     body: String,
+    from: Option<[u8; 4]>,
 }
 
 impl Call {
@@ -81,6 +83,7 @@ impl Call {
             path: path.to_owned(),
             headers: vec![(header::HOST, "uaa.cf.localhost:8080".to_owned())],
             body: String::new(),
+            from: None,
         }
     }
 
@@ -96,6 +99,12 @@ impl Call {
     pub(crate) fn basic(self, client_id: &str, secret: &str) -> Self {
         let encoded = STANDARD.encode(format!("{client_id}:{secret}"));
         self.header(header::AUTHORIZATION, &format!("Basic {encoded}"))
+    }
+
+    /// Sends it over a connection from this address.
+    pub(crate) fn from(mut self, address: [u8; 4]) -> Self {
+        self.from = Some(address);
+        self
     }
 
     pub(crate) fn any_version(self) -> Self {
@@ -121,6 +130,13 @@ impl Call {
         let mut request = Request::builder().method(self.method).uri(self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
+        }
+        if let Some(address) = self.from {
+            request = request.extension(RequestBase {
+                scheme: Scheme::Http,
+                authority: "uaa.cf.localhost:8080".parse().unwrap(),
+                client: (address, 40_000).into(),
+            });
         }
         let request = request.body(Body::from(self.body)).unwrap();
         let response = uaa.router().oneshot(request).await.unwrap();
@@ -199,6 +215,16 @@ impl World {
 
     /// `cf auth NAME PASSWORD`.
     pub(crate) async fn log_in(&self, user_name: &str, password: &str) -> Answer {
+        self.log_in_from([127, 0, 0, 1], user_name, password).await
+    }
+
+    /// The same from another machine.
+    pub(crate) async fn log_in_from(
+        &self,
+        address: [u8; 4],
+        user_name: &str,
+        password: &str,
+    ) -> Answer {
         let form = [
             ("grant_type", "password"),
             ("username", user_name),
@@ -207,6 +233,7 @@ impl World {
         Call::new("POST", "/oauth/token")
             .basic("cf", "")
             .form(&form)
+            .from(address)
             .send(&self.uaa)
             .await
     }

@@ -1,75 +1,63 @@
 //! Proving who one is with a password.
 //!
-//! One look at a password at a time per user, later and later after wrong ones
-//! ([`throttle`](crate::uaa::throttle)). An unknown name takes as long as
-//! a first wrong password.
+//! The right password is answered at once, a wrong one later and later, for each source by itself
+//! ([`throttle`](crate::uaa::throttle)). An unknown name is looked at and answered like a known one.
 
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
-use super::throttle::{LONGEST_PAUSE, Turn, pause_after};
+use super::throttle::{Attempt, MEMORY, Source, Subject, pause_after};
 use super::users::{self, User};
-use crate::base::Secret;
 use crate::base::guid::UserGuid;
+use crate::base::{Secret, Timestamp};
 
-/// A user whose password was right, and the turn that keeps other attempts waiting until the
-/// caller is done.
-pub(crate) struct Proven {
-    pub(crate) user: User,
-    _turn: Turn,
-}
-
-/// Looks for the user by name and checks the password.
+/// Looks for the user by name and origin, and checks the password.
 pub(crate) async fn prove(
     uaa: &Uaa,
-    user_name: &str,
-    origin: &str,
+    source: Source,
+    (user_name, origin): (&str, &str),
     password: Secret<String>,
-) -> UaaResult<Option<Proven>> {
+) -> UaaResult<Option<User>> {
     let (name, from) = (user_name.to_owned(), origin.to_owned());
     let found = uaa
         .db()
         .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
         .await?;
     if let Some(user) = found.into_iter().next() {
-        return prove_user(uaa, &user.guid, password).await;
+        return prove_user(uaa, source, &user.guid, password).await;
     }
-    uaa.passwords().matches(password, None).await?;
-    Ok(None)
+    let nobody = Subject::new("nobody", &user_name.to_lowercase());
+    let attempt = attempt(uaa, source, nobody).await?;
+    uaa.passwords().matches(source, password, None).await?;
+    Ok(answer(attempt, None).await)
 }
 
 /// Checks the password of this user.
 pub(crate) async fn prove_user(
     uaa: &Uaa,
+    source: Source,
     guid: &UserGuid,
     password: Secret<String>,
-) -> UaaResult<Option<Proven>> {
-    let turn = uaa.throttle().turn(guid.as_str()).await;
-    let turn = turn.map_err(|_| UaaError::too_many_attempts())?;
-    // Only now: the attempt before may have changed when this one is due.
+) -> UaaResult<Option<User>> {
+    let attempt = attempt(uaa, source, Subject::new("user", guid.as_str())).await?;
+    // Only now: the attempt may have waited.
     let asked = guid.clone();
     let login = uaa.db().read(move |tx| store::find(tx, &asked)).await?;
     let Some(login) = login else {
-        return Ok(None);
+        return Ok(answer(attempt, None).await);
     };
-    let wait = login.not_before.since(uaa.now()).min(LONGEST_PAUSE);
-    if wait > Duration::ZERO {
-        tokio::time::sleep(wait).await;
-    }
-    let matches = uaa.passwords().matches(password, login.password).await?;
-    if !matches {
-        let failures = login.failures.saturating_add(1);
-        let (asked, not_before) = (guid.clone(), uaa.now().plus(pause_after(failures)));
-        uaa.db()
-            .write_without_wake(move |tx| store::note_failure(tx, &asked, failures, not_before))
-            .await?;
-        tracing::info!(user.guid = %guid, failures, "wrong password");
-        return Ok(None);
+    attempt.inherit(if counts_still(&login, uaa.opened_at(), uaa.now()) {
+        login.failures
+    } else {
+        0
+    });
+    let passwords = uaa.passwords();
+    if !passwords.matches(source, password, login.password).await? {
+        note_failure(uaa, guid).await?;
+        return Ok(answer(attempt, None).await);
     }
     let asked = guid.clone();
     let user = uaa
@@ -78,5 +66,47 @@ pub(crate) async fn prove_user(
         .await?;
     // The password was right at the moment it was read; a change since then counts more.
     let unchanged = user.filter(|user| user.active && user.generation == login.generation);
-    Ok(unchanged.map(|user| Proven { user, _turn: turn }))
+    Ok(answer(attempt, unchanged).await)
+}
+
+/// Waits until an attempt may be looked at.
+pub(crate) async fn attempt(uaa: &Uaa, source: Source, subject: Subject) -> UaaResult<Attempt> {
+    let admitted = uaa.throttle().attempt(source, subject).await;
+    admitted.map_err(|_| UaaError::too_many_attempts())
+}
+
+/// What an attempt proved, when that may be told.
+pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> {
+    match proven {
+        Some(_) => attempt.right(),
+        None => attempt.wrong().await,
+    }
+    proven
+}
+
+/// Whether the wrong passwords on record are those of a process before this one, which knows its
+/// own, and not too old.
+fn counts_still(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
+    let at = last_failure(login);
+    at <= opened_at && now.since(at) <= MEMORY
+}
+
+fn last_failure(login: &store::Login) -> Timestamp {
+    let pause = i64::try_from(pause_after(login.failures).as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(login.not_before.as_micros().saturating_sub(pause))
+}
+
+async fn note_failure(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+    let (asked, now) = (guid.clone(), uaa.now());
+    let noted = uaa.db().write_without_wake(move |tx| {
+        let Some(login) = store::find(tx, &asked)? else {
+            return Ok::<_, UaaError>(0);
+        };
+        let failures = login.failures.saturating_add(1);
+        store::note_failure(tx, &asked, failures, now.plus(pause_after(failures)))?;
+        Ok(failures)
+    });
+    let failures = noted.await?;
+    tracing::info!(user.guid = %guid, failures, "wrong password");
+    Ok(())
 }

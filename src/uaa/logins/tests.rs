@@ -31,13 +31,129 @@ async fn wrong_passwords_slow_down_one_user_and_nobody_else() {
     assert_eq!(before.elapsed(), Duration::ZERO, "others do not wait");
     let before = tokio::time::Instant::now();
     assert_eq!(world.log_in("bob", "secret").await.status, 200);
-    assert!(
-        before.elapsed() >= Duration::from_secs(5),
-        "the right one waits, too, but passes"
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "the right one never waits"
     );
     let before = tokio::time::Instant::now();
-    assert_eq!(world.log_in("bob", "secret").await.status, 200);
+    let again = world.log_in("bob", "wrong").await;
+    again.refused(401, "unauthorized");
     assert_eq!(before.elapsed(), Duration::ZERO, "the right one forgives");
+}
+
+const OTHER: [u8; 4] = [10, 0, 0, 9];
+
+#[tokio::test(start_paused = true)]
+async fn guessers_keep_nobody_out_who_knows_the_password() {
+    let world = World::new().await;
+    let guessers = async {
+        let guess = |number: usize| {
+            let world = &world;
+            async move {
+                loop {
+                    let answer = world.log_in("admin", &format!("guess {number}")).await;
+                    answer.refused(401, "unauthorized");
+                }
+            }
+        };
+        futures_util::future::join_all((0..12).map(guess)).await
+    };
+    let owner = async {
+        for address in [[127, 0, 0, 1], OTHER].repeat(5) {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let before = tokio::time::Instant::now();
+            let answer = world.log_in_from(address, "admin", ADMIN_PASSWORD).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(before.elapsed(), Duration::ZERO, "{address:?}");
+        }
+    };
+    tokio::select! {
+        () = owner => {}
+        _ = guessers => unreachable!("they never end"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_source_mistypes_by_itself_and_a_header_is_no_source() {
+    let world = World::new().await;
+    // Wrong ones since the start are known source by source.
+    world.advance(1);
+    for _ in 0..6 {
+        world.log_in("admin", "wrong").await;
+    }
+    let before = tokio::time::Instant::now();
+    world.log_in_from(OTHER, "admin", "wrong").await;
+    assert_eq!(before.elapsed(), Duration::ZERO, "another source");
+    let form = [
+        ("grant_type", "password"),
+        ("username", "admin"),
+        ("password", "wrong"),
+    ];
+    let disguised = Call::new("POST", "/oauth/token")
+        .basic("cf", "")
+        .header("x-forwarded-for".parse().unwrap(), "10.9.9.9")
+        .form(&form)
+        .from([127, 0, 0, 1]);
+    let before = tokio::time::Instant::now();
+    let answer = disguised.send(&world.uaa).await;
+    answer.refused(401, "unauthorized");
+    assert!(
+        before.elapsed() >= Duration::from_secs(4),
+        "the same source"
+    );
+}
+
+/// How long the answers to `count` of the same call take.
+async fn waits(world: &World, count: usize, call: impl Fn() -> Call) -> Vec<u128> {
+    let mut waits = Vec::new();
+    for _ in 0..count {
+        let before = tokio::time::Instant::now();
+        let answer = call().send(&world.uaa).await;
+        assert!(answer.status.is_client_error(), "{answer:?}");
+        waits.push(before.elapsed().as_millis());
+    }
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_nobody_has_secrets_and_codes_are_guessed_as_slowly() {
+    let world = World::new().await;
+    let token = || Call::new("POST", "/oauth/token");
+    let unknown = || {
+        let form = [
+            ("grant_type", "password"),
+            ("username", "nobody"),
+            ("password", "x"),
+        ];
+        token().basic("cf", "").form(&form)
+    };
+    let secret = || {
+        let form = [("grant_type", "client_credentials")];
+        token().basic("doppler", "guess").form(&form)
+    };
+    let passcode = || {
+        let form = [("grant_type", "password"), ("passcode", "guess")];
+        token().basic("cf", "").form(&form)
+    };
+    let code = || {
+        let form = [("grant_type", "authorization_code"), ("code", "guess")];
+        token().basic("ssh-proxy", "").form(&form)
+    };
+    let calls: [&dyn Fn() -> Call; 4] = [&unknown, &secret, &passcode, &code];
+    for (number, call) in calls.into_iter().enumerate() {
+        let waits = waits(&world, 5, call).await;
+        assert_eq!(waits[..3], [0, 0, 0], "{number}");
+        for (wait, pause) in waits[3..].iter().zip([500, 1000]) {
+            assert!((pause..pause + 50).contains(wait), "{number}: {waits:?}");
+        }
+    }
+    let doppler = world.doppler_secret().await;
+    let form = [("grant_type", "client_credentials")];
+    let right = token().basic("doppler", &doppler).form(&form);
+    let before = tokio::time::Instant::now();
+    assert_eq!(right.send(&world.uaa).await.status, 200);
+    assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

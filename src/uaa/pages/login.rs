@@ -10,6 +10,7 @@ use crate::base::Secret;
 use crate::uaa::caller::{Base, Form, Parameters, Query};
 use crate::uaa::error::UaaResult;
 use crate::uaa::sessions::browser::{Browser, with_cookie};
+use crate::uaa::throttle::Source;
 use crate::uaa::users::ORIGIN_UAA;
 use crate::uaa::{Uaa, clients, info, logins, sessions};
 
@@ -90,19 +91,29 @@ fn login_page(browser: &Browser, query: &Parameters) -> UaaResult<Response> {
 }
 
 /// `POST /login.do`: checks the password and signs the browser in.
-pub(crate) async fn submit(State(uaa): State<Uaa>, browser: Browser, Form(form): Form) -> Response {
-    let done = sign_in(&uaa, &browser, &form).await;
+pub(crate) async fn submit(
+    State(uaa): State<Uaa>,
+    browser: Browser,
+    source: Source,
+    Form(form): Form,
+) -> Response {
+    let done = sign_in(&uaa, &browser, source, &form).await;
     done.unwrap_or_else(|failed| error(browser.wants_page, failed))
 }
 
-async fn sign_in(uaa: &Uaa, browser: &Browser, form: &Parameters) -> UaaResult<Response> {
+async fn sign_in(
+    uaa: &Uaa,
+    browser: &Browser,
+    source: Source,
+    form: &Parameters,
+) -> UaaResult<Response> {
     browser.check_login_token(form)?;
     let user_name = form.get("username").unwrap_or_default();
     let password = Secret::new(form.get_or_empty("password").to_owned());
-    let proven = logins::prove(uaa, user_name, ORIGIN_UAA, password).await?;
+    let proven = logins::prove(uaa, source, (user_name, ORIGIN_UAA), password).await?;
     let secret = match &proven {
         None => None,
-        Some(proven) => sessions::start(uaa, &proven.user).await?,
+        Some(user) => sessions::start(uaa, user).await?,
     };
     let Some(secret) = secret else {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

@@ -15,6 +15,7 @@ use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
+use crate::uaa::throttle::Source;
 use crate::uaa::users::{User, actions};
 use crate::uaa::{Uaa, groups, users};
 
@@ -39,12 +40,13 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(uaa): State<Uaa>,
     caller: Caller,
+    source: Source,
     ScimBody(body): ScimBody<UserBody>,
 ) -> UaaResult<Response> {
     caller.require_any(&[SCIM_WRITE, SCIM_CREATE, UAA_ADMIN])?;
     let (new, password) = body.into_new()?;
     let hashed = match password {
-        Some(password) => Some(uaa.passwords().hash(password).await?),
+        Some(password) => Some(uaa.passwords().hash(source, password).await?),
         None => None,
     };
     let (guid, now) = (UserGuid::generate(uaa.guids()), uaa.now());

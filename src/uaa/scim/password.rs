@@ -13,13 +13,15 @@ use crate::base::guid::UserGuid;
 use crate::uaa::caller::{Caller, Id, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{PASSWORD_WRITE, UAA_ADMIN};
-use crate::uaa::users::{ORIGIN_UAA, actions};
+use crate::uaa::throttle::Source;
+use crate::uaa::users::{ORIGIN_UAA, User, actions};
 use crate::uaa::{Uaa, logins, password, users};
 
 /// `PUT /Users/:id/password`.
 pub(crate) async fn change(
     State(uaa): State<Uaa>,
     caller: Caller,
+    source: Source,
     Id(guid): Id<UserGuid>,
     ScimBody(body): ScimBody<PasswordBody>,
 ) -> UaaResult<Json<Value>> {
@@ -32,16 +34,16 @@ pub(crate) async fn change(
     })?;
     password::validate(&body.password)?;
     require_kept_here(&uaa, &guid).await?;
-    let turn = if own {
+    let generation = if own {
         let old = body.old_password.filter(|old| !old.expose().is_empty());
         let old =
             old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
-        Some(prove_old(&uaa, &guid, old, &body.password).await?)
+        let proven = prove_old((&uaa, source), &guid, old, &body.password).await?;
+        Some(proven.generation)
     } else {
         None
     };
-    let generation = turn.as_ref().map(|proven| proven.user.generation);
-    let hashed = uaa.passwords().hash(body.password).await?;
+    let hashed = uaa.passwords().hash(source, body.password).await?;
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
         let user = users::store::find_user(tx, &guid)?;
@@ -74,13 +76,13 @@ async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
 }
 
 async fn prove_old(
-    uaa: &Uaa,
+    (uaa, source): (&Uaa, Source),
     guid: &UserGuid,
     old: Secret<String>,
     new: &Secret<String>,
-) -> UaaResult<logins::Proven> {
+) -> UaaResult<User> {
     let same = old == *new;
-    let proven = logins::prove_user(uaa, guid, old).await?;
+    let proven = logins::prove_user(uaa, source, guid, old).await?;
     let proven = proven.ok_or_else(wrong_old_password)?;
     if same {
         let asked = guid.clone();

@@ -12,16 +12,18 @@ use crate::uaa::caller::{Base, Form, Query};
 use crate::uaa::client_auth;
 use crate::uaa::clients::GrantType;
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::throttle::Source;
 
 /// Checks the client, then leaves the rest to the kind of grant.
 pub(crate) async fn token(
     State(uaa): State<Uaa>,
     Base(base): Base,
+    source: Source,
     Query(query): Query,
     headers: HeaderMap,
     Form(form): Form,
 ) -> UaaResult<Response> {
-    let client = client_auth::authenticate(&uaa, &headers, &form).await?;
+    let client = client_auth::authenticate(&uaa, source, &headers, &form).await?;
     let name = form
         .get("grant_type")
         .ok_or_else(|| UaaError::invalid_request("Missing grant type"))?;
@@ -37,14 +39,14 @@ pub(crate) async fn token(
     let answer = match grant {
         GrantType::Password => {
             let hint = query.get("login_hint").or_else(|| form.get("login_hint"));
-            grants::password(&uaa, client, &form, hint, stamp).await
+            grants::password(&uaa, client, &form, hint, (stamp, source)).await
         }
         GrantType::RefreshToken => grants::refresh_token(&uaa, client, &form, stamp).await,
         GrantType::ClientCredentials => {
             grants::client_credentials(&uaa, client, &form, stamp).await
         }
         GrantType::AuthorizationCode => {
-            grants::authorization_code(&uaa, client, &form, stamp).await
+            grants::authorization_code(&uaa, client, &form, (stamp, source)).await
         }
     };
     Ok(uncached(answer?))

@@ -13,6 +13,7 @@ use crate::uaa::caller::Parameters;
 use crate::uaa::clients::{Client, GrantType};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::Scopes;
+use crate::uaa::throttle::{Source, Subject};
 use crate::uaa::users::{self, ORIGIN_UAA, User};
 use crate::uaa::{Uaa, groups, logins, sessions};
 
@@ -22,24 +23,24 @@ pub(crate) async fn password(
     client: Client,
     form: &Parameters,
     login_hint: Option<&str>,
-    stamp: Stamp,
+    (stamp, source): (Stamp, Source),
 ) -> UaaResult<TokenResponse> {
     let origin = hinted_origin(login_hint)?;
     if let Some(code) = form.get("passcode") {
-        return passcode(uaa, client, form, code, stamp).await;
+        return passcode(uaa, client, form, code, (stamp, source)).await;
     }
     let password = Secret::new(form.require("password")?.to_owned());
     let user_name = form.require("username")?;
-    let proven = logins::prove(uaa, user_name, &origin, password).await?;
-    let proven = proven.ok_or_else(UaaError::bad_credentials)?;
+    let proven = logins::prove(uaa, source, (user_name, &origin), password).await?;
+    let user = proven.ok_or_else(UaaError::bad_credentials)?;
     // The password may have had to wait.
     let stamp = Stamp {
         now: uaa.now(),
         ..stamp
     };
-    let scopes = granted(uaa, &client, &proven.user.guid, form.get("scope")).await?;
+    let scopes = granted(uaa, &client, &user.guid, form.get("scope")).await?;
     let grant = UserGrant {
-        user: proven.user.clone(),
+        user: user.clone(),
         scopes,
         grant_type: GrantType::Password.as_str().to_owned(),
         authenticated_at: stamp.now,
@@ -48,7 +49,7 @@ pub(crate) async fn password(
     };
     let (now, refresh) = (stamp.now, refresh_for(&grant.client));
     let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
-    keep(uaa, issued, Basis::LogIn(proven.user.clone()), now).await
+    keep(uaa, issued, Basis::LogIn(user), now).await
 }
 
 /// The same with a one-time code from the browser (`cf login --sso`).
@@ -57,10 +58,12 @@ async fn passcode(
     client: Client,
     form: &Parameters,
     code: &str,
-    stamp: Stamp,
+    (stamp, source): (Stamp, Source),
 ) -> UaaResult<TokenResponse> {
     let code = Secret::new(code.trim().to_owned());
+    let attempt = logins::attempt(uaa, source, Subject::new("passcode", "")).await?;
     let taken = sessions::take_passcode(uaa, &code, stamp.now).await?;
+    let taken = logins::answer(attempt, taken).await;
     let (user, since) = taken.ok_or_else(|| UaaError::unauthorized("Invalid passcode"))?;
     let scopes = granted(uaa, &client, &user.guid, form.get("scope")).await?;
     let grant = UserGrant {
@@ -161,18 +164,18 @@ pub(crate) async fn authorization_code(
     uaa: &Uaa,
     client: Client,
     form: &Parameters,
-    stamp: Stamp,
+    (stamp, source): (Stamp, Source),
 ) -> UaaResult<TokenResponse> {
     let code = Secret::new(form.require("code")?.to_owned());
+    let attempt = logins::attempt(uaa, source, Subject::new("code", &client.client_id)).await?;
     let taken = take_code(uaa, &client, &code, stamp.now).await?;
+    let taken = taken.filter(|(code, _)| {
+        let redirect_uri = code.redirect_uri.as_deref();
+        redirect_uri.is_none_or(|asked| form.get("redirect_uri") == Some(asked))
+            && proves(form.get("code_verifier"), code.challenge.as_deref())
+    });
+    let taken = logins::answer(attempt, taken).await;
     let (code, user) = taken.ok_or_else(wrong_code)?;
-    let redirect_fits = match &code.redirect_uri {
-        None => true,
-        Some(asked) => form.get("redirect_uri") == Some(asked.as_str()),
-    };
-    if !redirect_fits || !proves(form.get("code_verifier"), code.challenge.as_deref()) {
-        return Err(wrong_code());
-    }
     let grant = UserGrant {
         user: user.clone(),
         scopes: some(code.scopes.intersection(&client.scopes))?,

@@ -8,15 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::uaa::caller::{Caller, Form, Parameters, bearer};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{OPENID, Scopes, UAA_RESOURCE};
+use crate::uaa::throttle::Source;
 use crate::uaa::{Uaa, client_auth, users};
 
 /// `POST /check_token`: the claims, or 400; also when the token lacks one of `scopes`.
 pub(crate) async fn check_token(
     State(uaa): State<Uaa>,
+    source: Source,
     headers: HeaderMap,
     Form(form): Form,
 ) -> UaaResult<Json<Map<String, Value>>> {
-    require_resource_client(&uaa, &headers, &form).await?;
+    require_resource_client(&uaa, source, &headers, &form).await?;
     let checked = uaa.verify_payload(form.require("token")?);
     let (claims, payload) = checked.map_err(|error| UaaError::not_a_token(error.to_string()))?;
     let missing = Scopes::parse(form.get_or_empty("scopes")).without(&claims.scopes);
@@ -30,11 +32,12 @@ pub(crate) async fn check_token(
 /// `POST /introspect` (RFC 7662): the claims with `active`, or `active` alone.
 pub(crate) async fn introspect(
     State(uaa): State<Uaa>,
+    source: Source,
     headers: HeaderMap,
     Form(form): Form,
 ) -> UaaResult<Json<Map<String, Value>>> {
     match bearer(&headers) {
-        None => require_resource_client(&uaa, &headers, &form).await?,
+        None => require_resource_client(&uaa, source, &headers, &form).await?,
         Some(token) => {
             let verified = uaa.verify(token);
             let claims = verified.map_err(|error| UaaError::invalid_token(error.to_string()))?;
@@ -50,10 +53,11 @@ pub(crate) async fn introspect(
 
 async fn require_resource_client(
     uaa: &Uaa,
+    source: Source,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> UaaResult<()> {
-    let client = client_auth::authenticate(uaa, headers, form).await?;
+    let client = client_auth::authenticate(uaa, source, headers, form).await?;
     if client.authorities.contains(UAA_RESOURCE) {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use crate::base::{Secret, Timestamp};
 use crate::db::WriteTx;
 use crate::uaa::error::UaaResult;
 use crate::uaa::password::Hashed;
+use crate::uaa::throttle::Source;
 use crate::uaa::tokens::revocations::Revocations;
 use crate::uaa::users::ORIGIN_UAA;
 use crate::uaa::{Uaa, UaaError, groups, scopes};
@@ -43,7 +44,7 @@ pub(crate) async fn ensure(uaa: &Uaa, password: &Secret<String>) -> UaaResult<Ad
     let seen = match found.await? {
         (Some(_), Some(known)) => {
             uaa.passwords()
-                .matches(password.clone(), Some(known))
+                .matches(Source::PLATFORM, password.clone(), Some(known))
                 .await?
         }
         _ => false,
@@ -51,7 +52,10 @@ pub(crate) async fn ensure(uaa: &Uaa, password: &Secret<String>) -> UaaResult<Ad
     if seen {
         return Ok(AdminChange::Unchanged);
     }
-    let hashed = uaa.passwords().hash(password.clone()).await?;
+    let hashed = uaa
+        .passwords()
+        .hash(Source::PLATFORM, password.clone())
+        .await?;
     let guid = UserGuid::generate(uaa.guids());
     uaa.write(move |tx, revocations| set(tx, revocations, guid, &hashed, now))
         .await
