@@ -2,6 +2,8 @@
 //! that tells. A part that is not there has no link, so that a client says so instead of running
 //! into a 404.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::super::CloudController;
@@ -12,14 +14,21 @@ use crate::net::RequestBase;
 pub struct OnBoard {
     /// Where `cf ssh` connects to.
     pub ssh: Option<SshDoor>,
+    /// The others.
+    pub parts: BTreeSet<Part>,
+}
+
+/// A part with an address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
     /// The firehose over WebSocket (`doppler`).
-    pub firehose: bool,
+    Firehose,
     /// The firehose over HTTP (`log-stream`).
-    pub log_stream: bool,
+    LogStream,
     /// The API of router groups for TCP routes, at `/routing`.
-    pub routing: bool,
+    Routing,
     /// The API of network policies, at `/networking`.
-    pub network_policies: bool,
+    NetworkPolicies,
 }
 
 /// The door for SSH.
@@ -61,24 +70,27 @@ impl<'a> Links<'a> {
         )
     }
 
+    fn has(&self, part: Part) -> bool {
+        self.cc.settings().on_board.parts.contains(&part)
+    }
+
     pub(super) fn firehose(&self) -> Option<String> {
-        let on_board = self.cc.settings().on_board.firehose;
-        on_board.then(|| self.named("doppler").replacen("http", "ws", 1))
+        self.has(Part::Firehose)
+            .then(|| self.named("doppler").replacen("http", "ws", 1))
     }
 
     pub(super) fn log_stream(&self) -> Option<String> {
-        let on_board = self.cc.settings().on_board.log_stream;
-        on_board.then(|| self.named("log-stream"))
+        self.has(Part::LogStream).then(|| self.named("log-stream"))
     }
 
     pub(super) fn routing(&self) -> Option<String> {
-        let on_board = self.cc.settings().on_board.routing;
-        on_board.then(|| format!("{}/routing", self.own()))
+        self.has(Part::Routing)
+            .then(|| format!("{}/routing", self.own()))
     }
 
     pub(super) fn network_policies(&self, version: &str) -> Option<String> {
-        let on_board = self.cc.settings().on_board.network_policies;
-        on_board.then(|| format!("{}/networking/{version}/external", self.own()))
+        self.has(Part::NetworkPolicies)
+            .then(|| format!("{}/networking/{version}/external", self.own()))
     }
 
     /// As Cloud Controller presents it.

@@ -233,24 +233,24 @@ impl Attributes {
 
     /// A line for `Set-Cookie`.
     fn cookie(&self, name: &str, value: &str, path: &str) -> String {
-        let mut line = format!("{name}={value}; Path={path}");
+        let mut attributes = vec![format!("{name}={value}"), format!("Path={path}")];
         if let Some(date) = self.expires.and_then(show_date) {
-            line += &format!("; Expires={date}");
+            attributes.push(format!("Expires={date}"));
         }
         if let Some(seconds) = self.max_age {
-            line += &format!("; Max-Age={}", seconds.max(0));
+            attributes.push(format!("Max-Age={}", seconds.max(0)));
         }
-        line += "; HttpOnly";
+        attributes.push("HttpOnly".to_owned());
         if self.secure {
-            line += "; Secure";
+            attributes.push("Secure".to_owned());
         }
         if let Some(same_site) = self.same_site {
-            line += &format!("; SameSite={}", same_site.as_str());
+            attributes.push(format!("SameSite={}", same_site.as_str()));
         }
         if self.partitioned {
-            line += "; Partitioned";
+            attributes.push("Partitioned".to_owned());
         }
-        line
+        attributes.join("; ")
     }
 }
 
