@@ -17,6 +17,7 @@
 
 mod migrate;
 mod readers;
+mod sql;
 mod vault;
 
 use std::cell::RefCell;
@@ -27,12 +28,12 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
-use crate::base::{Bounds, NotDone, WorkQueue};
+use crate::base::{Bounds, NotDone, WorkQueue, private_file};
 
 use readers::Readers;
 
-use crate::base::private_file;
 pub use migrate::CURRENT_VERSION;
+pub use sql::Sql;
 pub use vault::{Vault, VaultError, holds_data};
 
 /// One connection each; most transactions take a millisecond.
@@ -84,7 +85,7 @@ impl From<NotDone> for DbError {
 }
 
 /// A read-only snapshot.
-pub struct ReadTx<'a>(&'a Connection);
+pub struct ReadTx<'a>(Sql<'a>);
 
 /// The one write transaction. Everything that can be read in a [`ReadTx`] can be read here.
 pub struct WriteTx<'a> {
@@ -96,15 +97,15 @@ type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl<'a> ReadTx<'a> {
     /// The connection, for `store` modules.
-    pub fn sql(&self) -> &'a Connection {
+    pub fn sql(&self) -> Sql<'a> {
         self.0
     }
 }
 
 impl<'a> WriteTx<'a> {
-    fn of(connection: &'a Connection) -> Self {
+    fn of(sql: Sql<'a>) -> Self {
         Self {
-            read: ReadTx(connection),
+            read: ReadTx(sql),
             after_commit: RefCell::default(),
         }
     }
@@ -136,6 +137,8 @@ struct Inner {
     readers: Readers,
     reads: WorkQueue,
     changes: watch::Sender<u64>,
+    #[cfg(any(test, feature = "testing"))]
+    texts: sql::Texts,
 }
 
 impl Db {
@@ -160,6 +163,8 @@ impl Db {
             readers: Readers::new(path.to_owned()),
             reads: WorkQueue::new("the database", bounds(READERS)),
             changes: watch::Sender::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            texts: sql::Texts::default(),
         })))
     }
 
@@ -171,7 +176,10 @@ impl Db {
         E: From<DbError> + Send + 'static,
     {
         let inner = self.0.clone();
-        let read = self.0.reads.run(move || inner.readers.read(work));
+        let read = self.0.reads.run(move || {
+            let work = |connection: &_| work(&ReadTx(inner.sql(connection)));
+            inner.readers.read(work)
+        });
         read.await.map_err(DbError::from)?
     }
 
@@ -209,7 +217,7 @@ impl Db {
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
-            let write = WriteTx::of(&tx);
+            let write = WriteTx::of(inner.sql(&tx));
             let value = work(&write)?;
             let after_commit = write.after_commit.take();
             tx.commit().map_err(DbError::from)?;
@@ -231,6 +239,12 @@ impl Db {
         self.0.changes.subscribe()
     }
 
+    /// The texts of all statements that connections were asked to keep prepared, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn statement_texts(&self) -> std::collections::BTreeSet<String> {
+        self.0.texts.seen()
+    }
+
     /// Folds the write-ahead log into the file; called on a clean shutdown.
     pub async fn checkpoint(&self) -> Result<(), DbError> {
         let inner = self.0.clone();
@@ -243,6 +257,14 @@ impl Db {
 }
 
 impl Inner {
+    fn sql<'a>(&'a self, connection: &'a Connection) -> Sql<'a> {
+        Sql {
+            connection,
+            #[cfg(any(test, feature = "testing"))]
+            texts: &self.texts,
+        }
+    }
+
     fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
         // A closure that panicked was rolled back while the stack unwound.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{DbError, ReadTx, prepare};
+use super::{DbError, prepare};
 
 /// Connections at rest.
 pub(super) struct Readers {
@@ -26,7 +26,7 @@ impl Readers {
     /// leaves the transaction open.
     pub(super) fn read<T, E: From<DbError>>(
         &self,
-        work: impl FnOnce(&ReadTx<'_>) -> Result<T, E>,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let connection = self.take()?;
         let result = read_in(&connection, work);
@@ -64,8 +64,8 @@ impl Readers {
 
 fn read_in<T, E: From<DbError>>(
     connection: &Connection,
-    work: impl FnOnce(&ReadTx<'_>) -> Result<T, E>,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     let tx = connection.unchecked_transaction().map_err(DbError::from)?;
-    work(&ReadTx(&tx))
+    work(&tx)
 }

@@ -7,7 +7,7 @@ use super::app::{App, AppState, Features, Lifecycle, LifecycleType, Variables};
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
+    ApiError, ApiResult, Caller, Column, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
@@ -18,7 +18,7 @@ const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, 
 
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("apps a");
-    caller.limit_to_visible_spaces(&mut select, "+a.space_guid");
+    caller.limit_to_visible_spaces(&mut select, Column::scanned("a.space_guid"));
     select
 }
 
@@ -84,18 +84,21 @@ pub(super) fn list_visible(
     let mut select = visible(caller);
     query.filter_common(&mut select, "a", Some(ResourceType::App))?;
     query.filter(&mut select, "names", "a.name");
-    query.filter(&mut select, "space_guids", "+a.space_guid");
-    query.filter_marks(
+    let space = Column::scanned("a.space_guid");
+    query.filter(&mut select, "space_guids", space);
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "+a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        space,
+        "select guid from spaces where organization_guid",
     );
+    let column = Column::scanned("a.lifecycle_stack");
     match stack {
-        Some(stack) => select.and("+a.lifecycle_stack = ?", [stack.to_owned()]),
-        None => query.filter_nullable(&mut select, "stacks", "+a.lifecycle_stack"),
+        Some(stack) => select.and_in(column, &[stack]),
+        None => query.filter_nullable(&mut select, "stacks", column),
     }
     if let Some(kind) = lifecycle {
-        select.and("+a.lifecycle_type = ?", [kind.as_str().to_owned()]);
+        select.and_in(Column::scanned("a.lifecycle_type"), &[kind.as_str()]);
     }
     list(tx, &select, ("a", COLUMNS), query, app)
 }

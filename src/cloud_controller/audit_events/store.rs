@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{KEPT, Place, Recorder, Target};
 use crate::base::Timestamp;
 use crate::cloud_controller::v3::{
-    ApiResult, Caller, ListQuery, Listed, Select, count, page_by_id,
+    ApiResult, Caller, Column, ListQuery, Listed, Select, count, page_by_id,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -75,10 +75,14 @@ const FEW: i64 = 2000;
 fn visible(caller: &Caller, by: By) -> Select {
     let mut select = Select::from("audit_events e");
     if !caller.sees_all() {
-        let plus = if by == By::Scan { "+" } else { "" };
-        select.and(
+        let (space, plus) = match by {
+            By::Index => (Column::from("e.space_guid"), ""),
+            By::Scan => (Column::scanned("e.space_guid"), "+"),
+        };
+        select.and_column(
+            space,
             &format!(
-                "{plus}e.space_guid in (select space_guid from roles where user_guid = ? \
+                "in (select space_guid from roles where user_guid = ? \
                  and type in ('space_auditor', 'space_developer', 'space_supporter')) \
                  or {plus}e.organization_guid in (select organization_guid from roles where user_guid = ? \
                  and type = 'organization_auditor')"
@@ -146,7 +150,7 @@ fn filtered(caller: &Caller, query: &ListQuery, by: By) -> ApiResult<Select> {
     query.filter(&mut select, "types", "e.type");
     query.filter(&mut select, "target_guids", "e.target_guid");
     if let Some(guids) = query.values("target_guids[not]") {
-        select.and_marks("e.target_guid not in ({})", &guids);
+        select.and_not_in("e.target_guid", &guids);
     }
     query.filter(&mut select, "space_guids", "e.space_guid");
     query.filter(&mut select, "organization_guids", "e.organization_guid");

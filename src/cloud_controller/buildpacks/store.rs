@@ -58,7 +58,7 @@ pub(super) fn list_all(tx: &ReadTx<'_>, query: &ListQuery) -> ApiResult<Listed<B
     let mut select = Select::from("buildpacks b");
     query.filter_common(&mut select, "b", Some(ResourceType::Buildpack))?;
     query.filter(&mut select, "names", "b.name");
-    query.filter_nullable(&mut select, "stacks", "b.stack");
+    query.filter_nullable(&mut select, "stacks", "b.stack".into());
     if let Some(lifecycle) = query.raw("lifecycle") {
         select.and("b.lifecycle = ?", [lifecycle.to_owned()]);
     }

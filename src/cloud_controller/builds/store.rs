@@ -6,7 +6,7 @@ use crate::base::guid::{AppGuid, BuildGuid, DropletGuid, PackageGuid, SpaceGuid}
 use crate::base::{Megabytes, Timestamp};
 use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, Kind, ListQuery, Listed, ResourceType, Select,
+    ApiError, ApiResult, Caller, Column, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
 use crate::db::{DbError, ReadTx, WriteTx};
@@ -95,7 +95,7 @@ pub(super) fn list_visible(
         select.and("b.app_guid = ?", [app.to_string()]);
     }
     query.filter_common(&mut select, "b", Some(ResourceType::Build))?;
-    query.filter(&mut select, "states", "+b.state");
+    query.filter(&mut select, "states", Column::scanned("b.state"));
     query.filter(&mut select, "app_guids", "b.app_guid");
     query.filter(&mut select, "package_guids", "b.package_guid");
     list(tx, &select, ("b", COLUMNS), query, build)

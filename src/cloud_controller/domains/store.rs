@@ -172,11 +172,11 @@ pub(super) fn sees_private(
     if caller.sees_all() {
         return Ok(true);
     }
-    let sql = format!("select 1 where ?2 in ({})", READABLE.replace('?', "?1"));
+    let sql = format!("select 1 where ? in ({READABLE})");
     Ok(tx
         .sql()
         .prepare_cached(&sql)?
-        .exists(params![caller.guid, organization])?)
+        .exists(params![organization, caller.guid])?)
 }
 
 /// Stores a new domain; the unique index decides races.

@@ -11,7 +11,7 @@ use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::builds::store::Build;
 use crate::cloud_controller::desired::DropletSidecar;
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, Column, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
@@ -116,13 +116,14 @@ pub(super) fn list_visible(
         Of::Package(package) => select.and("d.package_guid = ?", [package.to_string()]),
     }
     query.filter_common(&mut select, "d", Some(ResourceType::Droplet))?;
-    query.filter(&mut select, "states", "+d.state");
+    query.filter(&mut select, "states", Column::scanned("d.state"));
     query.filter(&mut select, "app_guids", "d.app_guid");
     query.filter(&mut select, "space_guids", "a.space_guid");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        "a.space_guid",
+        "select guid from spaces where organization_guid",
     );
     if query.raw("current").is_some() {
         select.and::<String>("a.current_droplet_guid is d.guid", []);

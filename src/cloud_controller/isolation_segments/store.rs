@@ -69,11 +69,11 @@ pub(super) fn list_visible(
     let mut select = visible(caller);
     query.filter_common(&mut select, "i", Some(ResourceType::IsolationSegment))?;
     query.filter(&mut select, "names", "i.name");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "i.guid in (select isolation_segment_guid from isolation_segment_organizations \
-         where organization_guid in ({}))",
+        "i.guid",
+        "select isolation_segment_guid from isolation_segment_organizations where organization_guid",
     );
     list(tx, &select, ("i", COLUMNS), query, segment)
 }

@@ -58,10 +58,11 @@ pub(super) fn list_visible(
     }
     query.filter_common(&mut select, "q", None)?;
     query.filter(&mut select, "names", "q.name");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "q.guid in (select quota_guid from organizations where guid in ({}))",
+        "q.guid",
+        "select quota_guid from organizations where guid",
     );
     list(tx, &select, ("q", &columns()), query, quota)
 }

@@ -6,7 +6,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, PackageGuid, SpaceGuid};
 use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, Column, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -96,14 +96,15 @@ pub(super) fn list_visible(
         select.and("p.app_guid = ?", [app.to_string()]);
     }
     query.filter_common(&mut select, "p", Some(ResourceType::Package))?;
-    query.filter(&mut select, "states", "+p.state");
-    query.filter(&mut select, "types", "+p.type");
+    query.filter(&mut select, "states", Column::scanned("p.state"));
+    query.filter(&mut select, "types", Column::scanned("p.type"));
     query.filter(&mut select, "app_guids", "p.app_guid");
     query.filter(&mut select, "space_guids", "a.space_guid");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        "a.space_guid",
+        "select guid from spaces where organization_guid",
     );
     list(tx, &select, ("p", COLUMNS), query, package)
 }

@@ -98,10 +98,11 @@ pub(super) fn list_visible(
     query.filter(&mut select, "types", "p.type");
     query.filter(&mut select, "app_guids", "p.app_guid");
     query.filter(&mut select, "space_guids", SPACE);
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        &format!("{SPACE} in (select guid from spaces where organization_guid in ({{}}))"),
+        SPACE,
+        "select guid from spaces where organization_guid",
     );
     list(tx, &select, ("p", COLUMNS), query, process)
 }

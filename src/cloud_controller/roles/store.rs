@@ -68,10 +68,8 @@ pub(super) fn list_visible(
     query.filter(&mut select, "space_guids", "r.space_guid");
     if let Some(guids) = query.values("organization_guids") {
         // A space role is no role "of" its organization here.
-        select.and_marks(
-            "r.space_guid is null and r.organization_guid in ({})",
-            &guids,
-        );
+        select.and::<String>("r.space_guid is null", []);
+        select.and_in("r.organization_guid", &guids);
     }
     list(tx, &select, ("r", COLUMNS), query, role)
 }

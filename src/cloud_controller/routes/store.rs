@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::route::Route;
 use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
+    ApiError, ApiResult, Caller, Column, ListQuery, Listed, OneOf, ResourceType, Select, list,
 };
 use crate::db::{ReadTx, WriteTx};
 
@@ -34,11 +34,13 @@ fn visible(caller: &Caller, reach: Reach) -> Select {
     if caller.sees_all() {
         return select;
     }
-    let own = format!("+r.space_guid in ({READABLE})");
+    let column = Column::scanned("r.space_guid");
+    let own = format!("in ({READABLE})");
     let user = caller.guid.to_string();
     match reach {
-        Reach::Own => select.and(&own, [user.clone(), user]),
-        Reach::Shared => select.and(
+        Reach::Own => select.and_column(column, &own, [user.clone(), user]),
+        Reach::Shared => select.and_column(
+            column,
             &format!(
                 "{own} or +r.guid in (select route_guid from route_shared_spaces where space_guid in ({READABLE}))"
             ),
@@ -143,31 +145,39 @@ pub(super) fn list_visible(
     }
     query.filter_common(&mut select, "r", Some(ResourceType::Route))?;
     query.filter(&mut select, "hosts", "r.host");
-    query.filter(&mut select, "paths", "+r.path");
-    query.filter(&mut select, "domain_guids", "+r.domain_guid");
+    query.filter(&mut select, "paths", Column::scanned("r.path"));
+    query.filter(
+        &mut select,
+        "domain_guids",
+        Column::scanned("r.domain_guid"),
+    );
     filter_ports(&mut select, query);
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "+r.space_guid in (select guid from spaces where organization_guid in ({}))",
+        Column::scanned("r.space_guid"),
+        "select guid from spaces where organization_guid",
     );
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "app_guids",
-        "r.guid in (select route_guid from destinations where app_guid in ({}))",
+        "r.guid",
+        "select route_guid from destinations where app_guid",
     );
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "service_instance_guids",
-        "r.guid in (select route_guid from service_route_bindings where service_instance_guid in ({}))",
+        "r.guid",
+        "select route_guid from service_route_bindings where service_instance_guid",
     );
     if let Some(spaces) = query.values("space_guids") {
-        let marks = vec!["?"; spaces.len()].join(", ");
-        let sql = format!(
-            "+r.space_guid in ({marks}) or +r.guid in \
-             (select route_guid from route_shared_spaces where space_guid in ({marks}))"
+        let one = OneOf::texts(&spaces);
+        let rest = format!(
+            "{0} or +r.guid in (select route_guid from route_shared_spaces where space_guid {0})",
+            one.sql()
         );
-        select.and(&sql, spaces.iter().chain(&spaces).cloned());
+        let values = [one.value(), one.value()];
+        select.and_column(Column::scanned("r.space_guid"), &rest, values);
     }
     list(tx, &select, ("r", COLUMNS), query, route)
 }
@@ -184,8 +194,8 @@ fn filter_ports(select: &mut Select, query: &ListQuery) {
             text => text.parse().unwrap_or(-1),
         })
         .collect();
-    let marks = vec!["?"; ports.len()].join(", ");
-    select.and(&format!("r.port in ({marks})"), ports);
+    let one = OneOf::numbers(&ports);
+    select.and_column("r.port", one.sql(), [one.value()]);
 }
 
 /// Whether `fqdn` is host and domain of a route.

@@ -96,11 +96,16 @@ pub(super) fn list_visible(
     }
     for lifecycle in [Lifecycle::Running, Lifecycle::Staging] {
         let name = lifecycle.as_str();
-        let sql = format!(
-            "g.guid in (select security_group_guid from security_group_spaces \
-             where lifecycle = '{name}' and space_guid in ({{}}))"
+        let bound = format!(
+            "select security_group_guid from security_group_spaces \
+             where lifecycle = '{name}' and space_guid"
         );
-        query.filter_marks(&mut select, &format!("{name}_space_guids"), &sql);
+        query.filter_through(
+            &mut select,
+            &format!("{name}_space_guids"),
+            "g.guid",
+            &bound,
+        );
     }
     list(tx, &select, ("g", COLUMNS), query, group)
 }

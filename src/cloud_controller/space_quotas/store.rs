@@ -67,10 +67,11 @@ pub(super) fn list_visible(
     query.filter_common(&mut select, "q", None)?;
     query.filter(&mut select, "names", "q.name");
     query.filter(&mut select, "organization_guids", "q.organization_guid");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "space_guids",
-        "q.guid in (select quota_guid from spaces where guid in ({}))",
+        "q.guid",
+        "select quota_guid from spaces where guid",
     );
     list(tx, &select, ("q", &columns()), query, quota)
 }

@@ -75,10 +75,11 @@ pub(super) fn list_visible(
     query.filter(&mut select, "sequence_ids", "cast(t.sequence_id as text)");
     query.filter(&mut select, "app_guids", "t.app_guid");
     query.filter(&mut select, "space_guids", "a.space_guid");
-    query.filter_marks(
+    query.filter_through(
         &mut select,
         "organization_guids",
-        "a.space_guid in (select guid from spaces where organization_guid in ({}))",
+        "a.space_guid",
+        "select guid from spaces where organization_guid",
     );
     list(tx, &select, ("t", COLUMNS), query, task)
 }

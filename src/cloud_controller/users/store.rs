@@ -96,8 +96,11 @@ pub(super) fn list(
     query.filter(&mut select, "usernames", "u.user_name");
     query.filter(&mut select, "origins", "u.origin");
     if let Some(parts) = query.values("partial_usernames") {
-        let sql = vec!["instr(lower(u.user_name), lower(?)) > 0"; parts.len()].join(" or ");
-        select.and(&sql, parts);
+        select.and(
+            "e.guid in (select n.guid from json_each(?) p cross join users n \
+             where instr(lower(n.user_name), lower(p.value)) > 0)",
+            [serde_json::to_string(&parts)?],
+        );
     }
     list_page(tx, &select, ("e", COLUMNS), query, user)
 }

@@ -7,7 +7,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::error::{ApiError, Kind};
-use super::select::Select;
+use super::select::{Column, Select};
 use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::db::ReadTx;
 
@@ -69,23 +69,27 @@ impl Caller {
     }
 
     /// Limits a select to rows whose `column` is a space the caller sees.
-    pub(crate) fn limit_to_visible_spaces(&self, select: &mut Select, column: &str) {
+    pub(crate) fn limit_to_visible_spaces<'a>(
+        &self,
+        select: &mut Select,
+        column: impl Into<Column<'a>>,
+    ) {
         if !self.sees_all() {
-            let sql = format!(
-                "{column} in (select space_guid from roles where user_guid = ? and type in ({SPACE_READERS}) \
+            let among = format!(
+                "in (select space_guid from roles where user_guid = ? and type in ({SPACE_READERS}) \
                  union select s.guid from spaces s join roles r on r.organization_guid = s.organization_guid \
                  where r.user_guid = ? and r.type = 'organization_manager')"
             );
-            select.and(&sql, [self.guid.to_string(), self.guid.to_string()]);
+            let own = self.guid.to_string();
+            select.and_column(column, &among, [own.clone(), own]);
         }
     }
 
     /// Limits a select to rows whose `column` is an organization the caller sees.
     pub(crate) fn limit_to_visible_organizations(&self, select: &mut Select, column: &str) {
         if !self.sees_all() {
-            let sql =
-                format!("{column} in (select organization_guid from roles where user_guid = ?)");
-            select.and(&sql, [self.guid.to_string()]);
+            let among = "in (select organization_guid from roles where user_guid = ?)";
+            select.and_column(column, among, [self.guid.to_string()]);
         }
     }
 

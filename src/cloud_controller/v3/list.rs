@@ -9,7 +9,7 @@ use super::error::ApiResult;
 use super::guid_set::GuidSet;
 use super::page::Page;
 use super::query::ListQuery;
-use super::select::Select;
+use super::select::{OneOf, Select};
 use super::urls::Urls;
 use crate::db::ReadTx;
 
@@ -120,9 +120,10 @@ fn list_labelled<T>(
         }
     }
     let order = query.page.order(alias, false);
-    let sql = select.rows_sql(columns, alias, page.len(), &order);
+    let guids = OneOf::texts(&page);
+    let sql = select.rows_sql(columns, alias, &guids, &order);
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(page), |r| row(r))?;
+    let rows = statement.query_map([guids.value()], |r| row(r))?;
     Ok(Listed {
         total: known.unwrap_or(matching),
         rows: rows.collect::<rusqlite::Result<_>>()?,
@@ -257,6 +258,7 @@ impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::select::Column;
     use super::*;
     use crate::db::{Db, DbError};
 
@@ -264,10 +266,58 @@ mod tests {
     async fn plan(db: &Db, sql: String) -> Vec<String> {
         let explained = db.read(move |tx| {
             let mut statement = tx.sql().prepare(&format!("explain query plan {sql}"))?;
-            let steps = statement.query_map(["x"], |row| row.get(3))?;
+            let steps = statement.raw_query().mapped(|row| row.get(3));
             Ok::<_, DbError>(steps.collect::<rusqlite::Result<Vec<String>>>()?)
         });
         explained.await.expect("a plan")
+    }
+
+    #[tokio::test]
+    async fn one_value_and_many_are_found_in_the_same_index() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let index = |name: &str| format!("USING COVERING INDEX {name} ");
+        let own = |table: &str| index(&format!("sqlite_autoindex_{table}_1"));
+        let cases = [
+            ("apps a", "a", "a.guid", own("apps")),
+            ("spaces s", "s", "s.organization_guid", " USING ".to_owned()),
+            ("audit_events e", "e", "e.target_guid", " USING ".to_owned()),
+            ("builds b", "b", "b.app_guid", " USING ".to_owned()),
+            ("routes r", "r", "r.host", " USING ".to_owned()),
+        ];
+        for (from, alias, column, step) in cases {
+            for values in [&["x"][..], &["x", "y"]] {
+                let mut select = Select::from(from);
+                select.and_in(column, values);
+                let found = plan(&db, select.sql(&format!("{alias}.guid"), "")).await;
+                assert!(
+                    found[0].starts_with("SEARCH ") && found[0].contains(&step),
+                    "{column} {values:?}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn many_times_are_found_in_the_index_of_their_column() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let one = "created_ats=2026-01-02T03:04:05Z";
+        for query in [one, &format!("{one},2026-01-02T03:04:06Z")] {
+            let query = ListQuery::parse(
+                Some(query),
+                &crate::cloud_controller::v3::ListRules::new(&[]),
+            )
+            .expect("valid");
+            let mut select = Select::from("apps a");
+            query
+                .filter_common(&mut select, "a", None)
+                .expect("conditions");
+            let found = plan(&db, select.sql("a.guid", "")).await;
+            let step =
+                "SEARCH a USING COVERING INDEX apps_by_creation (created_at>? AND created_at<?)";
+            assert_eq!(found[0], step, "{found:?}");
+        }
     }
 
     #[tokio::test]
@@ -279,22 +329,24 @@ mod tests {
         let packages = "packages p left join apps a on a.guid = p.app_guid";
         let builds = "builds b left join apps a on a.guid = b.app_guid";
         let cases = [
-            ("apps a", "a", "apps", "+a.space_guid = ?"),
-            ("apps a", "a", "apps", "+a.lifecycle_stack = ?"),
-            ("apps a", "a", "apps", "+a.updated_at > ?"),
-            (routes, "r", "routes", "+r.domain_guid = ?"),
-            (routes, "r", "routes", "+r.space_guid = ?"),
-            (droplets, "d", "droplets", "+d.state = ?"),
-            (packages, "p", "packages", "+p.type = ?"),
-            (builds, "b", "builds", "+b.state = ?"),
+            ("apps a", "a", "apps", "a.space_guid"),
+            ("apps a", "a", "apps", "a.lifecycle_stack"),
+            ("apps a", "a", "apps", "a.updated_at"),
+            (routes, "r", "routes", "r.domain_guid"),
+            (routes, "r", "routes", "r.space_guid"),
+            (droplets, "d", "droplets", "d.state"),
+            (packages, "p", "packages", "p.type"),
+            (builds, "b", "builds", "b.state"),
         ];
-        for (from, alias, table, condition) in cases {
-            let mut select = Select::from(from);
-            select.and::<String>(condition, []);
-            let order = format!("order by {alias}.created_at desc, {alias}.guid desc limit 50");
-            let found = plan(&db, select.sql(&format!("{alias}.guid"), &order)).await;
-            let step = format!("SCAN {alias} USING COVERING INDEX {table}_by_creation");
-            assert_eq!(found, [step], "{condition}");
+        for (from, alias, table, column) in cases {
+            for values in [&["x"][..], &["x", "y"]] {
+                let mut select = Select::from(from);
+                select.and_in(Column::scanned(column), values);
+                let order = format!("order by {alias}.created_at desc, {alias}.guid desc limit 50");
+                let found = plan(&db, select.sql(&format!("{alias}.guid"), &order)).await;
+                let step = format!("SCAN {alias} USING COVERING INDEX {table}_by_creation");
+                assert_eq!(found[0], step, "{column}: {found:?}");
+            }
         }
     }
 }

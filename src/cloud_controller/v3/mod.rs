@@ -32,6 +32,6 @@ pub(crate) use list::{
 pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use relationships::{ToOne, guid_data, related, related_one};
-pub(crate) use select::Select;
+pub(crate) use select::{Column, OneOf, Select};
 pub(crate) use urls::{Link, Urls};
 pub(crate) use warnings::Warnings;

@@ -1,13 +1,102 @@
-//! The one query builder: conditions are added as SQL with `?` and their values, in order.
+//! The one query builder: a statement is composed of conditions, each with its values.
+//!
+//! A statement's text depends on which filters a request has, never on how many values a filter
+//! has: one value is compared with `=`, several are bound as one JSON text ([`OneOf`]). SQLite keeps
+//! statements prepared, so there must be few different texts, and each must be short.
 
 use rusqlite::types::Value;
+use serde::Serialize;
 
 /// A `select` that grows conditions.
 pub(crate) struct Select {
     from: String,
-    conditions: Vec<String>,
+    conditions: Vec<Condition>,
     values: Vec<Value>,
     labels: Vec<Labelled>,
+}
+
+struct Condition {
+    scanned: bool,
+    sql: String,
+}
+
+/// A column that a condition begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column<'a> {
+    name: &'a str,
+    scanned: bool,
+}
+
+impl<'a> Column<'a> {
+    /// A column that matches many rows: an index on it is kept out (`+`) where a page is looked for.
+    /// The rows are then found in the list's order, which costs the same for every page, and not
+    /// sorted afterwards. A count has no order and may use the index.
+    pub(crate) const fn scanned(name: &'a str) -> Self {
+        let scanned = true;
+        Self { name, scanned }
+    }
+
+    /// The column's name with its table's alias.
+    pub(crate) fn name(self) -> &'a str {
+        self.name
+    }
+}
+
+impl<'a> From<&'a str> for Column<'a> {
+    fn from(name: &'a str) -> Self {
+        let scanned = false;
+        Self { name, scanned }
+    }
+}
+
+/// "Is one of these values", as SQL to stand behind a column, with one value to bind.
+#[derive(Debug, Clone)]
+pub(crate) struct OneOf {
+    sql: &'static str,
+    value: Value,
+}
+
+impl OneOf {
+    /// One of these texts; of none there is no row.
+    pub(crate) fn texts<S: AsRef<str>>(texts: &[S]) -> Self {
+        match texts {
+            [text] => Self::equal(text.as_ref().to_owned()),
+            texts => Self::listed(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+        }
+    }
+
+    /// One of these numbers.
+    pub(crate) fn numbers(numbers: &[i64]) -> Self {
+        match numbers {
+            [number] => Self::equal(*number),
+            numbers => Self::listed(&numbers),
+        }
+    }
+
+    fn equal(value: impl Into<Value>) -> Self {
+        Self {
+            sql: "= ?",
+            value: value.into(),
+        }
+    }
+
+    fn listed(values: &impl Serialize) -> Self {
+        let values = serde_json::to_string(values).expect("texts and numbers are JSON");
+        Self {
+            sql: "in (select value from json_each(?))",
+            value: values.into(),
+        }
+    }
+
+    /// What stands behind the column, with one mark.
+    pub(crate) fn sql(&self) -> &'static str {
+        self.sql
+    }
+
+    /// The value of the mark.
+    pub(crate) fn value(&self) -> Value {
+        self.value.clone()
+    }
 }
 
 /// The listed rows' guids must, or must not, be among those of a set, which may be large.
@@ -18,6 +107,13 @@ pub(crate) struct Labelled {
     pub sql: String,
     /// The values of its marks.
     pub values: Vec<Value>,
+}
+
+/// What a statement is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    Rows,
+    Count,
 }
 
 impl Select {
@@ -33,22 +129,41 @@ impl Select {
 
     /// Adds a condition; `sql` holds as many `?` as `values` has.
     pub(crate) fn and<V: Into<Value>>(&mut self, sql: &str, values: impl IntoIterator<Item = V>) {
-        self.conditions.push(format!("({sql})"));
+        self.add(false, sql.to_owned(), values);
+    }
+
+    /// Adds a condition that begins with a column.
+    pub(crate) fn and_column<'a, V: Into<Value>>(
+        &mut self,
+        column: impl Into<Column<'a>>,
+        rest: &str,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        let Column { name, scanned } = column.into();
+        self.add(scanned, format!("{name} {rest}"), values);
+    }
+
+    fn add<V: Into<Value>>(
+        &mut self,
+        scanned: bool,
+        sql: String,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        self.conditions.push(Condition { scanned, sql });
         self.values.extend(values.into_iter().map(Into::into));
     }
 
     /// Adds that the listed rows' guids are, or are not, among those that the statement `sql` gives.
-    pub(crate) fn and_labelled<V: Into<Value>>(
+    pub(crate) fn and_labelled(
         &mut self,
         wanted: bool,
         sql: String,
-        values: impl IntoIterator<Item = V>,
+        values: impl IntoIterator<Item = Value>,
     ) {
-        let values = values.into_iter().map(Into::into).collect();
         self.labels.push(Labelled {
             wanted,
             sql,
-            values,
+            values: values.into_iter().collect(),
         });
     }
 
@@ -62,20 +177,40 @@ impl Select {
         self.conditions.is_empty() && !self.from.contains(" join ")
     }
 
-    /// Adds `column in (…)`; an empty list matches nothing.
-    pub(crate) fn and_in<S: AsRef<str>>(&mut self, column: &str, values: &[S]) {
-        let marks = vec!["?"; values.len()].join(", ");
-        let sql = format!("{column} in ({marks})");
-        self.and(&sql, values.iter().map(|v| v.as_ref().to_owned()));
+    /// Adds that a column has one of these values; an empty list matches nothing.
+    pub(crate) fn and_in<'a, S: AsRef<str>>(
+        &mut self,
+        column: impl Into<Column<'a>>,
+        values: &[S],
+    ) {
+        let one = OneOf::texts(values);
+        self.and_column(column, one.sql, [one.value]);
     }
 
-    /// Adds a condition around a list: `{}` in `sql` becomes the marks.
-    pub(crate) fn and_marks<S: AsRef<str>>(&mut self, sql: &str, values: &[S]) {
-        let marks = vec!["?"; values.len()].join(", ");
-        self.and(
-            &sql.replace("{}", &marks),
-            values.iter().map(|v| v.as_ref().to_owned()),
-        );
+    /// Adds that a column has none of these values.
+    pub(crate) fn and_not_in<S: AsRef<str>>(&mut self, column: &str, values: &[S]) {
+        let one = OneOf::texts(values);
+        self.and(&format!("not ({column} {})", one.sql), [one.value]);
+    }
+
+    /// Adds that a column has one of these values or is null.
+    pub(crate) fn and_in_or_null<S: AsRef<str>>(&mut self, column: Column<'_>, values: &[S]) {
+        let one = OneOf::texts(values);
+        let plus = if column.scanned { "+" } else { "" };
+        let rest = format!("{} or {plus}{} is null", one.sql, column.name);
+        self.and_column(column, &rest, [one.value]);
+    }
+
+    /// Adds that a column is among what `inner` selects: `inner` ends with a column of its own that
+    /// has one of these values.
+    pub(crate) fn and_through<'a, S: AsRef<str>>(
+        &mut self,
+        column: impl Into<Column<'a>>,
+        inner: &str,
+        values: &[S],
+    ) {
+        let one = OneOf::texts(values);
+        self.and_column(column, &format!("in ({inner} {})", one.sql), [one.value]);
     }
 
     /// The statement for one page: the rows' keys are found first, mostly in an index, and only the
@@ -90,35 +225,46 @@ impl Select {
         )
     }
 
-    /// The statement for the rows of the table `alias` with `count` guids, which are its values.
-    pub(crate) fn rows_sql(&self, columns: &str, alias: &str, count: usize, order: &str) -> String {
-        let marks = vec!["?"; count].join(", ");
+    /// The statement for the rows of the table `alias` with one of these guids.
+    pub(crate) fn rows_sql(
+        &self,
+        columns: &str,
+        alias: &str,
+        guids: &OneOf,
+        order: &str,
+    ) -> String {
         format!(
-            "select {columns} from {} where {alias}.guid in ({marks}) {order}",
-            self.from
+            "select {columns} from {} where {alias}.guid {} {order}",
+            self.from, guids.sql
         )
     }
 
-    /// The statement that counts. A count has no order: the pluses that keep conditions from using
-    /// an index go. SQLite leaves out outer joins that change nothing, but not in aggregates: so the
-    /// rows are listed inside.
+    /// The statement that counts. SQLite leaves out outer joins that change nothing, but not in
+    /// aggregates: so the rows are listed inside.
     pub(crate) fn count_sql(&self) -> String {
-        let sql = if self.from.contains("left join") {
-            format!("select count(*) from ({})", self.sql("1", "limit -1"))
+        if self.from.contains("left join") {
+            let rows = self.composed("1", "limit -1", Aim::Count);
+            format!("select count(*) from ({rows})")
         } else {
-            self.sql("count(*)", "")
-        };
-        sql.replace("(+", "(")
+            self.composed("count(*)", "", Aim::Count)
+        }
     }
 
     /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.
     pub(crate) fn sql(&self, columns: &str, tail: &str) -> String {
-        let conditions = if self.conditions.is_empty() {
-            String::new()
-        } else {
-            format!(" where {}", self.conditions.join(" and "))
-        };
-        format!("select {columns} from {}{conditions} {tail}", self.from)
+        self.composed(columns, tail, Aim::Rows)
+    }
+
+    fn composed(&self, columns: &str, tail: &str, aim: Aim) -> String {
+        let mut sql = format!("select {columns} from {}", self.from);
+        for (i, condition) in self.conditions.iter().enumerate() {
+            let plus = condition.scanned && aim == Aim::Rows;
+            sql += if i == 0 { " where (" } else { " and (" };
+            sql += if plus { "+" } else { "" };
+            sql += &condition.sql;
+            sql += ")";
+        }
+        sql + " " + tail
     }
 
     /// The values in the order of their marks.
@@ -131,17 +277,17 @@ impl Select {
 mod tests {
     use super::*;
 
-    fn apps() -> Select {
+    fn apps(names: &[&str]) -> Select {
         let mut select = Select::from("apps a left join spaces s on s.guid = a.space_guid");
-        select.and("+a.stack = ?", ["x".to_owned()]);
-        select.and_in("a.name", &["y", "z"]);
+        select.and_column(Column::scanned("a.stack"), "= ?", ["x".to_owned()]);
+        select.and_in("a.name", names);
         select
     }
 
     #[test]
     fn a_page_is_found_by_its_guids() {
         assert_eq!(
-            apps().page_sql(
+            apps(&["y", "z"]).page_sql(
                 "a.*, s.name",
                 "a.guid",
                 "order by a.guid desc",
@@ -149,22 +295,31 @@ mod tests {
             ),
             "select a.*, s.name from apps a left join spaces s on s.guid = a.space_guid where a.guid in \
              (select a.guid from apps a left join spaces s on s.guid = a.space_guid \
-             where (+a.stack = ?) and (a.name in (?, ?)) order by a.guid desc limit ? + 0 offset ?) order by a.guid"
+             where (+a.stack = ?) and (a.name in (select value from json_each(?))) \
+             order by a.guid desc limit ? + 0 offset ?) order by a.guid"
         );
     }
 
     #[test]
     fn a_count_may_use_every_index_and_no_outer_join() {
         assert_eq!(
-            apps().count_sql(),
+            apps(&["y"]).count_sql(),
             "select count(*) from (select 1 from apps a left join spaces s on s.guid = a.space_guid \
-             where (a.stack = ?) and (a.name in (?, ?)) limit -1)"
+             where (a.stack = ?) and (a.name = ?) limit -1)"
         );
         let mut plain = Select::from("apps a");
-        plain.and::<String>("+a.guid is not null", []);
+        plain.and_column::<String>(Column::scanned("a.guid"), "is not null", []);
         assert_eq!(
             plain.count_sql(),
             "select count(*) from apps a where (a.guid is not null) "
         );
+    }
+
+    #[test]
+    fn the_text_does_not_grow_with_the_values() {
+        let many = vec!["x\",'?"; 40_000];
+        let select = apps(&many);
+        assert_eq!(select.count_sql(), apps(&[]).count_sql());
+        assert_eq!(select.values().len(), 2);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{ResourceType, key_fault, name_fault};
 use crate::cloud_controller::v3::error::{ApiError, ApiResult};
-use crate::cloud_controller::v3::select::Select;
+use crate::cloud_controller::v3::select::{OneOf, Select};
 
 /// Most requirements at once.
 const MOST: usize = 50;
@@ -33,17 +33,18 @@ pub(in crate::cloud_controller::v3) fn apply(
         };
         let (prefix, name) = key.split_once('/').unwrap_or(("", &key));
         let mut parameters = vec![
-            resource.as_str().to_owned(),
-            prefix.to_owned(),
-            name.to_owned(),
+            resource.as_str().to_owned().into(),
+            prefix.to_owned().into(),
+            name.to_owned().into(),
         ];
-        let mut condition = "resource_type = ? and prefix = ? and name = ?".to_owned();
+        let mut sql =
+            "select resource_guid from labels where resource_type = ? and prefix = ? and name = ?"
+                .to_owned();
         if let Some(values) = values {
-            let marks = vec!["?"; values.len()].join(", ");
-            condition = format!("{condition} and value in ({marks})");
-            parameters.extend(values);
+            let one = OneOf::texts(&values);
+            sql = format!("{sql} and value {}", one.sql());
+            parameters.push(one.value());
         }
-        let sql = format!("select resource_guid from labels where {condition}");
         select.and_labelled(wanted, sql, parameters);
     }
     Ok(())

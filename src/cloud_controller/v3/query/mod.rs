@@ -3,6 +3,8 @@
 //!
 //! Rules and texts: CC `app/messages/list_message.rb`, `base_message.rb`.
 
+mod times;
+
 use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -10,8 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::error::{ApiError, ApiResult};
 use super::metadata::{ResourceType, selector};
 use super::page::{Order, Page};
-use super::select::Select;
-use crate::base::Timestamp;
+use super::select::{Column, Select};
 
 /// What one list takes besides the common parameters.
 #[derive(Debug, Clone, Copy)]
@@ -193,33 +194,43 @@ impl ListQuery {
             .is_some_and(|values| values.iter().any(|value| value == name))
     }
 
-    /// Adds `column in (…)` when the parameter was given.
-    pub(crate) fn filter(&self, select: &mut Select, name: &str, column: &str) {
+    /// Adds that the column has one of the parameter's values, when it was given.
+    pub(crate) fn filter<'a>(
+        &self,
+        select: &mut Select,
+        name: &str,
+        column: impl Into<Column<'a>>,
+    ) {
         if let Some(values) = self.values(name) {
             select.and_in(column, &values);
         }
     }
 
     /// Like [`ListQuery::filter`] for a column that may be null: an empty value stands for null.
-    pub(crate) fn filter_nullable(&self, select: &mut Select, name: &str, column: &str) {
+    pub(crate) fn filter_nullable(&self, select: &mut Select, name: &str, column: Column<'_>) {
         let Some(values) = self.values(name) else {
             return;
         };
         let (empty, named): (Vec<String>, Vec<String>) =
             values.into_iter().partition(String::is_empty);
-        let marks = vec!["?"; named.len()].join(", ");
-        let or_null = if empty.is_empty() {
-            String::new()
+        if empty.is_empty() {
+            select.and_in(column, &named);
         } else {
-            format!(" or {column} is null")
-        };
-        select.and(&format!("{column} in ({marks}){or_null}"), named);
+            select.and_in_or_null(column, &named);
+        }
     }
 
-    /// Adds a sub-select condition (`{}` = the marks) when the parameter was given.
-    pub(crate) fn filter_marks(&self, select: &mut Select, name: &str, sql: &str) {
+    /// Adds that the column is among what `inner` selects by the parameter's values, when it was
+    /// given; see [`Select::and_through`].
+    pub(crate) fn filter_through<'a>(
+        &self,
+        select: &mut Select,
+        name: &str,
+        column: impl Into<Column<'a>>,
+        inner: &str,
+    ) {
         if let Some(values) = self.values(name) {
-            select.and_marks(sql, &values);
+            select.and_through(column, inner, &values);
         }
     }
 
@@ -230,15 +241,24 @@ impl ListQuery {
         alias: &str,
         labels: Option<ResourceType>,
     ) -> ApiResult<()> {
-        self.filter(select, "guids", &format!("{alias}.guid"));
-        self.filter_times(select, "created_ats", &format!("{alias}.created_at"))?;
-        // A plus keeps an index out of it: what matches many rows is looked for in the list's order,
-        // which costs the same for every page, and not sorted afterwards.
-        self.filter_times(select, "updated_ats", &format!("+{alias}.updated_at"))?;
+        self.filter(select, "guids", &*format!("{alias}.guid"));
+        let [created, updated] = ["created_at", "updated_at"].map(|name| format!("{alias}.{name}"));
+        self.filter_times(select, "created_ats", &*created)?;
+        self.filter_times(select, "updated_ats", Column::scanned(&updated))?;
         if let (Some(resource), Some(text)) = (labels, self.raw("label_selector")) {
             selector::apply(select, text, resource)?;
         }
         Ok(())
+    }
+
+    /// Adds the conditions of `created_ats` or `updated_ats`.
+    pub(crate) fn filter_times<'a>(
+        &self,
+        select: &mut Select,
+        name: &str,
+        column: impl Into<Column<'a>>,
+    ) -> ApiResult<()> {
+        times::filter(&self.parameters, select, name, column.into())
     }
 
     /// The names of the filters that were given.
@@ -273,58 +293,6 @@ impl ListQuery {
             .any(|(key, _)| key.starts_with("updated_ats"))
     }
 
-    /// Adds the conditions of `created_ats` or `updated_ats`.
-    pub(crate) fn filter_times(
-        &self,
-        select: &mut Select,
-        name: &str,
-        column: &str,
-    ) -> ApiResult<()> {
-        for (key, value) in &self.parameters {
-            let Some(rest) = key.strip_prefix(name) else {
-                continue;
-            };
-            let operator = match rest {
-                "" => {
-                    let times = split(value)
-                        .iter()
-                        .map(|v| time(name, v))
-                        .collect::<ApiResult<Vec<_>>>()?;
-                    // A shown second stands for all its microseconds.
-                    let one = format!("{column} between ? and ?");
-                    let sql = vec![one.as_str(); times.len()].join(" or ");
-                    let bounds = times
-                        .iter()
-                        .flat_map(|t| [t.as_micros(), t.as_micros() + 999_999]);
-                    select.and(&sql, bounds);
-                    continue;
-                }
-                "[gt]" => (">", 999_999),
-                "[gte]" => (">=", 0),
-                "[lt]" => ("<", 0),
-                "[lte]" => ("<=", 999_999),
-                other => {
-                    let shown = other.trim_matches(['[', ']']);
-                    return Err(ApiError::bad_query(format!(
-                        "{} Invalid relational operator: '{shown}'",
-                        humanize(name)
-                    )));
-                }
-            };
-            if value.contains(',') {
-                return Err(ApiError::bad_query(format!(
-                    "{} only accepts one value when using a relational operator",
-                    humanize(name)
-                )));
-            }
-            select.and(
-                &format!("{column} {} ?", operator.0),
-                [time(name, value)?.as_micros() + operator.1],
-            );
-        }
-        Ok(())
-    }
-
     fn check_includes(&self, rules: &ListRules) -> ApiResult<()> {
         let Some(values) = self.values("include") else {
             return Ok(());
@@ -346,11 +314,11 @@ impl ListQuery {
     }
 }
 
-/// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
 fn is_paging(name: &str) -> bool {
     matches!(name, "page" | "per_page" | "order_by")
 }
 
+/// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
 fn split(raw: &str) -> Vec<String> {
     raw.split(',')
         .map(|part| {
@@ -460,16 +428,6 @@ fn order(text: &str, rules: &ListRules) -> ApiResult<Order> {
             )))
         }
     }
-}
-
-fn time(name: &str, text: &str) -> ApiResult<Timestamp> {
-    let shaped = text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-    shaped.then(|| Timestamp::parse(text)).flatten().ok_or_else(|| {
-        ApiError::bad_query(format!(
-            "{} has an invalid timestamp format. Timestamps should be formatted as 'YYYY-MM-DDThh:mm:ssZ'",
-            humanize(name)
-        ))
-    })
 }
 
 /// `created_ats` → `Created ats`, as CC's validation names attributes.
