@@ -1,12 +1,15 @@
 //! Filters: `userName eq "bob" and (origin eq "uaa" or active eq true)`.
 //!
 //! Attributes and operators may be written in any case. Text compares without case, as in UAA.
+//! Length, depth and number of comparisons are bounded; `id eq "a" or id eq "b" or …` counts as one.
 
 use crate::base::Timestamp;
 use crate::uaa::error::{UaaError, UaaResult};
 
 const LONGEST: usize = 4096;
 const DEEPEST: usize = 8;
+/// Comparisons of one filter at most.
+const MOST: usize = 32;
 
 /// What an attribute holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub(crate) fn find(attributes: Attributes, name: &str) -> Option<Attribute> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     Equals(String),
+    /// Equals one of these.
+    OneOf(Vec<String>),
     Contains(String),
     StartsWith(String),
     Is(bool),
@@ -89,6 +94,16 @@ pub(crate) enum Filter {
     One(Attribute, Test),
 }
 
+impl Filter {
+    /// How many comparisons it has.
+    pub(crate) fn tests(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::tests).sum(),
+            Self::One(..) => 1,
+        }
+    }
+}
+
 /// Reads a filter over these attributes.
 pub(crate) fn parse(text: &str, attributes: Attributes) -> UaaResult<Filter> {
     let refused = |reason: &str| {
@@ -105,6 +120,9 @@ pub(crate) fn parse(text: &str, attributes: Attributes) -> UaaResult<Filter> {
         depth: 0,
     };
     let filter = parser.any().map_err(|reason| refused(&reason))?;
+    if filter.tests() > MOST {
+        return Err(refused(&format!("more than {MOST} comparisons")));
+    }
     match parser.words.get(parser.next) {
         None => Ok(filter),
         Some(word) => Err(refused(&format!("unexpected {word}"))),
@@ -178,7 +196,7 @@ impl Parser {
     fn any(&mut self) -> Result<Filter, String> {
         let mut parts = vec![self.all()?];
         while self.take_plain("or") {
-            parts.push(self.all()?);
+            add_alternative(&mut parts, self.all()?);
         }
         Ok(if parts.len() == 1 {
             parts.remove(0)
@@ -249,6 +267,31 @@ impl Parser {
         self.next += usize::from(found);
         found
     }
+}
+
+/// Adds `part` to alternatives; a further value of an attribute joins the values it may have.
+fn add_alternative(parts: &mut Vec<Filter>, part: Filter) {
+    let Filter::One(attribute, Test::Equals(text)) = part else {
+        parts.push(part);
+        return;
+    };
+    for known in parts.iter_mut() {
+        match known {
+            Filter::One(of, Test::OneOf(texts)) if *of == attribute => {
+                texts.push(text);
+                return;
+            }
+            Filter::One(of, test @ Test::Equals(_)) if *of == attribute => {
+                let Test::Equals(first) = std::mem::replace(test, Test::OneOf(Vec::new())) else {
+                    continue;
+                };
+                *test = Test::OneOf(vec![first, text]);
+                return;
+            }
+            Filter::All(_) | Filter::Any(_) | Filter::One(..) => {}
+        }
+    }
+    parts.push(Filter::One(attribute, Test::Equals(text)));
 }
 
 fn compare(operator: &str, kind: Kind, value: Word) -> Result<Test, String> {
@@ -325,15 +368,39 @@ mod tests {
 
     #[test]
     fn and_binds_closer_than_or_unless_parentheses_say_otherwise() {
-        let [a, b, c] = ["a", "b", "c"].map(|id| equals(ID, id));
+        let (a, b, c) = (equals(ID, "a"), equals(ORIGIN, "b"), equals(ID, "c"));
         assert_eq!(
-            parse("id eq \"a\" or id eq \"b\" and id eq \"c\"").unwrap(),
+            parse("id eq \"a\" or origin eq \"b\" and id eq \"c\"").unwrap(),
             Filter::Any(vec![a.clone(), Filter::All(vec![b.clone(), c.clone()])])
         );
         assert_eq!(
-            parse("(id eq \"a\" or id eq \"b\") and id eq \"c\"").unwrap(),
+            parse("(id eq \"a\" or origin eq \"b\") and id eq \"c\"").unwrap(),
             Filter::All(vec![Filter::Any(vec![a, b]), c])
         );
+    }
+
+    #[test]
+    fn alternatives_of_one_attribute_are_one_comparison() {
+        let ids: Vec<String> = (0..200).map(|n| format!("id eq \"{n}\"")).collect();
+        let texts = (0..200).map(|n| n.to_string()).collect();
+        assert_eq!(
+            parse(&ids.join(" or ")).unwrap(),
+            Filter::One(ID, Test::OneOf(texts))
+        );
+        let mixed = parse("id eq \"a\" or origin eq \"uaa\" or id eq \"b\"").unwrap();
+        let both = Test::OneOf(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(
+            mixed,
+            Filter::Any(vec![Filter::One(ID, both), equals(ORIGIN, "uaa")])
+        );
+    }
+
+    #[test]
+    fn comparisons_are_bounded() {
+        let some = vec!["id co \"x\""; MOST].join(" or ");
+        assert_eq!(parse(&some).unwrap().tests(), MOST);
+        let many = vec!["id co \"x\""; MOST + 1].join(" and ");
+        assert!(parse(&many).is_err());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! SQL of searches: a filter becomes a condition of fixed fragments and bound values.
+//!
+//! Filters have many shapes. Statements of simple ones are kept prepared; those of others are not,
+//! so that no caller can fill the memory with them.
 
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{Row, Statement, params_from_iter};
 
 use super::Search;
 use super::filter::{Comparison, Filter, Test};
 use crate::db::{DbError, ReadTx};
+
+/// Statements of filters with at most this many comparisons stay prepared.
+const SIMPLE: usize = 2;
 
 /// What is searched.
 pub(crate) struct Source {
@@ -30,22 +36,40 @@ pub(crate) fn search<T>(
         Some(filter) => condition(filter, &mut values),
     };
     let count = format!("select count(*) from {} where {condition}", source.table);
-    let total = tx
-        .sql()
-        .prepare_cached(&count)?
-        .query_row(params_from_iter(&values), |row| row.get(0))?;
+    let tests = search.filter.as_ref().map_or(0, Filter::tests);
+    let total = with_statement(tx, tests, &count, |statement| {
+        statement.query_row(params_from_iter(&values), |row| row.get(0))
+    })?;
     let direction = if search.descending { "desc" } else { "asc" };
+    let marks = [values.len() + 1, values.len() + 2];
+    values.extend([search.limit, search.offset].map(|n| Value::from(i64::from(n))));
     let list = format!(
-        "{} where {condition} order by {} {direction}, {} {direction} limit {} offset {}",
+        "{} where {condition} order by {} {direction}, {} {direction} limit ?{} offset ?{}",
         source.select,
         search.sort.map_or("created_at", |sort| sort.column),
         source.key,
-        search.limit,
-        search.offset,
+        marks[0],
+        marks[1],
     );
-    let mut statement = tx.sql().prepare_cached(&list)?;
-    let rows = statement.query_map(params_from_iter(&values), row)?;
-    Ok((rows.collect::<Result<_, _>>()?, total))
+    let found = with_statement(tx, tests, &list, |statement| {
+        statement
+            .query_map(params_from_iter(&values), row)?
+            .collect()
+    })?;
+    Ok((found, total))
+}
+
+fn with_statement<T>(
+    tx: &ReadTx<'_>,
+    tests: usize,
+    sql: &str,
+    work: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<T>,
+) -> Result<T, DbError> {
+    if tests > SIMPLE {
+        return Ok(work(&mut tx.sql().prepare(sql)?)?);
+    }
+    let mut kept = tx.sql().prepare_cached(sql)?;
+    Ok(work(&mut kept)?)
 }
 
 fn condition(filter: &Filter, values: &mut Vec<Value>) -> String {
@@ -63,6 +87,11 @@ fn one(column: &str, test: &Test, values: &mut Vec<Value>) -> String {
     };
     match test {
         Test::Equals(text) => format!("{column} = {} collate nocase", bind(text.clone().into())),
+        Test::OneOf(texts) => {
+            let texts = serde_json::json!(texts).to_string();
+            let among = bind(texts.into());
+            format!("{column} collate nocase in (select value from json_each({among}))")
+        }
         Test::Contains(text) => {
             let text = bind(text.clone().into());
             format!("instr(lower({column}), lower({text})) > 0")
