@@ -34,6 +34,7 @@ pub(crate) mod roles;
 mod root;
 pub(crate) mod routes;
 pub mod routing;
+mod screen;
 pub(crate) mod security_groups;
 pub mod seed;
 pub(crate) mod service_credential_bindings;
@@ -52,6 +53,7 @@ pub mod v3;
 pub use apps::ApiLines;
 pub use droplets::DropletUploads;
 pub use root::{OnBoard, SshDoor};
+pub use screen::screen;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ mod lock;
 mod names;
 mod routing;
 mod running;
+mod screen;
 mod seed;
 mod start;
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
 use super::names::{self, CurrentNames};
-use super::{droplet_images, identity, routing, running::Running, seed};
+use super::{droplet_images, identity, routing, running::Running, screen, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
@@ -483,6 +483,7 @@ fn start_front_door(
     let door = FrontDoor {
         router,
         platform,
+        screen: screen::screen,
         hosts: PlatformHosts::new(&parts.config.domain),
         clock: parts.clock.clone(),
         runtime: tokio::runtime::Handle::current(),

@@ -36,6 +36,9 @@ use super::error::RouterError;
 use super::local::LocalRouter;
 use super::proxy;
 
+/// Changes a request before it is routed, or answers it.
+pub type Screen = fn(&mut Request<axum::body::Body>) -> Option<Response<axum::body::Body>>;
+
 /// What a front door is made of.
 #[derive(Clone)]
 pub struct FrontDoor {
@@ -43,6 +46,8 @@ pub struct FrontDoor {
     pub router: Router,
     /// Answers for the platform's names.
     pub platform: axum::Router,
+    /// Looks at the platform's requests before they are routed.
+    pub screen: Screen,
     /// Tells one from the other.
     pub hosts: PlatformHosts,
     /// Time of access lines and of the router's rules.
@@ -148,16 +153,9 @@ impl LocalFrontDoor {
         request.headers_mut().insert(REQUEST_ID_HEADER, id.header());
         request.extensions_mut().insert(base);
         request.extensions_mut().insert(id.clone());
-        let answer = self.door.platform.clone().oneshot(request);
-        let running = AbortOnDropHandle::new(self.door.runtime.spawn(answer));
-        let mut response = match running.await {
-            Ok(Ok(response)) => response.map(ResponseBody::platform),
-            Ok(Err(never)) => match never {},
-            Err(error) => {
-                tracing::error!(error = %error, "a platform handler failed");
-                let text = "500 Internal Server Error\n";
-                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
-            }
+        let mut response = match (self.door.screen)(&mut request) {
+            Some(answer) => answer.map(ResponseBody::platform),
+            None => self.route(request).await,
         };
         if let Some(slow) = slow.filter(|slow| slow.progress.gave_up()) {
             response = slow.answer(self.door.too_slow);
@@ -168,6 +166,20 @@ impl LocalFrontDoor {
                 .insert(REQUEST_ID_HEADER, id.header());
         }
         response
+    }
+
+    async fn route(&self, request: Request<axum::body::Body>) -> Response<ResponseBody> {
+        let answer = self.door.platform.clone().oneshot(request);
+        let running = AbortOnDropHandle::new(self.door.runtime.spawn(answer));
+        match running.await {
+            Ok(Ok(response)) => response.map(ResponseBody::platform),
+            Ok(Err(never)) => match never {},
+            Err(error) => {
+                tracing::error!(error = %error, "a platform handler failed");
+                let text = "500 Internal Server Error\n";
+                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
+        }
     }
 }
 

@@ -39,7 +39,7 @@ mod upgrade;
 pub use access_log::AccessLog;
 pub use body::ResponseBody;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
-pub use front_door::{FrontDoor, LocalFrontDoor};
+pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
 
 /// The limits of an exchange.

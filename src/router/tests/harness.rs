@@ -94,6 +94,7 @@ pub(super) fn door_of(
     let front = FrontDoor {
         router: router.clone(),
         platform,
+        screen: |_| None,
         hosts: PlatformHosts::new("cf.localhost"),
         clock: Arc::new(SystemClock),
         runtime: runtime.handle().clone(),
