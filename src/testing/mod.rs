@@ -118,6 +118,11 @@ impl TestApp {
         Ok(snapshot::take(self.platform.db()).await?)
     }
 
+    /// The texts of all statements that database connections were asked to keep prepared.
+    pub fn statement_texts(&self) -> std::collections::BTreeSet<String> {
+        self.platform.db().statement_texts()
+    }
+
     /// Writes rows that no request makes.
     pub async fn sql(&self, statements: &'static str) -> anyhow::Result<()> {
         self.platform

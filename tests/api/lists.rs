@@ -5,20 +5,20 @@ use cflite::testing::{Answer, TestApp, TestClient, organization_and_space, relat
 use serde_json::{Value, json};
 
 /// A line of the table.
-struct List {
-    path: String,
-    filters: Vec<&'static str>,
+pub(crate) struct List {
+    pub(crate) path: String,
+    pub(crate) filters: Vec<&'static str>,
     others: Vec<&'static str>,
     orders: Vec<&'static str>,
     includes: Vec<&'static str>,
-    labels: bool,
+    pub(crate) labels: bool,
     /// Status of refusals.
     refusal: u16,
     /// Usage events: they never change, and are sorted by their creation only.
     usage: bool,
 }
 
-fn lists(guids: &[(&str, String)]) -> Vec<List> {
+pub(crate) fn lists(guids: &[(&str, String)]) -> Vec<List> {
     let lines = include_str!("lists.txt").lines();
     let lines = lines.filter(|line| line.starts_with('/'));
     lines
@@ -47,7 +47,7 @@ fn lists(guids: &[(&str, String)]) -> Vec<List> {
 }
 
 /// One of everything that paths name, and the admin.
-async fn world(platform: &TestApp) -> (TestClient, Vec<(&'static str, String)>) {
+pub(crate) async fn world(platform: &TestApp) -> (TestClient, Vec<(&'static str, String)>) {
     let admin = platform.admin().await.unwrap();
     let (organization, space) = organization_and_space(&admin, "acme").await.unwrap();
     let body = json!({ "name": "web", "relationships": related("space", &space) });

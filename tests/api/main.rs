@@ -15,6 +15,7 @@ mod domains;
 mod droplets;
 mod errors;
 mod fuzz;
+mod hostile;
 mod isolation_segments;
 mod lists;
 mod logs;
