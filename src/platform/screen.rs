@@ -1,14 +1,18 @@
-//! What happens to a request for the platform before it is routed: each API refuses what its server
-//! refuses.
+//! What happens to a request for the platform before it is routed: each API tidies its own paths and
+//! refuses what its server refuses.
 
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{Request, Response};
 
-use crate::cloud_controller;
+use crate::{cloud_controller, uaa};
 
-/// Lets the request pass, or answers it.
+/// Tidies the request, or answers it.
 pub(super) fn screen(request: &mut Request<Body>) -> Option<Response<Body>> {
-    let refusal = cloud_controller::screen(request.uri_mut()).err()?;
+    let uri = request.uri_mut();
+    if let Err(refusal) = cloud_controller::screen(uri) {
+        return Some(refusal.into_response());
+    }
+    let refusal = uaa::screen(uri).err()?;
     Some(refusal.into_response())
 }

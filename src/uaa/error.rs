@@ -201,6 +201,13 @@ impl UaaError {
         )
     }
 
+    /// A path that nobody writes by accident.
+    pub(crate) fn rejected() -> Self {
+        let description =
+            "The request was rejected because it contained a potentially malicious character.";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
     /// Too many attempts wait already, or this one waited too long.
     pub(crate) fn too_many_attempts() -> Self {
         let description = "Too many attempts to log in are waiting. Try again in a few seconds.";

@@ -29,6 +29,7 @@ mod pages;
 mod password;
 mod scim;
 mod scopes;
+mod screen;
 mod search;
 mod sessions;
 pub mod store;
@@ -51,6 +52,7 @@ pub use error::UaaError;
 pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;
+pub use screen::screen;
 pub use users::admin::{ADMIN, AdminChange};
 pub use users::{NewUser, ORIGIN_UAA, User};
 

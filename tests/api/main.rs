@@ -22,6 +22,7 @@ mod logs;
 mod manifests;
 mod organizations;
 mod packages;
+mod paths;
 #[path = "../play/mod.rs"]
 mod play;
 mod processes;
