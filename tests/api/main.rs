@@ -20,6 +20,7 @@ mod isolation_segments;
 mod lists;
 mod logs;
 mod manifests;
+mod numbers;
 mod organizations;
 mod packages;
 mod paths;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, ListQuery, ListRules, MetadataChange,
+    ApiError, ApiResult, Body, ListQuery, ListRules, MetadataChange, Whole,
 };
 
 const LIST: ListRules = ListRules::new(&["stacks", "names"])
@@ -123,12 +123,7 @@ fn check_name(body: &mut Body, name: Option<&str>) {
 }
 
 fn position(body: &mut Body) -> Option<i64> {
-    let position = body.integer("position");
-    if position.is_some_and(|position| position < 1) {
-        body.invalid
-            .field("position", "must be greater than or equal to 1");
-    }
-    position
+    body.whole("position", Whole::at_least(1))
 }
 
 #[cfg(test)]

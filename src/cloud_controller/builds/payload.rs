@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::base::guid::PackageGuid;
 use crate::cloud_controller::environment_variable_groups::name_fault;
-use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange};
+use crate::cloud_controller::v3::{ApiResult, Body, ListRules, MetadataChange, Whole};
 
 pub(super) const LIST: ListRules = ListRules::new(&["app_guids", "package_guids", "states"]);
 pub(super) const LIST_OF_APP: ListRules = ListRules::new(&["states"]);
@@ -31,15 +31,12 @@ pub(super) struct LifecycleWish {
 
 pub(super) fn create(mut body: Body) -> ApiResult<CreateBuild> {
     let package = package(&mut body);
-    let memory = positive(&mut body, "staging_memory_in_mb");
-    let disk = positive(&mut body, "staging_disk_in_mb");
-    let log_rate_limit = body.integer("staging_log_rate_limit_bytes_per_second");
-    if log_rate_limit.is_some_and(|limit| limit < -1) {
-        body.invalid.field(
-            "staging_log_rate_limit_bytes_per_second",
-            "must be greater than or equal to -1",
-        );
-    }
+    let memory = body.whole("staging_memory_in_mb", Whole::above(0));
+    let disk = body.whole("staging_disk_in_mb", Whole::above(0));
+    let log_rate_limit = body.whole(
+        "staging_log_rate_limit_bytes_per_second",
+        Whole::at_least(-1),
+    );
     let environment = environment(&mut body);
     let lifecycle = lifecycle(&mut body);
     let metadata = body.metadata();
@@ -72,14 +69,6 @@ fn package(body: &mut Body) -> PackageGuid {
             .field("package_guid", "must be between 1 and 200 characters");
     }
     guid.into()
-}
-
-fn positive(body: &mut Body, name: &str) -> Option<i64> {
-    let number = body.integer(name);
-    if number.is_some_and(|number| number <= 0) {
-        body.invalid.field(name, "must be greater than 0");
-    }
-    number
 }
 
 fn environment(body: &mut Body) -> Map<String, Value> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::guid::{AppGuid, DropletGuid, RevisionGuid};
-use crate::cloud_controller::processes::actions::Scaling;
+use crate::cloud_controller::processes::actions::{Scaling, scaling};
 use crate::cloud_controller::v3::{ApiResult, Body, Fields, Invalid, ListRules, MetadataChange};
 
 pub(super) const LIST: ListRules =
@@ -128,24 +128,17 @@ fn options(
     };
     refuse_others(&given, OPTIONS, "Options", invalid);
     let mut fields = Fields::new(given);
-    let mut number = |name: &str, least: i64, text: &str| {
-        let number = fields.integer(name, invalid)?;
-        if number < least {
-            invalid.field(name, text);
+    let scaling = scaling(&mut fields, "web_instances", invalid);
+    for (name, number) in [
+        ("web_instances", scaling.instances),
+        ("memory_in_mb", scaling.memory),
+        ("disk_in_mb", scaling.disk),
+        ("log_rate_limit_in_bytes_per_second", scaling.log_rate_limit),
+    ] {
+        if let Some(number) = number {
+            shown.insert(name.to_owned(), json!(number));
         }
-        shown.insert(name.to_owned(), json!(number));
-        Some(number)
-    };
-    let scaling = Scaling {
-        instances: number("web_instances", 0, "must be greater than or equal to 0"),
-        memory: number("memory_in_mb", 1, "must be greater than 0"),
-        disk: number("disk_in_mb", 1, "must be greater than 0"),
-        log_rate_limit: number(
-            "log_rate_limit_in_bytes_per_second",
-            -1,
-            "must be greater than or equal to -1",
-        ),
-    };
+    }
     if let Some(value) = fields.take("max_in_flight") {
         match value.as_i64().filter(|n| *n > 0) {
             Some(n) => {

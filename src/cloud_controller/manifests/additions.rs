@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::manifest::shown;
 use super::sizes;
 use crate::cloud_controller::sidecars::actions::NewSidecar;
+use crate::cloud_controller::v3::Whole;
 
 /// Sidecars to be made or changed; faults go to `faults`.
 pub(super) fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSidecar> {
@@ -54,21 +55,15 @@ fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
             None
         }
     };
-    let memory = match value.get("memory") {
-        None | Some(Value::Null) => None,
-        // A bare number is in MB.
-        Some(Value::Number(number)) => number.as_i64(),
-        Some(size) => match sizes::megabytes(size.as_str().unwrap_or_default()) {
-            Ok(size) => Some(size),
-            Err(_) => {
-                found.push("Memory in mb is not a number".to_owned());
-                None
-            }
-        },
-    };
-    if memory.is_some_and(|memory| memory < 1) {
-        found.push("Memory in mb must be greater than 0".to_owned());
-    }
+    let memory = value.get("memory").filter(|memory| !memory.is_null());
+    let memory = memory.and_then(|memory| {
+        // What is no size with a unit is in MB.
+        let size = memory.as_str().and_then(|text| sizes::megabytes(text).ok());
+        let number = size.map_or_else(|| memory.clone(), Value::from);
+        let read = Whole::above(0).read(&number);
+        read.map_err(|fault| found.push(format!("Memory in mb {fault}")))
+            .ok()
+    });
     faults.extend(found.into_iter().map(|fault| match &name {
         Some(name) => format!("Sidecar \"{name}\": {fault}"),
         None => format!("Sidecar {}", fault.to_lowercase()),

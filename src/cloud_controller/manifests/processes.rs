@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::sizes;
 use crate::cloud_controller::processes::actions::{Scaling, UpdateProcess};
 use crate::cloud_controller::processes::{CheckChange, CheckType};
+use crate::cloud_controller::v3::{MAX_DB_INT, Whole};
 
 /// More instances than this are a mistake.
 const MOST_INSTANCES: i64 = 2_000_000;
@@ -185,14 +186,10 @@ fn time(given: &Map<String, Value>, key: &str, faults: &mut Vec<String>) -> Opti
     let shown = super::manifest::shown(key);
     match given.get(key)? {
         Value::Null => Some(None),
-        value => match number(value) {
-            Some(n) if n < 1 => {
-                faults.push(format!("{shown} must be greater than or equal to 1"));
-                None
-            }
-            Some(n) => Some(Some(n)),
-            None => {
-                faults.push(format!("{shown} is not a number"));
+        value => match Whole::at_least(1).up_to(MAX_DB_INT).read(value) {
+            Ok(number) => Some(Some(number)),
+            Err(fault) => {
+                faults.push(format!("{shown} {fault}"));
                 None
             }
         },
@@ -202,13 +199,9 @@ fn time(given: &Map<String, Value>, key: &str, faults: &mut Vec<String>) -> Opti
 fn scaling(given: &Map<String, Value>, faults: &mut Vec<String>) -> Scaling {
     let mut scaling = Scaling::default();
     if let Some(value) = given.get("instances").filter(|value| !value.is_null()) {
-        match number(value) {
-            Some(n) if n > MOST_INSTANCES => faults.push(format!(
-                "Instances must be less than or equal to {MOST_INSTANCES}"
-            )),
-            Some(n) if n >= 0 => scaling.instances = Some(n),
-            Some(_) => faults.push("Instances must be greater than or equal to 0".to_owned()),
-            None => faults.push("Instances is not a number".to_owned()),
+        match Whole::at_least(0).up_to(MOST_INSTANCES).read(value) {
+            Ok(number) => scaling.instances = Some(number),
+            Err(fault) => faults.push(format!("Instances {fault}")),
         }
     }
     scaling.memory = size(given, "memory", "Memory", faults);
@@ -246,10 +239,6 @@ fn log_rate_limit(given: &Map<String, Value>, faults: &mut Vec<String>) -> Optio
             }
         },
     }
-}
-
-fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// A size as text; templates leave values empty, and then nothing is said (CC `byte_converter.rb`).

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-pub(crate) use super::payload::UpdateProcess;
+pub(crate) use super::payload::{UpdateProcess, scaling};
 use super::process::{Check, CheckType, Process};
 pub(crate) use super::process::{DEFAULT_DISK, DEFAULT_MEMORY, Scaling};
 use super::store;

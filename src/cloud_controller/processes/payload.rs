@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::process::{CheckChange, CheckType, Scaling, is_uri_path};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, Fields, Invalid, ListQuery, ListRules, MetadataChange,
+    ApiError, ApiResult, Body, Fields, Invalid, ListQuery, ListRules, MAX_DB_INT, MetadataChange,
+    Whole,
 };
 
 pub(super) const LIST: ListRules =
@@ -16,7 +17,6 @@ pub(super) const LIST_OF_APP: ListRules = ListRules::new(&["types"]).extras(&["e
 /// Parameters of one process.
 pub(super) const SINGLE: &[&str] = &["embed"];
 
-const LARGEST: i64 = i32::MAX as i64;
 const INSTANCES: &str = "process_instances";
 
 /// A checked `PATCH`; the inner `None` = null was given.
@@ -72,23 +72,24 @@ pub(super) fn update(mut body: Body) -> ApiResult<UpdateProcess> {
 pub(super) fn scale(mut body: Body) -> ApiResult<(Scaling, Value)> {
     let request = body.as_given();
     let Body { fields, invalid } = &mut body;
-    let scale = Scaling {
-        instances: number(fields, "instances", ("instances", 0, LARGEST), invalid).flatten(),
-        memory: number(
-            fields,
-            "memory_in_mb",
-            ("memory_in_mb", 1, LARGEST),
-            invalid,
-        )
-        .flatten(),
-        disk: number(fields, "disk_in_mb", ("disk_in_mb", 1, LARGEST), invalid).flatten(),
-        log_rate_limit: {
-            let name = "log_rate_limit_in_bytes_per_second";
-            number(fields, name, (name, -1, i64::MAX), invalid).flatten()
-        },
-    };
+    let scale = scaling(fields, "instances", invalid);
     body.finish()?;
     Ok((scale, request))
+}
+
+/// Takes what a process can be scaled to out; `instances` is what the number of instances is called.
+pub(crate) fn scaling(fields: &mut Fields, instances: &str, invalid: &mut Invalid) -> Scaling {
+    let size = Whole::above(0).up_to(MAX_DB_INT);
+    Scaling {
+        instances: fields.whole(instances, Whole::at_least(0).up_to(MAX_DB_INT), invalid),
+        memory: fields.whole("memory_in_mb", size, invalid),
+        disk: fields.whole("disk_in_mb", size, invalid),
+        log_rate_limit: fields.whole(
+            "log_rate_limit_in_bytes_per_second",
+            Whole::at_least(-1),
+            invalid,
+        ),
+    }
 }
 
 fn text(body: &mut Body, name: &str, longest: usize) -> Option<Option<String>> {
@@ -127,12 +128,9 @@ fn check(body: &mut Body, name: &str) -> CheckChange {
         return change;
     };
     let mut time = |key: &str, invalid: &mut Invalid| {
-        number(
-            &mut data,
-            key,
-            (&format!("{name}_{key}"), 1, LARGEST),
-            invalid,
-        )
+        let shown = format!("{name}_{key}");
+        let rule = Whole::at_least(1).up_to(MAX_DB_INT);
+        data.whole_called((key, &shown), rule, invalid)
     };
     if name == "health_check" {
         change.timeout = time("timeout", invalid);
@@ -160,41 +158,6 @@ fn endpoint(given: Option<Value>, name: &str, invalid: &mut Invalid) -> Option<O
         invalid.field(name, "must be a valid URI path");
     }
     Some(Some(text.to_owned()))
-}
-
-/// A whole number within limits, as (name in texts, least, most).
-fn number(
-    fields: &mut Fields,
-    key: &str,
-    (name, least, most): (&str, i64, i64),
-    invalid: &mut Invalid,
-) -> Option<Option<i64>> {
-    let given = fields.nullable(key)?;
-    if given.is_null() {
-        return Some(None);
-    }
-    let Some(number) = given.as_i64() else {
-        invalid.field(
-            name,
-            if given.is_number() {
-                "must be an integer"
-            } else {
-                "is not a number"
-            },
-        );
-        return None;
-    };
-    if number < least {
-        let fault = match least {
-            1 if !name.contains("health_check") => "must be greater than 0".to_owned(),
-            _ => format!("must be greater than or equal to {least}"),
-        };
-        invalid.field(name, &fault);
-    }
-    if number > most {
-        invalid.field(name, &format!("must be less than or equal to {most}"));
-    }
-    Some(Some(number))
 }
 
 #[cfg(test)]

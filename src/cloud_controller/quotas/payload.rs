@@ -3,35 +3,37 @@
 use serde_json::Value;
 
 use super::limits::QuotaLimits;
-use crate::cloud_controller::v3::{Body, Fields, Invalid};
+use crate::cloud_controller::v3::{Body, Fields, Invalid, MAX_DB_INT, Whole};
 
 const LONGEST_NAME: usize = 250;
-/// Largest number CC's columns take.
-const LARGEST: i64 = i32::MAX as i64;
 
 /// One number of a quota: its name, the largest value, and where it is kept.
 type Limit = (&'static str, i64, fn(&mut QuotaLimits) -> &mut Option<i64>);
 
 const APPS: &[Limit] = &[
-    ("total_memory_in_mb", LARGEST, |l| &mut l.total_memory_in_mb),
-    ("per_process_memory_in_mb", LARGEST, |l| {
+    ("total_memory_in_mb", MAX_DB_INT, |l| {
+        &mut l.total_memory_in_mb
+    }),
+    ("per_process_memory_in_mb", MAX_DB_INT, |l| {
         &mut l.per_process_memory_in_mb
     }),
-    ("total_instances", LARGEST, |l| &mut l.total_instances),
-    ("per_app_tasks", LARGEST, |l| &mut l.per_app_tasks),
+    ("total_instances", MAX_DB_INT, |l| &mut l.total_instances),
+    ("per_app_tasks", MAX_DB_INT, |l| &mut l.per_app_tasks),
     ("log_rate_limit_in_bytes_per_second", i64::MAX, |l| {
         &mut l.log_rate_limit_in_bytes_per_second
     }),
 ];
 const SERVICES: &[Limit] = &[
-    ("total_service_instances", LARGEST, |l| {
+    ("total_service_instances", MAX_DB_INT, |l| {
         &mut l.total_service_instances
     }),
-    ("total_service_keys", LARGEST, |l| &mut l.total_service_keys),
+    ("total_service_keys", MAX_DB_INT, |l| {
+        &mut l.total_service_keys
+    }),
 ];
 const ROUTES: &[Limit] = &[
-    ("total_routes", LARGEST, |l| &mut l.total_routes),
-    ("total_reserved_ports", LARGEST, |l| {
+    ("total_routes", MAX_DB_INT, |l| &mut l.total_routes),
+    ("total_reserved_ports", MAX_DB_INT, |l| {
         &mut l.total_reserved_ports
     }),
 ];
@@ -82,7 +84,8 @@ pub(crate) fn limits(body: &mut Body) -> LimitsChange {
         let mut invalid = Invalid::default();
         let mut named = Vec::new();
         for limit in wanted {
-            if let Some(value) = number(&mut fields, limit.0, limit.1, &mut invalid) {
+            let rule = Whole::at_least(0).up_to(limit.1);
+            if let Some(value) = fields.nullable_whole(limit.0, rule, &mut invalid) {
                 named.push((limit, value));
             }
         }
@@ -101,7 +104,7 @@ pub(crate) fn limits(body: &mut Body) -> LimitsChange {
 pub(crate) fn total_domains(body: &mut Body) -> Option<Option<i64>> {
     let mut fields = group_of(body, "domains")?;
     let mut invalid = Invalid::default();
-    let total = number(&mut fields, "total_domains", i64::MAX, &mut invalid);
+    let total = fields.nullable_whole("total_domains", Whole::at_least(0), &mut invalid);
     finish_group(body, "domains", &fields, invalid);
     total
 }
@@ -122,29 +125,6 @@ fn finish_group(body: &mut Body, group: &str, fields: &Fields, invalid: Invalid)
     for fault in all.into_texts().into_iter().chain(invalid.into_texts()) {
         body.invalid.field(group, &fault);
     }
-}
-
-/// A limit that was named; `Some(None)` = null.
-fn number(
-    fields: &mut Fields,
-    name: &str,
-    largest: i64,
-    invalid: &mut Invalid,
-) -> Option<Option<i64>> {
-    let value = fields.nullable(name)?;
-    if value.is_null() {
-        return Some(None);
-    }
-    let fault = match value.as_i64() {
-        Some(number) if number < 0 => "must be greater than or equal to 0".to_owned(),
-        Some(number) if number > largest => format!("must be less than or equal to {largest}"),
-        Some(number) => return Some(Some(number)),
-        None if value.is_u64() => format!("must be less than or equal to {largest}"),
-        None if value.is_number() => "must be an integer".to_owned(),
-        None => "is not a number".to_owned(),
-    };
-    invalid.field(name, &fault);
-    None
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::checks::is_host;
 use super::options::OptionsChange;
 use crate::base::guid::{DomainGuid, SpaceGuid};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, ListQuery, ListRules, MetadataChange,
+    ApiError, ApiResult, Body, ListQuery, ListRules, MetadataChange, Whole,
 };
 
 /// Values of `include`.
@@ -95,18 +95,9 @@ fn path(body: &mut Body) -> String {
 }
 
 fn port(body: &mut Body) -> u16 {
-    let Some(port) = body.integer("port") else {
-        return 0;
-    };
-    if port < 0 {
-        body.invalid
-            .field("port", "must be greater than or equal to 0");
-    }
-    if port > i64::from(u16::MAX) {
-        body.invalid
-            .field("port", "must be less than or equal to 65535");
-    }
-    u16::try_from(port).unwrap_or_default()
+    let port = body.whole("port", Whole::at_least(0).up_to(u16::MAX.into()));
+    port.and_then(|port| u16::try_from(port).ok())
+        .unwrap_or_default()
 }
 
 /// `PATCH /v3/routes/:guid/relationships/space`.

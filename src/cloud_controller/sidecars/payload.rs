@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cloud_controller::v3::{ApiResult, Body, ListRules};
+use crate::cloud_controller::v3::{ApiResult, Body, ListRules, Whole};
 
 pub(super) const LIST: ListRules = ListRules::new(&[]).without_labels();
 
@@ -88,18 +88,8 @@ fn process_types(body: &mut Body, required: bool) -> Option<Vec<String>> {
 }
 
 fn memory(body: &mut Body) -> Option<Option<i64>> {
-    let value = body.fields.nullable("memory_in_mb")?;
-    if value.is_null() {
-        return Some(None);
-    }
-    let fault = match value.as_i64() {
-        Some(memory) if memory > 0 => return Some(Some(memory)),
-        Some(_) => "must be greater than 0",
-        None if value.is_number() => "must be an integer",
-        None => "is not a number",
-    };
-    body.invalid.field("memory_in_mb", fault);
-    None
+    let Body { fields, invalid } = body;
+    fields.nullable_whole("memory_in_mb", Whole::above(0), invalid)
 }
 
 fn check_lengths(body: &mut Body, name: Option<&str>, command: Option<&str>) {

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::base::guid::{DropletGuid, ProcessGuid};
-use crate::cloud_controller::v3::{ApiResult, Body, Fields, Invalid, ListRules, MetadataChange};
+use crate::cloud_controller::v3::{
+    ApiResult, Body, Fields, Invalid, ListRules, MetadataChange, Whole,
+};
 
 pub(super) const LIST: ListRules = ListRules::new(&[
     "names",
@@ -44,9 +46,13 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
     };
     let mut task = CreateTask {
         name,
-        disk: number(fields, invalid, ("disk_in_mb", 1)),
-        memory: number(fields, invalid, ("memory_in_mb", 1)),
-        log_rate_limit: number(fields, invalid, ("log_rate_limit_in_bytes_per_second", -1)),
+        disk: fields.whole("disk_in_mb", Whole::above(0), invalid),
+        memory: fields.whole("memory_in_mb", Whole::above(0), invalid),
+        log_rate_limit: fields.whole(
+            "log_rate_limit_in_bytes_per_second",
+            Whole::above(-2),
+            invalid,
+        ),
         ..CreateTask::default()
     };
     task.droplet = match fields.nullable("droplet_guid") {
@@ -78,23 +84,26 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
             None
         }
     };
-    task.user = match fields.nullable("user") {
-        None => None,
-        Some(Value::Null) => Some(None),
-        Some(Value::String(user)) => {
+    task.user = user(fields, invalid);
+    task.metadata = body.metadata();
+    body.finish()?;
+    Ok(task)
+}
+
+fn user(fields: &mut Fields, invalid: &mut Invalid) -> Option<Option<String>> {
+    match fields.nullable("user")? {
+        Value::Null => Some(None),
+        Value::String(user) => {
             if !(1..=255).contains(&user.chars().count()) {
                 invalid.field("user", "must be between 1 and 255 characters");
             }
             Some(Some(user))
         }
-        Some(_) => {
+        _ => {
             invalid.field("user", "must be a string");
             None
         }
-    };
-    task.metadata = body.metadata();
-    body.finish()?;
-    Ok(task)
+    }
 }
 
 /// `PATCH /v3/tasks/:guid`: only metadata can change.
@@ -102,15 +111,6 @@ pub(super) fn update(mut body: Body) -> ApiResult<MetadataChange> {
     let metadata = body.metadata();
     body.finish()?;
     Ok(metadata)
-}
-
-fn number(fields: &mut Fields, invalid: &mut Invalid, (name, least): (&str, i64)) -> Option<i64> {
-    let number = fields.integer(name, invalid)?;
-    if number < least {
-        let fault = format!("must be greater than {}", least - 1);
-        invalid.field(name, &fault);
-    }
-    Some(number)
 }
 
 fn guid(given: Option<Value>, name: &str, invalid: &mut Invalid) -> Option<String> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::{ApiError, ApiResult};
 use super::query::humanize;
+use super::whole::Whole;
 
 /// Validation faults, in CC's words.
 #[derive(Debug, Default)]
@@ -91,21 +92,6 @@ impl Fields {
                 None
             }
         }
-    }
-
-    /// A whole number.
-    pub(crate) fn integer(&mut self, name: &str, invalid: &mut Invalid) -> Option<i64> {
-        let value = self.take(name)?;
-        let number = value.as_i64();
-        if number.is_none() {
-            let fault = if value.is_number() {
-                "must be an integer"
-            } else {
-                "is not a number"
-            };
-            invalid.field(name, fault);
-        }
-        number
     }
 
     /// An object.
@@ -228,8 +214,8 @@ impl Body {
     }
 
     /// A whole number.
-    pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
-        self.fields.integer(name, &mut self.invalid)
+    pub(crate) fn whole(&mut self, name: &str, rule: Whole) -> Option<i64> {
+        self.fields.whole(name, rule, &mut self.invalid)
     }
 
     /// Relationships to one resource each: `(name, required)`. In order: `None` = absent,

@@ -18,6 +18,7 @@ mod select;
 pub(crate) mod upload;
 mod urls;
 mod warnings;
+mod whole;
 
 pub(crate) use body::{Body, Fields, Invalid};
 #[cfg(test)]
@@ -35,3 +36,4 @@ pub(crate) use relationships::{ToOne, guid_data, related, related_one};
 pub(crate) use select::{Column, OneOf, Select};
 pub(crate) use urls::{Link, Urls};
 pub(crate) use warnings::Warnings;
+pub(crate) use whole::{MAX_DB_INT, Whole};
