@@ -136,7 +136,7 @@ mod tests {
         for (path, expected) in [
             (
                 "/v3/packages/x/upload",
-                r#"{"errors":[{"code":10004,"title":"CF-RequestTimeout","detail":"the client sent its request body too slowly"}]}"#,
+                r#"{"errors":[{"code":1001,"title":"CF-MessageParseError","detail":"Request invalid due to parse error: the client sent its request body too slowly"}]}"#,
             ),
             (
                 "/oauth/token",

@@ -58,7 +58,7 @@ async fn every_refusal_has_cloud_foundrys_shape() {
             json,
             &huge,
             413,
-            "CF-RequestEntityTooLarge",
+            "CF-MessageParseError",
         ),
     ];
     for (method, path, kind, body, status, title) in cases {

@@ -153,11 +153,14 @@ impl FromRequest<CloudController> for YamlBody {
         if !yaml.iter().any(|name| kind.starts_with(name)) {
             return Err(ApiError::bad_request("Content-Type must be yaml"));
         }
-        let bytes = read(request).await.map_err(|error| match error.kind() {
-            Kind::RequestTooLarge => ApiError::bad_request(
-                "Manifest size is too large. The maximum supported size is 1MB.",
-            ),
-            _ => error,
+        let bytes = read(request).await.map_err(|error| {
+            if error.is_too_large() {
+                ApiError::bad_request(
+                    "Manifest size is too large. The maximum supported size is 1MB.",
+                )
+            } else {
+                error
+            }
         })?;
         String::from_utf8(bytes.to_vec())
             .map(Self)
@@ -174,8 +177,7 @@ async fn read(request: Request) -> ApiResult<Bytes> {
                 .source()
                 .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
             if too_large {
-                let text = format!("The request body is larger than {LARGEST_BODY} bytes");
-                ApiError::new(Kind::RequestTooLarge, text)
+                ApiError::too_large(LARGEST_BODY)
             } else {
                 ApiError::parse("the request body ended early")
             }

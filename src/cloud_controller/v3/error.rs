@@ -1,8 +1,13 @@
 //! Cloud Controller's errors: title, code, status and text, in one table.
 //!
-//! Shape: `{"errors":[{"code":10008,"title":"CF-UnprocessableEntity","detail":"…"}]}`. Titles and
-//! codes are those of CC's `errors/v2.yml`. An internal failure shows nothing of its cause; that
-//! goes to the log with the request's id.
+//! Shape: `{"errors":[{"code":10008,"title":"CF-UnprocessableEntity","detail":"…"}]}`. Titles, codes
+//! and statuses are those of CC's `errors/v3.yml`, else `errors/v2.yml`; an unexpected failure is
+//! `UnknownError` (`v3_error_hasher.rb`). It shows nothing of its cause; that goes to the log with the
+//! request's id.
+//!
+//! Decisions: CC has no error for a body that is too large or too slow, since nginx in front of it
+//! answers 413 and 408. Here such a body is one that cannot be read (`MessageParseError`), with
+//! nginx's status.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -20,6 +25,9 @@ macro_rules! errors {
         pub enum Kind { $($(#[$doc])* $name),+ }
 
         impl Kind {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name),+];
+
             fn parts(self) -> (u32, &'static str, StatusCode) {
                 match self { $(Self::$name => ($code, concat!("CF-", $title), StatusCode::$status)),+ }
             }
@@ -41,7 +49,7 @@ errors! {
     /// May see, may not do.
     NotAuthorized = 10003, "NotAuthorized", FORBIDDEN;
     /// Malformed request.
-    BadRequest = 10004, "InvalidRequest", BAD_REQUEST;
+    BadRequest = 1004, "BadRequest", BAD_REQUEST;
     /// Unknown or wrong query parameter.
     BadQueryParameter = 10005, "BadQueryParameter", BAD_REQUEST;
     /// Understood, but not possible.
@@ -90,16 +98,14 @@ errors! {
     LabelLimitExceeded = 390_020, "LabelLimitExceeded", UNPROCESSABLE_ENTITY;
     /// A resource would have too many annotations.
     AnnotationLimitExceeded = 390_023, "AnnotationLimitExceeded", UNPROCESSABLE_ENTITY;
-    /// The client sent its body too slowly.
-    RequestTimeout = 10004, "RequestTimeout", REQUEST_TIMEOUT;
-    /// The upload's body is larger than the server takes.
-    RequestTooLarge = 10019, "RequestEntityTooLarge", PAYLOAD_TOO_LARGE;
 }
 
 /// An error as the client sees it. Several may go out at once (validation of manifests).
 #[derive(Debug)]
 pub struct ApiError {
     kind: Kind,
+    /// In place of the kind's own.
+    status: Option<StatusCode>,
     details: Vec<String>,
     /// For the log only.
     cause: Option<String>,
@@ -110,6 +116,7 @@ impl ApiError {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
+            status: None,
             details: vec![detail.into()],
             cause: None,
         }
@@ -124,6 +131,7 @@ impl ApiError {
     pub fn unprocessable_all(details: Vec<String>) -> Self {
         Self {
             kind: Kind::UnprocessableEntity,
+            status: None,
             details,
             cause: None,
         }
@@ -144,10 +152,11 @@ impl ApiError {
         Self::new(Kind::NotFound, "Unknown request")
     }
 
-    /// 408: the client sent its request body too slowly.
+    /// 408 for a body that came too slowly.
     pub fn request_timeout() -> Self {
-        let detail = crate::net::slow_body::TooSlow.to_string();
-        Self::new(Kind::RequestTimeout, detail)
+        let mut error = Self::parse("the client sent its request body too slowly");
+        error.status = Some(StatusCode::REQUEST_TIMEOUT);
+        error
     }
 
     /// 403: may see, may not do.
@@ -165,6 +174,18 @@ impl ApiError {
             Kind::MessageParseError,
             format!("Request invalid due to parse error: {detail}"),
         )
+    }
+
+    /// 413 for a body that is larger than the server takes.
+    pub fn too_large(largest: usize) -> Self {
+        let mut error = Self::parse(format!("the request body is larger than {largest} bytes"));
+        error.status = Some(StatusCode::PAYLOAD_TOO_LARGE);
+        error
+    }
+
+    /// Whether it is [`ApiError::too_large`].
+    pub fn is_too_large(&self) -> bool {
+        self.status == Some(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
     /// 400 for a wrong query.
@@ -206,6 +227,7 @@ impl ApiError {
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self {
             kind: Kind::ServerError,
+            status: None,
             details: vec!["An unknown error occurred.".to_owned()],
             cause: Some(cause.to_string()),
         }
@@ -287,7 +309,7 @@ impl From<serde_json::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (_, _, status) = self.kind.parts();
+        let status = self.status.unwrap_or(self.kind.parts().2);
         if let Some(cause) = &self.cause {
             tracing::error!(error = %cause, "request failed");
         }
@@ -303,4 +325,67 @@ pub(crate) fn is_unique_violation(error: &rusqlite::Error) -> bool {
             if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
                 || cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Errors as CC has them: code, title, status.
+    const CC: &[(u32, &str, u16)] = &[
+        (1000, "InvalidAuthToken", 401),
+        (1001, "MessageParseError", 400),
+        (1004, "BadRequest", 400),
+        (10000, "NotFound", 404),
+        (10001, "UnknownError", 500),
+        (10002, "NotAuthenticated", 401),
+        (10003, "NotAuthorized", 403),
+        (10005, "BadQueryParameter", 400),
+        (10008, "UnprocessableEntity", 422),
+        (10010, "ResourceNotFound", 404),
+        (10015, "ServiceUnavailable", 503),
+        (10016, "UniquenessError", 422),
+        (10017, "OrgSuspended", 403),
+        (10019, "SpaceSuspended", 403),
+        (150_001, "AppPackageInvalid", 400),
+        (150_004, "PackageBitsAlreadyUploaded", 400),
+        (160_001, "AppBitsUploadInvalid", 400),
+        (170_006, "NoBuildpacksFound", 400),
+        (170_017, "StagingInProgress", 422),
+        (240_001, "QuotaDefinitionNotFound", 404),
+        (250_004, "StackValidationFailed", 422),
+        (290_000, "BuildpackNameStackLifecycleTaken", 422),
+        (290_002, "BuildpackBitsUploadInvalid", 400),
+        (290_003, "BuildpackInvalid", 400),
+        (290_010, "OrganizationDeletionFailed", 502),
+        (330_002, "FeatureDisabled", 403),
+        (390_011, "BuildpackStacksDontMatch", 422),
+        (390_012, "BuildpackStackDoesNotExist", 422),
+        (390_013, "BuildpackZipError", 422),
+        (390_020, "LabelLimitExceeded", 422),
+        (390_023, "AnnotationLimitExceeded", 422),
+    ];
+
+    #[test]
+    fn every_error_is_one_of_ccs_and_none_is_there_twice() {
+        let ours: BTreeSet<(u32, String, u16)> = Kind::ALL
+            .iter()
+            .map(|kind| {
+                let (code, title, status) = kind.parts();
+                (code, title.to_owned(), status.as_u16())
+            })
+            .collect();
+        let theirs = CC
+            .iter()
+            .map(|(code, title, status)| (*code, format!("CF-{title}"), *status));
+        assert_eq!(ours, theirs.collect());
+        let codes: BTreeSet<u32> = ours.iter().map(|(code, _, _)| *code).collect();
+        let titles: BTreeSet<&String> = ours.iter().map(|(_, title, _)| title).collect();
+        assert_eq!(
+            (codes.len(), titles.len()),
+            (Kind::ALL.len(), Kind::ALL.len())
+        );
+    }
 }
