@@ -9,6 +9,7 @@
 mod apps;
 mod audit_events;
 mod buildpacks;
+mod characters;
 mod commands;
 mod deployments;
 mod domains;

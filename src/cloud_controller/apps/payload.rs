@@ -192,6 +192,7 @@ fn lifecycle_data(mut data: Fields, change: &mut LifecycleChange, invalid: &mut 
                 if stack.is_empty() || stack.chars().count() > LONGEST {
                     invalid.add("Lifecycle Stack must be between 1 and 4096 characters");
                 }
+                invalid.check_control("Lifecycle Stack", &stack);
                 Some(Some(stack))
             }
             Some(_) => {
@@ -230,6 +231,9 @@ fn buildpacks(given: Option<Value>, invalid: &mut Invalid) -> Option<Vec<String>
         .any(|text| text.trim().is_empty() || text.chars().count() > LONGEST)
     {
         invalid.add("Lifecycle Buildpacks entries must be between 1 and 4096 characters");
+    }
+    if texts.iter().any(|text| text.contains(char::is_control)) {
+        invalid.add("Lifecycle Buildpacks must not contain control characters");
     }
     Some(texts)
 }

@@ -105,6 +105,14 @@ fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
     if let Some(mut data) = given.object("data", &mut body.invalid) {
         wish.buildpacks = data.strings("buildpacks", &mut body.invalid);
         wish.stack = data.string("stack", &mut body.invalid);
+        let buildpacks = wish.buildpacks.iter().flatten();
+        if buildpacks
+            .chain(&wish.stack)
+            .any(|text| text.contains(char::is_control))
+        {
+            body.invalid
+                .add("Lifecycle data must not contain control characters");
+        }
         data.refuse_unknown(&mut body.invalid, "Lifecycle ");
     }
     given.refuse_unknown(&mut body.invalid, "Lifecycle ");

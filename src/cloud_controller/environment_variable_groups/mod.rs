@@ -89,7 +89,8 @@ pub(crate) fn environment_change(mut body: Body) -> ApiResult<Map<String, Value>
     Ok(change)
 }
 
-/// What is wrong with an environment variable's name (CC `EnvironmentVariablesValidator`).
+/// What is wrong with an environment variable's name (CC `EnvironmentVariablesValidator`). CC takes
+/// the last two, but no process can have such a variable.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     if name.is_empty() {
@@ -100,6 +101,10 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
         Some("cannot start with VMC_")
     } else if upper == "PORT" {
         Some("cannot set PORT")
+    } else if name.contains('=') {
+        Some("key cannot contain '='")
+    } else if name.contains(char::is_control) {
+        Some("key cannot contain control characters")
     } else {
         None
     }
@@ -145,6 +150,14 @@ mod tests {
             (
                 json!({ "var": { "": "1" } }),
                 "Var key must be a minimum length of 1",
+            ),
+            (
+                json!({ "var": { "A=B": "1" } }),
+                "Var key cannot contain '='",
+            ),
+            (
+                json!({ "var": { "A\nB": null } }),
+                "Var key cannot contain control characters",
             ),
             (
                 json!({ "var": { "A": 1 } }),

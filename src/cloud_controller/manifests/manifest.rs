@@ -9,7 +9,9 @@ use super::route_wishes::{self, RouteWishes};
 use crate::cloud_controller::apps::{Feature, LifecycleChange, LifecycleType, Variables};
 use crate::cloud_controller::environment_variable_groups::name_fault;
 use crate::cloud_controller::sidecars::actions::NewSidecar;
-use crate::cloud_controller::v3::{ApiError, ApiResult, Body, MetadataChange};
+use crate::cloud_controller::v3::{
+    ApiError, ApiResult, Body, MetadataChange, has_control, place_of_nul,
+};
 
 /// What is wanted of one app.
 #[derive(Debug, Clone)]
@@ -65,7 +67,7 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
         fields: given,
         odd_keys,
     } = given;
-    let mut faults = Vec::new();
+    let mut faults = character_faults(&given);
     let mut app = dashed(&given);
     let name = match app.shift_remove("name") {
         Some(Value::String(name)) if !name.trim().is_empty() => name,
@@ -93,6 +95,38 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
     };
     // As on CC, a key nobody knows is the business of clients.
     (manifest, faults)
+}
+
+/// Keys whose texts are names: they end up in image references, labels and log lines.
+const NAMES: &[&str] = &["buildpack", "buildpacks", "stack", "docker"];
+
+fn character_faults(app: &Map<String, Value>) -> Vec<String> {
+    let whole = Value::Object(app.clone());
+    let mut faults = Vec::new();
+    if let Some(place) = place_of_nul(&whole) {
+        faults.push(format!("{place} must not contain null characters"));
+    }
+    let mut check = |key: &str, value: Option<&Value>| {
+        if value.is_some_and(has_control) {
+            let key = shown(key);
+            faults.push(format!("{key} must not contain control characters"));
+        }
+    };
+    for key in NAMES {
+        check(key, app.get(*key));
+    }
+    for process in entries(app, "processes") {
+        check("process type", process.get("type"));
+    }
+    for sidecar in entries(app, "sidecars") {
+        check("sidecar name", sidecar.get("name"));
+        check("sidecar process types", sidecar.get("process_types"));
+    }
+    faults
+}
+
+fn entries<'a>(app: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &'a Value> {
+    app.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Keys in the form with dashes: `disk_quota` and `disk-quota` mean the same.
@@ -332,6 +366,18 @@ mod tests {
             (
                 json!({ "name": "a", "env": { "PORT": 1 } }),
                 "Env cannot set PORT",
+            ),
+            (
+                json!({ "name": "a", "env": { "A=B": 1 } }),
+                "Env key cannot contain '='",
+            ),
+            (
+                json!({ "name": "a", "env": { "A": "x\0" } }),
+                "env.A must not contain null characters",
+            ),
+            (
+                json!({ "name": "a", "buildpacks": ["b\n"] }),
+                "Buildpacks must not contain control characters",
             ),
             (
                 json!({ "name": "a", "env": [] }),

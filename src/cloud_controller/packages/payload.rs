@@ -81,6 +81,9 @@ fn docker(
             .filter(|image| !image.is_empty());
         username = data.string("username", invalid);
         password = data.string("password", invalid);
+        for (name, text) in [("image", &image), ("username", &username)] {
+            invalid.check_control(name, text.as_deref().unwrap_or_default());
+        }
         data.refuse_unknown(invalid, "Data ");
     }
     if image.is_none() {
@@ -120,6 +123,8 @@ impl PackageChange {
 pub(super) fn update(mut body: Body) -> ApiResult<PackageChange> {
     let username = body.string("username");
     let password = body.string("password");
+    let text = username.as_deref().unwrap_or_default();
+    body.invalid.check_control("username", text);
     let metadata = body.metadata();
     body.finish()?;
     Ok(PackageChange {

@@ -84,6 +84,9 @@ fn process_types(body: &mut Body, required: bool) -> Option<Vec<String>> {
         body.invalid
             .field("process_types", "must be a list of strings");
     }
+    for kind in &types {
+        body.invalid.check_control("process_types", kind);
+    }
     Some(types)
 }
 
@@ -101,6 +104,8 @@ fn check_lengths(body: &mut Body, name: Option<&str>, command: Option<&str>) {
             );
         }
     }
+    // It names the sidecar's log lines.
+    body.invalid.check_control("name", name.unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -44,6 +44,9 @@ pub(super) fn create(mut body: Body) -> ApiResult<CreateTask> {
         Some(Value::Null) => Some(None),
         Some(other) => Some(Some(other.to_string())),
     };
+    if let Some(Some(name)) = &name {
+        invalid.check_control("name", name);
+    }
     let mut task = CreateTask {
         name,
         disk: fields.whole("disk_in_mb", Whole::above(0), invalid),

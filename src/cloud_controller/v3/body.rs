@@ -197,10 +197,7 @@ impl Body {
             self.invalid
                 .field(field, "is too long (maximum is 255 characters)");
         }
-        if name.chars().any(char::is_control) {
-            self.invalid
-                .field(field, "must not contain control characters");
-        }
+        self.invalid.check_control(field, name);
     }
 
     /// A string.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::body::Body;
 use super::caller::{Authority, Caller};
 use super::error::{ApiError, ApiResult, Kind};
+use super::text::refuse_nul;
 use super::urls::Urls;
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
@@ -125,8 +126,11 @@ impl FromRequest<CloudController> for JsonBody {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Body::default()));
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(map)) => Ok(Self(Body::new(map))),
+        let document: Value =
+            serde_json::from_slice(&bytes).map_err(|_| ApiError::parse("invalid request body"))?;
+        refuse_nul(&bytes, &document)?;
+        match document {
+            Value::Object(map) => Ok(Self(Body::new(map))),
             _ => Err(ApiError::parse("invalid request body")),
         }
     }

@@ -154,7 +154,7 @@ impl ApiError {
 
     /// 408 for a body that came too slowly.
     pub fn request_timeout() -> Self {
-        let mut error = Self::parse("the client sent its request body too slowly");
+        let mut error = Self::parse(crate::net::slow_body::TooSlow.to_string());
         error.status = Some(StatusCode::REQUEST_TIMEOUT);
         error
     }

@@ -15,6 +15,7 @@ mod page;
 mod query;
 mod relationships;
 mod select;
+mod text;
 pub(crate) mod upload;
 mod urls;
 mod warnings;
@@ -34,6 +35,7 @@ pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType}
 pub(crate) use query::{ListQuery, ListRules};
 pub(crate) use relationships::{ToOne, guid_data, related, related_one};
 pub(crate) use select::{Column, OneOf, Select};
+pub(crate) use text::{has_control, place_of_nul};
 pub(crate) use urls::{Link, Urls};
 pub(crate) use warnings::Warnings;
 pub(crate) use whole::{MAX_DB_INT, Whole};
