@@ -98,8 +98,13 @@ pub(super) fn remove_unreferenced(
           and not exists (select 1 from blob_references r where r.digest = blobs.digest)
         returning digest, size";
     let mut statement = tx.sql().prepare_cached(SQL)?;
-    let rows = statement.query_map(named_params! { ":before": before }, blob)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    // What has no readable name has no file either: its row goes, the others' files are removed.
+    let mut reading = tx.reading("blobs");
+    let removed = reading.rows(&mut statement, named_params! { ":before": before }, |row| {
+        Ok(blob(row)?)
+    })?;
+    reading.finish();
+    Ok(removed)
 }
 
 fn blob(row: &rusqlite::Row<'_>) -> rusqlite::Result<Blob> {

@@ -18,6 +18,7 @@
 mod migrate;
 mod readers;
 mod sql;
+mod unreadable;
 mod vault;
 
 use std::cell::RefCell;
@@ -32,8 +33,11 @@ use crate::base::{Bounds, NotDone, WorkQueue, private_file};
 
 use readers::Readers;
 
+use unreadable::UnreadableRows;
+
 pub use migrate::CURRENT_VERSION;
 pub use sql::Sql;
+pub use unreadable::{Reading, UnreadableRow};
 pub use vault::{Vault, VaultError, holds_data};
 
 /// One connection each; most transactions take a millisecond.
@@ -85,7 +89,10 @@ impl From<NotDone> for DbError {
 }
 
 /// A read-only snapshot.
-pub struct ReadTx<'a>(Sql<'a>);
+pub struct ReadTx<'a> {
+    sql: Sql<'a>,
+    unreadable: &'a UnreadableRows,
+}
 
 /// The one write transaction. Everything that can be read in a [`ReadTx`] can be read here.
 pub struct WriteTx<'a> {
@@ -98,14 +105,14 @@ type AfterCommit = Box<dyn FnOnce() + Send>;
 impl<'a> ReadTx<'a> {
     /// The connection, for `store` modules.
     pub fn sql(&self) -> Sql<'a> {
-        self.0
+        self.sql
     }
 }
 
 impl<'a> WriteTx<'a> {
-    fn of(sql: Sql<'a>) -> Self {
+    fn of(read: ReadTx<'a>) -> Self {
         Self {
-            read: ReadTx(sql),
+            read,
             after_commit: RefCell::default(),
         }
     }
@@ -116,6 +123,25 @@ impl<'a> WriteTx<'a> {
     /// be quick and must not panic or write.
     pub fn after_commit(&self, change: impl FnOnce() + Send + 'static) {
         self.after_commit.borrow_mut().push(Box::new(change));
+    }
+
+    /// Does something that may fail alone: the error is handed out, what was written is undone, and
+    /// the transaction goes on. Fails itself when the transaction cannot go on.
+    pub fn attempt<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, DbError>,
+    ) -> Result<Result<T, DbError>, DbError> {
+        self.sql().execute_batch("savepoint attempt")?;
+        let staged = self.after_commit.borrow().len();
+        let done = work();
+        let end = if done.is_ok() {
+            "release attempt"
+        } else {
+            self.after_commit.borrow_mut().truncate(staged);
+            "rollback to attempt; release attempt"
+        };
+        self.sql().execute_batch(end)?;
+        Ok(done)
     }
 }
 
@@ -137,6 +163,7 @@ struct Inner {
     readers: Readers,
     reads: WorkQueue,
     changes: watch::Sender<u64>,
+    unreadable: UnreadableRows,
     #[cfg(any(test, feature = "testing"))]
     texts: sql::Texts,
 }
@@ -163,6 +190,7 @@ impl Db {
             readers: Readers::new(path.to_owned()),
             reads: WorkQueue::new("the database", bounds(READERS)),
             changes: watch::Sender::new(0),
+            unreadable: UnreadableRows::default(),
             #[cfg(any(test, feature = "testing"))]
             texts: sql::Texts::default(),
         })))
@@ -177,7 +205,7 @@ impl Db {
     {
         let inner = self.0.clone();
         let read = self.0.reads.run(move || {
-            let work = |connection: &_| work(&ReadTx(inner.sql(connection)));
+            let work = |connection: &_| work(&inner.transaction(connection));
             inner.readers.read(work)
         });
         read.await.map_err(DbError::from)?
@@ -217,7 +245,7 @@ impl Db {
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
-            let write = WriteTx::of(inner.sql(&tx));
+            let write = WriteTx::of(inner.transaction(&tx));
             let value = work(&write)?;
             let after_commit = write.after_commit.take();
             tx.commit().map_err(DbError::from)?;
@@ -245,6 +273,17 @@ impl Db {
         self.0.texts.seen()
     }
 
+    /// How many rows workers left out at their last look because they do not decode.
+    pub fn unreadable_rows(&self) -> usize {
+        self.0.unreadable.count()
+    }
+
+    /// Sets who is told of a row that was found unreadable, besides the log; the first call counts.
+    /// Called inside transactions, so it must not wait.
+    pub fn tell_unreadable(&self, tell: impl Fn(&UnreadableRow) + Send + Sync + 'static) {
+        self.0.unreadable.tell_to(Box::new(tell));
+    }
+
     /// Folds the write-ahead log into the file; called on a clean shutdown.
     pub async fn checkpoint(&self) -> Result<(), DbError> {
         let inner = self.0.clone();
@@ -257,11 +296,14 @@ impl Db {
 }
 
 impl Inner {
-    fn sql<'a>(&'a self, connection: &'a Connection) -> Sql<'a> {
-        Sql {
-            connection,
-            #[cfg(any(test, feature = "testing"))]
-            texts: &self.texts,
+    fn transaction<'a>(&'a self, connection: &'a Connection) -> ReadTx<'a> {
+        ReadTx {
+            sql: Sql {
+                connection,
+                #[cfg(any(test, feature = "testing"))]
+                texts: &self.texts,
+            },
+            unreadable: &self.unreadable,
         }
     }
 

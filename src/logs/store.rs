@@ -35,7 +35,8 @@ pub(super) fn sources(tx: &ReadTx<'_>) -> Result<Vec<(Arc<str>, Totals)>, DbErro
     let mut statement = tx.sql().prepare_cached(
         "select source_id, oldest, newest, count, bytes, expired from log_sources",
     )?;
-    let rows = statement.query_map([], |row| {
+    let mut reading = tx.reading("log_sources");
+    let sources = reading.rows(&mut statement, [], |row| {
         let totals = Totals {
             oldest: row.get(1)?,
             newest: row.get(2)?,
@@ -45,7 +46,8 @@ pub(super) fn sources(tx: &ReadTx<'_>) -> Result<Vec<(Arc<str>, Totals)>, DbErro
         };
         Ok((row.get::<_, Arc<str>>(0)?, totals))
     })?;
-    rows.collect::<Result<_, _>>().map_err(DbError::from)
+    reading.finish();
+    Ok(sources)
 }
 
 /// Appends the stored envelopes that match the query to `found`.
@@ -139,7 +141,11 @@ pub(super) fn trim_total(
         let mut largest = tx
             .sql()
             .prepare_cached("select source_id from log_sources order by bytes desc limit 1")?;
-        let source_id: Arc<str> = largest.query_row([], |row| row.get(0))?;
+        let source_id: Option<Arc<str>> = largest.query_row([], |row| row.get(0)).ok();
+        // One that cannot be read is left as it is.
+        let Some(source_id) = source_id else {
+            return Ok(changed.into_iter().collect());
+        };
         let (source, mut totals) = find_or_create(tx, &source_id, &[])?;
         if !drop_oldest(tx, source, &mut totals)? {
             return Ok(changed.into_iter().collect());
@@ -157,14 +163,13 @@ pub(super) fn forget_source(tx: &WriteTx<'_>, source_id: &str) -> Result<(), DbE
     Ok(())
 }
 
-/// Every cursor.
+/// Every cursor. A container whose cursor cannot be read is read from its beginning.
 pub(super) fn cursors(tx: &ReadTx<'_>) -> Result<Vec<(Output, Cursor)>, DbError> {
     let mut statement = tx
         .sql()
         .prepare_cached("select container_id, stream, nanos, open_offset from log_cursors")?;
-    let mut rows = statement.query([])?;
-    let mut cursors = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut reading = tx.reading("log_cursors");
+    let cursors = reading.rows(&mut statement, [], |row| {
         let stream = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let stream = match stream {
             "out" => LogStream::Out,
@@ -181,8 +186,9 @@ pub(super) fn cursors(tx: &ReadTx<'_>) -> Result<Vec<(Output, Cursor)>, DbError>
             nanos: row.get(2)?,
             open_offset: offset.map(|offset| u64::try_from(offset).unwrap_or(0)),
         };
-        cursors.push(((row.get(0)?, stream), cursor));
-    }
+        Ok(((row.get(0)?, stream), cursor))
+    })?;
+    reading.finish();
     Ok(cursors)
 }
 

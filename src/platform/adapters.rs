@@ -1,6 +1,7 @@
 //! Engines meet each other here: the scheduler's lines and measurements go to the logs, the
-//! router's access lines too, and who may read logs is asked of the Cloud Controller. To a client
-//! that is too slow the front door speaks as the API it asked would.
+//! router's access lines and what the database cannot read too, and who may read logs is asked of
+//! the Cloud Controller. To a client that is too slow the front door speaks as the API it asked
+//! would.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use crate::base::guid::AppGuid;
 use crate::cloud_controller::CloudController;
 use crate::cloud_controller::v3::ApiError;
+use crate::db::UnreadableRow;
 use crate::logs::{Ingest, Line, LogAccess, LogStream, Logs, Readable, Tags};
 use crate::router::AccessLog;
 use crate::scheduler::{LogLine, LogSink, UsageReport};
@@ -99,6 +101,22 @@ impl AccessLog for RouterLog {
             text,
         });
     }
+}
+
+/// Tells in an app's log that a row of it cannot be read.
+pub(super) fn tell_unreadable(logs: &Logs, row: &UnreadableRow) {
+    let Some(app) = &row.app_guid else { return };
+    let text = format!(
+        "{} {} cannot be read from the database and is left as it is: {}",
+        row.reader, row.key, row.reason
+    );
+    logs.emit(Line {
+        source_id: app,
+        source_type: "API",
+        instance_id: "0",
+        stream: LogStream::Err,
+        text: &text,
+    });
 }
 
 /// Who may read whose logs.

@@ -35,6 +35,7 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
     let mut counts: Value =
         counts.unwrap_or_else(|error: DbError| json!({ "error": error.to_string() }));
     counts["routable instances"] = json!(routable);
+    counts["unreadable rows"] = json!(health.db.unreadable_rows());
     let status = if well {
         StatusCode::OK
     } else {

@@ -213,6 +213,8 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     };
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
+    let told = logs.clone();
+    db.tell_unreadable(move |row| adapters::tell_unreadable(&told, row));
     let uaa = Uaa::open(uaa::Parts {
         db: db.clone(),
         vault: vault.clone(),

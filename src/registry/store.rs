@@ -221,9 +221,9 @@ fn remove_hidden(tx: &WriteTx<'_>) -> Result<(), DbError> {
         returning digest";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let rows = statement.query_map([], |row| row.get(0))?;
-    let hidden: Vec<Digest> = rows.collect::<Result<_, _>>()?;
+    let hidden: Vec<String> = rows.collect::<Result<_, _>>()?;
     for digest in hidden {
-        blobs::store::release(tx, OWNER, digest.as_str())?;
+        blobs::store::release(tx, OWNER, &digest)?;
     }
     Ok(())
 }

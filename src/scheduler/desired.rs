@@ -1,6 +1,6 @@
 //! What should run: the scheduler's input, provided by whoever owns apps and processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,25 @@ use crate::db::{DbError, ReadTx};
 pub trait DesiredState: Send + Sync + 'static {
     /// Every process that should have instances. One that is missing, or has 0 instances, is
     /// stopped.
-    fn load(&self, tx: &ReadTx<'_>) -> Result<Vec<DesiredProcess>, DbError>;
+    fn load(&self, tx: &ReadTx<'_>) -> Result<Wanted, DbError>;
+}
+
+/// What should run.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Every process that should have instances.
+    pub processes: Vec<DesiredProcess>,
+    /// Processes nobody can tell of what they should be: their instances stay as they are.
+    pub unreadable: BTreeSet<ProcessGuid>,
+}
+
+impl From<Vec<DesiredProcess>> for Wanted {
+    fn from(processes: Vec<DesiredProcess>) -> Self {
+        Self {
+            processes,
+            unreadable: BTreeSet::new(),
+        }
+    }
 }
 
 /// One process as it should run.
@@ -142,15 +160,18 @@ impl ReadinessCheck {
 pub(super) struct Desired {
     /// Processes by guid.
     pub(super) processes: BTreeMap<ProcessGuid, Arc<DesiredProcess>>,
+    /// Processes whose instances stay as they are.
+    pub(super) unreadable: BTreeSet<ProcessGuid>,
     /// How long an instance that had traffic goes on before SIGTERM.
     pub(super) drain: Duration,
 }
 
 impl Desired {
-    pub(super) fn new(processes: Vec<DesiredProcess>, drain: Duration) -> Self {
+    pub(super) fn new(wanted: Wanted, drain: Duration) -> Self {
         let by_guid = |p: DesiredProcess| (p.process_guid.clone(), Arc::new(p));
         Self {
-            processes: processes.into_iter().map(by_guid).collect(),
+            processes: wanted.processes.into_iter().map(by_guid).collect(),
+            unreadable: wanted.unreadable,
             drain,
         }
     }

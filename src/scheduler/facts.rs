@@ -102,7 +102,7 @@ impl Facts {
             crash_count,
             at: now,
         };
-        self.observer.crashed(tx, &crash)?;
+        tell(tx, || self.observer.crashed(tx, &crash))?;
         Ok(true)
     }
 
@@ -132,7 +132,7 @@ impl Facts {
             readiness,
             at: now,
         };
-        self.observer.readiness_changed(tx, &change)?;
+        tell(tx, || self.observer.readiness_changed(tx, &change))?;
         Ok(true)
     }
 
@@ -166,6 +166,14 @@ pub(super) fn healthy(
         store::set_ready(tx, guid, true)?;
     }
     store::set_running(tx, guid, now)
+}
+
+/// What the observer cannot write down must not keep the instances of all apps waiting.
+fn tell(tx: &WriteTx<'_>, observer: impl FnOnce() -> Result<(), DbError>) -> Result<(), DbError> {
+    if let Err(error) = tx.attempt(observer)? {
+        tracing::error!(%error, "an event of an instance is lost");
+    }
+    Ok(())
 }
 
 fn active(tx: &WriteTx<'_>, guid: &InstanceGuid) -> Result<Option<Record>, DbError> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     CheckKind, Crash, DesiredProcess, DesiredState, HealthCheck, LogLine, LogSink, Observer, Probe,
-    ProbeTarget, ReadinessChange, ReadinessCheck, UsageReport,
+    ProbeTarget, ReadinessChange, ReadinessCheck, UsageReport, Wanted,
 };
 use crate::base::Megabytes;
 use crate::db::{DbError, ReadTx, WriteTx};
@@ -45,17 +45,22 @@ pub fn process(guid: &str, instances: u32) -> DesiredProcess {
 
 /// What should run, set by the test.
 #[derive(Default)]
-pub struct FakeDesired(Mutex<Vec<DesiredProcess>>);
+pub struct FakeDesired(Mutex<Wanted>);
 
 impl FakeDesired {
     /// Replaces everything; wake the scheduler with a commit.
     pub fn set(&self, processes: Vec<DesiredProcess>) {
-        *lock(&self.0) = processes;
+        lock(&self.0).processes = processes;
+    }
+
+    /// Processes whose rows cannot be read from now on.
+    pub fn set_unreadable(&self, processes: &[&str]) {
+        lock(&self.0).unreadable = processes.iter().map(|guid| (*guid).into()).collect();
     }
 }
 
 impl DesiredState for FakeDesired {
-    fn load(&self, _: &ReadTx<'_>) -> Result<Vec<DesiredProcess>, DbError> {
+    fn load(&self, _: &ReadTx<'_>) -> Result<Wanted, DbError> {
         Ok(lock(&self.0).clone())
     }
 }
@@ -96,9 +101,22 @@ impl Probe for FakeProbe {
 pub struct FakeObserver {
     crashes: Mutex<Vec<Crash>>,
     readiness: Mutex<Vec<ReadinessChange>>,
+    refuses: Mutex<bool>,
 }
 
 impl FakeObserver {
+    /// From now on nothing can be written down.
+    pub fn refuse(&self) {
+        *lock(&self.refuses) = true;
+    }
+
+    fn check(&self) -> Result<(), DbError> {
+        if *lock(&self.refuses) {
+            return Err(DbError::Interrupted("refused by the test".to_owned()));
+        }
+        Ok(())
+    }
+
     /// All crashes.
     pub fn crashes(&self) -> Vec<Crash> {
         lock(&self.crashes).clone()
@@ -112,11 +130,13 @@ impl FakeObserver {
 
 impl Observer for FakeObserver {
     fn crashed(&self, _: &WriteTx<'_>, crash: &Crash) -> Result<(), DbError> {
+        self.check()?;
         lock(&self.crashes).push(crash.clone());
         Ok(())
     }
 
     fn readiness_changed(&self, _: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
+        self.check()?;
         lock(&self.readiness).push(change.clone());
         Ok(())
     }

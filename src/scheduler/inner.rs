@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempts::Attempts;
 use super::containers::Containers;
-use super::desired::{DesiredProcess, DesiredState};
+use super::desired::{DesiredProcess, DesiredState, Wanted};
 use super::facts::Facts;
 use super::health_check::Probe;
 use super::instance::{InstanceAddress, Record, RoutableInstance};
@@ -17,9 +17,10 @@ use super::log_sink::LogSink;
 use super::settings::Settings;
 use super::usage::UsageTable;
 use super::view::View;
+use super::{SchedulerError, store};
 use crate::base::guid::InstanceGuid;
 use crate::base::{Clock, Timestamp};
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::docker::Engine;
 
 pub(super) struct Inner {
@@ -94,6 +95,23 @@ impl Inner {
         }
     }
 
+    /// What should run, and the instances on record. Records that cannot be read are removed: their
+    /// containers become instances again by their labels.
+    pub(super) async fn read(&self) -> Result<(Wanted, Vec<Record>), SchedulerError> {
+        let source = self.desired.clone();
+        let read = self
+            .db
+            .read(move |tx| Ok::<_, DbError>((source.load(tx)?, store::all(tx)?)));
+        let (wanted, (records, unreadable)) = read.await?;
+        if unreadable {
+            self.db.write(store::forget_unreadable).await?;
+            // They begin anew, and so do their checks.
+            let known = records.iter().map(|record| record.guid.clone()).collect();
+            self.keep_monitors(&known);
+        }
+        Ok((wanted, records))
+    }
+
     /// The instances whose containers ran at the last look.
     pub(super) fn running(&self) -> Arc<BTreeMap<InstanceGuid, Running>> {
         let running = self.running.lock();
@@ -117,14 +135,8 @@ impl Inner {
         wanted: &BTreeSet<InstanceGuid>,
         parent: &CancellationToken,
     ) -> Vec<Watch> {
+        self.keep_monitors(wanted);
         let mut monitors = self.monitors();
-        monitors.retain(|guid, token| {
-            let keep = wanted.contains(guid);
-            if !keep {
-                token.cancel();
-            }
-            keep
-        });
         let missing: Vec<_> = wanted
             .iter()
             .filter(|guid| !monitors.contains_key(*guid))
@@ -139,6 +151,16 @@ impl Inner {
                 Watch { inner, guid, token }
             })
             .collect()
+    }
+
+    fn keep_monitors(&self, wanted: &BTreeSet<InstanceGuid>) {
+        self.monitors().retain(|guid, token| {
+            let keep = wanted.contains(guid);
+            if !keep {
+                token.cancel();
+            }
+            keep
+        });
     }
 
     fn monitors(&self) -> MutexGuard<'_, BTreeMap<InstanceGuid, CancellationToken>> {

@@ -12,6 +12,8 @@
 //!   policy stays off.
 //! - Traffic is withdrawn ([`Scheduler::routable`]) before an instance is stopped.
 //! - Stopping this process changes nothing about running instances.
+//! - A process whose row cannot be read keeps its instances, and those keep their traffic; an
+//!   instance whose record cannot be read is taken on again by its container's labels.
 //! - Addresses are never stored: they come from the daemon after every start.
 //! - The scheduler knows nothing of apps, routes or users beyond what [`DesiredProcess`] says.
 
@@ -47,7 +49,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use desired::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck};
+pub use desired::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck, Wanted};
 pub use health_check::{NetworkProbe, Probe, ProbeTarget};
 pub use instance::{
     Crash, Instance, InstanceAddress, InstanceState, Observer, Readiness, ReadinessChange,
@@ -60,7 +62,7 @@ pub use labels::{
 pub use log_sink::{LogLine, LogSink, UsageReport};
 pub use network::Network;
 pub use settings::Settings;
-pub use tasks::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
+pub use tasks::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;
 
 use crate::base::guid::InstanceGuid;

@@ -123,6 +123,8 @@ impl Planner<'_> {
             .wants(&slot.process_guid, &slot.version, slot.index);
         match (record.phase, wanted) {
             (Phase::Stopping, _) => self.stopping(record, held),
+            // Nobody knows what it should be.
+            _ if self.desired.unreadable.contains(&slot.process_guid) => {}
             (_, None) => {
                 let reason = if self.desired.processes.contains_key(&slot.process_guid) {
                     "the process has fewer instances or another version"
@@ -280,6 +282,10 @@ impl Planner<'_> {
         let known: BTreeSet<_> = holders.map(|r| &r.guid).collect();
         for (guid, held) in &self.actual.containers {
             if known.contains(guid) || adopted.contains(guid) || self.actual.busy.contains(guid) {
+                continue;
+            }
+            let process = held.slot.as_ref().map(|slot| &slot.process_guid);
+            if process.is_some_and(|guid| self.desired.unreadable.contains(guid)) {
                 continue;
             }
             let discard = Effect::Discard {

@@ -19,9 +19,9 @@ use super::desired::Desired;
 use super::health_check::ProbeTarget;
 use super::inner::{Inner, Rest, Running};
 use super::instance::{Phase, RoutableInstance};
+use super::labels;
 use super::monitor::Monitor;
 use super::plan::{Change, Effect, Plan, Planned, plan};
-use super::{labels, store};
 use crate::base::{Supervisor, Timestamp};
 use crate::db::DbError;
 use crate::docker::ContainerState;
@@ -150,12 +150,8 @@ impl Inner {
         let busy = self.attempts.busy();
         let ours = labels::of_platform(&self.settings.platform_id);
         let listed = self.view.refresh(self.engine.as_ref(), &ours).await;
-        let source = self.desired.clone();
-        let read = self
-            .db
-            .read(move |tx| Ok::<_, DbError>((source.load(tx)?, store::all(tx)?)));
-        let (processes, instances) = read.await?;
-        let desired = Desired::new(processes, self.settings.drain);
+        let (wanted, instances) = self.read().await?;
+        let desired = Desired::new(wanted, self.settings.drain);
         let mut actual = Actual::new(instances, &self.view.containers());
         actual.busy = busy;
         actual.paused = self.attempts.paused();
@@ -315,19 +311,13 @@ impl Inner {
     fn publish(&self, desired: &Desired, actual: &Actual) {
         let _turn = self.publishing();
         let mut running: Vec<Running> = running(desired, actual);
+        let mut routable = routable(desired, actual, &running);
         // It may have ended since it was listed.
         running.retain(|one| !self.view.has_ended(&one.container_id));
-        let routable: Vec<RoutableInstance> = running
-            .iter()
-            .filter(|one| one.record.phase == Phase::Running && one.record.ready)
-            .map(|one| RoutableInstance {
-                instance_guid: one.record.guid.clone(),
-                process_guid: one.record.slot.process_guid.clone(),
-                app_guid: one.record.slot.app_guid.clone(),
-                index: one.record.slot.index,
-                address: one.address.clone(),
-            })
-            .collect();
+        routable.retain(|one| {
+            let held = actual.containers.get(&one.instance_guid);
+            !held.is_some_and(|held| self.view.has_ended(&held.container_id))
+        });
         self.set_running(
             running
                 .into_iter()
@@ -364,6 +354,28 @@ fn running(desired: &Desired, actual: &Actual) -> Vec<Running> {
         })
     };
     actual.instances.iter().filter_map(one).collect()
+}
+
+/// Those of the running instances that take traffic, and those that took it when the row of their
+/// process could still be read.
+fn routable(desired: &Desired, actual: &Actual, running: &[Running]) -> Vec<RoutableInstance> {
+    let known = running.iter().map(|one| (&one.record, &one.address));
+    let kept = actual.instances.iter().filter_map(|record| {
+        let kept = desired.unreadable.contains(&record.slot.process_guid);
+        let held = actual.containers.get(&record.guid)?;
+        (kept && held.is_running()).then_some((record, &held.address))
+    });
+    known
+        .chain(kept)
+        .filter(|(record, _)| record.phase == Phase::Running && record.ready)
+        .map(|(record, address)| RoutableInstance {
+            instance_guid: record.guid.clone(),
+            process_guid: record.slot.process_guid.clone(),
+            app_guid: record.slot.app_guid.clone(),
+            index: record.slot.index,
+            address: address.clone(),
+        })
+        .collect()
 }
 
 fn targets(running: &Running) -> Vec<ProbeTarget> {

@@ -11,7 +11,7 @@ use crate::base::guid::{InstanceGuid, ProcessGuid};
 use crate::db::{DbError, ReadTx, WriteTx};
 
 const ALL: &str = "select guid, process_guid, version, instance_index, app_guid, process_type, \
-    state, since, container_id, ready, serving, crash_count, last_crash_at, details \
+    state, since, container_id, ready, serving, crash_count, last_crash_at, details, rowid \
     from instances order by process_guid, instance_index, created_at, guid";
 const OF_PROCESS: &str = "select guid, process_guid, version, instance_index, app_guid, \
     process_type, state, since, container_id, ready, serving, crash_count, last_crash_at, details \
@@ -84,10 +84,35 @@ pub fn restart_instance(
     Ok(changed > 0)
 }
 
-pub(super) fn all(tx: &ReadTx<'_>) -> Result<Vec<Record>, DbError> {
+/// Every record, and whether there are others that cannot be read.
+pub(super) fn all(tx: &ReadTx<'_>) -> Result<(Vec<Record>, bool), DbError> {
     let mut statement = tx.sql().prepare_cached(ALL)?;
-    let rows = statement.query_and_then([], decode)?;
-    rows.collect()
+    let mut reading = tx.reading("instances");
+    let records = reading.rows(&mut statement, [], decode)?;
+    let unreadable = !reading.found().is_empty();
+    reading.finish();
+    Ok((records, unreadable))
+}
+
+/// Removes records that cannot be read; their containers' labels tell as much.
+pub(super) fn forget_unreadable(tx: &WriteTx<'_>) -> Result<(), DbError> {
+    let mut statement = tx.sql().prepare_cached(ALL)?;
+    let mut rows = statement.query([])?;
+    let mut unreadable: Vec<i64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode(row) {
+            Ok(_) => {}
+            Err(error) if error.is_unreadable() => unreadable.push(row.get("rowid")?),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut remove = tx
+        .sql()
+        .prepare_cached("delete from instances where rowid = :rowid")?;
+    for rowid in unreadable {
+        remove.execute(named_params! {":rowid": rowid})?;
+    }
+    Ok(())
 }
 
 pub(super) fn find(tx: &ReadTx<'_>, guid: &InstanceGuid) -> Result<Option<Record>, DbError> {

@@ -5,6 +5,9 @@
 //! it: a request, a manifest, the deletion of a space, a crash. What was committed while nobody
 //! followed (before this process started) is not told again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +22,21 @@ use crate::logs::{Line, LogStream, Logs};
 pub struct ApiLines {
     db: Db,
     logs: Logs,
+    /// The last event that was told.
+    seen: Arc<AtomicI64>,
 }
+
+/// No event was looked at yet.
+const NOTHING: i64 = -1;
 
 impl ApiLines {
     /// A writer that does nothing yet.
     pub fn new(db: Db, logs: Logs) -> Self {
-        Self { db, logs }
+        Self {
+            db,
+            logs,
+            seen: Arc::new(AtomicI64::new(NOTHING)),
+        }
     }
 
     /// Starts following the events.
@@ -38,12 +50,20 @@ impl ApiLines {
 
     async fn follow(&self, token: CancellationToken) -> Result<(), ApiError> {
         let mut changes = self.db.changes();
-        let mut last = self.db.read(store::newest_id).await?;
+        // A run that failed goes on where it was.
+        let mut last = self.seen.load(Ordering::Relaxed);
+        if last == NOTHING {
+            last = self.db.read(store::newest_id).await?;
+            self.seen.store(last, Ordering::Relaxed);
+        }
         loop {
             let seen = last;
             for (id, event) in self.db.read(move |tx| store::after(tx, seen)).await? {
                 last = id;
-                self.tell(&event);
+                if let Some(event) = event {
+                    self.tell(&event);
+                }
+                self.seen.store(last, Ordering::Relaxed);
             }
             if last > seen {
                 continue;

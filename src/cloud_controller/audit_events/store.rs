@@ -165,13 +165,19 @@ pub(crate) fn newest_id(tx: &ReadTx<'_>) -> ApiResult<i64> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// The first events after this one, with their ids.
-pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> ApiResult<Vec<(i64, AuditEvent)>> {
+/// The first events after this one, with their ids; `None` stands for one that cannot be read.
+pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> ApiResult<Vec<(i64, Option<AuditEvent>)>> {
     let sql = format!(
         "select {COLUMNS}, e.id from audit_events e where e.id > ?1 order by e.id limit 500"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([id], |row| Ok((row.get(12)?, event(row)?)))?;
+    let rows = statement.query_map([id], |row| {
+        let id: i64 = row.get(12)?;
+        let event = event(row).inspect_err(
+            |error| tracing::error!(event.id = id, %error, "an audit event cannot be read"),
+        );
+        Ok((id, event.ok()))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

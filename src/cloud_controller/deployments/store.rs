@@ -58,8 +58,10 @@ pub(super) fn moving(tx: &ReadTx<'_>) -> ApiResult<Vec<Deployment>> {
         "select {COLUMNS} from {FROM} where {ACTIVE} and d.state <> 'PAUSED' order by d.created_at"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([], deployment)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut reading = tx.reading("deployments");
+    let moving = reading.rows(&mut statement, [], |row| Ok(deployment(row)?))?;
+    reading.finish();
+    Ok(moving)
 }
 
 /// New processes of deployments of an app that others took the place of, newest first: those on their

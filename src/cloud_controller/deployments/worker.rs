@@ -88,13 +88,13 @@ impl Rollouts {
     async fn pass(&self, serving: Arc<Serving>) -> ApiResult<bool> {
         let now_serving = serving.clone();
         let read = self.db.read(move |tx| {
-            let mut ready = Vec::new();
-            for deployment in store::moving(tx)? {
-                if is_ready(tx, &deployment, &now_serving)? {
-                    ready.push(deployment.guid);
-                }
-            }
-            ApiResult::Ok(ready)
+            let moving = store::moving(tx)?.into_iter();
+            // One that cannot be looked at says so in its turn.
+            let ready = moving.filter(|deployment| {
+                let ready = is_ready(tx, deployment, &now_serving);
+                ready.unwrap_or(true)
+            });
+            ApiResult::Ok(ready.map(|deployment| deployment.guid).collect::<Vec<_>>())
         });
         let mut all_moved = true;
         for guid in read.await? {
@@ -105,11 +105,15 @@ impl Rollouts {
             });
             if let Err(error) = write.await {
                 all_moved = false;
+                tracing::warn!(deployment.guid = %guid, %error, "a deployment does not move");
                 let (now, text) = (self.clock.now(), error.detail().to_owned());
+                let noted = guid.clone();
                 let write = self
                     .db
-                    .write_without_wake(move |tx| note(tx, &guid, text, now));
-                write.await?;
+                    .write_without_wake(move |tx| note(tx, &noted, text, now));
+                if let Err(error) = write.await {
+                    tracing::warn!(deployment.guid = %guid, %error, "and cannot say so");
+                }
             }
         }
         Ok(all_moved)

@@ -10,14 +10,17 @@ use crate::base::Megabytes;
 use crate::base::guid::{DropletGuid, ProcessGuid};
 use crate::blobs::Digest;
 use crate::db::{DbError, ReadTx, Vault};
-use crate::scheduler::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck};
+use crate::scheduler::{
+    CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck, Wanted,
+};
 
 /// How the daemon pulls a droplet's image: a reference by digest.
 pub type ImageReferences = Arc<dyn Fn(&DropletGuid, &Digest) -> String + Send + Sync>;
 
 /// What should run of all apps.
 ///
-/// Snapshots never change within a version, so each is read and decrypted once.
+/// Snapshots never change within a version, so each is read and decrypted once. One that cannot be
+/// read is told as such, and the others are there all the same.
 pub struct DesiredApps {
     vault: Vault,
     images: ImageReferences,
@@ -66,20 +69,27 @@ pub(super) fn broken(what: &'static str, cause: &impl std::fmt::Display) -> DbEr
 }
 
 impl DesiredState for DesiredApps {
-    fn load(&self, tx: &ReadTx<'_>) -> Result<Vec<DesiredProcess>, DbError> {
+    fn load(&self, tx: &ReadTx<'_>) -> Result<Wanted, DbError> {
+        let mut reading = tx.reading("desired_processes");
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut current = HashMap::with_capacity(known.len());
         let mut all = Vec::with_capacity(known.len());
-        for started in store::started(tx)? {
+        for started in store::started(tx, &mut reading)? {
             let guid = started.process_guid.clone();
             let as_known = known
                 .get(&guid)
                 .filter(|process| process.version == started.version);
             let process = match as_known {
                 Some(process) => process.clone(),
-                None => match self.process(tx, &started)? {
-                    Some(process) => Arc::new(process),
-                    None => continue,
+                None => match self.process(tx, &started) {
+                    Ok(Some(process)) => Arc::new(process),
+                    Ok(None) => continue,
+                    Err(error) if error.is_unreadable() => {
+                        let app = Some(started.app_guid.to_string());
+                        reading.unreadable(guid.as_str(), app, &error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 },
             };
             all.push(DesiredProcess {
@@ -90,7 +100,12 @@ impl DesiredState for DesiredApps {
             current.insert(guid, process);
         }
         *known = current;
-        Ok(all)
+        let unreadable = reading.keys().collect();
+        reading.finish();
+        Ok(Wanted {
+            processes: all,
+            unreadable,
+        })
     }
 }
 

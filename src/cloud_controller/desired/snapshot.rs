@@ -9,7 +9,7 @@ use super::droplet::Droplet;
 use super::store;
 use super::tasks::NewTask;
 use super::vcap_application::Facts;
-use crate::base::guid::ProcessGuid;
+use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::cloud_controller::apps::{self, App, LifecycleType};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::processes::{self, Check, CheckType, Process};
@@ -93,6 +93,7 @@ pub(super) struct Started {
     pub version: String,
     pub instances: u32,
     pub app_name: String,
+    pub app_guid: AppGuid,
 }
 
 /// Writes snapshots; cheap to clone.

@@ -11,14 +11,14 @@ use crate::base::Megabytes;
 use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, SpaceGuid, TaskGuid};
 use crate::cloud_controller::processes::{Limits, Process};
 use crate::cloud_controller::v3::ApiResult;
-use crate::db::{DbError, ReadTx, WriteTx};
+use crate::db::{DbError, ReadTx, Reading, WriteTx};
 
 const DROPLET: &str = "d.guid, d.app_guid, d.state, d.process_types, d.sidecars, \
                        d.execution_metadata, d.image_digest";
 /// The planner must begin with the few that are started.
-pub(super) const STARTED: &str = "select d.process_guid, d.version, p.instances, a.name from desired_processes d \
+pub(super) const STARTED: &str = "select d.process_guid, d.version, p.instances, a.name, d.app_guid from desired_processes d \
                        cross join processes p on p.guid = d.process_guid \
-                       cross join apps a on a.guid = d.app_guid where p.instances > 0";
+                       cross join apps a on a.guid = d.app_guid where p.instances <> 0";
 
 /// A snapshot as it is stored.
 pub(super) struct Snapshot {
@@ -58,17 +58,17 @@ pub(super) fn save(
 }
 
 /// Every started process that should have instances.
-pub(super) fn started(tx: &ReadTx<'_>) -> Result<Vec<Started>, DbError> {
+pub(super) fn started(tx: &ReadTx<'_>, reading: &mut Reading<'_>) -> Result<Vec<Started>, DbError> {
     let mut statement = tx.sql().prepare_cached(STARTED)?;
-    let rows = statement.query_map([], |row| {
+    reading.rows(&mut statement, [], |row| {
         Ok(Started {
             process_guid: row.get(0)?,
             version: row.get(1)?,
             instances: row.get(2)?,
             app_name: row.get(3)?,
+            app_guid: row.get(4)?,
         })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
 /// The snapshot of a process.
@@ -165,17 +165,21 @@ pub(crate) fn runs(tx: &ReadTx<'_>, process: &ProcessGuid) -> ApiResult<bool> {
     Ok(version(tx, process)?.is_some())
 }
 
-/// The limits a process was started with.
+/// The limits a process was started with; `None` when it was not, or nobody can tell.
 pub(crate) fn limits(tx: &ReadTx<'_>, process: &ProcessGuid) -> ApiResult<Option<Limits>> {
-    let Some(snapshot) = snapshot(tx, process)? else {
-        return Ok(None);
+    let snapshot = match snapshot(tx, process) {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_unreadable() => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    let spec: Specification = serde_json::from_str(&snapshot.specification)?;
-    Ok(Some(Limits {
+    let limits = |spec: Specification| Limits {
         memory: Megabytes(spec.memory),
         disk: Megabytes(spec.disk),
         log_rate: spec.log_rate_limit,
-    }))
+    };
+    let spec = serde_json::from_str(&snapshot.specification);
+    Ok(spec.ok().map(limits))
 }
 
 /// Those of these processes that are started.
@@ -292,11 +296,15 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
 }
 
 /// Droplets that run, or would run after a `cf start`.
+///
+/// A guid that is no text is none of a droplet, so it protects none either.
 pub(crate) fn runnable_droplets(tx: &ReadTx<'_>) -> ApiResult<BTreeSet<DropletGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select droplet_guid from desired_processes union select droplet_guid from desired_tasks \
          union select current_droplet_guid from apps where current_droplet_guid is not null",
     )?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut reading = tx.reading("droplets that can run");
+    let guids = reading.rows(&mut statement, [], |row| Ok(row.get::<_, DropletGuid>(0)?))?;
+    reading.finish();
+    Ok(guids.into_iter().collect())
 }

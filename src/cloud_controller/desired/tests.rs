@@ -1,5 +1,8 @@
 //! From an app to what the scheduler is told, over a real database.
 
+#[path = "damage_tests.rs"]
+mod damage;
+
 use std::sync::Arc;
 
 use rusqlite::params;
@@ -13,7 +16,7 @@ use crate::cloud_controller::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::processes::{self, actions::Scaling};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Body};
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
-use crate::scheduler::{CheckKind, Crash, DesiredProcess, DesiredState, Observer};
+use crate::scheduler::{CheckKind, Crash, DesiredProcess, DesiredState, Observer, Wanted};
 
 struct World {
     db: Db,
@@ -83,6 +86,10 @@ impl World {
     }
 
     async fn load(&self) -> Vec<DesiredProcess> {
+        self.wanted().await.processes
+    }
+
+    async fn wanted(&self) -> Wanted {
         let desired = self.desired.clone();
         self.db
             .read(move |tx| desired.load(tx))

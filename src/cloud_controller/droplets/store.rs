@@ -244,14 +244,15 @@ pub(super) struct Uploaded {
     pub job: JobGuid,
 }
 
-/// The one that waits longest.
-pub(super) fn next_uploaded(tx: &ReadTx<'_>) -> ApiResult<Option<Uploaded>> {
+/// Those that wait, the one that waits longest first.
+pub(super) fn all_uploaded(tx: &ReadTx<'_>) -> ApiResult<Vec<Uploaded>> {
     let mut statement = tx.sql().prepare_cached(
         "select d.guid, d.app_guid, coalesce(a.lifecycle_stack, ''), d.upload_digest, d.upload_job \
          from droplets d join apps a on a.guid = d.app_guid where d.upload_digest is not null \
-         order by d.created_at limit 1",
+         order by d.created_at",
     )?;
-    let found = statement.query_row([], |row| {
+    let mut reading = tx.reading("droplet uploads");
+    let uploaded = reading.rows(&mut statement, [], |row| {
         Ok(Uploaded {
             guid: row.get(0)?,
             app_guid: row.get(1)?,
@@ -259,8 +260,9 @@ pub(super) fn next_uploaded(tx: &ReadTx<'_>) -> ApiResult<Option<Uploaded>> {
             archive: row.get(3)?,
             job: row.get(4)?,
         })
-    });
-    Ok(found.optional()?)
+    })?;
+    reading.finish();
+    Ok(uploaded)
 }
 
 /// Gives an uploaded droplet its files and image; lets go of them when it is gone by now.

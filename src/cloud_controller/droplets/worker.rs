@@ -18,6 +18,8 @@ use crate::staging::DropletImages;
 const LARGEST: u64 = 4 << 30;
 /// Looked for work at least this often, should a wake-up be lost.
 const TICK: Duration = Duration::from_secs(30);
+/// After an upload that could not be answered: making its image costs time.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The worker; cheap to clone.
 #[derive(Clone)]
@@ -54,16 +56,24 @@ impl DropletUploads {
         let mut changes = self.0.db.changes();
         loop {
             changes.mark_unchanged();
-            while let Some(uploaded) = self.0.db.read(store::next_uploaded).await? {
-                tokio::select! {
+            let mut failed = false;
+            for uploaded in self.0.db.read(store::all_uploaded).await? {
+                let guid = uploaded.guid.clone();
+                let done = tokio::select! {
                     () = token.cancelled() => return Ok(()),
-                    done = self.serve(uploaded) => done?,
+                    done = self.serve(uploaded) => done,
+                };
+                // One that cannot be answered keeps no other waiting.
+                if let Err(error) = done {
+                    tracing::error!(droplet.guid = %guid, %error, "an upload is not answered yet");
+                    failed = true;
                 }
             }
+            let pause = if failed { RETRY } else { TICK };
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
-                () = tokio::time::sleep(TICK) => {}
+                changed = changes.changed(), if !failed => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

@@ -44,7 +44,8 @@ pub(super) fn names(tx: &ReadTx<'_>) -> ApiResult<HashMap<AppGuid, AppName>> {
         "select s.guid, s.name, o.guid, o.name from spaces s \
          join organizations o on o.guid = s.organization_guid",
     )?;
-    let spaces = statement.query_map([], |row| {
+    let mut reading = tx.reading("names on log lines");
+    let spaces = reading.rows(&mut statement, [], |row| {
         let guid: SpaceGuid = row.get(0)?;
         let space = SpaceName {
             guid: guid.clone(),
@@ -54,18 +55,18 @@ pub(super) fn names(tx: &ReadTx<'_>) -> ApiResult<HashMap<AppGuid, AppName>> {
         };
         Ok((guid, Arc::new(space)))
     })?;
-    let spaces: HashMap<SpaceGuid, Arc<SpaceName>> = spaces.collect::<rusqlite::Result<_>>()?;
+    let spaces: HashMap<SpaceGuid, Arc<SpaceName>> = spaces.into_iter().collect();
     let mut statement = tx
         .sql()
         .prepare_cached("select guid, name, space_guid from apps")?;
-    let mut rows = statement.query([])?;
-    let mut names = HashMap::new();
-    while let Some(row) = rows.next()? {
+    let names = reading.rows(&mut statement, [], |row| {
         let space: SpaceGuid = row.get(2)?;
-        if let Some(space) = spaces.get(&space) {
-            let (name, space) = (row.get(1)?, space.clone());
-            names.insert(row.get(0)?, AppName { name, space });
-        }
-    }
-    Ok(names)
+        let Some(space) = spaces.get(&space).cloned() else {
+            return Ok(None);
+        };
+        let name = row.get(1)?;
+        Ok(Some((row.get(0)?, AppName { name, space })))
+    })?;
+    reading.finish();
+    Ok(names.into_iter().flatten().collect())
 }

@@ -31,8 +31,12 @@ pub(super) fn processes(tx: &ReadTx<'_>) -> ApiResult<HashMap<ProcessGuid, (AppG
     let mut statement = tx
         .sql()
         .prepare_cached("select process_guid, app_guid, process_type from desired_processes")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut reading = tx.reading("processes with routes");
+    let rows = reading.rows(&mut statement, [], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+    })?;
+    reading.finish();
+    Ok(rows.into_iter().collect())
 }
 
 /// Calls `each` for every destination of an HTTP route that the router serves, one route after
@@ -49,8 +53,8 @@ pub(super) fn each_mapping(
          where d.internal = 0 and d.router_group_guid is null \
          order by t.route_guid, t.created_at, t.guid",
     )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let mut reading = tx.reading("routes");
+    reading.rows(&mut statement, [], |row| {
         let route = MappedRoute {
             guid: row.get(0)?,
             host: row.get(1)?,
@@ -66,6 +70,8 @@ pub(super) fn each_mapping(
             execution_metadata: row.get(9)?,
         };
         each(route, mapping);
-    }
+        Ok(())
+    })?;
+    reading.finish();
     Ok(())
 }

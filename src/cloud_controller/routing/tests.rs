@@ -59,9 +59,14 @@ fn instance(process: &str, app: &str, index: u32, ports: &[u16]) -> RoutableInst
 }
 
 async fn routes(running: Vec<RoutableInstance>) -> Vec<Route> {
+    routes_after("", running).await
+}
+
+async fn routes_after(change: &'static str, running: Vec<RoutableInstance>) -> Vec<Route> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
-    db.write(|tx| Ok::<_, ApiError>(tx.sql().execute_batch(SET_UP)?))
+    let rows = format!("{SET_UP}{change}");
+    db.write(move |tx| Ok::<_, ApiError>(tx.sql().execute_batch(&rows)?))
         .await
         .expect("rows");
     db.read(move |tx| table(tx, &running)).await.expect("table")
@@ -126,4 +131,26 @@ async fn a_route_of_an_app_that_is_down_is_unknown_as_an_unmapped_one() {
 async fn a_port_the_instance_does_not_have_yet_gets_no_traffic() {
     let found = routes(vec![instance("shop-api", "shop", 0, &[8080])]).await;
     assert!(found.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_costs_its_own_route_alone() {
+    let running = || {
+        vec![
+            instance("shop-web", "shop", 0, &[8080]),
+            instance("image-web", "image", 0, &[3000]),
+        ]
+    };
+    for damage in [
+        "update routes set host = cast(x'ff' as text) where guid = 'r3';",
+        "update destinations set port = 70000 where guid = 't3';",
+        "update desired_processes set process_type = cast(x'ff' as text) where process_guid = 'image-web';",
+    ] {
+        let found = shown(&routes_after(damage, running()).await);
+        let expected = (
+            "shop.cf.localhost".to_owned(),
+            vec!["shop-web-0:8080".to_owned()],
+        );
+        assert_eq!(found, [expected], "{damage}");
+    }
 }

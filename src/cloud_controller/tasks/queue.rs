@@ -7,7 +7,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::desired::{self, ImageReferences};
 use crate::cloud_controller::v3::ApiError;
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
-use crate::scheduler::{DesiredTask, OpenTask, TaskEnd, TaskList};
+use crate::scheduler::{DesiredTask, OpenTasks, TaskEnd, TaskList};
 
 /// The rows of tasks for the scheduler.
 pub struct TaskQueue {
@@ -20,7 +20,7 @@ pub struct TaskQueue {
 }
 
 impl TaskList for TaskQueue {
-    fn open(&self, tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+    fn open(&self, tx: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
         store::open(tx)
     }
 

@@ -8,7 +8,7 @@ use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, ListQuery, Listed, ResourceType, Select, list,
 };
 use crate::db::{DbError, ReadTx, WriteTx};
-use crate::scheduler::{OpenTask, TaskState};
+use crate::scheduler::{OpenTask, OpenTasks, TaskState};
 
 const COLUMNS: &str = "t.guid, t.app_guid, a.space_guid, a.name, t.sequence_id, t.name, t.command, \
     coalesce(t.user, iif(d.lifecycle_type = 'docker' and json_valid(d.execution_metadata), \
@@ -100,10 +100,11 @@ pub(super) fn open_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> ApiResult<Vec<Task>
 }
 
 /// All that have not ended, for the scheduler.
-pub(super) fn open(tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+pub(super) fn open(tx: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
     let sql = format!("select guid, app_guid, name, state, created_at from tasks where {OPEN}");
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([], |row| {
+    let mut reading = tx.reading("tasks");
+    let tasks = reading.rows(&mut statement, [], |row| {
         let state: String = row.get(3)?;
         Ok(OpenTask {
             guid: row.get(0)?,
@@ -117,7 +118,9 @@ pub(super) fn open(tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
             created_at: row.get(4)?,
         })
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let unreadable = reading.keys().collect();
+    reading.finish();
+    Ok(OpenTasks { tasks, unreadable })
 }
 
 /// The number that the app's next task gets.

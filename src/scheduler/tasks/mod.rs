@@ -8,7 +8,7 @@
 //!   and is gone has failed.
 //! - How a task ended is on record before its container is removed, and its output was read before.
 //! - A container without a task that has not ended is removed, whatever happened before: that is
-//!   how the task of a deleted app is stopped.
+//!   how the task of a deleted app is stopped. One of a task whose row cannot be read stays.
 //! - Stopping this process changes nothing about running tasks.
 
 mod container;
@@ -17,6 +17,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::guid::{AppGuid, TaskGuid};
@@ -29,10 +30,10 @@ use super::{LogSink, Settings};
 /// Knows the tasks, and is told what comes of them.
 pub trait TaskList: Send + Sync + 'static {
     /// Those that have not ended.
-    fn open(&self, tx: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError>;
+    fn open(&self, tx: &ReadTx<'_>) -> Result<OpenTasks, DbError>;
 
     /// What a task that is to run, or runs, runs with; `None` = it is canceled, has ended or is not
-    /// there any more.
+    /// there any more. One whose row cannot be read fails.
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError>;
 
     /// A PENDING task is started now; false when it must not be, because it is canceled or has ended.
@@ -46,6 +47,15 @@ pub trait TaskList: Send + Sync + 'static {
         end: &TaskEnd,
         now: Timestamp,
     ) -> Result<(), DbError>;
+}
+
+/// The tasks that have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenTasks {
+    /// The tasks.
+    pub tasks: Vec<OpenTask>,
+    /// Tasks nobody can tell the state of: their containers stay as they are.
+    pub unreadable: BTreeSet<TaskGuid>,
 }
 
 /// A task that has not ended.

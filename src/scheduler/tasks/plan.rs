@@ -37,6 +37,8 @@ pub(super) enum Action {
 pub(super) struct World {
     /// Tasks that have not ended.
     pub(super) open: Vec<OpenTask>,
+    /// Tasks that are left as they are.
+    pub(super) unreadable: BTreeSet<TaskGuid>,
     /// Containers by the task they are.
     pub(super) containers: BTreeMap<TaskGuid, Container>,
     /// Tasks something is being done for right now.
@@ -57,7 +59,7 @@ pub(super) fn plan(
     let known: BTreeSet<_> = world.open.iter().map(|task| &task.guid).collect();
     let strays = world.containers.iter();
     let strays = strays
-        .filter(|(guid, _)| !known.contains(guid))
+        .filter(|(guid, _)| !known.contains(guid) && !world.unreadable.contains(*guid))
         .map(|(guid, container)| (guid, Action::Discard(container.id.clone())));
     let (mut actions, mut next_check) = (BTreeMap::new(), None);
     for (guid, action) in tasks.chain(strays) {
@@ -247,11 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worked_on_or_has_to_wait_is_left_alone() {
+    fn what_is_worked_on_has_to_wait_or_cannot_be_read_is_left_alone() {
         let mut waiting = world(Some(task(TaskState::Pending, 5)), None);
         waiting.paused = [("t".into(), at(-7))].into();
         assert_eq!(plan(&waiting, at(0)), (BTreeMap::new(), Some(at(-7))));
         assert_eq!(plan(&waiting, at(-7)).0.len(), 1);
+        let mut unreadable = world(None, Some(ContainerState::Created));
+        unreadable.unreadable = ["t".into()].into();
+        assert_eq!(plan(&unreadable, at(0)), (BTreeMap::new(), None));
         waiting.busy = ["t".into()].into();
         assert_eq!(plan(&waiting, at(-7)), (BTreeMap::new(), None));
     }

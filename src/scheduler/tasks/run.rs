@@ -136,7 +136,11 @@ impl Runner {
         // Before the tasks and the containers: what ends after this is seen busy.
         let busy = self.attempts.busy();
         let tasks = self.tasks.clone();
-        let open = self.db.read(move |tx| tasks.open(tx)).await?;
+        let read = self.db.read(move |tx| tasks.open(tx));
+        let super::OpenTasks {
+            tasks: open,
+            unreadable,
+        } = read.await?;
         if open.is_empty() && seen.is_settled() {
             return Ok(None);
         }
@@ -147,6 +151,7 @@ impl Runner {
                 .map(|container| (container::task_guid(container), container.clone()))
                 .collect(),
             open,
+            unreadable,
             busy,
             paused: self.attempts.paused(),
         };
@@ -269,6 +274,15 @@ impl Runner {
                 );
                 self.cell(task, LogStream::Err, text);
                 let reason = format!("failed to create container: {error}");
+                self.ended(&task.guid, TaskEnd::Failed(reason)).await
+            }
+            Err(SchedulerError::Db(error)) if error.is_unreadable() => {
+                let reason = format!("what the task runs with cannot be read: {error}");
+                let text = format!(
+                    "not creating container for instance {}: {reason}",
+                    task.guid
+                );
+                self.cell(task, LogStream::Err, text);
                 self.ended(&task.guid, TaskEnd::Failed(reason)).await
             }
             done => done,

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts, TaskState, Tasks, container};
+use super::{
+    DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts, TaskState, Tasks, container,
+};
 use crate::base::guid::TaskGuid;
 use crate::base::{Clock, Megabytes, Supervisor, Timestamp};
 use crate::db::{Db, DbError, ReadTx, WriteTx};
@@ -37,10 +39,16 @@ impl FakeTasks {
 }
 
 impl TaskList for FakeTasks {
-    fn open(&self, _: &ReadTx<'_>) -> Result<Vec<OpenTask>, DbError> {
+    fn open(&self, _: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
         let all = self.all();
         let open = all.values().filter(|(_, end, _)| end.is_none());
-        Ok(open.map(|(task, ..)| task.clone()).collect())
+        let open = open.map(|(task, ..)| task.clone());
+        let (damaged, tasks) = open.partition(|task| task.name == "damaged");
+        let damaged: Vec<OpenTask> = damaged;
+        Ok(OpenTasks {
+            tasks,
+            unreadable: damaged.into_iter().map(|task| task.guid).collect(),
+        })
     }
 
     fn desired(&self, _: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
@@ -48,6 +56,12 @@ impl TaskList for FakeTasks {
         let wanted = all
             .get(guid)
             .filter(|(task, end, _)| end.is_none() && task.state != TaskState::Canceling);
+        if wanted.is_some_and(|(task, ..)| task.name == "no-environment") {
+            return Err(DbError::Inconsistent {
+                what: "desired_tasks.environment",
+                value: "not JSON".to_owned(),
+            });
+        }
         Ok(wanted.map(|_| DesiredTask {
             app_name: "dora".to_owned(),
             image: "dora@sha256:0".to_owned(),
@@ -146,10 +160,14 @@ impl World {
 
     /// Makes the task `t`.
     async fn make(&self) {
+        self.make_named("t", "migrate").await;
+    }
+
+    async fn make_named(&self, guid: &str, name: &str) {
         let task = OpenTask {
-            guid: "t".into(),
+            guid: guid.into(),
             app_guid: "a".into(),
-            name: "migrate".to_owned(),
+            name: name.to_owned(),
             state: TaskState::Pending,
             created_at: self.clock.now(),
         };
@@ -378,4 +396,33 @@ async fn the_container_of_a_deleted_task_is_removed_also_after_a_restart() {
         }
     }
     panic!("it is still there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_row_cannot_be_read_keeps_nobody_waiting_and_its_container() {
+    let world = World::new(Behaviour::runs());
+    world.make().await;
+    world.until_running().await;
+    let rename = |name: &str| {
+        if let Some((task, ..)) = world.tasks.all().get_mut(&"t".into()) {
+            name.clone_into(&mut task.name);
+        }
+    };
+    rename("damaged");
+    world.make_named("u", "no-environment").await;
+    let failed = |guid: &str| {
+        let all = world.tasks.all();
+        all.get(&guid.into()).and_then(|(_, end, _)| end.clone())
+    };
+    for _ in 0..100 {
+        world.pass(Duration::from_secs(1)).await;
+    }
+    let reason = "what the task runs with cannot be read: database holds an invalid \
+                  desired_tasks.environment: not JSON";
+    assert_eq!(failed("u"), Some(TaskEnd::Failed(reason.to_owned())));
+    assert_eq!(world.containers().await.len(), 1, "it goes on");
+    assert_eq!(failed("t"), None);
+    rename("migrate");
+    world.cancel().await;
+    assert_eq!(world.end().await, super::plan::canceled());
 }

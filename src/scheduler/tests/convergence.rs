@@ -245,7 +245,7 @@ proptest! {
             process.version = format!("v{version}");
             process
         });
-        let desired = Desired::new(processes.collect(), Duration::from_secs(1));
+        let desired = Desired::new(processes.collect::<Vec<_>>().into(), Duration::from_secs(1));
         prop_assert!(model.settle(&desired, cut), "never came to rest: {:#?}", model.actual);
         let slots: usize = desired.processes.values().map(|p| p.instances as usize).sum();
         prop_assert_eq!(model.actual.instances.len(), slots);

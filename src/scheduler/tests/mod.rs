@@ -7,6 +7,7 @@ mod crashes;
 mod health;
 mod life;
 mod scenarios;
+mod unreadable;
 mod world;
 
 pub(super) use world::PausedClock;

@@ -104,7 +104,7 @@ fn decide(situation: &str) -> String {
             other => panic!("unknown word {other}"),
         }
     }
-    let desired = Desired::new(wanted, Duration::from_secs(5));
+    let desired = Desired::new(wanted.into(), Duration::from_secs(5));
     let plan = plan(&desired, &actual, second("100"));
     let changes = plan.changes.iter().map(|c| (change(&c.what), c.reason));
     let effects = plan.effects.iter().map(|e| (effect(&e.what), e.reason));
