@@ -1,6 +1,7 @@
 //! The worker: takes pending builds, at most a few at once, and answers each exactly once.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::images::Images;
 use super::output::BuildLog;
 use super::run::{Attempt, Fault};
 use super::{
-    Builds, OWNER_CACHE, OWNER_DROPLET, Staged, StagingFailure, StagingRequest, container,
+    Builds, OWNER_CACHE, OWNER_DROPLET, PendingBuilds, Staged, StagingFailure, StagingRequest,
+    container,
 };
 use crate::base::Supervisor;
 use crate::base::guid::BuildGuid;
@@ -33,6 +35,8 @@ const MOST_ATTEMPTS: u32 = 2;
 /// How long the daemon may be away before an interrupted build is given up.
 const DAEMON_ABSENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(1);
+/// An answer that the rows do not take is tried so often.
+const MOST_REFUSALS: u32 = 10;
 /// How long running builds get to remove their containers at a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -105,35 +109,53 @@ impl Staging {
         });
     }
 
-    async fn run(&self, token: CancellationToken) -> Result<(), StagingError> {
+    async fn run(&self, token: CancellationToken) -> Result<(), Infallible> {
         let mut changes = self.0.db.changes();
-        let attempts = self.remove_leftovers().await?;
+        let attempts = tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            attempts = self.remove_leftovers() => attempts,
+        };
         let mut running = Running::new();
         let mut cancels: BTreeMap<BuildGuid, CancellationToken> = BTreeMap::new();
         while !token.is_cancelled() {
             changes.mark_unchanged();
-            let pending = self.pending().await?;
-            for (guid, cancel) in &cancels {
-                if !pending.iter().any(|request| request.build_guid == *guid) {
-                    cancel.cancel();
+            let pause = match self.pending().await {
+                Ok(mut pending) => {
+                    for (guid, cancel) in &cancels {
+                        if !pending.has(guid) {
+                            cancel.cancel();
+                        }
+                    }
+                    // What is under way has what it needs.
+                    let new = |(guid, _): &(BuildGuid, _)| !cancels.contains_key(guid);
+                    pending.unreadable.retain(new);
+                    self.refuse(pending.unreadable).await;
+                    for request in pending.requests {
+                        let guid = request.build_guid.clone();
+                        let full = cancels.len() >= self.0.settings.concurrency;
+                        if full || cancels.contains_key(&guid) {
+                            continue;
+                        }
+                        let cancel = token.child_token();
+                        let before = attempts.get(guid.as_str()).copied().unwrap_or(0);
+                        running.push(self.clone().serve(request, before, cancel.clone()).boxed());
+                        cancels.insert(guid, cancel);
+                    }
+                    TICK
                 }
-            }
-            for request in pending {
-                let guid = request.build_guid.clone();
-                if cancels.len() < self.0.settings.concurrency && !cancels.contains_key(&guid) {
-                    let cancel = token.child_token();
-                    let before = attempts.get(guid.as_str()).copied().unwrap_or(0);
-                    running.push(self.clone().serve(request, before, cancel.clone()).boxed());
-                    cancels.insert(guid, cancel);
+                // The builds under way go on.
+                Err(error) => {
+                    tracing::warn!(%error, "builds cannot be read, trying again");
+                    PAUSE
                 }
-            }
+            };
             tokio::select! {
                 () = token.cancelled() => {}
                 Some(done) = running.next(), if !running.is_empty() => {
                     cancels.remove(&done);
                 }
                 woken = changes.changed() => if woken.is_err() { break },
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         // Children of the token are cancelled: they only clean up.
@@ -142,14 +164,47 @@ impl Staging {
         Ok(())
     }
 
-    async fn pending(&self) -> Result<Vec<StagingRequest>, DbError> {
+    async fn pending(&self) -> Result<PendingBuilds, DbError> {
         let builds = self.0.builds.clone();
         self.0.db.read(move |tx| builds.pending(tx)).await
     }
 
-    /// Removes the containers of an earlier process; tells which attempt each build was at.
-    async fn remove_leftovers(&self) -> Result<BTreeMap<String, u32>, StagingError> {
+    /// Fails builds that cannot be staged. What is not written now is tried in the next pass.
+    async fn refuse(&self, unreadable: Vec<(BuildGuid, String)>) {
+        for (build_guid, why) in unreadable {
+            let why = format!("the build cannot be read from the database ({why}); push again");
+            let (error_id, message) = Reason::Other(why).describe();
+            let failure = StagingFailure {
+                build_guid: build_guid.clone(),
+                error_id,
+                message,
+            };
+            let builds = self.0.builds.clone();
+            let written = self.0.db.write(move |tx| builds.failed(tx, &failure));
+            if let Err(error) = written.await {
+                tracing::error!(build.guid = %build_guid, %error, "an unreadable build stays as it is");
+            }
+        }
+    }
+
+    /// Removes the containers of an earlier process; tells which attempt each build was at. Tried
+    /// until it works: nothing can be staged without Docker.
+    async fn remove_leftovers(&self) -> BTreeMap<String, u32> {
         let mut attempts = BTreeMap::new();
+        let mut pause = PAUSE;
+        while let Err(error) = self.remove_those_left(&mut attempts).await {
+            tracing::warn!(%error, "containers of earlier builds are not removed, trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(TICK);
+        }
+        attempts
+    }
+
+    /// A container is counted before it is removed, and kept count of when the removal fails.
+    async fn remove_those_left(
+        &self,
+        attempts: &mut BTreeMap<String, u32>,
+    ) -> Result<(), DockerError> {
         let labels = container::labels(&self.0.settings);
         for left in self.0.engine.list(&labels).await? {
             let (build, attempt) = container::identity(&left);
@@ -159,7 +214,7 @@ impl Staging {
             }
             self.0.engine.remove(&left.id).await?;
         }
-        Ok(attempts)
+        Ok(())
     }
 
     /// Serves one build to its end: a droplet, a failure or a cancellation.
@@ -189,8 +244,10 @@ impl Staging {
             error_id,
             message,
         };
-        self.answer(&cancel, move |tx, builds| builds.failed(tx, &failure))
-            .await;
+        let failed = self.answer(&cancel, move |tx, builds| builds.failed(tx, &failure));
+        if let Err(error) = failed.await {
+            tracing::error!(build.guid = %guid, %error, "the failure of a build was not stored");
+        }
         guid
     }
 
@@ -216,12 +273,18 @@ impl Staging {
             match attempt.stage().await {
                 Ok(staged) => {
                     let answer = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
-                        record(tx, &staged)?;
-                        builds.staged(tx, &staged)
+                        if builds.staged(tx, &staged)? {
+                            record(tx, &staged)?;
+                        }
+                        Ok(())
                     };
-                    self.answer(cancel, answer).await;
+                    let answered = self.answer(cancel, answer).await;
                     attempt.clean_up().await;
-                    return Ok(());
+                    return answered.map_err(|error| {
+                        Fault::Failed(Reason::Other(format!(
+                            "the droplet cannot be stored: {error}"
+                        )))
+                    });
                 }
                 Err(Fault::Interrupted(why)) => {
                     last = why;
@@ -251,8 +314,9 @@ impl Staging {
         }
     }
 
-    /// Writes an answer; tried until it is written, because staging again would change nothing.
-    async fn answer<F>(&self, cancel: &CancellationToken, write: F)
+    /// Writes an answer; tried until it is written, because staging again would change nothing. Given
+    /// up after a while when the rows are at fault, which would keep others waiting for ever.
+    async fn answer<F>(&self, cancel: &CancellationToken, write: F) -> Result<(), DbError>
     where
         F: Fn(&crate::db::WriteTx<'_>, &dyn Builds) -> Result<(), DbError>
             + Clone
@@ -260,13 +324,18 @@ impl Staging {
             + Sync
             + 'static,
     {
+        let mut refusals = 0;
         loop {
             let (builds, write) = (self.0.builds.clone(), write.clone());
             let written = self.0.db.write(move |tx| write(tx, &*builds)).await;
-            let Err(error) = written else { return };
+            let Err(error) = written else { return Ok(()) };
             tracing::error!(%error, "the result of a build was not stored");
+            refusals += u32::from(error.is_unreadable());
+            if refusals >= MOST_REFUSALS {
+                return Err(error);
+            }
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = cancel.cancelled() => return Ok(()),
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
@@ -283,15 +352,4 @@ fn record(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
         Some(cache) => store::reference(tx, &cache.digest, OWNER_CACHE, app),
         None => Ok(()),
     }
-}
-
-/// Why the worker has to start again.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StagingError {
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] DbError),
-    /// The daemon failed.
-    #[error(transparent)]
-    Docker(#[from] DockerError),
 }

@@ -62,13 +62,32 @@ pub fn droplet_repository(droplet: &DropletGuid) -> String {
 pub trait Builds: Send + Sync + 'static {
     /// Builds that are to be staged, oldest first. A build that is no longer among them is
     /// cancelled.
-    fn pending(&self, tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError>;
+    fn pending(&self, tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError>;
 
-    /// Takes a success. The layer and the cache are referenced in the same transaction already.
-    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError>;
+    /// Takes a success; false when nobody wants it any more, and nothing of it is kept. Otherwise
+    /// layer and cache are referenced in the same transaction.
+    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError>;
 
     /// Takes a failure.
     fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError>;
+}
+
+/// The builds that are to be staged.
+#[derive(Clone, Debug, Default)]
+pub struct PendingBuilds {
+    /// Oldest first.
+    pub requests: Vec<StagingRequest>,
+    /// Builds that cannot be staged, because what they are staged with cannot be read, and why.
+    pub unreadable: Vec<(BuildGuid, String)>,
+}
+
+impl PendingBuilds {
+    /// Whether a build is to be staged as far as anybody can tell.
+    fn has(&self, guid: &BuildGuid) -> bool {
+        let mut unreadable = self.unreadable.iter();
+        self.requests.iter().any(|one| one.build_guid == *guid)
+            || unreadable.any(|(build, _)| build == guid)
+    }
 }
 
 /// What is to be staged, and how.

@@ -11,6 +11,7 @@ mod audit_events;
 mod buildpacks;
 mod characters;
 mod commands;
+mod damage;
 mod deployments;
 mod domains;
 mod droplets;

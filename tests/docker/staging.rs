@@ -15,8 +15,8 @@ use cflite::logs::Logs;
 use cflite::registry::{Registry, Settings as RegistrySettings};
 use cflite::staging::images::{self, Images};
 use cflite::staging::{
-    BuildpackChoice, BuildpackSource, Builds, Settings, Staged, Staging, StagingFailure,
-    StagingParts, StagingRequest, droplet_repository,
+    BuildpackChoice, BuildpackSource, Builds, PendingBuilds, Settings, Staged, Staging,
+    StagingFailure, StagingParts, StagingRequest, droplet_repository,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,14 +40,17 @@ impl OneBuild {
 }
 
 impl Builds for OneBuild {
-    fn pending(&self, _tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError> {
+    fn pending(&self, _tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError> {
         let request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(request.iter().cloned().collect())
+        Ok(PendingBuilds {
+            requests: request.iter().cloned().collect(),
+            unreadable: Vec::new(),
+        })
     }
 
-    fn staged(&self, _tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+    fn staged(&self, _tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError> {
         self.answer(Ok(staged.clone()));
-        Ok(())
+        Ok(true)
     }
 
     fn failed(&self, _tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {

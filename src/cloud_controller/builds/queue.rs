@@ -12,7 +12,7 @@ use crate::cloud_controller::audit_events::{Actor, Place, Recorder, Target};
 use crate::cloud_controller::v3::ApiError;
 use crate::cloud_controller::{app_usage_events, buildpacks, droplets};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
-use crate::staging::{Builds, Staged, StagingFailure, StagingRequest, error_ids};
+use crate::staging::{Builds, PendingBuilds, Staged, StagingFailure, StagingRequest, error_ids};
 
 /// Longest staging.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -28,34 +28,46 @@ pub struct StagingQueue {
 }
 
 impl Builds for StagingQueue {
-    fn pending(&self, tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError> {
+    fn pending(&self, tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError> {
+        let mut reading = tx.reading("builds");
         let mut requests = Vec::new();
-        for build in store::staging(tx)? {
-            if let Some(request) = self.request(tx, &build)? {
-                requests.push(request);
+        for build in store::staging(tx, &mut reading)? {
+            match self.request(tx, &build) {
+                Ok(request) => requests.push(request),
+                Err(error) if error.is_unreadable() => {
+                    let app = Some(build.app_guid.to_string());
+                    reading.unreadable(build.guid.as_str(), app, &error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(requests)
+        let found = reading.found().iter();
+        let unreadable = found.map(|row| (row.key.as_str().into(), row.reason.clone()));
+        let unreadable = unreadable.collect();
+        reading.finish();
+        Ok(PendingBuilds {
+            requests,
+            unreadable,
+        })
     }
 
-    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+    fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError> {
         let now = self.clock.now();
-        let found = store::staging(tx)?
-            .into_iter()
-            .find(|build| build.guid == staged.build_guid);
-        let Some(build) = found else {
-            return forget(tx, staged);
+        let Some(build) = store::find_staging(tx, &staged.build_guid)? else {
+            forget(tx, staged)?;
+            return Ok(false);
         };
         if staged.process_types.is_empty() && !store::has_web_command(tx, &build.app_guid)? {
             forget(tx, staged)?;
-            return self.failed(
+            self.failed(
                 tx,
                 &StagingFailure {
                     build_guid: build.guid,
                     error_id: "StagingError",
                     message: "Staging error: Start command not specified".to_owned(),
                 },
-            );
+            )?;
+            return Ok(false);
         }
         store::set_staged(tx, &build.guid, now)?;
         droplets::store::insert_staged(tx, &build, staged, now).map_err(|e| inconsistent(&e))?;
@@ -87,20 +99,26 @@ impl Builds for StagingQueue {
                 })
             })
             .collect();
-        self.record(tx, &build, "audit.app.build.staged", &data)
+        self.record(tx, &build, "audit.app.build.staged", &data)?;
+        Ok(true)
     }
 
     fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {
-        let found = store::staging(tx)?
-            .into_iter()
-            .find(|build| build.guid == failure.build_guid);
-        let Some(build) = found else { return Ok(()) };
+        let found = store::find_staging(tx, &failure.build_guid);
+        let found = match found {
+            // It fails all the same, without an event: nobody can tell whose it is.
+            Err(error) if error.is_unreadable() => None,
+            Err(error) => return Err(error),
+            Ok(None) => return Ok(()),
+            Ok(found) => found,
+        };
         store::set_failed(
             tx,
-            &build.guid,
+            &failure.build_guid,
             (failure.error_id, &failure.message),
             self.clock.now(),
         )?;
+        let Some(build) = found else { return Ok(()) };
         self.record_use(tx, &build, Staging::Stopped, None)?;
         let mut data = of_build(&build);
         data["error_id"] = json!(failure.error_id);
@@ -125,10 +143,11 @@ fn forget(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
 }
 
 impl StagingQueue {
-    fn request(&self, tx: &ReadTx<'_>, build: &Build) -> Result<Option<StagingRequest>, DbError> {
-        let Some(inputs) = store::inputs(tx, build)? else {
-            return Ok(None);
-        };
+    fn request(&self, tx: &ReadTx<'_>, build: &Build) -> Result<StagingRequest, DbError> {
+        let inputs = store::inputs(tx, build)?.ok_or_else(|| DbError::Inconsistent {
+            what: "builds.package_digest",
+            value: "none".to_owned(),
+        })?;
         let broken = |value: String| DbError::Inconsistent {
             what: "builds.staging_environment",
             value,
@@ -143,7 +162,7 @@ impl StagingQueue {
                 what: "builds.buildpack_choices",
                 value: e.to_string(),
             })?;
-        Ok(Some(StagingRequest {
+        Ok(StagingRequest {
             build_guid: build.guid.clone(),
             app_guid: build.app_guid.clone(),
             droplet_guid: build.droplet_guid.clone(),
@@ -157,7 +176,7 @@ impl StagingQueue {
             log_rate_limit: build.log_rate_limit,
             cache: inputs.cache,
             timeout: TIMEOUT,
-        }))
+        })
     }
 
     /// `buildpack` is the one that was used; until then the first that was asked for.

@@ -9,7 +9,7 @@ use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Column, Kind, ListQuery, Listed, ResourceType, Select,
     is_unique_violation, list,
 };
-use crate::db::{DbError, ReadTx, WriteTx};
+use crate::db::{DbError, ReadTx, Reading, WriteTx};
 use crate::staging::{BuildpackChoice, BuildpackSource};
 
 const COLUMNS: &str = "b.guid, b.app_guid, b.package_guid, b.droplet_guid, b.state, b.error_id, b.error, \
@@ -195,16 +195,22 @@ pub(crate) fn release_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> ApiResult<()> {
 }
 
 /// Builds in `STAGING`, oldest first.
-pub(super) fn staging(tx: &ReadTx<'_>) -> Result<Vec<Build>, DbError> {
+pub(super) fn staging(tx: &ReadTx<'_>, reading: &mut Reading<'_>) -> Result<Vec<Build>, DbError> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where b.state = 'STAGING' order by b.created_at, b.guid"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([], build)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    reading.rows(&mut statement, [], |row| Ok(build(row)?))
 }
 
-/// What a build is staged with; `None` when it is over.
+/// A build, if it is in `STAGING`.
+pub(super) fn find_staging(tx: &ReadTx<'_>, guid: &BuildGuid) -> Result<Option<Build>, DbError> {
+    let sql = format!("select {COLUMNS} from {FROM} where b.guid = ?1 and b.state = 'STAGING'");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    Ok(statement.query_row([guid], build).optional()?)
+}
+
+/// What a build is staged with; `None` when it does not say so.
 pub(super) fn inputs(tx: &ReadTx<'_>, build: &Build) -> Result<Option<Inputs>, DbError> {
     let mut statement = tx.sql().prepare_cached(
         "select b.package_digest, b.staging_environment, b.buildpack_choices, \

@@ -17,6 +17,13 @@ pub(super) struct Rows {
     pub(super) pending: Mutex<Vec<StagingRequest>>,
     pub(super) staged: Mutex<Vec<Staged>>,
     pub(super) failed: Mutex<Vec<StagingFailure>>,
+    /// What the next looks fail with.
+    pub(super) faults: Mutex<Vec<DbError>>,
+    pub(super) unreadable: Mutex<Vec<(BuildGuid, String)>>,
+    /// Successes come too late.
+    pub(super) unwanted: Mutex<bool>,
+    /// Looks so far.
+    pub(super) looks: Mutex<u32>,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -26,18 +33,29 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Rows {
     pub(super) fn finish(&self, guid: &BuildGuid) {
         locked(&self.pending).retain(|request| request.build_guid != *guid);
+        locked(&self.unreadable).retain(|(build, _)| build != guid);
     }
 }
 
 impl Builds for Rows {
-    fn pending(&self, _tx: &ReadTx<'_>) -> Result<Vec<StagingRequest>, DbError> {
-        Ok(locked(&self.pending).clone())
+    fn pending(&self, _tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError> {
+        *locked(&self.looks) += 1;
+        if let Some(fault) = locked(&self.faults).pop() {
+            return Err(fault);
+        }
+        Ok(PendingBuilds {
+            requests: locked(&self.pending).clone(),
+            unreadable: locked(&self.unreadable).clone(),
+        })
     }
 
-    fn staged(&self, _tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+    fn staged(&self, _tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError> {
+        let wanted = !*locked(&self.unwanted);
         self.finish(&staged.build_guid);
-        locked(&self.staged).push(staged.clone());
-        Ok(())
+        if wanted {
+            locked(&self.staged).push(staged.clone());
+        }
+        Ok(wanted)
     }
 
     fn failed(&self, _tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {

@@ -235,6 +235,83 @@ async fn an_interrupted_build_is_staged_anew_once() {
 }
 
 #[tokio::test]
+async fn a_database_that_fails_for_a_moment_interrupts_no_build() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, Behaviour::runs());
+    for guid in ["build-1", "build-2"] {
+        let mut request = bench.request(guid).await;
+        request.app_guid = guid.into();
+        locked(&bench.rows.pending).push(request);
+    }
+    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    let until = async |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until(&|| bench.engine.container_names().len() == 2).await;
+    let looks = *locked(&bench.rows.looks);
+    locked(&bench.rows.faults).push(DbError::Interrupted("for a moment".to_owned()));
+    let commit = bench.db.write(|_| Ok::<_, DbError>(())).await;
+    commit.expect("a wake-up");
+    until(&|| *locked(&bench.rows.looks) >= looks + 2).await;
+    let mut names = bench.engine.container_names();
+    names.sort();
+    assert_eq!(
+        names,
+        ["cflite-staging-build-1-1", "cflite-staging-build-2-1"]
+    );
+    assert_eq!(bench.supervisor.status()["staging"].restarts, 0);
+    for name in &names {
+        bench.engine.exit(name, 223);
+    }
+    bench.settled().await;
+    let failed = locked(&bench.rows.failed);
+    assert_eq!(failed.len(), 2);
+    assert!(
+        failed
+            .iter()
+            .all(|one| one.error_id == "BuildpackCompileFailed")
+    );
+}
+
+#[tokio::test]
+async fn a_build_that_cannot_be_read_fails_and_the_others_are_staged() {
+    let bench = Bench::new().await;
+    bench.engine.script(BUILDER, good_builder());
+    let damaged = ("build-0".into(), "builds.staging_environment: x".to_owned());
+    locked(&bench.rows.unreadable).push(damaged);
+    bench.stage(bench.request("build-1").await).await;
+    assert_eq!(locked(&bench.rows.staged).len(), 1);
+    let failed = locked(&bench.rows.failed);
+    assert_eq!(
+        (failed.len(), failed[0].build_guid.as_str()),
+        (1, "build-0")
+    );
+    assert_eq!(
+        failed[0].message,
+        "Staging error: staging failed: the build cannot be read from the database \
+         (builds.staging_environment: x); push again"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_build_that_nobody_wants_any_more() {
+    let bench = Bench::new().await;
+    *locked(&bench.rows.unwanted) = true;
+    bench.engine.script(BUILDER, good_builder());
+    bench.stage(bench.request("build-1").await).await;
+    assert!(locked(&bench.rows.staged).is_empty());
+    let referenced = bench.db.read(|tx| {
+        let cache = store::referenced(tx, OWNER_CACHE, "app-1")?;
+        let count = "select count(*) from blob_references where owner_kind = 'droplet'";
+        let layers: i64 = tx.sql().query_row(count, [], |row| row.get(0))?;
+        Ok::<_, DbError>((cache.len(), layers))
+    });
+    assert_eq!(referenced.await.expect("references"), (0, 0));
+}
+
+#[tokio::test]
 async fn what_an_earlier_process_left_is_removed_and_counted() {
     for (attempt, succeeds) in [("1", true), ("2", false)] {
         let bench = Bench::new().await;
@@ -282,12 +359,12 @@ async fn builds_run_side_by_side_but_not_all_at_once() {
         names,
         ["cflite-staging-build-1-1", "cflite-staging-build-2-1"]
     );
-    while bench
-        .engine
-        .container_names()
-        .iter()
-        .any(|name| !name.contains("build-3"))
-    {
+    let others = || {
+        let names = bench.engine.container_names();
+        names.iter().any(|name| !name.contains("build-3"))
+    };
+    // A failure is written down after the container is gone.
+    while others() || locked(&bench.rows.failed).len() < 2 {
         for name in &names {
             bench.engine.exit(name, 223);
         }
