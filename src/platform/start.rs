@@ -20,7 +20,7 @@ use crate::cloud_controller::tasks::TaskQueue;
 use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads, OnBoard};
 use crate::config::Config;
 use crate::db::{Db, Vault};
-use crate::docker::Engine;
+use crate::docker::{DockerError, Engine};
 use crate::logs::{Ingest, Logs};
 use crate::net::origin::PlatformHosts;
 use crate::net::ports::{self, PortWish};
@@ -33,6 +33,9 @@ use crate::scheduler::{self, NetworkProbe, Probe, Scheduler, TaskParts, Tasks};
 use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
+
+/// The start does not wait longer for a daemon that does not answer.
+const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often blobs nobody needs are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -273,7 +276,14 @@ fn running(parts: &Parts, sockets: &Sockets, ground: &Ground) -> anyhow::Result<
 
 /// The daemon may be down: apps and the API wait for it, the platform does not.
 async fn docker_version(engine: &dyn Engine) -> String {
-    match engine.info().await {
+    let asked = tokio::time::timeout(DOCKER_ANSWERS_WITHIN, engine.info()).await;
+    let answer = asked.unwrap_or_else(|_| {
+        let seconds = DOCKER_ANSWERS_WITHIN.as_secs();
+        Err(DockerError::Unreachable(format!(
+            "no answer within {seconds} s"
+        )))
+    });
+    match answer {
         Ok(info) => info.version,
         Err(error) => {
             tracing::warn!(%error, "starting without Docker");

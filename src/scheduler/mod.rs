@@ -46,6 +46,7 @@ mod usage;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -146,9 +147,10 @@ impl Scheduler {
         self.0.usage.get(guid)
     }
 
-    /// Samples those of `guids` again whose last sample is older than 5 s.
-    pub async fn refresh_usage(&self, guids: &[InstanceGuid]) {
-        self.0.refresh_usage(guids).await;
+    /// Samples those of `guids` again whose last sample is older than 5 s. False when the daemon did
+    /// not answer within `limit`.
+    pub async fn refresh_usage(&self, guids: &[InstanceGuid], limit: Duration) -> bool {
+        self.0.refresh_usage(guids, limit).await
     }
 
     /// Waits until everything committed so far is carried out: every instance is RUNNING or

@@ -1,6 +1,7 @@
 //! What instances use: sampled every 15 s, and on demand when the last sample is older than 5 s.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,25 +94,35 @@ impl Inner {
         }
     }
 
-    /// Samples those of `guids` whose last sample is too old.
-    pub(super) async fn refresh_usage(&self, guids: &[InstanceGuid]) {
+    /// Samples those of `guids` whose last sample is too old; false when that did not work for all of
+    /// them within `limit`.
+    pub(super) async fn refresh_usage(&self, guids: &[InstanceGuid], limit: Duration) -> bool {
         let (running, now) = (self.running(), self.clock.now());
-        let stale = guids
+        let is_stale = |one: &&Running| {
+            let sample = self.usage.sample(&one.record.guid);
+            sample.is_none_or(|sample| now.since(sample.at) >= GOOD_FOR)
+        };
+        let stale: Vec<Running> = guids
             .iter()
             .filter_map(|guid| running.get(guid))
-            .filter(|one| {
-                let sample = self.usage.sample(&one.record.guid);
-                sample.is_none_or(|sample| now.since(sample.at) >= GOOD_FOR)
-            });
-        futures_util::stream::iter(stale)
-            .for_each_concurrent(AT_ONCE, |one| async {
-                self.sample_one(one).await;
-            })
-            .await;
+            .filter(is_stale)
+            .cloned()
+            .collect();
+        let missed = AtomicBool::new(false);
+        let all = futures_util::stream::iter(stale).for_each_concurrent(AT_ONCE, |one| {
+            let missed = &missed;
+            async move {
+                if self.sample_one(&one, Some(limit / 2)).await.is_err() {
+                    missed.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        let ended = tokio::time::timeout(limit, all).await.is_ok();
+        ended && !missed.into_inner()
     }
 
     async fn sample_and_report(&self, running: &Running) {
-        let Some(sample) = self.sample_one(running).await else {
+        let Ok(Some(sample)) = self.sample_one(running, None).await else {
             return;
         };
         self.logs.usage(&UsageReport {
@@ -124,18 +135,23 @@ impl Inner {
         });
     }
 
-    async fn sample_one(&self, running: &Running) -> Option<Sample> {
+    /// `hurry` = somebody waits: the disk is measured only where it never was, and not longer.
+    async fn sample_one(
+        &self,
+        running: &Running,
+        hurry: Option<Duration>,
+    ) -> Result<Option<Sample>, DockerError> {
         let id = &running.container_id;
-        let usage = match self.engine.usage(id).await {
-            Ok(usage) => usage?,
-            Err(error) => {
-                tracing::debug!(container = %id, %error, "usage is unknown");
-                return None;
-            }
-        };
+        let usage = self.engine.usage(id).await;
+        let usage = usage
+            .inspect_err(|error| tracing::debug!(container = %id, %error, "usage is unknown"))?;
+        let Some(usage) = usage else { return Ok(None) };
         let now = self.clock.now();
         let before = self.usage.sample(&running.record.guid);
-        let (disk, disk_at) = self.disk(id, before, now).await;
+        let (disk, disk_at) = match hurry {
+            None => self.disk(id, before, now).await,
+            Some(limit) => self.disk_in_a_hurry(id, before, now, limit).await,
+        };
         let sample = Sample {
             usage: InstanceUsage {
                 cpu: cpu_fraction(running.since, before, usage.cpu_nanos, now),
@@ -152,7 +168,22 @@ impl Inner {
         };
         self.usage
             .with(|all| all.insert(running.record.guid.clone(), sample));
-        Some(sample)
+        Ok(Some(sample))
+    }
+
+    async fn disk_in_a_hurry(
+        &self,
+        id: &str,
+        before: Option<Sample>,
+        now: Timestamp,
+        limit: Duration,
+    ) -> (u64, Timestamp) {
+        if let Some(sample) = before {
+            return (sample.usage.disk, sample.disk_at);
+        }
+        let measured = tokio::time::timeout(limit, self.disk(id, before, now)).await;
+        // The next sample measures it.
+        measured.unwrap_or((0, Timestamp::from_micros(0)))
     }
 
     async fn disk(&self, id: &str, before: Option<Sample>, now: Timestamp) -> (u64, Timestamp) {

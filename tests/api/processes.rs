@@ -234,3 +234,38 @@ async fn sidecars_are_made_changed_and_deleted() {
         "Sidecar not found"
     );
 }
+
+#[tokio::test]
+async fn instances_are_listed_although_the_daemon_does_not_say_what_they_use() {
+    let (app, admin, guid, _) = crate::tasks::runnable().await;
+    let path = format!("/v3/apps/{guid}/actions/start");
+    assert_eq!(admin.post(&path, &json!({})).await.unwrap().status, 200);
+    let path = format!("/v3/processes/{guid}/stats");
+    for _ in 0..1000 {
+        let stats = admin.get(&path).await.unwrap();
+        assert_eq!(stats.warnings, None);
+        if stats.text("/resources/0/state") == "RUNNING" {
+            assert!(stats.body["resources"][0]["usage"]["mem"].is_number());
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    app.engine().stall(cflite::docker::Verb::Usage);
+    let stats = loop {
+        // A sample that is young enough is shown without asking.
+        let stats = admin.get(&path).await.unwrap();
+        assert_eq!(stats.status, 200, "{stats:?}");
+        if stats.warnings.is_some() {
+            break stats;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    let warning = "Stats server temporarily unavailable.";
+    assert_eq!(stats.warnings.as_deref(), Some(warning));
+    let instance = &stats.body["resources"][0];
+    assert_eq!(instance["state"], "RUNNING");
+    assert_eq!(instance["usage"], json!({}));
+    for quota in ["mem_quota", "disk_quota", "log_rate_limit"] {
+        assert_eq!(instance[quota], serde_json::Value::Null, "{quota}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Requests on processes, by guid and by app and type.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery};
@@ -9,17 +10,22 @@ use serde_json::{Value, json};
 
 use super::presenter::{ListContext, Secrets};
 use super::process::Process;
-use super::stats::{self, Limits, Row};
+use super::stats::{self, Limits, Metrics, Row};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::apps::{self, App};
 use crate::cloud_controller::audit_events::{Cause, Recorder};
 use crate::cloud_controller::v3::{
-    ApiError, ApiResult, Body, Caller, Context, JsonBody, ListBody, ListQuery, Urls,
+    ApiError, ApiResult, Body, Caller, Context, JsonBody, ListBody, ListQuery, Urls, Warnings,
 };
 use crate::cloud_controller::{desired, feature_flags};
 use crate::db::ReadTx;
+
+/// How long a request for stats waits for the daemon; the instances are listed without it, too.
+const STATS_WITHIN: Duration = Duration::from_secs(2);
+/// CC's warning when its metrics server does not answer.
+const STATS_UNAVAILABLE: &str = "Stats server temporarily unavailable.";
 
 /// A process as paths name it.
 #[derive(Debug, Clone)]
@@ -219,7 +225,7 @@ fn present_instances(guid: &ProcessGuid, rows: &[Row], urls: &Urls, now: Timesta
     })
 }
 
-pub(super) async fn stats(ctx: Context, name: Name) -> ApiResult<Json<Value>> {
+pub(super) async fn stats(ctx: Context, name: Name) -> ApiResult<(Warnings, Json<Value>)> {
     let Context {
         cc, caller, now, ..
     } = ctx;
@@ -241,16 +247,20 @@ pub(super) async fn stats(ctx: Context, name: Name) -> ApiResult<Json<Value>> {
         .iter()
         .filter_map(|row| Some(row.instance.as_ref()?.guid.clone()))
         .collect();
-    scheduler.refresh_usage(&guids).await;
+    let answered = scheduler.refresh_usage(&guids, STATS_WITHIN).await;
     let present = |row: &Row| {
         let guid = row.instance.as_ref().map(|instance| &instance.guid);
-        let usage = guid.and_then(|guid| scheduler.usage(guid));
+        let metrics = if answered {
+            Metrics::Known(limits, guid.and_then(|guid| scheduler.usage(guid)))
+        } else {
+            Metrics::Unavailable
+        };
         let address = guid.and_then(|guid| scheduler.address(guid));
-        row.present(&kind, limits, (usage, address.as_ref()), now)
+        row.present(&kind, metrics, address.as_ref(), now)
     };
-    Ok(Json(
-        json!({ "resources": rows.iter().map(present).collect::<Vec<_>>() }),
-    ))
+    let warning = (!answered).then(|| STATS_UNAVAILABLE.to_owned());
+    let body = json!({ "resources": rows.iter().map(present).collect::<Vec<_>>() });
+    Ok((warning.into_iter().collect(), Json(body)))
 }
 
 /// The same requests for both ways to name a process.
@@ -286,7 +296,7 @@ macro_rules! both_ways {
             pub(in super::super) async fn stats(
                 ctx: Context,
                 Path($given): Path<$path>,
-            ) -> ApiResult<Json<Value>> {
+            ) -> ApiResult<(Warnings, Json<Value>)> {
                 super::stats(ctx, $name).await
             }
         }

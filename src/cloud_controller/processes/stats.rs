@@ -30,6 +30,15 @@ pub(crate) struct Limits {
     pub log_rate: i64,
 }
 
+/// What an instance uses, as CC shows it with and without an answer of its metrics server.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Metrics {
+    /// Its limits, and its last sample if there is one.
+    Known(Limits, Option<InstanceUsage>),
+    /// The daemon does not answer.
+    Unavailable,
+}
+
 /// One row for each wanted index, of started and of stopped apps.
 pub(super) fn rows(tx: &ReadTx<'_>, process: &Process) -> ApiResult<Vec<Row>> {
     let runs = desired::store::runs(tx, &process.guid)?;
@@ -92,8 +101,8 @@ impl Row {
     pub(super) fn present(
         &self,
         kind: &str,
-        limits: Limits,
-        (usage, address): (Option<InstanceUsage>, Option<&InstanceAddress>),
+        metrics: Metrics,
+        address: Option<&InstanceAddress>,
         now: Timestamp,
     ) -> Value {
         let details = self
@@ -119,14 +128,14 @@ impl Row {
             "host": address.and_then(|a| a.ports.values().next().map(|socket| socket.ip().to_string())),
             "instance_internal_ip": address.and_then(|a| a.ip.map(|ip| ip.to_string())),
             "uptime": now.since(instance.since).as_secs(),
-            "mem_quota": limits.memory.to_bytes().0,
-            "disk_quota": limits.disk.to_bytes().0,
-            "log_rate_limit": limits.log_rate,
+            "mem_quota": metrics.limits().map(|limits| limits.memory.to_bytes().0),
+            "disk_quota": metrics.limits().map(|limits| limits.disk.to_bytes().0),
+            "log_rate_limit": metrics.limits().map(|limits| limits.log_rate),
             "fds_quota": FILE_DESCRIPTORS,
             "isolation_segment": null,
             "details": details,
             "instance_ports": ports(address),
-            "usage": present_usage(usage, now),
+            "usage": metrics.usage(now),
         });
         if let Value::Object(all) = all {
             row.extend(all);
@@ -148,8 +157,24 @@ fn ports(address: Option<&InstanceAddress>) -> Vec<Value> {
     ports.map(entry).collect()
 }
 
-fn present_usage(usage: Option<InstanceUsage>, now: Timestamp) -> Value {
-    let usage = usage.unwrap_or_default();
+impl Metrics {
+    fn limits(self) -> Option<Limits> {
+        match self {
+            Self::Known(limits, _) => Some(limits),
+            Self::Unavailable => None,
+        }
+    }
+
+    /// Without a sample yet there are zeros; nothing at all where nobody can tell.
+    fn usage(self, now: Timestamp) -> Value {
+        match self {
+            Self::Known(_, usage) => present_usage(usage.unwrap_or_default(), now),
+            Self::Unavailable => json!({}),
+        }
+    }
+}
+
+fn present_usage(usage: InstanceUsage, now: Timestamp) -> Value {
     json!({
         "time": now,
         "cpu": usage.cpu,
@@ -190,8 +215,8 @@ mod tests {
         let row = Row { index: 1, instance };
         row.present(
             "web",
-            limits,
-            (None, None),
+            Metrics::Known(limits, None),
+            None,
             Timestamp::from_micros(9_500_000),
         )
     }

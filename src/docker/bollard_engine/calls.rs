@@ -68,13 +68,20 @@ pub(super) async fn reader(
     Ok(Box::pin(StreamReader::new(Box::pin(all))))
 }
 
-/// Follows a build, an import or a pull to its end.
+/// Follows a build, an import or a pull to its end, unless nothing comes for `silence`.
 pub(super) async fn drain_texts(
     steps: impl Stream<Item = Result<Step, Error>>,
     progress: Progress,
+    silence: Duration,
 ) -> Result<(), DockerError> {
     let mut steps = std::pin::pin!(steps);
-    while let Some(step) = steps.next().await {
+    loop {
+        let next = tokio::time::timeout(silence, steps.next()).await;
+        let next = next.map_err(|_| {
+            let seconds = silence.as_secs();
+            DockerError::Unreachable(format!("nothing came for {seconds} s"))
+        })?;
+        let Some(step) = next else { return Ok(()) };
         match step.map_err(translate::error)? {
             // Nobody has to listen.
             Step::Text(text) => drop(progress.send(text)),
@@ -82,5 +89,4 @@ pub(super) async fn drain_texts(
             Step::Silent => {}
         }
     }
-    Ok(())
 }

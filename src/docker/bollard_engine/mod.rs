@@ -3,7 +3,7 @@
 //! The connection is made on first use and its API version negotiated; when the daemon goes away
 //! it is forgotten, so that a daemon that comes back in another version is asked again. Every call
 //! has a time limit; only what streams (logs, changes, a build, a pull, waiting for an end) may
-//! take as long as it wants, and a download gives up when nothing comes for [`IDLE`].
+//! take as long as it wants. A pull, a build and a download give up when nothing comes for long.
 //!
 //! Decisions:
 //! - Containers log through the `local` driver (bounded, fast), or `json-file` where a daemon
@@ -42,6 +42,8 @@ const QUICK: Duration = Duration::from_secs(20);
 const SLOW: Duration = Duration::from_secs(120);
 /// Limit until the first answer of what streams.
 const STREAMING: Duration = Duration::from_secs(3600);
+/// Longest silence of a pull.
+const STALLED: Duration = Duration::from_secs(600);
 /// Longest pause within a download.
 const IDLE: Duration = Duration::from_secs(120);
 /// Containers inspected at once in a list.
@@ -76,7 +78,17 @@ impl BollardEngine {
         &self.host
     }
 
+    /// Bounded as a whole: whoever waits behind others for a daemon that hangs does not wait for all
+    /// of their attempts.
     async fn connection(&self) -> Result<Connection, DockerError> {
+        let connected = tokio::time::timeout(QUICK, self.connect_once()).await;
+        connected.unwrap_or_else(|_| {
+            let why = format!("no connection within {} s", QUICK.as_secs());
+            Err(self.unreachable(&why))
+        })
+    }
+
+    async fn connect_once(&self) -> Result<Connection, DockerError> {
         let mut slot = self.connection.lock().await;
         if let Some(connection) = slot.as_ref() {
             return Ok(connection.clone());
@@ -386,8 +398,8 @@ impl Engine for BollardEngine {
         let docker = self.docker(STREAMING).await?;
         let credentials = auth.map(translate::credentials);
         let steps = docker.create_image(Some(options), None, credentials);
-        self.note(drain_texts(steps.map(|step| step.map(translate::pull_text)), progress).await)
-            .await
+        let steps = steps.map(|step| step.map(translate::pull_text));
+        self.note(drain_texts(steps, progress, STALLED).await).await
     }
 
     async fn import(&self, reference: &str, tar: ByteReader) -> Result<(), DockerError> {
@@ -401,8 +413,8 @@ impl Engine for BollardEngine {
         let body = bollard::body_try_stream(ReaderStream::new(tar));
         let steps = docker.create_image(Some(options), Some(body), None);
         let (silent, _) = tokio::sync::mpsc::unbounded_channel();
-        self.note(drain_texts(steps.map(|step| step.map(translate::pull_text)), silent).await)
-            .await
+        let steps = steps.map(|step| step.map(translate::pull_text));
+        self.note(drain_texts(steps, silent, STREAMING).await).await
     }
 
     async fn build(
@@ -414,7 +426,8 @@ impl Engine for BollardEngine {
         let docker = self.docker(STREAMING).await?;
         let body = bollard::body_try_stream(ReaderStream::new(context));
         let steps = docker.build_image(translate::build_options(&build), None, Some(body));
-        self.note(drain_texts(steps.map(|step| step.map(translate::build_text)), progress).await)
+        let steps = steps.map(|step| step.map(translate::build_text));
+        self.note(drain_texts(steps, progress, STREAMING).await)
             .await
     }
 

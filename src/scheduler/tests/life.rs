@@ -198,17 +198,28 @@ async fn usage_is_sampled_every_15_seconds_and_on_demand_after_5() {
     let first = world.scheduler.usage(&guid).expect("sampled");
     assert_eq!((first.memory, first.cpu), (1 << 20, 0.0));
     world.engine.set_usage(&container, cpu(3));
+    let limit = Duration::from_secs(2);
     world
         .scheduler
-        .refresh_usage(std::slice::from_ref(&guid))
+        .refresh_usage(std::slice::from_ref(&guid), limit)
         .await;
     let fresh_enough = world.scheduler.usage(&guid).expect("sampled");
     assert_eq!(fresh_enough.cpu_nanos, 0);
     tokio::time::sleep(Duration::from_secs(5)).await;
     world
         .scheduler
-        .refresh_usage(std::slice::from_ref(&guid))
+        .refresh_usage(std::slice::from_ref(&guid), limit)
         .await;
     let second = world.scheduler.usage(&guid).expect("sampled");
     assert!((0.45..0.61).contains(&second.cpu), "{}", second.cpu);
+    // Nobody waits for a daemon that does not answer.
+    world.engine.stall(Verb::Usage);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let begun = tokio::time::Instant::now();
+    let answered = world
+        .scheduler
+        .refresh_usage(std::slice::from_ref(&guid), limit)
+        .await;
+    assert!(!answered);
+    assert_eq!(begun.elapsed(), limit);
 }
