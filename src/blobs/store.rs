@@ -42,6 +42,24 @@ pub fn release(tx: &WriteTx<'_>, owner_kind: &str, owner_name: &str) -> Result<(
     Ok(())
 }
 
+/// Gives up one of the blobs the owner referenced.
+pub fn release_one(
+    tx: &WriteTx<'_>,
+    owner_kind: &str,
+    owner_name: &str,
+    digest: &str,
+) -> Result<(), DbError> {
+    const SQL: &str = "
+        delete from blob_references
+        where owner_kind = :owner_kind and owner_name = :owner_name and digest = :digest";
+    tx.sql().prepare_cached(SQL)?.execute(named_params! {
+        ":owner_kind": owner_kind,
+        ":owner_name": owner_name,
+        ":digest": digest,
+    })?;
+    Ok(())
+}
+
 /// Gives up everything that owners of a kind referenced.
 pub fn release_kind(tx: &WriteTx<'_>, owner_kind: &str) -> Result<(), DbError> {
     const SQL: &str = "delete from blob_references where owner_kind = :owner_kind";

@@ -21,6 +21,7 @@ pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
 pub mod jobs;
+pub mod leftovers;
 pub mod log_access;
 pub(crate) mod manifests;
 pub(crate) mod organization_quotas;

@@ -15,6 +15,7 @@ mod running;
 mod screen;
 mod seed;
 mod start;
+mod sweeper;
 
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
 use super::names::{self, CurrentNames};
+use super::sweeper::Sweeper;
 use super::{droplet_images, identity, routing, running::Running, screen, seed};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
@@ -36,9 +37,6 @@ use crate::uaa::{self, Uaa};
 
 /// The start does not wait longer for a daemon that does not answer.
 const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often blobs nobody needs are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// A build image and a run image.
 const IMAGES_OF_A_STACK: usize = 2;
@@ -459,26 +457,13 @@ fn start_image_collector(supervisor: &Supervisor, ground: &Ground, engine: &Arc<
 }
 
 fn start_sweeper(supervisor: &Supervisor, ground: &Ground, clock: &Arc<dyn Clock>) {
-    let (registry, blobs) = (ground.registry.clone(), ground.blobs.clone());
-    let (db, clock) = (ground.db.clone(), clock.clone());
-    supervisor.worker("sweeper", move |token| {
-        let (registry, blobs) = (registry.clone(), blobs.clone());
-        let (db, clock) = (db.clone(), clock.clone());
-        async move {
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => return anyhow::Ok(()),
-                    () = tokio::time::sleep(SWEEP_EVERY) => {}
-                }
-                registry.sweep().await?;
-                let swept = blobs.sweep().await?;
-                tracing::debug!(?swept, "swept blobs");
-                let now = clock.now();
-                let removed = cloud_controller::jobs::remove_old(&db, now).await;
-                removed.map_err(|error| anyhow::anyhow!("old jobs: {error}"))?;
-            }
-        }
-    });
+    let sweeper = Sweeper {
+        db: ground.db.clone(),
+        registry: ground.registry.clone(),
+        blobs: ground.blobs.clone(),
+        clock: clock.clone(),
+    };
+    supervisor.worker("sweeper", move |token| sweeper.clone().run(token));
 }
 
 fn start_front_door(

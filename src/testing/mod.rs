@@ -132,6 +132,14 @@ impl TestApp {
         Ok(())
     }
 
+    /// The one number a query gives.
+    pub async fn count(&self, query: &'static str) -> anyhow::Result<i64> {
+        let read = self.platform.db().read(move |tx| -> Result<i64, DbError> {
+            Ok(tx.sql().query_row(query, [], |row| row.get(0))?)
+        });
+        Ok(read.await?)
+    }
+
     /// Makes a user who is in one of UAA's groups, such as `cloud_controller.global_auditor`, and signs
     /// in with its scope.
     pub async fn in_group(&self, name: &str, group: &str) -> anyhow::Result<TestClient> {

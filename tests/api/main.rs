@@ -19,6 +19,7 @@ mod errors;
 mod fuzz;
 mod hostile;
 mod isolation_segments;
+mod leftovers;
 mod lists;
 mod logs;
 mod manifests;

@@ -1,0 +1,51 @@
+//! Removes now and then what nobody needs any more: at the start and every ten minutes. Each kind on
+//! its own, so that one that cannot be swept keeps no other.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::base::Clock;
+use crate::blobs::Blobs;
+use crate::cloud_controller::{jobs, leftovers};
+use crate::db::Db;
+use crate::registry::Registry;
+
+const EVERY: Duration = Duration::from_secs(600);
+
+/// What is swept.
+#[derive(Clone)]
+pub(super) struct Sweeper {
+    pub(super) db: Db,
+    pub(super) registry: Registry,
+    pub(super) blobs: Blobs,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Sweeper {
+    /// Runs until cancelled.
+    pub(super) async fn run(self, token: CancellationToken) -> Result<(), Infallible> {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            report("blobs without an owner", leftovers::give_up(&self.db).await);
+            report("images", self.registry.sweep().await);
+            report("blobs", self.blobs.sweep().await);
+            let now = self.clock.now();
+            report("old jobs", jobs::remove_old(&self.db, now).await);
+        }
+    }
+}
+
+fn report<T: fmt::Debug>(what: &str, done: Result<T, impl fmt::Display>) {
+    match done {
+        Ok(done) => tracing::debug!(what, ?done, "swept"),
+        Err(error) => tracing::error!(what, %error, "not swept, tried again with the next tick"),
+    }
+}
