@@ -12,6 +12,8 @@
 //! - A container's lines are stored exactly once: lines and the cursor behind them commit together.
 //! - [`Logs::emit`] never waits; what finds no room is counted and said in the source's own log.
 //! - No reader slows a writer: readers take snapshots.
+//! - Nothing is stored of a source that has no owner any more ([`SourceOwners`]), and what it logged
+//!   is swept.
 //! - Memory and disk are bounded per source and in total ([`Limits`]).
 //!
 //! Decisions: blocks of envelopes, not rows, because a row for every line costs ten times the writer
@@ -32,7 +34,7 @@ mod split;
 mod store;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -49,7 +51,7 @@ pub use crate::docker::{
 };
 
 use crate::base::{Clock, Timestamp};
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, ReadTx};
 use followers::Followers;
 use inbox::{Entry, Inbox, Origin};
 use sources::{MemoryLimits, Sources};
@@ -110,6 +112,13 @@ pub trait TagSource: Send + Sync + 'static {
     fn tags(&self, source_id: &str) -> BTreeMap<String, String>;
 }
 
+/// Tells of which sources lines are kept. Asked inside the transaction that stores them, so that
+/// nothing is stored of a source whose owner is gone by then.
+pub trait SourceOwners: Send + Sync + 'static {
+    /// Whether the source has an owner.
+    fn keep(&self, tx: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError>;
+}
+
 /// One line of the platform's own about a source.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -153,6 +162,7 @@ struct Inner {
     written: watch::Sender<u64>,
     names: OnceLock<Arc<dyn TagSource>>,
     followers: Followers,
+    owners: OnceLock<Arc<dyn SourceOwners>>,
     opened_at: Timestamp,
 }
 
@@ -176,12 +186,18 @@ impl Logs {
             written: watch::Sender::new(0),
             names: OnceLock::new(),
             followers: Followers::default(),
+            owners: OnceLock::new(),
         })))
     }
 
     /// Sets where current names come from; the first call counts.
     pub fn set_tag_source(&self, names: Arc<dyn TagSource>) {
         self.0.names.get_or_init(|| names);
+    }
+
+    /// Sets who tells of which sources lines are kept; without it all are. The first call counts.
+    pub fn set_source_owners(&self, owners: Arc<dyn SourceOwners>) {
+        self.0.owners.get_or_init(|| owners);
     }
 
     /// Logs a line; never waits.
@@ -251,9 +267,38 @@ impl Logs {
         meta.collect()
     }
 
-    /// Removes everything a deleted source logged, soon; lines that come later are kept again.
+    /// Removes everything a source logged, soon. Lines that come later are kept while the source has
+    /// an owner.
     pub fn forget(&self, source_id: &str) {
+        let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.remove(source_id);
+        drop(lost);
         self.0.inbox.forget_source(source_id);
+    }
+
+    /// Has everything removed that sources without an owner logged; gives the number of sources.
+    pub async fn sweep(&self) -> Result<usize, DbError> {
+        let Some(owners) = self.0.owners.get().cloned() else {
+            return Ok(0);
+        };
+        let totals = self.sources().totals().into_iter();
+        let mut known: BTreeSet<Arc<str>> = totals.map(|(source_id, _)| source_id).collect();
+        let gone = self.0.db.read(move |tx| {
+            // What was stored a moment ago is not yet known in memory.
+            known.extend(store::sources(tx)?.into_iter().map(|(id, _)| id));
+            let mut gone = Vec::new();
+            for source_id in known {
+                if !owners.keep(tx, &source_id)? {
+                    gone.push(source_id);
+                }
+            }
+            Ok::<_, DbError>(gone)
+        });
+        let gone = gone.await?;
+        for source_id in &gone {
+            self.forget(source_id);
+        }
+        Ok(gone.len())
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
@@ -285,6 +330,10 @@ impl Logs {
 
     fn tag_source(&self) -> Option<&Arc<dyn TagSource>> {
         self.0.names.get()
+    }
+
+    fn source_owners(&self) -> Option<&Arc<dyn SourceOwners>> {
+        self.0.owners.get()
     }
 
     fn now(&self) -> Timestamp {

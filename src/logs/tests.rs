@@ -347,3 +347,69 @@ async fn a_burst_through_the_writer_is_complete() {
             .all(|(n, text)| text.starts_with(&format!("{n} ")))
     );
 }
+
+/// Sources that have an owner.
+#[derive(Default)]
+struct Owners(Mutex<BTreeSet<String>>);
+
+impl Owners {
+    fn set(&self, sources: &[&str]) {
+        let mut owned = self.0.lock().expect("owners");
+        *owned = sources.iter().map(|source| (*source).to_owned()).collect();
+    }
+}
+
+impl SourceOwners for Owners {
+    fn keep(&self, _: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError> {
+        Ok(self.0.lock().expect("owners").contains(source_id))
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_without_an_owner_logged_goes_and_late_lines_do_not_bring_it_back() {
+    let mut store = Store::start(Limits::default()).await;
+    let owners = Arc::new(Owners::default());
+    owners.set(&["app", "other"]);
+    store.logs.set_source_owners(owners.clone());
+    store.line("early");
+    store.logs.emit(line("other", "stays"));
+    store.logs.flush().await;
+    let known = |store: &Store| store.logs.meta().into_keys().collect::<Vec<_>>();
+    assert_eq!(known(&store), ["app", "other"]);
+    assert_eq!(store.logs.sweep().await.expect("swept"), 0);
+
+    owners.set(&["other"]);
+    store.line("late");
+    store.logs.flush().await;
+    assert_eq!(store.all().await, ["early"], "not yet swept");
+    // The process dies before anybody sweeps.
+    store.restart().await;
+    store.logs.set_source_owners(owners.clone());
+    store.line("later");
+    assert_eq!(store.logs.sweep().await.expect("swept"), 1);
+    store.line("after the sweep");
+    store.logs.flush().await;
+    assert_eq!(known(&store), ["other"]);
+    store.restart().await;
+    assert_eq!(known(&store), ["other"]);
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_hides_no_other() {
+    let mut store = Store::start(Limits::default()).await;
+    store.line("one");
+    store.logs.emit(line("other", "two"));
+    store.logs.flush().await;
+    let damage = "update log_sources set source_id = cast(x'ff' as text) where source_id = 'other';
+                  insert into log_cursors (container_id, stream, nanos) values
+                      (cast(x'ff' as text), 'out', 1), ('c', 'out', 7);";
+    let write = store
+        .logs
+        .db()
+        .write(move |tx| Ok::<_, DbError>(tx.sql().execute_batch(damage)?));
+    write.await.expect("damaged");
+    store.restart().await;
+    assert_eq!(store.all().await, ["one"]);
+    let cursors = store.logs.db().read(store::cursors).await;
+    assert_eq!(cursors.expect("cursors").len(), 1);
+}

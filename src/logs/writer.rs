@@ -5,20 +5,20 @@
 //! miss equal ones. Within a batch envelopes are sorted by the time they were written, so that
 //! outputs and instances interleave as they happened; what comes late is raised, never lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Logs;
 use super::envelope::{LogStream, Message, Tags};
 use super::inbox::{Entry, Origin, Taken};
 use super::segment::{self, Segment, Shared};
 use super::sources::Stored;
-use super::store::{self, Totals};
+use super::store::{self, DiskLimits, Totals};
+use super::{Logs, SourceOwners};
 use crate::base::Supervisor;
-use crate::db::DbError;
+use crate::db::{DbError, WriteTx};
 
 /// How long lines are collected into one transaction.
 const COLLECT: Duration = Duration::from_millis(80);
@@ -32,6 +32,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 struct Batch {
     stored: Vec<Stored>,
     taken: Taken,
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+struct Done {
+    totals: Vec<(Arc<str>, Totals)>,
+    /// Sources of which nothing was stored: without an owner, or with a damaged row.
+    dropped: BTreeSet<Arc<str>>,
 }
 
 impl Logs {
@@ -75,8 +83,8 @@ impl Logs {
         let sequence = taken.sequence;
         if !taken.is_empty() {
             let batch = Arc::new(self.prepare(taken)?);
-            let totals = self.commit_with_patience(&batch, shutdown).await?;
-            self.publish(batch, totals);
+            let done = self.commit_with_patience(&batch, shutdown).await?;
+            self.publish(batch, done);
         }
         self.written().send_replace(sequence);
         Ok(())
@@ -88,36 +96,17 @@ impl Logs {
         &self,
         batch: &Arc<Batch>,
         shutdown: &CancellationToken,
-    ) -> Result<Vec<(Arc<str>, Totals)>, DbError> {
+    ) -> Result<Done, DbError> {
         let mut pause = FIRST_PAUSE;
         loop {
             let work = batch.clone();
-            let limits = self.limits().disk();
+            let (owners, limits) = (self.source_owners().cloned(), self.limits().disk());
             let done = self
                 .db()
-                .write_without_wake(move |tx| {
-                    let mut totals = Vec::new();
-                    for stored in &work.stored {
-                        let from = stored.replaced_from;
-                        let segments = &stored.segments;
-                        let now = store::append(tx, &stored.source_id, segments, from, limits)?;
-                        totals.push((stored.source_id.clone(), now));
-                    }
-                    totals.extend(store::trim_total(tx, limits)?);
-                    for (output, cursor) in &work.taken.cursors {
-                        store::save_cursor(tx, output, *cursor)?;
-                    }
-                    for source_id in &work.taken.forgotten_sources {
-                        store::forget_source(tx, source_id)?;
-                    }
-                    for container_id in &work.taken.forgotten_containers {
-                        store::forget_container(tx, container_id)?;
-                    }
-                    Ok::<_, DbError>(totals)
-                })
+                .write_without_wake(move |tx| store_batch(tx, &work, owners.as_deref(), limits))
                 .await;
             match done {
-                Ok(totals) => return Ok(totals),
+                Ok(done) => return Ok(done),
                 Err(error) if shutdown.is_cancelled() => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, "log lines cannot be stored yet, trying again");
@@ -128,16 +117,17 @@ impl Logs {
         }
     }
 
-    fn publish(&self, batch: Arc<Batch>, totals: Vec<(Arc<str>, Totals)>) {
+    fn publish(&self, batch: Arc<Batch>, done: Done) {
         // The database closure has ended and dropped its share.
         let Some(batch) = Arc::into_inner(batch) else {
             return;
         };
         let mut sources = self.sources();
-        for stored in batch.stored {
+        let kept = batch.stored.into_iter();
+        for stored in kept.filter(|stored| !done.dropped.contains(&stored.source_id)) {
             sources.publish(stored, self.limits().memory());
         }
-        for (source_id, totals) in totals {
+        for (source_id, totals) in done.totals {
             sources.set_totals(&source_id, totals);
         }
         for source_id in &batch.taken.forgotten_sources {
@@ -216,6 +206,45 @@ impl Logs {
             });
         }
     }
+}
+
+fn store_batch(
+    tx: &WriteTx<'_>,
+    batch: &Batch,
+    owners: Option<&dyn SourceOwners>,
+    limits: DiskLimits,
+) -> Result<Done, DbError> {
+    let mut done = Done::default();
+    for stored in &batch.stored {
+        let source_id = &stored.source_id;
+        if let Some(owners) = owners
+            && !owners.keep(tx, source_id)?
+        {
+            done.dropped.insert(source_id.clone());
+            continue;
+        }
+        let (segments, from) = (&stored.segments, stored.replaced_from);
+        match tx.attempt(|| store::append(tx, source_id, segments, from, limits))? {
+            Ok(now) => done.totals.push((source_id.clone(), now)),
+            // The others' lines are stored.
+            Err(error) if error.is_unreadable() => {
+                tracing::error!(source_id = %source_id, %error, "lines of a source cannot be stored");
+                done.dropped.insert(source_id.clone());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    done.totals.extend(store::trim_total(tx, limits)?);
+    for (output, cursor) in &batch.taken.cursors {
+        store::save_cursor(tx, output, *cursor)?;
+    }
+    for source_id in &batch.taken.forgotten_sources {
+        store::forget_source(tx, source_id)?;
+    }
+    for container_id in &batch.taken.forgotten_containers {
+        store::forget_container(tx, container_id)?;
+    }
+    Ok(done)
 }
 
 /// A segment under construction.

@@ -1,8 +1,11 @@
-//! Names on log lines, and the end of the logs of deleted apps: a worker reads both from the
-//! database after its changes, the log writer asks the copy in memory.
+//! Names on log lines, and the end of the logs of deleted apps. A worker reads the names from the
+//! database after its changes, the log writer asks the copy in memory. Whenever apps came or went, at
+//! the start and every hour it has the logs swept: what an app logged goes soon after the app, also
+//! when this process died in between.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +14,9 @@ use crate::cloud_controller::log_access::AppNames;
 use crate::cloud_controller::v3::ApiError;
 use crate::db::Db;
 use crate::logs::{Logs, TagSource};
+
+/// The logs are swept at least this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// The names as they are now; cheap to clone.
 #[derive(Clone, Default)]
@@ -44,19 +50,22 @@ pub(super) async fn keep(
     token: CancellationToken,
 ) -> Result<(), ApiError> {
     let mut changes = db.changes();
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    let mut sweep = true;
     loop {
         changes.mark_unchanged();
         let known = names.0.load_full();
-        let current = known.clone();
-        if let Some(newer) = db.read(move |tx| current.newer(tx)).await? {
-            for app in known.missing_in(&newer) {
-                logs.forget(app.as_str());
-            }
+        if let Some(newer) = db.read(move |tx| known.newer(tx)).await? {
             names.0.store(Arc::new(newer));
+            sweep = true;
+        }
+        if std::mem::take(&mut sweep) {
+            logs.sweep().await?;
         }
         tokio::select! {
             () = token.cancelled() => return Ok(()),
             changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            _ = ticks.tick() => sweep = true,
         }
     }
 }

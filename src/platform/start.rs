@@ -18,7 +18,9 @@ use crate::cloud_controller::deployments::Rollouts;
 use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::seed::STACK;
 use crate::cloud_controller::tasks::TaskQueue;
-use crate::cloud_controller::{self, ApiLines, CloudController, DropletUploads, OnBoard};
+use crate::cloud_controller::{
+    self, ApiLines, CloudController, DropletUploads, OnBoard, log_access,
+};
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
@@ -214,6 +216,7 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     };
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
+    logs.set_source_owners(Arc::new(log_access::Apps));
     let told = logs.clone();
     db.tell_unreadable(move |row| adapters::tell_unreadable(&told, row));
     let uaa = Uaa::open(uaa::Parts {

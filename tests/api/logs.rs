@@ -55,3 +55,40 @@ async fn lines_carry_the_names_of_today_and_end_with_the_app() {
     assert_eq!(deleted.status, 202, "{deleted:?}");
     envelopes_until(&admin, &guid, <[Value]>::is_empty).await;
 }
+
+#[tokio::test]
+async fn the_logs_of_deleted_apps_are_gone_for_good() {
+    const OTHERS: &str =
+        "select count(*) from log_sources where source_id not in (select guid from apps)";
+    let (app, admin, guid, _) = crate::tasks::runnable().await;
+    let path = format!("/v3/apps/{guid}/actions/start");
+    assert_eq!(admin.post(&path, &json!({})).await.unwrap().status, 200);
+    envelopes_until(&admin, &guid, |batch| {
+        let types = batch.iter().map(|one| &one["tags"]["source_type"]);
+        types.into_iter().any(|kind| kind == "CELL")
+    })
+    .await;
+    // Its instance logs its own end, later.
+    let deleted = admin.delete(&format!("/v3/apps/{guid}")).await.unwrap();
+    assert_eq!(deleted.status, 202, "{deleted:?}");
+    let none = async |app: &TestApp| {
+        for _ in 0..500 {
+            let rows = app.count(OTHERS).await.unwrap();
+            if rows == 0 && app.engine().container_names().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("something is left");
+    };
+    none(&app).await;
+    // As a process leaves it that died before it could sweep.
+    app.sql("insert into log_sources (source_id, oldest, newest, count, bytes, expired) values ('gone', 0, 0, 0, 0, 0)")
+        .await
+        .unwrap();
+    let app = app.restart().await.unwrap();
+    none(&app).await;
+    let admin = app.admin().await.unwrap();
+    let meta = admin.get("/api/v1/meta").await.unwrap();
+    assert_eq!(meta.body["meta"], json!({}));
+}

@@ -9,6 +9,17 @@ pub use names::{AppName, AppNames};
 
 use super::CloudController;
 use super::v3::{ApiResult, Caller, caller_of};
+use crate::db::{DbError, ReadTx};
+use crate::logs::SourceOwners;
+
+/// Logs are of apps, and are kept as long as their app is there.
+pub struct Apps;
+
+impl SourceOwners for Apps {
+    fn keep(&self, tx: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError> {
+        store::is_app(tx, source_id)
+    }
+}
 
 /// The bearer of a token, as a reader of logs.
 pub struct LogReader {

@@ -57,10 +57,4 @@ impl AppNames {
     pub fn get(&self, app: &str) -> Option<&AppName> {
         self.apps.get(&AppGuid::from(app))
     }
-
-    /// The apps that are here and not there.
-    pub fn missing_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a AppGuid> {
-        let apps = self.apps.keys();
-        apps.filter(|app| !other.apps.contains_key(*app))
-    }
 }

@@ -9,7 +9,7 @@ use super::names::{AppName, Fingerprint, SpaceName};
 use crate::base::guid::{AppGuid, SpaceGuid};
 
 use crate::cloud_controller::v3::{ApiResult, Caller, Select};
-use crate::db::ReadTx;
+use crate::db::{DbError, ReadTx};
 
 /// Guids of the apps the caller sees.
 pub(super) fn visible_apps(tx: &ReadTx<'_>, caller: &Caller) -> ApiResult<Vec<String>> {
@@ -18,6 +18,14 @@ pub(super) fn visible_apps(tx: &ReadTx<'_>, caller: &Caller) -> ApiResult<Vec<St
     let mut statement = tx.sql().prepare_cached(&select.sql("a.guid", ""))?;
     let rows = statement.query_map(params_from_iter(select.values()), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether a source's lines are kept: it is an app. Its row need not be readable.
+pub(super) fn is_app(tx: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from apps where guid = ?1")?;
+    Ok(statement.exists([source_id])?)
 }
 
 /// Changes whenever an app, a space or an organization is made, renamed or removed.
