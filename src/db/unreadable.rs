@@ -160,7 +160,7 @@ impl DbError {
                     | rusqlite::Error::InvalidColumnType(..)
                     | rusqlite::Error::Utf8Error(..)
             ),
-            Self::TooNew { .. } | Self::Interrupted(_) => false,
+            Self::TooNew { .. } | Self::Overloaded(_) | Self::Interrupted(_) => false,
         }
     }
 }

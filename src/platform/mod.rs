@@ -16,6 +16,7 @@ mod screen;
 mod seed;
 mod start;
 mod sweeper;
+mod workers;
 
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};

@@ -8,9 +8,7 @@ use anyhow::Context;
 
 use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
 use super::health::{self, Health};
-use super::names::{self, CurrentNames};
-use super::sweeper::Sweeper;
-use super::{droplet_images, identity, routing, running::Running, screen, seed};
+use super::{identity, running::Running, seed, workers};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::cloud_controller::builds::StagingQueue;
@@ -18,20 +16,14 @@ use crate::cloud_controller::deployments::Rollouts;
 use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::seed::STACK;
 use crate::cloud_controller::tasks::TaskQueue;
-use crate::cloud_controller::{
-    self, ApiLines, CloudController, DropletUploads, OnBoard, log_access,
-};
+use crate::cloud_controller::{self, CloudController, DropletUploads, OnBoard, log_access};
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Ingest, Logs};
-use crate::net::origin::PlatformHosts;
 use crate::net::ports::{self, PortWish};
-use crate::net::server::{Limits, Listener, Server};
-use crate::net::slow_body::BodyLimits;
-use crate::pki::Pki;
 use crate::registry::{self, Registry};
-use crate::router::{self, FrontDoor, Router};
+use crate::router::{self, Router};
 use crate::scheduler::{self, NetworkProbe, Probe, Scheduler, TaskParts, Tasks};
 use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
@@ -39,9 +31,6 @@ use crate::uaa::{self, Uaa};
 
 /// The start does not wait longer for a daemon that does not answer.
 const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-
-/// A build image and a run image.
-const IMAGES_OF_A_STACK: usize = 2;
 
 /// What a platform is started with; tests inject clock, guids, Docker and probes.
 pub struct Parts {
@@ -82,22 +71,22 @@ pub struct Platform {
 }
 
 /// What is open before anything is wired.
-struct Ground {
-    id: String,
-    db: Db,
-    vault: Vault,
-    blobs: Blobs,
-    registry: Registry,
-    registry_socket: TcpListener,
-    logs: Logs,
-    uaa: Uaa,
-    host_ip: IpAddr,
-    network: scheduler::Network,
+pub(super) struct Ground {
+    pub(super) id: String,
+    pub(super) db: Db,
+    pub(super) vault: Vault,
+    pub(super) blobs: Blobs,
+    pub(super) registry: Registry,
+    pub(super) registry_socket: TcpListener,
+    pub(super) logs: Logs,
+    pub(super) uaa: Uaa,
+    pub(super) host_ip: IpAddr,
+    pub(super) network: scheduler::Network,
 }
 
-struct Sockets {
-    http: TcpListener,
-    https: TcpListener,
+pub(super) struct Sockets {
+    pub(super) http: TcpListener,
+    pub(super) https: TcpListener,
 }
 
 impl Platform {
@@ -141,20 +130,20 @@ impl Platform {
             .merge(ground.logs.router(Arc::new(LogReaders(cc.clone()))))
             .merge(health::routes(health));
 
-        start_names(&supervisor, &ground);
+        workers::start_names(&supervisor, &ground);
         ground.uaa.start(&supervisor);
-        start_logs(&supervisor, &ground, &ingest);
-        start_registry(&supervisor, &ground)?;
+        workers::start_logs(&supervisor, &ground, &ingest);
+        workers::start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
         tasks.start(&supervisor);
         Rollouts::new(&cc, parts.clock.clone()).start(&supervisor);
-        start_routing(&supervisor, &ground.db, &scheduler, &router);
-        start_sweeper(&supervisor, &ground, &parts.clock);
-        start_image_collector(&supervisor, &ground, &parts.engine);
-        warm_images(&supervisor, parts.engine.clone(), images);
-        start_front_door(&supervisor, &parts, sockets, (router, platform))?;
+        workers::start_routing(&supervisor, &ground.db, &scheduler, &router);
+        workers::start_sweeper(&supervisor, &ground, &parts.clock);
+        workers::start_image_collector(&supervisor, &ground, &parts.engine);
+        workers::warm_images(&supervisor, parts.engine.clone(), images);
+        workers::start_front_door(&supervisor, &parts, sockets, (router, platform))?;
         Ok(Self {
             running,
             supervisor,
@@ -258,7 +247,7 @@ fn host_ip(bind: IpAddr) -> IpAddr {
     asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
-fn domains(config: &Config) -> Vec<String> {
+pub(super) fn domains(config: &Config) -> Vec<String> {
     vec![config.domain.clone()]
 }
 
@@ -377,28 +366,6 @@ fn uploads(parts: &Parts, ground: &Ground, images: &Images) -> DropletUploads {
     )
 }
 
-/// Brings stack images that are built already into the registry, so that the first push does not
-/// wait for it. Building them is left to the command line or to the first push.
-fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
-    let token = supervisor.token();
-    supervisor.once(async move {
-        let warmed = async {
-            let built = staging::images::list(&*engine).await?;
-            if built.iter().filter(|image| image.current).count() == IMAGES_OF_A_STACK {
-                let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
-                images.ready(STACK, &progress).await?;
-            }
-            Ok::<_, staging::images::ImagesError>(())
-        };
-        tokio::select! {
-            () = token.cancelled() => {}
-            result = warmed => if let Err(error) = result {
-                tracing::warn!(%error, "the stack images are not ready yet");
-            }
-        }
-    });
-}
-
 fn staging(parts: &Parts, ground: &Ground, images: Images) -> Staging {
     Staging::new(StagingParts {
         db: ground.db.clone(),
@@ -414,92 +381,4 @@ fn staging(parts: &Parts, ground: &Ground, images: Images) -> Staging {
         images,
         settings: staging::Settings::new(&ground.id, ground.host_ip),
     })
-}
-
-fn start_logs(supervisor: &Supervisor, ground: &Ground, ingest: &Ingest) {
-    ground.logs.start(supervisor);
-    ingest.start(supervisor);
-    ApiLines::new(ground.db.clone(), ground.logs.clone()).start(supervisor);
-}
-
-fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()> {
-    let socket = ground.registry_socket.try_clone()?;
-    let registry = ground.registry.clone();
-    supervisor.worker("registry", move |token| {
-        let (registry, socket) = (registry.clone(), socket.try_clone());
-        async move {
-            registry
-                .serve(tokio::net::TcpListener::from_std(socket?)?, token)
-                .await
-        }
-    });
-    Ok(())
-}
-
-fn start_names(supervisor: &Supervisor, ground: &Ground) {
-    let names = CurrentNames::default();
-    ground.logs.set_tag_source(Arc::new(names.clone()));
-    let (db, logs) = (ground.db.clone(), ground.logs.clone());
-    supervisor.worker("names on log lines", move |token| {
-        names::keep(names.clone(), db.clone(), logs.clone(), token)
-    });
-}
-
-fn start_routing(supervisor: &Supervisor, db: &Db, scheduler: &Scheduler, router: &Router) {
-    let (db, scheduler, router) = (db.clone(), scheduler.clone(), router.clone());
-    supervisor.worker("routing table", move |token| {
-        routing::keep_table(db.clone(), scheduler.clone(), router.clone(), token)
-    });
-}
-
-fn start_image_collector(supervisor: &Supervisor, ground: &Ground, engine: &Arc<dyn Engine>) {
-    let (id, db, engine) = (ground.id.clone(), ground.db.clone(), engine.clone());
-    supervisor.worker("unused images", move |token| {
-        droplet_images::collect(id.clone(), db.clone(), engine.clone(), token)
-    });
-}
-
-fn start_sweeper(supervisor: &Supervisor, ground: &Ground, clock: &Arc<dyn Clock>) {
-    let sweeper = Sweeper {
-        db: ground.db.clone(),
-        registry: ground.registry.clone(),
-        blobs: ground.blobs.clone(),
-        clock: clock.clone(),
-    };
-    supervisor.worker("sweeper", move |token| sweeper.clone().run(token));
-}
-
-fn start_front_door(
-    supervisor: &Supervisor,
-    parts: &Parts,
-    sockets: Sockets,
-    (router, platform): (Router, axum::Router),
-) -> anyhow::Result<()> {
-    let pki = Pki::open(
-        &parts.config.data_dir.join("pki"),
-        &domains(&parts.config),
-        parts.clock.clone(),
-    )?;
-    let door = FrontDoor {
-        router,
-        platform,
-        screen: screen::screen,
-        hosts: PlatformHosts::new(&parts.config.domain),
-        clock: parts.clock.clone(),
-        runtime: tokio::runtime::Handle::current(),
-        body_limits: BodyLimits::default(),
-        too_slow: adapters::too_slow,
-    };
-    let listeners = vec![
-        Listener::plain(sockets.http),
-        Listener::tls(sockets.https, pki.server_config()),
-    ];
-    let limits = Limits {
-        threads: parts.threads,
-        ..Limits::default()
-    };
-    let server = Arc::new(Server::new(listeners, door, limits));
-    supervisor.worker("front door", move |token| server.clone().run(token));
-    supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
-    Ok(())
 }

@@ -278,6 +278,7 @@ impl From<DbError> for ApiError {
         match error {
             DbError::Overloaded(_) => Self {
                 kind: Kind::ServiceUnavailable,
+                status: None,
                 details: vec!["Database connection failure".to_owned()],
                 cause: Some(error.to_string()),
             },

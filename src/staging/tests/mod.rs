@@ -243,7 +243,7 @@ async fn a_database_that_fails_for_a_moment_interrupts_no_build() {
         request.app_guid = guid.into();
         locked(&bench.rows.pending).push(request);
     }
-    bench.staging(Duration::ZERO).start(&bench.supervisor);
+    bench.staging().start(&bench.supervisor);
     let until = async |condition: &dyn Fn() -> bool| {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,0 +1,144 @@
+//! The workers of a platform: each part's is started here, under the supervisor.
+
+use std::sync::Arc;
+
+use super::names::{self, CurrentNames};
+use super::start::{Ground, Parts, Sockets, domains};
+use super::sweeper::Sweeper;
+use super::{adapters, droplet_images, routing, screen};
+use crate::base::{Clock, Supervisor};
+use crate::cloud_controller::ApiLines;
+use crate::cloud_controller::seed::STACK;
+use crate::db::Db;
+use crate::docker::Engine;
+use crate::logs::Ingest;
+use crate::net::origin::PlatformHosts;
+use crate::net::server::{Limits, Listener, Server};
+use crate::net::slow_body::BodyLimits;
+use crate::pki::Pki;
+use crate::router::{FrontDoor, Router};
+use crate::scheduler::Scheduler;
+use crate::staging;
+use crate::staging::images::Images;
+
+/// A build image and a run image.
+const IMAGES_OF_A_STACK: usize = 2;
+
+/// Brings stack images that are built already into the registry, so that the first push does not
+/// wait for it. Building them is left to the command line or to the first push.
+pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
+    let token = supervisor.token();
+    supervisor.once(async move {
+        let warmed = async {
+            let built = staging::images::list(&*engine).await?;
+            if built.iter().filter(|image| image.current).count() == IMAGES_OF_A_STACK {
+                let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
+                images.ready(STACK, &progress).await?;
+            }
+            Ok::<_, staging::images::ImagesError>(())
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            result = warmed => if let Err(error) = result {
+                tracing::warn!(%error, "the stack images are not ready yet");
+            }
+        }
+    });
+}
+
+pub(super) fn start_logs(supervisor: &Supervisor, ground: &Ground, ingest: &Ingest) {
+    ground.logs.start(supervisor);
+    ingest.start(supervisor);
+    ApiLines::new(ground.db.clone(), ground.logs.clone()).start(supervisor);
+}
+
+pub(super) fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()> {
+    let socket = ground.registry_socket.try_clone()?;
+    let registry = ground.registry.clone();
+    supervisor.worker("registry", move |token| {
+        let (registry, socket) = (registry.clone(), socket.try_clone());
+        async move {
+            registry
+                .serve(tokio::net::TcpListener::from_std(socket?)?, token)
+                .await
+        }
+    });
+    Ok(())
+}
+
+pub(super) fn start_names(supervisor: &Supervisor, ground: &Ground) {
+    let names = CurrentNames::default();
+    ground.logs.set_tag_source(Arc::new(names.clone()));
+    let (db, logs) = (ground.db.clone(), ground.logs.clone());
+    supervisor.worker("names on log lines", move |token| {
+        names::keep(names.clone(), db.clone(), logs.clone(), token)
+    });
+}
+
+pub(super) fn start_routing(
+    supervisor: &Supervisor,
+    db: &Db,
+    scheduler: &Scheduler,
+    router: &Router,
+) {
+    let (db, scheduler, router) = (db.clone(), scheduler.clone(), router.clone());
+    supervisor.worker("routing table", move |token| {
+        routing::keep_table(db.clone(), scheduler.clone(), router.clone(), token)
+    });
+}
+
+pub(super) fn start_image_collector(
+    supervisor: &Supervisor,
+    ground: &Ground,
+    engine: &Arc<dyn Engine>,
+) {
+    let (id, db, engine) = (ground.id.clone(), ground.db.clone(), engine.clone());
+    supervisor.worker("unused images", move |token| {
+        droplet_images::collect(id.clone(), db.clone(), engine.clone(), token)
+    });
+}
+
+pub(super) fn start_sweeper(supervisor: &Supervisor, ground: &Ground, clock: &Arc<dyn Clock>) {
+    let sweeper = Sweeper {
+        db: ground.db.clone(),
+        registry: ground.registry.clone(),
+        blobs: ground.blobs.clone(),
+        clock: clock.clone(),
+    };
+    supervisor.worker("sweeper", move |token| sweeper.clone().run(token));
+}
+
+pub(super) fn start_front_door(
+    supervisor: &Supervisor,
+    parts: &Parts,
+    sockets: Sockets,
+    (router, platform): (Router, axum::Router),
+) -> anyhow::Result<()> {
+    let pki = Pki::open(
+        &parts.config.data_dir.join("pki"),
+        &domains(&parts.config),
+        parts.clock.clone(),
+    )?;
+    let door = FrontDoor {
+        router,
+        platform,
+        screen: screen::screen,
+        hosts: PlatformHosts::new(&parts.config.domain),
+        clock: parts.clock.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        body_limits: BodyLimits::default(),
+        too_slow: adapters::too_slow,
+    };
+    let listeners = vec![
+        Listener::plain(sockets.http),
+        Listener::tls(sockets.https, pki.server_config()),
+    ];
+    let limits = Limits {
+        threads: parts.threads,
+        ..Limits::default()
+    };
+    let server = Arc::new(Server::new(listeners, door, limits));
+    supervisor.worker("front door", move |token| server.clone().run(token));
+    supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
+    Ok(())
+}
