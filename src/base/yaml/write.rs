@@ -55,7 +55,10 @@ fn start(indent: usize, same_line: bool, text: &mut String) {
 /// A text as it stands when nobody could take it for anything else, else in quotes. What JSON
 /// escapes in double quotes, YAML escapes in the same way.
 fn word(text: &str) -> String {
-    let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'));
+    // No number and no date of any version of YAML has such a letter: `64M` is a text.
+    let telling = |c: char| "ghjklmpqrsuvw".contains(c.to_ascii_lowercase());
+    let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
+        || text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(telling);
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | ' ');
     let plain = first
         && text.chars().all(inside)
@@ -96,10 +99,10 @@ mod tests {
     #[test]
     fn lists_and_maps_nest() {
         let value = json!({ "applications": [
-            { "name": "a", "env": { "Y": "yes", "B": "two words", "n": 1.5, "empty": {} }, "buildpacks": [],
+            { "name": "a", "env": { "Y": "yes", "B": "two words", "memory": "64M", "n": 1.5, "empty": {} }, "buildpacks": [],
               "routes": [{ "route": "a.b:80/c" }, {}], "lists": [[1, [true]], null] },
         ] });
-        let expected = "---\napplications:\n- name: a\n  env:\n    'Y': 'yes'\n    B: two words\n    'n': 1.5\n    \
+        let expected = "---\napplications:\n- name: a\n  env:\n    'Y': 'yes'\n    B: two words\n    memory: 64M\n    'n': 1.5\n    \
             empty: {}\n  buildpacks: []\n  routes:\n  - route: 'a.b:80/c'\n  - {}\n  lists:\n  - - 1\n    - - true\n  - null\n";
         assert_eq!(write(&value), expected);
         assert_eq!(read(expected).expect("YAML").into_json(), value);
