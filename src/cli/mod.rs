@@ -1,6 +1,7 @@
 //! The command line: one file a command. Commands print for people, or JSON with `--json`;
 //! destructive ones ask unless `--yes`.
 
+mod allocator;
 mod client;
 mod completion;
 mod credentials;

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::allocator;
 use crate::base::private_file;
 use crate::platform::{DataDirLock, Holder, LockState, Running};
 
@@ -38,6 +39,7 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
         .stderr(errors)
         // A group of its own: Ctrl-C in the terminal is not for it.
         .process_group(0);
+    allocator::set_for(&mut command);
     command.spawn().context("cannot start the platform")
 }
 

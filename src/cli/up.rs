@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Session, credentials, process, show};
+use super::{Session, allocator, credentials, process, show};
 use crate::config::Config;
 use crate::platform::{self, Running};
 
@@ -19,6 +19,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.foreground {
+        allocator::apply();
+    }
     let config = session.options.resolve()?;
     platform::prepare_data_dir(&config.data_dir)?;
     if arguments.foreground {
