@@ -46,8 +46,6 @@ const READERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A burst of everything that a few hundred clients and all workers ask at once.
 const WAITING: usize = 4096;
-/// Bytes of the file that readers map at most.
-const MAPPED: i64 = 256 * 1024 * 1024;
 
 /// Why the database could not be used. Never "not found": a missing row is a value, not a fault.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,30 @@
-//! The read-only connections: opened when they are needed, kept, and never more than the queue of
-//! readers lets in at once.
+//! The read-only connections: opened when they are needed, kept while they are used, and never more
+//! than the queue of readers lets in at once.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::{DbError, prepare};
 
+/// Bytes of the file that a connection maps at most. Every connection's mapping counts as resident
+/// memory of its own.
+const MAPPED: i64 = 32 * 1024 * 1024;
+/// A connection that was not used for so long is closed: its caches are memory nobody needs.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// Connections at rest.
 pub(super) struct Readers {
     path: PathBuf,
-    resting: Mutex<Vec<Connection>>,
+    /// The one used last comes last and is used next.
+    resting: Mutex<Vec<Resting>>,
+}
+
+struct Resting {
+    connection: Connection,
+    since: Instant,
 }
 
 impl Readers {
@@ -30,17 +43,13 @@ impl Readers {
     ) -> Result<T, E> {
         let connection = self.take()?;
         let result = read_in(&connection, work);
-        if connection.is_autocommit() {
-            self.resting().push(connection);
-        } else {
-            tracing::warn!("a database reader could not end its transaction and is closed");
-        }
+        self.give_back(connection, Instant::now());
         result
     }
 
     fn take(&self) -> Result<Connection, DbError> {
         let resting = self.resting().pop();
-        resting.map_or_else(|| self.open(), Ok)
+        resting.map_or_else(|| self.open(), |resting| Ok(resting.connection))
     }
 
     fn open(&self) -> Result<Connection, DbError> {
@@ -48,11 +57,26 @@ impl Readers {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         prepare(&connection)?;
         // Lists walk indexes larger than the page cache; mapped, they are not copied.
-        connection.pragma_update(None, "mmap_size", super::MAPPED)?;
+        connection.pragma_update(None, "mmap_size", MAPPED)?;
         Ok(connection)
     }
 
-    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn give_back(&self, connection: Connection, now: Instant) {
+        let mut resting = self.resting();
+        let in_use = resting.partition_point(|other| now.duration_since(other.since) > IDLE);
+        let idle: Vec<Resting> = resting.drain(..in_use).collect();
+        if connection.is_autocommit() {
+            let since = now;
+            resting.push(Resting { connection, since });
+        } else {
+            tracing::warn!("a database reader could not end its transaction and is closed");
+        }
+        // Closing takes its time: not under the lock.
+        drop(resting);
+        drop(idle);
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,4 +92,47 @@ fn read_in<T, E: From<DbError>>(
 ) -> Result<T, E> {
     let tx = connection.unchecked_transaction().map_err(DbError::from)?;
     work(&tx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readers() -> (tempfile::TempDir, Readers) {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("cflite.db");
+        drop(super::super::Db::open(&path).expect("fresh database"));
+        (dir, Readers::new(path))
+    }
+
+    #[test]
+    fn the_connection_used_last_is_used_next_and_idle_ones_are_closed() {
+        let (_dir, readers) = readers();
+        let [one, two, three] = [(); 3].map(|()| readers.open().expect("connection"));
+        let start = Instant::now();
+        readers.give_back(one, start);
+        readers.give_back(two, start + Duration::from_secs(1));
+        readers.give_back(three, start + Duration::from_secs(2));
+        let used = readers.take().expect("connection");
+        readers.give_back(used, start + IDLE + Duration::from_secs(1));
+        assert_eq!(readers.count_resting(), 2, "one was idle for too long");
+        let used = readers.take().expect("connection");
+        readers.give_back(used, start + 2 * IDLE);
+        assert_eq!(readers.count_resting(), 1);
+    }
+
+    #[test]
+    fn a_connection_with_an_open_transaction_is_not_kept() {
+        let (_dir, readers) = readers();
+        let left = readers.open().expect("connection");
+        left.execute_batch("begin").expect("begin");
+        readers.give_back(left, Instant::now());
+        assert_eq!(readers.count_resting(), 0);
+        let count = readers.read(|tx| {
+            let sql = "select count(*) from settings";
+            Ok::<i64, DbError>(tx.sql().query_row(sql, [], |row| row.get(0))?)
+        });
+        count.expect("a new connection");
+        assert_eq!(readers.count_resting(), 1);
+    }
 }
