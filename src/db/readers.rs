@@ -128,9 +128,9 @@ mod tests {
         left.execute_batch("begin").expect("begin");
         readers.give_back(left, Instant::now());
         assert_eq!(readers.count_resting(), 0);
-        let count = readers.read(|tx| {
+        let count = readers.read(|connection| {
             let sql = "select count(*) from settings";
-            Ok::<i64, DbError>(tx.sql().query_row(sql, [], |row| row.get(0))?)
+            Ok::<i64, DbError>(connection.query_row(sql, [], |row| row.get(0))?)
         });
         count.expect("a new connection");
         assert_eq!(readers.count_resting(), 1);
