@@ -47,4 +47,4 @@ for scheme in http https; do
     echo "over $scheme"
     "$data/venv/bin/python" tests/clients/python/tour.py || status=1
 done
-exit $status
+((status == 0))
