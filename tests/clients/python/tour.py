@@ -340,6 +340,7 @@ def removal():
     done(v3.apps.remove(made["app"]))
     assert refused(404, v3.apps.get, made["app"]) == "App not found"
     done(v3.users.remove(made["user"]))
+    client.delete(f"{TARGET}/Users/{made['user']}")
     done(v3.spaces.remove(made["space"]))
     done(v3.organizations.remove(made["org"]))
     assert v3.organizations.len(names="tour") == 0
