@@ -247,3 +247,26 @@ async fn copies_in_memory_follow_commits_in_their_order_and_nothing_else() {
     assert_eq!(done, (true, false, true));
     assert_eq!(*copy.lock().expect("no panic"), ["first", "second"]);
 }
+
+#[tokio::test]
+async fn what_an_undone_attempt_wanted_in_memory_is_undone_with_it() {
+    let (_dir, db) = temporary();
+    let copy = Arc::new(Mutex::new(Vec::new()));
+    let seen = copy.clone();
+    let written = db.write(move |tx| {
+        for (name, outcome) in [("kept", Ok(())), ("undone", Err(()))] {
+            let seen = seen.clone();
+            let done = tx.attempt(|| {
+                let insert = "insert into settings (name, value) values (?1, '')";
+                tx.sql().execute(insert, [name])?;
+                tx.after_commit(move || seen.lock().expect("no panic").push(name));
+                outcome.map_err(|()| DbError::Interrupted("no".into()))
+            })?;
+            assert_eq!(done.is_ok(), outcome.is_ok());
+        }
+        let rows = "select count(*) from settings where name in ('kept', 'undone')";
+        Ok::<i64, DbError>(tx.sql().query_row(rows, [], |row| row.get(0))?)
+    });
+    assert_eq!(written.await.expect("written"), 1);
+    assert_eq!(*copy.lock().expect("no panic"), ["kept"]);
+}

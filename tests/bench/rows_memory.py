@@ -164,7 +164,7 @@ def _exchange(
     answer = connection.getresponse()
     text = answer.read()
     if not 200 <= answer.status < 300:
-        raise NotMeasured(f"POST {path}: {answer.status} {text[:120]!r}")
+        raise NotMeasured(f"POST {path}: {answer.status} {text[:600]!r}")
     return text
 
 
