@@ -259,3 +259,38 @@ async fn a_build_is_refused_for_a_reason() {
         "Buildpack is invalid: Requested buildpack(s) 'ruby_buildpack' are disabled and cannot be used for staging"
     );
 }
+
+#[tokio::test]
+async fn a_form_that_ends_early_is_refused_and_the_upload_can_be_tried_again() {
+    let platform = TestApp::start().await.unwrap();
+    let admin = platform.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let app = app_in(&admin, &space, "web", "buildpack").await;
+    let guid = package_of(&admin, &app).await;
+    let path = format!("/v3/packages/{guid}/upload");
+    let kind = "multipart/form-data; boundary=b";
+    let start = b"--b\r\nContent-Disposition: form-data; name=\"bits\"\r\n\r\n".to_vec();
+    for body in [
+        Vec::new(),
+        b"--b".to_vec(),
+        start.clone(),
+        [start, zip_of(&["a"])].concat(),
+    ] {
+        let length = body.len();
+        let refused = admin.raw("POST", &path, kind, body).await.unwrap();
+        assert_eq!(
+            (refused.status, refused.title()),
+            (400, "CF-AppBitsUploadInvalid"),
+            "{length}: {refused:?}"
+        );
+        for _ in 0..500 {
+            let package = admin.get(&format!("/v3/packages/{guid}")).await.unwrap();
+            if package.text("/state") == "AWAITING_UPLOAD" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    let whole = admin.upload(&guid, zip_of(&["a"])).await.unwrap();
+    assert_eq!(whole.text("/state"), "READY", "{whole:?}");
+}

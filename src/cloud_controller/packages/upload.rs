@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Path, Request};
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use http::header;
@@ -18,7 +18,7 @@ use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits, has_empty_folders};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::resource_matches::{self, Resource};
-use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind, upload};
 use crate::cloud_controller::{CloudController, feature_flags};
 
 /// Longest `resources` field: paths of many thousand files.
@@ -95,9 +95,7 @@ fn remember_files(cc: &CloudController, digest: Digest) {
 }
 
 async fn receive(cc: &CloudController, request: Request, package: &Package) -> ApiResult<Blob> {
-    let form = Multipart::from_request(request, &())
-        .await
-        .map_err(|_| ApiError::bad_request("Content-Type must be multipart/form-data"))?;
+    let form = upload::form(request).await.map_err(unusable)?;
     let received = read(cc.blobs(), form).await?;
     if received.bits.is_none() && received.resources.is_empty() {
         return Err(ApiError::unprocessable(
@@ -163,7 +161,11 @@ async fn matched(cc: &CloudController, resources: Vec<Resource>) -> ApiResult<Ve
 
 async fn read(blobs: &Blobs, mut form: Multipart) -> ApiResult<Received> {
     let mut received = Received::default();
-    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|e| unusable(upload::broken(&e)))?
+    {
         match field.name() {
             Some("resources") => received.resources = resources(field).await?,
             Some("bits" | "application") => received.bits = Some(bits(blobs, field).await?),
@@ -175,7 +177,11 @@ async fn read(blobs: &Blobs, mut form: Multipart) -> ApiResult<Received> {
 
 async fn resources(mut field: Field<'_>) -> ApiResult<Vec<Resource>> {
     let mut text = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|e| broken(&e))? {
+    while let Some(chunk) = field
+        .chunk()
+        .await
+        .map_err(|e| unusable(upload::broken(&e)))?
+    {
         if text.len() + chunk.len() > LONGEST_RESOURCES {
             return Err(ApiError::unprocessable(
                 "Resources must be smaller than 8 MiB.",
@@ -200,20 +206,22 @@ async fn bits(blobs: &Blobs, field: Field<'_>) -> ApiResult<Blob> {
     blobs
         .put(StreamReader::new(chunks), Some(LARGEST_PACKAGE))
         .await
-        .map_err(|error| match error {
-            BlobError::TooLarge { .. } => ApiError::new(
-                Kind::AppPackageInvalid,
-                "The app package is invalid: Package may not be larger than 1073741824 bytes",
-            ),
-            other => ApiError::internal(other),
-        })
+        .map_err(|error| unusable(error.into()))
 }
 
-fn broken(error: &MultipartError) -> ApiError {
-    ApiError::new(
-        Kind::AppBitsUploadInvalid,
-        format!("The app upload is invalid: {}", error.body_text()),
-    )
+fn unusable(fault: upload::Fault) -> ApiError {
+    match fault {
+        upload::Fault::NoForm => ApiError::bad_request("Content-Type must be multipart/form-data"),
+        upload::Fault::Broken(why) => ApiError::new(
+            Kind::AppBitsUploadInvalid,
+            format!("The app upload is invalid: {why}"),
+        ),
+        upload::Fault::Blob(BlobError::TooLarge { .. }) => ApiError::new(
+            Kind::AppPackageInvalid,
+            "The app package is invalid: Package may not be larger than 1073741824 bytes",
+        ),
+        upload::Fault::Blob(other) => ApiError::internal(other),
+    }
 }
 
 fn refusal(error: ZipError) -> ApiError {
