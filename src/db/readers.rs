@@ -12,8 +12,9 @@ use super::{DbError, prepare};
 /// Bytes of the file that a connection maps at most. Every connection's mapping counts as resident
 /// memory of its own.
 const MAPPED: i64 = 32 * 1024 * 1024;
-/// A connection that was not used for so long is closed: its caches are memory nobody needs.
-const IDLE: Duration = Duration::from_secs(60);
+/// A connection that was not used for so long is closed: its mapping and its caches are memory
+/// nobody needs. Opening one anew takes about a millisecond.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Connections at rest.
 pub(super) struct Readers {
