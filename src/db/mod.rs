@@ -24,12 +24,13 @@ mod vault;
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::base::{Bounds, NotDone, WorkQueue, private_file};
+use crate::base::{Bounds, NotDone, Supervisor, WorkQueue, private_file};
 
 use readers::Readers;
 
@@ -192,6 +193,29 @@ impl Db {
             #[cfg(any(test, feature = "testing"))]
             texts: sql::Texts::default(),
         })))
+    }
+
+    /// Closes readers that nobody uses, until the platform stops.
+    pub fn close_idle_readers(&self, supervisor: &Supervisor) {
+        let db = self.clone();
+        supervisor.worker("idle database readers", move |token| {
+            db.clone().run_close_idle_readers(token)
+        });
+    }
+
+    async fn run_close_idle_readers(self, token: CancellationToken) -> Result<(), NotDone> {
+        let mut ticks = tokio::time::interval(readers::IDLE);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            if self.0.readers.count_idle(Instant::now()) > 0 {
+                let inner = self.0.clone();
+                let close = move || inner.readers.close_idle(Instant::now());
+                self.0.reads.run(close).await?;
+            }
+        }
     }
 
     /// Reads in a snapshot.

@@ -14,7 +14,7 @@ use super::{DbError, prepare};
 const MAPPED: i64 = 32 * 1024 * 1024;
 /// A connection that was not used for so long is closed: its mapping and its caches are memory
 /// nobody needs. Opening one anew takes about a millisecond.
-const IDLE: Duration = Duration::from_secs(5);
+pub(super) const IDLE: Duration = Duration::from_secs(5);
 
 /// Connections at rest.
 pub(super) struct Readers {
@@ -63,15 +63,24 @@ impl Readers {
     }
 
     fn give_back(&self, connection: Connection, now: Instant) {
-        let mut resting = self.resting();
-        let in_use = resting.partition_point(|other| now.duration_since(other.since) > IDLE);
-        let idle: Vec<Resting> = resting.drain(..in_use).collect();
         if connection.is_autocommit() {
             let since = now;
-            resting.push(Resting { connection, since });
+            self.resting().push(Resting { connection, since });
         } else {
             tracing::warn!("a database reader could not end its transaction and is closed");
         }
+    }
+
+    /// How many connections were not used for [`IDLE`].
+    pub(super) fn count_idle(&self, now: Instant) -> usize {
+        idle_among(&self.resting(), now)
+    }
+
+    /// Closes them.
+    pub(super) fn close_idle(&self, now: Instant) {
+        let mut resting = self.resting();
+        let count = idle_among(&resting, now);
+        let idle: Vec<Resting> = resting.drain(..count).collect();
         // Closing takes its time: not under the lock.
         drop(resting);
         drop(idle);
@@ -85,6 +94,11 @@ impl Readers {
     pub(super) fn count_resting(&self) -> usize {
         self.resting().len()
     }
+}
+
+/// They come first: the one used last comes last.
+fn idle_among(resting: &[Resting], now: Instant) -> usize {
+    resting.partition_point(|other| now.duration_since(other.since) > IDLE)
 }
 
 fn read_in<T, E: From<DbError>>(
@@ -115,11 +129,15 @@ mod tests {
         readers.give_back(two, start + Duration::from_secs(1));
         readers.give_back(three, start + Duration::from_secs(2));
         let used = readers.take().expect("connection");
-        readers.give_back(used, start + IDLE + Duration::from_secs(1));
+        let later = start + IDLE + Duration::from_secs(1);
+        readers.give_back(used, later);
+        readers.close_idle(later);
         assert_eq!(readers.count_resting(), 2, "one was idle for too long");
-        let used = readers.take().expect("connection");
-        readers.give_back(used, start + 2 * IDLE);
+        assert_eq!(readers.count_idle(later), 0);
+        readers.close_idle(later + IDLE);
         assert_eq!(readers.count_resting(), 1);
+        readers.close_idle(later + 2 * IDLE);
+        assert_eq!(readers.count_resting(), 0, "nobody reads");
     }
 
     #[test]

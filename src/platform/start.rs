@@ -132,6 +132,7 @@ impl Platform {
 
         workers::start_names(&supervisor, &ground);
         ground.uaa.start(&supervisor);
+        workers::start_database(&supervisor, &ground);
         workers::start_logs(&supervisor, &ground, &ingest);
         workers::start_registry(&supervisor, &ground)?;
         staging.start(&supervisor);

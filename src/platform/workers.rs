@@ -46,6 +46,10 @@ pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, imag
     });
 }
 
+pub(super) fn start_database(supervisor: &Supervisor, ground: &Ground) {
+    ground.db.close_idle_readers(supervisor);
+}
+
 pub(super) fn start_logs(supervisor: &Supervisor, ground: &Ground, ingest: &Ingest) {
     ground.logs.start(supervisor);
     ingest.start(supervisor);
