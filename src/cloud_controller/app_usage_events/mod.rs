@@ -9,8 +9,6 @@ pub(crate) mod actions;
 mod handlers;
 pub(crate) mod store;
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -20,9 +18,6 @@ pub(crate) use handlers::usage_query;
 use super::CloudController;
 use super::v3::Urls;
 use store::AppUsageEvent;
-
-/// How long events are kept.
-const KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// `/v3/app_usage_events`.
 pub(crate) fn routes() -> Router<CloudController> {

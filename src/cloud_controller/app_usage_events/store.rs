@@ -1,12 +1,16 @@
 //! SQL of `app_usage_events`.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::KEPT;
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, TaskGuid};
 use crate::cloud_controller::v3::{ApiError, ApiResult, ListQuery, Listed, Select, list_by_id};
 use crate::db::{ReadTx, WriteTx};
+
+/// How long events are kept.
+const KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 const COLUMNS: &str = "e.guid, e.state, e.previous_state, e.app_guid, e.app_name, e.process_guid, e.process_type, \
     e.space_guid, e.space_name, e.organization_guid, e.buildpack_guid, e.buildpack_name, e.task_guid, e.task_name, \

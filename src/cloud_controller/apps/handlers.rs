@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::app::App;
 use super::{actions, lifecycle, payload, presenter, store};
 use crate::base::guid::{AppGuid, DropletGuid};
-use crate::cloud_controller::audit_events::{Cause, Recorder};
+use crate::cloud_controller::audit_events::Cause;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::stacks::StackUse;
 use crate::cloud_controller::v3::{
@@ -132,7 +132,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -172,7 +172,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(Warnings, Json<Value>)> {
     let change = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -196,7 +196,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -227,7 +227,7 @@ fn startable(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> ApiResult<App>
 }
 
 pub(super) async fn start(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -241,7 +241,7 @@ pub(super) async fn start(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<
 }
 
 pub(super) async fn restart(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -255,7 +255,7 @@ pub(super) async fn restart(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResul
 }
 
 pub(super) async fn stop(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -343,7 +343,7 @@ pub(super) async fn assign_current_droplet(
         data => data.and_then(|data| data.get("guid")?.as_str().map(DropletGuid::from)),
     };
     let droplet = droplet.unwrap_or_else(|| DropletGuid::from(""));
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

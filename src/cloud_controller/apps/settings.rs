@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::app::Feature;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::AppGuid;
-use crate::cloud_controller::audit_events::{Cause, Recorder};
+use crate::cloud_controller::audit_events::Cause;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, JsonBody};
 use crate::cloud_controller::{environment_variable_groups, feature_flags, spaces};
 
 pub(super) async fn show_env(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
     let Context { cc, caller, .. } = ctx;
     let vault = cc.vault().clone();
     cc.db()
@@ -44,7 +44,7 @@ pub(super) async fn show_variables(
     ctx: Context,
     Path(guid): Path<AppGuid>,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -73,7 +73,7 @@ pub(super) async fn update_variables(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -124,7 +124,7 @@ pub(super) async fn update_feature(
     Path((guid, name)): Path<(AppGuid, String)>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

@@ -1,14 +1,19 @@
 //! SQL of `audit_events`.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::Value;
 
-use super::{KEPT, Place, Recorder, Target};
+use super::{Place, Recorder, Target};
 use crate::base::Timestamp;
 use crate::cloud_controller::v3::{
     ApiResult, Caller, Column, ListQuery, Listed, Select, count, page_by_id,
 };
 use crate::db::{ReadTx, WriteTx};
+
+/// How long events are kept.
+const KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 const COLUMNS: &str = "e.guid, e.type, e.actor_guid, e.actor_type, e.actor_name, e.target_guid, \
                        e.target_type, e.target_name, e.data, e.space_guid, e.organization_guid, e.created_at";

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::{actions, payload, presenter, store};
 use crate::base::guid::BuildpackGuid;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Metadata, ResourceType};
 
@@ -46,7 +45,7 @@ pub(super) async fn create(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     ctx.caller.must_be_admin()?;
     let change = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -62,7 +61,7 @@ pub(super) async fn update(
     Path(guid): Path<BuildpackGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -78,7 +77,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<BuildpackGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

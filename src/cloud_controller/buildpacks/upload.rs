@@ -15,7 +15,6 @@ use crate::base::guid::BuildpackGuid;
 use crate::base::yaml;
 use crate::blobs::zip::{ZipError, ZipLimits};
 use crate::blobs::{BlobError, Blobs, Digest};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs::{self, Finished};
 use crate::cloud_controller::v3::upload::{self, UploadedFile};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind};
@@ -40,7 +39,7 @@ pub(super) async fn upload(
     Path(guid): Path<BuildpackGuid>,
     request: Request,
 ) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::store::Build;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, BuildGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Listed, Metadata, ResourceType,
@@ -105,7 +104,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -135,7 +134,7 @@ pub(super) async fn update(
     Path(guid): Path<BuildGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -9,7 +9,6 @@ use super::deployment::Deployment;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::DeploymentGuid;
 use crate::cloud_controller::apps::{self, App};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Metadata, ResourceType,
@@ -84,7 +83,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -111,7 +110,7 @@ pub(super) async fn update(
     Path(guid): Path<DeploymentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -130,7 +129,7 @@ pub(super) async fn cancel(
     ctx: Context,
     Path(guid): Path<DeploymentGuid>,
 ) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -145,7 +144,7 @@ pub(super) async fn proceed(
     ctx: Context,
     Path(guid): Path<DeploymentGuid>,
 ) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

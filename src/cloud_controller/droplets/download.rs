@@ -8,11 +8,10 @@ use tokio_util::io::ReaderStream;
 
 use super::{actions, store};
 use crate::base::guid::DropletGuid;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context};
 
 pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     let layer = cc
         .db()

@@ -10,7 +10,6 @@ use super::presenter::{self, Secrets};
 use super::store::{self, Droplet, Of};
 use super::{actions, payload};
 use crate::base::guid::{AppGuid, DropletGuid, PackageGuid, SpaceGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
     ResourceType, Urls,
@@ -93,7 +92,7 @@ pub(super) async fn create(
         return copy(ctx, payload::copy(source, body)?).await;
     }
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -117,7 +116,7 @@ async fn copy(
     ctx: Context,
     (source, app): (DropletGuid, AppGuid),
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -188,7 +187,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

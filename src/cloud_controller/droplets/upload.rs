@@ -18,7 +18,6 @@ use super::presenter::{self, Secrets};
 use super::{actions, store};
 use crate::base::guid::DropletGuid;
 use crate::blobs::BlobError;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs;
 use crate::cloud_controller::v3::upload::{self, UploadedFile};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context};
@@ -33,7 +32,7 @@ pub(super) async fn upload(
     Path(guid): Path<DropletGuid>,
     request: Request,
 ) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

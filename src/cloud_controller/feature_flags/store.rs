@@ -1,10 +1,19 @@
 //! SQL of `feature_flags`.
 
+use crate::base::Timestamp;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use super::FeatureFlag;
 use crate::cloud_controller::v3::{ApiResult, ListQuery, Select};
 use crate::db::{ReadTx, WriteTx};
+
+/// A flag with its override, if there is one.
+#[derive(Debug, Clone)]
+pub(crate) struct FeatureFlag {
+    pub name: String,
+    pub enabled: bool,
+    pub custom_error_message: Option<String>,
+    pub updated_at: Option<Timestamp>,
+}
 
 pub(super) fn find(tx: &ReadTx<'_>, name: &str) -> ApiResult<Option<FeatureFlag>> {
     let mut statement = tx.sql().prepare_cached(

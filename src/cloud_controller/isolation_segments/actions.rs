@@ -123,3 +123,8 @@ pub(super) fn revoke(
     }
     store::revoke(tx, &segment.guid, organization)
 }
+
+/// Stores the segment `shared` if it is not there.
+pub(crate) fn ensure_shared(tx: &WriteTx<'_>, now: Timestamp) -> ApiResult<()> {
+    store::ensure(tx, store::SHARED, "shared", now)
+}

@@ -15,10 +15,9 @@ pub(crate) mod store;
 use axum::Router;
 use axum::routing::{delete, get};
 
+pub(crate) use actions::ensure_shared;
+
 use super::CloudController;
-use super::v3::ApiResult;
-use crate::base::Timestamp;
-use crate::db::WriteTx;
 
 /// `/v3/isolation_segments`.
 pub(crate) fn routes() -> Router<CloudController> {
@@ -45,11 +44,6 @@ pub(crate) fn routes() -> Router<CloudController> {
             delete(organizations::revoke),
         )
         .route(&below("relationships/spaces"), get(handlers::show_spaces))
-}
-
-/// Stores the segment `shared` if it is not there.
-pub(crate) fn ensure_shared(tx: &WriteTx<'_>, now: Timestamp) -> ApiResult<()> {
-    store::ensure(tx, store::SHARED, "shared", now)
 }
 
 #[cfg(test)]

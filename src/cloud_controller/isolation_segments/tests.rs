@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use super::*;
+use super::presenter;
+use super::store;
+use crate::base::Timestamp;
 use crate::base::guid::{IsolationSegmentGuid, UserGuid};
-use crate::cloud_controller::v3::{Authority, Caller, ListQuery, Urls};
+use crate::cloud_controller::v3::{ApiResult, Authority, Caller, ListQuery, Urls};
 use crate::db::Db;
 
 const SET_UP: &str = "
@@ -35,10 +37,10 @@ async fn segments_are_seen_by_organizations_that_may_use_them() {
         .write(|tx| {
             tx.sql().execute_batch(SET_UP)?;
             for _ in 0..2 {
-                ensure_shared(tx, Timestamp::from_micros(1))?;
+                super::actions::ensure_shared(tx, Timestamp::from_micros(1))?;
             }
             let names = |who: &Caller, query: &str| -> ApiResult<Vec<String>> {
-                let query = ListQuery::parse(Some(query), &payload::LIST)?;
+                let query = ListQuery::parse(Some(query), &super::payload::LIST)?;
                 let found = store::list_visible(tx, who, &query)?;
                 Ok(found.rows.into_iter().map(|segment| segment.name).collect())
             };
@@ -52,7 +54,7 @@ async fn segments_are_seen_by_organizations_that_may_use_them() {
             assert!(names(&stranger, "")?.is_empty());
             assert_eq!(store::organizations(tx, &manager, &guid)?, ["o"]);
             assert_eq!(store::spaces(tx, &manager, &guid)?, ["s"]);
-            let query = ListQuery::parse(Some("names=org"), &payload::LIST_ORGANIZATIONS)?;
+            let query = ListQuery::parse(Some("names=org"), &super::payload::LIST_ORGANIZATIONS)?;
             assert_eq!(
                 store::list_organizations(tx, &manager, &guid, &query)?.rows,
                 ["o"]

@@ -35,7 +35,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// `app` of `app.delete`.
-    pub(super) fn resource_type(&self) -> &str {
+    pub(crate) fn resource_type(&self) -> &str {
         self.operation.split('.').next().unwrap_or_default()
     }
 }
@@ -69,7 +69,7 @@ fn text(state: &JobState) -> (&'static str, String) {
     }
 }
 
-pub(super) fn insert(
+pub(crate) fn insert(
     tx: &WriteTx<'_>,
     guid: &JobGuid,
     (operation, resource): (&str, &str),
@@ -95,7 +95,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-pub(super) fn finish(
+pub(crate) fn finish(
     tx: &WriteTx<'_>,
     guid: &JobGuid,
     state: &JobState,
@@ -108,7 +108,7 @@ pub(super) fn finish(
     Ok(())
 }
 
-pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
     let sql = format!("select {COLUMNS} from jobs where guid = ?1");
     Ok(tx
         .sql()
@@ -118,7 +118,7 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> ApiResult<Option<Job>> {
 }
 
 /// Removes jobs that are over and were made before a time.
-pub(super) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> ApiResult<()> {
+pub(crate) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> ApiResult<()> {
     tx.sql()
         .prepare_cached(
             "delete from jobs where created_at < ?1 and state not in ('PROCESSING', 'POLLING')",
@@ -128,7 +128,7 @@ pub(super) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> ApiResult<()
 }
 
 /// Whether what the job works on is there.
-pub(super) fn resource_exists(tx: &ReadTx<'_>, job: &Job) -> ApiResult<bool> {
+pub(crate) fn resource_exists(tx: &ReadTx<'_>, job: &Job) -> ApiResult<bool> {
     let kind = job.resource_type();
     let Some((_, table)) = RESOURCES.iter().find(|(name, _)| *name == kind) else {
         return Ok(false);

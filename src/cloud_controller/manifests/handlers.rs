@@ -11,7 +11,6 @@ use super::manifest::{Allowed, AppManifest};
 use super::{diff, document, manifest, written};
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::base::yaml;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs::{self, Finished};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, Kind, YamlBody};
 use crate::cloud_controller::{apps, feature_flags, spaces};
@@ -24,7 +23,7 @@ pub(super) async fn apply(
     Path(guid): Path<SpaceGuid>,
     YamlBody(text): YamlBody,
 ) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::store::Quota;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::OrganizationQuotaGuid;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::jobs;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Urls, related,
@@ -55,7 +54,7 @@ pub(super) async fn create(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     ctx.caller.must_be_admin()?;
     let change = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -74,7 +73,7 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.caller.must_be_admin()?;
     let change = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -94,7 +93,7 @@ pub(super) async fn apply(
 ) -> ApiResult<Json<Value>> {
     ctx.caller.must_be_admin()?;
     let organizations = body.finish_to_many()?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -111,7 +110,7 @@ pub(super) async fn delete(
     Path(guid): Path<OrganizationQuotaGuid>,
 ) -> ApiResult<Response> {
     ctx.caller.must_be_admin()?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .write(move |tx| {

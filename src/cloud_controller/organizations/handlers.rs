@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Metadata, ResourceType, Urls,
@@ -51,7 +50,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let change = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -81,7 +80,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let change = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -102,7 +101,7 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<OrganizationGuid>,
 ) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

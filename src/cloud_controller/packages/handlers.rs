@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::store::{Package, PackageKind};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, PackageGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Body, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
     ResourceType, Urls,
@@ -86,7 +85,7 @@ pub(super) async fn create(
         return copy(ctx, query.as_deref(), body).await;
     }
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -111,7 +110,7 @@ async fn copy(
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let (source, app) = payload::copy(query, body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -161,7 +160,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

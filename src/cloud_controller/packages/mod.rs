@@ -14,12 +14,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-pub(crate) use store::{Package, PackageKind};
+pub(crate) use store::{LARGEST_PACKAGE, Package, PackageKind};
 
 use super::CloudController;
-
-/// Largest package, zipped and unzipped: 1 GiB.
-pub(crate) const LARGEST_PACKAGE: u64 = 1 << 30;
 
 /// `/v3/packages`.
 pub(crate) fn routes() -> Router<CloudController> {

@@ -10,6 +10,9 @@ use crate::cloud_controller::v3::{
 };
 use crate::db::{ReadTx, WriteTx};
 
+/// Largest package, zipped and unzipped: 1 GiB.
+pub(crate) const LARGEST_PACKAGE: u64 = 1 << 30;
+
 const COLUMNS: &str = "p.guid, p.app_guid, a.space_guid, p.type, p.state, p.error, p.blob_digest, p.blob_size, \
                        p.docker_image, p.docker_username, p.created_at, p.updated_at, a.name";
 /// Each has its app; the outer join is left out where nothing is asked of it.

@@ -16,7 +16,6 @@ use crate::base::guid::PackageGuid;
 use crate::blobs::resources::match_resources;
 use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits, has_empty_folders};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::resource_matches::{self, Resource};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Context, Kind, upload};
 use crate::cloud_controller::{CloudController, feature_flags};
@@ -37,7 +36,7 @@ pub(super) async fn upload(
     Path(guid): Path<PackageGuid>,
     request: Request,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc,
         caller,
@@ -266,7 +265,7 @@ impl Drop for Restore {
 
 /// `GET /v3/packages/:guid/download`.
 pub(super) async fn download(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     let blob = cc
         .db()

@@ -9,13 +9,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::presenter::{ListContext, Secrets};
+use super::process::Limits;
 use super::process::Process;
-use super::stats::{self, Limits, Metrics, Row};
+use super::stats::{self, Metrics, Row};
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::apps::{self, App};
-use crate::cloud_controller::audit_events::{Cause, Recorder};
+use crate::cloud_controller::audit_events::Cause;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Body, Caller, Context, JsonBody, ListBody, ListQuery, Urls, Warnings,
 };
@@ -148,7 +149,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(ctx: Context, name: Name, body: Body) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -167,7 +168,7 @@ pub(super) async fn scale(
     name: Name,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -184,7 +185,7 @@ pub(super) async fn scale(
 }
 
 pub(super) async fn terminate(ctx: Context, name: Name, index: String) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

@@ -23,9 +23,8 @@ pub(crate) use presenter::command;
 #[cfg(test)]
 pub(crate) use process::tests;
 pub(crate) use process::{
-    Check, CheckChange, CheckType, FILE_DESCRIPTORS, LARGEST_DISK, Process, user_fault,
+    Check, CheckChange, CheckType, FILE_DESCRIPTORS, LARGEST_DISK, Limits, Process, user_fault,
 };
-pub(crate) use stats::Limits;
 
 use super::CloudController;
 

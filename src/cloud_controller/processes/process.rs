@@ -1,5 +1,6 @@
 //! What a process is: pure types and rules.
 
+use crate::base::Megabytes;
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, ProcessGuid, RevisionGuid};
 use crate::cloud_controller::v3::Invalid;
@@ -211,6 +212,14 @@ impl Process {
             }
         }
     }
+}
+
+/// The limits instances were started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub memory: Megabytes,
+    pub disk: Megabytes,
+    pub log_rate: i64,
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::process::{FILE_DESCRIPTORS, Process};
+use super::process::{FILE_DESCRIPTORS, Limits, Process};
+use crate::base::Timestamp;
 use crate::base::guid::ProcessGuid;
-use crate::base::{Megabytes, Timestamp};
 use crate::cloud_controller::desired;
 use crate::cloud_controller::v3::ApiResult;
 use crate::db::ReadTx;
@@ -20,14 +20,6 @@ use crate::scheduler::{self, Instance, InstanceAddress, InstanceState, InstanceU
 pub(super) struct Row {
     pub index: usize,
     pub instance: Option<Instance>,
-}
-
-/// The limits instances were started with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub memory: Megabytes,
-    pub disk: Megabytes,
-    pub log_rate: i64,
 }
 
 /// What an instance uses, as CC shows it with and without an answer of its metrics server.
@@ -188,6 +180,7 @@ fn present_usage(usage: InstanceUsage, now: Timestamp) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Megabytes;
 
     fn instance(state: InstanceState) -> Instance {
         Instance {

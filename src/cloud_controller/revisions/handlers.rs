@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, RevisionGuid};
 use crate::cloud_controller::apps::{self, App};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Listed, Metadata,
     ResourceType, Urls,
@@ -109,7 +108,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let metadata = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -127,7 +126,7 @@ pub(super) async fn show_environment(
     ctx: Context,
     Path(guid): Path<RevisionGuid>,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::store::Role;
 use super::{actions, payload, presenter, store};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, Included, JsonBody, ListBody, ListQuery, Urls, with_included,
 };
@@ -100,7 +99,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -113,7 +112,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<String>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

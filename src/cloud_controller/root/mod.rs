@@ -2,6 +2,7 @@
 //! They link to what is there and to nothing else ([`OnBoard`]).
 
 mod links;
+mod on_board;
 
 use axum::extract::State;
 use axum::routing::get;
@@ -9,7 +10,7 @@ use axum::{Extension, Json, Router};
 use serde_json::{Map, Value, json};
 
 use self::links::{Links, link};
-pub use self::links::{OnBoard, SshDoor};
+pub use self::on_board::{OnBoard, SshDoor};
 use super::CloudController;
 use super::usage_summaries::{self, Scope};
 use super::v3::{ApiError, ApiResult, Context, Urls};

@@ -10,7 +10,6 @@ use super::actions::{Cause, Making, NewRoute};
 use super::payload::{self, CreateRoute, INCLUDES};
 use super::{actions, presenter, store};
 use crate::base::guid::{AppGuid, RouteGuid, SpaceGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, with_included,
 };
@@ -77,7 +76,7 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -140,7 +139,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let (options, metadata) = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -155,7 +154,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<RouteGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -176,7 +175,7 @@ pub(super) async fn delete_unmapped(
     RawQuery(query): RawQuery,
 ) -> ApiResult<Response> {
     payload::delete_unmapped(query.as_deref())?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

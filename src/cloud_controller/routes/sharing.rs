@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::route::Route;
 use super::{actions, payload, store};
 use crate::base::guid::{RouteGuid, SpaceGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::spaces::{self, Space};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, Kind, Urls};
 use crate::cloud_controller::{domains, feature_flags};
@@ -36,7 +35,7 @@ pub(super) async fn share(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let guests = payload::share(body);
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -61,7 +60,7 @@ pub(super) async fn unshare(
     ctx: Context,
     Path((guid, space)): Path<(RouteGuid, SpaceGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -93,7 +92,7 @@ pub(super) async fn transfer(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let space = payload::transfer(body);
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

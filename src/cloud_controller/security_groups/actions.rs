@@ -7,6 +7,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::spaces;
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller};
 use crate::db::WriteTx;
+use serde_json::json;
 
 /// Makes a group and binds it.
 pub(super) fn create(
@@ -91,4 +92,26 @@ fn refuse_missing(guids: &[String], known: impl Fn(&str) -> bool) -> Result<(), 
     } else {
         Err(format!("{missing:?}"))
     }
+}
+
+/// Stores `public_networks` and `dns`, enabled everywhere, if they are not there.
+pub(crate) fn ensure_defaults(
+    tx: &WriteTx<'_>,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<()> {
+    let to = |destination: &str| json!({ "protocol": "all", "destination": destination });
+    // Everything but private and link-local networks.
+    let public = json!([
+        to("0.0.0.0-9.255.255.255"),
+        to("11.0.0.0-169.253.255.255"),
+        to("169.255.0.0-172.15.255.255"),
+        to("172.32.0.0-192.167.255.255"),
+        to("192.169.0.0-255.255.255.255"),
+    ]);
+    let port =
+        |protocol: &str| json!({ "protocol": protocol, "destination": "0.0.0.0/0", "ports": "53" });
+    let dns = json!([port("tcp"), port("udp")]);
+    store::ensure(tx, ("public_networks", &public), now, guids)?;
+    store::ensure(tx, ("dns", &dns), now, guids)
 }

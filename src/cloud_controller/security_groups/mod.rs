@@ -14,12 +14,10 @@ mod store;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
-use serde_json::json;
+
+pub(crate) use actions::ensure_defaults;
 
 use super::CloudController;
-use super::v3::ApiResult;
-use crate::base::{GuidSource, Timestamp};
-use crate::db::WriteTx;
 
 /// `/v3/security_groups` and those of spaces.
 pub(crate) fn routes() -> Router<CloudController> {
@@ -54,28 +52,6 @@ pub(crate) fn routes() -> Router<CloudController> {
             "/v3/spaces/{guid}/staging_security_groups",
             get(handlers::list_staging),
         )
-}
-
-/// Stores `public_networks` and `dns`, enabled everywhere, if they are not there.
-pub(crate) fn ensure_defaults(
-    tx: &WriteTx<'_>,
-    now: Timestamp,
-    guids: &GuidSource,
-) -> ApiResult<()> {
-    let to = |destination: &str| json!({ "protocol": "all", "destination": destination });
-    // Everything but private and link-local networks.
-    let public = json!([
-        to("0.0.0.0-9.255.255.255"),
-        to("11.0.0.0-169.253.255.255"),
-        to("169.255.0.0-172.15.255.255"),
-        to("172.32.0.0-192.167.255.255"),
-        to("192.169.0.0-255.255.255.255"),
-    ]);
-    let port =
-        |protocol: &str| json!({ "protocol": protocol, "destination": "0.0.0.0/0", "ports": "53" });
-    let dns = json!([port("tcp"), port("udp")]);
-    store::ensure(tx, ("public_networks", &public), now, guids)?;
-    store::ensure(tx, ("dns", &dns), now, guids)
 }
 
 #[cfg(test)]

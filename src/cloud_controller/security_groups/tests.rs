@@ -1,9 +1,13 @@
 //! Security groups over a real database.
 
+use serde_json::json;
+
+use super::presenter;
+use super::store;
 use super::store::Lifecycle;
-use super::*;
 use crate::base::guid::{SecurityGroupGuid, SpaceGuid, UserGuid};
-use crate::cloud_controller::v3::{Authority, Caller, ListQuery, Urls};
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::v3::{ApiResult, Authority, Caller, ListQuery, Urls};
 use crate::db::Db;
 
 const SET_UP: &str = "
@@ -32,10 +36,14 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
         .write(move |tx| {
             tx.sql().execute_batch(SET_UP)?;
             for _ in 0..2 {
-                ensure_defaults(tx, Timestamp::from_micros(1), &GuidSource::random())?;
+                super::actions::ensure_defaults(
+                    tx,
+                    Timestamp::from_micros(1),
+                    &GuidSource::random(),
+                )?;
             }
             let names = |query: &str, switches| -> ApiResult<Vec<String>> {
-                let query = ListQuery::parse(Some(query), &payload::LIST)?;
+                let query = ListQuery::parse(Some(query), &super::payload::LIST)?;
                 let found = store::list_visible(tx, &dev, &query, switches)?;
                 Ok(found.rows.into_iter().map(|group| group.name).collect())
             };
@@ -46,7 +54,7 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
             assert_eq!(names("", [Some(false), None])?, ["of-s"]);
             assert_eq!(names("running_space_guids=s", [None, None])?, ["of-s"]);
             assert!(names("staging_space_guids=s", [None, None])?.is_empty());
-            let query = ListQuery::parse(None, &payload::LIST_OF_SPACE)?;
+            let query = ListQuery::parse(None, &super::payload::LIST_OF_SPACE)?;
             let space = SpaceGuid::from("s");
             let running = store::list_of_space(tx, &space, Lifecycle::Running, &query)?;
             let staging = store::list_of_space(tx, &space, Lifecycle::Staging, &query)?;

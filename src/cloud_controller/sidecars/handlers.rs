@@ -9,7 +9,6 @@ use super::actions::NewSidecar;
 use super::store::Sidecar;
 use super::{actions, payload, present, store};
 use crate::base::guid::{AppGuid, ProcessGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery,
 };
@@ -81,7 +80,7 @@ pub(super) async fn create(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -106,7 +105,7 @@ pub(super) async fn update(
     Path(guid): Path<String>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

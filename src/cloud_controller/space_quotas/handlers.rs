@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::store::SpaceQuota;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{SpaceGuid, SpaceQuotaGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Caller, Context, JsonBody, ListBody, ListQuery, Urls, related,
 };
@@ -52,7 +51,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -76,7 +75,7 @@ pub(super) async fn update(
     Path(guid): Path<SpaceQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -94,7 +93,7 @@ pub(super) async fn apply(
     Path(guid): Path<SpaceQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -113,7 +112,7 @@ pub(super) async fn remove(
     ctx: Context,
     Path((guid, space)): Path<(SpaceQuotaGuid, SpaceGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -125,7 +124,7 @@ pub(super) async fn remove(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceQuotaGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

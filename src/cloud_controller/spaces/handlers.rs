@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{IsolationSegmentGuid, SpaceGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::usage_summaries::Scope;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, Included, JsonBody, ListBody, ListQuery, Urls, related_one,
@@ -81,7 +80,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -103,7 +102,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let change = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -121,7 +120,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -157,7 +156,7 @@ pub(super) async fn set_isolation_segment(
     Path(guid): Path<SpaceGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -242,7 +241,7 @@ pub(super) async fn update_feature(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let allowed = payload::feature(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::StackGuid;
 use crate::cloud_controller::apps;
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::v3::{
     ApiResult, Context, JsonBody, ListBody, Metadata, ResourceType, Warnings,
 };
@@ -66,7 +65,7 @@ pub(super) async fn create(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     ctx.caller.must_be_admin()?;
     let wanted = payload::create(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, urls, .. } = ctx;
     cc.db()
         .write(move |tx| {
@@ -82,7 +81,7 @@ pub(super) async fn update(
     Path(guid): Path<StackGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -105,7 +104,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

@@ -9,7 +9,6 @@ use super::presenter::Command;
 use super::store::Task;
 use super::{actions, payload, presenter, store};
 use crate::base::guid::{AppGuid, TaskGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::desired::Snapshots;
 use crate::cloud_controller::v3::{
     ApiError, ApiResult, Context, JsonBody, ListBody, ListQuery, Listed, Metadata, ResourceType,
@@ -94,7 +93,7 @@ pub(super) async fn create(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let (recorder, snapshots) = (Recorder::of(&ctx), Snapshots::of(&ctx.cc));
+    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -117,7 +116,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let metadata = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -135,7 +134,7 @@ pub(super) async fn cancel(
     ctx: Context,
     Path(guid): Path<TaskGuid>,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;

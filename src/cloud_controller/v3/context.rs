@@ -15,6 +15,7 @@ use super::urls::Urls;
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::cloud_controller::CloudController;
+use crate::cloud_controller::audit_events::{Actor, Recorder};
 use crate::net::RequestBase;
 use crate::uaa::Claims;
 
@@ -31,6 +32,17 @@ pub(crate) struct Context {
     pub now: Timestamp,
     /// Builds links as the caller sees this server.
     pub urls: Urls,
+}
+
+impl Context {
+    /// Writes the audit events of this request: its caller acts.
+    pub(crate) fn recorder(&self) -> Recorder {
+        Recorder {
+            actor: Actor::from(&self.caller),
+            now: self.now,
+            guids: self.cc.guids().clone(),
+        }
+    }
 }
 
 impl FromRequestParts<CloudController> for Context {

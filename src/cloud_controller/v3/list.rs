@@ -1,16 +1,12 @@
-//! Runs a list: one count, one page, and the list's JSON.
+//! Runs a list: one count and one page.
 
 use rusqlite::{Row, params_from_iter};
-use serde::{Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 
 use super::error::ApiResult;
 use super::guid_set::GuidSet;
 use super::page::Page;
 use super::query::ListQuery;
 use super::select::{OneOf, Select};
-use super::urls::Urls;
 use crate::db::ReadTx;
 
 /// One page of rows and how many there are in all.
@@ -171,88 +167,6 @@ impl<T> Listed<T> {
             total,
             rows: all.into_iter().skip(skip).take(take).collect(),
         }
-    }
-
-    /// The list's JSON.
-    pub(crate) fn present<'a, P: Serialize>(
-        &'a self,
-        query: &ListQuery,
-        urls: &Urls,
-        path: &str,
-        present: impl Fn(&'a T) -> P,
-    ) -> ApiResult<ListBody> {
-        self.body(query, urls, path, &OneByOne(&self.rows, present))
-    }
-
-    /// The same with resources that are JSON already.
-    pub(crate) fn present_values(
-        &self,
-        query: &ListQuery,
-        urls: &Urls,
-        path: &str,
-        resources: Vec<Value>,
-    ) -> ApiResult<ListBody> {
-        self.body(query, urls, path, &resources)
-    }
-
-    fn body(
-        &self,
-        query: &ListQuery,
-        urls: &Urls,
-        path: &str,
-        resources: &impl Serialize,
-    ) -> ApiResult<ListBody> {
-        let parameters = query.link_parameters();
-        Ok(ListBody {
-            pagination: query.page.present(self.total, urls, path, &parameters),
-            resources: to_raw_value(resources)?,
-            included: Map::new(),
-        })
-    }
-}
-
-/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text: as
-/// a tree, a page would be thousands of scattered pieces of memory.
-#[derive(Serialize)]
-pub(crate) struct ListBody {
-    pagination: Value,
-    resources: Box<RawValue>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    included: Map<String, Value>,
-}
-
-impl ListBody {
-    /// Puts `included` into it.
-    pub(crate) fn including(mut self, included: Included) -> Self {
-        self.included = map_of(included);
-        self
-    }
-}
-
-/// What `include` asked for, by the name of the resource.
-pub(crate) type Included = Vec<(&'static str, Vec<Value>)>;
-
-/// Puts `included` into a resource's JSON.
-pub(crate) fn with_included(mut body: Value, included: Included) -> Value {
-    if !included.is_empty() {
-        body["included"] = Value::Object(map_of(included));
-    }
-    body
-}
-
-fn map_of(included: Included) -> Map<String, Value> {
-    let named = included.into_iter();
-    named
-        .map(|(name, values)| (name.to_owned(), Value::Array(values)))
-        .collect()
-}
-
-/// Rows that become JSON one after the other, while they are written.
-struct OneByOne<'a, T, F>(&'a [T], F);
-
-impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(&self.1))
     }
 }
 

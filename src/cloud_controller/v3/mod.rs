@@ -9,7 +9,9 @@ mod caller;
 mod context;
 mod error;
 mod guid_set;
+mod links;
 mod list;
+mod list_body;
 mod metadata;
 mod page;
 mod query;
@@ -28,12 +30,11 @@ pub(crate) use caller::Caller;
 pub(crate) use context::{Context, JsonBody, YamlBody, caller_of};
 pub(crate) use error::is_unique_violation;
 pub use error::{ApiError, ApiResult, Kind};
-pub(crate) use list::{
-    Included, ListBody, Listed, count, list, list_by_id, page_by_id, with_included,
-};
+pub(crate) use links::{ToOne, guid_data, related, related_one};
+pub(crate) use list::{Listed, count, list, list_by_id, page_by_id};
+pub(crate) use list_body::{Included, ListBody, with_included};
 pub(crate) use metadata::{Metadata, MetadataChange, MetadataOfAll, ResourceType};
 pub(crate) use query::{ListQuery, ListRules};
-pub(crate) use relationships::{ToOne, guid_data, related, related_one};
 pub(crate) use select::{Column, OneOf, Select};
 pub(crate) use text::{has_control, place_of_nul};
 pub(crate) use urls::{Link, Urls};

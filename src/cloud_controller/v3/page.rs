@@ -1,8 +1,4 @@
-//! Pages: limits, and the `pagination` object with links that carry every parameter.
-
-use serde_json::{Value, json};
-
-use super::urls::Urls;
+//! Pages: which part of a list, and where it is found.
 
 /// Which part of a list was asked for.
 #[derive(Debug, Clone)]
@@ -95,38 +91,6 @@ impl Page {
         } else {
             "desc"
         }
-    }
-
-    /// The `pagination` object. `parameters` are the request's without those of paging, encoded; in
-    /// links all stand in the order of their names.
-    pub(crate) fn present(
-        &self,
-        total: i64,
-        urls: &Urls,
-        path: &str,
-        parameters: &[String],
-    ) -> Value {
-        let pages = ((total + self.size - 1) / self.size).max(1);
-        let mut parameters = parameters.to_vec();
-        parameters.push(format!("per_page={}", self.size));
-        if self.order.asked {
-            let sign = if self.order.descending { "-" } else { "%2B" };
-            parameters.push(format!("order_by={sign}{}", self.order.key));
-        }
-        let link = |number: i64| {
-            let mut parameters = parameters.clone();
-            parameters.push(format!("page={number}"));
-            parameters.sort_unstable();
-            json!({ "href": urls.to(&format!("{path}?{}", parameters.join("&"))) })
-        };
-        json!({
-            "total_results": total,
-            "total_pages": pages,
-            "first": link(1),
-            "last": link(pages),
-            "next": if self.number < pages { link(self.number + 1) } else { Value::Null },
-            "previous": if self.number > 1 { link(self.number - 1) } else { Value::Null },
-        })
     }
 }
 

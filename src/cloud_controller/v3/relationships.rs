@@ -1,12 +1,10 @@
-//! Relationships to several resources: `{"data": [{"guid": "x"}, …]}`, read and shown.
+//! Relationships to several resources: `{"data": [{"guid": "x"}, …]}`, as bodies give them.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::body::{Body, Invalid};
 use super::error::ApiResult;
 use super::query::humanize;
-use super::urls::Urls;
 
 impl Body {
     /// Takes a relationship to several resources out of `relationships`; what else is there stays
@@ -100,52 +98,10 @@ fn to_many(value: &Value) -> Option<Vec<String>> {
     value.get("data")?.as_array()?.iter().map(guid).collect()
 }
 
-/// `{"data": {"guid": "x"}}`.
-#[derive(Serialize)]
-pub(crate) struct ToOne<'a> {
-    data: Guid<'a>,
-}
-
-#[derive(Serialize)]
-struct Guid<'a> {
-    guid: Option<&'a str>,
-}
-
-impl<'a> ToOne<'a> {
-    /// To this guid, or to `null`.
-    pub(crate) fn to(guid: Option<&'a str>) -> Self {
-        Self {
-            data: Guid { guid },
-        }
-    }
-}
-
-/// `[{"guid": "x"}, …]`.
-pub(crate) fn guid_data<G: Serialize>(guids: &[G]) -> Value {
-    guids.iter().map(|guid| json!({ "guid": guid })).collect()
-}
-
-/// The answer about a relationship to several resources, without a link to these.
-pub(crate) fn related<G: Serialize>(guids: &[G], urls: &Urls, path: &str) -> Value {
-    json!({ "data": guid_data(guids), "links": { "self": urls.link(path) } })
-}
-
-/// The answer about a relationship to one resource at `path`, which is found at `related` + guid.
-pub(crate) fn related_one<G: std::fmt::Display>(
-    guid: Option<&G>,
-    urls: &Urls,
-    (path, related): (&str, &str),
-) -> Value {
-    let mut links = json!({ "self": urls.link(path) });
-    if let Some(guid) = guid {
-        links["related"] = urls.link(&format!("{related}/{guid}"));
-    }
-    let data = guid.map(|guid| json!({ "guid": guid.to_string() }));
-    json!({ "data": data, "links": links })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn open(value: Value) -> Body {

@@ -9,7 +9,6 @@ use super::destination::{Destination, NewDestination};
 use super::payload::{self, Mode};
 use super::{actions, presenter, store};
 use crate::base::guid::{AppGuid, DestinationGuid, RouteGuid};
-use crate::cloud_controller::audit_events::Recorder;
 use crate::cloud_controller::routes::actions::Cause;
 use crate::cloud_controller::routes::{Route, store as routes};
 use crate::cloud_controller::v3::{ApiError, ApiResult, Caller, Context, JsonBody, ListQuery};
@@ -74,7 +73,7 @@ async fn change(
     wanted: Vec<NewDestination>,
     mode: Mode,
 ) -> ApiResult<Json<Value>> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -99,7 +98,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let protocol = payload::update(body)?;
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context {
         cc, caller, urls, ..
     } = ctx;
@@ -120,7 +119,7 @@ pub(super) async fn delete(
     ctx: Context,
     Path((guid, destination)): Path<(RouteGuid, DestinationGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = Recorder::of(&ctx);
+    let recorder = ctx.recorder();
     let Context { cc, caller, .. } = ctx;
     cc.db()
         .write(move |tx| {

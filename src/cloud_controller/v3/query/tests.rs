@@ -58,34 +58,3 @@ fn values_split_at_commas_and_keep_encoded_ones() {
     );
     assert_eq!(q.values("guids"), None);
 }
-
-#[test]
-fn links_carry_every_parameter_once() {
-    let q = ListQuery::parse(Some("names=a%20b&page=2&order_by=-name"), &RULES).expect("valid");
-    let urls = super::super::urls::Urls::new("http://x");
-    let shown = q.page.present(101, &urls, "/v3/apps", &q.link_parameters());
-    assert_eq!(shown["total_pages"], 3);
-    assert_eq!(
-        shown["next"]["href"],
-        "http://x/v3/apps?names=a+b&order_by=-name&page=3&per_page=50"
-    );
-    assert_eq!(
-        shown["previous"]["href"],
-        "http://x/v3/apps?names=a+b&order_by=-name&page=1&per_page=50"
-    );
-}
-
-#[test]
-fn links_are_in_the_order_of_names_and_the_last_of_two_counts() {
-    let query = "space_guids=s&names=a&names=b%252C,c&updated_ats%5Bgt%5D=2020-01-01T00:00:00Z";
-    let q = ListQuery::parse(Some(query), &ListRules::new(&["names", "space_guids"]));
-    let q = q.expect("valid");
-    assert_eq!(q.values("names"), Some(vec!["b,".into(), "c".into()]));
-    let urls = super::super::urls::Urls::new("http://x");
-    let shown = q.page.present(1, &urls, "/v3/apps", &q.link_parameters());
-    assert_eq!(
-        shown["first"]["href"],
-        "http://x/v3/apps?names=b%252C%2Cc&page=1&per_page=50&space_guids=s\
-         &updated_ats%5Bgt%5D=2020-01-01T00%3A00%3A00Z"
-    );
-}

@@ -1,0 +1,63 @@
+//! How jobs end, with errors as clients see them; and the answers that name a job.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use super::store::{self, JobState};
+use crate::base::guid::JobGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::v3::{ApiError, ApiResult, Urls};
+use crate::db::WriteTx;
+
+/// A job that is over when it is stored.
+pub(crate) struct Finished<'a> {
+    /// `<resource type>.<deed>`, e.g. `buildpack.upload`.
+    pub operation: &'a str,
+    /// Guid of the resource; empty when it is gone.
+    pub resource: &'a str,
+    /// How it went.
+    pub result: ApiResult<()>,
+}
+
+/// Stores a finished job.
+pub(crate) fn record(
+    tx: &WriteTx<'_>,
+    job: Finished<'_>,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> ApiResult<JobGuid> {
+    let guid = JobGuid::generate(guids);
+    let state = ended(job.result);
+    let about = (job.operation, job.resource);
+    store::insert(tx, &guid, about, &state, &json!({}), now)?;
+    Ok(guid)
+}
+
+/// Ends a job; with errors it has failed.
+pub(crate) fn finish(
+    tx: &WriteTx<'_>,
+    guid: &JobGuid,
+    result: Result<(), ApiError>,
+    now: Timestamp,
+) -> ApiResult<()> {
+    store::finish(tx, guid, &ended(result), now)
+}
+
+fn ended(result: ApiResult<()>) -> JobState {
+    match result {
+        Ok(()) => JobState::Complete,
+        Err(error) => JobState::Failed(error.entries()),
+    }
+}
+
+/// The job's absolute URL.
+pub(crate) fn url(guid: &JobGuid, urls: &Urls) -> String {
+    urls.to(&format!("/v3/jobs/{guid}"))
+}
+
+/// 202 with the job's absolute URL.
+pub(crate) fn accepted(guid: &JobGuid, urls: &Urls) -> Response {
+    let location = [(http::header::LOCATION, url(guid, urls))];
+    (StatusCode::ACCEPTED, location).into_response()
+}
