@@ -354,5 +354,15 @@ fn prepare(connection: &Connection) -> Result<(), DbError> {
     Ok(())
 }
 
+/// True when a write lost against a unique index: the loser of a race, not a fault.
+pub fn is_unique_violation(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(cause, _)
+            if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                || cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+    )
+}
+
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use axum::response::{IntoResponse, Response};
 
 use crate::base::guid::AppGuid;
-use crate::cloud_controller::CloudController;
+use crate::cloud_controller::state::CloudController;
 use crate::cloud_controller::v3::ApiError;
 use crate::db::UnreadableRow;
 use crate::logs::{Ingest, Line, LogAccess, LogStream, Logs, Readable, Tags};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::guid::DropletGuid;
-use crate::cloud_controller::desired;
-use crate::cloud_controller::v3::ApiError;
+use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model;
 use crate::db::Db;
 use crate::docker::{DockerError, Engine, Image};
 use crate::staging::{LABEL_DROPLET, droplets_labels};
@@ -22,7 +22,7 @@ pub(super) async fn collect(
     db: Db,
     engine: Arc<dyn Engine>,
     token: CancellationToken,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let mut changes = db.changes();
     loop {
         tokio::select! {
@@ -39,7 +39,7 @@ pub(super) async fn collect(
 }
 
 /// Removes what no app has; images that containers use stay until the next look.
-async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Result<(), ApiError> {
+async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Result<(), Error> {
     let images = match engine.images(&droplets_labels(platform_id)).await {
         Ok(images) => images,
         Err(error) => {
@@ -47,7 +47,7 @@ async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Resul
             return Ok(());
         }
     };
-    let runnable = db.read(desired::runnable_droplets).await?;
+    let runnable = db.read(model::desired::runnable_droplets).await?;
     for image in images {
         let droplet = image.labels.get(LABEL_DROPLET).map(String::as_str);
         if droplet.is_some_and(|guid| runnable.contains(&DropletGuid::from(guid))) {

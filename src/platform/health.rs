@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::Supervisor;
+use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
 use crate::scheduler::Scheduler;
 
@@ -28,7 +29,7 @@ pub(super) fn routes(health: Health) -> Router {
 }
 
 async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
-    let counts = health.db.read(crate::cloud_controller::seed::counts).await;
+    let counts = health.db.read(model::seed::counts).await;
     let routable = health.scheduler.routable().borrow().len();
     let workers = health.supervisor.status();
     let well = counts.is_ok() && workers.values().all(|worker| worker.running);
@@ -48,8 +49,7 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
 }
 
 async fn readyz(State(health): State<Health>) -> StatusCode {
-    let answers: Result<Value, DbError> =
-        health.db.read(crate::cloud_controller::seed::counts).await;
+    let answers: Result<Value, DbError> = health.db.read(model::seed::counts).await;
     if answers.is_ok() {
         StatusCode::OK
     } else {

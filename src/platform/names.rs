@@ -10,8 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud_controller::log_access::AppNames;
-use crate::cloud_controller::v3::ApiError;
+use crate::cloud_controller::engines::log_access::AppNames;
+use crate::cloud_controller::error::Error;
 use crate::db::Db;
 use crate::logs::{Logs, TagSource};
 
@@ -48,7 +48,7 @@ pub(super) async fn keep(
     db: Db,
     logs: Logs,
     token: CancellationToken,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let mut changes = db.changes();
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     let mut sweep = true;

@@ -3,8 +3,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud_controller::routing;
-use crate::cloud_controller::v3::ApiError;
+use crate::cloud_controller::engines;
+use crate::cloud_controller::error::Error;
 use crate::db::Db;
 use crate::router::{Router, Table};
 use crate::scheduler::Scheduler;
@@ -15,13 +15,15 @@ pub(super) async fn keep_table(
     scheduler: Scheduler,
     router: Router,
     token: CancellationToken,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let mut changes = db.changes();
     let mut routable = scheduler.routable();
     loop {
         changes.mark_unchanged();
         let instances = routable.borrow_and_update().clone();
-        let routes = db.read(move |tx| routing::table(tx, &instances)).await?;
+        let routes = db
+            .read(move |tx| engines::router::table(tx, &instances))
+            .await?;
         router.swap(Table::build(routes));
         tokio::select! {
             () = token.cancelled() => return Ok(()),

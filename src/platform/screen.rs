@@ -5,13 +5,14 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{Request, Response};
 
-use crate::{cloud_controller, uaa};
+use crate::cloud_controller::v3;
+use crate::uaa;
 
 /// Tidies the request, or answers it.
 pub(super) fn screen(request: &mut Request<Body>) -> Option<Response<Body>> {
     let uri = request.uri_mut();
-    if let Err(refusal) = cloud_controller::screen(uri) {
-        return Some(refusal.into_response());
+    if let Err(refusal) = v3::screen(uri) {
+        return Some(v3::ApiError::from(refusal).into_response());
     }
     let refusal = uaa::screen(uri).err()?;
     Some(refusal.into_response())

@@ -2,7 +2,7 @@
 //! what is there is left as it is.
 
 use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::seed;
+use crate::cloud_controller::{error, flows};
 use crate::config::Config;
 use crate::db::Db;
 
@@ -14,8 +14,8 @@ pub(super) async fn plant(
     guids: &GuidSource,
 ) -> anyhow::Result<()> {
     let (domain, guids) = (config.domain.clone(), guids.clone());
-    let planted: Result<(), crate::cloud_controller::v3::ApiError> = db
-        .write(move |tx| seed::plant(tx, &domain, now, &guids))
+    let planted: Result<(), error::Error> = db
+        .write(move |tx| flows::seed::plant(tx, &domain, now, &guids))
         .await;
     planted.map_err(|error| anyhow::anyhow!("cannot prepare the database: {error}"))
 }

@@ -11,12 +11,12 @@ use super::health::{self, Health};
 use super::{identity, running::Running, seed, workers};
 use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
 use crate::blobs::Blobs;
-use crate::cloud_controller::builds::StagingQueue;
-use crate::cloud_controller::deployments::Rollouts;
-use crate::cloud_controller::desired::{AppObserver, DesiredApps, ImageReferences};
-use crate::cloud_controller::seed::STACK;
-use crate::cloud_controller::tasks::TaskQueue;
-use crate::cloud_controller::{self, CloudController, DropletUploads, OnBoard, log_access};
+use crate::cloud_controller::engines::scheduler::{AppObserver, DesiredApps, ImageReferences};
+use crate::cloud_controller::engines::{DropletUploads, Rollouts, StagingQueue, TaskQueue};
+use crate::cloud_controller::flows::seed::STACK;
+use crate::cloud_controller::on_board::OnBoard;
+use crate::cloud_controller::state::CloudController;
+use crate::cloud_controller::{engines, state};
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
@@ -206,7 +206,7 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     };
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
-    logs.set_source_owners(Arc::new(log_access::Apps));
+    logs.set_source_owners(Arc::new(engines::log_access::Apps));
     let told = logs.clone();
     db.tell_unreadable(move |row| adapters::tell_unreadable(&told, row));
     let uaa = Uaa::open(uaa::Parts {
@@ -335,8 +335,8 @@ fn controller_parts(
     scheduler: &Scheduler,
     supervisor: &Supervisor,
     running: &Running,
-) -> cloud_controller::Parts {
-    cloud_controller::Parts {
+) -> state::Parts {
+    state::Parts {
         db: ground.db.clone(),
         clock: parts.clock.clone(),
         guids: parts.guids.clone(),
@@ -346,7 +346,7 @@ fn controller_parts(
         blobs: ground.blobs.clone(),
         logs: ground.logs.clone(),
         supervisor: supervisor.clone(),
-        settings: cloud_controller::Settings {
+        settings: state::Settings {
             system_domain: parts.config.domain.clone(),
             default_base: running.api_url(),
             apps_domain: parts.config.domain.clone(),

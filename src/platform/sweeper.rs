@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::Clock;
 use crate::blobs::Blobs;
-use crate::cloud_controller::{jobs, leftovers};
+use crate::cloud_controller::{actions, engines};
 use crate::db::Db;
 use crate::registry::Registry;
 
@@ -34,11 +34,14 @@ impl Sweeper {
                 () = token.cancelled() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            report("blobs without an owner", leftovers::give_up(&self.db).await);
+            report(
+                "blobs without an owner",
+                engines::leftovers::give_up(&self.db).await,
+            );
             report("images", self.registry.sweep().await);
             report("blobs", self.blobs.sweep().await);
             let now = self.clock.now();
-            report("old jobs", jobs::remove_old(&self.db, now).await);
+            report("old jobs", actions::jobs::remove_old(&self.db, now).await);
         }
     }
 }

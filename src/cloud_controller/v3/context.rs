@@ -7,15 +7,15 @@ use http::Method;
 use http::request::Parts;
 use serde_json::Value;
 
-use super::body::Body;
-use super::caller::{Authority, Caller};
-use super::error::{ApiError, ApiResult, Kind};
-use super::text::refuse_nul;
-use super::urls::Urls;
+use super::{ApiError, ApiResult, Urls};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
-use crate::cloud_controller::CloudController;
-use crate::cloud_controller::audit_events::{Actor, Recorder};
+use crate::cloud_controller::access::{Authority, Caller};
+use crate::cloud_controller::body::{Body, refuse_nul};
+use crate::cloud_controller::error::{Error, Kind, Result};
+use crate::cloud_controller::model::audit_events::{Actor, Recorder};
+use crate::cloud_controller::state::CloudController;
+use crate::db::{ReadTx, WriteTx};
 use crate::net::RequestBase;
 use crate::uaa::Claims;
 
@@ -23,6 +23,7 @@ use crate::uaa::Claims;
 const LARGEST_BODY: usize = 1024 * 1024;
 
 /// One authenticated request.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// The controller and what it works with.
     pub cc: CloudController,
@@ -35,6 +36,26 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Reads in one snapshot.
+    pub(crate) async fn read<T, F>(&self, work: F) -> ApiResult<T>
+    where
+        F: FnOnce(&ReadTx<'_>, &Self) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let ctx = self.clone();
+        Ok(self.cc.db().read(move |tx| work(tx, &ctx)).await?)
+    }
+
+    /// Writes in one transaction, which is undone when `work` refuses.
+    pub(crate) async fn write<T, F>(&self, work: F) -> ApiResult<T>
+    where
+        F: FnOnce(&WriteTx<'_>, &Self) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let ctx = self.clone();
+        Ok(self.cc.db().write(move |tx| work(tx, &ctx)).await?)
+    }
+
     /// Writes the audit events of this request: its caller acts.
     pub(crate) fn recorder(&self) -> Recorder {
         Recorder {
@@ -53,13 +74,10 @@ impl FromRequestParts<CloudController> for Context {
         let header = header.and_then(|value| value.to_str().ok()).unwrap_or("");
         let token = match header.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            None if header.is_empty() => return Err(ApiError::not_authenticated()),
-            _ => return Err(ApiError::invalid_token()),
+            None if header.is_empty() => return Err(Error::not_authenticated().into()),
+            _ => return Err(Error::invalid_token().into()),
         };
-        let claims = cc
-            .uaa()
-            .verify(token)
-            .map_err(|_| ApiError::invalid_token())?;
+        let claims = cc.uaa().verify(token).map_err(|_| Error::invalid_token())?;
         let caller = caller_of(&claims)?;
         check_scope(&parts.method, &claims, &caller)?;
         Ok(Self {
@@ -81,7 +99,7 @@ fn check_scope(method: &Method, claims: &Claims, caller: &Caller) -> ApiResult<(
     if allowed {
         Ok(())
     } else {
-        Err(ApiError::forbidden())
+        Err(Error::forbidden().into())
     }
 }
 
@@ -104,10 +122,11 @@ pub(crate) fn caller_of(claims: &Claims) -> ApiResult<Caller> {
     } else if has("cloud_controller.read") || has("cloud_controller.write") {
         Authority::Roles
     } else {
-        return Err(ApiError::new(
+        return Err(Error::new(
             Kind::NotAuthorized,
             "You are not authorized to perform the requested action",
-        ));
+        )
+        .into());
     };
     let is_client = claims.user.is_none();
     let guid = claims
@@ -139,11 +158,11 @@ impl FromRequest<CloudController> for JsonBody {
             return Ok(Self(Body::default()));
         }
         let document: Value =
-            serde_json::from_slice(&bytes).map_err(|_| ApiError::parse("invalid request body"))?;
+            serde_json::from_slice(&bytes).map_err(|_| Error::parse("invalid request body"))?;
         refuse_nul(&bytes, &document)?;
         match document {
             Value::Object(map) => Ok(Self(Body::new(map))),
-            _ => Err(ApiError::parse("invalid request body")),
+            _ => Err(Error::parse("invalid request body").into()),
         }
     }
 }
@@ -167,20 +186,19 @@ impl FromRequest<CloudController> for YamlBody {
             "text/x-yaml",
         ];
         if !yaml.iter().any(|name| kind.starts_with(name)) {
-            return Err(ApiError::bad_request("Content-Type must be yaml"));
+            return Err(Error::bad_request("Content-Type must be yaml").into());
         }
         let bytes = read(request).await.map_err(|error| {
             if error.is_too_large() {
-                ApiError::bad_request(
-                    "Manifest size is too large. The maximum supported size is 1MB.",
-                )
+                Error::bad_request("Manifest size is too large. The maximum supported size is 1MB.")
+                    .into()
             } else {
                 error
             }
         })?;
         String::from_utf8(bytes.to_vec())
             .map(Self)
-            .map_err(|_| ApiError::parse("invalid request body"))
+            .map_err(|_| Error::parse("invalid request body").into())
     }
 }
 
@@ -195,7 +213,7 @@ async fn read(request: Request) -> ApiResult<Bytes> {
             if too_large {
                 ApiError::too_large(LARGEST_BODY)
             } else {
-                ApiError::parse("the request body ended early")
+                Error::parse("the request body ended early").into()
             }
         })
 }

@@ -4,11 +4,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
-use super::error::ApiResult;
-use super::list::Listed;
-use super::page::Page;
-use super::query::ListQuery;
-use super::urls::Urls;
+use super::Urls;
+use crate::cloud_controller::error::Result;
+use crate::cloud_controller::query::{ListQuery, Listed, Page};
 
 impl<T> Listed<T> {
     /// The list's JSON.
@@ -18,7 +16,7 @@ impl<T> Listed<T> {
         urls: &Urls,
         path: &str,
         present: impl Fn(&'a T) -> P,
-    ) -> ApiResult<ListBody> {
+    ) -> Result<ListBody> {
         self.body(query, urls, path, &OneByOne(&self.rows, present))
     }
 
@@ -29,7 +27,7 @@ impl<T> Listed<T> {
         urls: &Urls,
         path: &str,
         resources: Vec<Value>,
-    ) -> ApiResult<ListBody> {
+    ) -> Result<ListBody> {
         self.body(query, urls, path, &resources)
     }
 
@@ -39,7 +37,7 @@ impl<T> Listed<T> {
         urls: &Urls,
         path: &str,
         resources: &impl Serialize,
-    ) -> ApiResult<ListBody> {
+    ) -> Result<ListBody> {
         let parameters = query.link_parameters();
         Ok(ListBody {
             pagination: pagination(&query.page, self.total, urls, path, &parameters),
@@ -123,7 +121,7 @@ fn pagination(page: &Page, total: i64, urls: &Urls, path: &str, parameters: &[St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud_controller::v3::ListRules;
+    use crate::cloud_controller::query::ListRules;
 
     const RULES: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
 

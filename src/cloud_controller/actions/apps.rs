@@ -1,0 +1,190 @@
+//! What can be done to apps, each inside the caller's transaction, with its audit event.
+
+use serde_json::{Value, json};
+
+use crate::base::guid::AppGuid;
+use crate::blobs;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model::apps::{App, AppState, Feature, Variables, without_password};
+use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
+use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
+use crate::cloud_controller::{actions, model, payload};
+use crate::db::{Vault, WriteTx};
+use crate::staging::OWNER_CACHE;
+
+const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
+
+/// Writes an event about an app.
+pub(crate) fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    app: &App,
+    data: &Value,
+) -> Result<()> {
+    let target = Target {
+        guid: app.guid.as_str(),
+        kind: "app",
+        name: &app.name,
+    };
+    recorder.record(tx, kind, &target, Place::space(&app.space_guid), data)
+}
+
+/// Makes an app with its web process.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    wanted: CreateApp,
+    default_stack: &str,
+) -> Result<App> {
+    let lifecycle = actions::apps_lifecycle::of_new_app(tx, &wanted.lifecycle, default_stack)?;
+    let app = App {
+        guid: AppGuid::generate(&recorder.guids),
+        name: wanted.name,
+        space_guid: wanted.space,
+        state: AppState::Stopped,
+        lifecycle,
+        current_droplet_guid: None,
+        features: model::apps::Features::default(),
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    };
+    model::apps::insert(tx, &app)?;
+    if let Some(variables) = &wanted.environment {
+        model::apps::set_environment(tx, vault, &app.guid, variables)?;
+    }
+    wanted
+        .metadata
+        .store(tx, ResourceType::App, app.guid.as_str())?;
+    actions::processes::create(tx, recorder, &app, "web", Cause::Request)?;
+    record(
+        tx,
+        recorder,
+        "audit.app.create",
+        &app,
+        &request(wanted.request),
+    )?;
+    Ok(app)
+}
+
+/// Changes name, lifecycle data or metadata.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut app: App,
+    change: UpdateApp,
+    default_stack: &str,
+    cause: Cause,
+) -> Result<App> {
+    app.lifecycle = actions::apps_lifecycle::changed(
+        tx,
+        &app.guid,
+        &app.lifecycle,
+        &change.lifecycle,
+        default_stack,
+    )?;
+    if let Some(name) = change.name {
+        app.name = name;
+    }
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    change
+        .metadata
+        .store(tx, ResourceType::App, app.guid.as_str())?;
+    record(
+        tx,
+        recorder,
+        "audit.app.update",
+        &app,
+        &cause.mark(request(change.request)),
+    )?;
+    Ok(app)
+}
+
+/// Merges variables into the app's environment; null removes. Running instances keep theirs until
+/// they are started again.
+pub(crate) fn update_environment(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    mut app: App,
+    change: Variables,
+    cause: Cause,
+) -> Result<Variables> {
+    let mut merged = model::apps::environment(tx, vault, &app.guid)?;
+    payload::environment_variable_groups::merge(&mut merged, change);
+    model::apps::set_environment(tx, vault, &app.guid, &merged)?;
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    let data = cause.mark(request(json!({ "environment_variables": HIDDEN })));
+    record(tx, recorder, "audit.app.update", &app, &data)?;
+    Ok(merged)
+}
+
+/// Switches a feature.
+pub(crate) fn set_feature(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut app: App,
+    feature: Feature,
+    enabled: bool,
+) -> Result<App> {
+    app.features = app
+        .features
+        .with(feature, enabled)
+        .map_err(Error::unprocessable)?;
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    Ok(app)
+}
+
+/// Forgets what staging kept for next time.
+pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, app: &App) -> Result<()> {
+    blobs::store::release(tx, OWNER_CACHE, app.guid.as_str())?;
+    model::apps::clear_buildpack_cache(tx, &app.guid)
+}
+
+/// The same of every app.
+pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
+    blobs::store::release_kind(tx, OWNER_CACHE)?;
+    model::apps::clear_buildpack_caches(tx)
+}
+
+/// A request as audit events show it: without secrets.
+fn request(mut request: Value) -> Value {
+    if let Some(variables) = request.get_mut("environment_variables") {
+        *variables = json!(HIDDEN);
+    }
+    if let Some(Value::Array(buildpacks)) = request.pointer_mut("/lifecycle/data/buildpacks") {
+        for buildpack in buildpacks {
+            if let Value::String(text) = buildpack {
+                *text = without_password(text);
+            }
+        }
+    }
+    json!({ "request": request })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_carry_no_secrets() {
+        let shown = request(json!({
+            "name": "a",
+            "environment_variables": { "TOKEN": "geheim" },
+            "lifecycle": { "data": { "buildpacks": ["https://me:geheim@host/b"] } },
+        }));
+        assert_eq!(
+            shown,
+            json!({ "request": {
+                "name": "a",
+                "environment_variables": "[PRIVATE DATA HIDDEN]",
+                "lifecycle": { "data": { "buildpacks": ["https://***:***@host/b"] } },
+            } })
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! What can be done to packages, each inside the caller's transaction.
+
+use serde_json::{Value, json};
+
+use crate::base::Timestamp;
+use crate::base::guid::{AppGuid, PackageGuid};
+use crate::blobs::Blob;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model;
+use crate::cloud_controller::model::apps::{App, LifecycleType};
+use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::model::packages::{Package, PackageKind};
+use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
+use crate::db::{Vault, WriteTx};
+
+/// Packages kept per app besides the one in use.
+const KEPT: i64 = 5;
+
+/// Makes a package.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    vault: &Vault,
+    app: &App,
+    wanted: CreatePackage,
+) -> Result<Package> {
+    let docker_app = app.lifecycle.kind == LifecycleType::Docker;
+    let mut secret = None;
+    let (kind, state) = match wanted.kind {
+        NewKind::Bits if docker_app => {
+            return Err(Error::unprocessable(
+                "Cannot create bits package for a Docker app.",
+            ));
+        }
+        NewKind::Docker { .. } if !docker_app => {
+            return Err(Error::unprocessable(
+                "Cannot create Docker package for a buildpack app.",
+            ));
+        }
+        NewKind::Bits => (PackageKind::Bits(None), "AWAITING_UPLOAD"),
+        NewKind::Docker {
+            image,
+            username,
+            password,
+        } => {
+            secret = password
+                .map(|password| vault.encrypt(password.as_bytes()))
+                .transpose()?;
+            (PackageKind::Docker { image, username }, "READY")
+        }
+    };
+    let package = new(recorder, app, kind, state);
+    model::packages::insert(tx, &package, secret.as_deref())?;
+    wanted
+        .metadata
+        .store(tx, ResourceType::Package, package.guid.as_str())?;
+    record(
+        tx,
+        recorder,
+        "audit.app.package.create",
+        &package,
+        &json!({ "request": wanted.request }),
+    )?;
+    Ok(package)
+}
+
+/// Makes a package of `app` with the bits or image of `source`.
+pub(crate) fn copy(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    source: &Package,
+    app: &App,
+) -> Result<Package> {
+    if source.app_guid == app.guid {
+        return Err(Error::unprocessable(
+            "Source and destination app cannot be the same",
+        ));
+    }
+    let (kind, state) = match &source.kind {
+        // Credentials are not handed on.
+        PackageKind::Docker { image, .. } => {
+            let (image, username) = (image.clone(), None);
+            (PackageKind::Docker { image, username }, "READY")
+        }
+        PackageKind::Bits(bits) => (PackageKind::Bits(bits.clone()), "COPYING"),
+    };
+    let package = new(recorder, app, kind, state);
+    model::packages::insert(tx, &package, None)?;
+    match &package.kind {
+        PackageKind::Docker { .. } => {}
+        PackageKind::Bits(Some(bits)) => {
+            model::packages::set_ready(tx, &package.guid, bits, recorder.now)?;
+            expire(tx, &app.guid, recorder.now)?;
+        }
+        PackageKind::Bits(None) => {
+            let why = "failed to copy - the source package has no bits";
+            model::packages::set_failed(tx, &package.guid, why, recorder.now)?;
+        }
+    }
+    let data = json!({ "request": { "source_package_guid": source.guid } });
+    record(tx, recorder, "audit.app.package.create", &package, &data)?;
+    model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
+}
+
+/// Changes metadata, or the credentials of a Docker package.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    vault: &Vault,
+    package: &Package,
+    change: &PackageChange,
+    now: Timestamp,
+) -> Result<Package> {
+    if change.has_credentials() {
+        let password = change.password.as_ref();
+        let password = password.map(|text| vault.encrypt(text.as_bytes()));
+        let credentials = (change.username.as_deref(), password.transpose()?);
+        model::packages::set_credentials(tx, &package.guid, credentials, now)?;
+    }
+    change
+        .metadata
+        .store(tx, ResourceType::Package, package.guid.as_str())?;
+    model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
+}
+
+/// Lets go of the bits of packages nobody is likely to stage again; they stay as `EXPIRED`.
+fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> Result<()> {
+    for old in model::packages::surplus(tx, app, KEPT)? {
+        model::packages::expire(tx, &old, now)?;
+    }
+    Ok(())
+}
+
+/// Stores an upload's result; older packages the app does not need expire.
+pub(crate) fn finish_upload(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    package: &Package,
+    blob: &Blob,
+) -> Result<()> {
+    model::packages::set_ready(tx, &package.guid, blob, recorder.now)?;
+    expire(tx, &package.app_guid, recorder.now)?;
+    record(
+        tx,
+        recorder,
+        "audit.app.package.upload",
+        package,
+        &json!({}),
+    )
+}
+
+/// Deletes a package.
+pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, package: &Package) -> Result<()> {
+    model::packages::delete(tx, &package.guid)?;
+    record(
+        tx,
+        recorder,
+        "audit.app.package.delete",
+        package,
+        &json!({}),
+    )
+}
+
+/// Writes that bits were downloaded.
+pub(crate) fn record_download(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    package: &Package,
+) -> Result<()> {
+    record(
+        tx,
+        recorder,
+        "audit.app.package.download",
+        package,
+        &json!({}),
+    )
+}
+
+fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: &str) -> Package {
+    Package {
+        guid: PackageGuid::generate(&recorder.guids),
+        app_guid: app.guid.clone(),
+        app_name: app.name.clone(),
+        space_guid: app.space_guid.clone(),
+        kind,
+        state: state.to_owned(),
+        error: None,
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    }
+}
+
+fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    package: &Package,
+    data: &Value,
+) -> Result<()> {
+    let mut data = data.clone();
+    data["package_guid"] = json!(package.guid);
+    let target = Target {
+        guid: package.app_guid.as_str(),
+        kind: "app",
+        name: &package.app_name,
+    };
+    recorder.record(tx, kind, &target, Place::space(&package.space_guid), &data)
+}

@@ -1,0 +1,209 @@
+//! What can be done to routes, each inside the caller's transaction, with its audit event.
+
+use serde_json::{Map, Value, json};
+
+use crate::base::guid::{DomainGuid, RouteGuid, SpaceGuid};
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
+use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
+use crate::cloud_controller::model::domains::Domain;
+use crate::cloud_controller::model::routes::Route;
+use crate::cloud_controller::model::spaces::Space;
+use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::{actions, model};
+use crate::db::{ReadTx, WriteTx};
+
+/// A route that is asked for.
+pub(crate) struct NewRoute<'a> {
+    pub space: &'a Space,
+    pub domain: &'a Domain,
+    pub host: String,
+    pub path: String,
+    /// 0 = none.
+    pub port: u16,
+    pub options: OptionsChange,
+    pub metadata: MetadataChange,
+    /// What the audit event says was asked.
+    pub request: Value,
+}
+
+impl<'a> NewRoute<'a> {
+    /// A route without options and metadata.
+    pub(crate) fn at(space: &'a Space, domain: &'a Domain, host: &str, path: &str) -> Self {
+        Self {
+            space,
+            domain,
+            host: host.to_owned(),
+            path: path.to_owned(),
+            port: 0,
+            options: OptionsChange::default(),
+            metadata: MetadataChange::default(),
+            request: json!({ "host": host, "path": path }),
+        }
+    }
+}
+
+/// Where routes are made, and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Making<'a> {
+    /// Its platform names are nobody's.
+    pub system_domain: &'a str,
+    /// For the audit event.
+    pub cause: Cause,
+}
+
+/// Makes a route. Who may is the caller's concern.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    new: NewRoute<'_>,
+    making: Making<'_>,
+) -> Result<Route> {
+    let options = new.options.clone().apply(&Map::new(), hashing(tx)?)?;
+    actions::routes_checks::check(tx, &new, making.system_domain)?;
+    let route = Route {
+        guid: RouteGuid::generate(&recorder.guids),
+        space_guid: new.space.guid.clone(),
+        domain_guid: new.domain.guid.clone(),
+        domain_name: new.domain.name.clone(),
+        host: new.host,
+        path: new.path,
+        port: new.port,
+        options,
+        created_at: recorder.now,
+        updated_at: recorder.now,
+    };
+    model::routes::insert(tx, &route)?;
+    new.metadata
+        .store(tx, ResourceType::Route, route.guid.as_str())?;
+    let data = making.cause.mark(json!({ "request": new.request }));
+    record(tx, recorder, "audit.route.create", &route, &data)?;
+    Ok(route)
+}
+
+/// The route at this place, made if there is none; options are applied to one that is there. For
+/// manifests and default routes: the space's write permission is checked already.
+pub(crate) fn find_or_create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    new: NewRoute<'_>,
+    making: Making<'_>,
+) -> Result<Route> {
+    let place = (new.host.as_str(), new.path.as_str(), new.port);
+    if let Some(route) = model::routes::find_at(tx, &new.domain.guid, place)? {
+        if !model::routes::is_available_in(tx, &route, &new.space.guid)? {
+            return Err(Error::unprocessable(
+                "Routes cannot be mapped to destinations in different spaces",
+            ));
+        }
+        if new.options.is_empty() {
+            return Ok(route);
+        }
+        return update(tx, recorder, route, new.options, &new.metadata);
+    }
+    may_create(tx, caller, new.domain, &new.host)?;
+    create(tx, recorder, new, making)
+}
+
+/// 403 when the feature flag stops this caller, or a wildcard would catch what is others'.
+pub(crate) fn may_create(
+    tx: &WriteTx<'_>,
+    caller: &Caller,
+    domain: &Domain,
+    host: &str,
+) -> Result<()> {
+    if caller.is_admin() {
+        return Ok(());
+    }
+    actions::feature_flags::require(tx, caller, "route_creation")?;
+    if domain.is_shared() && host == "*" {
+        return Err(Error::forbidden());
+    }
+    Ok(())
+}
+
+/// Changes options and metadata.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut route: Route,
+    options: OptionsChange,
+    metadata: &MetadataChange,
+) -> Result<Route> {
+    route.options = options.apply(&route.options, hashing(tx)?)?;
+    route.updated_at = recorder.now;
+    model::routes::update(tx, &route)?;
+    metadata.store(tx, ResourceType::Route, route.guid.as_str())?;
+    let data = json!({ "request": { "options": route.options } });
+    record(tx, recorder, "audit.route.update", &route, &data)?;
+    Ok(route)
+}
+
+/// Deletes a route with its destinations.
+pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, route: &Route) -> Result<()> {
+    for destination in model::destinations::of_route(tx, &route.guid)? {
+        actions::destinations::unmap(tx, recorder, route, &destination, Cause::Request)?;
+    }
+    let data = json!({ "request": { "recursive": true } });
+    record(tx, recorder, "audit.route.delete-request", route, &data)?;
+    model::routes::delete(tx, &route.guid)
+}
+
+/// Deletes all routes of a space that is being deleted.
+pub(crate) fn delete_in_space(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    space: &SpaceGuid,
+) -> Result<()> {
+    for route in model::routes::in_space(tx, space)? {
+        delete(tx, recorder, &route)?;
+    }
+    Ok(())
+}
+
+/// Deletes all routes of a domain that is being deleted.
+pub(crate) fn delete_of_domain(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    domain: &DomainGuid,
+) -> Result<()> {
+    for route in model::routes::of_domain(tx, domain)? {
+        delete(tx, recorder, &route)?;
+    }
+    Ok(())
+}
+
+/// Deletes the routes of a space that lead nowhere.
+pub(crate) fn delete_unmapped(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    space: &SpaceGuid,
+) -> Result<()> {
+    for route in model::routes::unmapped_in_space(tx, space)? {
+        delete(tx, recorder, &route)?;
+    }
+    Ok(())
+}
+
+/// Writes an event about a route.
+pub(crate) fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    route: &Route,
+    data: &Value,
+) -> Result<()> {
+    let target = Target {
+        guid: route.guid.as_str(),
+        kind: "route",
+        name: &route.host,
+    };
+    recorder.record(tx, kind, &target, Place::space(&route.space_guid), data)
+}
+
+/// Whether routes may be spread by a hash.
+fn hashing(tx: &ReadTx<'_>) -> Result<bool> {
+    actions::feature_flags::enabled(tx, "hash_based_routing")
+}

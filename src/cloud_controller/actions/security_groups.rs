@@ -1,0 +1,114 @@
+//! What can be done to security groups, each inside the caller's transaction.
+
+use crate::base::guid::SecurityGroupGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::model;
+use crate::cloud_controller::model::security_groups::{Lifecycle, SecurityGroup};
+use crate::cloud_controller::payload::security_groups::{CreateGroup, GroupChange};
+use crate::db::WriteTx;
+use serde_json::json;
+
+/// Makes a group and binds it.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    wanted: CreateGroup,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> Result<SecurityGroup> {
+    let change = wanted.change;
+    let group = SecurityGroup {
+        guid: SecurityGroupGuid::generate(guids),
+        name: change.name.unwrap_or_default(),
+        rules: change
+            .rules
+            .map_or_else(|| "[]".to_owned(), |rules| rules.to_string()),
+        globally_running: change.globally_running.unwrap_or(false),
+        globally_staging: change.globally_staging.unwrap_or(false),
+        created_at: now,
+        updated_at: now,
+    };
+    model::security_groups::insert(tx, &group)?;
+    for (lifecycle, spaces) in [
+        (Lifecycle::Staging, &wanted.staging_spaces),
+        (Lifecycle::Running, &wanted.running_spaces),
+    ] {
+        let found = model::spaces::by_guids(tx, spaces)?;
+        refuse_missing(spaces, |guid| found.iter().any(|s| s.guid.as_str() == guid)).map_err(
+            |missing| Error::unprocessable(format!("Spaces with guids {missing} do not exist.")),
+        )?;
+        for space in &found {
+            model::security_groups::bind(tx, &group.guid, &space.guid, lifecycle)?;
+        }
+    }
+    Ok(group)
+}
+
+/// Changes name, rules or what it is enabled for.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    mut group: SecurityGroup,
+    change: GroupChange,
+    now: Timestamp,
+) -> Result<SecurityGroup> {
+    group.name = change.name.unwrap_or(group.name);
+    group.rules = change.rules.map_or(group.rules, |rules| rules.to_string());
+    group.globally_running = change.globally_running.unwrap_or(group.globally_running);
+    group.globally_staging = change.globally_staging.unwrap_or(group.globally_staging);
+    group.updated_at = now;
+    model::security_groups::update(tx, &group)?;
+    Ok(group)
+}
+
+/// Binds a group to spaces the caller manages.
+pub(crate) fn bind(
+    tx: &WriteTx<'_>,
+    caller: &Caller,
+    group: &SecurityGroup,
+    lifecycle: Lifecycle,
+    guids: &[String],
+) -> Result<()> {
+    let found = model::spaces::by_guids(tx, guids)?;
+    for space in &found {
+        caller.may_manage_space(tx, &space.guid)?;
+    }
+    refuse_missing(guids, |guid| found.iter().any(|s| s.guid.as_str() == guid)).map_err(
+        |missing| {
+            Error::unprocessable(format!(
+                "Spaces with guids {missing} do not exist, or you do not have access to them."
+            ))
+        },
+    )?;
+    for space in &found {
+        model::security_groups::bind(tx, &group.guid, &space.guid, lifecycle)?;
+    }
+    Ok(())
+}
+
+fn refuse_missing(guids: &[String], known: impl Fn(&str) -> bool) -> Result<(), String> {
+    let missing: Vec<&String> = guids.iter().filter(|guid| !known(guid)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{missing:?}"))
+    }
+}
+
+/// Stores `public_networks` and `dns`, enabled everywhere, if they are not there.
+pub(crate) fn ensure_defaults(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> Result<()> {
+    let to = |destination: &str| json!({ "protocol": "all", "destination": destination });
+    // Everything but private and link-local networks.
+    let public = json!([
+        to("0.0.0.0-9.255.255.255"),
+        to("11.0.0.0-169.253.255.255"),
+        to("169.255.0.0-172.15.255.255"),
+        to("172.32.0.0-192.167.255.255"),
+        to("192.169.0.0-255.255.255.255"),
+    ]);
+    let port =
+        |protocol: &str| json!({ "protocol": protocol, "destination": "0.0.0.0/0", "ports": "53" });
+    let dns = json!([port("tcp"), port("udp")]);
+    model::security_groups::ensure(tx, ("public_networks", &public), now, guids)?;
+    model::security_groups::ensure(tx, ("dns", &dns), now, guids)
+}

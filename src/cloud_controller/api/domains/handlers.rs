@@ -1,0 +1,171 @@
+//! Requests on domains.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::presenter;
+use super::sharing;
+use crate::base::guid::{DomainGuid, OrganizationGuid};
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::model::domains::Domain;
+use crate::cloud_controller::payload::domains::CreateDomain;
+use crate::cloud_controller::query::ListQuery;
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody};
+use crate::cloud_controller::{actions, flows, model, payload, v3};
+use crate::db::ReadTx;
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::domains::LIST)?;
+    ctx.read(move |tx, ctx| {
+        let found = model::domains::list_visible(tx, &ctx.caller, &query)?;
+        let shown = presenter::present_all(tx, &ctx.caller, &found.rows, &ctx.urls)?;
+        let body = found.present_values(&query, &ctx.urls, "/v3/domains", shown)?;
+        Ok(Json(body))
+    })
+    .await
+}
+
+pub(super) async fn list_of_organization(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<ListBody>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::domains::LIST);
+    ctx.read(move |tx, ctx| {
+        model::organizations::get_visible(tx, &ctx.caller, &guid)?;
+        let query = query?;
+        let found = model::domains::list_of_organization(tx, &ctx.caller, &guid, &query)?;
+        let path = format!("/v3/organizations/{guid}/domains");
+        let shown = presenter::present_all(tx, &ctx.caller, &found.rows, &ctx.urls)?;
+        Ok(Json(found.present_values(&query, &ctx.urls, &path, shown)?))
+    })
+    .await
+}
+
+pub(super) async fn show_default(
+    ctx: Context,
+    Path(guid): Path<OrganizationGuid>,
+) -> ApiResult<Json<Value>> {
+    ctx.read(move |tx, ctx| {
+        model::organizations::get_visible(tx, &ctx.caller, &guid)?;
+        let domain = model::domains::default_of(tx, &guid)?;
+        let sees_private = model::domains::sees_private(tx, &ctx.caller, &guid)?;
+        let domain = domain
+            .filter(|domain| domain.is_shared() || sees_private)
+            .ok_or_else(|| Error::not_found("Domain"))?;
+        presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls).map(Json)
+    })
+    .await
+}
+
+pub(super) async fn show(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiResult<Json<Value>> {
+    ctx.read(move |tx, ctx| {
+        let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
+        presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls).map(Json)
+    })
+    .await
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let wanted = payload::domains::create(body)?;
+    let recorder = ctx.recorder();
+    let system_domain = ctx.cc.settings().system_domain.clone();
+    ctx.write(move |tx, ctx| {
+        may_create(tx, &ctx.caller, &wanted)?;
+        let domain = actions::domains::create(tx, &recorder, wanted, &system_domain)?;
+        let body = presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls)?;
+        Ok((StatusCode::CREATED, Json(body)))
+    })
+    .await
+}
+
+fn may_create(tx: &ReadTx<'_>, caller: &Caller, wanted: &CreateDomain) -> Result<()> {
+    match &wanted.organization {
+        Some(guid) => {
+            if model::organizations::by_guids(tx, &[guid.to_string()])?.is_empty() {
+                return Err(sharing::no_such_organization(guid));
+            }
+            caller.may_manage_organization(tx, guid)?;
+            if !caller.is_admin() {
+                actions::feature_flags::require(tx, caller, "private_domain_creation")?;
+            }
+            sharing::check_guests(tx, caller, &wanted.shared_organizations, Some(guid))?;
+        }
+        None => caller.must_be_admin()?,
+    }
+    match &wanted.router_group {
+        Some(guid) => Err(Error::unprocessable(format!(
+            "Router group with guid '{guid}' not found."
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<DomainGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let change = payload::domains::update(body)?;
+    ctx.write(move |tx, ctx| {
+        let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
+        may_write(tx, &ctx.caller, &domain)?;
+        let domain = actions::domains::update(tx, domain, &change, ctx.now)?;
+        presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls).map(Json)
+    })
+    .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiResult<Response> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
+        may_write(tx, &ctx.caller, &domain)?;
+        if model::domains::is_shared_with_any(tx, &guid)? {
+            return Err(Error::unprocessable(
+                "This domain is shared with other organizations. Unshare before deleting.",
+            ));
+        }
+        flows::deletion::domain(tx, &recorder, &domain)?;
+        let job =
+            actions::jobs::record_complete(tx, "domain.delete", recorder.now, &recorder.guids)?;
+        Ok(v3::jobs::accepted(&job, &ctx.urls))
+    })
+    .await
+}
+
+pub(super) async fn route_reservations(
+    ctx: Context,
+    Path(guid): Path<DomainGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<Value>> {
+    let query = ListQuery::parse_single(query.as_deref(), &[], &["host", "path", "port"])?;
+    ctx.read(move |tx, ctx| {
+        model::domains::get_visible(tx, &ctx.caller, &guid)?;
+        let [host, path] = ["host", "path"].map(|name| query.raw(name).unwrap_or_default());
+        // What is no port is nobody's port.
+        let port = query.raw("port").filter(|port| !port.is_empty());
+        let port = port.map_or(Some(0), |port| port.parse().ok());
+        let found = match port {
+            Some(port) => model::routes::is_reserved(tx, &guid, (host, path, port))?,
+            None => false,
+        };
+        Ok(Json(json!({ "matching_route": found })))
+    })
+    .await
+}
+
+/// 403 unless the caller manages the organization that owns the domain; shared ones are for admins.
+pub(super) fn may_write(tx: &ReadTx<'_>, caller: &Caller, domain: &Domain) -> Result<()> {
+    match &domain.organization_guid {
+        Some(organization) => caller.may_manage_organization(tx, organization),
+        None => caller.must_be_admin(),
+    }
+}

@@ -1,0 +1,142 @@
+//! Requests on space quotas.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::presenter;
+use crate::base::guid::{SpaceGuid, SpaceQuotaGuid};
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::model::space_quotas::SpaceQuota;
+use crate::cloud_controller::query::ListQuery;
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related};
+use crate::cloud_controller::{actions, model, payload, v3};
+use crate::db::ReadTx;
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
+    let query = ListQuery::parse(query.as_deref(), &payload::space_quotas::LIST)
+        .map_err(Error::as_unprocessable)?;
+    ctx.read(move |tx, ctx| {
+        let found = model::space_quotas::list_visible(tx, &ctx.caller, &query)?;
+        let members = model::space_quotas::members(tx, &ctx.caller, &found.rows)?;
+        let body = found.present(&query, &ctx.urls, "/v3/space_quotas", |quota| {
+            let members = members.get(&quota.guid).map_or(&[][..], Vec::as_slice);
+            presenter::present(quota, members, &ctx.urls)
+        })?;
+        Ok(Json(body))
+    })
+    .await
+}
+
+pub(super) async fn show(ctx: Context, Path(guid): Path<SpaceQuotaGuid>) -> ApiResult<Json<Value>> {
+    ctx.read(move |tx, ctx| {
+        let quota = model::space_quotas::get_visible(tx, &ctx.caller, &guid)?;
+        present(tx, &ctx.caller, quota, &ctx.urls)
+    })
+    .await
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let wanted = payload::space_quotas::create(body)?;
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let guid = &wanted.organization;
+        if model::organizations::by_guids(tx, &[guid.to_string()])?.is_empty() {
+            return Err(Error::unprocessable(format!(
+                "Organization with guid '{guid}' does not exist, or you do not have access to it."
+            )));
+        }
+        ctx.caller.may_manage_organization(tx, guid)?;
+        let quota = actions::space_quotas::create(tx, &recorder, wanted)?;
+        Ok((
+            StatusCode::CREATED,
+            present(tx, &ctx.caller, quota, &ctx.urls)?,
+        ))
+    })
+    .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<SpaceQuotaGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let quota = get_writable(tx, &ctx.caller, &guid)?;
+        let quota = actions::space_quotas::update(
+            tx,
+            &recorder,
+            quota,
+            payload::space_quotas::update(body)?,
+        )?;
+        present(tx, &ctx.caller, quota, &ctx.urls)
+    })
+    .await
+}
+
+pub(super) async fn apply(
+    ctx: Context,
+    Path(guid): Path<SpaceQuotaGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Json<Value>> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let quota = get_writable(tx, &ctx.caller, &guid)?;
+        actions::space_quotas::apply(tx, &recorder, &ctx.caller, &quota, &body.finish_to_many()?)?;
+        let path = format!("/v3/space_quotas/{guid}/relationships/spaces");
+        let spaces = model::space_quotas::all_members(tx, &guid)?;
+        Ok(Json(related(&spaces, &ctx.urls, &path)))
+    })
+    .await
+}
+
+pub(super) async fn remove(
+    ctx: Context,
+    Path((guid, space)): Path<(SpaceQuotaGuid, SpaceGuid)>,
+) -> ApiResult<StatusCode> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let quota = get_writable(tx, &ctx.caller, &guid)?;
+        actions::space_quotas::remove(tx, &recorder, &quota, &space)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceQuotaGuid>) -> ApiResult<Response> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let quota = get_writable(tx, &ctx.caller, &guid)?;
+        actions::space_quotas::delete(tx, &recorder, &quota)?;
+        let operation = "space_quota.delete";
+        let job = actions::jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
+        Ok(v3::jobs::accepted(&job, &ctx.urls))
+    })
+    .await
+}
+
+fn get_writable(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceQuotaGuid) -> Result<SpaceQuota> {
+    let quota = model::space_quotas::get_visible(tx, caller, guid)?;
+    caller.may_manage_organization(tx, &quota.organization_guid)?;
+    Ok(quota)
+}
+
+fn present(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    quota: SpaceQuota,
+    urls: &Urls,
+) -> Result<Json<Value>> {
+    let quotas = [quota];
+    let members = model::space_quotas::members(tx, caller, &quotas)?;
+    let [quota] = quotas;
+    let members = members.get(&quota.guid).map_or(&[][..], Vec::as_slice);
+    Ok(Json(presenter::present(&quota, members, urls)))
+}

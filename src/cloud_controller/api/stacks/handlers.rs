@@ -1,0 +1,101 @@
+//! Requests on stacks. Everybody who is signed in reads them; admins write.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::presenter;
+use crate::base::guid::StackGuid;
+use crate::cloud_controller::metadata::{Metadata, ResourceType};
+use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Warnings};
+use crate::cloud_controller::{actions, api, model, payload};
+
+pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
+    let query = payload::stacks::list(query.as_deref())?;
+    ctx.read(move |tx, ctx| {
+        let found = model::stacks::list_all(tx, &query)?;
+        let guids = found.rows.iter().map(|stack| stack.guid.as_str());
+        let metadata = Metadata::of_all(tx, ResourceType::Stack, guids)?;
+        Ok(Json(found.present(
+            &query,
+            &ctx.urls,
+            "/v3/stacks",
+            |stack| presenter::present_with(stack, metadata.of(stack.guid.as_str()), &ctx.urls),
+        )?))
+    })
+    .await
+}
+
+pub(super) async fn show(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<Json<Value>> {
+    ctx.read(move |tx, ctx| {
+        let stack = model::stacks::get(tx, &guid)?;
+        presenter::present(tx, &stack, &ctx.urls).map(Json)
+    })
+    .await
+}
+
+pub(super) async fn list_apps(
+    ctx: Context,
+    Path(guid): Path<StackGuid>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<ListBody>> {
+    let query = api::apps::handlers::list_query(query.as_deref())?;
+    ctx.read(move |tx, ctx| {
+        let stack = model::stacks::get(tx, &guid)?;
+        let path = format!("/v3/stacks/{guid}/apps");
+        api::apps::handlers::list_on_stack(tx, &ctx.caller, &query, (&stack.name, &path), &ctx.urls)
+            .map(Json)
+    })
+    .await
+}
+
+pub(super) async fn create(
+    ctx: Context,
+    JsonBody(body): JsonBody,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    ctx.caller.must_be_admin()?;
+    let wanted = payload::stacks::create(body)?;
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let stack = actions::stacks::create(tx, &recorder, wanted)?;
+        let shown = presenter::present(tx, &stack, &ctx.urls)?;
+        Ok((StatusCode::CREATED, Json(shown)))
+    })
+    .await
+}
+
+pub(super) async fn update(
+    ctx: Context,
+    Path(guid): Path<StackGuid>,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Response> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let stack = model::stacks::get(tx, &guid)?;
+        ctx.caller.must_be_admin()?;
+        let change = payload::stacks::update(body)?;
+        let warning = (stack.is_default && change.state.is_some()).then(|| {
+            format!(
+                "Changing state on the default stack '{}' may affect new application deployments.",
+                stack.name
+            )
+        });
+        let stack = actions::stacks::update(tx, &recorder, stack, change)?;
+        let shown = presenter::present(tx, &stack, &ctx.urls)?;
+        Ok((Warnings::from_iter(warning), Json(shown)).into_response())
+    })
+    .await
+}
+
+pub(super) async fn delete(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<StatusCode> {
+    let recorder = ctx.recorder();
+    ctx.write(move |tx, ctx| {
+        let stack = model::stacks::get(tx, &guid)?;
+        ctx.caller.must_be_admin()?;
+        actions::stacks::delete(tx, &recorder, &stack)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

@@ -1,0 +1,321 @@
+//! Moves deployments along. Everything it goes by is in the database, so a step that a killed
+//! process did not commit is decided again.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::guid::{DeploymentGuid, InstanceGuid};
+use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::flows::deployments::rollout::{Counts, Step};
+use crate::cloud_controller::flows::deployments::{finalize, remove, resize, set_status};
+use crate::cloud_controller::flows::desired::Snapshots;
+use crate::cloud_controller::model::apps::{AppState, Feature};
+use crate::cloud_controller::model::audit_events::{Actor, Recorder};
+use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::state::CloudController;
+use crate::cloud_controller::{flows, model};
+use crate::db::{Db, ReadTx, WriteTx};
+use crate::scheduler::{self, InstanceState, RoutableInstance};
+
+/// Until the next look after one that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Moves deployments along; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Rollouts {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    guids: GuidSource,
+    snapshots: Snapshots,
+    routable: watch::Receiver<Arc<Vec<RoutableInstance>>>,
+}
+
+/// The instances the router may know of: those before must not go earlier.
+type Serving = BTreeSet<InstanceGuid>;
+
+impl Rollouts {
+    /// Those of this controller.
+    pub(crate) fn new(cc: &CloudController, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            db: cc.db().clone(),
+            clock,
+            guids: cc.guids().clone(),
+            snapshots: Snapshots::of(cc),
+            routable: cc.scheduler().routable(),
+        }
+    }
+
+    /// Starts the worker.
+    pub(crate) fn start(&self, supervisor: &Supervisor) {
+        let this = self.clone();
+        supervisor.worker("deployments", move |token| this.clone().run(token));
+    }
+
+    /// Looks after every change: instances that come and go are changes, too.
+    async fn run(mut self, token: CancellationToken) -> Result<(), Infallible> {
+        let mut changes = self.db.changes();
+        loop {
+            changes.borrow_and_update();
+            let serving = self.routable.borrow_and_update().clone();
+            let serving = serving.iter().map(|one| one.instance_guid.clone());
+            let passed = self.pass(Arc::new(serving.collect())).await;
+            if let Err(error) = &passed {
+                tracing::warn!(%error, "deployments do not move for the moment");
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                changed = changes.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                changed = self.routable.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                () = sleep(RETRY), if !matches!(passed, Ok(true)) => {}
+            }
+        }
+    }
+
+    /// False when something did not work that may work later.
+    async fn pass(&self, serving: Arc<Serving>) -> Result<bool> {
+        let now_serving = serving.clone();
+        let read = self.db.read(move |tx| {
+            let moving = model::deployments::moving(tx)?.into_iter();
+            // One that cannot be looked at says so in its turn.
+            let ready = moving.filter(|deployment| {
+                let ready = is_ready(tx, deployment, &now_serving);
+                ready.unwrap_or(true)
+            });
+            Ok::<_, Error>(ready.map(|deployment| deployment.guid).collect::<Vec<_>>())
+        });
+        let mut all_moved = true;
+        for guid in read.await? {
+            let (this, serving) = (self.clone(), serving.clone());
+            let write = self.db.write({
+                let guid = guid.clone();
+                move |tx| this.advance(tx, &guid, &serving)
+            });
+            if let Err(error) = write.await {
+                all_moved = false;
+                tracing::warn!(deployment.guid = %guid, %error, "a deployment does not move");
+                let (now, text) = (self.clock.now(), error.detail().to_owned());
+                let noted = guid.clone();
+                let write = self
+                    .db
+                    .write_without_wake(move |tx| note(tx, &noted, text, now));
+                if let Err(error) = write.await {
+                    tracing::warn!(deployment.guid = %guid, %error, "and cannot say so");
+                }
+            }
+        }
+        Ok(all_moved)
+    }
+
+    fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid, serving: &Serving) -> Result<()> {
+        let recorder = Recorder {
+            actor: Actor {
+                guid: guid.to_string(),
+                kind: "system",
+                name: "deployments".to_owned(),
+            },
+            now: self.clock.now(),
+            guids: self.guids.clone(),
+        };
+        let Some(deployment) = model::deployments::find(tx, guid)? else {
+            return Ok(());
+        };
+        if deployment.state == "CANCELING" {
+            return cancel(tx, &recorder, deployment);
+        }
+        let Some((new, old)) = web_processes(tx, &deployment)? else {
+            return lost(tx, &recorder, deployment);
+        };
+        match step(tx, &deployment, (&new, &old), serving)? {
+            Some(step) => self.take(tx, &recorder, deployment, (new, old, step)),
+            None => Ok(()),
+        }
+    }
+
+    fn take(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        mut deployment: Deployment,
+        (new, old, step): (Process, Vec<Process>, Step),
+    ) -> Result<()> {
+        let oldest = old.iter().min_by_key(|process| process.created_at);
+        let oldest = oldest.map(|process| process.guid.clone());
+        for (process, instances) in old.into_iter().zip(step.old) {
+            if instances == 0 && oldest.as_ref() != Some(&process.guid) {
+                remove(tx, recorder, &process)?;
+            } else {
+                resize(tx, recorder, process, instances)?;
+            }
+        }
+        deployment.error = None;
+        if step.finished {
+            return self.arrive(tx, recorder, deployment, &new);
+        }
+        if step.new != new.instances {
+            deployment.last_healthy_at = Some(recorder.now);
+            resize(tx, recorder, new, step.new)?;
+            if let Some(app) = model::apps::find(tx, &deployment.app_guid)? {
+                model::quotas::check_started(tx, &app)?;
+            }
+        }
+        deployment.updated_at = recorder.now;
+        model::deployments::update(tx, &deployment)
+    }
+
+    /// The goal is reached: a canary waits, all others are done.
+    fn arrive(
+        &self,
+        tx: &WriteTx<'_>,
+        recorder: &Recorder,
+        mut deployment: Deployment,
+        new: &Process,
+    ) -> Result<()> {
+        if deployment.state == "PREPAUSED" {
+            deployment.last_healthy_at = Some(recorder.now);
+            set_status(&mut deployment, recorder.now, ("PAUSED", "PAUSED"));
+            return model::deployments::update(tx, &deployment);
+        }
+        let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
+            return Ok(());
+        };
+        let revision = match &new.revision_guid {
+            Some(guid) if app.features.on(Feature::Revisions) => model::revisions::find(tx, guid)?,
+            _ => None,
+        };
+        for mut process in model::processes::of_app(tx, &app.guid)? {
+            if process.kind != "web" {
+                // Other types have no second process: they begin anew with what the new one has.
+                let revision = revision.as_ref();
+                if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
+                    process.command = command;
+                }
+                let of = (&app, revision);
+                flows::running::restart_process(tx, recorder, &self.snapshots, of, process)?;
+            } else if process.guid != new.guid {
+                remove(tx, recorder, &process)?;
+            }
+        }
+        finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
+        model::deployments::update(tx, &deployment)
+    }
+}
+
+/// Tells why a deployment does not go on; it is tried again.
+fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -> Result<()> {
+    let found = model::deployments::find(tx, guid)?;
+    let Some(mut deployment) = found.filter(|one| one.error.as_ref() != Some(&text)) else {
+        return Ok(());
+    };
+    deployment.error = Some(text);
+    deployment.updated_at = now;
+    model::deployments::update(tx, &deployment)
+}
+
+/// Whether there is something to do.
+fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> Result<bool> {
+    if deployment.state == "CANCELING" {
+        return Ok(true);
+    }
+    match web_processes(tx, deployment)? {
+        None => Ok(true),
+        Some((new, old)) => Ok(step(tx, deployment, (&new, &old), serving)?.is_some()),
+    }
+}
+
+/// The new web process and the others in the order in which they go: canaries that never went on,
+/// then the oldest.
+fn web_processes(
+    tx: &ReadTx<'_>,
+    deployment: &Deployment,
+) -> Result<Option<(Process, Vec<Process>)>> {
+    let all = model::processes::of_app(tx, &deployment.app_guid)?;
+    let web = all.into_iter().filter(|process| process.kind == "web");
+    let (mut new, mut old): (Vec<_>, Vec<_>) =
+        web.partition(|process| Some(&process.guid) == deployment.process_guid.as_ref());
+    let abandoned = model::deployments::superseded(tx, &deployment.app_guid, "CANCELED")?;
+    old.sort_by_key(|process| !abandoned.contains(&process.guid));
+    Ok(new.pop().map(|new| (new, old)))
+}
+
+/// Nothing moves while the app is stopped.
+fn step(
+    tx: &ReadTx<'_>,
+    deployment: &Deployment,
+    (new, old): (&Process, &[Process]),
+    serving: &Serving,
+) -> Result<Option<Step>> {
+    let app = model::apps::find(tx, &deployment.app_guid)?;
+    if app.is_none_or(|app| app.state == AppState::Stopped) {
+        return Ok(None);
+    }
+    let mut counts = Counts {
+        wanted: new.instances,
+        ..Counts::default()
+    };
+    for instance in scheduler::store::instances(tx, &new.guid)? {
+        if instance.version != new.version {
+            continue;
+        }
+        match instance.state {
+            InstanceState::Running if serving.contains(&instance.guid) => counts.routable += 1,
+            InstanceState::Running | InstanceState::Starting => counts.starting += 1,
+            InstanceState::Crashed | InstanceState::Down => counts.unhealthy += 1,
+            InstanceState::Stopping => {}
+        }
+    }
+    let old: Vec<i64> = old.iter().map(|process| process.instances).collect();
+    Ok(flows::deployments::rollout::next(
+        deployment.goal(),
+        counts,
+        &old,
+    ))
+}
+
+/// Goes back: the process before gets its instances back, all others go.
+fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
+    let mut prior = None;
+    for guid in model::deployments::superseded(tx, &deployment.app_guid, "DEPLOYED")? {
+        let instances = scheduler::store::instances(tx, &guid)?;
+        if instances
+            .iter()
+            .any(|one| one.state == InstanceState::Running)
+        {
+            prior = Some(guid);
+            break;
+        }
+    }
+    let oldest = model::processes::oldest_web(tx, &deployment.app_guid)?;
+    let prior = prior.or_else(|| oldest.map(|process| process.guid));
+    for process in model::processes::of_app(tx, &deployment.app_guid)? {
+        if process.kind != "web" {
+            continue;
+        }
+        if prior.as_ref() == Some(&process.guid) {
+            resize(tx, recorder, process, deployment.original_instances)?;
+        } else {
+            remove(tx, recorder, &process)?;
+        }
+    }
+    deployment.error = None;
+    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    model::deployments::update(tx, &deployment)
+}
+
+/// Its process is gone, which nothing here does: there is nothing left to deploy.
+fn lost(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
+    deployment.error = Some("The new web process does not exist any more.".to_owned());
+    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    model::deployments::update(tx, &deployment)
+}

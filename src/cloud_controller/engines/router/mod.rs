@@ -1,0 +1,99 @@
+//! What the router is to know: every HTTP route that leads to an app, with the instances that may
+//! answer for it now. The router's side of what [`engines::scheduler`] is for the scheduler.
+//!
+//! - Built whole from one query and the scheduler's routable instances, after every change.
+//! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool
+//!   along in Cloud Foundry: the name is unknown (404), or a wildcard's or shorter path's.
+//! - Routes of internal domains are not the router's, and TCP routes are not HTTP.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::base::guid::AppGuid;
+use crate::cloud_controller::error::Result;
+use crate::cloud_controller::model;
+use crate::cloud_controller::model::destinations::{DEFAULT_PORT, exposed_port};
+use crate::cloud_controller::model::route_table::{MappedRoute, Mapping};
+use crate::db::ReadTx;
+use crate::router::{Endpoint, LoadBalancing, Protocol, Route, RouteOptions};
+use crate::scheduler::RoutableInstance;
+
+/// The routes with what answers for them.
+pub(crate) fn table(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<Vec<Route>> {
+    let processes = model::route_table::processes(tx)?;
+    let mut running: HashMap<(&AppGuid, &str), Vec<&RoutableInstance>> = HashMap::new();
+    for instance in routable {
+        if let Some((app, kind)) = processes.get(&instance.process_guid) {
+            running.entry((app, kind)).or_default().push(instance);
+        }
+    }
+    let mut routes: Vec<Route> = Vec::new();
+    let mut last = None;
+    model::route_table::each_mapping(tx, |route, mapping| {
+        if last.as_ref() != Some(&route.guid) {
+            last = Some(route.guid.clone());
+            routes.push(without_endpoints(route, &mapping));
+        }
+        let Some(found) = running.get(&(&mapping.app_guid, &*mapping.process_type)) else {
+            return;
+        };
+        if let Some(route) = routes.last_mut() {
+            let reached = found
+                .iter()
+                .filter_map(|instance| endpoint(instance, &mapping));
+            route.endpoints.extend(reached);
+        }
+    })?;
+    routes.retain(|route| !route.endpoints.is_empty());
+    Ok(routes)
+}
+
+fn without_endpoints(route: MappedRoute, mapping: &Mapping) -> Route {
+    let host = if route.host.is_empty() {
+        route.domain
+    } else {
+        format!("{}.{}", route.host, route.domain)
+    };
+    Route {
+        host,
+        path: route.path,
+        app_guid: mapping.app_guid.clone(),
+        options: options(&route.options),
+        endpoints: Vec::new(),
+    }
+}
+
+fn options(json: &str) -> RouteOptions {
+    let options: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let algorithm = options
+        .get("loadbalancing")
+        .and_then(|value| value.as_str());
+    RouteOptions {
+        load_balancing: algorithm.map_or(LoadBalancing::default(), LoadBalancing::from_option),
+    }
+}
+
+/// `None` while the instance has no such port: a port that a new route names takes a restart.
+fn endpoint(instance: &RoutableInstance, mapping: &Mapping) -> Option<Endpoint> {
+    let ports = &instance.address.ports;
+    let address = if mapping.port == 0 {
+        let of_image = mapping.execution_metadata.as_deref().and_then(exposed_port);
+        let known = [of_image, Some(DEFAULT_PORT)];
+        let mut known = known.into_iter().flatten();
+        known
+            .find_map(|port| ports.get(&port))
+            .or_else(|| ports.values().next())
+    } else {
+        ports.get(&mapping.port)
+    };
+    Some(Endpoint {
+        address: *address?,
+        app_guid: instance.app_guid.clone(),
+        process_guid: instance.process_guid.clone(),
+        instance_guid: instance.instance_guid.clone(),
+        index: instance.index,
+        protocol: Protocol::from_destination(&mapping.protocol),
+    })
+}

@@ -1,0 +1,156 @@
+//! From rows and running instances to the router's table, over a real database.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::*;
+use crate::cloud_controller::error::Error;
+use crate::db::Db;
+use crate::router::Table;
+use crate::scheduler::InstanceAddress;
+
+const SET_UP: &str = r#"
+    insert into organization_quotas (guid, name, created_at, updated_at) values ('q', 'test', 0, 0);
+    insert into organizations (guid, name, quota_guid, created_at, updated_at) values ('o', 'org', 'q', 0, 0);
+    insert into spaces (guid, name, organization_guid, created_at, updated_at) values ('s', 'dev', 'o', 0, 0);
+    insert into domains (guid, name, internal, created_at, updated_at) values
+        ('d', 'cf.localhost', 0, 0, 0), ('i', 'apps.internal', 1, 0, 0);
+    insert into apps (guid, name, space_guid, lifecycle_type, current_droplet_guid, created_at, updated_at) values
+        ('shop', 'shop', 's', 'buildpack', null, 0, 0), ('image', 'image', 's', 'docker', 'w', 0, 0);
+    insert into droplets (guid, app_guid, state, lifecycle_type, execution_metadata, created_at, updated_at) values
+        ('w', 'image', 'STAGED', 'docker', '{"ports":[{"Port":3000,"Protocol":"tcp"}]}', 0, 0);
+    insert into processes (guid, app_guid, type, instances, memory_in_mb, disk_in_mb, health_check_type, version,
+        created_at, updated_at) values
+        ('shop-web', 'shop', 'web', 2, 64, 64, 'port', 'v', 0, 0),
+        ('shop-api', 'shop', 'api', 1, 64, 64, 'port', 'v', 0, 0),
+        ('image-web', 'image', 'web', 1, 64, 64, 'port', 'v', 0, 0);
+    insert into desired_processes (process_guid, app_guid, process_type, version, droplet_guid, image_digest,
+        specification, environment) values
+        ('shop-web', 'shop', 'web', 'v', 'w', '', '{}', x''), ('shop-api', 'shop', 'api', 'v', 'w', '', '{}', x''),
+        ('image-web', 'image', 'web', 'v', 'w', '', '{}', x'');
+    insert into routes (guid, space_guid, domain_guid, host, path, options, created_at, updated_at) values
+        ('r1', 's', 'd', 'shop', '', '{"loadbalancing":"least-connection"}', 0, 0),
+        ('r2', 's', 'd', 'shop', '/api', '{}', 0, 0),
+        ('r3', 's', 'd', 'image', '', '{}', 0, 0),
+        ('r4', 's', 'i', 'shop', '', '{}', 0, 0),
+        ('r5', 's', 'd', 'nowhere', '', '{}', 0, 0);
+    insert into destinations (guid, route_guid, app_guid, process_type, port, protocol, created_at, updated_at) values
+        ('t1', 'r1', 'shop', 'web', 8080, 'http1', 0, 0),
+        ('t2', 'r2', 'shop', 'api', 9000, 'http2', 0, 0),
+        ('t3', 'r3', 'image', 'web', 0, 'http1', 0, 0),
+        ('t4', 'r4', 'shop', 'web', 8080, 'http1', 0, 0);
+"#;
+
+fn instance(process: &str, app: &str, index: u32, ports: &[u16]) -> RoutableInstance {
+    let at = |port: u16| SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap_or(0)], port));
+    RoutableInstance {
+        instance_guid: format!("{process}-{index}").into(),
+        process_guid: process.into(),
+        app_guid: app.into(),
+        index,
+        address: InstanceAddress {
+            ip: None,
+            ports: ports
+                .iter()
+                .map(|port| (*port, at(*port)))
+                .collect::<BTreeMap<_, _>>(),
+        },
+    }
+}
+
+async fn routes(running: Vec<RoutableInstance>) -> Vec<Route> {
+    routes_after("", running).await
+}
+
+async fn routes_after(change: &'static str, running: Vec<RoutableInstance>) -> Vec<Route> {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let db = Db::open(&dir.path().join("cflite.db")).expect("database");
+    let rows = format!("{SET_UP}{change}");
+    db.write(move |tx| Ok::<_, Error>(tx.sql().execute_batch(&rows)?))
+        .await
+        .expect("rows");
+    db.read(move |tx| table(tx, &running)).await.expect("table")
+}
+
+fn shown(routes: &[Route]) -> Vec<(String, Vec<String>)> {
+    let place = |route: &Route| format!("{}{}", route.host, route.path);
+    let answers = |route: &Route| {
+        let each = route.endpoints.iter();
+        each.map(|e| format!("{}:{}", e.instance_guid, e.address.port()))
+            .collect()
+    };
+    routes
+        .iter()
+        .map(|route| (place(route), answers(route)))
+        .collect()
+}
+
+#[tokio::test]
+async fn routes_lead_to_the_instances_of_their_process_and_port() {
+    let found = routes(vec![
+        instance("shop-web", "shop", 0, &[8080]),
+        instance("shop-web", "shop", 1, &[8080]),
+        instance("shop-api", "shop", 0, &[8080, 9000]),
+        instance("image-web", "image", 0, &[80, 3000]),
+        instance("gone", "gone", 0, &[8080]),
+    ])
+    .await;
+    let expected = [
+        (
+            "shop.cf.localhost",
+            vec!["shop-web-0:8080", "shop-web-1:8080"],
+        ),
+        ("shop.cf.localhost/api", vec!["shop-api-0:9000"]),
+        ("image.cf.localhost", vec!["image-web-0:3000"]),
+    ];
+    let expected = expected.map(|(place, answers)| {
+        let answers = answers.into_iter().map(str::to_owned).collect();
+        (place.to_owned(), answers)
+    });
+    assert_eq!(shown(&found), expected);
+    assert_eq!(
+        found[0].options.load_balancing,
+        LoadBalancing::LeastConnection
+    );
+    assert_eq!(found[1].endpoints[0].protocol, Protocol::Http2);
+}
+
+#[tokio::test]
+async fn a_route_of_an_app_that_is_down_is_unknown_as_an_unmapped_one() {
+    let table = Table::build(routes(Vec::new()).await);
+    for host in [
+        "shop.cf.localhost",
+        "nowhere.cf.localhost",
+        "shop.apps.internal",
+    ] {
+        assert!(table.find(host, "/").is_none(), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_the_instance_does_not_have_yet_gets_no_traffic() {
+    let found = routes(vec![instance("shop-api", "shop", 0, &[8080])]).await;
+    assert!(found.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_costs_its_own_route_alone() {
+    let running = || {
+        vec![
+            instance("shop-web", "shop", 0, &[8080]),
+            instance("image-web", "image", 0, &[3000]),
+        ]
+    };
+    for damage in [
+        "update routes set host = cast(x'ff' as text) where guid = 'r3';",
+        "update destinations set port = 70000 where guid = 't3';",
+        "update desired_processes set process_type = cast(x'ff' as text) where process_guid = 'image-web';",
+    ] {
+        let found = shown(&routes_after(damage, running()).await);
+        let expected = (
+            "shop.cf.localhost".to_owned(),
+            vec!["shop-web-0:8080".to_owned()],
+        );
+        assert_eq!(found, [expected], "{damage}");
+    }
+}

@@ -1,0 +1,42 @@
+//! What a task runs with, read from its snapshot.
+
+use super::{ImageReferences, broken};
+use crate::base::Megabytes;
+use crate::base::guid::TaskGuid;
+use crate::blobs::Digest;
+use crate::cloud_controller::model;
+use crate::cloud_controller::model::desired::TaskSpecification;
+use crate::db::{DbError, ReadTx, Vault};
+use crate::scheduler::DesiredTask;
+
+/// Reads what was written down for a task of this app with these limits.
+pub(crate) fn desired_task(
+    tx: &ReadTx<'_>,
+    (vault, images): (&Vault, &ImageReferences),
+    guid: &TaskGuid,
+    (app_name, memory, log_rate_limit): (String, i64, i64),
+) -> Result<DesiredTask, DbError> {
+    let snapshot = model::desired::task_snapshot(tx, guid)?;
+    let snapshot = snapshot.ok_or_else(|| broken("desired_tasks.task_guid", guid))?;
+    let spec: TaskSpecification = serde_json::from_str(&snapshot.specification)
+        .map_err(|e| broken("desired_tasks.specification", &e))?;
+    let environment = vault
+        .decrypt(&snapshot.environment)
+        .map_err(|e| broken("desired_tasks.environment", &e))?;
+    let environment = serde_json::from_slice(&environment)
+        .map_err(|e| broken("desired_tasks.environment", &e))?;
+    let digest = Digest::parse(&snapshot.image_digest)
+        .map_err(|e| broken("desired_tasks.image_digest", &e))?;
+    Ok(DesiredTask {
+        app_name,
+        image: images(&snapshot.droplet_guid, &digest),
+        entrypoint: Some(Vec::new()),
+        command: spec.command,
+        user: spec.user,
+        working_dir: spec.working_dir,
+        environment,
+        memory: Megabytes(memory),
+        log_rate_limit,
+        lifecycle_files: spec.lifecycle_files,
+    })
+}

@@ -1,0 +1,56 @@
+//! The scheduler's view of tasks: what is to run, and what came of it.
+
+use crate::base::guid::TaskGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::engines::scheduler::ImageReferences;
+use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model::tasks::Task;
+use crate::cloud_controller::{flows, model};
+use crate::db::{DbError, ReadTx, Vault, WriteTx};
+use crate::scheduler::{DesiredTask, OpenTasks, TaskEnd, TaskList};
+
+/// The rows of tasks for the scheduler.
+pub(crate) struct TaskQueue {
+    /// For the environment of tasks.
+    pub vault: Vault,
+    /// How images of droplets are pulled.
+    pub images: ImageReferences,
+    /// For usage events.
+    pub guids: GuidSource,
+}
+
+impl TaskList for TaskQueue {
+    fn open(&self, tx: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
+        model::tasks::open(tx)
+    }
+
+    fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
+        let found = model::tasks::find(tx, guid).map_err(unread)?;
+        let runs = |task: &Task| matches!(task.state.as_str(), "PENDING" | "RUNNING");
+        let Some(task) = found.filter(runs) else {
+            return Ok(None);
+        };
+        let limits = (task.app_name, task.memory, task.log_rate_limit);
+        super::scheduler::desired_task(tx, (&self.vault, &self.images), guid, limits).map(Some)
+    }
+
+    fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError> {
+        let by = (now, &self.guids);
+        flows::tasks::started(tx, by, guid).map_err(unread)
+    }
+
+    fn ended(
+        &self,
+        tx: &WriteTx<'_>,
+        guid: &TaskGuid,
+        end: &TaskEnd,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let by = (now, &self.guids);
+        flows::tasks::ended(tx, by, guid, end).map_err(unread)
+    }
+}
+
+fn unread(error: Error) -> DbError {
+    DbError::Interrupted(format!("a task: {error}"))
+}

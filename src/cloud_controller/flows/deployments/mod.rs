@@ -1,0 +1,156 @@
+//! What can be done to deployments, each inside the caller's transaction, with its audit event.
+
+pub(crate) mod create;
+pub(crate) mod rollout;
+
+use serde_json::json;
+
+use crate::base::Timestamp;
+use crate::cloud_controller::actions::app_usage_events::Use;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
+use crate::cloud_controller::model::apps::App;
+use crate::cloud_controller::model::audit_events::Recorder;
+use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::{actions, flows, model};
+use crate::db::WriteTx;
+
+/// It is over.
+pub(crate) fn finalize(deployment: &mut Deployment, now: Timestamp, (state, reason): (&str, &str)) {
+    deployment.state = state.to_owned();
+    deployment.status_value = "FINALIZED".to_owned();
+    deployment.status_reason = reason.to_owned();
+    deployment.status_updated_at = now;
+    deployment.updated_at = now;
+}
+
+/// Changes metadata.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut deployment: Deployment,
+    metadata: &MetadataChange,
+) -> Result<Deployment> {
+    let guid = deployment.guid.as_str();
+    metadata.store(tx, ResourceType::Deployment, guid)?;
+    deployment.updated_at = recorder.now;
+    model::deployments::update(tx, &deployment)?;
+    Ok(deployment)
+}
+
+/// Goes back to the droplet of before.
+pub(crate) fn cancel(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: App,
+    mut deployment: Deployment,
+) -> Result<()> {
+    if !deployment.is_cancelable() {
+        return Err(refused("cancel", &deployment));
+    }
+    let previous = deployment.previous_droplet_guid.clone();
+    let app = flows::running::assign_droplet(tx, recorder, app, &previous.unwrap_or_default())?;
+    record(
+        tx,
+        recorder,
+        "audit.app.deployment.cancel",
+        &app,
+        &deployment,
+    )?;
+    set_status(&mut deployment, recorder.now, ("CANCELING", "CANCELING"));
+    model::deployments::update(tx, &deployment)
+}
+
+/// Lets a paused deployment take its next step.
+pub(crate) fn proceed(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    app: &App,
+    mut deployment: Deployment,
+) -> Result<()> {
+    if !deployment.is_continuable() {
+        return Err(refused("continue", &deployment));
+    }
+    record(
+        tx,
+        recorder,
+        "audit.app.deployment.continue",
+        app,
+        &deployment,
+    )?;
+    let step = deployment.canary_current_step.unwrap_or(1);
+    if step < deployment.canary_steps() {
+        deployment.canary_current_step = Some(step + 1);
+        set_status(&mut deployment, recorder.now, ("PREPAUSED", "DEPLOYING"));
+    } else {
+        set_status(&mut deployment, recorder.now, ("DEPLOYING", "DEPLOYING"));
+    }
+    model::deployments::update(tx, &deployment)
+}
+
+/// It goes on.
+pub(crate) fn set_status(
+    deployment: &mut Deployment,
+    now: Timestamp,
+    (state, reason): (&str, &str),
+) {
+    if deployment.status_reason != reason {
+        deployment.status_updated_at = now;
+    }
+    deployment.state = state.to_owned();
+    deployment.status_reason = reason.to_owned();
+    deployment.updated_at = now;
+}
+
+fn refused(deed: &str, deployment: &Deployment) -> Error {
+    Error::unprocessable(format!(
+        "Cannot {deed} a deployment with status: {} and reason: {}",
+        deployment.status_value, deployment.status_reason
+    ))
+}
+
+fn record(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    kind: &str,
+    app: &App,
+    deployment: &Deployment,
+) -> Result<()> {
+    let data = json!({
+        "deployment_guid": deployment.guid,
+        "droplet_guid": deployment.droplet_guid,
+    });
+    actions::apps::record(tx, recorder, kind, app, &data)
+}
+
+/// Gives a process another number of instances; nobody asked for that, so there is no event.
+pub(crate) fn resize(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut process: Process,
+    instances: i64,
+) -> Result<()> {
+    if process.instances == instances {
+        return Ok(());
+    }
+    let before = Use::Scaled {
+        instances: process.instances,
+        memory: process.memory,
+    };
+    process.instances = instances;
+    process.updated_at = recorder.now;
+    model::processes::update(tx, &process)?;
+    if model::desired::runs(tx, &process.guid)? {
+        actions::app_usage_events::of_process(tx, recorder, &process, before)?;
+    }
+    Ok(())
+}
+
+/// Removes a process whose place another one has taken.
+pub(crate) fn remove(tx: &WriteTx<'_>, recorder: &Recorder, process: &Process) -> Result<()> {
+    if model::desired::runs(tx, &process.guid)? {
+        actions::app_usage_events::of_process(tx, recorder, process, Use::Stopped)?;
+    }
+    model::processes::delete(tx, &process.guid)
+}

@@ -1,0 +1,8 @@
+//! Desired.
+
+mod snapshot;
+mod tasks;
+pub(crate) mod vcap_application;
+
+pub(crate) use snapshot::*;
+pub(crate) use tasks::*;

@@ -1,0 +1,4 @@
+//! Manifests.
+
+pub(crate) mod apply;
+pub(crate) mod written;

@@ -1,0 +1,125 @@
+//! Starting, stopping and restarting apps, and the droplet they run.
+//!
+//! A start writes down what each process runs with ([`desired`]); from then on the scheduler sees
+//! to it. Changes of environment, droplet or limits act with the next start or restart.
+
+use serde_json::json;
+
+use crate::base::guid::DropletGuid;
+use crate::cloud_controller::actions::app_usage_events::Use;
+use crate::cloud_controller::actions::apps::record;
+use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::flows::desired::Snapshots;
+use crate::cloud_controller::model::apps::{App, AppState};
+use crate::cloud_controller::model::audit_events::{Cause, Recorder};
+use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::model::revisions::Revision;
+use crate::cloud_controller::{actions, model};
+use crate::db::WriteTx;
+
+/// Starts an app. Processes that run already go on as they are.
+pub(crate) fn start(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    mut app: App,
+) -> Result<App> {
+    let was_started = app.state == AppState::Started;
+    app.state = AppState::Started;
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    let revision = if was_started {
+        actions::revisions::latest(tx, &app)?
+    } else {
+        actions::revisions::of_start(tx, recorder, snapshots.vault(), &app)?
+    };
+    for process in model::processes::of_app(tx, &app.guid)? {
+        if !was_started || !model::desired::runs(tx, &process.guid)? {
+            actions::app_usage_events::of_process(tx, recorder, &process, Use::Started)?;
+            snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
+        }
+    }
+    model::quotas::check_started(tx, &app)?;
+    record(tx, recorder, "audit.app.start", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Stops an app.
+pub(crate) fn stop(tx: &WriteTx<'_>, recorder: &Recorder, mut app: App) -> Result<App> {
+    app.state = AppState::Stopped;
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    for process in model::processes::of_app(tx, &app.guid)? {
+        if model::desired::runs(tx, &process.guid)? {
+            actions::app_usage_events::of_process(tx, recorder, &process, Use::Stopped)?;
+        }
+    }
+    model::desired::forget_app(tx, &app.guid)?;
+    record(tx, recorder, "audit.app.stop", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Starts an app anew: every instance is replaced and gets what is set now.
+pub(crate) fn restart(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    mut app: App,
+) -> Result<App> {
+    app.state = AppState::Started;
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    let revision = actions::revisions::of_start(tx, recorder, snapshots.vault(), &app)?;
+    for process in model::processes::of_app(tx, &app.guid)? {
+        restart_process(tx, recorder, snapshots, (&app, revision.as_ref()), process)?;
+    }
+    model::quotas::check_started(tx, &app)?;
+    record(tx, recorder, "audit.app.restart", &app, &json!({}))?;
+    Ok(app)
+}
+
+/// Starts one process anew; whether it fits the quotas is the caller's to check.
+pub(crate) fn restart_process(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    snapshots: &Snapshots,
+    of: (&App, Option<&Revision>),
+    process: Process,
+) -> Result<()> {
+    if model::desired::runs(tx, &process.guid)? {
+        actions::app_usage_events::of_process(tx, recorder, &process, Use::Stopped)?;
+    }
+    actions::app_usage_events::of_process(tx, recorder, &process, Use::Started)?;
+    snapshots.start(tx, recorder, of, process)
+}
+
+/// Makes a droplet the app's current one, with a process for each of its types.
+pub(crate) fn assign_droplet(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut app: App,
+    droplet: &DropletGuid,
+) -> Result<App> {
+    let found = model::desired::find_droplet(tx, droplet)?.filter(|d| d.app_guid == app.guid);
+    let Some(found) = found else {
+        return Err(Error::unprocessable(
+            "Unable to assign current droplet. Ensure the droplet exists and belongs to this app.",
+        ));
+    };
+    if !found.staged {
+        return Err(Error::unprocessable("droplet must be in staged state"));
+    }
+    app.current_droplet_guid = Some(droplet.clone());
+    app.updated_at = recorder.now;
+    model::apps::update(tx, &app)?;
+    let data = json!({ "request": { "droplet_guid": droplet } });
+    record(tx, recorder, "audit.app.droplet.mapped", &app, &data)?;
+    actions::sidecars::synchronize(tx, recorder, &app, &found)?;
+    // A droplet without any is fine: the app's own processes have their commands.
+    for kind in found.process_types.keys() {
+        if model::processes::find_of_type(tx, &app.guid, kind)?.is_none() {
+            actions::processes::create(tx, recorder, &app, kind, Cause::Request)?;
+        }
+    }
+    Ok(app)
+}

@@ -1,0 +1,49 @@
+//! What a new platform finds, and what a new version adds to an old one. Safe to repeat: what is
+//! there is left as it is.
+
+use crate::cloud_controller::error::Error;
+use crate::cloud_controller::{actions, model};
+
+use crate::base::{GuidSource, Timestamp};
+use crate::db::WriteTx;
+
+/// The stack every app without one gets.
+pub(crate) const STACK: &str = "cflinuxfs4";
+
+/// Official name, folder in the binary; in Cloud Foundry's default order.
+const BUILDPACKS: &[(&str, &str)] = &[
+    ("staticfile_buildpack", "staticfile"),
+    ("ruby_buildpack", "ruby"),
+    ("nginx_buildpack", "nginx"),
+    ("nodejs_buildpack", "nodejs"),
+    ("python_buildpack", "python"),
+    ("binary_buildpack", "binary"),
+];
+
+/// Stores what is missing.
+pub(crate) fn plant(
+    tx: &WriteTx<'_>,
+    domain: &str,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> Result<(), Error> {
+    model::organization_quotas::ensure_default(tx, now, guids)?;
+    actions::isolation_segments::ensure_shared(tx, now)?;
+    actions::security_groups::ensure_defaults(tx, now, guids)?;
+    model::stacks::ensure(
+        tx,
+        (
+            STACK,
+            "Cloud Foundry Linux-based filesystem, from Debian packages",
+        ),
+        now,
+        guids,
+    )?;
+    for (name, folder) in BUILDPACKS {
+        let filename = format!("{name}-{STACK}-v{}.zip", env!("CARGO_PKG_VERSION"));
+        model::buildpacks::ensure_built_in(tx, (name, folder, STACK, &filename), now, guids)?;
+    }
+    actions::domains::ensure_shared(tx, domain, false, now, guids)?;
+    actions::domains::ensure_shared(tx, "apps.internal", true, now, guids)?;
+    model::packages::forget_broken_uploads(tx)
+}

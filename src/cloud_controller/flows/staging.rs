@@ -1,0 +1,229 @@
+//! Asking for a build, inside the caller's transaction.
+
+use serde_json::{Map, Value, json};
+
+use crate::base::Megabytes;
+use crate::base::guid::{BuildGuid, DropletGuid};
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::actions::app_usage_events::Staging;
+use crate::cloud_controller::error::{Error, Kind, Result};
+use crate::cloud_controller::flows::desired::Snapshots;
+use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model::apps::{App, LifecycleType};
+use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::model::builds::{Build, Ingredients};
+use crate::cloud_controller::model::packages::{Package, PackageKind};
+use crate::cloud_controller::model::stacks::StackUse;
+use crate::cloud_controller::payload::builds::CreateBuild;
+use crate::cloud_controller::{actions, model};
+use crate::db::{ReadTx, Vault, WriteTx};
+
+/// Staging gets at least this much.
+const LEAST_MEMORY: i64 = 1024;
+const LEAST_DISK: i64 = 4096;
+/// More disk than this is refused.
+const MOST_DISK: i64 = 6144;
+
+/// Makes a build of `package`; gives a warning with it when there is one.
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    (vault, snapshots): (&Vault, &Snapshots),
+    (app, package): (&App, &Package),
+    wanted: CreateBuild,
+) -> Result<(Build, Option<String>)> {
+    if let PackageKind::Docker { .. } = package.kind {
+        actions::feature_flags::require(tx, caller, "diego_docker")?;
+        return Err(Error::unprocessable(
+            "Staging Docker images is not available in this version of cflite.",
+        ));
+    }
+    if app.lifecycle.kind == LifecycleType::Cnb {
+        actions::feature_flags::require(tx, caller, "diego_cnb")?;
+        return Err(Error::unprocessable(
+            "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
+        ));
+    }
+    let build = assemble(tx, recorder, caller, app, package, &wanted)?;
+    let stack = build.stack.as_deref().unwrap_or_default();
+    let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
+    let warning = stack_warning(tx, app, stack)?;
+    if model::builds::is_staging(tx, &app.guid)? {
+        return Err(model::builds::staging_in_progress());
+    }
+    let bits = match &package.kind {
+        PackageKind::Bits(Some(bits)) if package.state == "READY" => &bits.digest,
+        _ => {
+            return Err(Error::bad_request(
+                "Cannot stage package whose state is not ready.",
+            ));
+        }
+    };
+    model::quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
+    let buildpacks = chosen.usable()?;
+    check_room(tx, app, &build)?;
+    let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
+    let ingredients = Ingredients {
+        package: bits,
+        environment: &vault.encrypt(&serde_json::to_vec(&environment)?)?,
+        buildpacks: &buildpacks,
+    };
+    model::builds::insert(tx, &build, &ingredients)?;
+    wanted
+        .metadata
+        .store(tx, ResourceType::Build, build.guid.as_str())?;
+    let first = build.buildpacks.first().map(String::as_str);
+    let by = (recorder.now, &recorder.guids);
+    actions::app_usage_events::of_build(tx, by, &app.guid, (Staging::Started, first))?;
+    let target = Target {
+        guid: app.guid.as_str(),
+        kind: "app",
+        name: &app.name,
+    };
+    let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
+    recorder.record(
+        tx,
+        "audit.app.build.create",
+        &target,
+        Place::space(&app.space_guid),
+        &data,
+    )?;
+    Ok((build, warning))
+}
+
+/// What is to be said about the stack; 422 when its state forbids staging.
+fn stack_warning(tx: &ReadTx<'_>, app: &App, stack: &str) -> Result<Option<String>> {
+    let Some(stack) = model::stacks::find_named(tx, stack)? else {
+        return Ok(None);
+    };
+    let usage = if model::apps::has_builds(tx, &app.guid)? {
+        StackUse::Restaging
+    } else {
+        StackUse::NewApp
+    };
+    model::stacks::verdict(&stack, usage)
+        .map_err(|text| Error::new(Kind::StackValidationFailed, text))
+}
+
+/// 422 when staging takes more than there may be.
+fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
+    model::quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
+    if build.disk.0 > MOST_DISK {
+        return Err(Error::unprocessable("disk limit exceeded"));
+    }
+    Ok(())
+}
+
+/// Ends a build that is being staged, as an outside stager would.
+pub(crate) fn fail(tx: &WriteTx<'_>, recorder: &Recorder, build: &Build, why: &str) -> Result<()> {
+    if build.state != "STAGING" {
+        return Err(Error::unprocessable(
+            "Only a build in state STAGING can fail.",
+        ));
+    }
+    let error = ("StagerError", format!("Stager error: {why}"));
+    model::builds::set_failed(tx, &build.guid, (error.0, &error.1), recorder.now)?;
+    actions::app_usage_events::of_build(
+        tx,
+        (recorder.now, &recorder.guids),
+        &build.app_guid,
+        (Staging::Stopped, None),
+    )?;
+    let target = Target {
+        guid: build.app_guid.as_str(),
+        kind: "app",
+        name: &build.app_name,
+    };
+    let data = json!({
+        "build_guid": build.guid,
+        "package_guid": build.package_guid,
+        "error_id": error.0,
+        "error_message": why,
+    });
+    let place = Place::space(&build.space_guid);
+    recorder.record(tx, "audit.app.build.failed", &target, place, &data)
+}
+
+fn assemble(
+    tx: &ReadTx<'_>,
+    recorder: &Recorder,
+    caller: &Caller,
+    app: &App,
+    package: &Package,
+    wanted: &CreateBuild,
+) -> Result<Build> {
+    let (memory, disk, log_rate_limit) =
+        model::builds::web_limits(tx, &app.guid)?.unwrap_or((LEAST_MEMORY, LEAST_DISK, -1));
+    let disk = wanted.disk.unwrap_or(disk).max(LEAST_DISK);
+    let wish = wanted.lifecycle.as_ref();
+    if wish.is_some_and(|wish| wish.kind != app.lifecycle.kind.as_str()) {
+        return Err(Error::unprocessable("Lifecycle type cannot be changed"));
+    }
+    let buildpacks = wish.and_then(|wish| wish.buildpacks.clone());
+    let stack = wish.and_then(|wish| wish.stack.clone());
+    Ok(Build {
+        guid: BuildGuid::generate(&recorder.guids),
+        app_guid: app.guid.clone(),
+        package_guid: package.guid.clone(),
+        droplet_guid: DropletGuid::generate(&recorder.guids),
+        state: "STAGING".to_owned(),
+        error_id: None,
+        error: None,
+        lifecycle_type: app.lifecycle.kind.as_str().to_owned(),
+        buildpacks: buildpacks.unwrap_or_else(|| app.lifecycle.buildpacks.clone()),
+        stack: stack.or_else(|| app.lifecycle.stack.clone()),
+        memory: Megabytes(wanted.memory.unwrap_or(memory).max(LEAST_MEMORY)),
+        disk: Megabytes(disk),
+        log_rate_limit: wanted.log_rate_limit.unwrap_or(log_rate_limit),
+        created_by: [
+            Some(caller.guid.to_string()),
+            Some(caller.name.clone()),
+            Some(caller.email.clone()).filter(|email| !email.is_empty()),
+        ],
+        created_at: recorder.now,
+        updated_at: recorder.now,
+        space_guid: app.space_guid.clone(),
+        app_name: app.name.clone(),
+    })
+}
+
+/// Staging group < app < build < what nobody may override (runtime contract §4.2).
+fn environment(
+    tx: &ReadTx<'_>,
+    vault: &Vault,
+    snapshots: &Snapshots,
+    app: &App,
+    build: &Build,
+    of_build: Map<String, Value>,
+) -> Result<Vec<(String, String)>> {
+    let (mut all, _) = model::environment_variable_groups::load(tx, vault, "staging")?;
+    for (name, value) in model::apps::environment(tx, vault, &app.guid)? {
+        all.insert(name, value);
+    }
+    all.extend(of_build);
+    let mut application = snapshots.vcap_application_of_app(tx, app)?;
+    application["limits"] = json!({ "fds": 16384, "mem": build.memory, "disk": build.disk });
+    application["version"] = json!(build.guid);
+    application["application_version"] = json!(build.guid);
+    all.insert(
+        "VCAP_APPLICATION".to_owned(),
+        json!(application.to_string()),
+    );
+    all.insert("VCAP_SERVICES".to_owned(), json!("{}"));
+    all.insert(
+        "MEMORY_LIMIT".to_owned(),
+        json!(format!("{}m", build.memory.0)),
+    );
+    if let Some(stack) = &build.stack {
+        all.insert("CF_STACK".to_owned(), json!(stack));
+    }
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(all
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect())
+}

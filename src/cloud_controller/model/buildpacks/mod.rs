@@ -1,0 +1,7 @@
+//! Buildpacks: types and SQL.
+
+mod name;
+mod store;
+
+pub(crate) use name::*;
+pub(crate) use store::*;

@@ -1,0 +1,7 @@
+//! Deployments: types and SQL.
+
+mod deployment;
+mod store;
+
+pub(crate) use deployment::*;
+pub(crate) use store::*;

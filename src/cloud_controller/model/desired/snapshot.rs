@@ -1,0 +1,72 @@
+//! What is written down of a started process.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::guid::{AppGuid, ProcessGuid};
+use crate::cloud_controller::model::processes::{Check, CheckType};
+
+/// The part of a snapshot that is no secret; a JSON column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Specification {
+    /// Words.
+    pub command: Vec<String>,
+    pub entrypoint: Option<Vec<String>>,
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    pub memory: i64,
+    pub disk: i64,
+    pub log_rate_limit: i64,
+    pub ports: Vec<u16>,
+    pub health_check: StoredCheck,
+    pub readiness_check: StoredCheck,
+    pub lifecycle_files: bool,
+    /// Named in the source type of its log lines, when that is wanted.
+    #[serde(default)]
+    pub logged_revision: Option<i64>,
+}
+
+/// A check; times in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredCheck {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub endpoint: Option<String>,
+    pub timeout: Option<i64>,
+    pub invocation_timeout: Option<i64>,
+    pub interval: Option<i64>,
+}
+
+impl From<&Check> for StoredCheck {
+    fn from(check: &Check) -> Self {
+        Self {
+            kind: check.kind.as_str().to_owned(),
+            endpoint: check
+                .endpoint
+                .clone()
+                .filter(|_| check.kind == CheckType::Http),
+            timeout: check.timeout,
+            invocation_timeout: check.invocation_timeout,
+            interval: check.interval,
+        }
+    }
+}
+
+/// A started process as the loader reads it first.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    pub process_guid: ProcessGuid,
+    pub version: String,
+    pub instances: u32,
+    pub app_name: String,
+    pub app_guid: AppGuid,
+}
+
+/// The part of a task's snapshot that is no secret and stands nowhere else; a JSON column.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskSpecification {
+    /// Words.
+    pub command: Vec<String>,
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    pub lifecycle_files: bool,
+}

@@ -1,0 +1,51 @@
+//! SQL of what nothing stands for any more.
+
+use crate::blobs::store as blob_store;
+use crate::cloud_controller::error::Result;
+use crate::db::{ReadTx, WriteTx};
+use crate::registry;
+
+/// Owners of blobs without the row they are named after. Files and manifests look after themselves.
+const OWNERS: &str = "
+    select distinct r.owner_kind, r.owner_name, r.digest from blob_references r where not case r.owner_kind
+        when 'package' then exists (select 1 from packages p where p.guid = r.owner_name)
+        when 'droplet' then exists (select 1 from droplets d where d.guid = r.owner_name)
+        when 'droplet_upload' then exists
+            (select 1 from droplets d where d.guid = r.owner_name and d.upload_digest is not null)
+        when 'build' then exists (select 1 from builds b where b.guid = r.owner_name and b.state = 'STAGING')
+        when 'build_cache' then exists
+            (select 1 from apps a where a.guid = r.owner_name and a.buildpack_cache_digest = r.digest)
+        when 'buildpack' then exists (select 1 from buildpacks b where b.guid = r.owner_name)
+        else 1 end";
+
+/// Repositories named after a droplet that is not there and is not being made.
+const REPOSITORIES: &str = "
+    select distinct m.repository from registry_repository_manifests m
+    where m.repository glob '????????-????-????-????-????????????'
+      and not exists (select 1 from droplets d where d.guid = m.repository)
+      and not exists (select 1 from builds b where b.state = 'STAGING' and b.droplet_guid = m.repository)";
+
+/// Kind, name and digest of each reference without an owner.
+pub(crate) fn owners(tx: &ReadTx<'_>) -> Result<Vec<[String; 3]>> {
+    let mut statement = tx.sql().prepare_cached(OWNERS)?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Repositories without a droplet.
+pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(REPOSITORIES)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Gives up both.
+pub(crate) fn give_up(tx: &WriteTx<'_>) -> Result<()> {
+    for [kind, name, digest] in owners(tx)? {
+        blob_store::release_one(tx, &kind, &name, &digest)?;
+    }
+    for repository in repositories(tx)? {
+        registry::store::remove_repository(tx, &repository)?;
+    }
+    Ok(())
+}

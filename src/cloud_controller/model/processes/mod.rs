@@ -1,0 +1,7 @@
+//! Processes: types and SQL.
+
+mod process;
+mod store;
+
+pub(crate) use process::*;
+pub(crate) use store::*;

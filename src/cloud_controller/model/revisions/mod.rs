@@ -1,0 +1,7 @@
+//! Revisions: types and SQL.
+
+mod revision;
+mod store;
+
+pub(crate) use revision::*;
+pub(crate) use store::*;

@@ -1,0 +1,77 @@
+//! SQL of the route table's input.
+
+use std::collections::HashMap;
+
+use crate::base::guid::{AppGuid, ProcessGuid, RouteGuid};
+use crate::cloud_controller::error::Result;
+use crate::db::ReadTx;
+
+/// A route that leads somewhere.
+pub(crate) struct MappedRoute {
+    pub guid: RouteGuid,
+    pub host: String,
+    pub domain: String,
+    pub path: String,
+    pub options: String,
+}
+
+/// Where it leads.
+pub(crate) struct Mapping {
+    pub app_guid: AppGuid,
+    pub process_type: String,
+    /// 0 = the default one.
+    pub port: u16,
+    pub protocol: String,
+    /// Of the current droplet; only read for the default port.
+    pub execution_metadata: Option<String>,
+}
+
+/// App and type of every process that is to run.
+pub(crate) fn processes(tx: &ReadTx<'_>) -> Result<HashMap<ProcessGuid, (AppGuid, String)>> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select process_guid, app_guid, process_type from desired_processes")?;
+    let mut reading = tx.reading("processes with routes");
+    let rows = reading.rows(&mut statement, [], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+    })?;
+    reading.finish();
+    Ok(rows.into_iter().collect())
+}
+
+/// Calls `each` for every destination of an HTTP route that the router serves, one route after
+/// the other.
+pub(crate) fn each_mapping(
+    tx: &ReadTx<'_>,
+    mut each: impl FnMut(MappedRoute, Mapping),
+) -> Result<()> {
+    let mut statement = tx.sql().prepare_cached(
+        "select r.guid, r.host, d.name, r.path, r.options, t.app_guid, t.process_type, t.port, t.protocol, \
+         case when t.port = 0 then (select w.execution_metadata from apps a \
+         join droplets w on w.guid = a.current_droplet_guid where a.guid = t.app_guid) end \
+         from destinations t join routes r on r.guid = t.route_guid join domains d on d.guid = r.domain_guid \
+         where d.internal = 0 and d.router_group_guid is null \
+         order by t.route_guid, t.created_at, t.guid",
+    )?;
+    let mut reading = tx.reading("routes");
+    reading.rows(&mut statement, [], |row| {
+        let route = MappedRoute {
+            guid: row.get(0)?,
+            host: row.get(1)?,
+            domain: row.get(2)?,
+            path: row.get(3)?,
+            options: row.get(4)?,
+        };
+        let mapping = Mapping {
+            app_guid: row.get(5)?,
+            process_type: row.get(6)?,
+            port: row.get(7)?,
+            protocol: row.get(8)?,
+            execution_metadata: row.get(9)?,
+        };
+        each(route, mapping);
+        Ok(())
+    })?;
+    reading.finish();
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What clients ask for: bodies and queries, read and checked without the database, a module a
+//! resource. Cloud Controller calls them messages.
+
+pub(crate) mod apps;
+pub(crate) mod buildpacks;
+pub(crate) mod builds;
+pub(crate) mod deployments;
+pub(crate) mod destinations;
+pub(crate) mod domains;
+pub(crate) mod droplets;
+pub(crate) mod environment_variable_groups;
+pub(crate) mod isolation_segments;
+pub(crate) mod manifests;
+pub(crate) mod organization_quotas;
+pub(crate) mod organizations;
+pub(crate) mod packages;
+pub(crate) mod processes;
+pub(crate) mod quotas;
+pub(crate) mod resource_matches;
+pub(crate) mod revisions;
+pub(crate) mod roles;
+pub(crate) mod route_options;
+pub(crate) mod routes;
+pub(crate) mod security_group_rules;
+pub(crate) mod security_groups;
+pub(crate) mod sidecars;
+pub(crate) mod space_quotas;
+pub(crate) mod spaces;
+pub(crate) mod stacks;
+pub(crate) mod tasks;
+pub(crate) mod users;

@@ -1,0 +1,68 @@
+//! A set of many guids: as numbers where they are such, which is most of them, since thousands of
+//! texts cost a list most of its time.
+
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+use uuid::Uuid;
+
+/// Guids of resources.
+#[derive(Debug, Default)]
+pub(crate) struct GuidSet {
+    /// Platforms make the guids, which come from chance: no strong hash is needed.
+    numbers: HashSet<u128, RandomState>,
+    /// Users may have guids of any kind.
+    others: HashSet<String>,
+}
+
+impl GuidSet {
+    /// Adds one.
+    pub(crate) fn insert(&mut self, guid: &str) {
+        match number(guid) {
+            Some(number) => self.numbers.insert(number),
+            None => self.others.insert(guid.to_owned()),
+        };
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> i64 {
+        i64::try_from(self.numbers.len() + self.others.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether it is among them, letter by letter.
+    pub(crate) fn contains(&self, guid: &str) -> bool {
+        match number(guid) {
+            Some(number) => self.numbers.contains(&number),
+            None => self.others.contains(guid),
+        }
+    }
+}
+
+/// The number of a guid in its usual form; other forms of the same number are other texts.
+fn number(guid: &str) -> Option<u128> {
+    let usual = guid.len() == 36 && !guid.bytes().any(|byte| byte.is_ascii_uppercase());
+    let uuid = Uuid::try_parse_ascii(guid.as_bytes()).ok()?;
+    usual.then(|| uuid.as_u128())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_in_it_as_it_was_written() {
+        const GUID: &str = "0f6b5c1e-7a43-4c8e-9b1d-2a3c4d5e6f70";
+        let added = [GUID, "admin", "", "0F6B5C1E-0000-4C8E-9B1D-2A3C4D5E6F70"];
+        let mut set = GuidSet::default();
+        for guid in added {
+            assert!(!set.contains(guid), "{guid}");
+            set.insert(guid);
+            assert!(set.contains(guid), "{guid}");
+        }
+        let simple = GUID.replace('-', "");
+        let braced = format!("{{{GUID}}}");
+        for absent in [&*GUID.to_uppercase(), &*simple, &*braced, "Admin"] {
+            assert!(!set.contains(absent), "{absent}");
+        }
+    }
+}

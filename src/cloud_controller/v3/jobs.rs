@@ -1,0 +1,65 @@
+//! How jobs end, with errors as clients see them; and the answers that name a job.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::base::guid::JobGuid;
+use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::error::Result;
+use crate::cloud_controller::model;
+use crate::cloud_controller::model::jobs::JobState;
+use crate::cloud_controller::v3::{Urls, entries};
+use crate::db::WriteTx;
+
+/// A job that is over when it is stored.
+pub(crate) struct Finished<'a> {
+    /// `<resource type>.<deed>`, e.g. `buildpack.upload`.
+    pub operation: &'a str,
+    /// Guid of the resource; empty when it is gone.
+    pub resource: &'a str,
+    /// How it went.
+    pub result: Result<()>,
+}
+
+/// Stores a finished job.
+pub(crate) fn record(
+    tx: &WriteTx<'_>,
+    job: Finished<'_>,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> Result<JobGuid> {
+    let guid = JobGuid::generate(guids);
+    let state = ended(job.result);
+    let about = (job.operation, job.resource);
+    model::jobs::insert(tx, &guid, about, &state, &json!({}), now)?;
+    Ok(guid)
+}
+
+/// Ends a job; with errors it has failed.
+pub(crate) fn finish(
+    tx: &WriteTx<'_>,
+    guid: &JobGuid,
+    result: Result<()>,
+    now: Timestamp,
+) -> Result<()> {
+    model::jobs::finish(tx, guid, &ended(result), now)
+}
+
+fn ended(result: Result<()>) -> JobState {
+    match result {
+        Ok(()) => JobState::Complete,
+        Err(error) => JobState::Failed(entries(&error)),
+    }
+}
+
+/// The job's absolute URL.
+pub(crate) fn url(guid: &JobGuid, urls: &Urls) -> String {
+    urls.to(&format!("/v3/jobs/{guid}"))
+}
+
+/// 202 with the job's absolute URL.
+pub(crate) fn accepted(guid: &JobGuid, urls: &Urls) -> Response {
+    let location = [(http::header::LOCATION, url(guid, urls))];
+    (StatusCode::ACCEPTED, location).into_response()
+}
