@@ -30,6 +30,7 @@ mod error;
 mod pipe;
 pub mod resources;
 mod safe_path;
+mod sha1;
 mod spool;
 pub mod store;
 mod sweep;

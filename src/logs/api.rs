@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use super::envelope::{Envelope, Kinds};
-use super::read::{DEFAULT_LIMIT, Query};
+use super::query::{DEFAULT_LIMIT, Query};
 use super::{Logs, SourceMeta};
 use crate::net::RequestBase;
 

@@ -6,10 +6,12 @@ use super::*;
 use crate::base::clock::ManualClock;
 use crate::db::Db;
 
-use crate::docker::{ContainerSpec, FakeEngine, LONGEST_FRAME, Verb};
+use crate::base::Timestamp;
+use crate::docker::{ContainerSpec, Engine as _, FakeEngine, LABEL_OWNER, LONGEST_FRAME, Verb};
+use crate::logs::envelope::LogStream;
 use crate::logs::{
     Envelope, LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
-    LONGEST_LINE, Message, Query,
+    LONGEST_LINE, Logs, Message, Query,
 };
 
 const NOW: i64 = 1_700_000_000_000_000;

@@ -26,6 +26,8 @@ mod follow;
 mod followers;
 mod inbox;
 mod ingest;
+mod ingest_worker;
+mod query;
 mod rate_limit;
 mod read;
 mod segment;
@@ -43,7 +45,7 @@ use tokio::sync::watch;
 pub use api::{LogAccess, Readable};
 pub use envelope::{Envelope, GaugeValue, Kinds, LogStream, Message, Tags};
 pub use ingest::Ingest;
-pub use read::{DEFAULT_LIMIT, Query};
+pub use query::{DEFAULT_LIMIT, Query};
 pub use split::LONGEST_LINE;
 
 pub use crate::docker::{

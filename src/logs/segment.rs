@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::envelope::{Envelope, GaugeValue, Kinds, LogStream, Message, Tags};
-use super::read::Query;
+use super::query::Query;
 use crate::db::DbError;
 
 /// First byte of every encoded segment.

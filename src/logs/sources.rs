@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::read::Query;
+use super::query::Query;
 use super::segment::{self, Segment};
 use super::store::Totals;
 

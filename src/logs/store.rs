@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, named_params};
 use super::cursor::Cursor;
 use super::envelope::{Envelope, LogStream};
 use super::inbox::Output;
-use super::read::Query;
+use super::query::Query;
 use super::segment::{self, Segment};
 use crate::db::{DbError, ReadTx, WriteTx};
 

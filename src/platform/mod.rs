@@ -6,6 +6,7 @@
 mod adapters;
 pub mod cleanup;
 mod droplet_images;
+mod ground;
 mod health;
 mod identity;
 mod lock;
@@ -18,10 +19,11 @@ mod start;
 mod sweeper;
 mod workers;
 
+pub use ground::Parts;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
 pub use running::Running;
-pub use start::{Parts, Platform};
+pub use start::Platform;
 
 use std::sync::Arc;
 

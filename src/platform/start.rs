@@ -1,15 +1,16 @@
 //! Opening, wiring and starting; and the end of it.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
+use super::ground::{Ground, Parts, Sockets};
 use super::health::{self, Health};
 use super::{identity, running::Running, seed, workers};
-use crate::base::{Clock, GuidSource, Supervisor, SystemClock};
+use crate::base::Supervisor;
 use crate::blobs::Blobs;
 use crate::cloud_controller::engines::scheduler::{AppObserver, DesiredApps, ImageReferences};
 use crate::cloud_controller::engines::{DropletUploads, Rollouts, StagingQueue, TaskQueue};
@@ -24,7 +25,7 @@ use crate::logs::{Ingest, Logs};
 use crate::net::ports::{self, PortWish};
 use crate::registry::{self, Registry};
 use crate::router::{self, Router};
-use crate::scheduler::{self, NetworkProbe, Probe, Scheduler, TaskParts, Tasks};
+use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
@@ -32,61 +33,12 @@ use crate::uaa::{self, Uaa};
 /// The start does not wait longer for a daemon that does not answer.
 const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a platform is started with; tests inject clock, guids, Docker and probes.
-pub struct Parts {
-    /// Configuration.
-    pub config: Config,
-    /// Docker.
-    pub engine: Arc<dyn Engine>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// New guids.
-    pub guids: GuidSource,
-    /// Health checks.
-    pub probe: Arc<dyn Probe>,
-    /// Serving threads; 0 = one per processor.
-    pub threads: usize,
-}
-
-impl Parts {
-    /// The real clock, random guids and probes over the network.
-    pub fn real(config: Config, engine: Arc<dyn Engine>) -> Self {
-        Self {
-            config,
-            engine,
-            clock: Arc::new(SystemClock),
-            guids: GuidSource::random(),
-            probe: Arc::new(NetworkProbe),
-            threads: 0,
-        }
-    }
-}
-
 /// A running platform.
 pub struct Platform {
     running: Running,
     supervisor: Supervisor,
     db: Db,
     scheduler: Scheduler,
-}
-
-/// What is open before anything is wired.
-pub(super) struct Ground {
-    pub(super) id: String,
-    pub(super) db: Db,
-    pub(super) vault: Vault,
-    pub(super) blobs: Blobs,
-    pub(super) registry: Registry,
-    pub(super) registry_socket: TcpListener,
-    pub(super) logs: Logs,
-    pub(super) uaa: Uaa,
-    pub(super) host_ip: IpAddr,
-    pub(super) network: scheduler::Network,
-}
-
-pub(super) struct Sockets {
-    pub(super) http: TcpListener,
-    pub(super) https: TcpListener,
 }
 
 impl Platform {
@@ -246,10 +198,6 @@ fn host_ip(bind: IpAddr) -> IpAddr {
         socket.local_addr()
     });
     asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
-}
-
-pub(super) fn domains(config: &Config) -> Vec<String> {
-    vec![config.domain.clone()]
 }
 
 fn running(parts: &Parts, sockets: &Sockets, ground: &Ground) -> anyhow::Result<Running> {

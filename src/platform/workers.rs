@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::ground::{Ground, Parts, Sockets, domains};
 use super::names::{self, CurrentNames};
-use super::start::{Ground, Parts, Sockets, domains};
 use super::sweeper::Sweeper;
 use super::{adapters, droplet_images, routing, screen};
 use crate::base::{Clock, Supervisor};

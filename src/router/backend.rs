@@ -15,25 +15,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use crate::net::server::BoxError;
-
-use super::body::RequestBody;
 use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::failure::{Failure, FailureKind};
-use super::instance_stream::{Inbound, InstanceStream, Scratch};
-use super::pool::Connections;
+use super::instance_stream::{Inbound, InstanceStream, MAX_RESPONSE_HEAD, Scratch};
+use super::request_body::RequestBody;
 
-/// Bytes a response's head may have, the limit of Go's client.
-pub(crate) const MAX_RESPONSE_HEAD: u32 = 10 << 20;
 /// Fields a response's head may have: what the map of fields can hold, less what the router adds.
 const MOST_FIELDS: usize = 24_000;
 
@@ -42,7 +35,7 @@ pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     connection: http1::Connection<InstanceStream, RequestBody>,
     inbound: Rc<Inbound>,
-    deadline: Pin<Box<Sleep>>,
+    pub(super) deadline: Pin<Box<Sleep>>,
     ended: bool,
     /// Carries no further exchange: a part of the last request was not sent.
     last: bool,
@@ -191,144 +184,14 @@ impl Http1 {
         !(self.ended || self.last) && self.sender.is_ready()
     }
 
-    fn poll_connection(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll_connection(&mut self, cx: &mut Context<'_>) {
         // The error, if any, reaches whoever waits for the response or its body.
         self.ended = self.ended || Pin::new(&mut self.connection).poll(cx).is_ready();
     }
 }
 
-fn noop() -> Context<'static> {
+pub(crate) fn noop() -> Context<'static> {
     Context::from_waker(Waker::noop())
-}
-
-/// A response's body together with the connection it comes by, which goes back to the pool at
-/// its end.
-pub(crate) struct BackendBody {
-    first: Option<Result<Frame<Bytes>, BoxError>>,
-    incoming: Incoming,
-    http: Option<Box<Http1>>,
-    pool: Rc<Connections>,
-    number: u64,
-}
-
-/// A response's body as far as it is known when its head arrives.
-pub(crate) enum Arrived {
-    /// All of it, and whether its length was announced.
-    Whole(Bytes, Announced),
-    /// More will come.
-    Rest(BackendBody),
-}
-
-/// Whether a body's length was told before the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
-    Length,
-    Nothing,
-}
-
-impl BackendBody {
-    pub(crate) fn arrive(
-        mut incoming: Incoming,
-        http: Box<Http1>,
-        pool: Rc<Connections>,
-        number: u64,
-    ) -> Arrived {
-        let announced = match incoming.size_hint().exact() {
-            Some(_) => Announced::Length,
-            None => Announced::Nothing,
-        };
-        let mut first = None;
-        let mut ended = incoming.is_end_stream();
-        if !ended && let Poll::Ready(frame) = Pin::new(&mut incoming).poll_frame(&mut noop()) {
-            ended = frame.is_none() || incoming.is_end_stream();
-            first = frame.map(|frame| frame.map_err(Into::into));
-        }
-        let mut body = Self {
-            first,
-            incoming,
-            http: Some(http),
-            pool,
-            number,
-        };
-        if ended {
-            body.release();
-            match body.first.take() {
-                None => return Arrived::Whole(Bytes::new(), announced),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => return Arrived::Whole(data, announced),
-                    Err(frame) => body.first = Some(Ok(frame)),
-                },
-                failed => body.first = failed,
-            }
-        }
-        Arrived::Rest(body)
-    }
-
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(first));
-        }
-        if let Poll::Ready(frame) = self.poll_incoming() {
-            return Poll::Ready(frame);
-        }
-        let Some(http) = &mut self.http else {
-            return Poll::Ready(None);
-        };
-        http.poll_connection(cx);
-        if let Poll::Ready(frame) = self.poll_incoming() {
-            return Poll::Ready(frame);
-        }
-        match &mut self.http {
-            Some(http) => http
-                .deadline
-                .as_mut()
-                .poll(cx)
-                .map(|()| Some(Err("the exchange took too long".into()))),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn poll_incoming(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(&mut noop());
-        polled.map(|frame| match frame {
-            Some(Err(error)) => {
-                self.http = None;
-                Some(Err(error.into()))
-            }
-            frame => {
-                if frame.is_none() || self.incoming.is_end_stream() {
-                    self.release();
-                }
-                frame.map(|frame| frame.map_err(Into::into))
-            }
-        })
-    }
-
-    pub(crate) fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.incoming.is_end_stream()
-    }
-
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        let mut hint = self.incoming.size_hint();
-        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
-        let more = first
-            .and_then(|frame| frame.data_ref())
-            .map_or(0, |data| data.len() as u64);
-        if let Some(rest) = hint.exact() {
-            return SizeHint::with_exact(rest + more);
-        }
-        hint.set_lower(hint.lower() + more);
-        hint
-    }
-
-    fn release(&mut self) {
-        if let Some(http) = self.http.take() {
-            self.pool.put(self.number, http);
-        }
-    }
 }
 
 impl FailureKind {

@@ -7,9 +7,9 @@ use http::{HeaderName, StatusCode};
 
 use crate::net::server::Interim;
 
-use super::body::{Signal, Upload};
 use super::headers::prepare_interim;
 use super::instance_stream::InterimHead;
+use super::request_body::{Signal, Upload};
 
 /// The client of an exchange.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use http::Request;
 use hyper::client::conn::TrySendError;
 
-use super::backend::MAX_RESPONSE_HEAD;
-use super::body::RequestBody;
+use super::instance_stream::MAX_RESPONSE_HEAD;
+use super::request_body::RequestBody;
 
 /// What stopped an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,10 +31,10 @@ use crate::net::slow_body::{BodyLimits, Progress, TimedBody};
 use crate::net::{RequestBase, RequestId};
 
 use super::Router;
-use super::body::ResponseBody;
 use super::error::RouterError;
 use super::local::LocalRouter;
 use super::proxy;
+use super::response_body::ResponseBody;
 
 /// Changes a request before it is routed, or answers it.
 pub type Screen = fn(&mut Request<axum::body::Body>) -> Option<Response<axum::body::Body>>;

@@ -20,6 +20,9 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// Bytes a response's head may have, the limit of Go's client.
+pub(crate) const MAX_RESPONSE_HEAD: u32 = 10 << 20;
+
 /// Bytes of the buffer a thread's responses begin in.
 const SCRATCH: usize = 16 << 10;
 /// Longest head of an interim response; a longer one is hyper's to skip.

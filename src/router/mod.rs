@@ -17,11 +17,12 @@ use arc_swap::ArcSwap;
 
 pub mod access_log;
 mod backend;
-mod body;
+mod backend_body;
 mod choice;
 mod client_side;
 pub mod endpoint;
 mod error;
+mod exchange;
 mod failure;
 mod front_door;
 mod headers;
@@ -29,6 +30,8 @@ mod instance_stream;
 mod local;
 mod pool;
 mod proxy;
+mod request_body;
+mod response_body;
 mod sticky;
 mod table;
 #[cfg(test)]
@@ -37,9 +40,9 @@ mod trace;
 mod upgrade;
 
 pub use access_log::AccessLog;
-pub use body::ResponseBody;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
 pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
+pub use response_body::ResponseBody;
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
 
 /// The limits of an exchange.

@@ -16,12 +16,13 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Settings;
-use super::backend::{Http1, MAX_RESPONSE_HEAD, dial};
-use super::body::RequestBody;
+use super::backend::{Http1, dial};
 use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::failure::{Failure, FailureKind};
+use super::instance_stream::MAX_RESPONSE_HEAD;
 use super::instance_stream::Scratch;
+use super::request_body::RequestBody;
 use super::table::Table;
 use crate::net::server::LocalExecutor;
 

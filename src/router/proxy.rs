@@ -8,58 +8,32 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, head
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::base::Timestamp;
 use crate::net::RequestId;
 use crate::net::server::{Interim, MAX_HEAD, Peer};
 
 use super::access_log::Record;
-use super::backend::{Arrived, BackendBody};
-use super::body::{RequestBody, ResponseBody, Signal, Upload};
-use super::choice::{Target, choose};
+use super::backend_body::{Arrived, BackendBody};
+use super::choice::Target;
 use super::client_side::ClientSide;
 use super::endpoint::{EndpointState, Protocol};
 use super::error::RouterError;
+use super::exchange::{Exchange, Waiting, refuse};
 use super::failure::{Failure, FailureKind};
 use super::headers::{
     APP_INSTANCE, PROCESS_INSTANCE, head_size, is_idempotent, join_cookies, name_instance,
-    prepare_request, prepare_response, upgrade_of,
+    prepare_request, upgrade_of,
 };
 use super::local::LocalRouter;
 use super::pool::Outgoing;
-use super::sticky::{self, Affinity};
+use super::request_body::{RequestBody, Signal, Upload};
+use super::response_body::ResponseBody;
+use super::sticky::Affinity;
 use super::table::Pool;
 use super::trace::Trace;
 use super::upgrade;
 
 /// Requests some load balancers send to see whether a router lives.
 const HEALTH_USER_AGENT: &str = "HTTP-Monitor/1.1";
-
-/// A request on its way.
-pub(crate) struct Exchange {
-    pub(crate) local: Rc<LocalRouter>,
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) target: Option<Target>,
-    pub(crate) affinity: Option<Box<Affinity>>,
-    pub(crate) trace: Box<Trace>,
-    pub(crate) request_id: HeaderValue,
-    /// When the first attempt began.
-    pub(crate) began: Timestamp,
-}
-
-impl Exchange {
-    /// The endpoint for the next attempt.
-    pub(crate) fn choose(&self, tried: &[u64], now: Timestamp) -> Option<Arc<EndpointState>> {
-        let tied = self.affinity.as_ref().map(|affinity| &*affinity.instance);
-        choose(&self.pool, self.target.as_ref(), tied, tried, now)
-    }
-
-    /// Makes the headers of an instance's answer those the client gets.
-    pub(crate) fn settle(&self, headers: &mut HeaderMap, state: &EndpointState) {
-        prepare_response(headers, &self.request_id);
-        let affinity = self.affinity.as_deref();
-        sticky::tie(headers, affinity, &self.pool, state, self.began);
-    }
-}
 
 /// The host a request is for: of its URL, else of its `Host`.
 pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
@@ -240,15 +214,6 @@ fn target_of(headers: &HeaderMap) -> Result<Option<Target>, RouterError> {
     Ok(None)
 }
 
-/// A response written by the router itself.
-pub(crate) fn refuse(mut trace: Box<Trace>, error: &RouterError) -> Response<ResponseBody> {
-    trace.refused(error);
-    let text = Bytes::from(error.text());
-    error
-        .head()
-        .map(|()| ResponseBody::whole(text, Some(trace)))
-}
-
 struct Prepared {
     outgoing: Outgoing,
     upload: Option<Rc<Upload>>,
@@ -345,22 +310,6 @@ struct Reply {
 enum Arriving {
     Http1(Arrived),
     Http2(Incoming),
-}
-
-/// Counts a request as waiting for its response's head.
-pub(crate) struct Waiting(Arc<EndpointState>);
-
-impl Waiting {
-    pub(crate) fn on(state: &Arc<EndpointState>) -> Self {
-        state.begin();
-        Self(state.clone())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }
 
 async fn attempt(

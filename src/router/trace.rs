@@ -10,11 +10,11 @@ use http::{HeaderMap, StatusCode, header};
 use crate::base::Timestamp;
 
 use super::access_log::Record;
-use super::body::Upload;
 use super::endpoint::EndpointState;
 use super::error::RouterError;
 use super::headers::{FORWARDED_FOR, FORWARDED_PROTO};
 use super::local::LocalRouter;
+use super::request_body::Upload;
 use super::table::Pool;
 use crate::net::caller::REQUEST_ID_HEADER;
 

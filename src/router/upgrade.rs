@@ -20,14 +20,15 @@ use hyper_util::rt::TokioIo;
 use crate::net::server::Interim;
 
 use super::backend::{dial, wide_http1_builder};
-use super::body::{RequestBody, ResponseBody, Upload};
 use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::error::RouterError;
+use super::exchange::{Exchange, Waiting, refuse};
 use super::failure::{Failure, FailureKind};
 use super::headers::name_instance;
 use super::instance_stream::InterimHead;
-use super::proxy::{Exchange, Waiting, refuse};
+use super::request_body::{RequestBody, Upload};
+use super::response_body::ResponseBody;
 use super::trace::Trace;
 
 /// Interim responses that wait to be relayed; more are dropped.

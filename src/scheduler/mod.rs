@@ -37,6 +37,7 @@ mod monitor;
 mod network;
 mod plan;
 mod reconciler;
+mod sampling;
 mod settings;
 pub mod store;
 mod tasks;

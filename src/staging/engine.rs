@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Reason;
-use super::images::Images;
 use super::output::BuildLog;
+use super::parts::{Shared, StagingParts};
 use super::run::{Attempt, Fault};
 use super::{
     Builds, OWNER_CACHE, OWNER_DROPLET, PendingBuilds, Staged, StagingFailure, StagingRequest,
@@ -22,11 +21,9 @@ use super::{
 };
 use crate::base::Supervisor;
 use crate::base::guid::BuildGuid;
-use crate::blobs::{Blobs, store};
-use crate::db::{Db, DbError};
-use crate::docker::{DockerError, Engine};
-use crate::logs::Logs;
-use crate::registry::Registry;
+use crate::blobs::store;
+use crate::db::DbError;
+use crate::docker::DockerError;
 
 /// Looked for work at least this often, should a wake-up be lost.
 const TICK: Duration = Duration::from_secs(30);
@@ -39,54 +36,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MOST_REFUSALS: u32 = 10;
 /// How long running builds get to remove their containers at a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// How staging runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The platform's id: label of its containers, and the cell's name in log lines.
-    pub platform_id: String,
-    /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
-    pub host_ip: IpAddr,
-    /// Network of the containers, `None` for the default bridge.
-    pub network: Option<String>,
-    /// Builds at once.
-    pub concurrency: usize,
-}
-
-impl Settings {
-    /// The usual settings.
-    pub fn new(platform_id: &str, host_ip: IpAddr) -> Self {
-        Self {
-            platform_id: platform_id.to_owned(),
-            host_ip,
-            network: None,
-            concurrency: 2,
-        }
-    }
-}
-
-/// What staging is made of.
-pub struct StagingParts {
-    /// Database.
-    pub db: Db,
-    /// Packages, layers, caches.
-    pub blobs: Blobs,
-    /// Docker.
-    pub engine: Arc<dyn Engine>,
-    /// Where droplets become images.
-    pub registry: Registry,
-    /// Where lines go.
-    pub logs: Logs,
-    /// The rows of builds.
-    pub builds: Arc<dyn Builds>,
-    /// The stacks.
-    pub images: Images,
-    /// How it runs.
-    pub settings: Settings,
-}
-
-/// What all attempts share.
-pub(super) type Shared = StagingParts;
 
 /// The staging worker; cheap to clone.
 #[derive(Clone)]

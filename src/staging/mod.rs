@@ -29,6 +29,7 @@ mod failure;
 pub mod images;
 mod output;
 mod outputs;
+mod parts;
 mod result;
 mod run;
 mod zips;
@@ -45,8 +46,9 @@ use crate::db::{DbError, ReadTx, WriteTx};
 pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
 pub use compose::{ComposeError, DropletImages};
 pub use container::{LABEL_DROPLET, droplets_labels};
-pub use engine::{Settings, Staging, StagingParts};
+pub use engine::Staging;
 pub use failure::{error_ids, failure_text};
+pub use parts::{Settings, StagingParts};
 
 /// Owner kind of a droplet's layer in `blob_references`; the owner's name is the droplet's guid.
 pub const OWNER_DROPLET: &str = "droplet";

@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose::compose;
 use super::container::{self, Files};
-use super::engine::Shared;
 use super::failure::Reason;
 use super::images::StackImages;
 use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
+use super::parts::Shared;
 use super::result::Summary;
 use super::{Staged, StagingRequest};
 use crate::base::{Bytes, Megabytes};

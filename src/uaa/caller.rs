@@ -9,11 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use super::Uaa;
 use super::claims::{Claims, bearer_token};
 use super::error::{UaaError, UaaResult};
-use super::{Uaa, client_auth};
 use crate::base::Secret;
 use crate::base::guid::UserGuid;
 use crate::net::RequestBase;
@@ -116,7 +117,7 @@ pub(crate) fn basic(headers: &HeaderMap) -> UaaResult<Option<ClientCredentials>>
     let encoded = encoded.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
     let plain = |text: &str| {
         if encoded {
-            client_auth::unescape(text)
+            unescape(text)
         } else {
             Some(text.to_owned())
         }
@@ -262,6 +263,15 @@ async fn body(request: Request, wanted: &str) -> UaaResult<Bytes> {
                 UaaError::invalid_request("The request body ended early")
             }
         })
+}
+
+/// `a%20b+c` as `a b c`.
+fn unescape(text: &str) -> Option<String> {
+    let blanks = text.replace('+', " ");
+    percent_decode_str(&blanks)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

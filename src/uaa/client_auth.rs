@@ -1,7 +1,6 @@
 //! A client proves who it is: Basic credentials, or `client_id` and `client_secret` in the form.
 
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
 
 use super::caller::{ClientCredentials, Parameters, basic};
 use super::clients::{self, Client};
@@ -48,13 +47,4 @@ fn in_form(form: &Parameters) -> UaaResult<ClientCredentials> {
         client_id: client_id.to_owned(),
         secret: Secret::new(form.get_or_empty("client_secret").to_owned()),
     })
-}
-
-/// `a%20b+c` as `a b c`.
-pub(crate) fn unescape(text: &str) -> Option<String> {
-    let blanks = text.replace('+', " ");
-    percent_decode_str(&blanks)
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
 }

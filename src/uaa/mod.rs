@@ -16,6 +16,8 @@
 //! Absent on purpose: identity zones and other identity providers (users of other origins may be
 //! created, but have no password here), opaque tokens, implicit grants, groups in groups.
 
+mod accounts;
+mod admin;
 mod caller;
 mod claims;
 mod client_auth;
@@ -24,13 +26,16 @@ mod error;
 mod groups;
 mod info;
 mod keys;
+mod lifetime;
 mod logins;
+mod oauth;
 mod pages;
 mod password;
 mod scim;
 mod scopes;
 mod screen;
 mod search;
+mod secrets;
 mod sessions;
 pub mod store;
 #[cfg(test)]
@@ -38,6 +43,7 @@ mod testing;
 mod throttle;
 mod tokens;
 mod users;
+mod version;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +52,7 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::{Map, Value};
 
+pub use admin::{ADMIN, AdminChange};
 pub use claims::{Claims, TokenError, TokenId, bearer_token};
 pub use clients::{Client, GrantType, SeedError};
 pub use error::UaaError;
@@ -53,16 +60,15 @@ pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;
 pub use screen::screen;
-pub use users::admin::{ADMIN, AdminChange};
 pub use users::{NewUser, ORIGIN_UAA, User};
 
 use crate::base::guid::UserGuid;
 use crate::base::{Clock, GuidSource, Secret, Supervisor, Timestamp};
 use crate::db::{Db, DbError, Vault, WriteTx};
 use keys::Keyring;
+use oauth::issue::{Stamp, UserGrant};
 use password::PasswordHasher;
 use throttle::{Source, Throttle};
-use tokens::issue::{Stamp, UserGrant};
 use tokens::revocations::Revocations;
 
 /// How often what has expired is forgotten.
@@ -185,7 +191,7 @@ impl Uaa {
     /// Every endpoint of UAA.
     pub fn router(&self) -> Router {
         about_itself()
-            .merge(tokens::routes())
+            .merge(oauth::routes())
             .merge(clients::routes())
             .merge(scim::routes())
             .merge(groups::routes())
@@ -219,7 +225,7 @@ impl Uaa {
     /// Makes sure that the administrator exists and is in all its groups. Its password becomes
     /// `password`, unless that was given before: then what `cf passwd` set since stays.
     pub async fn ensure_admin(&self, password: &Secret<String>) -> Result<AdminChange, UaaError> {
-        users::admin::ensure(self, password).await
+        admin::ensure(self, password).await
     }
 
     /// Creates a user; one without a password cannot log in here.
@@ -235,7 +241,7 @@ impl Uaa {
         let (guid, now) = (UserGuid::generate(self.guids()), self.now());
         let created = self
             .db()
-            .write(move |tx| users::actions::create(tx, guid, new, hashed.as_ref(), now));
+            .write(move |tx| accounts::create(tx, guid, new, hashed.as_ref(), now));
         created.await
     }
 
@@ -250,7 +256,7 @@ impl Uaa {
             return Ok(None);
         };
         let now = self.now();
-        let taken = tokens::grants::take_code(self, &client, code, now).await?;
+        let taken = oauth::grants::take_code(self, &client, code, now).await?;
         // Who bound the code to a PKCE verifier wants it redeemed with that, over OAuth.
         let taken = taken.filter(|(code, _)| code.challenge.is_none());
         Ok(taken.map(|(code, user)| {
@@ -263,7 +269,7 @@ impl Uaa {
                 nonce: code.nonce,
             };
             let issuer = self.issuer("");
-            tokens::issue::user_claims(tokens::issue::new_id(self), &grant, &Stamp { issuer, now })
+            oauth::issue::user_claims(oauth::issue::new_id(self), &grant, &Stamp { issuer, now })
         }))
     }
 

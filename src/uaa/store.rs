@@ -7,8 +7,9 @@ pub use super::clients::store::find_client;
 pub use super::groups::store::{add_member, groups_of};
 pub use super::users::store::{find_user, find_users_by_name};
 
+use super::accounts;
 use super::users::store::{select_users, user};
-use super::users::{actions, validate_origin};
+use super::users::validate_origin;
 use super::{NewUser, UaaError, User};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
@@ -63,7 +64,7 @@ pub fn create_shadow_user(
         ..NewUser::named(user_name)
     };
     validate_origin(origin)?;
-    actions::create(tx, guid, new, None, now)
+    accounts::create(tx, guid, new, None, now)
 }
 
 macro_rules! filtered {

@@ -8,8 +8,8 @@ use ::zip::ZipArchive;
 use ::zip::read::ZipFile;
 
 use super::{ZipEntry, ZipEntryKind, ZipError, ZipLimits};
-use crate::blobs::resources::Sha1Writer;
 use crate::blobs::safe_path::{folders, safe_path};
+use crate::blobs::sha1::Sha1Writer;
 use crate::blobs::{BlobError, Blobs, Digest};
 
 /// Deflate reaches 1032 on nothing but zeros; real packages stay below 20.

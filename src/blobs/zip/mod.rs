@@ -19,7 +19,7 @@ use std::io;
 
 use crate::db::DbError;
 
-use super::resources::Sha1;
+use super::sha1::Sha1;
 use super::{BlobError, Digest};
 
 pub use check::has_empty_folders;

@@ -5,6 +5,7 @@
 
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model;
@@ -120,4 +121,12 @@ fn check_quota(tx: &ReadTx<'_>, organization: &OrganizationGuid) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// 403 unless the caller manages the organization that owns the domain; shared ones are for admins.
+pub(crate) fn may_write(tx: &ReadTx<'_>, caller: &Caller, domain: &Domain) -> Result<()> {
+    match &domain.organization_guid {
+        Some(organization) => caller.may_manage_organization(tx, organization),
+        None => caller.must_be_admin(),
+    }
 }

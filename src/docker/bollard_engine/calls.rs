@@ -8,18 +8,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio_util::io::StreamReader;
 
+use super::step::Step;
 use super::{IDLE, translate};
 use crate::docker::{ByteReader, DockerError, Progress};
-
-/// What an image build or pull tells as it goes.
-pub(super) enum Step {
-    /// Worth showing.
-    Text(String),
-    /// The daemon's reason to give up.
-    Fault(String),
-    /// Nothing to show.
-    Silent,
-}
 
 /// Ends a call that takes longer than `limit`.
 pub(super) async fn within<T>(

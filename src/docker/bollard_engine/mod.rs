@@ -14,6 +14,7 @@
 mod calls;
 mod logs;
 mod networks;
+mod step;
 mod translate;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,7 +8,7 @@ use bollard::errors::Error;
 use bollard::models;
 use bollard::query_parameters as query;
 
-use super::calls::Step;
+use super::step::Step;
 use crate::base::Timestamp;
 use crate::docker::{
     BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo, DockerError,

@@ -22,11 +22,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::activity::Activity;
 use super::head::{self, Room};
 use super::interim::Interim;
+use super::pace::Pace;
 use super::state::{Connection, Counted, Exchange, Order};
-use super::stream::{Activity, ClientStream, Socket};
-use super::thread::Thread;
+use super::stream::{ClientStream, Socket};
 use super::{BoxError, Peer, ServeLocal};
 
 /// Streams one HTTP/2 client may have open.
@@ -34,7 +35,7 @@ const MOST_STREAMS: u32 = 250;
 
 /// Everything a connection's requests are served with.
 struct Serving<L> {
-    thread: Rc<Thread>,
+    pace: Rc<Pace>,
     connection: Rc<Connection>,
     serve: Rc<L>,
     peer: Rc<Peer>,
@@ -43,7 +44,7 @@ struct Serving<L> {
 impl<L> Clone for Serving<L> {
     fn clone(&self) -> Self {
         Self {
-            thread: self.thread.clone(),
+            pace: self.pace.clone(),
             connection: self.connection.clone(),
             serve: self.serve.clone(),
             peer: self.peer.clone(),
@@ -56,7 +57,7 @@ impl<L: ServeLocal> Serving<L> {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Counted<L::Body>>, BoxError>> + 'static + use<L> {
-        let exchange = Exchange::begin(self.connection.clone(), self.thread.clone());
+        let exchange = Exchange::begin(self.connection.clone(), self.pace.clone());
         let answer = self.serve.clone().serve(self.peer.clone(), request);
         async move {
             let response = answer.await?;
@@ -73,7 +74,7 @@ impl<L: ServeLocal> Serving<L> {
 
 /// Serves a connection to its end.
 pub(super) async fn serve<L: ServeLocal>(
-    thread: Rc<Thread>,
+    pace: Rc<Pace>,
     connection: Rc<Connection>,
     serve: Rc<L>,
     socket: TcpStream,
@@ -83,7 +84,7 @@ pub(super) async fn serve<L: ServeLocal>(
     peer.interim = Some(Interim::new(activity.clone()));
     let socket = Socket::new(socket, activity);
     let serving = Serving {
-        thread,
+        pace,
         connection,
         serve,
         peer: Rc::new(peer),
@@ -91,7 +92,7 @@ pub(super) async fn serve<L: ServeLocal>(
     let stream = match tls {
         None => ClientStream::plain(socket),
         Some(tls) => {
-            let limit = serving.thread.limits.handshake;
+            let limit = serving.pace.limits.handshake;
             // Boxed, as is HTTP/2 below: a connection shall not carry room for what it is not.
             let Some(stream) = Box::pin(shake_hands(tls, socket, limit)).await else {
                 return;
@@ -152,7 +153,7 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
                 Order::Nothing => {}
                 order => return Poll::Ready(Ended::Order(order)),
             }
-            if serving.thread.draining() && !closing {
+            if serving.pace.draining() && !closing {
                 closing = true;
                 Pin::new(&mut *http).graceful_shutdown();
             }
@@ -207,7 +208,7 @@ where
 async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &mut ClientStream) -> bool {
     serving.connection.set_parked(true);
     let readable = poll_fn(|cx| {
-        if serving.order(cx) == Order::Close || serving.thread.draining() {
+        if serving.order(cx) == Order::Close || serving.pace.draining() {
             return Poll::Ready(false);
         }
         stream.poll_readable(cx).map(|ready| ready.is_ok())
@@ -234,7 +235,7 @@ async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
             // Told a tick ago; what still waits for the client is not taken.
             return Poll::Ready(Ok(()));
         }
-        if (close || serving.thread.draining()) && !closing {
+        if (close || serving.pace.draining()) && !closing {
             closing = true;
             http.as_mut().graceful_shutdown();
         }
@@ -301,10 +302,10 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let (socket, address) = accepted.unwrap();
-        let thread = Rc::new(Thread::new(Limits::default()));
+        let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Rc::new(Connection::new(0));
         let peer = Peer::new(address, Scheme::Http);
-        let serving = serve(thread, connection, Rc::new(Silent), socket, (peer, None));
+        let serving = serve(pace, connection, Rc::new(Silent), socket, (peer, None));
         let size = size_of_val(&serving);
         assert!(size < 2048, "{size}");
         drop(client);

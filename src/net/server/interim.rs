@@ -8,43 +8,9 @@
 //! would follow it there, so interim responses that still wait are dropped before the final one:
 //! they are hints.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-
-use super::stream::Activity;
-
-/// Bytes that may wait; what comes on top is dropped.
-const MOST_WAITING: usize = 64 << 10;
-
-/// Heads of interim responses that wait to be written.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    any: AtomicBool,
-    heads: Mutex<BytesMut>,
-}
-
-impl Waiting {
-    pub(super) fn any(&self) -> bool {
-        self.any.load(Ordering::Relaxed)
-    }
-
-    fn push(&self, head: &[u8]) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if heads.len() + head.len() <= MOST_WAITING {
-            heads.extend_from_slice(head);
-            self.any.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes everything out.
-    pub(super) fn take(&self) -> Bytes {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        self.any.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *heads).freeze()
-    }
-}
+use super::activity::Activity;
 
 /// Sends interim responses to the client of one HTTP/1.1 connection.
 #[derive(Clone, Debug)]
@@ -61,46 +27,3 @@ impl Interim {
         self.0.interim.push(head);
     }
 }
-
-/// Whether hyper's own refusal of a request's head is let through.
-///
-/// hyper answers a head that is beyond its limits by itself. The limits are small at first (see
-/// [`super::connection`]), so the answer is kept back until hyper's result tells whether it was
-/// that; an app's own `431` that looks the same is written then.
-#[derive(Debug, Default)]
-pub(super) struct Refusal(AtomicU8);
-
-const THROUGH: u8 = 0;
-const WATCHED: u8 = 1;
-const HELD: u8 = 2;
-
-impl Refusal {
-    /// What is written from now on is looked at.
-    pub(super) fn watch(&self) {
-        self.0.store(WATCHED, Ordering::Relaxed);
-    }
-
-    /// Lets everything through again; true when something was held.
-    pub(super) fn release(&self) -> bool {
-        self.0.swap(THROUGH, Ordering::Relaxed) == HELD
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == HELD
-    }
-
-    /// Whether `bytes`, a whole write of hyper's, shall be held.
-    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
-        let held = self.0.load(Ordering::Relaxed) == WATCHED
-            && bytes.len() <= LONGEST_REFUSAL
-            && bytes.starts_with(b"HTTP/1.")
-            && bytes.get(8..13) == Some(b" 431 ");
-        if held {
-            self.0.store(HELD, Ordering::Relaxed);
-        }
-        held
-    }
-}
-
-/// hyper's refusal has a status line and three fields.
-const LONGEST_REFUSAL: usize = 256;

@@ -38,9 +38,11 @@ use tokio_util::sync::CancellationToken;
 use super::caller::Scheme;
 use crate::base::panic_text;
 
+mod activity;
 mod connection;
 mod head;
 mod interim;
+mod pace;
 mod state;
 mod stream;
 #[cfg(test)]

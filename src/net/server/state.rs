@@ -18,8 +18,8 @@ use std::task::{Context, Poll, Waker};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
 
-use super::stream::Activity;
-use super::thread::Thread;
+use super::activity::Activity;
+use super::pace::Pace;
 
 /// What is known of a connection outside its own task.
 pub(super) struct Connection {
@@ -126,31 +126,31 @@ impl Connection {
     }
 
     /// Looks for silence and for clients that do not read; called once a tick.
-    pub(super) fn look(&self, thread: &Thread) {
-        if self.is_stuck(thread) {
+    pub(super) fn look(&self, pace: &Pace) {
+        if self.is_stuck(pace) {
             tracing::debug!("a client does not read its response; its connection is closed");
             return self.give(Order::Close);
         }
         if self.is_busy() {
-            self.since.set(thread.ticks());
-            return self.end_stuck_streams(thread);
+            self.since.set(pace.ticks());
+            return self.end_stuck_streams(pace);
         }
         let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
         if speaking && !self.speaking.replace(speaking) {
-            self.since.set(thread.ticks());
+            self.since.set(pace.ticks());
         }
-        let silent = thread.ticks().wrapping_sub(self.since.get());
-        let limits = &thread.limits;
+        let silent = pace.ticks().wrapping_sub(self.since.get());
+        let limits = &pace.limits;
         let limit = if speaking {
             limits.header_read
         } else {
             limits.idle
         };
         let may_park = !(speaking || self.multiplexed.get() || self.parked.get());
-        if silent > thread.ticks_of(limit) {
+        if silent > pace.ticks_of(limit) {
             self.give(Order::Close);
         } else if may_park
-            && silent > thread.ticks_of(limits.park)
+            && silent > pace.ticks_of(limits.park)
             && !self.activity.blocked.load(Ordering::Relaxed)
         {
             self.give(Order::Park);
@@ -163,19 +163,19 @@ impl Connection {
     }
 
     /// Whether the client took nothing of what waits for it, for too long.
-    fn is_stuck(&self, thread: &Thread) -> bool {
-        let now = thread.ticks();
+    fn is_stuck(&self, pace: &Pace) -> bool {
+        let now = pace.ticks();
         let waits = self.activity.blocked.load(Ordering::Relaxed);
         if !waits || self.activity.wrote.swap(false, Ordering::Relaxed) {
             self.taken.set(now);
             return false;
         }
-        now.wrapping_sub(self.taken.get()) > thread.ticks_of(thread.limits.write)
+        now.wrapping_sub(self.taken.get()) > pace.ticks_of(pace.limits.write)
     }
 
-    fn end_stuck_streams(&self, thread: &Thread) {
-        let now = thread.ticks();
-        let limit = thread.ticks_of(thread.limits.write);
+    fn end_stuck_streams(&self, pace: &Pace) {
+        let now = pace.ticks();
+        let limit = pace.ticks_of(pace.limits.write);
         for stream in self.streams.borrow().iter() {
             let stuck = stream
                 .handed
@@ -202,7 +202,7 @@ impl Connection {
 /// Counts an exchange from its request to the end of its response.
 pub(super) struct Exchange {
     connection: Rc<Connection>,
-    thread: Rc<Thread>,
+    pace: Rc<Pace>,
     stream: Option<Rc<Stream>>,
 }
 
@@ -212,7 +212,7 @@ impl Exchange {
         self.connection.activity.before_final();
     }
 
-    pub(super) fn begin(connection: Rc<Connection>, thread: Rc<Thread>) -> Self {
+    pub(super) fn begin(connection: Rc<Connection>, pace: Rc<Pace>) -> Self {
         connection.exchanges.set(connection.exchanges.get() + 1);
         let stream = connection.multiplexed.get().then(Rc::<Stream>::default);
         if let Some(stream) = &stream {
@@ -220,7 +220,7 @@ impl Exchange {
         }
         Self {
             connection,
-            thread,
+            pace,
             stream,
         }
     }
@@ -228,7 +228,7 @@ impl Exchange {
     /// A piece of the body was handed over, or the body has none right now.
     fn handed(&self, piece: bool) {
         if let Some(stream) = &self.stream {
-            stream.handed.set(piece.then(|| self.thread.ticks()));
+            stream.handed.set(piece.then(|| self.pace.ticks()));
         }
     }
 }
@@ -237,7 +237,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let connection = &self.connection;
         connection.exchanges.set(connection.exchanges.get() - 1);
-        connection.since.set(self.thread.ticks());
+        connection.since.set(self.pace.ticks());
         connection.speaking.set(false);
         connection.activity.read.store(false, Ordering::Relaxed);
         if let Some(stream) = &self.stream {
@@ -286,59 +286,59 @@ mod tests {
     use super::super::Limits;
     use super::*;
 
-    fn order_after(thread: &Thread, connection: &Connection, ticks: u32) -> Order {
+    fn order_after(pace: &Pace, connection: &Connection, ticks: u32) -> Order {
         for _ in 0..ticks {
-            thread.pass();
-            connection.look(thread);
+            pace.pass();
+            connection.look(pace);
         }
         connection.take_order(&Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn a_client_that_takes_its_response_slowly_is_not_cut() {
-        let thread = Rc::new(Thread::new(Limits::default()));
+        let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Rc::new(Connection::new(0));
-        let _exchange = Exchange::begin(connection.clone(), thread.clone());
-        let limit = thread.ticks_of(thread.limits.write);
+        let _exchange = Exchange::begin(connection.clone(), pace.clone());
+        let limit = pace.ticks_of(pace.limits.write);
         connection.activity.blocked.store(true, Ordering::Relaxed);
         for _ in 0..3 {
-            assert!(order_after(&thread, &connection, limit) == Order::Nothing);
+            assert!(order_after(&pace, &connection, limit) == Order::Nothing);
             connection.activity.wrote.store(true, Ordering::Relaxed);
         }
-        assert!(order_after(&thread, &connection, 1) == Order::Nothing);
-        assert!(order_after(&thread, &connection, limit + 1) == Order::Close);
+        assert!(order_after(&pace, &connection, 1) == Order::Nothing);
+        assert!(order_after(&pace, &connection, limit + 1) == Order::Close);
     }
 
     #[test]
     fn a_parked_connection_is_not_woken_until_its_idle_limit() {
-        let thread = Rc::new(Thread::new(Limits::default()));
+        let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Connection::new(0);
-        let park = thread.ticks_of(thread.limits.park);
-        assert!(order_after(&thread, &connection, park) == Order::Nothing);
-        assert!(order_after(&thread, &connection, 1) == Order::Park);
+        let park = pace.ticks_of(pace.limits.park);
+        assert!(order_after(&pace, &connection, park) == Order::Nothing);
+        assert!(order_after(&pace, &connection, 1) == Order::Park);
         connection.set_parked(true);
-        let rest = thread.ticks_of(thread.limits.idle) - park - 1;
-        assert!(order_after(&thread, &connection, rest) == Order::Nothing);
-        assert!(order_after(&thread, &connection, 1) == Order::Close);
+        let rest = pace.ticks_of(pace.limits.idle) - park - 1;
+        assert!(order_after(&pace, &connection, rest) == Order::Nothing);
+        assert!(order_after(&pace, &connection, 1) == Order::Close);
     }
 
     #[tokio::test]
     async fn an_http2_connection_with_a_tunnel_is_not_idle() {
         let tasks = tokio::task::LocalSet::new();
-        let thread = Rc::new(Thread::new(Limits::default()));
+        let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Rc::new(Connection::new(0));
         connection.set_multiplexed();
-        let exchange = Exchange::begin(connection.clone(), thread.clone());
+        let exchange = Exchange::begin(connection.clone(), pace.clone());
         let stream = tasks.spawn_local(async {});
         connection.task_started(stream.abort_handle());
         let tunnel = tasks.spawn_local(std::future::pending::<()>());
         connection.task_started(tunnel.abort_handle());
         drop(exchange);
-        let idle = thread.ticks_of(thread.limits.idle);
-        assert!(order_after(&thread, &connection, 3 * idle) == Order::Nothing);
+        let idle = pace.ticks_of(pace.limits.idle);
+        assert!(order_after(&pace, &connection, 3 * idle) == Order::Nothing);
         tunnel.abort();
         tasks.await;
-        assert!(order_after(&thread, &connection, idle) == Order::Nothing);
-        assert!(order_after(&thread, &connection, 1) == Order::Close);
+        assert!(order_after(&pace, &connection, idle) == Order::Nothing);
+        assert!(order_after(&pace, &connection, 1) == Order::Close);
     }
 }

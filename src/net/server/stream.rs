@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -16,31 +16,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::interim::{Refusal, Waiting};
-
-/// What happened on a connection since somebody last looked.
-#[derive(Debug, Default)]
-pub(super) struct Activity {
-    /// Bytes came in.
-    pub(super) read: AtomicBool,
-    /// Bytes wait because the client does not take them.
-    pub(super) blocked: AtomicBool,
-    /// The client took bytes.
-    pub(super) wrote: AtomicBool,
-    /// Interim responses that wait.
-    pub(super) interim: Waiting,
-    /// Whether hyper refuses a request's head.
-    pub(super) refusal: Refusal,
-}
-
-impl Activity {
-    /// The final response comes next. Interim ones that cannot be written before it are dropped.
-    pub(super) fn before_final(&self) {
-        if self.interim.any() && self.blocked.load(Ordering::Relaxed) {
-            drop(self.interim.take());
-        }
-    }
-}
+use super::activity::Activity;
 
 /// A client's socket, noting how it takes what is written.
 #[derive(Debug)]

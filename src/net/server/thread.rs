@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::connection;
+use super::pace::Pace;
 use super::state::Connection;
 use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
 
@@ -21,11 +22,9 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// How often the end of the last exchange is looked for while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
-/// What the connections of one thread share.
+/// The connections of one thread.
 pub(super) struct Thread {
-    pub(super) limits: Limits,
-    ticks: Cell<u32>,
-    draining: Cell<bool>,
+    pub(super) pace: Rc<Pace>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next: Cell<u64>,
 }
@@ -33,34 +32,16 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            limits,
-            ticks: Cell::new(0),
-            draining: Cell::new(false),
+            pace: Rc::new(Pace::new(limits)),
             connections: RefCell::default(),
             next: Cell::new(0),
         }
     }
 
-    /// Ticks since the thread began.
-    pub(super) fn ticks(&self) -> u32 {
-        self.ticks.get()
-    }
-
-    /// Whether the server shuts down.
-    pub(super) fn draining(&self) -> bool {
-        self.draining.get()
-    }
-
-    /// How many ticks `duration` takes, at least one.
-    pub(super) fn ticks_of(&self, duration: Duration) -> u32 {
-        let ticks = duration.as_millis() / self.limits.tick.as_millis().max(1);
-        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
-    }
-
     /// A tick passes.
     pub(super) fn pass(&self) {
-        self.ticks.set(self.ticks.get().wrapping_add(1));
-        self.each_connection(|connection| connection.look(self));
+        self.pace.pass();
+        self.each_connection(|connection| connection.look(&self.pace));
     }
 
     pub(super) fn enter(&self, connection: &Rc<Connection>) -> u64 {
@@ -166,12 +147,13 @@ impl<S: Serve> Here<S> {
 
     fn start(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
         let thread = self.thread.clone();
-        let connection = Rc::new(Connection::new(thread.ticks()));
+        let pace = thread.pace.clone();
+        let connection = Rc::new(Connection::new(pace.ticks()));
         let number = thread.enter(&connection);
         self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
         let leave = Leave {
             shared: self.shared.clone(),
-            thread: thread.clone(),
+            thread,
             index: self.index,
             number,
         };
@@ -181,7 +163,7 @@ impl<S: Serve> Here<S> {
         let serve = self.serve.clone();
         tokio::task::spawn_local(async move {
             let _leave = leave;
-            connection::serve(thread, connection, serve, socket, (peer, tls)).await;
+            connection::serve(pace, connection, serve, socket, (peer, tls)).await;
         });
     }
 }
@@ -223,7 +205,7 @@ async fn accept<S: Serve>(here: Rc<Here<S>>, socket: TcpListener, listener: usiz
 }
 
 async fn count_ticks(thread: Rc<Thread>) {
-    let mut interval = tokio::time::interval(thread.limits.tick);
+    let mut interval = tokio::time::interval(thread.pace.limits.tick);
     loop {
         interval.tick().await;
         thread.pass();
@@ -231,14 +213,14 @@ async fn count_ticks(thread: Rc<Thread>) {
 }
 
 async fn drain(thread: &Thread) {
-    thread.draining.set(true);
+    thread.pace.drain();
     thread.each_connection(Connection::wake);
     let empty = async {
         while !thread.connections.borrow().is_empty() {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     };
-    if tokio::time::timeout(thread.limits.drain, empty)
+    if tokio::time::timeout(thread.pace.limits.drain, empty)
         .await
         .is_err()
     {

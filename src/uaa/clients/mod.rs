@@ -6,6 +6,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod handlers;
+mod lifetimes;
 pub(crate) mod payload;
 pub(crate) mod presenter;
 pub(crate) mod redirects;
@@ -15,12 +16,11 @@ mod tests;
 
 use axum::Router;
 use axum::routing::{get, put};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::Uaa;
 use super::scopes::{self, Scopes};
+use super::secrets::random_secret;
 use crate::base::{Secret, Timestamp};
 use crate::db::{DbError, Vault, VaultError, WriteTx};
 
@@ -311,10 +311,4 @@ pub enum SeedError {
     /// A secret could not be encrypted.
     #[error(transparent)]
     Vault(#[from] VaultError),
-}
-
-/// 256 random bits as text that needs no escaping anywhere.
-pub(crate) fn random_secret() -> Secret<String> {
-    let bytes: [u8; 32] = rand::random();
-    Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::{AutoApprove, Client, GrantType, redirects};
 use crate::base::{Secret, Timestamp};
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::lifetime;
 use crate::uaa::scopes::Scopes;
 use crate::uaa::search::filter::{Attribute, Attributes};
-use crate::uaa::tokens::lifetime;
 
 /// What filters and `sortBy` may ask about clients.
 pub(crate) const ATTRIBUTES: Attributes = &[

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{AutoApprove, Client, redirects};
-use crate::uaa::tokens::lifetime;
 
 pub(crate) const SCHEMA: &str = "http://cloudfoundry.org/schema/scim/oauth-clients-1.0";
 
@@ -32,8 +31,8 @@ pub(crate) fn present(client: &Client) -> Value {
         "autoapprove": auto_approve,
         "authorities": client.authorities,
         "allowpublic": client.is_public(),
-        "access_token_validity": lifetime::access(client).as_secs(),
-        "refresh_token_validity": lifetime::refresh(client).as_secs(),
+        "access_token_validity": client.access_lifetime().as_secs(),
+        "refresh_token_validity": client.refresh_lifetime().as_secs(),
         "lastModified": client.updated_at.as_micros() / 1000,
     })
 }

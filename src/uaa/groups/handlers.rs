@@ -13,9 +13,9 @@ use crate::db::ReadTx;
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::UaaResult;
-use crate::uaa::scim::version::{self, answer};
 use crate::uaa::scopes::{SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
+use crate::uaa::version::{self, answer};
 
 /// `GET /Groups`.
 pub(crate) async fn list(

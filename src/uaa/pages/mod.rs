@@ -16,8 +16,8 @@ use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Uaa;
-use super::clients::random_secret;
 use super::error::{UaaError, UaaResult};
+use super::secrets::random_secret;
 use super::sessions::browser::CSRF_FIELD;
 
 /// Pages.

@@ -8,8 +8,8 @@ use http::{StatusCode, header};
 
 use super::{Frame, Page, error, login, show};
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::lifetime;
 use crate::uaa::sessions::browser::Browser;
-use crate::uaa::tokens::lifetime;
 use crate::uaa::{Uaa, sessions};
 
 #[derive(Template)]

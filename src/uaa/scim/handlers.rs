@@ -8,15 +8,16 @@ use serde_json::Value;
 
 use super::payload::{ATTRIBUTES, UserBody};
 use super::presenter;
-use super::version::{self, answer};
 use crate::base::guid::UserGuid;
 use crate::db::ReadTx;
+use crate::uaa::accounts;
 use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
 use crate::uaa::throttle::Source;
-use crate::uaa::users::{User, actions};
+use crate::uaa::users::User;
+use crate::uaa::version::{self, answer};
 use crate::uaa::{Uaa, groups, users};
 
 /// `GET /Users`.
@@ -51,7 +52,7 @@ pub(crate) async fn create(
     };
     let (guid, now) = (UserGuid::generate(uaa.guids()), uaa.now());
     let created = uaa.db().write(move |tx| {
-        let user = actions::create(tx, guid, new, hashed.as_ref(), now)?;
+        let user = accounts::create(tx, guid, new, hashed.as_ref(), now)?;
         shown(tx, &user)
     });
     Ok(answer(StatusCode::CREATED, created.await?))
@@ -109,7 +110,7 @@ async fn change(
         let before = existing(tx, &guid)?;
         wanted.check(before.version)?;
         let after = apply(&before)?;
-        let after = actions::update(tx, revocations, &before, after, now)?;
+        let after = accounts::update(tx, revocations, &before, after, now)?;
         shown(tx, &after)
     });
     Ok(answer(StatusCode::OK, changed.await?))
@@ -129,7 +130,7 @@ pub(crate) async fn delete(
         let user = existing(tx, &guid)?;
         wanted.check(user.version)?;
         let shown = shown(tx, &user)?;
-        actions::delete(tx, revocations, &guid, now)?;
+        accounts::delete(tx, revocations, &guid, now)?;
         Ok(shown)
     });
     Ok(answer(StatusCode::OK, deleted.await?))

@@ -12,7 +12,6 @@ pub(crate) mod payload;
 pub(crate) mod presenter;
 #[cfg(test)]
 mod tests;
-pub(crate) mod version;
 
 use axum::Router;
 use axum::routing::{get, put};

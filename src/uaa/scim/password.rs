@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::payload::PasswordBody;
 use crate::base::Secret;
 use crate::base::guid::UserGuid;
+use crate::uaa::accounts;
 use crate::uaa::caller::{Caller, Id, ScimBody};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{PASSWORD_WRITE, UAA_ADMIN};
 use crate::uaa::throttle::Source;
-use crate::uaa::users::{ORIGIN_UAA, User, actions};
+use crate::uaa::users::{ORIGIN_UAA, User};
 use crate::uaa::{Uaa, logins, password, users};
 
 /// `PUT /Users/:id/password`.
@@ -51,7 +52,7 @@ pub(crate) async fn change(
         if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
             return Err(wrong_old_password());
         }
-        actions::set_password(tx, revocations, &guid, &hashed, now)
+        accounts::set_password(tx, revocations, &guid, &hashed, now)
     })
     .await?;
     Ok(Json(

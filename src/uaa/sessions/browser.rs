@@ -9,9 +9,10 @@ use super::Session;
 use crate::base::Secret;
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Base, Parameters};
-use crate::uaa::clients::random_secret;
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::tokens::{hash, lifetime};
+use crate::uaa::lifetime;
+use crate::uaa::secrets::hash;
+use crate::uaa::secrets::random_secret;
 
 const SESSION_COOKIE: &str = "cflite_login";
 const CSRF_COOKIE: &str = "cflite_login_form";

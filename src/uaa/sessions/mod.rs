@@ -8,9 +8,10 @@ pub(crate) mod browser;
 pub(crate) mod store;
 
 use crate::base::{Secret, Timestamp};
-use crate::uaa::clients::random_secret;
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::tokens::{hash, lifetime};
+use crate::uaa::lifetime;
+use crate::uaa::secrets::hash;
+use crate::uaa::secrets::random_secret;
 use crate::uaa::users::User;
 use crate::uaa::{Uaa, logins, users};
 use store::Ticket;

@@ -11,13 +11,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
-use super::lifetime;
 pub(crate) use super::store::TokensOf;
 use super::store::{self, AccessToken, Revocation};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{Db, DbError, WriteTx};
 use crate::uaa::claims::{Claims, TokenError, TokenId};
+use crate::uaa::lifetime;
 
 #[derive(Default)]
 struct Known {

@@ -5,8 +5,6 @@
 //! must end the user's tokens (new password, deactivation, deletion) raises the user's generation
 //! in the same transaction: see [`actions`].
 
-pub(crate) mod actions;
-pub(crate) mod admin;
 pub(crate) mod store;
 
 use crate::base::Timestamp;

@@ -109,7 +109,7 @@ pub(crate) fn search_users(tx: &ReadTx<'_>, wanted: &Search) -> Result<(Vec<User
 }
 
 /// Writes a user that is new; `created_at` counts for all its times.
-pub(super) fn insert(
+pub(crate) fn insert(
     tx: &WriteTx<'_>,
     user: &User,
     password: Option<&Hashed>,
@@ -132,7 +132,7 @@ pub(super) fn insert(
 }
 
 /// Writes what may change of a user, but for its password.
-pub(super) fn update(tx: &WriteTx<'_>, user: &User) -> Result<(), DbError> {
+pub(crate) fn update(tx: &WriteTx<'_>, user: &User) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(UPDATE)?;
     statement.execute(named_params! {
         ":guid": user.guid,
@@ -151,7 +151,7 @@ pub(super) fn update(tx: &WriteTx<'_>, user: &User) -> Result<(), DbError> {
 }
 
 /// Sets the password; answers the new generation, or `None` when there is no such user.
-pub(super) fn set_password(
+pub(crate) fn set_password(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
     password: &Hashed,
@@ -166,28 +166,28 @@ pub(super) fn set_password(
 
 /// Makes everything issued so far stop counting; answers the new generation, or `None` when there
 /// is no such user.
-pub(super) fn raise_generation(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<Option<i64>, DbError> {
+pub(crate) fn raise_generation(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<Option<i64>, DbError> {
     let mut statement = tx.sql().prepare_cached(RAISE_GENERATION)?;
     let generation = statement.query_row(named_params! { ":guid": guid }, |row| row.get(0));
     Ok(generation.optional()?)
 }
 
 /// Removes a user; its tokens, codes and memberships go with it.
-pub(super) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
+pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE)?;
     statement.execute(named_params! { ":guid": guid })?;
     Ok(())
 }
 
 /// The administrator's password as it was last given to us, hashed.
-pub(super) fn admin_password_seen(tx: &ReadTx<'_>) -> Result<Option<Hashed>, DbError> {
+pub(crate) fn admin_password_seen(tx: &ReadTx<'_>) -> Result<Option<Hashed>, DbError> {
     let mut statement = tx.sql().prepare_cached(ADMIN_PASSWORD_SEEN)?;
     let found: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
     Ok(found.map(Hashed::stored))
 }
 
 /// Remembers the administrator's password as it was given to us, hashed.
-pub(super) fn remember_admin_password(tx: &WriteTx<'_>, password: &Hashed) -> Result<(), DbError> {
+pub(crate) fn remember_admin_password(tx: &WriteTx<'_>, password: &Hashed) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(REMEMBER_ADMIN_PASSWORD)?;
     statement.execute(named_params! { ":value": password.as_str() })?;
     Ok(())

@@ -11,7 +11,6 @@ use super::sharing;
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::payload::domains::CreateDomain;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody};
@@ -116,7 +115,7 @@ pub(super) async fn update(
     let change = payload::domains::update(body)?;
     ctx.write(move |tx, ctx| {
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-        may_write(tx, &ctx.caller, &domain)?;
+        actions::domains::may_write(tx, &ctx.caller, &domain)?;
         let domain = actions::domains::update(tx, domain, &change, ctx.now)?;
         presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls).map(Json)
     })
@@ -127,7 +126,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiRes
     let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-        may_write(tx, &ctx.caller, &domain)?;
+        actions::domains::may_write(tx, &ctx.caller, &domain)?;
         if model::domains::is_shared_with_any(tx, &guid)? {
             return Err(Error::unprocessable(
                 "This domain is shared with other organizations. Unshare before deleting.",
@@ -160,12 +159,4 @@ pub(super) async fn route_reservations(
         Ok(Json(json!({ "matching_route": found })))
     })
     .await
-}
-
-/// 403 unless the caller manages the organization that owns the domain; shared ones are for admins.
-pub(super) fn may_write(tx: &ReadTx<'_>, caller: &Caller, domain: &Domain) -> Result<()> {
-    match &domain.organization_guid {
-        Some(organization) => caller.may_manage_organization(tx, organization),
-        None => caller.must_be_admin(),
-    }
 }

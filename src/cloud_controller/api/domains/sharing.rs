@@ -5,14 +5,13 @@ use axum::extract::Path;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::handlers::may_write;
 use super::presenter;
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
-use crate::cloud_controller::{model, payload};
+use crate::cloud_controller::{actions, model, payload};
 use crate::db::ReadTx;
 
 /// `POST /v3/domains/:guid/relationships/shared_organizations`.
@@ -24,7 +23,7 @@ pub(super) async fn share(
     let guests = payload::domains::share(body)?;
     ctx.write(move |tx, ctx| {
             let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-            may_write(tx, &ctx.caller, &domain)?;
+            actions::domains::may_write(tx, &ctx.caller, &domain)?;
             check_guests(tx, &ctx.caller, &guests, domain.organization_guid.as_ref())?;
             if domain.is_shared() {
                 return Err(Error::unprocessable(
@@ -93,7 +92,7 @@ fn may_unshare(
     domain: &Domain,
     guest: &OrganizationGuid,
 ) -> Result<()> {
-    may_write(tx, caller, domain).or_else(|refusal| {
+    actions::domains::may_write(tx, caller, domain).or_else(|refusal| {
         caller
             .may_manage_organization(tx, guest)
             .map_err(|_| refusal)

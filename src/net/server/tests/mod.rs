@@ -117,7 +117,7 @@ impl Bench {
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let (socket, address) = accepted.unwrap();
-        let connection = Rc::new(Connection::new(self.thread.ticks()));
+        let connection = Rc::new(Connection::new(self.thread.pace.ticks()));
         self.thread.enter(&connection);
         let (scheme, tls) = if tls {
             (Scheme::Https, Some(self.pki.server_config()))
@@ -125,7 +125,7 @@ impl Bench {
             (Scheme::Http, None)
         };
         let task = tokio::task::spawn_local(connection::serve(
-            self.thread.clone(),
+            self.thread.pace.clone(),
             connection.clone(),
             self.paths.clone(),
             socket,

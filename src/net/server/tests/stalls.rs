@@ -12,7 +12,7 @@ const ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
 fn a_client_that_does_not_read_loses_its_connection() {
     run(async {
         let bench = Bench::new();
-        let limit = bench.thread.ticks_of(bench.thread.limits.write);
+        let limit = bench.thread.pace.ticks_of(bench.thread.pace.limits.write);
         let mut plain = bench.serve(false).await;
         plain.client.write_all(ENDLESS).await.unwrap();
         let ticks = bench.pass_until(|| plain.task.is_finished()).await;
@@ -80,6 +80,6 @@ fn an_idle_http2_connection_is_closed_although_its_client_says_nothing() {
         let mut client = TlsClient::connect(served.client, settings, &first).await;
         client.frame_of(0, 1).await;
         let ticks = bench.pass_until(|| served.task.is_finished()).await;
-        assert!(ticks > bench.thread.ticks_of(bench.thread.limits.idle));
+        assert!(ticks > bench.thread.pace.ticks_of(bench.thread.pace.limits.idle));
     });
 }

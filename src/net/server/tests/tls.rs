@@ -145,10 +145,10 @@ fn what_came_behind_a_request_is_not_lost_by_parking() {
             let first = [&get("/first"), &second[..9]].concat();
             let mut client = TlsClient::connect(served.client, settings, &first).await;
             client.until("[/first]").await;
-            let limits = &bench.thread.limits;
+            let limits = &bench.thread.pace.limits;
             let ticks = bench.pass_until(|| served.task.is_finished()).await;
             assert!(
-                ticks < bench.thread.ticks_of(limits.header_read * 2),
+                ticks < bench.thread.pace.ticks_of(limits.header_read * 2),
                 "{ticks}"
             );
         }

@@ -1,7 +1,7 @@
 //! What happens to users, each in its caller's transaction: the row, and the end of the tokens
 //! that must not outlive the change.
 
-use super::{NewUser, User, store, validate_name};
+use super::users::{NewUser, User, store, validate_name};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::WriteTx;

@@ -3,11 +3,11 @@
 //! in between.
 
 use super::issue::{Issued, TokenResponse};
-use super::store;
 use crate::base::Timestamp;
 use crate::db::WriteTx;
 use crate::uaa::claims::TokenId;
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::tokens::store;
 use crate::uaa::users::{self, User};
 use crate::uaa::{Uaa, clients, logins};
 

@@ -6,8 +6,6 @@
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 
-use super::revocations::{Revocations, TokensOf};
-use super::{hash, store};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::WriteTx;
@@ -15,7 +13,10 @@ use crate::uaa::caller::{Caller, Id, bearer};
 use crate::uaa::claims::{Claims, TokenError, TokenId};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{TOKENS_REVOKE, UAA_ADMIN};
-use crate::uaa::{Uaa, clients, users};
+use crate::uaa::secrets::hash;
+use crate::uaa::tokens::revocations::{Revocations, TokensOf};
+use crate::uaa::tokens::store;
+use crate::uaa::{Uaa, accounts, clients, users};
 
 const REVOKERS: &[&str] = &[TOKENS_REVOKE, UAA_ADMIN];
 
@@ -107,7 +108,7 @@ pub(crate) async fn of_user(
         caller.require_any(REVOKERS)?;
     }
     let now = uaa.now();
-    uaa.write(move |tx, revocations| users::actions::end_all(tx, revocations, &user, now))
+    uaa.write(move |tx, revocations| accounts::end_all(tx, revocations, &user, now))
         .await?;
     Ok(StatusCode::OK)
 }

@@ -3,15 +3,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::lifetime;
-use super::revocations::signature;
-use super::store::{AccessToken, RefreshToken};
 use crate::base::Timestamp;
 use crate::uaa::Uaa;
 use crate::uaa::claims::{Claims, TokenId};
 use crate::uaa::clients::Client;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{OPENID, Scopes};
+use crate::uaa::tokens::revocations::signature;
+use crate::uaa::tokens::store::{AccessToken, RefreshToken};
 use crate::uaa::users::User;
 
 /// The only identity zone there is.
@@ -103,7 +102,7 @@ fn sign_for_user(
                 stamp.now,
             );
             let token = sign(uaa, &refresh_claims(&row, &claims))?;
-            let hash = super::hash(&token);
+            let hash = crate::uaa::secrets::hash(&token);
             (Some(token), Some((row, hash)))
         }
     };
@@ -179,7 +178,7 @@ pub(crate) fn user_claims(id: TokenId, grant: &UserGrant, stamp: &Stamp) -> Clai
         authenticated_at: Some(grant.authenticated_at.as_seconds()),
         expires_at: stamp
             .now
-            .plus(lifetime::user_access(&grant.client))
+            .plus(grant.client.user_access_lifetime())
             .as_seconds(),
         grant_type: grant.grant_type.clone(),
         revocation_signature: signature(user.guid.as_str(), user.generation),
@@ -200,7 +199,7 @@ fn client_claims(id: TokenId, client: &Client, scopes: Scopes, stamp: &Stamp) ->
         issuer: stamp.issuer.clone(),
         issued_at: stamp.now.as_seconds(),
         authenticated_at: None,
-        expires_at: stamp.now.plus(lifetime::client_access(client)).as_seconds(),
+        expires_at: stamp.now.plus(client.client_access_lifetime()).as_seconds(),
         grant_type: "client_credentials".to_owned(),
         revocation_signature: signature(&client.client_id, 0),
     }
@@ -287,7 +286,7 @@ fn refresh_row(id: TokenId, grant: &UserGrant, now: Timestamp) -> RefreshToken {
         generation: grant.user.generation,
         authenticated_at: grant.authenticated_at,
         issued_at: now,
-        expires_at: now.plus(lifetime::refresh(&grant.client)),
+        expires_at: now.plus(grant.client.refresh_lifetime()),
     }
 }
 

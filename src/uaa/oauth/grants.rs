@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use super::issue::{self, Refresh, Stamp, TokenResponse, UserGrant};
 use super::keep::{Basis, keep};
-use super::store::{self, Code};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 use crate::uaa::caller::Parameters;
@@ -14,6 +13,7 @@ use crate::uaa::clients::{Client, GrantType};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::throttle::{Source, Subject};
+use crate::uaa::tokens::store::{self, Code};
 use crate::uaa::users::{self, ORIGIN_UAA, User};
 use crate::uaa::{Uaa, groups, logins, sessions};
 
@@ -88,7 +88,7 @@ pub(crate) async fn refresh_token(
     stamp: Stamp,
 ) -> UaaResult<TokenResponse> {
     let token = form.require("refresh_token")?.to_owned();
-    let hash = super::hash(&token);
+    let hash = crate::uaa::secrets::hash(&token);
     let found = uaa.db().read(move |tx| {
         let Some(row) = store::find_refresh(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
@@ -196,7 +196,7 @@ pub(crate) async fn take_code(
     code: &Secret<String>,
     now: Timestamp,
 ) -> UaaResult<Option<(Code, User)>> {
-    let hash = super::hash(code.expose());
+    let hash = crate::uaa::secrets::hash(code.expose());
     let taken = uaa.db().write_without_wake(move |tx| {
         let Some(code) = store::take_code(tx, &hash)? else {
             return Ok::<_, UaaError>(None);

@@ -4,11 +4,11 @@
 use axum::response::Response;
 use http::StatusCode;
 
-use super::lifetime;
 use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
 use crate::uaa::clients::Client;
 use crate::uaa::error::UaaResult;
+use crate::uaa::lifetime;
 use crate::uaa::pages::consent::ApprovePage;
 use crate::uaa::pages::{Frame, show};
 use crate::uaa::scopes::Scopes;

@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::store::{self, AccessToken, RefreshToken, TokensOf};
 use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Caller, Id};
 use crate::uaa::error::UaaResult;
 use crate::uaa::scopes::{TOKENS_LIST, UAA_ADMIN};
+use crate::uaa::tokens::store::{self, AccessToken, RefreshToken, TokensOf};
 
 const LISTERS: &[&str] = &[TOKENS_LIST, UAA_ADMIN];
 

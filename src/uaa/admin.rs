@@ -3,7 +3,8 @@
 //! The password comes from a file that the operator may replace. What the file said last time is
 //! remembered (hashed), so that `cf passwd` is not undone by a restart while a new file counts.
 
-use super::{NewUser, actions, store};
+use super::accounts;
+use super::users::{NewUser, store};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 use crate::db::WriteTx;
@@ -70,10 +71,10 @@ fn set(
 ) -> Result<AdminChange, UaaError> {
     let found = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?;
     let (guid, change) = if let Some(user) = found.into_iter().next() {
-        actions::set_password(tx, revocations, &user.guid, password, now)?;
+        accounts::set_password(tx, revocations, &user.guid, password, now)?;
         (user.guid, AdminChange::PasswordReplaced)
     } else {
-        let user = actions::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
+        let user = accounts::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
         (user.guid, AdminChange::Created)
     };
     store::remember_admin_password(tx, password)?;

@@ -1,6 +1,8 @@
 //! Rules of the source tree that no compiler checks: who may import whom, how long files are, what
 //! stands where.
 
+mod imports;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,12 @@ const NEVER: &[(&str, &str)] = &[
     ("uaa", "staging"),
 ];
 
+/// The floors of the Cloud Controller, from the bottom up; a floor imports only those below it.
+const FLOORS: &[&str] = &[
+    "error", "on_board", "state", "body", "metadata", "query", "access", "model", "payload",
+    "actions", "flows", "v3", "engines", "api",
+];
+
 const LONGEST_FILE: usize = 500;
 
 struct Source {
@@ -79,73 +87,74 @@ fn is_test(path: &Path) -> bool {
 
 /// The file without its inline test module and comments.
 fn code(text: &str) -> String {
-    let text = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn room(path: &Path) -> Option<String> {
-    let mut parts = path
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy().into_owned());
-    parts.next();
-    let name = parts.next()?;
-    (!name.contains('.')).then_some(name)
-}
-
-fn imported(code: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let names: Vec<&str> = if let Some(list) = rest.strip_prefix('{') {
-            list.split('}')
-                .next()
-                .unwrap_or_default()
-                .split(',')
-                .collect()
-        } else {
-            vec![rest]
-        };
-        for name in names {
-            let name: String = name
-                .trim()
-                .chars()
-                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect();
-            found.push(name);
-        }
-    }
-    found
+    let lines: Vec<&str> = text.lines().collect();
+    let starts_tests = |at: usize| {
+        let next = lines.get(at + 1).copied().unwrap_or_default();
+        lines[at] == "#[cfg(test)]" && next.contains("mod ") && next.ends_with('{')
+    };
+    let end = (0..lines.len()).find(|at| starts_tests(*at));
+    let product = lines[..end.unwrap_or(lines.len())].iter().copied();
+    let kept = product.filter(|line| !line.trim_start().starts_with("//"));
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn rooms_import_downwards_only() {
     let layers: BTreeMap<&str, u32> = LAYERS.iter().copied().collect();
     let mut faults = Vec::new();
-    for source in sources("src") {
-        let Some(room) = room(&source.path).filter(|_| !is_test(&source.path)) else {
+    for import in imports::imports(&sources("src")) {
+        let [room, _, ..] = import.from.as_slice() else {
             continue;
         };
-        let own = *layers
-            .get(room.as_str())
-            .unwrap_or_else(|| panic!("room {room} has no layer"));
-        for name in imported(&code(&source.text)) {
-            let Some(other) = layers.get(name.as_str()).filter(|_| name != room) else {
-                continue;
-            };
-            let sideways = SIDEWAYS.contains(&(room.as_str(), name.as_str()));
-            let never = NEVER.contains(&(room.as_str(), name.as_str()));
-            if never || (*other >= own && !sideways) {
-                faults.push(format!("{}: {room} imports {name}", source.path.display()));
-            }
+        let own = layers.get(room.as_str());
+        let own = *own.unwrap_or_else(|| panic!("room {room} has no layer"));
+        let Some(name) = import.to.first().filter(|name| *name != room) else {
+            continue;
+        };
+        let Some(other) = layers.get(name.as_str()) else {
+            continue;
+        };
+        let sideways = SIDEWAYS.contains(&(room.as_str(), name.as_str()));
+        let never = NEVER.contains(&(room.as_str(), name.as_str()));
+        if never || (*other >= own && !sideways) {
+            faults.push(format!("{}: {room} imports {name}", import.file));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn floors_of_the_cloud_controller_import_downwards_only() {
+    let floor = |path: &[String]| {
+        let [room, name, ..] = path else { return None };
+        let at = FLOORS.iter().position(|floor| floor == name)?;
+        (room == "cloud_controller").then_some(at)
+    };
+    let mut faults = Vec::new();
+    for import in imports::imports(&sources("src")) {
+        let own = floor(&import.from);
+        if own.is_none() && import.from.len() > 1 && import.from[0] == "cloud_controller" {
+            faults.push(format!("{}: on no floor", import.file));
+        }
+        if let (Some(own), Some(other)) = (own, floor(&import.to))
+            && other > own
+        {
+            let (own, other) = (FLOORS[own], FLOORS[other]);
+            faults.push(format!("{}: {own} imports {other}", import.file));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let all = imports::siblings(&sources("src"));
+    let circles = all.iter().filter_map(|(module, siblings)| {
+        let circle = imports::circle(siblings)?;
+        Some(format!("in {}: {}", module.join("::"), circle.join(", ")))
+    });
+    let circles: Vec<String> = circles.collect();
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
 #[test]

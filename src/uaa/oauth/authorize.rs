@@ -9,17 +9,19 @@ use axum::response::Response;
 use http::HeaderMap;
 use url::Url;
 
-use super::store::{self, Code};
-use super::{consent, grants, hash, lifetime};
+use super::{consent, grants};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 use crate::uaa::caller::{Caller, Form, Parameters, Query, bearer};
-use crate::uaa::clients::{self, Client, GrantType, random_secret, redirects};
+use crate::uaa::clients::{self, Client, GrantType, redirects};
 use crate::uaa::error::{UaaError, UaaResult};
+use crate::uaa::lifetime;
 use crate::uaa::pages::{self, login};
 use crate::uaa::scopes::{Scopes, UAA_USER};
+use crate::uaa::secrets::{hash, random_secret};
 use crate::uaa::sessions::Session;
 use crate::uaa::sessions::browser::Browser;
+use crate::uaa::tokens::store::{self, Code};
 use crate::uaa::{Uaa, users};
 
 /// `GET /oauth/authorize`.

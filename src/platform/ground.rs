@@ -1,0 +1,67 @@
+//! What a platform is made of, and what is open before anything is wired.
+
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::base::{Clock, GuidSource, SystemClock};
+use crate::blobs::Blobs;
+use crate::config::Config;
+use crate::db::{Db, Vault};
+use crate::docker::Engine;
+use crate::logs::Logs;
+use crate::registry::Registry;
+use crate::scheduler::{self, NetworkProbe, Probe};
+use crate::uaa::Uaa;
+
+/// What a platform is started with; tests inject clock, guids, Docker and probes.
+pub struct Parts {
+    /// Configuration.
+    pub config: Config,
+    /// Docker.
+    pub engine: Arc<dyn Engine>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New guids.
+    pub guids: GuidSource,
+    /// Health checks.
+    pub probe: Arc<dyn Probe>,
+    /// Serving threads; 0 = one per processor.
+    pub threads: usize,
+}
+
+impl Parts {
+    /// The real clock, random guids and probes over the network.
+    pub fn real(config: Config, engine: Arc<dyn Engine>) -> Self {
+        Self {
+            config,
+            engine,
+            clock: Arc::new(SystemClock),
+            guids: GuidSource::random(),
+            probe: Arc::new(NetworkProbe),
+            threads: 0,
+        }
+    }
+}
+
+/// What is open before anything is wired.
+pub(super) struct Ground {
+    pub(super) id: String,
+    pub(super) db: Db,
+    pub(super) vault: Vault,
+    pub(super) blobs: Blobs,
+    pub(super) registry: Registry,
+    pub(super) registry_socket: TcpListener,
+    pub(super) logs: Logs,
+    pub(super) uaa: Uaa,
+    pub(super) host_ip: IpAddr,
+    pub(super) network: scheduler::Network,
+}
+
+pub(super) struct Sockets {
+    pub(super) http: TcpListener,
+    pub(super) https: TcpListener,
+}
+
+pub(super) fn domains(config: &Config) -> Vec<String> {
+    vec![config.domain.clone()]
+}

@@ -1,0 +1,60 @@
+//! What staging works with.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Builds;
+use super::images::Images;
+use crate::blobs::Blobs;
+use crate::db::Db;
+use crate::docker::Engine;
+use crate::logs::Logs;
+use crate::registry::Registry;
+
+/// How staging runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The platform's id: label of its containers, and the cell's name in log lines.
+    pub platform_id: String,
+    /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
+    pub host_ip: IpAddr,
+    /// Network of the containers, `None` for the default bridge.
+    pub network: Option<String>,
+    /// Builds at once.
+    pub concurrency: usize,
+}
+
+impl Settings {
+    /// The usual settings.
+    pub fn new(platform_id: &str, host_ip: IpAddr) -> Self {
+        Self {
+            platform_id: platform_id.to_owned(),
+            host_ip,
+            network: None,
+            concurrency: 2,
+        }
+    }
+}
+
+/// What staging is made of.
+pub struct StagingParts {
+    /// Database.
+    pub db: Db,
+    /// Packages, layers, caches.
+    pub blobs: Blobs,
+    /// Docker.
+    pub engine: Arc<dyn Engine>,
+    /// Where droplets become images.
+    pub registry: Registry,
+    /// Where lines go.
+    pub logs: Logs,
+    /// The rows of builds.
+    pub builds: Arc<dyn Builds>,
+    /// The stacks.
+    pub images: Images,
+    /// How it runs.
+    pub settings: Settings,
+}
+
+/// What all attempts share.
+pub(super) type Shared = StagingParts;
