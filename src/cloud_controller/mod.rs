@@ -5,12 +5,13 @@
 //! 1. [`error`], [`body`], [`metadata`], [`query`]: how requests are read and refused, without HTTP.
 //! 2. [`access`]: who calls and what they may.
 //! 3. [`model`]: what is on record, and all SQL.
-//! 4. [`payload`]: what clients ask for, checked without the database.
-//! 5. [`actions`]: the rules of one resource each, in the caller's transaction.
-//! 6. [`flows`]: what spans resources.
-//! 7. [`v3`]: the API's envelope: contexts, errors, links, jobs.
-//! 8. [`engines`]: what the engines ask of the Cloud Controller and tell it.
-//! 9. [`api`]: routes, handlers, presenters.
+//! 4. [`permits`]: proofs of access, which actions demand.
+//! 5. [`payload`]: what clients ask for, checked without the database.
+//! 6. [`actions`]: the rules of one resource each, in the caller's transaction.
+//! 7. [`flows`]: what spans resources.
+//! 8. [`v3`]: the API's envelope: contexts, errors, links, jobs.
+//! 9. [`engines`]: what the engines ask of the Cloud Controller and tell it.
+//! 10. [`api`]: routes, handlers, presenters.
 //!
 //! Invariants: handlers change desired state and return; nothing here talks to Docker. Reads hide
 //! what one may not see as 404; writes answer 403; an effect never runs in a transaction.
@@ -26,6 +27,7 @@ pub(crate) mod metadata;
 pub(crate) mod model;
 pub mod on_board;
 pub(crate) mod payload;
+pub(crate) mod permits;
 pub(crate) mod query;
 pub mod state;
 pub(crate) mod v3;

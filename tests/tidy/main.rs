@@ -47,8 +47,8 @@ const NEVER: &[(&str, &str)] = &[
 
 /// The floors of the Cloud Controller, from the bottom up; a floor imports only those below it.
 const FLOORS: &[&str] = &[
-    "error", "on_board", "state", "body", "metadata", "query", "access", "model", "payload",
-    "actions", "flows", "v3", "engines", "api",
+    "error", "on_board", "state", "body", "metadata", "query", "access", "model", "permits",
+    "payload", "actions", "flows", "v3", "engines", "api",
 ];
 
 const LONGEST_FILE: usize = 500;

@@ -9,6 +9,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::{App, AppState, Feature, Variables, without_password};
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
+use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model, payload};
 use crate::db::{Vault, WriteTx};
 use crate::staging::OWNER_CACHE;
@@ -34,22 +35,22 @@ pub(crate) fn record(
 /// Makes an app with its web process.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     vault: &Vault,
     wanted: CreateApp,
     default_stack: &str,
 ) -> Result<App> {
     let lifecycle = actions::apps_lifecycle::of_new_app(tx, &wanted.lifecycle, default_stack)?;
     let app = App {
-        guid: AppGuid::generate(&recorder.guids),
+        guid: AppGuid::generate(&may.guids),
         name: wanted.name,
         space_guid: wanted.space,
         state: AppState::Stopped,
         lifecycle,
         current_droplet_guid: None,
         features: model::apps::Features::default(),
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::apps::insert(tx, &app)?;
     if let Some(variables) = &wanted.environment {
@@ -58,26 +59,21 @@ pub(crate) fn create(
     wanted
         .metadata
         .store(tx, ResourceType::App, app.guid.as_str())?;
-    actions::processes::create(tx, recorder, &app, "web", Cause::Request)?;
-    record(
-        tx,
-        recorder,
-        "audit.app.create",
-        &app,
-        &request(wanted.request),
-    )?;
+    actions::processes::create(tx, may, &app, "web", Cause::Request)?;
+    record(tx, may, "audit.app.create", &app, &request(wanted.request))?;
     Ok(app)
 }
 
 /// Changes name, lifecycle data or metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     mut app: App,
     change: UpdateApp,
     default_stack: &str,
     cause: Cause,
 ) -> Result<App> {
+    may.covers(&app.space_guid)?;
     app.lifecycle = actions::apps_lifecycle::changed(
         tx,
         &app.guid,
@@ -88,14 +84,14 @@ pub(crate) fn update(
     if let Some(name) = change.name {
         app.name = name;
     }
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     change
         .metadata
         .store(tx, ResourceType::App, app.guid.as_str())?;
     record(
         tx,
-        recorder,
+        may,
         "audit.app.update",
         &app,
         &cause.mark(request(change.request)),
@@ -107,47 +103,50 @@ pub(crate) fn update(
 /// they are started again.
 pub(crate) fn update_environment(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     vault: &Vault,
     mut app: App,
     change: Variables,
     cause: Cause,
 ) -> Result<Variables> {
+    may.covers(&app.space_guid)?;
     let mut merged = model::apps::environment(tx, vault, &app.guid)?;
     payload::environment_variable_groups::merge(&mut merged, change);
     model::apps::set_environment(tx, vault, &app.guid, &merged)?;
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     let data = cause.mark(request(json!({ "environment_variables": HIDDEN })));
-    record(tx, recorder, "audit.app.update", &app, &data)?;
+    record(tx, may, "audit.app.update", &app, &data)?;
     Ok(merged)
 }
 
 /// Switches a feature.
 pub(crate) fn set_feature(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     mut app: App,
     feature: Feature,
     enabled: bool,
 ) -> Result<App> {
+    may.covers(&app.space_guid)?;
     app.features = app
         .features
         .with(feature, enabled)
         .map_err(Error::unprocessable)?;
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     Ok(app)
 }
 
 /// Forgets what staging kept for next time.
-pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, app: &App) -> Result<()> {
+pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, may: &MaySupport, app: &App) -> Result<()> {
+    may.covers(&app.space_guid)?;
     blobs::store::release(tx, OWNER_CACHE, app.guid.as_str())?;
     model::apps::clear_buildpack_cache(tx, &app.guid)
 }
 
 /// The same of every app.
-pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
+pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>, _: &MayAdminister) -> Result<()> {
     blobs::store::release_kind(tx, OWNER_CACHE)?;
     model::apps::clear_buildpack_caches(tx)
 }

@@ -10,6 +10,7 @@ use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::buildpacks::Buildpack;
 use crate::cloud_controller::payload::buildpacks::BuildpackChange;
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 
 /// Where a new buildpack goes unless the request says where.
@@ -18,12 +19,12 @@ const FIRST: i64 = 1;
 /// Makes a buildpack that waits for its files.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     change: BuildpackChange,
 ) -> Result<Buildpack> {
     let lifecycle = change.lifecycle.unwrap_or_else(|| "buildpack".to_owned());
     let buildpack = Buildpack {
-        guid: BuildpackGuid::generate(&recorder.guids),
+        guid: BuildpackGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
         stack: change.stack.flatten(),
         state: "AWAITING_UPLOAD".to_owned(),
@@ -34,8 +35,8 @@ pub(crate) fn create(
         locked: change.locked.unwrap_or(false),
         blob_digest: None,
         built_in: None,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     check_stack(tx, buildpack.stack.as_deref())?;
     model::buildpacks::insert(tx, &buildpack).map_err(|error| taken(error, &buildpack))?;
@@ -44,14 +45,14 @@ pub(crate) fn create(
         .metadata
         .store(tx, ResourceType::Buildpack, buildpack.guid.as_str())?;
     let data = json!({ "request": change.request });
-    record(tx, recorder, "audit.buildpack.create", &buildpack, &data)?;
+    record(tx, may, "audit.buildpack.create", &buildpack, &data)?;
     model::buildpacks::get(tx, &buildpack.guid)
 }
 
 /// Changes what the request names.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     mut buildpack: Buildpack,
     change: BuildpackChange,
 ) -> Result<Buildpack> {
@@ -68,26 +69,20 @@ pub(crate) fn update(
     buildpack.name = change.name.unwrap_or(buildpack.name);
     buildpack.enabled = change.enabled.unwrap_or(buildpack.enabled);
     buildpack.locked = change.locked.unwrap_or(buildpack.locked);
-    buildpack.updated_at = recorder.now;
+    buildpack.updated_at = may.now;
     model::buildpacks::update(tx, &buildpack).map_err(|error| taken(error, &buildpack))?;
     change
         .metadata
         .store(tx, ResourceType::Buildpack, buildpack.guid.as_str())?;
     let data = json!({ "request": change.request });
-    record(tx, recorder, "audit.buildpack.update", &buildpack, &data)?;
+    record(tx, may, "audit.buildpack.update", &buildpack, &data)?;
     model::buildpacks::get(tx, &buildpack.guid)
 }
 
 /// Deletes a buildpack; those behind it move up. Builds that were asked for keep its files.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, buildpack: &Buildpack) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayAdminister, buildpack: &Buildpack) -> Result<()> {
     model::buildpacks::delete(tx, buildpack)?;
-    record(
-        tx,
-        recorder,
-        "audit.buildpack.delete",
-        buildpack,
-        &json!({}),
-    )
+    record(tx, may, "audit.buildpack.delete", buildpack, &json!({}))
 }
 
 /// The files a buildpack gets.
@@ -103,7 +98,7 @@ pub(crate) struct Files {
 /// Gives a buildpack its files. What fails here fails the job, not the request.
 pub(crate) fn finish_upload(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     guid: &BuildpackGuid,
     files: Files,
 ) -> Result<()> {
@@ -123,12 +118,12 @@ pub(crate) fn finish_upload(
             ),
             _ => {
                 buildpack.stack = Some(stack);
-                return store_files(tx, recorder, buildpack, &files.digest, files.filename);
+                return store_files(tx, may, buildpack, &files.digest, files.filename);
             }
         };
         return Err(Error::new(kind, text));
     }
-    store_files(tx, recorder, buildpack, &files.digest, files.filename)
+    store_files(tx, may, buildpack, &files.digest, files.filename)
 }
 
 fn store_files(

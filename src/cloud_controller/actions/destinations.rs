@@ -12,6 +12,7 @@ use crate::cloud_controller::model::destinations::{
     DEFAULT_PORT, Destination, DestinationKey, MappedApp, NewDestination, Protocol,
 };
 use crate::cloud_controller::model::routes::Route;
+use crate::cloud_controller::permits::MaySupport;
 use crate::db::{ReadTx, WriteTx};
 
 const MOST: usize = 100;
@@ -19,12 +20,12 @@ const MOST: usize = 100;
 /// Adds destinations; those that are there already stay as they are.
 pub(crate) fn map(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     route: &Route,
     wanted: &[NewDestination],
     cause: Cause,
 ) -> Result<()> {
-    let wanted = prepare(tx, recorder, route, wanted)?;
+    let wanted = prepare(tx, may, route, wanted)?;
     let existing = model::destinations::of_route(tx, &route.guid)?;
     refuse_too_many(existing.len() + wanted.len())?;
     refuse_duplicates(&wanted)?;
@@ -38,7 +39,7 @@ pub(crate) fn map(
     }
     for new in wanted {
         match existing.iter().find(|known| known.key == new.key) {
-            None => add(tx, recorder, route, &new, cause)?,
+            None => add(tx, may, route, &new, cause)?,
             Some(known) if known.protocol == new.protocol => {}
             Some(known) => return Err(other_protocol(route, &new, known.protocol)),
         }
@@ -49,23 +50,23 @@ pub(crate) fn map(
 /// Makes these the only destinations; those that are there already stay as they are.
 pub(crate) fn replace(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     route: &Route,
     wanted: &[NewDestination],
     cause: Cause,
 ) -> Result<()> {
-    let wanted = prepare(tx, recorder, route, wanted)?;
+    let wanted = prepare(tx, may, route, wanted)?;
     refuse_too_many(wanted.len())?;
     refuse_duplicates(&wanted)?;
     let existing = model::destinations::of_route(tx, &route.guid)?;
     for known in &existing {
         if !wanted.iter().any(|new| is_same(new, known)) {
-            unmap(tx, recorder, route, known, cause)?;
+            unmap(tx, may, route, known, cause)?;
         }
     }
     for new in &wanted {
         if !existing.iter().any(|known| is_same(new, known)) {
-            add(tx, recorder, route, new, cause)?;
+            add(tx, may, route, new, cause)?;
         }
     }
     Ok(())
@@ -74,7 +75,7 @@ pub(crate) fn replace(
 /// Removes a destination.
 pub(crate) fn unmap(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     route: &Route,
     destination: &Destination,
     cause: Cause,
@@ -82,7 +83,7 @@ pub(crate) fn unmap(
     model::destinations::delete(tx, &destination.guid)?;
     record(
         tx,
-        recorder,
+        may,
         "audit.app.unmap-route",
         (route, destination),
         cause,
@@ -92,7 +93,7 @@ pub(crate) fn unmap(
 /// Changes what a destination speaks.
 pub(crate) fn set_protocol(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     mut destination: Destination,
     protocol: Protocol,
 ) -> Result<Destination> {
@@ -102,8 +103,8 @@ pub(crate) fn set_protocol(
         ));
     }
     destination.protocol = protocol;
-    destination.updated_at = recorder.now;
-    model::destinations::set_protocol(tx, &destination.guid, protocol, recorder.now)?;
+    destination.updated_at = may.now;
+    model::destinations::set_protocol(tx, &destination.guid, protocol, may.now)?;
     Ok(destination)
 }
 

@@ -5,13 +5,13 @@
 
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::domains::{Domain, with_parents};
 use crate::cloud_controller::payload::domains::CreateDomain;
+use crate::cloud_controller::permits::MayChangeDomain;
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes a domain; a private one with all organizations it is to be shared with at once.
@@ -44,12 +44,12 @@ pub(crate) fn create(
 /// Changes a domain's metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
+    may: &MayChangeDomain,
     mut domain: Domain,
     change: &MetadataChange,
-    now: Timestamp,
 ) -> Result<Domain> {
-    domain.updated_at = now;
-    model::domains::touch(tx, &domain.guid, now)?;
+    domain.updated_at = may.now;
+    model::domains::touch(tx, &domain.guid, may.now)?;
     change.store(tx, ResourceType::Domain, domain.guid.as_str())?;
     Ok(domain)
 }
@@ -121,12 +121,4 @@ fn check_quota(tx: &ReadTx<'_>, organization: &OrganizationGuid) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// 403 unless the caller manages the organization that owns the domain; shared ones are for admins.
-pub(crate) fn may_write(tx: &ReadTx<'_>, caller: &Caller, domain: &Domain) -> Result<()> {
-    match &domain.organization_guid {
-        Some(organization) => caller.may_manage_organization(tx, organization),
-        None => caller.must_be_admin(),
-    }
 }

@@ -11,6 +11,7 @@ use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
 use crate::cloud_controller::payload::droplets::{CreateDroplet, DropletChange};
+use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 
@@ -28,35 +29,31 @@ pub(crate) fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> Result<
 /// Makes a droplet that waits for its files.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     app: &App,
     wanted: &CreateDroplet,
 ) -> Result<Droplet> {
+    may.covers(&app.space_guid)?;
     if app.lifecycle.kind != LifecycleType::Buildpack {
         return Err(Error::unprocessable(
             "Droplet creation is not available for apps with docker lifecycles.",
         ));
     }
-    let guid = DropletGuid::generate(&recorder.guids);
-    model::droplets::insert_empty(tx, (&guid, &app.guid), &wanted.process_types, recorder.now)?;
+    let guid = DropletGuid::generate(&may.guids);
+    model::droplets::insert_empty(tx, (&guid, &app.guid), &wanted.process_types, may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
-    record(
-        tx,
-        recorder,
-        "audit.app.droplet.create",
-        &droplet,
-        json!({}),
-    )?;
+    record(tx, may, "audit.app.droplet.create", &droplet, json!({}))?;
     Ok(droplet)
 }
 
 /// Makes a droplet of `app` with the files of `source`; both share one image.
 pub(crate) fn copy(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     source: &Droplet,
     app: &App,
 ) -> Result<Droplet> {
+    may.covers(&app.space_guid)?;
     if source.state != "STAGED" {
         return Err(Error::unprocessable("source droplet is not staged"));
     }
@@ -65,32 +62,33 @@ pub(crate) fn copy(
             "source and destination lifecycle types do not match",
         ));
     }
-    let guid = DropletGuid::generate(&recorder.guids);
-    model::droplets::insert_copy(tx, source, (&guid, &app.guid), recorder.now)?;
+    let guid = DropletGuid::generate(&may.guids);
+    model::droplets::insert_copy(tx, source, (&guid, &app.guid), may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
     let data = json!({ "request": { "source_droplet_guid": source.guid } });
-    record(tx, recorder, "audit.app.droplet.create", &droplet, data)?;
+    record(tx, may, "audit.app.droplet.create", &droplet, data)?;
     Ok(droplet)
 }
 
 /// Takes an archive for a droplet: a worker makes the image of it. 422 for whoever comes second.
 pub(crate) fn begin_upload(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     droplet: &Droplet,
     archive: &Digest,
 ) -> Result<JobGuid> {
+    may.covers(&droplet.space_guid)?;
     let job = actions::jobs::enqueue(
         tx,
         ("droplet.upload", droplet.guid.as_str()),
         &json!({}),
-        recorder.now,
-        &recorder.guids,
+        may.now,
+        &may.guids,
     )?;
-    if !model::droplets::begin_upload(tx, &droplet.guid, archive, &job, recorder.now)? {
+    if !model::droplets::begin_upload(tx, &droplet.guid, archive, &job, may.now)? {
         return Err(only_once());
     }
-    record(tx, recorder, "audit.app.droplet.upload", droplet, json!({}))?;
+    record(tx, may, "audit.app.droplet.upload", droplet, json!({}))?;
     Ok(job)
 }
 
@@ -102,10 +100,11 @@ pub(crate) fn only_once() -> Error {
 /// Changes metadata, or the image of a Docker droplet.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
+    may: &MayWrite,
     droplet: &Droplet,
     change: &DropletChange,
-    now: Timestamp,
 ) -> Result<Droplet> {
+    may.covers(&droplet.space_guid)?;
     if let Some(image) = &change.image {
         if droplet.state != "STAGED" {
             return Err(Error::unprocessable(
@@ -117,7 +116,7 @@ pub(crate) fn update(
                 "Images can only be updated for docker droplets",
             ));
         }
-        model::droplets::set_image(tx, &droplet.guid, image.as_deref(), now)?;
+        model::droplets::set_image(tx, &droplet.guid, image.as_deref(), may.now)?;
     }
     change
         .metadata
@@ -126,7 +125,8 @@ pub(crate) fn update(
 }
 
 /// Deletes a droplet; not the one its app runs.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, droplet: &Droplet) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, droplet: &Droplet) -> Result<()> {
+    may.covers(&droplet.space_guid)?;
     if droplet.current {
         return Err(Error::unprocessable(format!(
             "The droplet is currently used by app with guid \"{}\".",
@@ -134,7 +134,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, droplet: &Droplet) -
         )));
     }
     model::droplets::delete(tx, &droplet.guid)?;
-    record(tx, recorder, "audit.app.droplet.delete", droplet, json!({}))
+    record(tx, may, "audit.app.droplet.delete", droplet, json!({}))
 }
 
 /// Writes that a droplet was downloaded.

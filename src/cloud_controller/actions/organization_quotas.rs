@@ -10,17 +10,18 @@ use crate::cloud_controller::model::organization_quotas::Quota;
 use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::model::quotas::{Owner, QuotaLimits};
 use crate::cloud_controller::payload::organization_quotas::QuotaChange;
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes a quota; what the request does not limit is unlimited.
-pub(crate) fn create(tx: &WriteTx<'_>, recorder: &Recorder, change: QuotaChange) -> Result<Quota> {
+pub(crate) fn create(tx: &WriteTx<'_>, may: &MayAdminister, change: QuotaChange) -> Result<Quota> {
     let mut limits = QuotaLimits::default();
     change.limits.apply(&mut limits);
     let quota = Quota {
-        guid: OrganizationQuotaGuid::generate(&recorder.guids),
+        guid: OrganizationQuotaGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
         total_domains: change.total_domains.flatten(),
         limits,
     };
@@ -35,14 +36,14 @@ pub(crate) fn create(tx: &WriteTx<'_>, recorder: &Recorder, change: QuotaChange)
         model::organization_quotas::apply(tx, &quota.guid, &organization.guid)?;
     }
     let data = json!({ "request": change.request });
-    record(tx, recorder, "create", &quota, Place::default(), &data)?;
+    record(tx, may, "create", &quota, Place::default(), &data)?;
     Ok(quota)
 }
 
 /// Changes name or limits.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     mut quota: Quota,
     change: QuotaChange,
 ) -> Result<Quota> {
@@ -55,18 +56,18 @@ pub(crate) fn update(
     quota.name = change.name.unwrap_or(quota.name);
     quota.total_domains = change.total_domains.unwrap_or(quota.total_domains);
     change.limits.apply(&mut quota.limits);
-    quota.updated_at = recorder.now;
+    quota.updated_at = may.now;
     check_ports(&quota.limits)?;
     model::organization_quotas::update(tx, &quota)?;
     let data = json!({ "request": change.request });
-    record(tx, recorder, "update", &quota, Place::default(), &data)?;
+    record(tx, may, "update", &quota, Place::default(), &data)?;
     Ok(quota)
 }
 
 /// Gives organizations this quota instead of the one they have.
 pub(crate) fn apply(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     quota: &Quota,
     guids: &[String],
 ) -> Result<()> {
@@ -89,20 +90,20 @@ pub(crate) fn apply(
             "organization_name": organization.name,
         });
         let place = Place::organization(&organization.guid);
-        record(tx, recorder, "apply", quota, place, &data)?;
+        record(tx, may, "apply", quota, place, &data)?;
     }
     Ok(())
 }
 
 /// Deletes a quota that no organization has.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, quota: &Quota) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayAdminister, quota: &Quota) -> Result<()> {
     if !model::organization_quotas::all_members(tx, &quota.guid)?.is_empty() {
         return Err(Error::unprocessable(
             "This quota is applied to one or more organizations. Apply different quotas to those organizations \
              before deleting.",
         ));
     }
-    record(tx, recorder, "delete", quota, Place::default(), &json!({}))?;
+    record(tx, may, "delete", quota, Place::default(), &json!({}))?;
     model::organization_quotas::delete(tx, &quota.guid)
 }
 

@@ -9,61 +9,50 @@ use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::payload::organizations::OrganizationChange;
+use crate::cloud_controller::permits::{MayCreateOrganization, MayManage};
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
 /// then becomes its manager).
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayCreateOrganization,
     change: OrganizationChange,
 ) -> Result<Organization> {
     let organization = Organization {
-        guid: OrganizationGuid::generate(&recorder.guids),
+        guid: OrganizationGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
         suspended: change.suspended.unwrap_or(false),
         quota_guid: model::organizations::default_quota(tx)?,
         default_isolation_segment_guid: None,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::organizations::insert(tx, &organization)?;
     change
         .metadata
         .store(tx, ResourceType::Organization, organization.guid.as_str())?;
     let data = json!({ "request": change.request });
-    record(
-        tx,
-        recorder,
-        "audit.organization.create",
-        &organization,
-        &data,
-    )?;
+    record(tx, may, "audit.organization.create", &organization, &data)?;
     Ok(organization)
 }
 
 /// Changes name, state or metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     mut organization: Organization,
     change: OrganizationChange,
 ) -> Result<Organization> {
     organization.name = change.name.unwrap_or(organization.name);
     organization.suspended = change.suspended.unwrap_or(organization.suspended);
-    organization.updated_at = recorder.now;
+    organization.updated_at = may.now;
     model::organizations::update(tx, &organization)?;
     change
         .metadata
         .store(tx, ResourceType::Organization, organization.guid.as_str())?;
     let data = json!({ "request": change.request });
-    record(
-        tx,
-        recorder,
-        "audit.organization.update",
-        &organization,
-        &data,
-    )?;
+    record(tx, may, "audit.organization.update", &organization, &data)?;
     Ok(organization)
 }
 
@@ -96,9 +85,11 @@ pub(crate) fn deletion_fault(
 /// entitled to it.
 pub(crate) fn set_default_segment(
     tx: &WriteTx<'_>,
+    may: &MayManage,
     guid: &OrganizationGuid,
     segment: Option<&IsolationSegmentGuid>,
 ) -> Result<()> {
+    may.covers(guid)?;
     if let Some(segment) = segment
         && !model::isolation_segments::is_entitled(tx, segment, guid)?
     {

@@ -12,6 +12,7 @@ use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
+use crate::cloud_controller::permits::MayWrite;
 use crate::db::{Vault, WriteTx};
 
 /// Packages kept per app besides the one in use.
@@ -20,11 +21,12 @@ const KEPT: i64 = 5;
 /// Makes a package.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     vault: &Vault,
     app: &App,
     wanted: CreatePackage,
 ) -> Result<Package> {
+    may.covers(&app.space_guid)?;
     let docker_app = app.lifecycle.kind == LifecycleType::Docker;
     let mut secret = None;
     let (kind, state) = match wanted.kind {
@@ -50,14 +52,14 @@ pub(crate) fn create(
             (PackageKind::Docker { image, username }, "READY")
         }
     };
-    let package = new(recorder, app, kind, state);
+    let package = new(may, app, kind, state);
     model::packages::insert(tx, &package, secret.as_deref())?;
     wanted
         .metadata
         .store(tx, ResourceType::Package, package.guid.as_str())?;
     record(
         tx,
-        recorder,
+        may,
         "audit.app.package.create",
         &package,
         &json!({ "request": wanted.request }),
@@ -68,10 +70,11 @@ pub(crate) fn create(
 /// Makes a package of `app` with the bits or image of `source`.
 pub(crate) fn copy(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     source: &Package,
     app: &App,
 ) -> Result<Package> {
+    may.covers(&app.space_guid)?;
     if source.app_guid == app.guid {
         return Err(Error::unprocessable(
             "Source and destination app cannot be the same",
@@ -85,37 +88,38 @@ pub(crate) fn copy(
         }
         PackageKind::Bits(bits) => (PackageKind::Bits(bits.clone()), "COPYING"),
     };
-    let package = new(recorder, app, kind, state);
+    let package = new(may, app, kind, state);
     model::packages::insert(tx, &package, None)?;
     match &package.kind {
         PackageKind::Docker { .. } => {}
         PackageKind::Bits(Some(bits)) => {
-            model::packages::set_ready(tx, &package.guid, bits, recorder.now)?;
-            expire(tx, &app.guid, recorder.now)?;
+            model::packages::set_ready(tx, &package.guid, bits, may.now)?;
+            expire(tx, &app.guid, may.now)?;
         }
         PackageKind::Bits(None) => {
             let why = "failed to copy - the source package has no bits";
-            model::packages::set_failed(tx, &package.guid, why, recorder.now)?;
+            model::packages::set_failed(tx, &package.guid, why, may.now)?;
         }
     }
     let data = json!({ "request": { "source_package_guid": source.guid } });
-    record(tx, recorder, "audit.app.package.create", &package, &data)?;
+    record(tx, may, "audit.app.package.create", &package, &data)?;
     model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
 }
 
 /// Changes metadata, or the credentials of a Docker package.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
+    may: &MayWrite,
     vault: &Vault,
     package: &Package,
     change: &PackageChange,
-    now: Timestamp,
 ) -> Result<Package> {
+    may.covers(&package.space_guid)?;
     if change.has_credentials() {
         let password = change.password.as_ref();
         let password = password.map(|text| vault.encrypt(text.as_bytes()));
         let credentials = (change.username.as_deref(), password.transpose()?);
-        model::packages::set_credentials(tx, &package.guid, credentials, now)?;
+        model::packages::set_credentials(tx, &package.guid, credentials, may.now)?;
     }
     change
         .metadata
@@ -134,31 +138,21 @@ fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> Result<()> {
 /// Stores an upload's result; older packages the app does not need expire.
 pub(crate) fn finish_upload(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     package: &Package,
     blob: &Blob,
 ) -> Result<()> {
-    model::packages::set_ready(tx, &package.guid, blob, recorder.now)?;
-    expire(tx, &package.app_guid, recorder.now)?;
-    record(
-        tx,
-        recorder,
-        "audit.app.package.upload",
-        package,
-        &json!({}),
-    )
+    may.covers(&package.space_guid)?;
+    model::packages::set_ready(tx, &package.guid, blob, may.now)?;
+    expire(tx, &package.app_guid, may.now)?;
+    record(tx, may, "audit.app.package.upload", package, &json!({}))
 }
 
 /// Deletes a package.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, package: &Package) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) -> Result<()> {
+    may.covers(&package.space_guid)?;
     model::packages::delete(tx, &package.guid)?;
-    record(
-        tx,
-        recorder,
-        "audit.app.package.delete",
-        package,
-        &json!({}),
-    )
+    record(tx, may, "audit.app.package.delete", package, &json!({}))
 }
 
 /// Writes that bits were downloaded.

@@ -13,6 +13,7 @@ use crate::cloud_controller::model::processes::{
     Check, CheckType, DEFAULT_DISK, DEFAULT_MEMORY, Process, Scaling,
 };
 use crate::cloud_controller::payload::processes::UpdateProcess;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
 use crate::scheduler;
@@ -22,18 +23,19 @@ const HIDDEN: &str = "[PRIVATE DATA HIDDEN]";
 /// Makes a process of an app: one instance of `web`, none of any other type.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     kind: &str,
     cause: Cause,
 ) -> Result<Process> {
+    may.covers(&app.space_guid)?;
     let is_web = kind == "web";
     let process = Process {
         // The first web process is named like its app.
         guid: if is_web {
             app.guid.as_str().into()
         } else {
-            ProcessGuid::generate(&recorder.guids)
+            ProcessGuid::generate(&may.guids)
         },
         app_guid: app.guid.clone(),
         kind: kind.to_owned(),
@@ -50,9 +52,9 @@ pub(crate) fn create(
         }),
         readiness_check: Check::new(CheckType::Process),
         revision_guid: None,
-        version: recorder.guids.next(),
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        version: may.guids.next(),
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::processes::insert(tx, &process)?;
     if model::sidecars::memory_of(tx, &app.guid, kind)? >= process.memory {
@@ -62,7 +64,7 @@ pub(crate) fn create(
     }
     record(
         tx,
-        recorder,
+        may,
         "audit.app.process.create",
         (app, &process),
         cause.mark(json!({})),
@@ -74,12 +76,13 @@ pub(crate) fn create(
 /// started again.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     mut process: Process,
     change: UpdateProcess,
     cause: Cause,
 ) -> Result<Process> {
+    may.covers(&app.space_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot update this process while a deployment is in flight.",
@@ -93,7 +96,7 @@ pub(crate) fn update(
     }
     process.health_check.apply(&change.health_check);
     process.readiness_check.apply(&change.readiness_check);
-    save(tx, recorder, &mut process)?;
+    save(tx, may, &mut process)?;
     change
         .metadata
         .store(tx, ResourceType::Process, process.guid.as_str())?;
@@ -103,7 +106,7 @@ pub(crate) fn update(
     }
     record(
         tx,
-        recorder,
+        may,
         "audit.app.process.update",
         (app, &process),
         cause.mark(json!({ "request": request })),
@@ -114,21 +117,22 @@ pub(crate) fn update(
 /// Changes the number of instances (at once) or their limits (with the next start).
 pub(crate) fn scale(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     process: Process,
     (wanted, request): (Scaling, Value),
     cause: Cause,
 ) -> Result<Process> {
+    may.covers(&app.space_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot scale this process while a deployment is in flight.",
         ));
     }
-    let process = resize(tx, recorder, app, process, wanted)?;
+    let process = resize(tx, may, app, process, wanted)?;
     record(
         tx,
-        recorder,
+        may,
         "audit.app.process.scale",
         (app, &process),
         cause.mark(json!({ "request": request })),
@@ -139,20 +143,21 @@ pub(crate) fn scale(
 /// The same as part of another deed, which is told instead.
 pub(crate) fn resize(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     process: Process,
     wanted: Scaling,
 ) -> Result<Process> {
+    may.covers(&app.space_guid)?;
     let before = Use::Scaled {
         instances: process.instances,
         memory: process.memory,
     };
     let mut process = sized(tx, &process, wanted)?;
-    save(tx, recorder, &mut process)?;
+    save(tx, may, &mut process)?;
     model::quotas::check_started(tx, app)?;
     if model::desired::runs(tx, &process.guid)? {
-        actions::app_usage_events::of_process(tx, recorder, &process, before)?;
+        actions::app_usage_events::of_process(tx, may, &process, before)?;
     }
     Ok(process)
 }
@@ -180,18 +185,19 @@ pub(crate) fn sized(tx: &ReadTx<'_>, process: &Process, wanted: Scaling) -> Resu
 /// Replaces one instance.
 pub(crate) fn terminate(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     process: &Process,
     index: Option<u32>,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     let index = index.filter(|index| *index < process.wanted());
     let index = index.ok_or_else(|| Error::not_found("Instance"))?;
-    scheduler::store::restart_instance(tx, &process.guid, index, recorder.now)?;
+    scheduler::store::restart_instance(tx, &process.guid, index, may.now)?;
     let data = json!({ "process_index": index });
     record(
         tx,
-        recorder,
+        may,
         "audit.app.process.terminate_instance",
         (app, process),
         data,
@@ -201,16 +207,17 @@ pub(crate) fn terminate(
 /// Tells that a process goes with its app.
 pub(crate) fn record_delete(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     process: &Process,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     if model::desired::runs(tx, &process.guid)? {
-        actions::app_usage_events::of_process(tx, recorder, process, Use::Stopped)?;
+        actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }
     record(
         tx,
-        recorder,
+        may,
         "audit.app.process.delete",
         (app, process),
         json!({}),

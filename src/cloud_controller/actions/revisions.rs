@@ -10,6 +10,7 @@ use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::revisions::{
     Content, Revision, RevisionSidecar, next_version, reasons,
 };
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -20,10 +21,11 @@ pub(crate) const KEPT: i64 = 100;
 /// something differs. `None` when the app has no revisions.
 pub(crate) fn of_start(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     vault: &Vault,
     app: &App,
 ) -> Result<Option<Revision>> {
+    may.covers(&app.space_guid)?;
     let Some(next) = content(tx, vault, app)? else {
         return Ok(None);
     };
@@ -36,24 +38,25 @@ pub(crate) fn of_start(
         return Ok(latest);
     }
     let version = next_version(latest.map(|latest| latest.version));
-    add(tx, recorder, vault, app, (version, &reasons, next)).map(Some)
+    add(tx, may, vault, app, (version, &reasons, next)).map(Some)
 }
 
 /// Makes an app as a revision was, which is a revision of its own. The app has its droplet already.
 pub(crate) fn roll_back(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     vault: &Vault,
     app: &App,
     target: &Revision,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     let environment = model::revisions::environment(tx, vault, &target.guid)?;
     model::apps::set_environment(tx, vault, &app.guid, &environment)?;
-    actions::sidecars::restore(tx, recorder, app, &target.sidecars)?;
+    actions::sidecars::restore(tx, may, app, &target.sidecars)?;
     for (kind, command) in &target.commands {
         if let Some(mut process) = model::processes::find_of_type(tx, &app.guid, kind)? {
             process.command.clone_from(command);
-            process.updated_at = recorder.now;
+            process.updated_at = may.now;
             model::processes::update(tx, &process)?;
         }
     }
@@ -69,7 +72,7 @@ pub(crate) fn roll_back(
     }
     reasons.push(format!("Rolled back to revision {}.", target.version));
     let version = next_version(Some(latest.version));
-    add(tx, recorder, vault, app, (version, &reasons, next)).map(drop)
+    add(tx, may, vault, app, (version, &reasons, next)).map(drop)
 }
 
 fn add(
@@ -110,13 +113,13 @@ pub(crate) fn latest(tx: &ReadTx<'_>, app: &App) -> Result<Option<Revision>> {
 /// Changes metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     mut revision: Revision,
     metadata: &MetadataChange,
 ) -> Result<Revision> {
     metadata.store(tx, ResourceType::Revision, revision.guid.as_str())?;
-    revision.updated_at = recorder.now;
-    model::revisions::touch(tx, &revision.guid, recorder.now)?;
+    revision.updated_at = may.now;
+    model::revisions::touch(tx, &revision.guid, may.now)?;
     Ok(revision)
 }
 

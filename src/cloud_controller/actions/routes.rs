@@ -11,6 +11,7 @@ use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::permits::{MayChangeDomain, MaySupport};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
 
@@ -56,14 +57,15 @@ pub(crate) struct Making<'a> {
 /// Makes a route. Who may is the caller's concern.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     new: NewRoute<'_>,
     making: Making<'_>,
 ) -> Result<Route> {
+    may.covers(&new.space.guid)?;
     let options = new.options.clone().apply(&Map::new(), hashing(tx)?)?;
     actions::routes_checks::check(tx, &new, making.system_domain)?;
     let route = Route {
-        guid: RouteGuid::generate(&recorder.guids),
+        guid: RouteGuid::generate(&may.guids),
         space_guid: new.space.guid.clone(),
         domain_guid: new.domain.guid.clone(),
         domain_name: new.domain.name.clone(),
@@ -71,14 +73,14 @@ pub(crate) fn create(
         path: new.path,
         port: new.port,
         options,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::routes::insert(tx, &route)?;
     new.metadata
         .store(tx, ResourceType::Route, route.guid.as_str())?;
     let data = making.cause.mark(json!({ "request": new.request }));
-    record(tx, recorder, "audit.route.create", &route, &data)?;
+    record(tx, may, "audit.route.create", &route, &data)?;
     Ok(route)
 }
 
@@ -86,7 +88,7 @@ pub(crate) fn create(
 /// manifests and default routes: the space's write permission is checked already.
 pub(crate) fn find_or_create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     caller: &Caller,
     new: NewRoute<'_>,
     making: Making<'_>,
@@ -101,10 +103,10 @@ pub(crate) fn find_or_create(
         if new.options.is_empty() {
             return Ok(route);
         }
-        return update(tx, recorder, route, new.options, &new.metadata);
+        return update(tx, may, route, new.options, &new.metadata);
     }
     may_create(tx, caller, new.domain, &new.host)?;
-    create(tx, recorder, new, making)
+    create(tx, may, new, making)
 }
 
 /// 403 when the feature flag stops this caller, or a wildcard would catch what is others'.
@@ -127,38 +129,36 @@ pub(crate) fn may_create(
 /// Changes options and metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     mut route: Route,
     options: OptionsChange,
     metadata: &MetadataChange,
 ) -> Result<Route> {
+    may.covers(&route.space_guid)?;
     route.options = options.apply(&route.options, hashing(tx)?)?;
-    route.updated_at = recorder.now;
+    route.updated_at = may.now;
     model::routes::update(tx, &route)?;
     metadata.store(tx, ResourceType::Route, route.guid.as_str())?;
     let data = json!({ "request": { "options": route.options } });
-    record(tx, recorder, "audit.route.update", &route, &data)?;
+    record(tx, may, "audit.route.update", &route, &data)?;
     Ok(route)
 }
 
 /// Deletes a route with its destinations.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, route: &Route) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MaySupport, route: &Route) -> Result<()> {
+    may.covers(&route.space_guid)?;
     for destination in model::destinations::of_route(tx, &route.guid)? {
-        actions::destinations::unmap(tx, recorder, route, &destination, Cause::Request)?;
+        actions::destinations::unmap(tx, may, route, &destination, Cause::Request)?;
     }
     let data = json!({ "request": { "recursive": true } });
-    record(tx, recorder, "audit.route.delete-request", route, &data)?;
+    record(tx, may, "audit.route.delete-request", route, &data)?;
     model::routes::delete(tx, &route.guid)
 }
 
 /// Deletes all routes of a space that is being deleted.
-pub(crate) fn delete_in_space(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    space: &SpaceGuid,
-) -> Result<()> {
+pub(crate) fn delete_in_space(tx: &WriteTx<'_>, may: &MaySupport, space: &SpaceGuid) -> Result<()> {
     for route in model::routes::in_space(tx, space)? {
-        delete(tx, recorder, &route)?;
+        delete(tx, may, &route)?;
     }
     Ok(())
 }
@@ -166,23 +166,19 @@ pub(crate) fn delete_in_space(
 /// Deletes all routes of a domain that is being deleted.
 pub(crate) fn delete_of_domain(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayChangeDomain,
     domain: &DomainGuid,
 ) -> Result<()> {
     for route in model::routes::of_domain(tx, domain)? {
-        delete(tx, recorder, &route)?;
+        delete(tx, &may.all_of(&route)?, &route)?;
     }
     Ok(())
 }
 
 /// Deletes the routes of a space that lead nowhere.
-pub(crate) fn delete_unmapped(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    space: &SpaceGuid,
-) -> Result<()> {
+pub(crate) fn delete_unmapped(tx: &WriteTx<'_>, may: &MaySupport, space: &SpaceGuid) -> Result<()> {
     for route in model::routes::unmapped_in_space(tx, space)? {
-        delete(tx, recorder, &route)?;
+        delete(tx, may, &route)?;
     }
     Ok(())
 }

@@ -9,15 +9,21 @@ use crate::cloud_controller::model::desired::Droplet;
 use crate::cloud_controller::model::revisions::RevisionSidecar;
 use crate::cloud_controller::model::sidecars::Sidecar;
 use crate::cloud_controller::payload::sidecars::{NewSidecar, SidecarChange};
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes a sidecar.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     app: &App,
     wanted: NewSidecar,
 ) -> Result<Sidecar> {
+    may.covers(&app.space_guid)?;
+    insert(tx, may, app, wanted)
+}
+
+fn insert(tx: &WriteTx<'_>, recorder: &Recorder, app: &App, wanted: NewSidecar) -> Result<Sidecar> {
     let sidecar = Sidecar {
         guid: recorder.guids.next(),
         app_guid: app.guid.clone(),
@@ -39,7 +45,7 @@ pub(crate) fn create(
 /// Changes a sidecar.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     mut sidecar: Sidecar,
     change: SidecarChange,
 ) -> Result<Sidecar> {
@@ -48,7 +54,7 @@ pub(crate) fn update(
     sidecar.command = change.command.unwrap_or(sidecar.command);
     sidecar.process_types = change.process_types.unwrap_or(sidecar.process_types);
     sidecar.memory = change.memory.unwrap_or(sidecar.memory);
-    sidecar.updated_at = recorder.now;
+    sidecar.updated_at = may.now;
     model::sidecars::save(tx, &sidecar)?;
     if checked {
         check_memory(tx, &sidecar.app_guid, &sidecar.process_types)?;
@@ -59,12 +65,13 @@ pub(crate) fn update(
 /// Makes a sidecar, or changes the one of the same name.
 pub(crate) fn put(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     app: &App,
     wanted: NewSidecar,
 ) -> Result<Sidecar> {
+    may.covers(&app.space_guid)?;
     match model::sidecars::find_by_name(tx, &app.guid, &wanted.name)? {
-        None => create(tx, recorder, app, wanted),
+        None => create(tx, may, app, wanted),
         Some(sidecar) => {
             let change = SidecarChange {
                 name: None,
@@ -72,7 +79,7 @@ pub(crate) fn put(
                 process_types: Some(wanted.process_types),
                 memory: wanted.memory.map(Some),
             };
-            update(tx, recorder, sidecar, change)
+            update(tx, may, sidecar, change)
         }
     }
 }
@@ -80,10 +87,11 @@ pub(crate) fn put(
 /// Replaces the sidecars buildpacks brought with those of a droplet.
 pub(crate) fn synchronize(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     droplet: &Droplet,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     model::sidecars::delete_from_buildpacks(tx, &app.guid)?;
     for sidecar in &droplet.sidecars {
         let name = &sidecar.name;
@@ -100,7 +108,7 @@ pub(crate) fn synchronize(
             memory: sidecar.memory,
             origin: "buildpack",
         };
-        create(tx, recorder, app, wanted)?;
+        insert(tx, may, app, wanted)?;
     }
     Ok(())
 }
@@ -108,10 +116,11 @@ pub(crate) fn synchronize(
 /// Replaces all sidecars by those of a revision.
 pub(crate) fn restore(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     wanted: &[RevisionSidecar],
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     for sidecar in model::sidecars::of_app(tx, &app.guid)? {
         model::sidecars::delete(tx, &sidecar.guid)?;
     }
@@ -123,7 +132,7 @@ pub(crate) fn restore(
             memory: sidecar.memory_in_mb,
             origin: "user",
         };
-        create(tx, recorder, app, wanted)?;
+        insert(tx, may, app, wanted)?;
     }
     Ok(())
 }

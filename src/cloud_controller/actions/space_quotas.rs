@@ -11,23 +11,20 @@ use crate::cloud_controller::model::quotas::{Owner, QuotaLimits};
 use crate::cloud_controller::model::space_quotas::SpaceQuota;
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::space_quotas::{CreateQuota, QuotaChange};
+use crate::cloud_controller::permits::MayManage;
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes a quota; what the request does not limit is unlimited.
-pub(crate) fn create(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    wanted: CreateQuota,
-) -> Result<SpaceQuota> {
+pub(crate) fn create(tx: &WriteTx<'_>, may: &MayManage, wanted: CreateQuota) -> Result<SpaceQuota> {
     let change = wanted.change;
     let mut limits = QuotaLimits::default();
     change.limits.apply(&mut limits);
     let quota = SpaceQuota {
-        guid: SpaceQuotaGuid::generate(&recorder.guids),
+        guid: SpaceQuotaGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
         organization_guid: wanted.organization,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
         limits,
     };
     check_ports(tx, &quota)?;
@@ -44,14 +41,14 @@ pub(crate) fn create(
         model::space_quotas::set_quota(tx, &space.guid, Some(&quota.guid))?;
     }
     let data = json!({ "request": change.request });
-    record(tx, recorder, "create", (&quota, None), &data)?;
+    record(tx, may, "create", (&quota, None), &data)?;
     Ok(quota)
 }
 
 /// Changes name or limits.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     mut quota: SpaceQuota,
     change: QuotaChange,
 ) -> Result<SpaceQuota> {
@@ -63,22 +60,23 @@ pub(crate) fn update(
     }
     quota.name = change.name.unwrap_or(quota.name);
     change.limits.apply(&mut quota.limits);
-    quota.updated_at = recorder.now;
+    quota.updated_at = may.now;
     check_ports(tx, &quota)?;
     model::space_quotas::update(tx, &quota)?;
     let data = json!({ "request": change.request });
-    record(tx, recorder, "update", (&quota, None), &data)?;
+    record(tx, may, "update", (&quota, None), &data)?;
     Ok(quota)
 }
 
 /// Gives spaces of the quota's organization this quota.
 pub(crate) fn apply(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     caller: &Caller,
     quota: &SpaceQuota,
     guids: &[String],
 ) -> Result<()> {
+    may.covers(&quota.organization_guid)?;
     let mut spaces = model::spaces::by_guids(tx, guids)?;
     let mut seen = Vec::new();
     for space in spaces.drain(..) {
@@ -108,7 +106,7 @@ pub(crate) fn apply(
     }
     for space in &seen {
         model::space_quotas::set_quota(tx, &space.guid, Some(&quota.guid))?;
-        record(tx, recorder, "apply", (quota, Some(space)), &data_of(space))?;
+        record(tx, may, "apply", (quota, Some(space)), &data_of(space))?;
     }
     Ok(())
 }
@@ -116,7 +114,7 @@ pub(crate) fn apply(
 /// Takes the quota from a space.
 pub(crate) fn remove(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     quota: &SpaceQuota,
     guid: &SpaceGuid,
 ) -> Result<()> {
@@ -128,23 +126,17 @@ pub(crate) fn remove(
             ))
         })?;
     model::space_quotas::set_quota(tx, guid, None)?;
-    record(
-        tx,
-        recorder,
-        "remove",
-        (quota, Some(&space)),
-        &data_of(&space),
-    )
+    record(tx, may, "remove", (quota, Some(&space)), &data_of(&space))
 }
 
 /// Deletes a quota that no space has.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, quota: &SpaceQuota) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayManage, quota: &SpaceQuota) -> Result<()> {
     if !model::space_quotas::all_members(tx, &quota.guid)?.is_empty() {
         return Err(Error::unprocessable(
             "This quota is applied to one or more spaces. Remove this quota from all spaces before deleting.",
         ));
     }
-    record(tx, recorder, "delete", (quota, None), &json!({}))?;
+    record(tx, may, "delete", (quota, None), &json!({}))?;
     model::space_quotas::delete(tx, &quota.guid)
 }
 

@@ -10,24 +10,25 @@ use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::spaces::{CreateSpace, UpdateSpace};
+use crate::cloud_controller::permits::{MayManage, MayManageSpace};
 use crate::db::WriteTx;
 
 /// Makes a space.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     organization: &Organization,
     wanted: CreateSpace,
 ) -> Result<Space> {
     let space = Space {
-        guid: SpaceGuid::generate(&recorder.guids),
+        guid: SpaceGuid::generate(&may.guids),
         name: wanted.name,
         organization_guid: organization.guid.clone(),
         quota_guid: None,
         isolation_segment_guid: None,
         ssh_allowed: true,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
         suspended: wanted.suspended,
         organization_name: organization.name.clone(),
     };
@@ -36,27 +37,27 @@ pub(crate) fn create(
         .metadata
         .store(tx, ResourceType::Space, space.guid.as_str())?;
     let data = json!({ "request": wanted.request });
-    record(tx, recorder, "audit.space.create", &space, &data)?;
+    record(tx, may, "audit.space.create", &space, &data)?;
     Ok(space)
 }
 
 /// Changes name or metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManageSpace,
     mut space: Space,
     change: UpdateSpace,
 ) -> Result<Space> {
     space.name = change.name.unwrap_or(space.name);
     space.suspended = change.suspended.unwrap_or(space.suspended);
-    space.updated_at = recorder.now;
+    space.updated_at = may.now;
     model::spaces::update(tx, &space)?;
     change
         .metadata
         .store(tx, ResourceType::Space, space.guid.as_str())?;
     record(
         tx,
-        recorder,
+        may,
         "audit.space.update",
         &space,
         &json!({ "request": change.request }),
@@ -67,7 +68,7 @@ pub(crate) fn update(
 /// Puts a space in an isolation segment its organization is entitled to, or in none of its own.
 pub(crate) fn set_isolation_segment(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManage,
     mut space: Space,
     segment: Option<IsolationSegmentGuid>,
 ) -> Result<Space> {
@@ -80,28 +81,28 @@ pub(crate) fn set_isolation_segment(
         )));
     }
     space.isolation_segment_guid = segment;
-    space.updated_at = recorder.now;
+    space.updated_at = may.now;
     model::spaces::update(tx, &space)?;
     let data = space.isolation_segment_guid.as_ref();
     let data = data.map(|guid| json!({ "guid": guid }));
     let data = json!({ "request": { "data": data } });
-    record(tx, recorder, "audit.space.update", &space, &data)?;
+    record(tx, may, "audit.space.update", &space, &data)?;
     Ok(space)
 }
 
 /// Allows or forbids SSH to the space's apps.
 pub(crate) fn set_ssh(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayManageSpace,
     mut space: Space,
     allowed: bool,
 ) -> Result<()> {
     space.ssh_allowed = allowed;
-    space.updated_at = recorder.now;
+    space.updated_at = may.now;
     model::spaces::update(tx, &space)?;
     record(
         tx,
-        recorder,
+        may,
         "audit.space.update",
         &space,
         &json!({ "request": { "allow_ssh": allowed } }),

@@ -9,57 +9,58 @@ use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::stacks::Stack;
 use crate::cloud_controller::payload::stacks::{CreateStack, StackChange};
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 
 /// Makes a stack. Apps can name it; staging on it needs its images.
-pub(crate) fn create(tx: &WriteTx<'_>, recorder: &Recorder, wanted: CreateStack) -> Result<Stack> {
+pub(crate) fn create(tx: &WriteTx<'_>, may: &MayAdminister, wanted: CreateStack) -> Result<Stack> {
     let stack = Stack {
-        guid: StackGuid::generate(&recorder.guids),
+        guid: StackGuid::generate(&may.guids),
         name: wanted.name,
         description: wanted.description,
         state: wanted.state,
         state_reason: wanted.state_reason,
         is_default: false,
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::stacks::insert(tx, &stack)?;
     wanted
         .metadata
         .store(tx, ResourceType::Stack, stack.guid.as_str())?;
     let data = json!({ "request": wanted.request });
-    record(tx, recorder, "audit.stack.create", &stack, &data)?;
+    record(tx, may, "audit.stack.create", &stack, &data)?;
     Ok(stack)
 }
 
 /// Changes state, its reason, or metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayAdminister,
     mut stack: Stack,
     change: StackChange,
 ) -> Result<Stack> {
     stack.state = change.state.unwrap_or(stack.state);
     stack.state_reason = change.state_reason.unwrap_or(stack.state_reason);
-    stack.updated_at = recorder.now;
+    stack.updated_at = may.now;
     model::stacks::update(tx, &stack)?;
     change
         .metadata
         .store(tx, ResourceType::Stack, stack.guid.as_str())?;
     let data = json!({ "request": change.request });
-    record(tx, recorder, "audit.stack.update", &stack, &data)?;
+    record(tx, may, "audit.stack.update", &stack, &data)?;
     Ok(stack)
 }
 
 /// Deletes a stack that no app is on.
-pub(crate) fn delete(tx: &WriteTx<'_>, recorder: &Recorder, stack: &Stack) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayAdminister, stack: &Stack) -> Result<()> {
     if model::stacks::has_apps(tx, &stack.name)? {
         return Err(Error::unprocessable(format!(
             "Cannot delete stack '{}' because apps are currently using the stack.",
             stack.name
         )));
     }
-    record(tx, recorder, "audit.stack.delete", stack, &json!({}))?;
+    record(tx, may, "audit.stack.delete", stack, &json!({}))?;
     model::stacks::delete(tx, &stack.guid)
 }
 

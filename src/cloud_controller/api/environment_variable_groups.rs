@@ -44,7 +44,7 @@ async fn update(
     };
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         let name = known(&name)?;
         let (mut vars, _) = model::environment_variable_groups::load(tx, &vault, name)?;
         merge(&mut vars, change);

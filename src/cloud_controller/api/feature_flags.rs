@@ -118,7 +118,7 @@ async fn update(
     body.finish()?;
     ctx.write(move |tx, ctx| {
         let mut flag = find(tx, &name)?.ok_or_else(|| Error::not_found("Feature flag"))?;
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         flag.enabled = change.enabled.unwrap_or(flag.enabled);
         flag.custom_error_message = change
             .custom_error_message

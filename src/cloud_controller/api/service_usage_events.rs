@@ -65,7 +65,7 @@ async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> 
 
 async fn reseed(ctx: Context) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         model::service_usage_events::reseed(tx, ctx.now)?;
         Ok(Json(json!({})))
     })

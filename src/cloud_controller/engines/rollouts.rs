@@ -20,6 +20,7 @@ use crate::cloud_controller::model::apps::{AppState, Feature};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::deployments::Deployment;
 use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::state::CloudController;
 use crate::cloud_controller::{flows, model};
 use crate::db::{Db, ReadTx, WriteTx};
@@ -131,14 +132,18 @@ impl Rollouts {
         let Some(deployment) = model::deployments::find(tx, guid)? else {
             return Ok(());
         };
+        let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
+            return Ok(());
+        };
+        let may = MaySupport::of_platform(recorder, &app.space_guid);
         if deployment.state == "CANCELING" {
-            return cancel(tx, &recorder, deployment);
+            return cancel(tx, &may, deployment);
         }
         let Some((new, old)) = web_processes(tx, &deployment)? else {
-            return lost(tx, &recorder, deployment);
+            return lost(tx, &may, deployment);
         };
         match step(tx, &deployment, (&new, &old), serving)? {
-            Some(step) => self.take(tx, &recorder, deployment, (new, old, step)),
+            Some(step) => self.take(tx, &may, deployment, (new, old, step)),
             None => Ok(()),
         }
     }
@@ -146,7 +151,7 @@ impl Rollouts {
     fn take(
         &self,
         tx: &WriteTx<'_>,
-        recorder: &Recorder,
+        may: &MaySupport,
         mut deployment: Deployment,
         (new, old, step): (Process, Vec<Process>, Step),
     ) -> Result<()> {
@@ -154,23 +159,23 @@ impl Rollouts {
         let oldest = oldest.map(|process| process.guid.clone());
         for (process, instances) in old.into_iter().zip(step.old) {
             if instances == 0 && oldest.as_ref() != Some(&process.guid) {
-                remove(tx, recorder, &process)?;
+                remove(tx, may, &process)?;
             } else {
-                resize(tx, recorder, process, instances)?;
+                resize(tx, may, process, instances)?;
             }
         }
         deployment.error = None;
         if step.finished {
-            return self.arrive(tx, recorder, deployment, &new);
+            return self.arrive(tx, may, deployment, &new);
         }
         if step.new != new.instances {
-            deployment.last_healthy_at = Some(recorder.now);
-            resize(tx, recorder, new, step.new)?;
+            deployment.last_healthy_at = Some(may.now);
+            resize(tx, may, new, step.new)?;
             if let Some(app) = model::apps::find(tx, &deployment.app_guid)? {
                 model::quotas::check_started(tx, &app)?;
             }
         }
-        deployment.updated_at = recorder.now;
+        deployment.updated_at = may.now;
         model::deployments::update(tx, &deployment)
     }
 
@@ -178,13 +183,13 @@ impl Rollouts {
     fn arrive(
         &self,
         tx: &WriteTx<'_>,
-        recorder: &Recorder,
+        may: &MaySupport,
         mut deployment: Deployment,
         new: &Process,
     ) -> Result<()> {
         if deployment.state == "PREPAUSED" {
-            deployment.last_healthy_at = Some(recorder.now);
-            set_status(&mut deployment, recorder.now, ("PAUSED", "PAUSED"));
+            deployment.last_healthy_at = Some(may.now);
+            set_status(&mut deployment, may.now, ("PAUSED", "PAUSED"));
             return model::deployments::update(tx, &deployment);
         }
         let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
@@ -202,12 +207,12 @@ impl Rollouts {
                     process.command = command;
                 }
                 let of = (&app, revision);
-                flows::running::restart_process(tx, recorder, &self.snapshots, of, process)?;
+                flows::running::restart_process(tx, may, &self.snapshots, of, process)?;
             } else if process.guid != new.guid {
-                remove(tx, recorder, &process)?;
+                remove(tx, may, &process)?;
             }
         }
-        finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
+        finalize(&mut deployment, may.now, ("DEPLOYED", "DEPLOYED"));
         model::deployments::update(tx, &deployment)
     }
 }
@@ -284,7 +289,7 @@ fn step(
 }
 
 /// Goes back: the process before gets its instances back, all others go.
-fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
+fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, "DEPLOYED")? {
         let instances = scheduler::store::instances(tx, &guid)?;
@@ -303,19 +308,19 @@ fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> 
             continue;
         }
         if prior.as_ref() == Some(&process.guid) {
-            resize(tx, recorder, process, deployment.original_instances)?;
+            resize(tx, may, process, deployment.original_instances)?;
         } else {
-            remove(tx, recorder, &process)?;
+            remove(tx, may, &process)?;
         }
     }
     deployment.error = None;
-    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    finalize(&mut deployment, may.now, ("CANCELED", "CANCELED"));
     model::deployments::update(tx, &deployment)
 }
 
 /// Its process is gone, which nothing here does: there is nothing left to deploy.
-fn lost(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
+fn lost(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     deployment.error = Some("The new web process does not exist any more.".to_owned());
-    finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
+    finalize(&mut deployment, may.now, ("CANCELED", "CANCELED"));
     model::deployments::update(tx, &deployment)
 }

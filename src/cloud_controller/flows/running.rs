@@ -11,95 +11,100 @@ use crate::cloud_controller::actions::apps::record;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::model::apps::{App, AppState};
-use crate::cloud_controller::model::audit_events::{Cause, Recorder};
+use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::processes::Process;
 use crate::cloud_controller::model::revisions::Revision;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 
 /// Starts an app. Processes that run already go on as they are.
 pub(crate) fn start(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     snapshots: &Snapshots,
     mut app: App,
 ) -> Result<App> {
+    may.covers(&app.space_guid)?;
     let was_started = app.state == AppState::Started;
     app.state = AppState::Started;
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     let revision = if was_started {
         actions::revisions::latest(tx, &app)?
     } else {
-        actions::revisions::of_start(tx, recorder, snapshots.vault(), &app)?
+        actions::revisions::of_start(tx, may, snapshots.vault(), &app)?
     };
     for process in model::processes::of_app(tx, &app.guid)? {
         if !was_started || !model::desired::runs(tx, &process.guid)? {
-            actions::app_usage_events::of_process(tx, recorder, &process, Use::Started)?;
-            snapshots.start(tx, recorder, (&app, revision.as_ref()), process)?;
+            actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
+            snapshots.start(tx, may, (&app, revision.as_ref()), process)?;
         }
     }
     model::quotas::check_started(tx, &app)?;
-    record(tx, recorder, "audit.app.start", &app, &json!({}))?;
+    record(tx, may, "audit.app.start", &app, &json!({}))?;
     Ok(app)
 }
 
 /// Stops an app.
-pub(crate) fn stop(tx: &WriteTx<'_>, recorder: &Recorder, mut app: App) -> Result<App> {
+pub(crate) fn stop(tx: &WriteTx<'_>, may: &MaySupport, mut app: App) -> Result<App> {
+    may.covers(&app.space_guid)?;
     app.state = AppState::Stopped;
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     for process in model::processes::of_app(tx, &app.guid)? {
         if model::desired::runs(tx, &process.guid)? {
-            actions::app_usage_events::of_process(tx, recorder, &process, Use::Stopped)?;
+            actions::app_usage_events::of_process(tx, may, &process, Use::Stopped)?;
         }
     }
     model::desired::forget_app(tx, &app.guid)?;
-    record(tx, recorder, "audit.app.stop", &app, &json!({}))?;
+    record(tx, may, "audit.app.stop", &app, &json!({}))?;
     Ok(app)
 }
 
 /// Starts an app anew: every instance is replaced and gets what is set now.
 pub(crate) fn restart(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     snapshots: &Snapshots,
     mut app: App,
 ) -> Result<App> {
+    may.covers(&app.space_guid)?;
     app.state = AppState::Started;
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
-    let revision = actions::revisions::of_start(tx, recorder, snapshots.vault(), &app)?;
+    let revision = actions::revisions::of_start(tx, may, snapshots.vault(), &app)?;
     for process in model::processes::of_app(tx, &app.guid)? {
-        restart_process(tx, recorder, snapshots, (&app, revision.as_ref()), process)?;
+        restart_process(tx, may, snapshots, (&app, revision.as_ref()), process)?;
     }
     model::quotas::check_started(tx, &app)?;
-    record(tx, recorder, "audit.app.restart", &app, &json!({}))?;
+    record(tx, may, "audit.app.restart", &app, &json!({}))?;
     Ok(app)
 }
 
 /// Starts one process anew; whether it fits the quotas is the caller's to check.
 pub(crate) fn restart_process(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     snapshots: &Snapshots,
     of: (&App, Option<&Revision>),
     process: Process,
 ) -> Result<()> {
     if model::desired::runs(tx, &process.guid)? {
-        actions::app_usage_events::of_process(tx, recorder, &process, Use::Stopped)?;
+        actions::app_usage_events::of_process(tx, may, &process, Use::Stopped)?;
     }
-    actions::app_usage_events::of_process(tx, recorder, &process, Use::Started)?;
-    snapshots.start(tx, recorder, of, process)
+    actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
+    snapshots.start(tx, may, of, process)
 }
 
 /// Makes a droplet the app's current one, with a process for each of its types.
 pub(crate) fn assign_droplet(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     mut app: App,
     droplet: &DropletGuid,
 ) -> Result<App> {
+    may.covers(&app.space_guid)?;
     let found = model::desired::find_droplet(tx, droplet)?.filter(|d| d.app_guid == app.guid);
     let Some(found) = found else {
         return Err(Error::unprocessable(
@@ -110,15 +115,15 @@ pub(crate) fn assign_droplet(
         return Err(Error::unprocessable("droplet must be in staged state"));
     }
     app.current_droplet_guid = Some(droplet.clone());
-    app.updated_at = recorder.now;
+    app.updated_at = may.now;
     model::apps::update(tx, &app)?;
     let data = json!({ "request": { "droplet_guid": droplet } });
-    record(tx, recorder, "audit.app.droplet.mapped", &app, &data)?;
-    actions::sidecars::synchronize(tx, recorder, &app, &found)?;
+    record(tx, may, "audit.app.droplet.mapped", &app, &data)?;
+    actions::sidecars::synchronize(tx, may, &app, &found)?;
     // A droplet without any is fine: the app's own processes have their commands.
     for kind in found.process_types.keys() {
         if model::processes::find_of_type(tx, &app.guid, kind)?.is_none() {
-            actions::processes::create(tx, recorder, &app, kind, Cause::Request)?;
+            actions::processes::create(tx, may, &app, kind, Cause::Request)?;
         }
     }
     Ok(app)

@@ -15,6 +15,7 @@ use crate::cloud_controller::model::builds::{Build, Ingredients};
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::cloud_controller::payload::builds::CreateBuild;
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -27,7 +28,7 @@ const MOST_DISK: i64 = 6144;
 /// Makes a build of `package`; gives a warning with it when there is one.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     caller: &Caller,
     (vault, snapshots): (&Vault, &Snapshots),
     (app, package): (&App, &Package),
@@ -45,7 +46,7 @@ pub(crate) fn create(
             "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
         ));
     }
-    let build = assemble(tx, recorder, caller, app, package, &wanted)?;
+    let build = assemble(tx, may, caller, app, package, &wanted)?;
     let stack = build.stack.as_deref().unwrap_or_default();
     let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
     let warning = stack_warning(tx, app, stack)?;
@@ -74,7 +75,7 @@ pub(crate) fn create(
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
     let first = build.buildpacks.first().map(String::as_str);
-    let by = (recorder.now, &recorder.guids);
+    let by = (may.now, &may.guids);
     actions::app_usage_events::of_build(tx, by, &app.guid, (Staging::Started, first))?;
     let target = Target {
         guid: app.guid.as_str(),
@@ -82,7 +83,7 @@ pub(crate) fn create(
         name: &app.name,
     };
     let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
-    recorder.record(
+    may.record(
         tx,
         "audit.app.build.create",
         &target,
@@ -116,17 +117,18 @@ fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
 }
 
 /// Ends a build that is being staged, as an outside stager would.
-pub(crate) fn fail(tx: &WriteTx<'_>, recorder: &Recorder, build: &Build, why: &str) -> Result<()> {
+pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -> Result<()> {
+    may.covers(&build.space_guid)?;
     if build.state != "STAGING" {
         return Err(Error::unprocessable(
             "Only a build in state STAGING can fail.",
         ));
     }
     let error = ("StagerError", format!("Stager error: {why}"));
-    model::builds::set_failed(tx, &build.guid, (error.0, &error.1), recorder.now)?;
+    model::builds::set_failed(tx, &build.guid, (error.0, &error.1), may.now)?;
     actions::app_usage_events::of_build(
         tx,
-        (recorder.now, &recorder.guids),
+        (may.now, &may.guids),
         &build.app_guid,
         (Staging::Stopped, None),
     )?;
@@ -142,7 +144,7 @@ pub(crate) fn fail(tx: &WriteTx<'_>, recorder: &Recorder, build: &Build, why: &s
         "error_message": why,
     });
     let place = Place::space(&build.space_guid);
-    recorder.record(tx, "audit.app.build.failed", &target, place, &data)
+    may.record(tx, "audit.app.build.failed", &target, place, &data)
 }
 
 fn assemble(

@@ -17,6 +17,7 @@ use crate::cloud_controller::model::processes::{
 };
 use crate::cloud_controller::model::tasks::Task;
 use crate::cloud_controller::payload::tasks::CreateTask;
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
 use crate::scheduler::TaskEnd;
@@ -26,11 +27,12 @@ const LONGEST_COMMAND: usize = 4096;
 /// Makes a task and writes down what it runs with; the commit wakes the scheduler.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     snapshots: &Snapshots,
     app: &App,
     wanted: CreateTask,
 ) -> Result<Task> {
+    may.covers(&app.space_guid)?;
     let droplet = droplet(tx, app, wanted.droplet.as_ref())?;
     if wanted.disk.is_some_and(|disk| disk > LARGEST_DISK) {
         return Err(Error::unprocessable(format!(
@@ -56,14 +58,14 @@ pub(crate) fn create(
     let memory = wanted.memory.or(of_template(|p| p.memory));
     let disk = wanted.disk.or(of_template(|p| p.disk));
     let log_rate = wanted.log_rate_limit.or(of_template(|p| p.log_rate_limit));
-    let guid = TaskGuid::generate(&recorder.guids);
+    let guid = TaskGuid::generate(&may.guids);
     let task = Task {
         app_guid: app.guid.clone(),
         space_guid: app.space_guid.clone(),
         app_name: app.name.clone(),
         sequence_id: model::tasks::next_sequence_id(tx, &app.guid)?,
         name: match wanted.name {
-            None => made_up_name(recorder),
+            None => made_up_name(may),
             Some(name) => name.unwrap_or_default(),
         },
         command,
@@ -74,8 +76,8 @@ pub(crate) fn create(
         log_rate_limit: log_rate.unwrap_or(-1),
         failure_reason: None,
         droplet_guid: Some(droplet.guid.to_string()),
-        created_at: recorder.now,
-        updated_at: recorder.now,
+        created_at: may.now,
+        updated_at: may.now,
         guid,
     };
     check(tx, app, &task)?;
@@ -88,8 +90,8 @@ pub(crate) fn create(
         user: task.user.as_deref(),
         memory: task.memory,
     };
-    snapshots.save_task(tx, recorder, (app, &droplet), &new)?;
-    record(tx, recorder, "audit.app.task.create", &task)?;
+    snapshots.save_task(tx, may, (app, &droplet), &new)?;
+    record(tx, may, "audit.app.task.create", &task)?;
     // Its user may be the droplet's.
     model::tasks::find(tx, &task.guid)?.ok_or_else(|| Error::internal("a task that was just made"))
 }
@@ -180,18 +182,20 @@ fn check(tx: &ReadTx<'_>, app: &App, task: &Task) -> Result<()> {
 /// Changes metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     mut task: Task,
     metadata: &MetadataChange,
 ) -> Result<Task> {
+    may.covers(&task.space_guid)?;
     metadata.store(tx, ResourceType::Task, task.guid.as_str())?;
-    task.updated_at = recorder.now;
+    task.updated_at = may.now;
     model::tasks::update(tx, &task)?;
     Ok(task)
 }
 
 /// Cancels a task that has not ended.
-pub(crate) fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut task: Task) -> Result<Task> {
+pub(crate) fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut task: Task) -> Result<Task> {
+    may.covers(&task.space_guid)?;
     if has_ended(&task) {
         return Err(Error::unprocessable(format!(
             "Task state is {} and therefore cannot be canceled",
@@ -199,19 +203,19 @@ pub(crate) fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut task: Task) -> R
         )));
     }
     task.state = "CANCELING".to_owned();
-    task.updated_at = recorder.now;
+    task.updated_at = may.now;
     model::tasks::update(tx, &task)?;
-    record(tx, recorder, "audit.app.task.cancel", &task)?;
+    record(tx, may, "audit.app.task.cancel", &task)?;
     Ok(task)
 }
 
 /// The tasks of an app go with it: those that have not ended are stopped.
-pub(crate) fn delete_of_app(tx: &WriteTx<'_>, recorder: &Recorder, app: &AppGuid) -> Result<()> {
+pub(crate) fn delete_of_app(tx: &WriteTx<'_>, may: &MayWrite, app: &AppGuid) -> Result<()> {
     for task in model::tasks::open_of_app(tx, app)? {
         if task.state == "RUNNING" {
-            record(tx, recorder, "audit.app.task.cancel", &task)?;
+            record(tx, may, "audit.app.task.cancel", &task)?;
         }
-        record_use(tx, (recorder.now, &recorder.guids), &task, "TASK_STOPPED")?;
+        record_use(tx, (may.now, &may.guids), &task, "TASK_STOPPED")?;
     }
     Ok(())
 }

@@ -10,10 +10,15 @@ use serde_json::Value;
 use super::{ApiError, ApiResult, Urls};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
+use crate::base::guid::{OrganizationGuid, SpaceGuid};
 use crate::cloud_controller::access::{Authority, Caller};
 use crate::cloud_controller::body::{Body, refuse_nul};
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
+use crate::cloud_controller::model::domains::Domain;
+use crate::cloud_controller::permits::{
+    MayAdminister, MayChangeDomain, MayManage, MayManageSpace, MaySupport, MayWrite,
+};
 use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, WriteTx};
 use crate::net::RequestBase;
@@ -54,6 +59,48 @@ impl Context {
     {
         let ctx = self.clone();
         Ok(self.cc.db().write(move |tx| work(tx, &ctx)).await?)
+    }
+
+    /// Proof that the caller may support this space, or the refusal.
+    pub(crate) fn may_support(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<MaySupport> {
+        MaySupport::check(tx, &self.caller, self.recorder(), space)
+    }
+
+    /// Proof that the caller may write in this space, or the refusal.
+    pub(crate) fn may_write(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<MayWrite> {
+        MayWrite::check(tx, &self.caller, self.recorder(), space)
+    }
+
+    /// Proof that the caller may change this space, or the refusal.
+    pub(crate) fn may_manage_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<MayManageSpace> {
+        MayManageSpace::check(tx, &self.caller, self.recorder(), space)
+    }
+
+    /// Proof that the caller may change this organization, or the refusal.
+    pub(crate) fn may_manage(
+        &self,
+        tx: &ReadTx<'_>,
+        organization: &OrganizationGuid,
+    ) -> Result<MayManage> {
+        MayManage::check(tx, &self.caller, self.recorder(), organization)
+    }
+
+    /// Proof that the caller may change this domain, or the refusal.
+    pub(crate) fn may_change_domain(
+        &self,
+        tx: &ReadTx<'_>,
+        domain: &Domain,
+    ) -> Result<MayChangeDomain> {
+        MayChangeDomain::check(tx, &self.caller, self.recorder(), domain)
+    }
+
+    /// Proof that the caller is an administrator, or the refusal.
+    pub(crate) fn may_administer(&self) -> Result<MayAdminister> {
+        MayAdminister::check(&self.caller, self.recorder())
     }
 
     /// Writes the audit events of this request: its caller acts.

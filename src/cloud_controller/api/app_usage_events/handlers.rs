@@ -63,7 +63,7 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Js
 pub(super) async fn reseed(ctx: Context) -> ApiResult<Json<Value>> {
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         actions::app_usage_events::reseed(tx, ctx.now, &guids)?;
         Ok(Json(json!({})))
     })

@@ -15,6 +15,7 @@ use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::apps::App;
 use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::stacks::StackUse;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{
     ApiResult, Context, Included, JsonBody, ListBody, Urls, Warnings, with_included,
@@ -127,7 +128,6 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::apps::create(body)?;
-    let recorder = ctx.recorder();
     let (vault, default_stack) = (
         ctx.cc.vault().clone(),
         ctx.cc.settings().default_stack.clone(),
@@ -138,7 +138,7 @@ pub(super) async fn create(
                 "Invalid space. Ensure that the space exists and you have access to it.",
             ));
         }
-        ctx.caller.may_write_space(tx, &wanted.space)?;
+        let may = ctx.may_write(tx, &wanted.space)?;
         if let Some(flag) = wanted
             .lifecycle
             .kind
@@ -146,7 +146,7 @@ pub(super) async fn create(
         {
             actions::feature_flags::require(tx, &ctx.caller, flag)?;
         }
-        let app = actions::apps::create(tx, &recorder, &vault, wanted, &default_stack)?;
+        let app = actions::apps::create(tx, &may, &vault, wanted, &default_stack)?;
         let warning = match &app.lifecycle.stack {
             Some(stack) => actions::apps_lifecycle::stack_warning(tx, stack, StackUse::NewApp)?,
             None => None,
@@ -166,11 +166,10 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(Warnings, Json<Value>)> {
     let change = payload::apps::update(body)?;
-    let recorder = ctx.recorder();
     let default_stack = ctx.cc.settings().default_stack.clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
         let warning = match change.lifecycle.stack.clone().flatten() {
             Some(stack) => {
                 let usage = actions::apps_lifecycle::usage_of(tx, &guid)?;
@@ -178,8 +177,7 @@ pub(super) async fn update(
             }
             None => None,
         };
-        let app =
-            actions::apps::update(tx, &recorder, app, change, &default_stack, Cause::Request)?;
+        let app = actions::apps::update(tx, &may, app, change, &default_stack, Cause::Request)?;
         let shown = presenter::present_from(tx, &app, &ctx.urls)?;
         Ok((Warnings::from_iter(warning), Json(shown)))
     })
@@ -187,58 +185,56 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        flows::deletion::app(tx, &recorder, &app)?;
-        let job = actions::jobs::record_complete(tx, "app.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        flows::deletion::app(tx, &may, &app)?;
+        let job = actions::jobs::record_complete(tx, "app.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
 }
 
 /// What a start needs: visible, a droplet, the right, the feature flag.
-fn startable(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> Result<App> {
-    let app = model::apps::get_visible(tx, caller, guid)?;
+fn startable(tx: &ReadTx<'_>, ctx: &Context, guid: &AppGuid) -> Result<(MaySupport, App)> {
+    let app = model::apps::get_visible(tx, &ctx.caller, guid)?;
     if app.current_droplet_guid.is_none() {
         return Err(Error::unprocessable(
             "Assign a droplet before starting this app.",
         ));
     }
-    caller.may_support_space(tx, &app.space_guid)?;
+    let may = ctx.may_support(tx, &app.space_guid)?;
     if let Some(flag) = app.lifecycle.kind.feature_flag() {
-        actions::feature_flags::require(tx, caller, flag)?;
+        actions::feature_flags::require(tx, &ctx.caller, flag)?;
     }
-    Ok(app)
+    Ok((may, app))
 }
 
 pub(super) async fn start(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
-        let app = startable(tx, &ctx.caller, &guid)?;
-        let app = flows::running::start(tx, &recorder, &snapshots, app)?;
+        let (may, app) = startable(tx, ctx, &guid)?;
+        let app = flows::running::start(tx, &may, &snapshots, app)?;
         presenter::present_from(tx, &app, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn restart(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
-        let app = startable(tx, &ctx.caller, &guid)?;
-        let app = flows::running::restart(tx, &recorder, &snapshots, app)?;
+        let (may, app) = startable(tx, ctx, &guid)?;
+        let app = flows::running::restart(tx, &may, &snapshots, app)?;
         presenter::present_from(tx, &app, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn stop(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &app.space_guid)?;
-        let app = flows::running::stop(tx, &recorder, app)?;
+        let may = ctx.may_support(tx, &app.space_guid)?;
+        let app = flows::running::stop(tx, &may, app)?;
         presenter::present_from(tx, &app, &ctx.urls).map(Json)
     })
     .await
@@ -251,8 +247,8 @@ pub(super) async fn clear_buildpack_cache(
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &app.space_guid)?;
-        actions::apps::clear_buildpack_cache(tx, &app)?;
+        let may = ctx.may_support(tx, &app.space_guid)?;
+        actions::apps::clear_buildpack_cache(tx, &may, &app)?;
         let job = actions::jobs::record_complete(tx, "app.clear_buildpack_cache", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
@@ -263,8 +259,8 @@ pub(super) async fn clear_buildpack_cache(
 pub(super) async fn clear_buildpack_caches(ctx: Context) -> ApiResult<Response> {
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        ctx.caller.must_be_admin()?;
-        actions::apps::clear_buildpack_caches(tx)?;
+        let may = ctx.may_administer()?;
+        actions::apps::clear_buildpack_caches(tx, &may)?;
         let job =
             actions::jobs::record_complete(tx, "admin.clear_buildpack_cache", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
@@ -302,17 +298,16 @@ pub(super) async fn assign_current_droplet(
         data => data.and_then(|data| data.get("guid")?.as_str().map(DropletGuid::from)),
     };
     let droplet = droplet.unwrap_or_else(|| DropletGuid::from(""));
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &app.space_guid)?;
+        let may = ctx.may_support(tx, &app.space_guid)?;
         if model::apps::deploying(tx, &guid)? {
             return Err(Error::unprocessable(
                 "Unable to assign current droplet while the app has a deployment in progress. \
                      Wait for the deployment to complete or cancel it.",
             ));
         }
-        flows::running::assign_droplet(tx, &recorder, app, &droplet)?;
+        flows::running::assign_droplet(tx, &may, app, &droplet)?;
         Ok(Json(presenter::current_droplet(&guid, &droplet, &ctx.urls)))
     })
     .await

@@ -68,14 +68,13 @@ pub(super) async fn update_variables(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &app.space_guid)?;
+        let may = ctx.may_support(tx, &app.space_guid)?;
         let change = payload::environment_variable_groups::environment_change(body)?;
         let variables =
-            actions::apps::update_environment(tx, &recorder, &vault, app, change, Cause::Request)?;
+            actions::apps::update_environment(tx, &may, &vault, app, change, Cause::Request)?;
         Ok(Json(presenter::variables(&guid, &variables, &ctx.urls)))
     })
     .await
@@ -109,17 +108,16 @@ pub(super) async fn update_feature(
     Path((guid, name)): Path<(AppGuid, String)>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let feature = Feature::parse(&name).ok_or_else(|| Error::not_found("Feature"))?;
-        if feature == Feature::Revisions {
-            ctx.caller.may_support_space(tx, &app.space_guid)?;
+        let may = if feature == Feature::Revisions {
+            ctx.may_support(tx, &app.space_guid)?
         } else {
-            ctx.caller.may_write_space(tx, &app.space_guid)?;
-        }
+            ctx.may_write(tx, &app.space_guid)?.into()
+        };
         let enabled = payload::apps::feature(body)?;
-        let app = actions::apps::set_feature(tx, &recorder, app, feature, enabled)?;
+        let app = actions::apps::set_feature(tx, &may, app, feature, enabled)?;
         Ok(Json(presenter::feature(app.features, feature)))
     })
     .await

@@ -40,11 +40,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    let may = ctx.may_administer()?;
     let change = payload::buildpacks::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let buildpack = actions::buildpacks::create(tx, &recorder, change)?;
+        let buildpack = actions::buildpacks::create(tx, &may, change)?;
         let shown = presenter::present(tx, &buildpack, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(shown)))
     })
@@ -56,25 +55,22 @@ pub(super) async fn update(
     Path(guid): Path<BuildpackGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let buildpack = model::buildpacks::get(tx, &guid)?;
-        ctx.caller.must_be_admin()?;
+        let may = ctx.may_administer()?;
         let change = payload::buildpacks::update(body)?;
-        let buildpack = actions::buildpacks::update(tx, &recorder, buildpack, change)?;
+        let buildpack = actions::buildpacks::update(tx, &may, buildpack, change)?;
         presenter::present(tx, &buildpack, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<BuildpackGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let buildpack = model::buildpacks::get(tx, &guid)?;
-        ctx.caller.must_be_admin()?;
-        actions::buildpacks::delete(tx, &recorder, &buildpack)?;
-        let job =
-            actions::jobs::record_complete(tx, "buildpack.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_administer()?;
+        actions::buildpacks::delete(tx, &may, &buildpack)?;
+        let job = actions::jobs::record_complete(tx, "buildpack.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

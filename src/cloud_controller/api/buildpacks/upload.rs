@@ -41,13 +41,12 @@ pub(super) async fn upload(
     Path(guid): Path<BuildpackGuid>,
     request: Request,
 ) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     let wanted = guid.clone();
-    let buildpack = ctx
+    let (may, buildpack) = ctx
         .read(move |tx, ctx| {
             let buildpack = model::buildpacks::get(tx, &wanted)?;
-            ctx.caller.must_be_admin()?;
-            Ok(buildpack)
+            let may = ctx.may_administer()?;
+            Ok((may, buildpack))
         })
         .await?;
     let file = v3::upload::one_file(ctx.cc.blobs(), request, LARGEST)
@@ -65,7 +64,7 @@ pub(super) async fn upload(
     });
     ctx.write(move |tx, ctx| {
         let done = match files {
-            Ok(files) => match actions::buildpacks::finish_upload(tx, &recorder, &guid, files) {
+            Ok(files) => match actions::buildpacks::finish_upload(tx, &may, &guid, files) {
                 Err(error) if error.kind() == Kind::ServerError => return Err(error),
                 done => done,
             },
@@ -76,7 +75,7 @@ pub(super) async fn upload(
             resource: guid.as_str(),
             result: done,
         };
-        let job = v3::jobs::record(tx, job, recorder.now, &recorder.guids)?;
+        let job = v3::jobs::record(tx, job, may.now, &may.guids)?;
         let shown: Value = presenter::present(tx, &model::buildpacks::get(tx, &guid)?, &ctx.urls)?;
         let location = [(header::LOCATION, v3::jobs::url(&job, &ctx.urls))];
         Ok((StatusCode::ACCEPTED, location, Json(shown)).into_response())

@@ -89,24 +89,17 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::builds::create(body)?;
-    let recorder = ctx.recorder();
     let (vault, snapshots) = (ctx.cc.vault().clone(), Snapshots::of(&ctx.cc));
     ctx.write(move |tx, ctx| {
         let package = model::packages::find_visible(tx, &ctx.caller, &wanted.package)?
             .ok_or_else(|| Error::unprocessable(NO_PACKAGE))?;
-        ctx.caller
-            .may_support_space(tx, &package.space_guid)
+        let may = ctx
+            .may_support(tx, &package.space_guid)
             .map_err(|_| Error::unprocessable(NO_PACKAGE))?;
         let app = model::apps::get_visible(tx, &ctx.caller, &package.app_guid)?;
         let parts = (&app, &package);
-        let (build, warning) = flows::staging::create(
-            tx,
-            &recorder,
-            &ctx.caller,
-            (&vault, &snapshots),
-            parts,
-            wanted,
-        )?;
+        let (build, warning) =
+            flows::staging::create(tx, &may, &ctx.caller, (&vault, &snapshots), parts, wanted)?;
         Ok((
             StatusCode::CREATED,
             Warnings::from_iter(warning),
@@ -121,14 +114,12 @@ pub(super) async fn update(
     Path(guid): Path<BuildGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let build = model::builds::get_visible(tx, &ctx.caller, &guid)?;
         if body.as_given().get("state").is_some() {
-            ctx.caller.must_be_admin()?;
-        } else {
-            ctx.caller.may_write_space(tx, &build.space_guid)?;
+            ctx.may_administer()?;
         }
+        let may = ctx.may_write(tx, &build.space_guid)?;
         let change = payload::builds::update(body)?;
         change
             .metadata
@@ -136,7 +127,7 @@ pub(super) async fn update(
         match change.state.as_deref() {
             Some("FAILED") => {
                 let why = change.error.unwrap_or_default();
-                flows::staging::fail(tx, &recorder, &build, &why)?;
+                flows::staging::fail(tx, &may, &build, &why)?;
             }
             Some(_) => return Err(Error::unprocessable(STAGED_HERE)),
             None => {}

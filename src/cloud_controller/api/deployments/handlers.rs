@@ -13,6 +13,7 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::apps::App;
 use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls};
 use crate::cloud_controller::{flows, model, payload};
@@ -49,12 +50,12 @@ fn get_visible(
 /// The same for those who may steer it; to others it is not there.
 fn get_steerable(
     tx: &ReadTx<'_>,
-    caller: &Caller,
+    ctx: &Context,
     guid: &DeploymentGuid,
-) -> Result<(App, Deployment)> {
-    let found = get_visible(tx, caller, guid)?;
-    match caller.may_support_space(tx, &found.0.space_guid) {
-        Ok(()) => Ok(found),
+) -> Result<(MaySupport, App, Deployment)> {
+    let (app, deployment) = get_visible(tx, &ctx.caller, guid)?;
+    match ctx.may_support(tx, &app.space_guid) {
+        Ok(may) => Ok((may, app, deployment)),
         Err(_) => Err(Error::not_found("Deployment")),
     }
 }
@@ -77,20 +78,19 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::deployments::create(body)?;
-    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
         let app = match &wanted.app {
             Some(guid) => model::apps::find_visible(tx, &ctx.caller, guid)?,
             None => None,
         };
-        let usable = app.filter(|app| ctx.caller.may_support_space(tx, &app.space_guid).is_ok());
-        let app = usable.ok_or_else(|| {
+        let usable = app.and_then(|app| Some((ctx.may_support(tx, &app.space_guid).ok()?, app)));
+        let (may, app) = usable.ok_or_else(|| {
             Error::unprocessable(
                 "Unable to use app. Ensure that the app exists and you have access to it.",
             )
         })?;
-        let deployment =
-            flows::deployments::create::create(tx, &recorder, &snapshots, app, wanted)?;
+        let deployment = flows::deployments::create::create(tx, &may, &snapshots, app, wanted)?;
         Ok((
             StatusCode::CREATED,
             present_one(tx, &deployment, &ctx.urls)?,
@@ -104,12 +104,11 @@ pub(super) async fn update(
     Path(guid): Path<DeploymentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let (app, deployment) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
         let metadata = payload::deployments::update(body)?;
-        let deployment = flows::deployments::update(tx, &recorder, deployment, &metadata)?;
+        let deployment = flows::deployments::update(tx, &may, deployment, &metadata)?;
         present_one(tx, &deployment, &ctx.urls)
     })
     .await
@@ -119,10 +118,9 @@ pub(super) async fn cancel(
     ctx: Context,
     Path(guid): Path<DeploymentGuid>,
 ) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let (app, deployment) = get_steerable(tx, &ctx.caller, &guid)?;
-        flows::deployments::cancel(tx, &recorder, app, deployment)?;
+        let (may, app, deployment) = get_steerable(tx, ctx, &guid)?;
+        flows::deployments::cancel(tx, &may, app, deployment)?;
         Ok(StatusCode::OK)
     })
     .await
@@ -132,10 +130,9 @@ pub(super) async fn proceed(
     ctx: Context,
     Path(guid): Path<DeploymentGuid>,
 ) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let (app, deployment) = get_steerable(tx, &ctx.caller, &guid)?;
-        flows::deployments::proceed(tx, &recorder, &app, deployment)?;
+        let (may, app, deployment) = get_steerable(tx, ctx, &guid)?;
+        flows::deployments::proceed(tx, &may, &app, deployment)?;
         Ok(StatusCode::OK)
     })
     .await

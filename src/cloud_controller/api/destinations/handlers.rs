@@ -13,6 +13,7 @@ use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::destinations::{Destination, NewDestination};
 use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::payload::destinations::Mode;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
 use crate::cloud_controller::{actions, model, payload};
@@ -73,15 +74,14 @@ async fn change(
     wanted: Vec<NewDestination>,
     mode: Mode,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let route = writable(tx, &ctx.caller, &guid)?;
+        let (may, route) = writable(tx, ctx, &guid)?;
         refuse_hidden_apps(tx, &ctx.caller, &wanted)?;
         let act = match mode {
             Mode::Insert => actions::destinations::map,
             Mode::Replace => actions::destinations::replace,
         };
-        act(tx, &recorder, &route, &wanted, Cause::Request)?;
+        act(tx, &may, &route, &wanted, Cause::Request)?;
         let all = model::destinations::of_route(tx, &guid)?;
         Ok(Json(presenter::present_all(&guid, &all, &ctx.urls)))
     })
@@ -94,12 +94,11 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let protocol = payload::destinations::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let route = writable(tx, &ctx.caller, &guid)?;
+        let (may, route) = writable(tx, ctx, &guid)?;
         let found = find(tx, &route, &destination)?;
         let changed = match protocol {
-            Some(protocol) => actions::destinations::set_protocol(tx, &recorder, found, protocol)?,
+            Some(protocol) => actions::destinations::set_protocol(tx, &may, found, protocol)?,
             None => found,
         };
         Ok(Json(presenter::present_one(&changed, &ctx.urls)))
@@ -111,25 +110,23 @@ pub(super) async fn delete(
     ctx: Context,
     Path((guid, destination)): Path<(RouteGuid, DestinationGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let route = writable(tx, &ctx.caller, &guid)?;
+        let (may, route) = writable(tx, ctx, &guid)?;
         let found = find(tx, &route, &destination)?;
         if found.weight.is_some() {
             return Err(Error::unprocessable(
                 "Weighted destinations cannot be deleted individually.",
             ));
         }
-        actions::destinations::unmap(tx, &recorder, &route, &found, Cause::Request)?;
+        actions::destinations::unmap(tx, &may, &route, &found, Cause::Request)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
-fn writable(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) -> Result<Route> {
-    let route = model::routes::get_visible(tx, caller, guid)?;
-    caller.may_support_space(tx, &route.space_guid)?;
-    Ok(route)
+fn writable(tx: &ReadTx<'_>, ctx: &Context, guid: &RouteGuid) -> Result<(MaySupport, Route)> {
+    let route = model::routes::get_visible(tx, &ctx.caller, guid)?;
+    Ok((ctx.may_support(tx, &route.space_guid)?, route))
 }
 
 fn find(tx: &ReadTx<'_>, route: &Route, guid: &DestinationGuid) -> Result<Destination> {

@@ -115,26 +115,24 @@ pub(super) async fn update(
     let change = payload::domains::update(body)?;
     ctx.write(move |tx, ctx| {
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-        actions::domains::may_write(tx, &ctx.caller, &domain)?;
-        let domain = actions::domains::update(tx, domain, &change, ctx.now)?;
+        let may = ctx.may_change_domain(tx, &domain)?;
+        let domain = actions::domains::update(tx, &may, domain, &change)?;
         presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-        actions::domains::may_write(tx, &ctx.caller, &domain)?;
+        let may = ctx.may_change_domain(tx, &domain)?;
         if model::domains::is_shared_with_any(tx, &guid)? {
             return Err(Error::unprocessable(
                 "This domain is shared with other organizations. Unshare before deleting.",
             ));
         }
-        flows::deletion::domain(tx, &recorder, &domain)?;
-        let job =
-            actions::jobs::record_complete(tx, "domain.delete", recorder.now, &recorder.guids)?;
+        flows::deletion::domain(tx, &may, &domain)?;
+        let job = actions::jobs::record_complete(tx, "domain.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -11,7 +11,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
-use crate::cloud_controller::{actions, model, payload};
+use crate::cloud_controller::{model, payload};
 use crate::db::ReadTx;
 
 /// `POST /v3/domains/:guid/relationships/shared_organizations`.
@@ -23,7 +23,7 @@ pub(super) async fn share(
     let guests = payload::domains::share(body)?;
     ctx.write(move |tx, ctx| {
             let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-            actions::domains::may_write(tx, &ctx.caller, &domain)?;
+            ctx.may_change_domain(tx, &domain)?;
             check_guests(tx, &ctx.caller, &guests, domain.organization_guid.as_ref())?;
             if domain.is_shared() {
                 return Err(Error::unprocessable(
@@ -63,7 +63,7 @@ pub(super) async fn unshare(
             let Some(guest) = found.first() else {
                 return Err(no_such_organization(&organization));
             };
-            may_unshare(tx, &ctx.caller, &domain, &organization)?;
+            may_unshare(tx, ctx, &domain, &organization)?;
             if !ctx.caller.sees_organization(tx, &organization)? {
                 return Err(no_such_organization(&organization));
             }
@@ -88,15 +88,17 @@ pub(super) async fn unshare(
 /// Managers of the owner may, and those of the guest.
 fn may_unshare(
     tx: &ReadTx<'_>,
-    caller: &Caller,
+    ctx: &Context,
     domain: &Domain,
     guest: &OrganizationGuid,
 ) -> Result<()> {
-    actions::domains::may_write(tx, caller, domain).or_else(|refusal| {
-        caller
-            .may_manage_organization(tx, guest)
-            .map_err(|_| refusal)
-    })
+    let Err(refusal) = ctx.may_change_domain(tx, domain) else {
+        return Ok(());
+    };
+    match ctx.may_manage(tx, guest) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refusal),
+    }
 }
 
 /// 422 unless a domain may be shared with all of these by this caller.

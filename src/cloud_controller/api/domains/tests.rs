@@ -11,6 +11,7 @@ use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::domains::Domain;
+use crate::cloud_controller::permits::MayManage;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::Urls;
 use crate::cloud_controller::{actions, flows, model, payload};
@@ -272,7 +273,9 @@ async fn an_organizations_domains_go_with_their_routes() {
         let sql = "insert into routes (guid, space_guid, domain_guid, host, created_at, updated_at) \
                    values ('r', 's', ?1, 'shop', 0, 0)";
         tx.sql().execute(sql, [&domain.guid])?;
-        flows::deletion::private_domains_of(tx, &recorder(), &OrganizationGuid::from("o"))?;
+        let organization = OrganizationGuid::from("o");
+        let may = MayManage::check(tx, &caller("admin"), recorder(), &organization)?;
+        flows::deletion::private_domains_of(tx, &may, &organization)?;
         assert!(model::domains::find(tx, &domain.guid)?.is_none());
         assert!(model::domains::find_by_name(tx, "cf.localhost")?.is_some());
         Ok(())

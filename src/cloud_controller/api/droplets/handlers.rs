@@ -81,7 +81,6 @@ pub(super) async fn create(
         return copy(ctx, payload::droplets::copy(source, body)?).await;
     }
     let wanted = payload::droplets::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::find_visible(tx, &ctx.caller, &wanted.app)?.ok_or_else(|| {
             Error::unprocessable(format!(
@@ -89,8 +88,8 @@ pub(super) async fn create(
                 wanted.app
             ))
         })?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        let droplet = actions::droplets::create(tx, &recorder, &app, &wanted)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        let droplet = actions::droplets::create(tx, &may, &app, &wanted)?;
         let shown = presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(shown)))
     })
@@ -101,12 +100,11 @@ async fn copy(
     ctx: Context,
     (source, app): (DropletGuid, AppGuid),
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let source = model::droplets::get_visible(tx, &ctx.caller, &source)?;
         let app = model::apps::get_visible(tx, &ctx.caller, &app)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        let droplet = actions::droplets::copy(tx, &recorder, &source, &app)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        let droplet = actions::droplets::copy(tx, &may, &source, &app)?;
         let shown = presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(shown)))
     })
@@ -141,25 +139,22 @@ pub(super) async fn update(
     ctx.write(move |tx, ctx| {
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
         if body.as_given().get("image").is_some() {
-            ctx.caller.must_be_admin()?;
-        } else {
-            ctx.caller.may_write_space(tx, &droplet.space_guid)?;
+            ctx.may_administer()?;
         }
+        let may = ctx.may_write(tx, &droplet.space_guid)?;
         let change = payload::droplets::update(body)?;
-        let droplet = actions::droplets::update(tx, &droplet, &change, ctx.now)?;
+        let droplet = actions::droplets::update(tx, &may, &droplet, &change)?;
         presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &droplet.space_guid)?;
-        actions::droplets::delete(tx, &recorder, &droplet)?;
-        let job =
-            actions::jobs::record_complete(tx, "droplet.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_write(tx, &droplet.space_guid)?;
+        actions::droplets::delete(tx, &may, &droplet)?;
+        let job = actions::jobs::record_complete(tx, "droplet.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

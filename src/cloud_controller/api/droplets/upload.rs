@@ -33,14 +33,13 @@ pub(super) async fn upload(
     Path(guid): Path<DropletGuid>,
     request: Request,
 ) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     let wanted = guid.clone();
-    let droplet = ctx
+    let (may, droplet) = ctx
         .read(move |tx, ctx| {
             let droplet = model::droplets::get_visible(tx, &ctx.caller, &wanted)?;
-            ctx.caller.may_write_space(tx, &droplet.space_guid)?;
+            let may = ctx.may_write(tx, &droplet.space_guid)?;
             if droplet.state == "AWAITING_UPLOAD" {
-                Ok(droplet)
+                Ok((may, droplet))
             } else {
                 Err(actions::droplets::only_once())
             }
@@ -51,7 +50,7 @@ pub(super) async fn upload(
         .map_err(refusal)?;
     let archive = checked(file)?.blob.digest;
     let job = ctx
-        .write(move |tx, _ctx| actions::droplets::begin_upload(tx, &recorder, &droplet, &archive))
+        .write(move |tx, _ctx| actions::droplets::begin_upload(tx, &may, &droplet, &archive))
         .await?;
     api::jobs::wait_for(&ctx.cc, &job, WAIT).await?;
     ctx.read(move |tx, ctx| {

@@ -37,7 +37,7 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     let wanted = payload::isolation_segments::create(body)?;
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
@@ -53,7 +53,7 @@ pub(super) async fn update(
     Path(guid): Path<IsolationSegmentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
         let segment = actions::isolation_segments::update(
@@ -71,7 +71,7 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<IsolationSegmentGuid>,
 ) -> ApiResult<StatusCode> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
         actions::isolation_segments::delete(tx, &segment)?;

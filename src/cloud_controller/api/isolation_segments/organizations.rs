@@ -53,7 +53,7 @@ pub(super) async fn entitle(
     Path(guid): Path<IsolationSegmentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
         actions::isolation_segments::entitle(tx, &segment, &body.finish_to_many()?)?;
@@ -67,7 +67,7 @@ pub(super) async fn revoke(
     ctx: Context,
     Path((guid, organization)): Path<(IsolationSegmentGuid, OrganizationGuid)>,
 ) -> ApiResult<StatusCode> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
         actions::isolation_segments::revoke(tx, &segment, &organization)?;

@@ -24,16 +24,15 @@ pub(super) async fn apply(
     Path(guid): Path<SpaceGuid>,
     YamlBody(text): YamlBody,
 ) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     let vault = ctx.cc.vault().clone();
     let settings = ctx.cc.settings().clone();
     let prepared = ctx
         .write(move |tx, ctx| {
             let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
-            ctx.caller.may_write_space(tx, &guid)?;
+            let may = ctx.may_write(tx, &guid)?;
             let manifests = read(tx, &ctx.caller, &text)?;
             let applying = Applying {
-                recorder: &recorder,
+                may: &may,
                 caller: &ctx.caller,
                 vault: &vault,
                 space: &space,
@@ -44,17 +43,17 @@ pub(super) async fn apply(
             for manifest in manifests {
                 pairs.push((applying.prepare(tx, &manifest)?.guid, manifest));
             }
-            Ok((recorder, ctx.caller.clone(), vault, settings, space, pairs))
+            Ok((may, ctx.caller.clone(), vault, settings, space, pairs))
         })
         .await?;
-    let (recorder, caller, vault, settings, space, pairs) = prepared;
-    let (now, guids, place) = (recorder.now, recorder.guids.clone(), space.guid.clone());
+    let (may, caller, vault, settings, space, pairs) = prepared;
+    let (now, guids, place) = (may.now, may.guids.clone(), space.guid.clone());
     let applied: Result<()> = ctx
         .cc
         .db()
         .write(move |tx| {
             let applying = Applying {
-                recorder: &recorder,
+                may: &may,
                 caller: &caller,
                 vault: &vault,
                 space: &space,
@@ -110,7 +109,7 @@ pub(super) async fn diff(
     let vault = ctx.cc.vault().clone();
     ctx.read(move |tx, ctx| {
         model::spaces::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &guid)?;
+        ctx.may_write(tx, &guid)?;
         let documents = payload::manifests::document::applications(&text)?;
         payload::manifests::read(documents.clone(), &allowed(tx, &ctx.caller)?)?;
         let mut operations = Vec::new();

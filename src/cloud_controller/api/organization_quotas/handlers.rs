@@ -45,11 +45,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    let may = ctx.may_administer()?;
     let change = payload::organization_quotas::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let quota = actions::organization_quotas::create(tx, &recorder, change)?;
+        let quota = actions::organization_quotas::create(tx, &may, change)?;
         Ok((
             StatusCode::CREATED,
             present(tx, &ctx.caller, quota, &ctx.urls)?,
@@ -63,12 +62,11 @@ pub(super) async fn update(
     Path(guid): Path<OrganizationQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.caller.must_be_admin()?;
+    let may = ctx.may_administer()?;
     let change = payload::organization_quotas::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let quota = get(tx, &guid)?;
-        let quota = actions::organization_quotas::update(tx, &recorder, quota, change)?;
+        let quota = actions::organization_quotas::update(tx, &may, quota, change)?;
         present(tx, &ctx.caller, quota, &ctx.urls)
     })
     .await
@@ -79,12 +77,11 @@ pub(super) async fn apply(
     Path(guid): Path<OrganizationQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.caller.must_be_admin()?;
+    let may = ctx.may_administer()?;
     let organizations = body.finish_to_many()?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let quota = get(tx, &guid)?;
-        actions::organization_quotas::apply(tx, &recorder, &quota, &organizations)?;
+        actions::organization_quotas::apply(tx, &may, &quota, &organizations)?;
         let path = format!("/v3/organization_quotas/{guid}/relationships/organizations");
         Ok(Json(related(
             &model::organization_quotas::all_members(tx, &guid)?,
@@ -99,13 +96,12 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<OrganizationQuotaGuid>,
 ) -> ApiResult<Response> {
-    ctx.caller.must_be_admin()?;
-    let recorder = ctx.recorder();
+    let may = ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let quota = get(tx, &guid)?;
-        actions::organization_quotas::delete(tx, &recorder, &quota)?;
+        actions::organization_quotas::delete(tx, &may, &quota)?;
         let operation = "organization_quota.delete";
-        let job = actions::jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
+        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -10,6 +10,7 @@ use super::presenter;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::usage_summaries::Scope;
+use crate::cloud_controller::permits::MayCreateOrganization;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related_one};
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
@@ -41,16 +42,16 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let change = payload::organizations::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let by_flag =
-            !ctx.caller.is_admin() && actions::feature_flags::enabled(tx, "user_org_creation")?;
-        if !by_flag || change.suspended == Some(true) {
-            ctx.caller.must_be_admin()?;
-        }
-        let organization = actions::organizations::create(tx, &recorder, change)?;
+        let by_flag = !ctx.caller.is_admin() && change.suspended != Some(true);
+        let may = if by_flag {
+            MayCreateOrganization::by_flag(tx, ctx.recorder())?
+        } else {
+            ctx.may_administer()?.into()
+        };
+        let organization = actions::organizations::create(tx, &may, change)?;
         if by_flag {
-            actions::roles::make_manager(tx, &recorder, &ctx.caller.guid, &organization.guid)?;
+            actions::roles::make_manager(tx, &may, &ctx.caller.guid, &organization.guid)?;
         }
         let metadata = Metadata::load(tx, ResourceType::Organization, organization.guid.as_str())?;
         Ok((
@@ -67,14 +68,13 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let change = payload::organizations::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_manage_organization(tx, &guid)?;
+        let may = ctx.may_manage(tx, &guid)?;
         if change.suspended == Some(true) {
-            ctx.caller.must_be_admin()?;
+            ctx.may_administer()?;
         }
-        let organization = actions::organizations::update(tx, &recorder, organization, change)?;
+        let organization = actions::organizations::update(tx, &may, organization, change)?;
         presenter::present_from(tx, &organization, &ctx.urls).map(Json)
     })
     .await
@@ -84,10 +84,9 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<OrganizationGuid>,
 ) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.must_be_admin()?;
+        let may = ctx.may_administer()?;
         let operation = "organization.delete";
         // The client is told by its job, and nothing is deleted.
         if let Some(fault) = actions::organizations::deletion_fault(tx, &organization)? {
@@ -96,11 +95,11 @@ pub(super) async fn delete(
                 resource: organization.guid.as_str(),
                 result: Err(fault),
             };
-            let job = v3::jobs::record(tx, failed, recorder.now, &recorder.guids)?;
+            let job = v3::jobs::record(tx, failed, may.now, &may.guids)?;
             return Ok(v3::jobs::accepted(&job, &ctx.urls));
         }
-        flows::deletion::organization(tx, &recorder, &organization)?;
-        let job = actions::jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
+        flows::deletion::organization(tx, &may, &organization)?;
+        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -126,12 +125,12 @@ pub(super) async fn set_default_isolation_segment(
     let wanted = body.finish_to_one()?;
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_manage_organization(tx, &guid)?;
+        let may = ctx.may_manage(tx, &guid)?;
         let segment = match wanted {
             None => organization.default_isolation_segment_guid,
             Some(segment) => {
                 let segment = segment.map(IsolationSegmentGuid::from);
-                actions::organizations::set_default_segment(tx, &guid, segment.as_ref())?;
+                actions::organizations::set_default_segment(tx, &may, &guid, segment.as_ref())?;
                 segment
             }
         };

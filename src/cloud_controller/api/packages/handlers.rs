@@ -74,13 +74,12 @@ pub(super) async fn create(
         return copy(ctx, query.as_deref(), body).await;
     }
     let wanted = payload::packages::create(body)?;
-    let recorder = ctx.recorder();
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::find_visible(tx, &ctx.caller, &wanted.app)?
             .ok_or_else(|| Error::unprocessable(NO_APP))?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        let package = actions::packages::create(tx, &recorder, &vault, &app, wanted)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        let package = actions::packages::create(tx, &may, &vault, &app, wanted)?;
         Ok((
             StatusCode::CREATED,
             Json(presenter::present(tx, &package, &ctx.urls)?),
@@ -95,15 +94,14 @@ async fn copy(
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let (source, app) = payload::packages::copy(query, body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::find_visible(tx, &ctx.caller, &app)?
             .ok_or_else(|| Error::unprocessable(NO_APP))?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
         let source = model::packages::find_visible(tx, &ctx.caller, &source)?
             .ok_or_else(|| Error::unprocessable(NO_SOURCE))?;
-        ctx.caller.may_write_space(tx, &source.space_guid)?;
-        let package = actions::packages::copy(tx, &recorder, &source, &app)?;
+        ctx.may_write(tx, &source.space_guid)?;
+        let package = actions::packages::copy(tx, &may, &source, &app)?;
         Ok((
             StatusCode::CREATED,
             Json(presenter::present(tx, &package, &ctx.urls)?),
@@ -126,21 +124,19 @@ pub(super) async fn update(
                 "Cannot update Docker credentials for a buildpack app.",
             ));
         }
-        ctx.caller.may_write_space(tx, &package.space_guid)?;
-        let package = actions::packages::update(tx, &vault, &package, &change, ctx.now)?;
+        let may = ctx.may_write(tx, &package.space_guid)?;
+        let package = actions::packages::update(tx, &may, &vault, &package, &change)?;
         presenter::present(tx, &package, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let package = model::packages::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &package.space_guid)?;
-        actions::packages::delete(tx, &recorder, &package)?;
-        let job =
-            actions::jobs::record_complete(tx, "package.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_write(tx, &package.space_guid)?;
+        actions::packages::delete(tx, &may, &package)?;
+        let job = actions::jobs::record_complete(tx, "package.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

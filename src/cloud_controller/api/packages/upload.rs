@@ -38,12 +38,11 @@ pub(super) async fn upload(
     Path(guid): Path<PackageGuid>,
     request: Request,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     let wanted = guid.clone();
-    let package = ctx.write(move |tx, ctx| {
+    let (may, package) = ctx.write(move |tx, ctx| {
             actions::feature_flags::require(tx, &ctx.caller, "app_bits_upload")?;
             let package = model::packages::get_visible(tx, &ctx.caller, &wanted)?;
-            ctx.caller.may_write_space(tx, &package.space_guid)?;
+            let may = ctx.may_write(tx, &package.space_guid)?;
             if !matches!(package.kind, PackageKind::Bits(_)) {
                 return Err(Error::unprocessable("Package type must be bits."));
             }
@@ -53,7 +52,7 @@ pub(super) async fn upload(
                     "Bits may be uploaded only once. Create a new package to upload different bits.",
                 ));
             }
-            Ok(package)
+            Ok((may, package))
         })
         .await?;
     // From here on the package waits for us: whatever ends the upload puts it back.
@@ -65,7 +64,7 @@ pub(super) async fn upload(
     let digest = blob.digest.clone();
     let done = ctx
         .write(move |tx, ctx| {
-            actions::packages::finish_upload(tx, &recorder, &package, &blob)?;
+            actions::packages::finish_upload(tx, &may, &package, &blob)?;
             let package =
                 model::packages::find(tx, &guid)?.ok_or_else(|| Error::not_found("Package"))?;
             presenter::present(tx, &package, &ctx.urls).map(Json)

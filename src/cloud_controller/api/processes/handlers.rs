@@ -20,6 +20,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::apps::App;
 use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::processes::{Limits, Process};
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, Warnings};
 use crate::cloud_controller::{actions, model, payload};
@@ -55,10 +56,9 @@ impl Name {
     }
 
     /// The same for those who may change it.
-    fn get_writable(&self, tx: &ReadTx<'_>, caller: &Caller) -> Result<(App, Process)> {
-        let found = self.get(tx, caller)?;
-        caller.may_support_space(tx, &found.0.space_guid)?;
-        Ok(found)
+    fn get_writable(&self, tx: &ReadTx<'_>, ctx: &Context) -> Result<(MaySupport, App, Process)> {
+        let (app, process) = self.get(tx, &ctx.caller)?;
+        Ok((ctx.may_support(tx, &app.space_guid)?, app, process))
     }
 }
 
@@ -142,12 +142,10 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(ctx: Context, name: Name, body: Body) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let (app, process) = name.get_writable(tx, &ctx.caller)?;
+        let (may, app, process) = name.get_writable(tx, ctx)?;
         let change = payload::processes::update(body)?;
-        let process =
-            actions::processes::update(tx, &recorder, &app, process, change, Cause::Request)?;
+        let process = actions::processes::update(tx, &may, &app, process, change, Cause::Request)?;
         presenter::present_from(tx, &process, Secrets::Shown, &ctx.urls).map(Json)
     })
     .await
@@ -158,13 +156,11 @@ pub(super) async fn scale(
     name: Name,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let (app, process) = name.get_writable(tx, &ctx.caller)?;
+        let (may, app, process) = name.get_writable(tx, ctx)?;
         actions::feature_flags::require(tx, &ctx.caller, "app_scaling")?;
         let wanted = payload::processes::scale(body)?;
-        let process =
-            actions::processes::scale(tx, &recorder, &app, process, wanted, Cause::Request)?;
+        let process = actions::processes::scale(tx, &may, &app, process, wanted, Cause::Request)?;
         let shown = presenter::present_from(tx, &process, Secrets::Shown, &ctx.urls)?;
         Ok((StatusCode::ACCEPTED, Json(shown)))
     })
@@ -172,10 +168,9 @@ pub(super) async fn scale(
 }
 
 pub(super) async fn terminate(ctx: Context, name: Name, index: String) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let (app, process) = name.get_writable(tx, &ctx.caller)?;
-        actions::processes::terminate(tx, &recorder, &app, &process, index.parse().ok())?;
+        let (may, app, process) = name.get_writable(tx, ctx)?;
+        actions::processes::terminate(tx, &may, &app, &process, index.parse().ok())?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -93,11 +93,10 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let metadata = payload::revisions::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let (app, revision) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        let revision = actions::revisions::update(tx, &recorder, revision, &metadata)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        let revision = actions::revisions::update(tx, &may, revision, &metadata)?;
         present_one(tx, &revision, &ctx.urls)
     })
     .await

@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use super::presenter;
 use crate::base::guid::{AppGuid, RouteGuid, SpaceGuid};
-use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::actions::routes::{Making, NewRoute};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::Cause;
+use crate::cloud_controller::model::domains::Domain;
+use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::routes::{CreateRoute, INCLUDES};
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, with_included};
 use crate::cloud_controller::{actions, model, payload, v3};
@@ -66,7 +68,6 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = ctx.recorder();
     let wanted = payload::routes::create(body);
     let system_domain = ctx.cc.settings().system_domain.clone();
     ctx.write(move |tx, ctx| {
@@ -74,7 +75,7 @@ pub(super) async fn create(
             actions::feature_flags::require(tx, &ctx.caller, "route_creation")?;
         }
         let wanted = wanted?;
-        let (space, domain) = place(tx, &ctx.caller, &wanted)?;
+        let (may, space, domain) = place(tx, ctx, &wanted)?;
         let making = Making {
             system_domain: &system_domain,
             cause: Cause::Request,
@@ -89,7 +90,7 @@ pub(super) async fn create(
             metadata: wanted.metadata,
             request: wanted.request,
         };
-        let route = actions::routes::create(tx, &recorder, new, making)?;
+        let route = actions::routes::create(tx, &may, new, making)?;
         let body = presenter::present_from(tx, &route, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(body)))
     })
@@ -99,9 +100,9 @@ pub(super) async fn create(
 /// Space and domain of a new route, if this caller may make it there.
 fn place(
     tx: &WriteTx<'_>,
-    caller: &Caller,
+    ctx: &Context,
     wanted: &CreateRoute,
-) -> Result<(model::spaces::Space, model::domains::Domain)> {
+) -> Result<(MaySupport, Space, Domain)> {
     let missing = |what: &str| {
         Error::unprocessable(format!(
             "Invalid {what}. Ensure that the {what} exists and you have access to it."
@@ -109,14 +110,14 @@ fn place(
     };
     let space = model::spaces::find(tx, &wanted.space)?.ok_or_else(|| missing("space"))?;
     let domain = model::domains::find(tx, &wanted.domain)?.ok_or_else(|| missing("domain"))?;
-    caller.may_support_space(tx, &space.guid)?;
-    if domain.is_shared() && wanted.host == "*" && !caller.is_admin() {
+    let may = ctx.may_support(tx, &space.guid)?;
+    if domain.is_shared() && wanted.host == "*" && !ctx.caller.is_admin() {
         return Err(Error::unprocessable(
             "You do not have sufficient permissions to create a route with a wildcard host on a domain not scoped to \
              an organization.",
         ));
     }
-    Ok((space, domain))
+    Ok((may, space, domain))
 }
 
 pub(super) async fn update(
@@ -125,24 +126,21 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let (options, metadata) = payload::routes::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &route.space_guid)?;
-        let route = actions::routes::update(tx, &recorder, route, options, &metadata)?;
+        let may = ctx.may_support(tx, &route.space_guid)?;
+        let route = actions::routes::update(tx, &may, route, options, &metadata)?;
         presenter::present_from(tx, &route, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<RouteGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &route.space_guid)?;
-        actions::routes::delete(tx, &recorder, &route)?;
-        let job =
-            actions::jobs::record_complete(tx, "route.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_support(tx, &route.space_guid)?;
+        actions::routes::delete(tx, &may, &route)?;
+        let job = actions::jobs::record_complete(tx, "route.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -154,13 +152,12 @@ pub(super) async fn delete_unmapped(
     RawQuery(query): RawQuery,
 ) -> ApiResult<Response> {
     payload::routes::delete_unmapped(query.as_deref())?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         model::spaces::get_visible(tx, &ctx.caller, &space)?;
-        ctx.caller.may_support_space(tx, &space)?;
-        actions::routes::delete_unmapped(tx, &recorder, &space)?;
+        let may = ctx.may_support(tx, &space)?;
+        actions::routes::delete_unmapped(tx, &may, &space)?;
         let operation = "space.delete_unmapped_routes";
-        let job = actions::jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
+        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

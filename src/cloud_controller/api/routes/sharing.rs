@@ -32,18 +32,17 @@ pub(super) async fn share(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let guests = payload::routes::share(body);
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, FLAG)?;
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &route.space_guid)?;
+        let may = ctx.may_support(tx, &route.space_guid)?;
         let guests = guests?;
         check_guests(tx, &ctx.caller, &route, &guests)?;
         for space in &guests {
             model::routes::share(tx, &guid, space)?;
         }
         let data = json!({ "target_space_guids": guests });
-        actions::routes::record(tx, &recorder, "audit.route.share", &route, &data)?;
+        actions::routes::record(tx, &may, "audit.route.share", &route, &data)?;
         present(tx, &guid, &ctx.urls)
     })
     .await
@@ -53,11 +52,10 @@ pub(super) async fn unshare(
     ctx: Context,
     Path((guid, space)): Path<(RouteGuid, SpaceGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, FLAG)?;
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &route.space_guid)?;
+        let may = ctx.may_support(tx, &route.space_guid)?;
         let unable = format!(
             "Unable to unshare route '{}' from space '{space}'.",
             route.url()
@@ -70,7 +68,7 @@ pub(super) async fn unshare(
         }
         model::routes::unshare(tx, &guid, &space)?;
         let data = json!({ "target_space_guid": space });
-        actions::routes::record(tx, &recorder, "audit.route.unshare", &route, &data)?;
+        actions::routes::record(tx, &may, "audit.route.unshare", &route, &data)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -83,12 +81,11 @@ pub(super) async fn transfer(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let space = payload::routes::transfer(body);
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, FLAG)?;
         let space = space?;
         let mut route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &route.space_guid)?;
+        let may = ctx.may_write(tx, &route.space_guid)?;
         let unable = format!(
             "Unable to transfer owner of route '{}' to space '{space}'.",
             route.url()
@@ -101,11 +98,11 @@ pub(super) async fn transfer(
         }
         if route.space_guid != space {
             let data = json!({ "target_space_guid": space });
-            actions::routes::record(tx, &recorder, "audit.route.transfer-owner", &route, &data)?;
+            actions::routes::record(tx, &may, "audit.route.transfer-owner", &route, &data)?;
             model::routes::unshare(tx, &guid, &space)?;
             model::routes::share(tx, &guid, &route.space_guid)?;
             route.space_guid = space;
-            route.updated_at = recorder.now;
+            route.updated_at = may.now;
             model::routes::update(tx, &route)?;
         }
         Ok(Json(json!({ "status": "ok" })))

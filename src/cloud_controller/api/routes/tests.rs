@@ -14,6 +14,7 @@ use crate::cloud_controller::model::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::model::destinations::{NewDestination, Protocol};
 use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{Urls, with_included};
 use crate::cloud_controller::{actions, model, payload};
@@ -84,6 +85,10 @@ fn recorder() -> Recorder {
     }
 }
 
+fn may(space: &str) -> MaySupport {
+    MaySupport::of_platform(recorder(), &SpaceGuid::from(space))
+}
+
 fn caller(name: &str) -> Caller {
     Caller {
         guid: UserGuid::from(name),
@@ -110,7 +115,7 @@ fn make(tx: &WriteTx<'_>, place: [&str; 4]) -> Result<Route> {
     let domain = model::domains::find(tx, &domain.into())?.expect("domain");
     actions::routes::create(
         tx,
-        &recorder(),
+        &may(space.guid.as_str()),
         NewRoute::at(&space, &domain, host, path),
         MAKING,
     )
@@ -261,7 +266,7 @@ async fn mapping_adds_once_and_replacing_keeps_what_stays() {
             let route = route.clone();
             move |tx| {
                 let map = |wanted: &[NewDestination]| {
-                    actions::destinations::map(tx, &recorder(), &route, wanted, Cause::Manifest)
+                    actions::destinations::map(tx, &may("s"), &route, wanted, Cause::Manifest)
                 };
                 map(&[web("a"), web("b")])?;
                 map(&[web("a")])?;
@@ -270,7 +275,7 @@ async fn mapping_adds_once_and_replacing_keeps_what_stays() {
                 worker.protocol = Some(Protocol::Http2);
                 actions::destinations::replace(
                     tx,
-                    &recorder(),
+                    &may("s"),
                     &route,
                     &[web("b"), worker],
                     Cause::Request,
@@ -305,7 +310,7 @@ async fn what_cannot_be_a_destination_is_refused() {
     let route = world
         .write(|tx| {
             let route = make(tx, ["s", "d", "shop", ""])?;
-            actions::destinations::map(tx, &recorder(), &route, &[web("b")], Cause::Request)?;
+            actions::destinations::map(tx, &may("s"), &route, &[web("b")], Cause::Request)?;
             Ok(route)
         })
         .await;
@@ -329,7 +334,7 @@ async fn what_cannot_be_a_destination_is_refused() {
         let route = route.clone();
         let refusal = world
             .refusal(move |tx| {
-                actions::destinations::map(tx, &recorder(), &route, &[wanted], Cause::Request)
+                actions::destinations::map(tx, &may("s"), &route, &[wanted], Cause::Request)
             })
             .await;
         assert_eq!(refusal, text);
@@ -342,11 +347,11 @@ async fn what_is_done_is_recorded_and_goes_with_the_route() {
     let events = world
         .write(|tx| {
             let route = make(tx, ["s", "d", "shop", ""])?;
-            actions::destinations::map(tx, &recorder(), &route, &[web("a")], Cause::Manifest)?;
+            actions::destinations::map(tx, &may("s"), &route, &[web("a")], Cause::Manifest)?;
             make(tx, ["s", "d", "idle", ""])?;
-            actions::routes::delete_unmapped(tx, &recorder(), &SpaceGuid::from("s"))?;
+            actions::routes::delete_unmapped(tx, &may("s"), &SpaceGuid::from("s"))?;
             assert_eq!(listed(tx, "admin", "")?, ["shop.cf.localhost"]);
-            actions::routes::delete_in_space(tx, &recorder(), &SpaceGuid::from("s"))?;
+            actions::routes::delete_in_space(tx, &may("s"), &SpaceGuid::from("s"))?;
             assert!(listed(tx, "admin", "")?.is_empty());
             let mut statement = tx
                 .sql()
@@ -386,7 +391,13 @@ async fn a_manifest_finds_the_route_that_is_there() {
             let domain = model::domains::find(tx, &"d".into())?.expect("domain");
             let mut new = NewRoute::at(&space, &domain, host, "");
             new.options = OptionsChange::of(options.as_object().cloned().unwrap_or_else(Map::new));
-            actions::routes::find_or_create(tx, &recorder(), &caller(who), new, MAKING)
+            actions::routes::find_or_create(
+                tx,
+                &may(space.guid.as_str()),
+                &caller(who),
+                new,
+                MAKING,
+            )
         }
     };
     let made = world.write(find("dev", "s", "shop", json!({}))).await;
@@ -413,7 +424,7 @@ async fn a_route_as_clients_see_it() {
     let (body, guid) = world
         .write(|tx| {
             let route = make(tx, ["s", "d", "shop", "/v1"])?;
-            actions::destinations::map(tx, &recorder(), &route, &[web("b")], Cause::Request)?;
+            actions::destinations::map(tx, &may("s"), &route, &[web("b")], Cause::Request)?;
             let urls = Urls::new("http://localhost");
             let query = ListQuery::parse_single(
                 Some("include=domain,space.organization"),

@@ -85,7 +85,7 @@ async fn unbind(
             };
             model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
             model::spaces::find(tx, &space)?.ok_or_else(not_bound)?;
-            ctx.caller.may_manage_space(tx, &space)?;
+            ctx.may_manage_space(tx, &space)?;
             if model::security_groups::unbind(tx, &guid, &space, lifecycle)? {
                 Ok(StatusCode::NO_CONTENT)
             } else {

@@ -42,7 +42,7 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     let wanted = payload::security_groups::create(body)?;
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
@@ -60,7 +60,7 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let group = model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         actions::security_groups::update(
             tx,
             group,
@@ -79,7 +79,7 @@ pub(super) async fn delete(
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         model::security_groups::delete(tx, &guid)?;
         let job = actions::jobs::record_complete(tx, "security_group.delete", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

@@ -76,10 +76,9 @@ pub(super) async fn create(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
         let wanted = payload::sidecars::create(body)?;
         let wanted = NewSidecar {
             name: wanted.name.unwrap_or_default(),
@@ -88,7 +87,7 @@ pub(super) async fn create(
             memory: wanted.memory.flatten(),
             origin: "user",
         };
-        let sidecar = actions::sidecars::create(tx, &recorder, &app, wanted)?;
+        let sidecar = actions::sidecars::create(tx, &may, &app, wanted)?;
         Ok((StatusCode::CREATED, Json(present(&sidecar))))
     })
     .await
@@ -99,12 +98,11 @@ pub(super) async fn update(
     Path(guid): Path<String>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let (app, sidecar) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
         let sidecar =
-            actions::sidecars::update(tx, &recorder, sidecar, payload::sidecars::update(body)?)?;
+            actions::sidecars::update(tx, &may, sidecar, payload::sidecars::update(body)?)?;
         Ok(Json(present(&sidecar)))
     })
     .await
@@ -113,7 +111,7 @@ pub(super) async fn update(
 pub(super) async fn delete(ctx: Context, Path(guid): Path<String>) -> ApiResult<StatusCode> {
     ctx.write(move |tx, ctx| {
         let (app, sidecar) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
+        ctx.may_write(tx, &app.space_guid)?;
         model::sidecars::delete(tx, &sidecar.guid)?;
         Ok(StatusCode::NO_CONTENT)
     })

@@ -11,6 +11,7 @@ use crate::base::guid::{SpaceGuid, SpaceQuotaGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::space_quotas::SpaceQuota;
+use crate::cloud_controller::permits::MayManage;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related};
 use crate::cloud_controller::{actions, model, payload, v3};
@@ -44,7 +45,6 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::space_quotas::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let guid = &wanted.organization;
         if model::organizations::by_guids(tx, &[guid.to_string()])?.is_empty() {
@@ -52,8 +52,8 @@ pub(super) async fn create(
                 "Organization with guid '{guid}' does not exist, or you do not have access to it."
             )));
         }
-        ctx.caller.may_manage_organization(tx, guid)?;
-        let quota = actions::space_quotas::create(tx, &recorder, wanted)?;
+        let may = ctx.may_manage(tx, guid)?;
+        let quota = actions::space_quotas::create(tx, &may, wanted)?;
         Ok((
             StatusCode::CREATED,
             present(tx, &ctx.caller, quota, &ctx.urls)?,
@@ -67,15 +67,10 @@ pub(super) async fn update(
     Path(guid): Path<SpaceQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let quota = get_writable(tx, &ctx.caller, &guid)?;
-        let quota = actions::space_quotas::update(
-            tx,
-            &recorder,
-            quota,
-            payload::space_quotas::update(body)?,
-        )?;
+        let (may, quota) = get_writable(tx, ctx, &guid)?;
+        let quota =
+            actions::space_quotas::update(tx, &may, quota, payload::space_quotas::update(body)?)?;
         present(tx, &ctx.caller, quota, &ctx.urls)
     })
     .await
@@ -86,10 +81,9 @@ pub(super) async fn apply(
     Path(guid): Path<SpaceQuotaGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let quota = get_writable(tx, &ctx.caller, &guid)?;
-        actions::space_quotas::apply(tx, &recorder, &ctx.caller, &quota, &body.finish_to_many()?)?;
+        let (may, quota) = get_writable(tx, ctx, &guid)?;
+        actions::space_quotas::apply(tx, &may, &ctx.caller, &quota, &body.finish_to_many()?)?;
         let path = format!("/v3/space_quotas/{guid}/relationships/spaces");
         let spaces = model::space_quotas::all_members(tx, &guid)?;
         Ok(Json(related(&spaces, &ctx.urls, &path)))
@@ -101,31 +95,32 @@ pub(super) async fn remove(
     ctx: Context,
     Path((guid, space)): Path<(SpaceQuotaGuid, SpaceGuid)>,
 ) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let quota = get_writable(tx, &ctx.caller, &guid)?;
-        actions::space_quotas::remove(tx, &recorder, &quota, &space)?;
+        let (may, quota) = get_writable(tx, ctx, &guid)?;
+        actions::space_quotas::remove(tx, &may, &quota, &space)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceQuotaGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let quota = get_writable(tx, &ctx.caller, &guid)?;
-        actions::space_quotas::delete(tx, &recorder, &quota)?;
+        let (may, quota) = get_writable(tx, ctx, &guid)?;
+        actions::space_quotas::delete(tx, &may, &quota)?;
         let operation = "space_quota.delete";
-        let job = actions::jobs::record_complete(tx, operation, recorder.now, &recorder.guids)?;
+        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
 }
 
-fn get_writable(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceQuotaGuid) -> Result<SpaceQuota> {
-    let quota = model::space_quotas::get_visible(tx, caller, guid)?;
-    caller.may_manage_organization(tx, &quota.organization_guid)?;
-    Ok(quota)
+fn get_writable(
+    tx: &ReadTx<'_>,
+    ctx: &Context,
+    guid: &SpaceQuotaGuid,
+) -> Result<(MayManage, SpaceQuota)> {
+    let quota = model::space_quotas::get_visible(tx, &ctx.caller, guid)?;
+    Ok((ctx.may_manage(tx, &quota.organization_guid)?, quota))
 }
 
 fn present(

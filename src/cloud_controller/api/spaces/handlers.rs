@@ -73,7 +73,6 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::spaces::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::find_visible(
             tx,
@@ -85,8 +84,8 @@ pub(super) async fn create(
                 "Invalid organization. Ensure the organization exists and you have access to it.",
             )
         })?;
-        ctx.caller.may_manage_organization(tx, &organization.guid)?;
-        let space = actions::spaces::create(tx, &recorder, &organization, wanted)?;
+        let may = ctx.may_manage(tx, &organization.guid)?;
+        let space = actions::spaces::create(tx, &may, &organization, wanted)?;
         Ok((
             StatusCode::CREATED,
             Json(presenter::present_from(tx, &space, &ctx.urls)?),
@@ -101,29 +100,24 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let change = payload::spaces::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_manage_space(tx, &guid)?;
+        let may = ctx.may_manage_space(tx, &guid)?;
         if change.suspended.is_some() {
-            ctx.caller
-                .may_manage_organization(tx, &space.organization_guid)?;
+            ctx.may_manage(tx, &space.organization_guid)?;
         }
-        let space = actions::spaces::update(tx, &recorder, space, change)?;
+        let space = actions::spaces::update(tx, &may, space, change)?;
         presenter::present_from(tx, &space, &ctx.urls).map(Json)
     })
     .await
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller
-            .may_manage_organization(tx, &space.organization_guid)?;
-        flows::deletion::space(tx, &recorder, &space)?;
-        let job =
-            actions::jobs::record_complete(tx, "space.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_manage(tx, &space.organization_guid)?;
+        flows::deletion::space(tx, &may, &space)?;
+        let job = actions::jobs::record_complete(tx, "space.delete", may.now, &may.guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -146,14 +140,12 @@ pub(super) async fn set_isolation_segment(
     Path(guid): Path<SpaceGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller
-            .may_manage_organization(tx, &space.organization_guid)?;
+        let may = ctx.may_manage(tx, &space.organization_guid)?;
         let segment = body.finish_to_one()?.flatten();
         let segment = segment.map(IsolationSegmentGuid::from);
-        let space = actions::spaces::set_isolation_segment(tx, &recorder, space, segment)?;
+        let space = actions::spaces::set_isolation_segment(tx, &may, space, segment)?;
         let segment = space.isolation_segment_guid;
         Ok(Json(segment_of(segment.as_ref(), &guid, &ctx.urls)))
     })
@@ -220,12 +212,11 @@ pub(super) async fn update_feature(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let allowed = payload::spaces::feature(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         must_be_ssh(&name)?;
-        ctx.caller.may_manage_space(tx, &guid)?;
-        actions::spaces::set_ssh(tx, &recorder, space, allowed)?;
+        let may = ctx.may_manage_space(tx, &guid)?;
+        actions::spaces::set_ssh(tx, &may, space, allowed)?;
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         Ok(Json(presenter::ssh_feature(&space)))
     })

@@ -55,11 +55,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    let may = ctx.may_administer()?;
     let wanted = payload::stacks::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let stack = actions::stacks::create(tx, &recorder, wanted)?;
+        let stack = actions::stacks::create(tx, &may, wanted)?;
         let shown = presenter::present(tx, &stack, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(shown)))
     })
@@ -71,10 +70,9 @@ pub(super) async fn update(
     Path(guid): Path<StackGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let stack = model::stacks::get(tx, &guid)?;
-        ctx.caller.must_be_admin()?;
+        let may = ctx.may_administer()?;
         let change = payload::stacks::update(body)?;
         let warning = (stack.is_default && change.state.is_some()).then(|| {
             format!(
@@ -82,7 +80,7 @@ pub(super) async fn update(
                 stack.name
             )
         });
-        let stack = actions::stacks::update(tx, &recorder, stack, change)?;
+        let stack = actions::stacks::update(tx, &may, stack, change)?;
         let shown = presenter::present(tx, &stack, &ctx.urls)?;
         Ok((Warnings::from_iter(warning), Json(shown)).into_response())
     })
@@ -90,11 +88,10 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<StackGuid>) -> ApiResult<StatusCode> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let stack = model::stacks::get(tx, &guid)?;
-        ctx.caller.must_be_admin()?;
-        actions::stacks::delete(tx, &recorder, &stack)?;
+        let may = ctx.may_administer()?;
+        actions::stacks::delete(tx, &may, &stack)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -76,13 +76,13 @@ pub(super) async fn create(
     Path(guid): Path<AppGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, "task_creation")?;
         let wanted = payload::tasks::create(body)?;
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &app.space_guid)?;
-        let task = flows::tasks::create(tx, &recorder, &snapshots, &app, wanted)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        let task = flows::tasks::create(tx, &may, &snapshots, &app, wanted)?;
         let shown = present_one(tx, &task, Command::Shown, &ctx.urls)?;
         Ok((StatusCode::ACCEPTED, shown))
     })
@@ -95,11 +95,10 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
     let metadata = payload::tasks::update(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let task = model::tasks::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_write_space(tx, &task.space_guid)?;
-        let task = flows::tasks::update(tx, &recorder, task, &metadata)?;
+        let may = ctx.may_write(tx, &task.space_guid)?;
+        let task = flows::tasks::update(tx, &may, task, &metadata)?;
         present_one(tx, &task, Command::Shown, &ctx.urls)
     })
     .await
@@ -109,11 +108,10 @@ pub(super) async fn cancel(
     ctx: Context,
     Path(guid): Path<TaskGuid>,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let task = model::tasks::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_support_space(tx, &task.space_guid)?;
-        let task = flows::tasks::cancel(tx, &recorder, task)?;
+        let may = ctx.may_support(tx, &task.space_guid)?;
+        let task = flows::tasks::cancel(tx, &may, task)?;
         let shown = present_one(tx, &task, Command::Shown, &ctx.urls)?;
         Ok((StatusCode::ACCEPTED, shown))
     })

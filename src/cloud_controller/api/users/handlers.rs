@@ -100,7 +100,7 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.caller.must_be_admin()?;
+    ctx.may_administer()?;
     let (whom, metadata) = payload::users::create(body)?;
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
@@ -122,7 +122,7 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         let metadata = payload::users::update(body)?;
         metadata.store(tx, ResourceType::User, guid.as_str())?;
         model::users::touch(tx, &guid, ctx.now)?;
@@ -136,7 +136,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<UserGuid>) -> ApiResul
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.must_be_admin()?;
+        ctx.may_administer()?;
         actions::users::delete(tx, &guid)?;
         let job = actions::jobs::record_complete(tx, "user.delete", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

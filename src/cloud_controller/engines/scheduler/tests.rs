@@ -19,6 +19,7 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::model::apps::{App, AppState};
 use crate::cloud_controller::model::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::model::processes::Scaling;
+use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, flows, model, payload};
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
 use crate::scheduler::{CheckKind, Crash, DesiredProcess, DesiredState, Observer, Wanted};
@@ -79,11 +80,11 @@ impl World {
         work: impl FnOnce(&Tools, &WriteTx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let tools = Tools {
-            recorder: Recorder {
+            may: may(Recorder {
                 actor: self.recorder.actor.clone(),
                 now: self.recorder.now,
                 guids: self.recorder.guids.clone(),
-            },
+            }),
             vault: self.vault.clone(),
             snapshots: self.snapshots.clone(),
         };
@@ -107,22 +108,20 @@ impl World {
         self.write(move |tools, tx| {
             let app = create(tools, tx, name)?;
             let droplet = add_droplet(tx, &app.guid, &json!({ "web": "serve", "worker": "work" }))?;
-            flows::running::assign_droplet(tx, &tools.recorder, app, &droplet)
+            flows::running::assign_droplet(tx, &tools.may, app, &droplet)
         })
         .await
     }
 
     async fn start(&self, app: &App) -> App {
         let app = app.clone();
-        self.write(move |tools, tx| {
-            flows::running::start(tx, &tools.recorder, &tools.snapshots, app)
-        })
-        .await
+        self.write(move |tools, tx| flows::running::start(tx, &tools.may, &tools.snapshots, app))
+            .await
     }
 }
 
 struct Tools {
-    recorder: Recorder,
+    may: MayWrite,
     vault: Vault,
     snapshots: Snapshots,
 }
@@ -140,6 +139,11 @@ fn recorder() -> Recorder {
     }
 }
 
+/// All apps here are in one space.
+fn may(recorder: Recorder) -> MayWrite {
+    MayWrite::of_platform(recorder, &"s".into())
+}
+
 fn body(value: Value) -> Body {
     match value {
         Value::Object(map) => Body::new(map),
@@ -153,7 +157,7 @@ fn create(tools: &Tools, tx: &WriteTx<'_>, name: &str) -> Result<App> {
         "environment_variables": { "COLOUR": "blue" },
         "relationships": { "space": { "data": { "guid": "s" } } },
     })))?;
-    actions::apps::create(tx, &tools.recorder, &tools.vault, wanted, "cflinuxfs4")
+    actions::apps::create(tx, &tools.may, &tools.vault, wanted, "cflinuxfs4")
 }
 
 fn add_droplet(tx: &WriteTx<'_>, app: &AppGuid, types: &Value) -> Result<DropletGuid> {
@@ -180,7 +184,7 @@ fn scale(
     let process = model::processes::find_of_type(tx, &app.guid, kind)?;
     let process = process.ok_or_else(|| Error::not_found("Process"))?;
     let wanted = (wanted, json!({}));
-    actions::processes::scale(tx, &tools.recorder, app, process, wanted, Cause::Request)?;
+    actions::processes::scale(tx, &tools.may, app, process, wanted, Cause::Request)?;
     Ok(())
 }
 
@@ -260,7 +264,7 @@ async fn instances_change_at_once_and_all_else_with_the_next_start() {
             };
             actions::apps::update_environment(
                 tx,
-                &tools.recorder,
+                &tools.may,
                 &tools.vault,
                 changed,
                 variables,
@@ -287,9 +291,7 @@ async fn instances_change_at_once_and_all_else_with_the_next_start() {
     let app = apps_find(&world, &app.guid).await;
     let again = app.clone();
     world
-        .write(move |tools, tx| {
-            flows::running::restart(tx, &tools.recorder, &tools.snapshots, again)
-        })
+        .write(move |tools, tx| flows::running::restart(tx, &tools.may, &tools.snapshots, again))
         .await;
     let restarted = world.load().await;
     let web = restarted
@@ -312,7 +314,7 @@ async fn a_second_start_replaces_nothing_and_a_stop_ends_all() {
     assert_eq!(world.load().await.remove(0).version, version);
     let stopping = app.clone();
     let app = world
-        .write(move |tools, tx| flows::running::stop(tx, &tools.recorder, stopping))
+        .write(move |tools, tx| flows::running::stop(tx, &tools.may, stopping))
         .await;
     assert_eq!(app.state, AppState::Stopped);
     assert!(world.load().await.is_empty());
@@ -327,7 +329,7 @@ async fn deleting_leaves_nothing_behind() {
     let app = world.start(&app).await;
     let gone = app.clone();
     world
-        .write(move |tools, tx| flows::deletion::app(tx, &tools.recorder, &gone))
+        .write(move |tools, tx| flows::deletion::app(tx, &tools.may, &gone))
         .await;
     assert!(world.load().await.is_empty());
     let left: i64 = world
@@ -378,9 +380,7 @@ async fn what_exceeds_the_quota_is_not_started() {
     );
     let other = world.app("other").await;
     let refused = world
-        .try_write(move |tools, tx| {
-            flows::running::start(tx, &tools.recorder, &tools.snapshots, other)
-        })
+        .try_write(move |tools, tx| flows::running::start(tx, &tools.may, &tools.snapshots, other))
         .await;
     assert_eq!(
         refused.expect_err("too much").detail(),

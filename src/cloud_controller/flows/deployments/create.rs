@@ -14,6 +14,7 @@ use crate::cloud_controller::model::deployments::Deployment;
 use crate::cloud_controller::model::processes::{Process, Scaling};
 use crate::cloud_controller::model::revisions::Revision;
 use crate::cloud_controller::payload::deployments::{CreateDeployment, Source};
+use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, flows, model};
 use crate::db::{ReadTx, WriteTx};
 
@@ -21,11 +22,12 @@ use crate::db::{ReadTx, WriteTx};
 /// a started one a second web process begins to take the place of the first.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     snapshots: &Snapshots,
     app: App,
     wanted: CreateDeployment,
 ) -> Result<Deployment> {
+    may.covers(&app.space_guid)?;
     let is_rollback = matches!(wanted.source, Source::Revision(_));
     if is_rollback && !app.features.on(Feature::Revisions) {
         return Err(Error::unprocessable(
@@ -38,33 +40,33 @@ pub(crate) fn create(
         fits_in_the_end(tx, &app, &wanted)?;
     }
     let previous = app.current_droplet_guid.clone();
-    let app = flows::running::assign_droplet(tx, recorder, app, &droplet)?;
+    let app = flows::running::assign_droplet(tx, may, app, &droplet)?;
     let before = model::processes::of_app(tx, &app.guid)?;
     if let Some(target) = &target {
-        actions::revisions::roll_back(tx, recorder, snapshots.vault(), &app, target)?;
+        actions::revisions::roll_back(tx, may, snapshots.vault(), &app, target)?;
     }
-    let mut deployment = new(tx, recorder, &app, &wanted)?;
+    let mut deployment = new(tx, may, &app, &wanted)?;
     deployment.droplet_guid = Some(droplet);
     deployment.previous_droplet_guid = previous;
     let app = if started {
         let revision = if is_rollback {
             actions::revisions::latest(tx, &app)?
         } else {
-            actions::revisions::of_start(tx, recorder, snapshots.vault(), &app)?
+            actions::revisions::of_start(tx, may, snapshots.vault(), &app)?
         };
-        supersede(tx, recorder, &app)?;
-        let by = (recorder, snapshots);
+        supersede(tx, may, &app)?;
+        let by = (may, snapshots);
         restore_commands(tx, before)?;
         let process = second_web(tx, by, &app, &deployment, (revision, &wanted))?;
         deployment.process_guid = Some(process);
         app
     } else {
-        supersede(tx, recorder, &app)?;
-        if let Some(web) = only_newest_web(tx, recorder, &app)? {
-            actions::processes::resize(tx, recorder, &app, web, wanted.scaling)?;
+        supersede(tx, may, &app)?;
+        if let Some(web) = only_newest_web(tx, may, &app)? {
+            actions::processes::resize(tx, may, &app, web, wanted.scaling)?;
         }
-        finalize(&mut deployment, recorder.now, ("DEPLOYED", "DEPLOYED"));
-        let started = flows::running::start(tx, recorder, snapshots, app.clone());
+        finalize(&mut deployment, may.now, ("DEPLOYED", "DEPLOYED"));
+        let started = flows::running::start(tx, may, snapshots, app.clone());
         started.map_err(|error| with_hint(tx, &app, error))?
     };
     let revision = actions::revisions::latest(tx, &app)?;
@@ -81,7 +83,7 @@ pub(crate) fn create(
         "request": wanted.request,
         "strategy": deployment.strategy,
     });
-    actions::apps::record(tx, recorder, "audit.app.deployment.create", &app, &data)?;
+    actions::apps::record(tx, may, "audit.app.deployment.create", &app, &data)?;
     Ok(deployment)
 }
 
@@ -171,7 +173,7 @@ fn with_hint(tx: &ReadTx<'_>, app: &App, error: Error) -> Error {
 /// and the commands of the revision.
 fn second_web(
     tx: &WriteTx<'_>,
-    (recorder, snapshots): (&Recorder, &Snapshots),
+    (may, snapshots): (&MaySupport, &Snapshots),
     app: &App,
     deployment: &Deployment,
     (revision, wanted): (Option<Revision>, &CreateDeployment),
@@ -180,9 +182,9 @@ fn second_web(
         return Err(Error::unprocessable("The app has no web process."));
     };
     let mut process = actions::processes::sized(tx, &now, wanted.scaling)?;
-    process.guid = ProcessGuid::generate(&recorder.guids);
+    process.guid = ProcessGuid::generate(&may.guids);
     process.instances = deployment.first_instances();
-    process.created_at = recorder.now;
+    process.created_at = may.now;
     process.revision_guid = None;
     if let Some(command) = revision.as_ref().and_then(|r| r.command("web")) {
         process.command = command;
@@ -193,20 +195,20 @@ fn second_web(
         ResourceType::Process,
         (now.guid.as_str(), process.guid.as_str()),
     )?;
-    actions::app_usage_events::of_process(tx, recorder, &process, Use::Started)?;
+    actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
     let guid = process.guid.clone();
-    snapshots.start(tx, recorder, (app, revision.as_ref()), process)?;
+    snapshots.start(tx, may, (app, revision.as_ref()), process)?;
     fits(tx, app)?;
     Ok(guid)
 }
 
 /// A stopped app has no instances to keep: what a deployment on its way left goes.
-fn only_newest_web(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> Result<Option<Process>> {
+fn only_newest_web(tx: &WriteTx<'_>, may: &MaySupport, app: &App) -> Result<Option<Process>> {
     let newest = model::processes::find_of_type(tx, &app.guid, "web")?;
     for process in model::processes::of_app(tx, &app.guid)? {
         let is_newest = newest.as_ref().is_some_and(|web| web.guid == process.guid);
         if process.kind == "web" && !is_newest {
-            remove(tx, recorder, &process)?;
+            remove(tx, may, &process)?;
         }
     }
     Ok(newest)

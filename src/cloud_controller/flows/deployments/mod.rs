@@ -13,6 +13,7 @@ use crate::cloud_controller::model::apps::App;
 use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::deployments::Deployment;
 use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, flows, model};
 use crate::db::WriteTx;
 
@@ -28,13 +29,13 @@ pub(crate) fn finalize(deployment: &mut Deployment, now: Timestamp, (state, reas
 /// Changes metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayWrite,
     mut deployment: Deployment,
     metadata: &MetadataChange,
 ) -> Result<Deployment> {
     let guid = deployment.guid.as_str();
     metadata.store(tx, ResourceType::Deployment, guid)?;
-    deployment.updated_at = recorder.now;
+    deployment.updated_at = may.now;
     model::deployments::update(tx, &deployment)?;
     Ok(deployment)
 }
@@ -42,49 +43,39 @@ pub(crate) fn update(
 /// Goes back to the droplet of before.
 pub(crate) fn cancel(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: App,
     mut deployment: Deployment,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     if !deployment.is_cancelable() {
         return Err(refused("cancel", &deployment));
     }
     let previous = deployment.previous_droplet_guid.clone();
-    let app = flows::running::assign_droplet(tx, recorder, app, &previous.unwrap_or_default())?;
-    record(
-        tx,
-        recorder,
-        "audit.app.deployment.cancel",
-        &app,
-        &deployment,
-    )?;
-    set_status(&mut deployment, recorder.now, ("CANCELING", "CANCELING"));
+    let app = flows::running::assign_droplet(tx, may, app, &previous.unwrap_or_default())?;
+    record(tx, may, "audit.app.deployment.cancel", &app, &deployment)?;
+    set_status(&mut deployment, may.now, ("CANCELING", "CANCELING"));
     model::deployments::update(tx, &deployment)
 }
 
 /// Lets a paused deployment take its next step.
 pub(crate) fn proceed(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     app: &App,
     mut deployment: Deployment,
 ) -> Result<()> {
+    may.covers(&app.space_guid)?;
     if !deployment.is_continuable() {
         return Err(refused("continue", &deployment));
     }
-    record(
-        tx,
-        recorder,
-        "audit.app.deployment.continue",
-        app,
-        &deployment,
-    )?;
+    record(tx, may, "audit.app.deployment.continue", app, &deployment)?;
     let step = deployment.canary_current_step.unwrap_or(1);
     if step < deployment.canary_steps() {
         deployment.canary_current_step = Some(step + 1);
-        set_status(&mut deployment, recorder.now, ("PREPAUSED", "DEPLOYING"));
+        set_status(&mut deployment, may.now, ("PREPAUSED", "DEPLOYING"));
     } else {
-        set_status(&mut deployment, recorder.now, ("DEPLOYING", "DEPLOYING"));
+        set_status(&mut deployment, may.now, ("DEPLOYING", "DEPLOYING"));
     }
     model::deployments::update(tx, &deployment)
 }
@@ -127,7 +118,7 @@ fn record(
 /// Gives a process another number of instances; nobody asked for that, so there is no event.
 pub(crate) fn resize(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MaySupport,
     mut process: Process,
     instances: i64,
 ) -> Result<()> {
@@ -139,18 +130,18 @@ pub(crate) fn resize(
         memory: process.memory,
     };
     process.instances = instances;
-    process.updated_at = recorder.now;
+    process.updated_at = may.now;
     model::processes::update(tx, &process)?;
     if model::desired::runs(tx, &process.guid)? {
-        actions::app_usage_events::of_process(tx, recorder, &process, before)?;
+        actions::app_usage_events::of_process(tx, may, &process, before)?;
     }
     Ok(())
 }
 
 /// Removes a process whose place another one has taken.
-pub(crate) fn remove(tx: &WriteTx<'_>, recorder: &Recorder, process: &Process) -> Result<()> {
+pub(crate) fn remove(tx: &WriteTx<'_>, may: &MaySupport, process: &Process) -> Result<()> {
     if model::desired::runs(tx, &process.guid)? {
-        actions::app_usage_events::of_process(tx, recorder, process, Use::Stopped)?;
+        actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }
     model::processes::delete(tx, &process.guid)
 }

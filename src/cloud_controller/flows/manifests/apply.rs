@@ -9,7 +9,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::actions::routes::{Making, NewRoute};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
-use crate::cloud_controller::model::audit_events::{Cause, Recorder};
+use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::destinations::{NewDestination, Protocol};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::model::routes::Route;
@@ -19,6 +19,7 @@ use crate::cloud_controller::payload::manifests::AppManifest;
 use crate::cloud_controller::payload::manifests::processes::ProcessWish;
 use crate::cloud_controller::payload::manifests::route_wishes::RouteWish;
 use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
 use crate::db::{Vault, WriteTx};
 
@@ -27,7 +28,7 @@ const CAUSE: Cause = Cause::Manifest;
 
 /// What applying needs besides the transaction.
 pub(crate) struct Applying<'a> {
-    pub recorder: &'a Recorder,
+    pub may: &'a MayWrite,
     pub caller: &'a Caller,
     pub vault: &'a Vault,
     pub space: &'a Space,
@@ -58,7 +59,7 @@ impl Applying<'_> {
         }
         let yaml = yaml::write(&json!({ "applications": [manifest.given] }));
         let data = json!({ "request": { "manifest": yaml } });
-        actions::apps::record(tx, self.recorder, "audit.app.apply_manifest", &app, &data)?;
+        actions::apps::record(tx, self.may, "audit.app.apply_manifest", &app, &data)?;
         Ok(app)
     }
 
@@ -71,7 +72,7 @@ impl Applying<'_> {
             metadata: manifest.metadata.clone(),
             request: json!({ "name": manifest.name }),
         };
-        actions::apps::create(tx, self.recorder, self.vault, wanted, self.default_stack)
+        actions::apps::create(tx, self.may, self.vault, wanted, self.default_stack)
     }
 
     /// Makes an app as its manifest says.
@@ -81,18 +82,18 @@ impl Applying<'_> {
     }
 
     fn apply_to(&self, tx: &WriteTx<'_>, mut app: App, manifest: &AppManifest) -> Result<()> {
-        let recorder = self.recorder;
+        let may = self.may;
         // What is switched off makes room for what is switched on.
         let (on, off): (Vec<_>, Vec<_>) =
             manifest.features.iter().copied().partition(|(_, on)| *on);
         for (feature, on) in off.into_iter().chain(on) {
-            app = actions::apps::set_feature(tx, recorder, app, feature, on)?;
+            app = actions::apps::set_feature(tx, may, app, feature, on)?;
         }
         for wish in &manifest.processes {
             self.apply_process(tx, &app, wish)?;
         }
         for sidecar in &manifest.sidecars {
-            actions::sidecars::put(tx, recorder, &app, sidecar.clone())?;
+            actions::sidecars::put(tx, may, &app, sidecar.clone())?;
         }
         let change = UpdateApp {
             name: None,
@@ -100,11 +101,11 @@ impl Applying<'_> {
             metadata: manifest.metadata.clone(),
             request: json!({}),
         };
-        let app = actions::apps::update(tx, recorder, app, change, self.default_stack, CAUSE)?;
+        let app = actions::apps::update(tx, may, app, change, self.default_stack, CAUSE)?;
         self.apply_routes(tx, &app, manifest)?;
         if let Some(environment) = &manifest.environment {
             let change = environment.clone();
-            actions::apps::update_environment(tx, recorder, self.vault, app, change, CAUSE)?;
+            actions::apps::update_environment(tx, may, self.vault, app, change, CAUSE)?;
         }
         match manifest.services.first() {
             None => Ok(()),
@@ -118,16 +119,16 @@ impl Applying<'_> {
         let found = model::processes::find_of_type(tx, &app.guid, &wish.kind)?;
         let mut process = match found {
             Some(process) => process,
-            None => actions::processes::create(tx, self.recorder, app, &wish.kind, CAUSE)?,
+            None => actions::processes::create(tx, self.may, app, &wish.kind, CAUSE)?,
         };
         if let Some(update) = &wish.update {
             let change = update.clone();
-            process = actions::processes::update(tx, self.recorder, app, process, change, CAUSE)?;
+            process = actions::processes::update(tx, self.may, app, process, change, CAUSE)?;
         }
         if let Some(scaling) = wish.scaling {
             let request = ProcessWish::scaling_request(&scaling);
             let wanted = (scaling, request);
-            actions::processes::scale(tx, self.recorder, app, process, wanted, CAUSE)?;
+            actions::processes::scale(tx, self.may, app, process, wanted, CAUSE)?;
         }
         Ok(())
     }
@@ -161,7 +162,7 @@ impl Applying<'_> {
         for route in existing {
             for destination in model::destinations::of_route(tx, &route.guid)? {
                 if destination.key.app_guid == app.guid {
-                    actions::destinations::unmap(tx, self.recorder, route, &destination, CAUSE)?;
+                    actions::destinations::unmap(tx, self.may, route, &destination, CAUSE)?;
                 }
             }
         }
@@ -193,7 +194,7 @@ impl Applying<'_> {
             system_domain: self.system_domain,
             cause: CAUSE,
         };
-        let route = actions::routes::find_or_create(tx, self.recorder, self.caller, new, making)?;
+        let route = actions::routes::find_or_create(tx, self.may, self.caller, new, making)?;
         let mapped = model::destinations::of_route(tx, &route.guid)?
             .into_iter()
             .find(|destination| destination.key.app_guid == app.guid);
@@ -201,11 +202,10 @@ impl Applying<'_> {
         match (mapped, protocol) {
             (None, protocol) => {
                 let wanted = NewDestination::web(app.guid.clone(), protocol);
-                actions::destinations::map(tx, self.recorder, &route, &[wanted], CAUSE)
+                actions::destinations::map(tx, self.may, &route, &[wanted], CAUSE)
             }
             (Some(destination), Some(protocol)) if destination.protocol != protocol => {
-                actions::destinations::set_protocol(tx, self.recorder, destination, protocol)
-                    .map(drop)
+                actions::destinations::set_protocol(tx, self.may, destination, protocol).map(drop)
             }
             (Some(_), _) => Ok(()),
         }

@@ -92,6 +92,7 @@ impl Cause {
 }
 
 /// One writer of events for a request or a worker's pass: actor, time and guids.
+#[derive(Clone)]
 pub(crate) struct Recorder {
     /// Who acts.
     pub actor: Actor,

@@ -1,0 +1,320 @@
+//! Proofs of access. An action demands one, so that forgetting the check of a role does not
+//! compile; and it writes the audit events of its work through it, in the name of who was checked.
+//!
+//! Each comes from one check of [`Caller`], except where the platform acts by itself. What is
+//! given to fewer people includes what is given to more: a [`MayWrite`] is a [`MaySupport`].
+
+use std::ops::Deref;
+
+use super::access::Caller;
+use super::error::{Error, Result};
+use super::model;
+use super::model::audit_events::Recorder;
+use super::model::domains::Domain;
+use super::model::routes::Route;
+use super::model::spaces::Space;
+use crate::base::guid::{DomainGuid, OrganizationGuid, SpaceGuid};
+use crate::db::ReadTx;
+
+/// May start, stop and scale what is in a space, and map its routes.
+pub(crate) struct MaySupport {
+    recorder: Recorder,
+    space: SpaceGuid,
+}
+
+/// May create, change and delete what is in a space.
+pub(crate) struct MayWrite(MaySupport);
+
+/// May change a space.
+pub(crate) struct MayManageSpace(Recorder);
+
+/// May change an organization and create and delete its spaces.
+pub(crate) struct MayManage {
+    recorder: Recorder,
+    organization: OrganizationGuid,
+}
+
+/// May change a domain, and delete it with its routes.
+pub(crate) struct MayChangeDomain {
+    recorder: Recorder,
+    domain: DomainGuid,
+}
+
+/// May create an organization.
+pub(crate) struct MayCreateOrganization(Recorder);
+
+/// May change the platform.
+pub(crate) struct MayAdminister(Recorder);
+
+impl MaySupport {
+    /// [`Caller::may_support_space`], also for space supporters.
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        space: &SpaceGuid,
+    ) -> Result<Self> {
+        caller.may_support_space(tx, space)?;
+        Ok(Self::of_platform(recorder, space))
+    }
+
+    /// What the platform does by itself, as its workers do.
+    pub(crate) fn of_platform(recorder: Recorder, space: &SpaceGuid) -> Self {
+        Self {
+            recorder,
+            space: space.clone(),
+        }
+    }
+
+    /// Fails unless this is the space the proof is for: a fault of the program.
+    pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
+        if self.space == *space {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "access to space {} was proven, but space {space} is to be changed",
+            self.space
+        )))
+    }
+}
+
+impl MayWrite {
+    /// [`Caller::may_write_space`].
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        space: &SpaceGuid,
+    ) -> Result<Self> {
+        caller.may_write_space(tx, space)?;
+        Ok(Self(MaySupport::of_platform(recorder, space)))
+    }
+
+    /// For tests of what is behind the check.
+    #[cfg(test)]
+    pub(crate) fn of_platform(recorder: Recorder, space: &SpaceGuid) -> Self {
+        Self(MaySupport::of_platform(recorder, space))
+    }
+}
+
+impl MayManageSpace {
+    /// [`Caller::may_manage_space`].
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        space: &SpaceGuid,
+    ) -> Result<Self> {
+        caller.may_manage_space(tx, space)?;
+        Ok(Self(recorder))
+    }
+}
+
+impl MayManage {
+    /// [`Caller::may_manage_organization`].
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        organization: &OrganizationGuid,
+    ) -> Result<Self> {
+        caller.may_manage_organization(tx, organization)?;
+        Ok(Self {
+            recorder,
+            organization: organization.clone(),
+        })
+    }
+
+    /// Whoever deletes a space of the organization deletes what is in it.
+    pub(crate) fn all_of(&self, space: &Space) -> Result<MayWrite> {
+        self.covers(&space.organization_guid)?;
+        let recorder = self.recorder.clone();
+        Ok(MayWrite(MaySupport::of_platform(recorder, &space.guid)))
+    }
+
+    /// Fails unless this is the organization the proof is for: a fault of the program.
+    pub(crate) fn covers(&self, organization: &OrganizationGuid) -> Result<()> {
+        if self.organization == *organization {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "access to organization {} was proven, but organization {organization} is to be changed",
+            self.organization
+        )))
+    }
+}
+
+impl MayChangeDomain {
+    /// Managers of the organization that owns it; shared domains are for administrators.
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        domain: &Domain,
+    ) -> Result<Self> {
+        match &domain.organization_guid {
+            Some(organization) => caller.may_manage_organization(tx, organization)?,
+            None => caller.must_be_admin()?,
+        }
+        Ok(Self {
+            recorder,
+            domain: domain.guid.clone(),
+        })
+    }
+
+    /// Whoever deletes an organization deletes its private domains.
+    pub(crate) fn of_organization(may: &MayManage, domain: &Domain) -> Result<Self> {
+        let shared = || Error::internal(format!("domain {} has no organization", domain.guid));
+        may.covers(domain.organization_guid.as_ref().ok_or_else(shared)?)?;
+        Ok(Self {
+            recorder: may.recorder.clone(),
+            domain: domain.guid.clone(),
+        })
+    }
+
+    /// Whoever deletes a domain deletes its routes, whatever space they are in.
+    pub(crate) fn all_of(&self, route: &Route) -> Result<MaySupport> {
+        if route.domain_guid == self.domain {
+            let recorder = self.recorder.clone();
+            return Ok(MaySupport::of_platform(recorder, &route.space_guid));
+        }
+        Err(Error::internal(format!(
+            "access to domain {} was proven, but a route of domain {} is to be changed",
+            self.domain, route.domain_guid
+        )))
+    }
+}
+
+impl MayCreateOrganization {
+    /// Everybody while the feature flag `user_org_creation` is on, which is off by default.
+    pub(crate) fn by_flag(tx: &ReadTx<'_>, recorder: Recorder) -> Result<Self> {
+        let flag = model::feature_flags::find(tx, "user_org_creation")?;
+        if flag.is_some_and(|flag| flag.enabled) {
+            Ok(Self(recorder))
+        } else {
+            Err(Error::forbidden())
+        }
+    }
+}
+
+impl From<MayAdminister> for MayCreateOrganization {
+    fn from(may: MayAdminister) -> Self {
+        Self(may.0)
+    }
+}
+
+impl From<MayWrite> for MaySupport {
+    fn from(may: MayWrite) -> Self {
+        may.0
+    }
+}
+
+impl MayAdminister {
+    /// [`Caller::must_be_admin`].
+    pub(crate) fn check(caller: &Caller, recorder: Recorder) -> Result<Self> {
+        caller.must_be_admin()?;
+        Ok(Self(recorder))
+    }
+
+    /// Administrators manage every organization.
+    pub(crate) fn all_of(&self, organization: &OrganizationGuid) -> MayManage {
+        MayManage {
+            recorder: self.0.clone(),
+            organization: organization.clone(),
+        }
+    }
+}
+
+impl Deref for MayWrite {
+    type Target = MaySupport;
+
+    fn deref(&self) -> &MaySupport {
+        &self.0
+    }
+}
+
+impl Deref for MaySupport {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.recorder
+    }
+}
+
+impl Deref for MayManageSpace {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.0
+    }
+}
+
+impl Deref for MayManage {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.recorder
+    }
+}
+
+impl Deref for MayChangeDomain {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.recorder
+    }
+}
+
+impl Deref for MayCreateOrganization {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.0
+    }
+}
+
+impl Deref for MayAdminister {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{GuidSource, Timestamp};
+    use crate::cloud_controller::error::Kind;
+    use crate::cloud_controller::model::audit_events::Actor;
+
+    fn recorder() -> Recorder {
+        Recorder {
+            actor: Actor {
+                guid: "u".to_owned(),
+                kind: "user",
+                name: "u".to_owned(),
+            },
+            now: Timestamp::from_micros(0),
+            guids: GuidSource::counted(),
+        }
+    }
+
+    #[test]
+    fn a_proof_for_one_space_is_none_for_another() {
+        let (one, other) = (SpaceGuid::from("one"), SpaceGuid::from("other"));
+        let may = MayWrite::of_platform(recorder(), &one);
+        assert!(may.covers(&one).is_ok());
+        let refused = may.covers(&other).expect_err("another space");
+        assert_eq!(refused.kind(), Kind::ServerError);
+        let support: MaySupport = may.into();
+        assert!(support.covers(&other).is_err());
+    }
+
+    #[test]
+    fn a_proof_for_one_organization_is_none_for_another() {
+        let may = MayAdminister(recorder()).all_of(&OrganizationGuid::from("one"));
+        assert!(may.covers(&OrganizationGuid::from("one")).is_ok());
+        assert!(may.covers(&OrganizationGuid::from("other")).is_err());
+    }
+}
