@@ -70,6 +70,7 @@ client-test: ## The real cf CLI, when there is one, and a Python client
 lint: ## Formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --locked --no-deps --document-private-items
 	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh .ci/run \
 		$$(grep -rlE '^#!.*sh$$|^# shellcheck shell' images)
 

@@ -3,6 +3,8 @@
 //! Reading: what one may not see is 404, lists are filtered by the SQL of [`Caller`]. Writing: the
 //! `may_*` methods answer 403; whether a token may write at all is [`v3::Context`]'s to tell.
 //! Tables: CC `lib/cloud_controller/permissions.rb`.
+//!
+//! [`v3::Context`]: crate::cloud_controller::v3::Context
 
 use rusqlite::{OptionalExtension, params};
 

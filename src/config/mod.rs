@@ -7,7 +7,6 @@
 mod file;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -34,18 +33,9 @@ pub struct Options {
     /// Port for HTTPS
     #[arg(long, global = true, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
     pub https_port: Option<u16>,
-    /// Port for `cf ssh` (kept for it; not listened on yet)
-    #[arg(long, global = true, env = "CFLITE_SSH_PORT", value_name = "PORT")]
-    pub ssh_port: Option<u16>,
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
-    /// Port for DNS (kept for it; not listened on yet)
-    #[arg(long, global = true, env = "CFLITE_DNS_PORT", value_name = "PORT")]
-    pub dns_port: Option<u16>,
-    /// Ports for TCP routes, e.g. 61001-61100 (kept for them; not listened on yet)
-    #[arg(long, global = true, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
-    pub tcp_ports: Option<String>,
     /// Docker daemon, e.g. unix:///var/run/docker.sock
     #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
     pub docker_host: Option<String>,
@@ -85,14 +75,8 @@ pub struct Config {
     pub http_port: PortWish,
     /// HTTPS port.
     pub https_port: PortWish,
-    /// SSH port.
-    pub ssh_port: u16,
     /// Registry port.
     pub registry_port: u16,
-    /// DNS port.
-    pub dns_port: u16,
-    /// TCP route ports.
-    pub tcp_ports: RangeInclusive<u16>,
     /// Docker daemon; `None` = `DOCKER_HOST` or the local socket.
     pub docker_host: Option<String>,
     /// File with the admin's password.
@@ -157,10 +141,7 @@ impl Options {
             bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             http_port: all.http_port.map_or(PortWish::HTTP, PortWish::Exactly),
             https_port: all.https_port.map_or(PortWish::HTTPS, PortWish::Exactly),
-            ssh_port: all.ssh_port.unwrap_or(2222),
             registry_port: all.registry_port.unwrap_or(5000),
-            dns_port: all.dns_port.unwrap_or(8053),
-            tcp_ports: port_range(all.tcp_ports.as_deref().unwrap_or("61001-61100"))?,
             docker_host: all
                 .docker_host
                 .or_else(|| std::env::var("DOCKER_HOST").ok()),
@@ -177,10 +158,7 @@ impl Options {
             bind: self.bind.or(other.bind),
             http_port: self.http_port.or(other.http_port),
             https_port: self.https_port.or(other.https_port),
-            ssh_port: self.ssh_port.or(other.ssh_port),
             registry_port: self.registry_port.or(other.registry_port),
-            dns_port: self.dns_port.or(other.dns_port),
-            tcp_ports: self.tcp_ports.or(other.tcp_ports),
             docker_host: self.docker_host.or(other.docker_host),
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
             app_log_revision: self.app_log_revision.or(other.app_log_revision),
@@ -225,19 +203,6 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
     })
 }
 
-fn port_range(text: &str) -> Result<RangeInclusive<u16>, ConfigError> {
-    let parsed = text
-        .split_once('-')
-        .and_then(|(a, b)| Some(a.trim().parse().ok()?..=b.trim().parse().ok()?));
-    match parsed {
-        Some(range) if *range.start() >= 1024 && range.start() <= range.end() => Ok(range),
-        _ => Err(ConfigError::Value {
-            option: "tcp-ports",
-            reason: format!("\"{text}\" is no range of ports from 1024 up, such as 61001-61100"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +221,6 @@ mod tests {
         assert_eq!(config.http_port, PortWish::Exactly(9000));
         assert_eq!(config.domain, "file.example");
         assert_eq!(config.https_port, PortWish::HTTPS);
-        assert_eq!(config.tcp_ports, 61001..=61100);
     }
 
     #[test]
@@ -277,31 +241,11 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for (options, start) in [
-            (
-                Options {
-                    domain: Some("localhost".into()),
-                    ..Options::default()
-                },
-                "domain: ",
-            ),
-            (
-                Options {
-                    tcp_ports: Some("9-8".into()),
-                    ..Options::default()
-                },
-                "tcp-ports: ",
-            ),
-            (
-                Options {
-                    tcp_ports: Some("80-90".into()),
-                    ..Options::default()
-                },
-                "tcp-ports: ",
-            ),
-        ] {
-            let error = options.resolve().expect_err(start).to_string();
-            assert!(error.starts_with(start), "{error}");
-        }
+        let options = Options {
+            domain: Some("localhost".into()),
+            ..Options::default()
+        };
+        let error = options.resolve().expect_err("no domain").to_string();
+        assert!(error.starts_with("domain: "), "{error}");
     }
 }

@@ -1,5 +1,5 @@
 //! Docker as the source of lines: one follower for every container that carries
-//! [`LABEL_SOURCE_ID`](super::LABEL_SOURCE_ID), found again by label after a restart. The listing
+//! [`LABEL_SOURCE_ID`], found again by label after a restart. The listing
 //! decides, changes only wake: a change carries no data.
 
 use std::collections::HashMap;

@@ -53,6 +53,7 @@ const FLOORS: &[&str] = &[
 
 const LONGEST_FILE: usize = 500;
 
+#[derive(Clone)]
 struct Source {
     path: PathBuf,
     text: String,
@@ -254,6 +255,29 @@ fn nothing_is_left_for_later() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("a manifest");
+    let behind = |start: &str| manifest.split(start).nth(1).expect("a section").to_owned();
+    let sections = [
+        behind("\n[dependencies]\n"),
+        behind("\n[dev-dependencies]\n"),
+    ];
+    let all = [sources("src"), sources("tests")].concat();
+    let mut unused = Vec::new();
+    for section in &sections {
+        let lines = section.lines().take_while(|line| !line.starts_with('['));
+        for name in lines.filter_map(|line| Some(line.split_once(" = ")?.0)) {
+            let path = format!("{}::", name.replace('-', "_"));
+            if !all.iter().any(|source| source.text.contains(&path)) {
+                unused.push(name);
+            }
+        }
+    }
+    assert!(unused.is_empty(), "{}", unused.join("\n"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
+use crate::cloud_controller::model::droplets::DropletState;
 use crate::cloud_controller::payload::droplets::{CreateDroplet, DropletChange};
 use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
@@ -54,7 +55,7 @@ pub(crate) fn copy(
     app: &App,
 ) -> Result<Droplet> {
     may.covers(&app.space_guid)?;
-    if source.state != "STAGED" {
+    if source.state != DropletState::Staged {
         return Err(Error::unprocessable("source droplet is not staged"));
     }
     if source.lifecycle_type != app.lifecycle.kind.as_str() {
@@ -106,7 +107,7 @@ pub(crate) fn update(
 ) -> Result<Droplet> {
     may.covers(&droplet.space_guid)?;
     if let Some(image) = &change.image {
-        if droplet.state != "STAGED" {
+        if droplet.state != DropletState::Staged {
             return Err(Error::unprocessable(
                 "Droplet image can only be updated on staged droplets",
             ));

@@ -10,6 +10,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
 use crate::cloud_controller::permits::MayWrite;
@@ -40,7 +41,7 @@ pub(crate) fn create(
                 "Cannot create Docker package for a buildpack app.",
             ));
         }
-        NewKind::Bits => (PackageKind::Bits(None), "AWAITING_UPLOAD"),
+        NewKind::Bits => (PackageKind::Bits(None), PackageState::AwaitingUpload),
         NewKind::Docker {
             image,
             username,
@@ -49,7 +50,7 @@ pub(crate) fn create(
             secret = password
                 .map(|password| vault.encrypt(password.as_bytes()))
                 .transpose()?;
-            (PackageKind::Docker { image, username }, "READY")
+            (PackageKind::Docker { image, username }, PackageState::Ready)
         }
     };
     let package = new(may, app, kind, state);
@@ -84,9 +85,9 @@ pub(crate) fn copy(
         // Credentials are not handed on.
         PackageKind::Docker { image, .. } => {
             let (image, username) = (image.clone(), None);
-            (PackageKind::Docker { image, username }, "READY")
+            (PackageKind::Docker { image, username }, PackageState::Ready)
         }
-        PackageKind::Bits(bits) => (PackageKind::Bits(bits.clone()), "COPYING"),
+        PackageKind::Bits(bits) => (PackageKind::Bits(bits.clone()), PackageState::Copying),
     };
     let package = new(may, app, kind, state);
     model::packages::insert(tx, &package, None)?;
@@ -170,14 +171,14 @@ pub(crate) fn record_download(
     )
 }
 
-fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: &str) -> Package {
+fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: PackageState) -> Package {
     Package {
         guid: PackageGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),
         app_name: app.name.clone(),
         space_guid: app.space_guid.clone(),
         kind,
-        state: state.to_owned(),
+        state,
         error: None,
         created_at: recorder.now,
         updated_at: recorder.now,

@@ -18,7 +18,7 @@ use crate::cloud_controller::flows::deployments::{finalize, remove, resize, set_
 use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::model::apps::{AppState, Feature};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
-use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::model::deployments::{Deployment, DeploymentState, StatusReason};
 use crate::cloud_controller::model::processes::Process;
 use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::state::CloudController;
@@ -136,7 +136,7 @@ impl Rollouts {
             return Ok(());
         };
         let may = MaySupport::of_platform(recorder, &app.space_guid);
-        if deployment.state == "CANCELING" {
+        if deployment.state == DeploymentState::Canceling {
             return cancel(tx, &may, deployment);
         }
         let Some((new, old)) = web_processes(tx, &deployment)? else {
@@ -187,9 +187,13 @@ impl Rollouts {
         mut deployment: Deployment,
         new: &Process,
     ) -> Result<()> {
-        if deployment.state == "PREPAUSED" {
+        if deployment.state == DeploymentState::Prepaused {
             deployment.last_healthy_at = Some(may.now);
-            set_status(&mut deployment, may.now, ("PAUSED", "PAUSED"));
+            set_status(
+                &mut deployment,
+                may.now,
+                (DeploymentState::Paused, StatusReason::Paused),
+            );
             return model::deployments::update(tx, &deployment);
         }
         let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
@@ -212,7 +216,11 @@ impl Rollouts {
                 remove(tx, may, &process)?;
             }
         }
-        finalize(&mut deployment, may.now, ("DEPLOYED", "DEPLOYED"));
+        finalize(
+            &mut deployment,
+            may.now,
+            (DeploymentState::Deployed, StatusReason::Deployed),
+        );
         model::deployments::update(tx, &deployment)
     }
 }
@@ -230,7 +238,7 @@ fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -
 
 /// Whether there is something to do.
 fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> Result<bool> {
-    if deployment.state == "CANCELING" {
+    if deployment.state == DeploymentState::Canceling {
         return Ok(true);
     }
     match web_processes(tx, deployment)? {
@@ -249,7 +257,8 @@ fn web_processes(
     let web = all.into_iter().filter(|process| process.kind == "web");
     let (mut new, mut old): (Vec<_>, Vec<_>) =
         web.partition(|process| Some(&process.guid) == deployment.process_guid.as_ref());
-    let abandoned = model::deployments::superseded(tx, &deployment.app_guid, "CANCELED")?;
+    let abandoned =
+        model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Canceled)?;
     old.sort_by_key(|process| !abandoned.contains(&process.guid));
     Ok(new.pop().map(|new| (new, old)))
 }
@@ -291,7 +300,8 @@ fn step(
 /// Goes back: the process before gets its instances back, all others go.
 fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
-    for guid in model::deployments::superseded(tx, &deployment.app_guid, "DEPLOYED")? {
+    for guid in model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Deployed)?
+    {
         let instances = scheduler::store::instances(tx, &guid)?;
         if instances
             .iter()
@@ -314,13 +324,21 @@ fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Res
         }
     }
     deployment.error = None;
-    finalize(&mut deployment, may.now, ("CANCELED", "CANCELED"));
+    finalize(
+        &mut deployment,
+        may.now,
+        (DeploymentState::Canceled, StatusReason::Canceled),
+    );
     model::deployments::update(tx, &deployment)
 }
 
 /// Its process is gone, which nothing here does: there is nothing left to deploy.
 fn lost(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     deployment.error = Some("The new web process does not exist any more.".to_owned());
-    finalize(&mut deployment, may.now, ("CANCELED", "CANCELED"));
+    finalize(
+        &mut deployment,
+        may.now,
+        (DeploymentState::Canceled, StatusReason::Canceled),
+    );
     model::deployments::update(tx, &deployment)
 }

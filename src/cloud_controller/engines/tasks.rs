@@ -5,6 +5,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::engines::scheduler::ImageReferences;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model::tasks::Task;
+use crate::cloud_controller::model::tasks::TaskState;
 use crate::cloud_controller::{flows, model};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
 use crate::scheduler::{DesiredTask, OpenTasks, TaskEnd, TaskList};
@@ -26,7 +27,7 @@ impl TaskList for TaskQueue {
 
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
         let found = model::tasks::find(tx, guid).map_err(unread)?;
-        let runs = |task: &Task| matches!(task.state.as_str(), "PENDING" | "RUNNING");
+        let runs = |task: &Task| matches!(task.state, TaskState::Pending | TaskState::Running);
         let Some(task) = found.filter(runs) else {
             return Ok(None);
         };

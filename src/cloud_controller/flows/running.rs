@@ -1,6 +1,6 @@
 //! Starting, stopping and restarting apps, and the droplet they run.
 //!
-//! A start writes down what each process runs with ([`desired`]); from then on the scheduler sees
+//! A start writes down what each process runs with ([`super::desired`]); from then on the scheduler sees
 //! to it. Changes of environment, droplet or limits act with the next start or restart.
 
 use serde_json::json;

@@ -11,7 +11,9 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::model::builds::BuildState;
 use crate::cloud_controller::model::builds::{Build, Ingredients};
+use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::cloud_controller::payload::builds::CreateBuild;
@@ -54,7 +56,7 @@ pub(crate) fn create(
         return Err(model::builds::staging_in_progress());
     }
     let bits = match &package.kind {
-        PackageKind::Bits(Some(bits)) if package.state == "READY" => &bits.digest,
+        PackageKind::Bits(Some(bits)) if package.state == PackageState::Ready => &bits.digest,
         _ => {
             return Err(Error::bad_request(
                 "Cannot stage package whose state is not ready.",
@@ -119,7 +121,7 @@ fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
 /// Ends a build that is being staged, as an outside stager would.
 pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -> Result<()> {
     may.covers(&build.space_guid)?;
-    if build.state != "STAGING" {
+    if build.state != BuildState::Staging {
         return Err(Error::unprocessable(
             "Only a build in state STAGING can fail.",
         ));
@@ -169,7 +171,7 @@ fn assemble(
         app_guid: app.guid.clone(),
         package_guid: package.guid.clone(),
         droplet_guid: DropletGuid::generate(&recorder.guids),
-        state: "STAGING".to_owned(),
+        state: BuildState::Staging,
         error_id: None,
         error: None,
         lifecycle_type: app.lifecycle.kind.as_str().to_owned(),

@@ -16,6 +16,7 @@ use crate::cloud_controller::model::processes::{
     DEFAULT_DISK, DEFAULT_MEMORY, LARGEST_DISK, Process,
 };
 use crate::cloud_controller::model::tasks::Task;
+use crate::cloud_controller::model::tasks::TaskState;
 use crate::cloud_controller::payload::tasks::CreateTask;
 use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
@@ -23,6 +24,15 @@ use crate::db::{ReadTx, WriteTx};
 use crate::scheduler::TaskEnd;
 
 const LONGEST_COMMAND: usize = 4096;
+
+fn check_disk(wanted: Option<i64>) -> Result<()> {
+    if wanted.is_some_and(|disk| disk > LARGEST_DISK) {
+        return Err(Error::unprocessable(format!(
+            "Cannot request disk_in_mb greater than {LARGEST_DISK}"
+        )));
+    }
+    Ok(())
+}
 
 /// Makes a task and writes down what it runs with; the commit wakes the scheduler.
 pub(crate) fn create(
@@ -34,11 +44,7 @@ pub(crate) fn create(
 ) -> Result<Task> {
     may.covers(&app.space_guid)?;
     let droplet = droplet(tx, app, wanted.droplet.as_ref())?;
-    if wanted.disk.is_some_and(|disk| disk > LARGEST_DISK) {
-        return Err(Error::unprocessable(format!(
-            "Cannot request disk_in_mb greater than {LARGEST_DISK}"
-        )));
-    }
+    check_disk(wanted.disk)?;
     let template = template(tx, wanted.template.as_ref())?;
     let of_template = |value: fn(&Process) -> i64| template.as_ref().map(value);
     let by_template = template.as_ref();
@@ -70,7 +76,7 @@ pub(crate) fn create(
         },
         command,
         user,
-        state: "PENDING".to_owned(),
+        state: TaskState::Pending,
         memory: memory.unwrap_or(DEFAULT_MEMORY),
         disk: disk.unwrap_or(DEFAULT_DISK),
         log_rate_limit: log_rate.unwrap_or(-1),
@@ -202,7 +208,7 @@ pub(crate) fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut task: Task) -> Resu
             task.state
         )));
     }
-    task.state = "CANCELING".to_owned();
+    task.state = TaskState::Canceling;
     task.updated_at = may.now;
     model::tasks::update(tx, &task)?;
     record(tx, may, "audit.app.task.cancel", &task)?;
@@ -212,7 +218,7 @@ pub(crate) fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut task: Task) -> Resu
 /// The tasks of an app go with it: those that have not ended are stopped.
 pub(crate) fn delete_of_app(tx: &WriteTx<'_>, may: &MayWrite, app: &AppGuid) -> Result<()> {
     for task in model::tasks::open_of_app(tx, app)? {
-        if task.state == "RUNNING" {
+        if task.state == TaskState::Running {
             record(tx, may, "audit.app.task.cancel", &task)?;
         }
         record_use(tx, (may.now, &may.guids), &task, "TASK_STOPPED")?;
@@ -229,11 +235,11 @@ pub(crate) fn started(
     let Some(mut task) = model::tasks::find(tx, guid)? else {
         return Ok(false);
     };
-    if task.state != "PENDING" {
-        return Ok(task.state == "RUNNING");
+    if task.state != TaskState::Pending {
+        return Ok(task.state == TaskState::Running);
     }
     record_use(tx, by, &task, "TASK_STARTED")?;
-    task.state = "RUNNING".to_owned();
+    task.state = TaskState::Running;
     task.updated_at = by.0;
     model::tasks::update(tx, &task)?;
     Ok(true)
@@ -253,14 +259,14 @@ pub(crate) fn ended(
     if model::app_usage_events::tells_of_task(tx, guid)? {
         record_use(tx, by, &task, "TASK_STOPPED")?;
     }
-    let canceled = task.state == "CANCELING";
+    let canceled = task.state == TaskState::Canceling;
     (task.state, task.failure_reason) = match end {
         TaskEnd::Failed(_) if canceled => {
             let reason = "task was cancelled".to_owned();
-            ("FAILED".to_owned(), Some(reason))
+            (TaskState::Failed, Some(reason))
         }
-        TaskEnd::Succeeded => ("SUCCEEDED".to_owned(), None),
-        TaskEnd::Failed(reason) => ("FAILED".to_owned(), Some(reason.clone())),
+        TaskEnd::Succeeded => (TaskState::Succeeded, None),
+        TaskEnd::Failed(reason) => (TaskState::Failed, Some(reason.clone())),
     };
     task.updated_at = by.0;
     model::tasks::update(tx, &task)?;
@@ -268,7 +274,7 @@ pub(crate) fn ended(
 }
 
 fn has_ended(task: &Task) -> bool {
-    matches!(task.state.as_str(), "SUCCEEDED" | "FAILED")
+    matches!(task.state, TaskState::Succeeded | TaskState::Failed)
 }
 
 fn record_use(
@@ -282,7 +288,7 @@ fn record_use(
         name: &task.name,
         memory: task.memory,
         state,
-        previous: &task.state,
+        previous: task.state.as_str(),
     };
     actions::app_usage_events::of_task(tx, by, &task.app_guid, usage)
 }

@@ -8,10 +8,23 @@ use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model::states::states;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{DbError, ReadTx, Reading, WriteTx};
 use crate::staging::{BuildpackChoice, BuildpackSource};
+
+states! {
+    /// How far a build is.
+    BuildState {
+        /// Waiting or under way.
+        Staging = "STAGING",
+        /// Its droplet is ready.
+        Staged = "STAGED",
+        /// It has no droplet.
+        Failed = "FAILED",
+    }
+}
 
 const COLUMNS: &str = "b.guid, b.app_guid, b.package_guid, b.droplet_guid, b.state, b.error_id, b.error, \
     b.lifecycle_type, b.lifecycle_buildpacks, b.lifecycle_stack, b.staging_memory_in_mb, b.staging_disk_in_mb, \
@@ -28,7 +41,7 @@ pub(crate) struct Build {
     pub package_guid: PackageGuid,
     /// Known from the start; there is such a droplet once the build is `STAGED`.
     pub droplet_guid: DropletGuid,
-    pub state: String,
+    pub state: BuildState,
     pub error_id: Option<String>,
     pub error: Option<String>,
     pub lifecycle_type: String,

@@ -13,10 +13,29 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::builds::Build;
 use crate::cloud_controller::model::desired::DropletSidecar;
+use crate::cloud_controller::model::states::states;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
 use crate::staging::{Staged, droplet_repository};
+
+states! {
+    /// What there is of a droplet.
+    DropletState {
+        /// Nothing yet.
+        AwaitingUpload = "AWAITING_UPLOAD",
+        /// An archive of which an image is made.
+        ProcessingUpload = "PROCESSING_UPLOAD",
+        /// A copy that is under way.
+        Copying = "COPYING",
+        /// Its image can be run.
+        Staged = "STAGED",
+        /// Nothing, and nothing will come.
+        Failed = "FAILED",
+        /// Its image was removed.
+        Expired = "EXPIRED",
+    }
+}
 
 const COLUMNS: &str = "d.guid, d.app_guid, a.space_guid, a.name, d.package_guid, d.state, d.error, d.lifecycle_type, \
     d.buildpacks, d.stack, d.process_types, d.execution_metadata, d.docker_image, d.layer_digest, d.created_at, \
@@ -36,7 +55,7 @@ pub(crate) struct Droplet {
     pub space_guid: SpaceGuid,
     pub app_name: String,
     pub package_guid: Option<PackageGuid>,
-    pub state: String,
+    pub state: DropletState,
     pub error: Option<String>,
     pub lifecycle_type: String,
     pub buildpacks: Value,

@@ -34,6 +34,7 @@ pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;
 pub(crate) mod stacks;
+pub(crate) mod states;
 pub(crate) mod tasks;
 pub(crate) mod usage_summaries;
 pub(crate) mod users;

@@ -8,8 +8,27 @@ use crate::blobs::{Blob, Digest, store as blob_store};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model::states::states;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
+
+states! {
+    /// What there is of a package.
+    PackageState {
+        /// Nothing yet.
+        AwaitingUpload = "AWAITING_UPLOAD",
+        /// A copy that is under way.
+        Copying = "COPYING",
+        /// Bits that are on their way in.
+        ProcessingUpload = "PROCESSING_UPLOAD",
+        /// All of it.
+        Ready = "READY",
+        /// Nothing, and nothing will come.
+        Failed = "FAILED",
+        /// Its bits were removed.
+        Expired = "EXPIRED",
+    }
+}
 
 /// Largest package, zipped and unzipped: 1 GiB.
 pub(crate) const LARGEST_PACKAGE: u64 = 1 << 30;
@@ -43,7 +62,7 @@ pub(crate) struct Package {
     pub app_name: String,
     pub space_guid: SpaceGuid,
     pub kind: PackageKind,
-    pub state: String,
+    pub state: PackageState,
     pub error: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -7,9 +7,26 @@ use crate::base::guid::{AppGuid, SpaceGuid, TaskGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::model::states::states;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{DbError, ReadTx, WriteTx};
-use crate::scheduler::{OpenTask, OpenTasks, TaskState};
+use crate::scheduler::{self, OpenTask, OpenTasks};
+
+states! {
+    /// How far a task is.
+    TaskState {
+        /// Waits for its start.
+        Pending = "PENDING",
+        /// Under way.
+        Running = "RUNNING",
+        /// Being stopped.
+        Canceling = "CANCELING",
+        /// Ended with exit status 0.
+        Succeeded = "SUCCEEDED",
+        /// Ended otherwise.
+        Failed = "FAILED",
+    }
+}
 
 const COLUMNS: &str = "t.guid, t.app_guid, a.space_guid, a.name, t.sequence_id, t.name, t.command, \
     coalesce(t.user, iif(d.lifecycle_type = 'docker' and json_valid(d.execution_metadata), \
@@ -32,7 +49,7 @@ pub(crate) struct Task {
     pub command: String,
     /// That is set, or of its droplet.
     pub user: Option<String>,
-    pub state: String,
+    pub state: TaskState,
     pub memory: i64,
     pub disk: i64,
     pub log_rate_limit: i64,
@@ -106,15 +123,17 @@ pub(crate) fn open(tx: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let mut reading = tx.reading("tasks");
     let tasks = reading.rows(&mut statement, [], |row| {
-        let state: String = row.get(3)?;
+        let state: TaskState = row.get(3)?;
         Ok(OpenTask {
             guid: row.get(0)?,
             app_guid: row.get(1)?,
             name: row.get(2)?,
-            state: match state.as_str() {
-                "PENDING" => TaskState::Pending,
-                "RUNNING" => TaskState::Running,
-                _ => TaskState::Canceling,
+            state: match state {
+                TaskState::Pending => scheduler::TaskState::Pending,
+                TaskState::Running => scheduler::TaskState::Running,
+                TaskState::Canceling | TaskState::Succeeded | TaskState::Failed => {
+                    scheduler::TaskState::Canceling
+                }
             },
             created_at: row.get(4)?,
         })

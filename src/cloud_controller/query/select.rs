@@ -167,7 +167,7 @@ impl Select {
         });
     }
 
-    /// What [`Select::and_labelled`] added: no statement here has it, [`list`] sees to it.
+    /// What [`Select::and_labelled`] added: no statement here has it, [`super::list()`] sees to it.
     pub(crate) fn labels(&self) -> &[Labelled] {
         &self.labels
     }

@@ -1,7 +1,6 @@
-//! What all resources of the v3 API share: who calls, how bodies and queries are read, how lists
-//! are built, how errors and metadata look.
+//! The envelope of the v3 API: requests, errors, links and jobs, as all resources share them.
 //!
-//! One request is: [`Context`] (caller, clock, URLs) → [`Body`] or [`ListQuery`] → one transaction
+//! One request is: [`Context`] (caller, clock, URLs) → payload → one transaction
 //! (`find_visible` = 404, `may_*` = 403, action) → presenter.
 
 mod context;

@@ -4,7 +4,7 @@
 //! slack for the whole head, no limit for the number of fields but what fits. hyper has to be told
 //! both when a connection's HTTP state is made, and pays for many fields with every request. So a
 //! connection is served [`Room::Usual`] until a head does not fit: hyper's refusal is kept back
-//! ([`super::interim::Refusal`]), its state is dropped, and what it read is read again with
+//! ([`super::activity::Refusal`]), its state is dropped, and what it read is read again with
 //! [`Room::Wide`].
 //!
 //! One head is refused though it would fit: of a request that follows another one at once while

@@ -3,7 +3,7 @@
 //! A user is found by name and origin, whatever the case. Every user belongs to the default
 //! groups ([`scopes::OF_EVERY_USER`](crate::uaa::scopes)) without a row; others are rows. Whatever
 //! must end the user's tokens (new password, deactivation, deletion) raises the user's generation
-//! in the same transaction: see [`actions`].
+//! in the same transaction: see [`super::accounts`].
 
 pub(crate) mod store;
 

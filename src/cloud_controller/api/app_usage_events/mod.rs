@@ -3,7 +3,7 @@
 //! Written in the transaction of the deed: a process starts, stops or, while it is started, changes
 //! its instances or memory; an app is staged. They are facts of their time: names and guids stay
 //! when the resources are gone. Only those who see everything read them. They are kept for
-//! [`KEPT`]; the newest one always stays, so that a reader can go on after it.
+//! 31 days; the newest one always stays, so that a reader can go on after it.
 
 pub(super) mod handlers;
 

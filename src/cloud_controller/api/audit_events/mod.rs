@@ -1,7 +1,7 @@
 //! Audit events: who did what to which resource, written in the same transaction as the deed.
 //!
 //! They only ever grow at the end, so their ids order them as their times do. They are kept for
-//! [`KEPT`].
+//! 31 days.
 
 mod handlers;
 mod presenter;

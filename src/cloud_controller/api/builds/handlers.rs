@@ -13,6 +13,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::builds::Build;
+use crate::cloud_controller::model::builds::BuildState;
 use crate::cloud_controller::query::{ListQuery, Listed};
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, Warnings};
 use crate::cloud_controller::{flows, model, payload};
@@ -74,7 +75,7 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult
             Ok((build, shown))
         })
         .await?;
-    if build.state != "STAGING" && ctx.now.since(build.updated_at) < RECENT {
+    if build.state != BuildState::Staging && ctx.now.since(build.updated_at) < RECENT {
         // Removing the container is told after the end.
         let end = build.updated_at.plus(LAST_LINES);
         let lines = build.created_at.as_nanos()..end.as_nanos();

@@ -8,6 +8,8 @@
 //! Whoever asks for a build that has just ended, and follows the app's log meanwhile, gets the
 //! answer once the last line of staging was read: `cf push` stops reading when it hears that the
 //! build is over ([`Logs::shown_to_followers`](crate::logs::Logs::shown_to_followers)).
+//!
+//! [`StagingQueue`]: crate::cloud_controller::engines::StagingQueue
 
 mod handlers;
 mod presenter;

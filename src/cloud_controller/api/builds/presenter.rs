@@ -6,6 +6,7 @@ use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::builds::Build;
+use crate::cloud_controller::model::builds::BuildState;
 use crate::cloud_controller::v3::Urls;
 use crate::db::ReadTx;
 
@@ -21,7 +22,8 @@ pub(super) fn present_with(build: &Build, metadata: &Metadata, urls: &Urls) -> V
         "self": urls.link(&format!("/v3/builds/{}", build.guid)),
         "app": urls.link(&format!("/v3/apps/{}", build.app_guid)),
     });
-    let droplet = (build.state == "STAGED").then(|| json!({ "guid": build.droplet_guid }));
+    let droplet =
+        (build.state == BuildState::Staged).then(|| json!({ "guid": build.droplet_guid }));
     if droplet.is_some() {
         links["droplet"] = urls.link(&format!("/v3/droplets/{}", build.droplet_guid));
     }

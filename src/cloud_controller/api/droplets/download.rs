@@ -8,6 +8,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::base::guid::DropletGuid;
 use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model::droplets::DropletState;
 use crate::cloud_controller::v3::{ApiResult, Context};
 use crate::cloud_controller::{actions, model};
 
@@ -22,7 +23,7 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> Api
                     "Cannot download droplets with 'docker' lifecycle.",
                 ));
             }
-            if droplet.state != "STAGED" {
+            if droplet.state != DropletState::Staged {
                 return Err(Error::unprocessable(
                     "Only staged droplets can be downloaded.",
                 ));

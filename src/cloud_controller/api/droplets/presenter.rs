@@ -6,6 +6,7 @@ use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::droplets::Droplet;
+use crate::cloud_controller::model::droplets::DropletState;
 use crate::cloud_controller::v3::Urls;
 use crate::db::ReadTx;
 
@@ -101,13 +102,13 @@ fn links(droplet: &Droplet, urls: &Urls) -> Value {
             urls.link(&format!("/v3/packages/{package}")),
         );
     }
-    if droplet.state == "AWAITING_UPLOAD" {
+    if droplet.state == DropletState::AwaitingUpload {
         links.insert(
             "upload".to_owned(),
             urls.action(&format!("{path}/upload"), "POST"),
         );
     }
-    if droplet.state == "STAGED" && droplet.lifecycle_type == "buildpack" {
+    if droplet.state == DropletState::Staged && droplet.lifecycle_type == "buildpack" {
         links.insert(
             "download".to_owned(),
             urls.link(&format!("{path}/download")),

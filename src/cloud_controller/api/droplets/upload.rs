@@ -5,7 +5,7 @@
 //! does the rest. The request waits a moment for the worker: the client then finds its job done
 //! when it first asks.
 //!
-//! [`DropletUploads`]: engines::DropletUploads
+//! [`DropletUploads`]: crate::cloud_controller::engines::DropletUploads
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::presenter::Secrets;
 use crate::base::guid::DropletGuid;
 use crate::blobs::BlobError;
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::model::droplets::DropletState;
 use crate::cloud_controller::v3::upload::UploadedFile;
 use crate::cloud_controller::v3::{ApiResult, Context};
 use crate::cloud_controller::{actions, api, model, v3};
@@ -38,7 +39,7 @@ pub(super) async fn upload(
         .read(move |tx, ctx| {
             let droplet = model::droplets::get_visible(tx, &ctx.caller, &wanted)?;
             let may = ctx.may_write(tx, &droplet.space_guid)?;
-            if droplet.state == "AWAITING_UPLOAD" {
+            if droplet.state == DropletState::AwaitingUpload {
                 Ok((may, droplet))
             } else {
                 Err(actions::droplets::only_once())

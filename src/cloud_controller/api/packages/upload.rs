@@ -16,6 +16,7 @@ use crate::blobs::resources::match_resources;
 use crate::blobs::zip::{MatchedFile, ZipError, ZipLimits, has_empty_folders};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::cloud_controller::error::{Error, Kind, Result};
+use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{LARGEST_PACKAGE, Package, PackageKind};
 use crate::cloud_controller::payload::resource_matches::Resource;
 use crate::cloud_controller::state::CloudController;
@@ -267,7 +268,7 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<PackageGuid>) -> Api
                 PackageKind::Docker { .. } => {
                     Err(Error::unprocessable("Package type must be bits."))
                 }
-                PackageKind::Bits(Some(blob)) if package.state == "READY" => {
+                PackageKind::Bits(Some(blob)) if package.state == PackageState::Ready => {
                     let blob = blob.clone();
                     actions::packages::record_download(tx, &recorder, &package)?;
                     Ok(blob)

@@ -4,6 +4,8 @@
 //! it) and something differs from the latest one: droplet, environment, start commands or sidecars.
 //! Apps whose feature `revisions` is off get none. The environment is encrypted at rest; the newest
 //! [`actions::revisions::KEPT`] of each app are kept.
+//!
+//! [`actions::revisions::KEPT`]: crate::cloud_controller::actions::revisions::KEPT
 
 mod handlers;
 mod presenter;

@@ -1,5 +1,7 @@
 //! Documents without a token: `/`, `/v3`, `/v3/info`, `/v2/info`, and the 404 of everything else.
 //! They link to what is there and to nothing else ([`OnBoard`]).
+//!
+//! [`OnBoard`]: crate::cloud_controller::on_board::OnBoard
 
 mod links;
 

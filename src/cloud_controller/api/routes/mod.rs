@@ -4,6 +4,8 @@
 //! Invariants: a route is unique by domain, host and path; host and domain with different paths
 //! stay in one space unless the domain is private; destinations lie in the route's space or in one
 //! it is shared with. Every change reaches the router through [`engines::router`].
+//!
+//! [`engines::router`]: crate::cloud_controller::engines::router
 
 mod handlers;
 mod presenter;

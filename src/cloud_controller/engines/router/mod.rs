@@ -1,5 +1,5 @@
 //! What the router is to know: every HTTP route that leads to an app, with the instances that may
-//! answer for it now. The router's side of what [`engines::scheduler`] is for the scheduler.
+//! answer for it now. The router's side of what [`super::scheduler`] is for the scheduler.
 //!
 //! - Built whole from one query and the scheduler's routable instances, after every change.
 //! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool

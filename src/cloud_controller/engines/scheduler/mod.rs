@@ -10,6 +10,8 @@
 //!   apps there are.
 //! - Tasks have a snapshot of their own while they have not ended.
 //! - A process is started exactly while it has a snapshot; stopping or deleting the app removes it.
+//!
+//! [`Snapshots`]: crate::cloud_controller::flows::desired::Snapshots
 
 mod loader;
 mod observer;

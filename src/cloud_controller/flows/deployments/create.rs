@@ -10,7 +10,9 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::apps::{App, AppState, Feature};
 use crate::cloud_controller::model::audit_events::Recorder;
-use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::model::deployments::{
+    Deployment, DeploymentState, DeploymentStatus, StatusReason,
+};
 use crate::cloud_controller::model::processes::{Process, Scaling};
 use crate::cloud_controller::model::revisions::Revision;
 use crate::cloud_controller::payload::deployments::{CreateDeployment, Source};
@@ -29,10 +31,8 @@ pub(crate) fn create(
 ) -> Result<Deployment> {
     may.covers(&app.space_guid)?;
     let is_rollback = matches!(wanted.source, Source::Revision(_));
-    if is_rollback && !app.features.on(Feature::Revisions) {
-        return Err(Error::unprocessable(
-            "Cannot create deployment from a revision for an app without revisions enabled",
-        ));
+    if is_rollback {
+        check_revisions_are_on(&app)?;
     }
     let (droplet, target) = target(tx, &app, &wanted.source)?;
     let started = app.state == AppState::Started;
@@ -65,7 +65,11 @@ pub(crate) fn create(
         if let Some(web) = only_newest_web(tx, may, &app)? {
             actions::processes::resize(tx, may, &app, web, wanted.scaling)?;
         }
-        finalize(&mut deployment, may.now, ("DEPLOYED", "DEPLOYED"));
+        finalize(
+            &mut deployment,
+            may.now,
+            (DeploymentState::Deployed, StatusReason::Deployed),
+        );
         let started = flows::running::start(tx, may, snapshots, app.clone());
         started.map_err(|error| with_hint(tx, &app, error))?
     };
@@ -87,6 +91,15 @@ pub(crate) fn create(
     Ok(deployment)
 }
 
+fn check_revisions_are_on(app: &App) -> Result<()> {
+    if app.features.on(Feature::Revisions) {
+        return Ok(());
+    }
+    Err(Error::unprocessable(
+        "Cannot create deployment from a revision for an app without revisions enabled",
+    ))
+}
+
 /// A deployment that has yet to begin.
 fn new(
     tx: &ReadTx<'_>,
@@ -102,9 +115,13 @@ fn new(
     Ok(Deployment {
         guid: DeploymentGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),
-        state: if canary { "PREPAUSED" } else { "DEPLOYING" }.to_owned(),
-        status_value: "ACTIVE".to_owned(),
-        status_reason: "DEPLOYING".to_owned(),
+        state: if canary {
+            DeploymentState::Prepaused
+        } else {
+            DeploymentState::Deploying
+        },
+        status_value: DeploymentStatus::Active,
+        status_reason: StatusReason::Deploying,
         strategy: wanted.strategy.clone(),
         options: Value::Object(wanted.options.clone()),
         droplet_guid: None,
@@ -230,12 +247,12 @@ fn supersede(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> Result<()> {
     let Some(mut before) = model::deployments::active_of_app(tx, &app.guid)? else {
         return Ok(());
     };
-    let state = if before.state == "DEPLOYING" {
-        "DEPLOYED"
+    let state = if before.state == DeploymentState::Deploying {
+        DeploymentState::Deployed
     } else {
-        "CANCELED"
+        DeploymentState::Canceled
     };
-    finalize(&mut before, recorder.now, (state, "SUPERSEDED"));
+    finalize(&mut before, recorder.now, (state, StatusReason::Superseded));
     model::deployments::update(tx, &before)
 }
 

@@ -11,17 +11,23 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::App;
 use crate::cloud_controller::model::audit_events::Recorder;
-use crate::cloud_controller::model::deployments::Deployment;
+use crate::cloud_controller::model::deployments::{
+    Deployment, DeploymentState, DeploymentStatus, StatusReason,
+};
 use crate::cloud_controller::model::processes::Process;
 use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::{actions, flows, model};
 use crate::db::WriteTx;
 
 /// It is over.
-pub(crate) fn finalize(deployment: &mut Deployment, now: Timestamp, (state, reason): (&str, &str)) {
-    deployment.state = state.to_owned();
-    deployment.status_value = "FINALIZED".to_owned();
-    deployment.status_reason = reason.to_owned();
+pub(crate) fn finalize(
+    deployment: &mut Deployment,
+    now: Timestamp,
+    (state, reason): (DeploymentState, StatusReason),
+) {
+    deployment.state = state;
+    deployment.status_value = DeploymentStatus::Finalized;
+    deployment.status_reason = reason;
     deployment.status_updated_at = now;
     deployment.updated_at = now;
 }
@@ -54,7 +60,11 @@ pub(crate) fn cancel(
     let previous = deployment.previous_droplet_guid.clone();
     let app = flows::running::assign_droplet(tx, may, app, &previous.unwrap_or_default())?;
     record(tx, may, "audit.app.deployment.cancel", &app, &deployment)?;
-    set_status(&mut deployment, may.now, ("CANCELING", "CANCELING"));
+    set_status(
+        &mut deployment,
+        may.now,
+        (DeploymentState::Canceling, StatusReason::Canceling),
+    );
     model::deployments::update(tx, &deployment)
 }
 
@@ -73,9 +83,17 @@ pub(crate) fn proceed(
     let step = deployment.canary_current_step.unwrap_or(1);
     if step < deployment.canary_steps() {
         deployment.canary_current_step = Some(step + 1);
-        set_status(&mut deployment, may.now, ("PREPAUSED", "DEPLOYING"));
+        set_status(
+            &mut deployment,
+            may.now,
+            (DeploymentState::Prepaused, StatusReason::Deploying),
+        );
     } else {
-        set_status(&mut deployment, may.now, ("DEPLOYING", "DEPLOYING"));
+        set_status(
+            &mut deployment,
+            may.now,
+            (DeploymentState::Deploying, StatusReason::Deploying),
+        );
     }
     model::deployments::update(tx, &deployment)
 }
@@ -84,19 +102,19 @@ pub(crate) fn proceed(
 pub(crate) fn set_status(
     deployment: &mut Deployment,
     now: Timestamp,
-    (state, reason): (&str, &str),
+    (state, reason): (DeploymentState, StatusReason),
 ) {
     if deployment.status_reason != reason {
         deployment.status_updated_at = now;
     }
-    deployment.state = state.to_owned();
-    deployment.status_reason = reason.to_owned();
+    deployment.state = state;
+    deployment.status_reason = reason;
     deployment.updated_at = now;
 }
 
-fn refused(deed: &str, deployment: &Deployment) -> Error {
+fn refused(action: &str, deployment: &Deployment) -> Error {
     Error::unprocessable(format!(
-        "Cannot {deed} a deployment with status: {} and reason: {}",
+        "Cannot {action} a deployment with status: {} and reason: {}",
         deployment.status_value, deployment.status_reason
     ))
 }

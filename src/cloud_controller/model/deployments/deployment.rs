@@ -4,19 +4,62 @@ use serde_json::Value;
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DeploymentGuid, DropletGuid, ProcessGuid, RevisionGuid};
+use crate::cloud_controller::model::states::states;
 
-/// States in which a deployment can be canceled.
-const CANCELABLE: &[&str] = &["DEPLOYING", "PREPAUSED", "PAUSED", "CANCELING"];
+states! {
+    /// How far a deployment is.
+    DeploymentState {
+        /// On the way to its goal.
+        Deploying = "DEPLOYING",
+        /// On the way to a canary step.
+        Prepaused = "PREPAUSED",
+        /// At a canary step, waiting to be continued.
+        Paused = "PAUSED",
+        /// On the way back.
+        Canceling = "CANCELING",
+        /// At its goal, or superseded on the way to it.
+        Deployed = "DEPLOYED",
+        /// Back where it came from, or superseded.
+        Canceled = "CANCELED",
+    }
+}
+
+states! {
+    /// Whether a deployment is under way.
+    DeploymentStatus {
+        /// It is.
+        Active = "ACTIVE",
+        /// It is over.
+        Finalized = "FINALIZED",
+    }
+}
+
+states! {
+    /// Why a deployment has its status.
+    StatusReason {
+        /// It moves on.
+        Deploying = "DEPLOYING",
+        /// It waits to be continued.
+        Paused = "PAUSED",
+        /// It moves back.
+        Canceling = "CANCELING",
+        /// It reached its goal.
+        Deployed = "DEPLOYED",
+        /// It moved back.
+        Canceled = "CANCELED",
+        /// Another one took its place.
+        Superseded = "SUPERSEDED",
+    }
+}
 
 /// A stored deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
     pub guid: DeploymentGuid,
     pub app_guid: AppGuid,
-    /// DEPLOYING, PREPAUSED (on the way to a canary step), PAUSED, CANCELING, DEPLOYED or CANCELED.
-    pub state: String,
-    pub status_value: String,
-    pub status_reason: String,
+    pub state: DeploymentState,
+    pub status_value: DeploymentStatus,
+    pub status_reason: StatusReason,
     pub strategy: String,
     /// A JSON object, as it is shown.
     pub options: Value,
@@ -50,12 +93,18 @@ pub(crate) struct Goal {
 impl Deployment {
     /// Whether it is under way.
     pub(crate) fn is_cancelable(&self) -> bool {
-        CANCELABLE.contains(&self.state.as_str())
+        match self.state {
+            DeploymentState::Deploying
+            | DeploymentState::Prepaused
+            | DeploymentState::Paused
+            | DeploymentState::Canceling => true,
+            DeploymentState::Deployed | DeploymentState::Canceled => false,
+        }
     }
 
     /// Whether it waits for a word.
     pub(crate) fn is_continuable(&self) -> bool {
-        self.state == "PAUSED"
+        self.state == DeploymentState::Paused
     }
 
     /// Steps of a canary deployment.
@@ -67,7 +116,7 @@ impl Deployment {
     /// What the present step aims at.
     pub(crate) fn goal(&self) -> Goal {
         let max_in_flight = self.option("max_in_flight").unwrap_or(1);
-        let (new, old) = if self.state == "PREPAUSED" {
+        let (new, old) = if self.state == DeploymentState::Prepaused {
             self.canary_step()
         } else {
             (self.desired_instances(), 0)
@@ -123,7 +172,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn deployment(
-        (strategy, state): (&str, &str),
+        (strategy, state): (&str, DeploymentState),
         options: Value,
         original_instances: i64,
     ) -> Deployment {
@@ -131,9 +180,9 @@ pub(crate) mod tests {
         Deployment {
             guid: "d".into(),
             app_guid: "a".into(),
-            state: state.to_owned(),
-            status_value: "ACTIVE".to_owned(),
-            status_reason: "DEPLOYING".to_owned(),
+            state,
+            status_value: DeploymentStatus::Active,
+            status_reason: StatusReason::Deploying,
             strategy: strategy.to_owned(),
             options,
             droplet_guid: None,
@@ -153,7 +202,8 @@ pub(crate) mod tests {
 
     #[test]
     fn goals_follow_the_options() {
-        let rolling = |options: Value| deployment(("rolling", "DEPLOYING"), options, 4).goal();
+        let rolling =
+            |options: Value| deployment(("rolling", DeploymentState::Deploying), options, 4).goal();
         let goal = |new, total, max_in_flight| Goal {
             new,
             total,
@@ -165,7 +215,7 @@ pub(crate) mod tests {
             goal(2, 2, 3)
         );
         let canary = |step, options: Value| {
-            let mut canary = deployment(("canary", "PREPAUSED"), options, 10);
+            let mut canary = deployment(("canary", DeploymentState::Prepaused), options, 10);
             canary.canary_current_step = Some(step);
             canary.goal()
         };
@@ -176,7 +226,7 @@ pub(crate) mod tests {
         assert_eq!(canary(1, weights.clone()), goal(1, 11, 2));
         assert_eq!(canary(2, weights.clone()), goal(3, 11, 2));
         assert_eq!(canary(3, weights.clone()), goal(10, 10, 2));
-        let mut last = deployment(("canary", "DEPLOYING"), weights, 10);
+        let mut last = deployment(("canary", DeploymentState::Deploying), weights, 10);
         assert_eq!((last.goal(), last.canary_steps()), (goal(10, 10, 2), 3));
         assert_eq!(last.first_instances(), 2);
         last.options = json!({ "max_in_flight": 50 });

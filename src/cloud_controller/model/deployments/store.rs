@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::Value;
 
-use super::Deployment;
+use super::{Deployment, DeploymentState};
 use crate::base::guid::{AppGuid, DeploymentGuid, ProcessGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
@@ -67,7 +67,11 @@ pub(crate) fn moving(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
 
 /// New processes of deployments of an app that others took the place of, newest first: those on their
 /// way count as DEPLOYED, canaries as CANCELED.
-pub(crate) fn superseded(tx: &ReadTx<'_>, app: &AppGuid, state: &str) -> Result<Vec<ProcessGuid>> {
+pub(crate) fn superseded(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+    state: DeploymentState,
+) -> Result<Vec<ProcessGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select p.guid from deployments d join processes p on p.guid = d.process_guid where d.app_guid = ?1 \
          and d.state = ?2 and d.status_reason = 'SUPERSEDED' order by p.created_at desc, p.rowid desc",
