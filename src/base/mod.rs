@@ -4,6 +4,7 @@
 //! Everything may use this module; it uses nothing of ours. What is injected elsewhere (clock and
 //! guids) is defined here, so that tests can run on a manual clock with predictable names.
 
+pub mod backoff;
 pub mod blocking;
 pub mod clock;
 pub mod guid;
@@ -13,6 +14,7 @@ pub mod supervisor;
 pub mod units;
 pub mod yaml;
 
+pub use backoff::Backoff;
 pub use blocking::{Bounds, NotDone, Slot, WorkQueue};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use guid::GuidSource;

@@ -18,8 +18,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use super::Backoff;
+
+const RESTARTS: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(30),
+};
 /// A worker that ran this long before its fault was well: the pauses begin anew.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
@@ -64,7 +68,7 @@ impl Supervisor {
         let this = self.clone();
         self.set(&name, |status| status.running = true);
         self.tracker.spawn(async move {
-            let mut pause = FIRST_PAUSE;
+            let mut pauses = RESTARTS.pauses();
             while !this.token.is_cancelled() {
                 let begun = Instant::now();
                 // Making the future may panic as well as running it.
@@ -76,7 +80,7 @@ impl Supervisor {
                     Err(panic) => format!("panicked: {}", panic_text(&*panic)),
                 };
                 if begun.elapsed() >= WELL_AFTER {
-                    pause = FIRST_PAUSE;
+                    pauses.reset();
                 }
                 tracing::error!(worker = %name, error = %fault, "worker failed and is started again");
                 this.set(&name, |status| {
@@ -85,9 +89,8 @@ impl Supervisor {
                 });
                 tokio::select! {
                     () = this.token.cancelled() => break,
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(pauses.pause()) => {}
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             this.set(&name, |status| status.running = false);
         });

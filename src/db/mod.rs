@@ -151,6 +151,15 @@ impl<'a> std::ops::Deref for WriteTx<'a> {
     }
 }
 
+/// What follows a commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// All who wait for changes are woken.
+    Wake,
+    /// Nobody is.
+    Nothing,
+}
+
 /// The database of one platform; cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -240,7 +249,7 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_quietly(work, true).await
+        self.write_and(work, After::Wake).await
     }
 
     /// Like [`Db::write`], but wakes nobody: for high-rate bookkeeping (log lines, cursors) that
@@ -251,10 +260,10 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_quietly(work, false).await
+        self.write_and(work, After::Nothing).await
     }
 
-    async fn write_quietly<T, E, F>(&self, work: F, wake: bool) -> Result<T, E>
+    async fn write_and<T, E, F>(&self, work: F, after: After) -> Result<T, E>
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -276,7 +285,7 @@ impl Db {
             for change in after_commit {
                 change();
             }
-            if wake {
+            if after == After::Wake {
                 inner.changes.send_modify(|n| *n += 1);
             }
             Ok(value)

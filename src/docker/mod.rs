@@ -190,6 +190,15 @@ pub enum ContainerState {
     },
 }
 
+/// How a container's log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogReading {
+    /// What there is now.
+    Once,
+    /// To the container's end.
+    Follow,
+}
+
 /// One line or part of a line a container wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFrame {
@@ -310,7 +319,7 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         id: &str,
         since_nanos: i64,
-        follow: bool,
+        reading: LogReading,
     ) -> Result<FactStream<LogFrame>, DockerError>;
 
     /// What a running container uses now; `None` when it does not run.

@@ -20,16 +20,21 @@ use super::{
     LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
     split,
 };
+use crate::base::Backoff;
 use crate::base::Timestamp;
-use crate::docker::{ContainerState, DockerError, Labels, LogFrame};
+use crate::docker::{ContainerState, DockerError, Labels, LogFrame, LogReading};
 
 /// Frames that are handed on together at most.
 const BATCH: usize = 128;
 /// A follow that is silent for so long is checked against a plain reading, then less and less often.
-const FIRST_CHECK: Duration = Duration::from_secs(5);
-const LONGEST_CHECK: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const CHECKS: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(60),
+};
+const RETRIES: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(5),
+};
 const SECOND: i64 = 1_000_000_000;
 /// The two outputs are stamped before they queue for the daemon's one file, so they are out of order
 /// by moments; no reading goes back further than this before the newest cursor. It keeps the silent
@@ -94,7 +99,7 @@ impl Follower {
 
     /// Until the container ended and everything is stored, or it is gone.
     pub(super) async fn run(mut self) -> End {
-        let mut pause = FIRST_PAUSE;
+        let mut retries = RETRIES.pauses();
         loop {
             let state = self.ingest.engine().inspect(&self.id).await;
             let step = match state.map(|found| found.map(|container| container.state)) {
@@ -107,39 +112,40 @@ impl Follower {
                 Err(error) => Err(error),
             };
             match step {
-                Ok(true) => pause = FIRST_PAUSE,
+                Ok(true) => retries.reset(),
                 Ok(false) => {}
                 Err(DockerError::NotFound(_)) => return End::Nothing,
                 Err(error) => {
                     tracing::debug!(%error, container = %self.id, "reading of logs interrupted");
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(retries.pause()).await;
         }
     }
 
     /// Follows until the stream ends or stalls; tells whether it brought anything.
     async fn tail(&mut self) -> Result<bool, DockerError> {
         let engine = self.ingest.engine().clone();
-        let frames = engine.logs(&self.id, self.since(), true).await?;
+        let frames = engine
+            .logs(&self.id, self.since(), LogReading::Follow)
+            .await?;
         let mut frames = frames.ready_chunks(BATCH);
         self.rewind();
-        let mut check = FIRST_CHECK;
+        let mut checks = CHECKS.pauses();
         let mut brought = false;
         loop {
-            match tokio::time::timeout(check, frames.next()).await {
+            match tokio::time::timeout(checks.pause(), frames.next()).await {
                 Ok(None) => return Ok(brought),
                 Ok(Some(chunk)) => {
                     self.take(chunk).await?;
                     brought = true;
-                    check = FIRST_CHECK;
+                    checks.reset();
                 }
                 Err(_) if self.is_behind().await? => {
                     tracing::warn!(container = %self.id, "log stream stalled and is opened again");
                     return Ok(brought);
                 }
-                Err(_) => check = (check * 2).min(LONGEST_CHECK),
+                Err(_) => {}
             }
         }
     }
@@ -147,7 +153,9 @@ impl Follower {
     /// Reads what an ended container still has.
     async fn read_to_end(&mut self) -> Result<(), DockerError> {
         let engine = self.ingest.engine().clone();
-        let frames = engine.logs(&self.id, self.since(), false).await?;
+        let frames = engine
+            .logs(&self.id, self.since(), LogReading::Once)
+            .await?;
         let mut frames = frames.ready_chunks(BATCH);
         self.rewind();
         while let Some(chunk) = frames.next().await {
@@ -167,7 +175,9 @@ impl Follower {
     /// Whether the daemon has lines that the follow did not bring.
     async fn is_behind(&mut self) -> Result<bool, DockerError> {
         let engine = self.ingest.engine().clone();
-        let mut frames = engine.logs(&self.id, self.since(), false).await?;
+        let mut frames = engine
+            .logs(&self.id, self.since(), LogReading::Once)
+            .await?;
         while let Some(frame) = frames.next().await {
             let frame = frame?;
             if self.track(frame.stream).is_new(&frame) {

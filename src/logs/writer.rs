@@ -17,6 +17,7 @@ use super::segment::{self, Segment, Shared};
 use super::sources::Stored;
 use super::store::{self, DiskLimits, Totals};
 use super::{Logs, SourceOwners};
+use crate::base::Backoff;
 use crate::base::Supervisor;
 use crate::db::{DbError, WriteTx};
 
@@ -24,8 +25,10 @@ use crate::db::{DbError, WriteTx};
 const COLLECT: Duration = Duration::from_millis(80);
 /// How long the writer stays for the last lines of others at shutdown.
 const LINGER: Duration = Duration::from_millis(150);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const RETRIES: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(10),
+};
 
 /// A batch that is ready to be stored; storing it again after a failure gives the same result.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ impl Logs {
         batch: &Arc<Batch>,
         shutdown: &CancellationToken,
     ) -> Result<Done, DbError> {
-        let mut pause = FIRST_PAUSE;
+        let mut retries = RETRIES.pauses();
         loop {
             let work = batch.clone();
             let (owners, limits) = (self.source_owners().cloned(), self.limits().disk());
@@ -110,8 +113,7 @@ impl Logs {
                 Err(error) if shutdown.is_cancelled() => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, "log lines cannot be stored yet, trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(retries.pause()).await;
                 }
             }
         }

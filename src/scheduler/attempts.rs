@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::base::Backoff;
 use crate::base::Timestamp;
 
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};
 
 /// Work on things that are named by guids.
 pub(super) struct Attempts<G: Ord> {
@@ -76,9 +79,8 @@ impl<G: Ord + Clone> Attempts<G> {
             count: 0,
             retry_at: now,
         });
-        let pause = FIRST_PAUSE * 2_u32.pow(failure.count.min(5));
+        failure.retry_at = now.plus(PAUSES.after(failure.count));
         failure.count += 1;
-        failure.retry_at = now.plus(pause.min(LONGEST_PAUSE));
     }
 
     /// Forgets the failures of what is no more.

@@ -6,12 +6,15 @@
 use std::time::Duration;
 
 use super::instance::{Phase, Record};
+use crate::base::Backoff;
 use crate::base::Timestamp;
 
 const AT_ONCE_UP_TO: u32 = 2;
 const GIVE_UP_AT: u32 = 200;
-const FIRST_WAIT: Duration = Duration::from_secs(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(960);
+const WAITS: Backoff = Backoff {
+    first: Duration::from_secs(30),
+    longest: Duration::from_secs(960),
+};
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 
 /// What follows a crash.
@@ -30,8 +33,7 @@ pub(super) fn restart_after(count: u32) -> Restart {
     if count >= GIVE_UP_AT {
         return Restart::Never;
     }
-    let doublings = (count - AT_ONCE_UP_TO - 1).min(16);
-    Restart::After((FIRST_WAIT * 2_u32.pow(doublings)).min(LONGEST_WAIT))
+    Restart::After(WAITS.after(count - AT_ONCE_UP_TO - 1))
 }
 
 /// The number of a crash that happens to `record` now.

@@ -22,13 +22,16 @@ use super::instance::{Phase, RoutableInstance};
 use super::labels;
 use super::monitor::Monitor;
 use super::plan::{Change, Effect, Plan, Planned, plan};
+use crate::base::Backoff;
 use crate::base::{Supervisor, Timestamp};
 use crate::db::DbError;
 use crate::docker::ContainerState;
 
 const TICK: Duration = Duration::from_secs(30);
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
+const RETRIES: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(5),
+};
 /// Changes that follow from changes settle in two or three rounds.
 const ROUNDS: usize = 8;
 /// Changes after which a container is not what it was; the scheduler's own doings are patched in.
@@ -49,7 +52,7 @@ impl Inner {
         token: CancellationToken,
     ) -> Result<(), SchedulerError> {
         let mut changes = self.db.changes();
-        let mut retry = FIRST_RETRY;
+        let mut retries = RETRIES.pauses();
         let mut tick = Instant::now() + TICK;
         // An earlier run of this worker may have been cut short while it looked.
         self.view.invalidate();
@@ -64,14 +67,12 @@ impl Inner {
             };
             let wait = match passed {
                 Ok(next) => {
-                    retry = FIRST_RETRY;
+                    retries.reset();
                     next.map_or(TICK, |at| at.since(self.clock.now()))
                 }
                 Err(error) => {
                     tracing::warn!(%error, "apps can not be looked after for the moment");
-                    let wait = retry;
-                    retry = (retry * 2).min(LONGEST_RETRY);
-                    wait
+                    retries.pause()
                 }
             };
             tokio::select! {
@@ -90,7 +91,7 @@ impl Inner {
         token: CancellationToken,
     ) -> Result<(), SchedulerError> {
         let ours = labels::of_platform(&self.settings.platform_id);
-        let mut retry = FIRST_RETRY;
+        let mut retries = RETRIES.pauses();
         loop {
             let followed = async {
                 let mut changes = self.engine.changes(&ours).await?;
@@ -113,15 +114,14 @@ impl Inner {
             self.view.follow(false);
             self.wake.notify_one();
             match ended {
-                Ok(begun) if begun.elapsed() > LONGEST_RETRY => retry = FIRST_RETRY,
+                Ok(begun) if begun.elapsed() > RETRIES.longest => retries.reset(),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "the daemon's changes are not told"),
             }
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
-                () = sleep(retry) => {}
+                () = sleep(retries.pause()) => {}
             }
-            retry = (retry * 2).min(LONGEST_RETRY);
         }
     }
 
@@ -275,7 +275,7 @@ impl Inner {
                 };
                 if let Err(error) = ended {
                     tracing::error!(instance.guid = %watch.guid, %error, "monitor failed");
-                    sleep(FIRST_RETRY).await;
+                    sleep(RETRIES.first).await;
                 }
                 drop(watch);
             });

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::base::guid::AppGuid;
-use crate::docker::{DockerError, Engine, LogStream};
+use crate::docker::{DockerError, Engine, LogReading, LogStream};
 use crate::logs::{Line, Logs};
 
 /// Output of one build that is kept; a loop that prints must not push out the app's own log.
@@ -56,7 +56,7 @@ pub(super) async fn follow(
     log: &BuildLog,
     rate: i64,
 ) -> Result<(), DockerError> {
-    let mut frames = engine.logs(id, 0, true).await?;
+    let mut frames = engine.logs(id, 0, LogReading::Follow).await?;
     let mut gate = Gate::new(rate);
     let mut lines: BTreeMap<LogStream, Vec<u8>> = BTreeMap::new();
     while let Some(frame) = frames.next().await {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cflite::base::{Secret, Supervisor, SystemClock};
 use cflite::blobs::{Blob, Blobs, Digest};
 use cflite::db::Db;
-use cflite::docker::{Behaviour, ByteReader, ContainerSpec, RegistryAuth};
+use cflite::docker::{Behaviour, ByteReader, ContainerSpec, LogReading, RegistryAuth};
 use cflite::registry::{ImageChange, Registry, Settings};
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncReadExt;
@@ -135,7 +135,7 @@ async fn run(bench: &Bench, reference: &str, round: &str) -> String {
     let id = engine.create(&spec).await.expect("created");
     engine.start(&id).await.expect("started");
     assert_eq!(soon(engine.wait(&id)).await.expect("ended"), 0);
-    let frames = engine.logs(&id, 0, false).await.expect("logs");
+    let frames = engine.logs(&id, 0, LogReading::Once).await.expect("logs");
     let frames: Vec<_> = frames.collect().await;
     engine.remove(&id).await.expect("removed");
     let lines = frames.into_iter().map(|frame| frame.expect("frame").data);

@@ -10,6 +10,13 @@ use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::processes::Process;
 use crate::db::WriteTx;
 
+/// When an event is written, and where its guid comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct WrittenBy<'a> {
+    pub now: Timestamp,
+    pub guids: &'a GuidSource,
+}
+
 /// Memory of a staging in MB, whatever it really got: as CC counts.
 const STAGING_MEMORY: i64 = 1024;
 
@@ -49,7 +56,11 @@ pub(crate) fn of_process(
     {
         return Ok(());
     }
-    let mut event = event_of_app(tx, (recorder.now, &recorder.guids), &process.app_guid)?;
+    let by = WrittenBy {
+        now: recorder.now,
+        guids: &recorder.guids,
+    };
+    let mut event = event_of_app(tx, by, &process.app_guid)?;
     event.state = state.to_owned();
     event.previous_state = Some(previous.to_owned());
     event.process = [Some(process.guid.to_string()), Some(process.kind.clone())];
@@ -70,7 +81,7 @@ pub(crate) enum Staging {
 /// An app is staged; `buildpack` is the one that is known of it.
 pub(crate) fn of_build(
     tx: &WriteTx<'_>,
-    by: (Timestamp, &GuidSource),
+    by: WrittenBy<'_>,
     app: &AppGuid,
     (staging, buildpack): (Staging, Option<&str>),
 ) -> Result<()> {
@@ -110,7 +121,7 @@ pub(crate) struct TaskUse<'a> {
 /// A task starts or stops.
 pub(crate) fn of_task(
     tx: &WriteTx<'_>,
-    by: (Timestamp, &GuidSource),
+    by: WrittenBy<'_>,
     app: &AppGuid,
     usage: TaskUse<'_>,
 ) -> Result<()> {
@@ -128,7 +139,7 @@ pub(crate) fn of_task(
 pub(crate) fn reseed(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> Result<()> {
     model::app_usage_events::clear(tx)?;
     for process in model::processes::started(tx)? {
-        let mut event = event_of_app(tx, (now, guids), &process.app_guid)?;
+        let mut event = event_of_app(tx, WrittenBy { now, guids }, &process.app_guid)?;
         // As on CC, these events have the guids of their processes.
         event.guid = process.guid.to_string();
         event.state = "STARTED".to_owned();
@@ -141,15 +152,11 @@ pub(crate) fn reseed(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> Re
     Ok(())
 }
 
-fn event_of_app(
-    tx: &WriteTx<'_>,
-    (now, guids): (Timestamp, &GuidSource),
-    app: &AppGuid,
-) -> Result<AppUsageEvent> {
+fn event_of_app(tx: &WriteTx<'_>, by: WrittenBy<'_>, app: &AppGuid) -> Result<AppUsageEvent> {
     let facts = model::app_usage_events::facts(tx, app)?;
     let name = facts.buildpack.as_deref();
     Ok(AppUsageEvent {
-        guid: guids.next(),
+        guid: by.guids.next(),
         state: String::new(),
         previous_state: None,
         app: [Some(app.to_string()), Some(facts.app_name)],
@@ -166,6 +173,6 @@ fn event_of_app(
         task: [None, None],
         memory: (0, 0),
         instances: (0, 0),
-        created_at: now,
+        created_at: by.now,
     })
 }

@@ -54,18 +54,27 @@ pub(crate) fn update(
     Ok(domain)
 }
 
+/// From where a domain's routes can be reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Through the router.
+    Public,
+    /// From other apps.
+    Internal,
+}
+
 /// Sees to it that a shared domain exists; one of the same name is left as it is.
 pub(crate) fn ensure_shared(
     tx: &WriteTx<'_>,
     name: &str,
-    internal: bool,
+    reach: Reach,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<()> {
     let domain = Domain {
         guid: DomainGuid::generate(guids),
         name: name.to_owned(),
-        internal,
+        internal: reach == Reach::Internal,
         router_group_guid: None,
         organization_guid: None,
         created_at: now,

@@ -1,5 +1,6 @@
 //! The staging engine's view of builds: what is to be staged, and what came of it.
 
+use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,7 +190,10 @@ impl StagingQueue {
         buildpack: Option<&str>,
     ) -> Result<(), DbError> {
         let buildpack = buildpack.or(build.buildpacks.first().map(String::as_str));
-        let by = (self.clock.now(), &self.guids);
+        let by = WrittenBy {
+            now: self.clock.now(),
+            guids: &self.guids,
+        };
         actions::app_usage_events::of_build(tx, by, &build.app_guid, (staging, buildpack))
             .map_err(|e| inconsistent(&e))
     }

@@ -2,6 +2,7 @@
 
 use crate::base::guid::TaskGuid;
 use crate::base::{GuidSource, Timestamp};
+use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::engines::scheduler::ImageReferences;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model::tasks::Task;
@@ -36,7 +37,10 @@ impl TaskList for TaskQueue {
     }
 
     fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError> {
-        let by = (now, &self.guids);
+        let by = WrittenBy {
+            now,
+            guids: &self.guids,
+        };
         flows::tasks::started(tx, by, guid).map_err(unread)
     }
 
@@ -47,7 +51,10 @@ impl TaskList for TaskQueue {
         end: &TaskEnd,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        let by = (now, &self.guids);
+        let by = WrittenBy {
+            now,
+            guids: &self.guids,
+        };
         flows::tasks::ended(tx, by, guid, end).map_err(unread)
     }
 }

@@ -1,6 +1,7 @@
 //! What a new platform finds, and what a new version adds to an old one. Safe to repeat: what is
 //! there is left as it is.
 
+use crate::cloud_controller::actions::domains::Reach;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::{actions, model};
 
@@ -43,7 +44,7 @@ pub(crate) fn plant(
         let filename = format!("{name}-{STACK}-v{}.zip", env!("CARGO_PKG_VERSION"));
         model::buildpacks::ensure_built_in(tx, (name, folder, STACK, &filename), now, guids)?;
     }
-    actions::domains::ensure_shared(tx, domain, false, now, guids)?;
-    actions::domains::ensure_shared(tx, "apps.internal", true, now, guids)?;
+    actions::domains::ensure_shared(tx, domain, Reach::Public, now, guids)?;
+    actions::domains::ensure_shared(tx, "apps.internal", Reach::Internal, now, guids)?;
     model::packages::forget_broken_uploads(tx)
 }

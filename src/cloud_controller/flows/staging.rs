@@ -6,6 +6,7 @@ use crate::base::Megabytes;
 use crate::base::guid::{BuildGuid, DropletGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::actions::app_usage_events::Staging;
+use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::ResourceType;
@@ -77,7 +78,10 @@ pub(crate) fn create(
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
     let first = build.buildpacks.first().map(String::as_str);
-    let by = (may.now, &may.guids);
+    let by = WrittenBy {
+        now: may.now,
+        guids: &may.guids,
+    };
     actions::app_usage_events::of_build(tx, by, &app.guid, (Staging::Started, first))?;
     let target = Target {
         guid: app.guid.as_str(),
@@ -130,7 +134,10 @@ pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -
     model::builds::set_failed(tx, &build.guid, (error.0, &error.1), may.now)?;
     actions::app_usage_events::of_build(
         tx,
-        (may.now, &may.guids),
+        WrittenBy {
+            now: may.now,
+            guids: &may.guids,
+        },
         &build.app_guid,
         (Staging::Stopped, None),
     )?;

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use crate::base::guid::{AppGuid, DropletGuid, ProcessGuid, TaskGuid};
-use crate::base::{GuidSource, Timestamp};
-use crate::cloud_controller::actions::app_usage_events::TaskUse;
+use crate::cloud_controller::actions::app_usage_events::{TaskUse, WrittenBy};
 use crate::cloud_controller::body::Invalid;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::desired::{NewTask, Snapshots};
@@ -221,17 +220,17 @@ pub(crate) fn delete_of_app(tx: &WriteTx<'_>, may: &MayWrite, app: &AppGuid) -> 
         if task.state == TaskState::Running {
             record(tx, may, "audit.app.task.cancel", &task)?;
         }
-        record_use(tx, (may.now, &may.guids), &task, "TASK_STOPPED")?;
+        let by = WrittenBy {
+            now: may.now,
+            guids: &may.guids,
+        };
+        record_use(tx, by, &task, "TASK_STOPPED")?;
     }
     Ok(())
 }
 
 /// The scheduler starts it now; whether it runs.
-pub(crate) fn started(
-    tx: &WriteTx<'_>,
-    by: (Timestamp, &GuidSource),
-    guid: &TaskGuid,
-) -> Result<bool> {
+pub(crate) fn started(tx: &WriteTx<'_>, by: WrittenBy<'_>, guid: &TaskGuid) -> Result<bool> {
     let Some(mut task) = model::tasks::find(tx, guid)? else {
         return Ok(false);
     };
@@ -240,7 +239,7 @@ pub(crate) fn started(
     }
     record_use(tx, by, &task, "TASK_STARTED")?;
     task.state = TaskState::Running;
-    task.updated_at = by.0;
+    task.updated_at = by.now;
     model::tasks::update(tx, &task)?;
     Ok(true)
 }
@@ -248,7 +247,7 @@ pub(crate) fn started(
 /// It has ended; what comes twice changes nothing.
 pub(crate) fn ended(
     tx: &WriteTx<'_>,
-    by: (Timestamp, &GuidSource),
+    by: WrittenBy<'_>,
     guid: &TaskGuid,
     end: &TaskEnd,
 ) -> Result<()> {
@@ -268,7 +267,7 @@ pub(crate) fn ended(
         TaskEnd::Succeeded => (TaskState::Succeeded, None),
         TaskEnd::Failed(reason) => (TaskState::Failed, Some(reason.clone())),
     };
-    task.updated_at = by.0;
+    task.updated_at = by.now;
     model::tasks::update(tx, &task)?;
     model::desired::forget_task(tx, guid)
 }
@@ -277,12 +276,7 @@ fn has_ended(task: &Task) -> bool {
     matches!(task.state, TaskState::Succeeded | TaskState::Failed)
 }
 
-fn record_use(
-    tx: &WriteTx<'_>,
-    by: (Timestamp, &GuidSource),
-    task: &Task,
-    state: &'static str,
-) -> Result<()> {
+fn record_use(tx: &WriteTx<'_>, by: WrittenBy<'_>, task: &Task, state: &'static str) -> Result<()> {
     let usage = TaskUse {
         guid: &task.guid,
         name: &task.name,

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, TaskGuid};
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list_by_id};
 use crate::db::{ReadTx, WriteTx};
 
@@ -108,7 +109,16 @@ pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<AppUsage
         })?;
         select.and("e.id > ?", [id]);
     }
-    list_by_id(tx, &select, ("e", COLUMNS), query, event)
+    list_by_id(
+        tx,
+        &select,
+        Columns {
+            alias: "e",
+            names: COLUMNS,
+        },
+        query,
+        event,
+    )
 }
 
 /// What is known of an app now.

@@ -9,6 +9,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::states::states;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{DbError, ReadTx, Reading, WriteTx};
@@ -112,7 +113,16 @@ pub(crate) fn list_visible(
     query.filter(&mut select, "states", Column::scanned("b.state"));
     query.filter(&mut select, "app_guids", "b.app_guid");
     query.filter(&mut select, "package_guids", "b.package_guid");
-    list(tx, &select, ("b", COLUMNS), query, build)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "b",
+            names: COLUMNS,
+        },
+        query,
+        build,
+    )
 }
 
 /// Stores a new build with all it is staged with, and keeps the blobs it needs: package and

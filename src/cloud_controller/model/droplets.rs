@@ -14,6 +14,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::builds::Build;
 use crate::cloud_controller::model::desired::DropletSidecar;
 use crate::cloud_controller::model::states::states;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
@@ -144,7 +145,16 @@ pub(crate) fn list_visible(
     if query.raw("current").is_some() {
         select.and::<String>("a.current_droplet_guid is d.guid", []);
     }
-    list(tx, &select, ("d", COLUMNS), query, droplet)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "d",
+            names: COLUMNS,
+        },
+        query,
+        droplet,
+    )
 }
 
 /// Stores what a build made; the layer is referenced by the staging engine in this transaction.

@@ -7,6 +7,7 @@ use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -77,7 +78,16 @@ pub(crate) fn list_visible(
         "i.guid",
         "select isolation_segment_guid from isolation_segment_organizations where organization_guid",
     );
-    list(tx, &select, ("i", COLUMNS), query, segment)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "i",
+            names: COLUMNS,
+        },
+        query,
+        segment,
+    )
 }
 
 fn entitled(caller: &Caller, guid: &IsolationSegmentGuid) -> Select {
@@ -115,7 +125,16 @@ pub(crate) fn list_organizations(
     let mut select = entitled(caller, guid);
     query.filter_common(&mut select, "o", Some(ResourceType::Organization))?;
     query.filter(&mut select, "names", "o.name");
-    list(tx, &select, ("o", "o.guid"), query, |row| row.get(0))
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "o",
+            names: "o.guid",
+        },
+        query,
+        |row| row.get(0),
+    )
 }
 
 /// The spaces in a segment, as far as the caller sees them.

@@ -7,6 +7,7 @@ use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, OrganizationQuot
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -81,7 +82,16 @@ pub(crate) fn list_visible(
             [segment.to_owned()],
         );
     }
-    list(tx, &select, ("o", COLUMNS), query, organization)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "o",
+            names: COLUMNS,
+        },
+        query,
+        organization,
+    )
 }
 
 /// Stores a new organization; the unique index decides races.

@@ -9,6 +9,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::states::states;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -125,7 +126,16 @@ pub(crate) fn list_visible(
         "a.space_guid",
         "select guid from spaces where organization_guid",
     );
-    list(tx, &select, ("p", COLUMNS), query, package)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "p",
+            names: COLUMNS,
+        },
+        query,
+        package,
+    )
 }
 
 /// Stores a new package; `password` is encrypted.

@@ -6,6 +6,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -85,7 +86,16 @@ pub(crate) fn list_visible(
         select.and::<String>("r.space_guid is null", []);
         select.and_in("r.organization_guid", &guids);
     }
-    list(tx, &select, ("r", COLUMNS), query, role)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "r",
+            names: COLUMNS,
+        },
+        query,
+        role,
+    )
 }
 
 /// Stores a role; the unique index decides races, as a plain error.

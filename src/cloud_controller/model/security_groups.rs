@@ -9,6 +9,7 @@ use crate::base::guid::{SecurityGroupGuid, SpaceGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -108,7 +109,16 @@ pub(crate) fn list_visible(
             &bound,
         );
     }
-    list(tx, &select, ("g", COLUMNS), query, group)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "g",
+            names: COLUMNS,
+        },
+        query,
+        group,
+    )
 }
 
 /// A page of those that apply to a space.
@@ -129,7 +139,16 @@ pub(crate) fn list_of_space(
     );
     query.filter_common(&mut select, "g", None)?;
     query.filter(&mut select, "names", "g.name");
-    list(tx, &select, ("g", COLUMNS), query, group)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "g",
+            names: COLUMNS,
+        },
+        query,
+        group,
+    )
 }
 
 /// The spaces these groups are bound to, as far as the caller sees them.

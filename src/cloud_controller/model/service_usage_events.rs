@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use crate::base::Timestamp;
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list_by_id};
 use crate::db::{ReadTx, WriteTx};
 
@@ -58,7 +59,16 @@ pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<ServiceU
         })?;
         select.and("e.id > ?", [id]);
     }
-    list_by_id(tx, &select, ("e", COLUMNS), query, event)
+    list_by_id(
+        tx,
+        &select,
+        Columns {
+            alias: "e",
+            names: COLUMNS,
+        },
+        query,
+        event,
+    )
 }
 
 /// Forgets everything and tells anew of the instances that exist; like CC, these events have the

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::base::Timestamp;
 use crate::base::guid::AppGuid;
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -89,7 +90,16 @@ pub(crate) fn list_of_app(
     if let Some(kind) = kind {
         select.and(OF_TYPE, [kind.to_owned()]);
     }
-    list(tx, &select, ("s", COLUMNS), query, sidecar)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "s",
+            names: COLUMNS,
+        },
+        query,
+        sidecar,
+    )
 }
 
 /// Stores a sidecar, new or changed, with its process types.

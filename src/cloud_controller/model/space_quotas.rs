@@ -10,6 +10,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::quotas::{LIMIT_COLUMNS, QuotaLimits};
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -76,7 +77,16 @@ pub(crate) fn list_visible(
         "q.guid",
         "select quota_guid from spaces where guid",
     );
-    list(tx, &select, ("q", &columns()), query, quota)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "q",
+            names: &columns(),
+        },
+        query,
+        quota,
+    )
 }
 
 /// The spaces that have these quotas, as far as the caller sees them.

@@ -7,6 +7,7 @@ use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid, SpaceGuid, Space
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -99,7 +100,16 @@ pub(crate) fn list_visible(
     query.filter_common(&mut select, "s", Some(ResourceType::Space))?;
     query.filter(&mut select, "names", "s.name");
     query.filter(&mut select, "organization_guids", "s.organization_guid");
-    list(tx, &select, ("s", COLUMNS), query, space)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "s",
+            names: COLUMNS,
+        },
+        query,
+        space,
+    )
 }
 
 /// Stores a new space; the unique index decides races.

@@ -8,6 +8,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::states::states;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::scheduler::{self, OpenTask, OpenTasks};
@@ -99,7 +100,16 @@ pub(crate) fn list_visible(
         "a.space_guid",
         "select guid from spaces where organization_guid",
     );
-    list(tx, &select, ("t", COLUMNS), query, task)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "t",
+            names: COLUMNS,
+        },
+        query,
+        task,
+    )
 }
 
 /// Any task.

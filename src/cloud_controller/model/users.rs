@@ -7,6 +7,7 @@ use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list as list_page};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -103,7 +104,16 @@ pub(crate) fn list(
             [serde_json::to_string(&parts)?],
         );
     }
-    list_page(tx, &select, ("e", COLUMNS), query, user)
+    list_page(
+        tx,
+        &select,
+        Columns {
+            alias: "e",
+            names: COLUMNS,
+        },
+        query,
+        user,
+    )
 }
 
 /// Users by guid, for `include`.

@@ -22,7 +22,7 @@ pub(crate) struct SidecarChange {
 pub(crate) fn create(mut body: Body) -> Result<SidecarChange> {
     let name = body.required_string("name");
     let command = body.required_string("command");
-    let process_types = process_types(&mut body, true);
+    let process_types = process_types(&mut body, Presence::Required);
     let memory = memory(&mut body);
     check_lengths(&mut body, name.as_deref(), command.as_deref());
     body.finish()?;
@@ -53,7 +53,7 @@ pub(crate) fn update(mut body: Body) -> Result<SidecarChange> {
         text
     };
     let (name, command) = (given("name"), given("command"));
-    let process_types = process_types(&mut body, false);
+    let process_types = process_types(&mut body, Presence::Optional);
     let memory = memory(&mut body);
     check_lengths(&mut body, name.as_deref(), command.as_deref());
     body.finish()?;
@@ -65,9 +65,16 @@ pub(crate) fn update(mut body: Body) -> Result<SidecarChange> {
     })
 }
 
-fn process_types(body: &mut Body, required: bool) -> Option<Vec<String>> {
+/// Whether a field has to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+fn process_types(body: &mut Body, presence: Presence) -> Option<Vec<String>> {
     let value = body.fields.nullable("process_types");
-    if value.is_none() && !required {
+    if value.is_none() && presence == Presence::Optional {
         return None;
     }
     let Some(Value::Array(values)) = value else {

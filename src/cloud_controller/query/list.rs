@@ -3,7 +3,7 @@
 use rusqlite::{Row, params_from_iter};
 
 use super::guid_set::GuidSet;
-use super::{ListQuery, OneOf, Page, Select};
+use super::{End, ListQuery, OneOf, Page, Select};
 use crate::cloud_controller::error::Result;
 use crate::db::ReadTx;
 
@@ -16,35 +16,37 @@ pub(crate) struct Listed<T> {
     pub rows: Vec<T>,
 }
 
-/// Reads one page. `alias` names the listed table in `select`; each of its rows is there once.
+/// The columns of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    /// Names the listed table in the select.
+    pub alias: &'a str,
+    /// What is read of it, as SQL.
+    pub names: &'a str,
+}
+
+/// Reads one page. The alias names the listed table in `select`; each of its rows is there once.
 pub(crate) fn list<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (alias, columns): (&str, &str),
+    columns: Columns<'_>,
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listed<T>> {
     if !select.labels().is_empty() {
-        return list_labelled(tx, select, (alias, columns), query, row);
+        return list_labelled(tx, select, columns, query, row);
     }
     let found = (query, count(tx, select)?);
-    page(
-        tx,
-        select,
-        (alias, columns),
-        found,
-        ("guid", Page::order),
-        row,
-    )
+    page(tx, select, columns, found, ("guid", Page::order), row)
 }
 
-/// The column that finds a row, and the page's order for an alias, or its reverse.
-type Key = (&'static str, fn(&Page, &str, bool) -> String);
+/// The column that finds a row, and the page's order for an alias, read from one end.
+type Key = (&'static str, fn(&Page, &str, End) -> String);
 
 fn page<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (alias, columns): (&str, &str),
+    columns: Columns<'_>,
     (query, total): (&ListQuery, i64),
     (key, order): Key,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
@@ -52,10 +54,11 @@ fn page<T>(
     let page = &query.page;
     let mut rows = Vec::new();
     if !page.starts_after(total) {
-        let (reversed, part) = page.part(total);
+        let (end, part) = page.part(total);
+        let Columns { alias, names } = columns;
         let key = format!("{alias}.{key}");
-        let (way, order) = (order(page, alias, reversed), order(page, alias, false));
-        let sql = select.page_sql(columns, &key, &way, &order);
+        let (way, order) = (order(page, alias, end), order(page, alias, End::First));
+        let sql = select.page_sql(names, &key, &way, &order);
         let mut statement = tx.sql().prepare_cached(&sql)?;
         let part = part.map(rusqlite::types::Value::from);
         let values = params_from_iter(select.values().iter().chain(&part));
@@ -70,7 +73,7 @@ fn page<T>(
 fn list_labelled<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    (alias, columns): (&str, &str),
+    columns: Columns<'_>,
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listed<T>> {
@@ -90,12 +93,13 @@ fn list_labelled<T>(
         [(false, set)] if select.is_whole_table() => Some(count(tx, select)? - set.len()),
         _ => None,
     };
-    let (reversed, [limit, offset]) = match known {
-        Some(total) if query.page.starts_after(total) => (false, [0, 0]),
+    let (end, [limit, offset]) = match known {
+        Some(total) if query.page.starts_after(total) => (End::First, [0, 0]),
         Some(total) => query.page.part(total),
-        None => (false, [query.page.size, query.page.window().start]),
+        None => (End::First, [query.page.size, query.page.window().start]),
     };
-    let sql = select.sql(&format!("{alias}.guid"), &query.page.order(alias, reversed));
+    let Columns { alias, names } = columns;
+    let sql = select.sql(&format!("{alias}.guid"), &query.page.order(alias, end));
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let mut walk = statement.query(params_from_iter(select.values()))?;
     let (wanted, mut matching) = (offset..offset.saturating_add(limit), 0);
@@ -113,9 +117,9 @@ fn list_labelled<T>(
             matching += 1;
         }
     }
-    let order = query.page.order(alias, false);
+    let order = query.page.order(alias, End::First);
     let guids = OneOf::texts(&page);
-    let sql = select.rows_sql(columns, alias, &guids, &order);
+    let sql = select.rows_sql(names, alias, &guids, &order);
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map([guids.value()], |r| row(r))?;
     Ok(Listed {
@@ -129,23 +133,23 @@ fn list_labelled<T>(
 pub(crate) fn list_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    table: (&str, &str),
+    columns: Columns<'_>,
     query: &ListQuery,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listed<T>> {
     let total = count(tx, select)?;
-    page_by_id(tx, select, table, (query, total), row)
+    page_by_id(tx, select, columns, (query, total), row)
 }
 
 /// The same where the number of rows is known.
 pub(crate) fn page_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
-    table: (&str, &str),
+    columns: Columns<'_>,
     found: (&ListQuery, i64),
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listed<T>> {
-    page(tx, select, table, found, ("id", Page::order_by_id), row)
+    page(tx, select, columns, found, ("id", Page::order_by_id), row)
 }
 
 /// How many rows match.

@@ -1,5 +1,14 @@
 //! Pages: which part of a list, and where it is found.
 
+/// From where a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its first row.
+    First,
+    /// Its last row, against its order.
+    Last,
+}
+
 /// Which part of a list was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
@@ -48,9 +57,9 @@ impl Page {
         start..start.saturating_add(self.size)
     }
 
-    /// SQL for the order of the table `alias`, whose rows are listed, or for its reverse.
-    pub(crate) fn order(&self, alias: &str, reversed: bool) -> String {
-        let direction = self.direction(reversed);
+    /// SQL for the order of the table `alias`, whose rows are listed, read from one end.
+    pub(crate) fn order(&self, alias: &str, from: End) -> String {
+        let direction = self.direction(from);
         let column = match self.order.key {
             // The default order is that of insertion.
             "id" => "created_at",
@@ -64,8 +73,8 @@ impl Page {
 
     /// The same for tables that only grow at the end: their `id` orders rows as their time does,
     /// and each of their indexes ends with it.
-    pub(crate) fn order_by_id(&self, alias: &str, reversed: bool) -> String {
-        let direction = self.direction(reversed);
+    pub(crate) fn order_by_id(&self, alias: &str, from: End) -> String {
+        let direction = self.direction(from);
         let column = match self.order.key {
             "id" | "created_at" | "updated_at" => String::new(),
             key => format!("{alias}.{key} {direction}, "),
@@ -73,20 +82,20 @@ impl Page {
         format!("order by {column}{alias}.id {direction}")
     }
 
-    /// Whether the page is nearer to the end of `total` rows, and its limit and offset from there.
-    pub(crate) fn part(&self, total: i64) -> (bool, [i64; 2]) {
+    /// The end of `total` rows that is nearer, and limit and offset from there.
+    pub(crate) fn part(&self, total: i64) -> (End, [i64; 2]) {
         let window = self.window();
         let (start, end) = (window.start, window.end.min(total));
         let behind = total - end;
         if behind < start {
-            (true, [end - start, behind])
+            (End::Last, [end - start, behind])
         } else {
-            (false, [self.size, start])
+            (End::First, [self.size, start])
         }
     }
 
-    fn direction(&self, reversed: bool) -> &'static str {
-        if self.order.descending == reversed {
+    fn direction(&self, from: End) -> &'static str {
+        if self.order.descending == (from == End::Last) {
             "asc"
         } else {
             "desc"
@@ -100,14 +109,14 @@ mod tests {
 
     /// The places of a page's rows when `part` is taken from one end of `total` rows.
     fn taken(page: &Page, total: i64) -> Vec<i64> {
-        let (reversed, part) = page.part(total);
+        let (from, part) = page.part(total);
         let [limit, offset] = part.map(|n| usize::try_from(n).expect("a count"));
         assert!(
             2 * offset <= usize::try_from(total).expect("a total"),
             "{part:?} of {total}"
         );
         let places = 0..total;
-        if reversed {
+        if from == End::Last {
             let mut found: Vec<i64> = places.rev().skip(offset).take(limit).collect();
             found.reverse();
             found

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::translate;
-use crate::docker::{DockerError, FactStream, LONGEST_FRAME, LogFrame, LogStream};
+use crate::docker::{DockerError, FactStream, LONGEST_FRAME, LogFrame, LogReading, LogStream};
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -16,11 +16,11 @@ pub(super) async fn open(
     docker: &Docker,
     id: &str,
     since_nanos: i64,
-    follow: bool,
+    reading: LogReading,
 ) -> Result<FactStream<LogFrame>, DockerError> {
     let since = i32::try_from(since_nanos.div_euclid(NANOS).max(0)).unwrap_or(i32::MAX);
     let options = LogsOptionsBuilder::default()
-        .follow(follow)
+        .follow(reading == LogReading::Follow)
         .stdout(true)
         .stderr(true)
         .timestamps(true)

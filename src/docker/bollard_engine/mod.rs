@@ -30,8 +30,8 @@ use tokio_util::io::ReaderStream;
 use self::calls::{drain_texts, forget_missing, reader, within};
 use super::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
-    Upload, Usage,
+    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, LogReading, Progress,
+    RegistryAuth, Upload, Usage,
 };
 
 /// Where a daemon listens unless somebody says otherwise.
@@ -300,10 +300,10 @@ impl Engine for BollardEngine {
         &self,
         id: &str,
         since_nanos: i64,
-        follow: bool,
+        reading: LogReading,
     ) -> Result<FactStream<LogFrame>, DockerError> {
         let docker = self.docker(STREAMING).await?;
-        self.note(logs::open(&docker, id, since_nanos, follow).await)
+        self.note(logs::open(&docker, id, since_nanos, reading).await)
             .await
     }
 

@@ -12,8 +12,8 @@ use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
-    Upload, Usage,
+    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, LogReading, Progress,
+    RegistryAuth, Upload, Usage,
 };
 
 impl FakeEngine {
@@ -205,7 +205,7 @@ impl Engine for FakeEngine {
         &self,
         id: &str,
         since_nanos: i64,
-        follow: bool,
+        reading: LogReading,
     ) -> Result<FactStream<LogFrame>, DockerError> {
         self.enter(Verb::Logs).await?;
         let (generation, number) = {
@@ -222,7 +222,7 @@ impl Engine for FakeEngine {
             next: 0,
             // The real one gets whole seconds.
             since: since_nanos.div_euclid(1_000_000_000) * 1_000_000_000,
-            follow,
+            follow: reading == LogReading::Follow,
             generation,
             ready: std::collections::VecDeque::new(),
             ended: false,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::container;
 use super::plan::{Action, World, canceled, expired, is_expired, plan};
 use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts};
+use crate::base::Backoff;
 use crate::base::guid::TaskGuid;
 use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
@@ -25,8 +26,10 @@ use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
 
 /// Also for what the daemon did not tell.
 const TICK: Duration = Duration::from_secs(30);
-const RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
+const RETRIES: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(5),
+};
 const AT_REST_AFTER: Duration = Duration::from_secs(300);
 const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
 
@@ -99,7 +102,7 @@ impl Runner {
     ) -> Result<(), SchedulerError> {
         let mut changes = self.db.changes();
         let mut seen = Seen::default();
-        let mut retry = RETRY;
+        let mut retries = RETRIES.pauses();
         loop {
             changes.borrow_and_update();
             let passed = tokio::select! {
@@ -108,14 +111,12 @@ impl Runner {
             };
             let wait = match passed {
                 Ok(next) => {
-                    retry = RETRY;
+                    retries.reset();
                     next.map_or(TICK, |at| at.since(self.clock.now())).min(TICK)
                 }
                 Err(error) => {
                     tracing::warn!(%error, "tasks can not be looked after for the moment");
-                    let wait = retry;
-                    retry = (retry * 2).min(LONGEST_RETRY);
-                    wait
+                    retries.pause()
                 }
             };
             tokio::select! {
@@ -376,7 +377,7 @@ impl Runner {
             };
             if let Err(error) = waited {
                 tracing::debug!(container = %container_id, %error, "cannot wait for a task's end");
-                sleep(RETRY).await;
+                sleep(RETRIES.first).await;
             }
             runner.watched().remove(&container_id);
             runner.wake.notify_one();

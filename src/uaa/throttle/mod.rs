@@ -20,6 +20,7 @@ mod source;
 mod tests;
 pub(crate) mod turns;
 
+use crate::base::Backoff;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,10 @@ pub(crate) use source::Source;
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest even then.
 const LONGEST_CROWDED_PAUSE: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    longest: LONGEST_PAUSE,
+};
 
 /// Wrong attempts that cost nothing: people mistype.
 const FREE: u32 = 2;
@@ -71,10 +75,7 @@ const MOST_REMEMBERED: usize = 10_000;
 pub(crate) fn pause_after(failures: u32) -> Duration {
     match failures.checked_sub(FREE + 1) {
         None => Duration::ZERO,
-        Some(doublings) => {
-            let factor = 2_u32.saturating_pow(doublings);
-            FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
-        }
+        Some(more) => PAUSES.after(more),
     }
 }
 

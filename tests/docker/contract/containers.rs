@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cflite::base::Megabytes;
-use cflite::docker::{Behaviour, ContainerState, DockerError};
+use cflite::docker::{Behaviour, ContainerState, DockerError, LogReading};
 use futures_util::StreamExt;
 
 use crate::bench::{Bench, soon};
@@ -85,7 +85,7 @@ pub(super) async fn what_is_gone_stays_gone(bench: Arc<Bench>) {
         Err(DockerError::NotFound(_))
     ));
     assert!(matches!(
-        engine.logs(&id, 0, false).await,
+        engine.logs(&id, 0, LogReading::Once).await,
         Err(DockerError::NotFound(_))
     ));
 }
@@ -303,7 +303,7 @@ pub(super) async fn usage_and_size_are_measured(bench: Arc<Bench>) {
     let script = "head -c 3000000 /dev/zero > /tmp/big; echo written; exec sleep 1000";
     let behaviour = Behaviour::runs().grows(3_000_000).prints("written\n");
     let id = bench.started("usage", script, behaviour).await;
-    let mut logs = engine.logs(&id, 0, true).await.expect("logs");
+    let mut logs = engine.logs(&id, 0, LogReading::Follow).await.expect("logs");
     soon(logs.next()).await.expect("a frame").expect("a frame");
     let usage = engine.usage(&id).await.expect("asked").expect("runs");
     assert!(usage.memory > 0 && usage.cpu_nanos > 0, "{usage:?}");

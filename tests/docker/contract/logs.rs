@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cflite::docker::{Behaviour, LogFrame, LogStream};
+use cflite::docker::{Behaviour, LogFrame, LogReading, LogStream};
 use futures_util::StreamExt;
 
 use crate::bench::{Bench, soon};
 
-async fn frames(bench: &Bench, id: &str, since: i64, follow: bool) -> Vec<LogFrame> {
-    let stream = bench.engine.logs(id, since, follow).await.expect("logs");
+async fn frames(bench: &Bench, id: &str, since: i64, reading: LogReading) -> Vec<LogFrame> {
+    let stream = bench.engine.logs(id, since, reading).await.expect("logs");
     soon(stream.map(|frame| frame.expect("a frame")).collect()).await
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn logs_come_in_frames_with_times(bench: Arc<Bench>) {
         .exits(0);
     let id = bench.started("frames", script, behaviour).await;
     soon(bench.engine.wait(&id)).await.expect("waited");
-    let frames = frames(&bench, &id, 0, false).await;
+    let frames = frames(&bench, &id, 0, LogReading::Once).await;
 
     let out = texts(&frames, LogStream::Out);
     assert_eq!(out[..3], [&b"one\n"[..], b"\n", b"two\n"]);
@@ -62,14 +62,19 @@ pub(super) async fn logs_start_where_asked(bench: Arc<Bench>) {
         .started("since", "echo early; sleep 2.1; echo late", behaviour)
         .await;
     soon(bench.engine.wait(&id)).await.expect("waited");
-    let all = frames(&bench, &id, 0, false).await;
+    let all = frames(&bench, &id, 0, LogReading::Once).await;
     assert_eq!(texts(&all, LogStream::Out), [&b"early\n"[..], b"late\n"]);
-    let late = frames(&bench, &id, all[1].nanos, false).await;
+    let late = frames(&bench, &id, all[1].nanos, LogReading::Once).await;
     assert_eq!(late, all[1..]);
     assert!(
-        frames(&bench, &id, all[1].nanos + 2_000_000_000, true)
-            .await
-            .is_empty()
+        frames(
+            &bench,
+            &id,
+            all[1].nanos + 2_000_000_000,
+            LogReading::Follow
+        )
+        .await
+        .is_empty()
     );
 }
 
@@ -83,7 +88,11 @@ pub(super) async fn following_ends_with_the_container(bench: Arc<Bench>) {
         .started("follow", "echo first; sleep 0.4; echo second", behaviour)
         .await;
     let begin = tokio::time::Instant::now();
-    let mut stream = bench.engine.logs(&id, 0, true).await.expect("logs");
+    let mut stream = bench
+        .engine
+        .logs(&id, 0, LogReading::Follow)
+        .await
+        .expect("logs");
     let first = soon(stream.next())
         .await
         .expect("a frame")
@@ -99,5 +108,5 @@ pub(super) async fn following_ends_with_the_container(bench: Arc<Bench>) {
         .expect("a frame");
     assert_eq!(&second.data[..], b"second\n");
     assert!(soon(stream.next()).await.is_none());
-    assert_eq!(frames(&bench, &id, 0, true).await.len(), 2);
+    assert_eq!(frames(&bench, &id, 0, LogReading::Follow).await.len(), 2);
 }

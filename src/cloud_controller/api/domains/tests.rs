@@ -6,6 +6,7 @@ use super::sharing;
 use crate::base::guid::{OrganizationGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::{Authority, Caller};
+use crate::cloud_controller::actions::domains::Reach;
 use crate::cloud_controller::api::domains::presenter::present_from;
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
@@ -32,9 +33,12 @@ async fn world() -> (tempfile::TempDir, Db) {
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     write(&db, |tx| {
         tx.sql().execute_batch(SET_UP)?;
-        for (name, internal) in [("cf.localhost", false), ("apps.internal", true)] {
+        for (name, reach) in [
+            ("cf.localhost", Reach::Public),
+            ("apps.internal", Reach::Internal),
+        ] {
             for _ in 0..2 {
-                actions::domains::ensure_shared(tx, name, internal, now(), &GuidSource::random())?;
+                actions::domains::ensure_shared(tx, name, reach, now(), &GuidSource::random())?;
             }
         }
         Ok(())

@@ -101,8 +101,8 @@ fn present(
         "memory_in_mb": process.memory,
         "disk_in_mb": process.disk,
         "log_rate_limit_in_bytes_per_second": process.log_rate_limit,
-        "health_check": check(&process.health_check, true),
-        "readiness_health_check": check(&process.readiness_check, false),
+        "health_check": health_check(&process.health_check),
+        "readiness_health_check": readiness_check(&process.readiness_check),
         "relationships": {
             "app": { "data": { "guid": process.app_guid } },
             "revision": process.revision_guid.as_ref().map(|guid| json!({ "data": { "guid": guid } })),
@@ -119,11 +119,17 @@ fn present(
     })
 }
 
-fn check(check: &Check, with_timeout: bool) -> Value {
+fn health_check(check: &Check) -> Value {
     let mut data = Map::new();
-    if with_timeout {
-        data.insert("timeout".to_owned(), json!(check.timeout));
-    }
+    data.insert("timeout".to_owned(), json!(check.timeout));
+    check_with(check, data)
+}
+
+fn readiness_check(check: &Check) -> Value {
+    check_with(check, Map::new())
+}
+
+fn check_with(check: &Check, mut data: Map<String, Value>) -> Value {
     data.insert(
         "invocation_timeout".to_owned(),
         json!(check.invocation_timeout),

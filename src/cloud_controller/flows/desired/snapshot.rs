@@ -83,8 +83,8 @@ impl Snapshots {
             .ok_or_else(|| Error::unprocessable("Assign a droplet before starting this app."))?;
         let sidecars = model::sidecars::of_process(tx, &app.guid, &process.kind)?;
         let mapped = model::desired::mapped_ports(tx, &app.guid, &process.kind)?;
-        let docker = app.lifecycle.kind == LifecycleType::Docker;
-        let mut specification = specify(&process, &droplet, docker, (&sidecars, &mapped));
+        let kind = app.lifecycle.kind;
+        let mut specification = specify(&process, &droplet, kind, (&sidecars, &mapped));
         specification.logged_revision = revision
             .filter(|_| self.log_revisions)
             .map(|revision| revision.version);
@@ -184,9 +184,10 @@ fn text(value: Value) -> String {
 fn specify(
     process: &Process,
     droplet: &Droplet,
-    docker: bool,
+    kind: LifecycleType,
     (sidecars, mapped): (&[Sidecar], &[u16]),
 ) -> Specification {
+    let docker = kind == LifecycleType::Docker;
     let (entrypoint, command) = if docker {
         docker_command(process)
     } else {
@@ -297,25 +298,25 @@ mod tests {
     #[test]
     fn a_buildpack_app_is_started_by_the_launcher() {
         let mut process = web();
-        let spec = specify(&process, &droplet(""), false, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, (&[], &[]));
         assert_eq!(spec.command, [LAUNCHER, "app", "serve", ""]);
         assert_eq!(spec.entrypoint, Some(Vec::new()));
         assert!(spec.lifecycle_files);
         process.command = Some("mine".to_owned());
-        let spec = specify(&process, &droplet(""), false, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, (&[], &[]));
         assert_eq!(spec.command[2], "mine");
     }
 
     #[test]
     fn an_image_keeps_its_entrypoint_unless_a_command_is_set() {
         let mut process = web();
-        let spec = specify(&process, &droplet(""), true, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Docker, (&[], &[]));
         assert_eq!(
             (spec.entrypoint, spec.command.len(), spec.user),
             (None, 0, None)
         );
         process.command = Some("echo hi".to_owned());
-        let spec = specify(&process, &droplet(""), true, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Docker, (&[], &[]));
         assert_eq!(spec.command, ["/bin/sh", "-c", "echo hi"]);
         assert_eq!(spec.entrypoint, Some(Vec::new()));
     }
@@ -334,7 +335,7 @@ mod tests {
             updated_at: Timestamp::from_micros(0),
         };
         let all = [sidecar(Some(32)), sidecar(None)];
-        let spec = specify(&web(), &droplet(""), false, (&all, &[]));
+        let spec = specify(&web(), &droplet(""), LifecycleType::Buildpack, (&all, &[]));
         assert_eq!(spec.command[..2], ["/bin/bash", "-c"]);
         assert_eq!(
             spec.command[4..],

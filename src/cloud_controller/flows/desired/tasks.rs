@@ -29,7 +29,7 @@ impl Snapshots {
         (app, droplet): (&App, &Droplet),
         task: &NewTask<'_>,
     ) -> Result<()> {
-        let specification = specify(task, app.lifecycle.kind == LifecycleType::Docker);
+        let specification = specify(task, app.lifecycle.kind);
         let environment = self.task_environment(tx, app, task, &recorder.guids.next())?;
         let snapshot = TaskSnapshot {
             droplet_guid: droplet.guid.clone(),
@@ -42,7 +42,8 @@ impl Snapshots {
 }
 
 /// A command takes the place of what an image would run.
-fn specify(task: &NewTask<'_>, docker: bool) -> TaskSpecification {
+fn specify(task: &NewTask<'_>, kind: LifecycleType) -> TaskSpecification {
+    let docker = kind == LifecycleType::Docker;
     if docker {
         return TaskSpecification {
             command: words(&["/bin/sh", "-c", task.command]),
@@ -72,10 +73,10 @@ mod tests {
             user: Some("vcap"),
             memory: 64,
         };
-        let spec = specify(&task, false);
+        let spec = specify(&task, LifecycleType::Buildpack);
         assert_eq!(spec.command, [LAUNCHER, "app", task.command, ""]);
         assert_eq!(spec.user.as_deref(), Some("2000:2000"));
-        let spec = specify(&task, true);
+        let spec = specify(&task, LifecycleType::Docker);
         assert_eq!(spec.command, ["/bin/sh", "-c", task.command]);
         assert_eq!(
             (spec.user.as_deref(), spec.lifecycle_files),

@@ -9,6 +9,7 @@ use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
@@ -97,7 +98,16 @@ pub(crate) fn list_visible(
     if let Some(kind) = lifecycle {
         select.and_in(Column::scanned("a.lifecycle_type"), &[kind.as_str()]);
     }
-    list(tx, &select, ("a", COLUMNS), query, app)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "a",
+            names: COLUMNS,
+        },
+        query,
+        app,
+    )
 }
 
 /// Stores a new app; the unique index decides races.

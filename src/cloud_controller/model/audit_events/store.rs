@@ -9,6 +9,7 @@ use super::{Place, Recorder, Target};
 use crate::base::Timestamp;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, count, page_by_id};
 use crate::db::{ReadTx, WriteTx};
 
@@ -126,7 +127,16 @@ pub(crate) fn list_visible(
     if total > FEW {
         select = filtered(caller, query, By::Scan)?;
     }
-    page_by_id(tx, &select, ("e", COLUMNS), (query, total), event)
+    page_by_id(
+        tx,
+        &select,
+        Columns {
+            alias: "e",
+            names: COLUMNS,
+        },
+        (query, total),
+        event,
+    )
 }
 
 /// How many events match, if nothing but their place decides.

@@ -7,6 +7,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::blobs::{Digest, store as blob_store};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -63,7 +64,16 @@ pub(crate) fn list_all(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<Buil
     if let Some(lifecycle) = query.raw("lifecycle") {
         select.and("b.lifecycle = ?", [lifecycle.to_owned()]);
     }
-    list(tx, &select, ("b", COLUMNS), query, buildpack)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "b",
+            names: COLUMNS,
+        },
+        query,
+        buildpack,
+    )
 }
 
 /// The last position in use.

@@ -8,6 +8,7 @@ use crate::base::guid::{AppGuid, DeploymentGuid, ProcessGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -92,7 +93,16 @@ pub(crate) fn list_visible(
     query.filter(&mut select, "states", "d.state");
     query.filter(&mut select, "status_values", "d.status_value");
     query.filter(&mut select, "status_reasons", "d.status_reason");
-    list(tx, &select, ("d", COLUMNS), query, deployment)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "d",
+            names: COLUMNS,
+        },
+        query,
+        deployment,
+    )
 }
 
 /// Stores a new deployment.

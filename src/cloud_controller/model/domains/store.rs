@@ -10,6 +10,7 @@ use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -158,7 +159,16 @@ fn listed(tx: &ReadTx<'_>, mut select: Select, query: &ListQuery) -> Result<List
     query.filter_common(&mut select, "d", Some(ResourceType::Domain))?;
     query.filter(&mut select, "names", "d.name");
     query.filter(&mut select, "organization_guids", "d.organization_guid");
-    list(tx, &select, ("d", COLUMNS), query, domain)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "d",
+            names: COLUMNS,
+        },
+        query,
+        domain,
+    )
 }
 
 /// Whether the caller sees the private domains of an organization.

@@ -7,6 +7,7 @@ use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -97,7 +98,16 @@ pub(crate) fn list_visible(
         SPACE,
         "select guid from spaces where organization_guid",
     );
-    list(tx, &select, ("p", COLUMNS), query, process)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "p",
+            names: COLUMNS,
+        },
+        query,
+        process,
+    )
 }
 
 /// The web process that was there first; there are others only while a deployment is under way.

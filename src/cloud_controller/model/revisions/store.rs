@@ -8,6 +8,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::Variables;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -63,7 +64,16 @@ pub(crate) fn list_of_app(
             [],
         );
     }
-    list(tx, &select, ("r", COLUMNS), query, revision)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "r",
+            names: COLUMNS,
+        },
+        query,
+        revision,
+    )
 }
 
 /// A page of those that an app's started processes run under.
@@ -79,7 +89,16 @@ pub(crate) fn list_deployed(
         [app.to_string()],
     );
     query.filter_common(&mut select, "r", Some(ResourceType::Revision))?;
-    list(tx, &select, ("r", COLUMNS), query, revision)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "r",
+            names: COLUMNS,
+        },
+        query,
+        revision,
+    )
 }
 
 /// The environment as it was.

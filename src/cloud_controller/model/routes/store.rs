@@ -8,6 +8,7 @@ use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceG
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, OneOf, Select, list};
 use crate::db::{ReadTx, WriteTx};
 
@@ -180,7 +181,16 @@ pub(crate) fn list_visible(
         let values = [one.value(), one.value()];
         select.and_column(Column::scanned("r.space_guid"), &rest, values);
     }
-    list(tx, &select, ("r", COLUMNS), query, route)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "r",
+            names: COLUMNS,
+        },
+        query,
+        route,
+    )
 }
 
 /// `ports=` asks for routes without one; what is no port has no route.

@@ -6,6 +6,7 @@ use crate::base::guid::StackGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{ReadTx, WriteTx};
@@ -66,7 +67,16 @@ pub(crate) fn list_all(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<Stac
     if let Some(wanted) = query.raw("default") {
         select.and("s.is_default = ?", [i64::from(wanted == "true")]);
     }
-    list(tx, &select, ("s", COLUMNS), query, stack)
+    list(
+        tx,
+        &select,
+        Columns {
+            alias: "s",
+            names: COLUMNS,
+        },
+        query,
+        stack,
+    )
 }
 
 /// Stores a new stack; the unique index decides races.
