@@ -177,8 +177,8 @@ fn names(config: &Config) -> Finding {
     }
 }
 
-fn port(what: &'static str, config: &Config, wish: ports::PortWish) -> Finding {
-    match ports::probe(config.bind, wish) {
+fn port(what: &'static str, config: &Config, choice: ports::PortChoice) -> Finding {
+    match ports::probe(config.bind, choice) {
         Ok(port) => good(what, port.to_string()),
         Err(error) => wrong(
             what,

@@ -180,10 +180,10 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn port(wish: crate::net::ports::PortWish) -> String {
-    use crate::net::ports::PortWish;
-    match wish {
-        PortWish::Exactly(port) => port.to_string(),
-        PortWish::Prefer(first, second) => format!("{first}, else {second}"),
+fn port(choice: crate::net::ports::PortChoice) -> String {
+    use crate::net::ports::PortChoice;
+    match choice {
+        PortChoice::Exactly(port) => port.to_string(),
+        PortChoice::Prefer(first, second) => format!("{first}, else {second}"),
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::net::ports::PortWish;
+use crate::net::ports::PortChoice;
 
 /// Options as given; what is absent comes from the next layer.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -82,9 +82,9 @@ pub struct Config {
     /// Address to listen on.
     pub bind: IpAddr,
     /// HTTP port.
-    pub http_port: PortWish,
+    pub http_port: PortChoice,
     /// HTTPS port.
-    pub https_port: PortWish,
+    pub https_port: PortChoice,
     /// SSH port.
     pub ssh_port: u16,
     /// Registry port.
@@ -155,8 +155,8 @@ impl Options {
             data_dir: absolute(all.data_dir.unwrap_or(data_dir_hint)),
             domain,
             bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            http_port: all.http_port.map_or(PortWish::HTTP, PortWish::Exactly),
-            https_port: all.https_port.map_or(PortWish::HTTPS, PortWish::Exactly),
+            http_port: all.http_port.map_or(PortChoice::HTTP, PortChoice::Exactly),
+            https_port: all.https_port.map_or(PortChoice::HTTPS, PortChoice::Exactly),
             ssh_port: all.ssh_port.unwrap_or(2222),
             registry_port: all.registry_port.unwrap_or(5000),
             dns_port: all.dns_port.unwrap_or(8053),
@@ -253,9 +253,9 @@ mod tests {
             ..Options::default()
         };
         let config = options.resolve().expect("valid");
-        assert_eq!(config.http_port, PortWish::Exactly(9000));
+        assert_eq!(config.http_port, PortChoice::Exactly(9000));
         assert_eq!(config.domain, "file.example");
-        assert_eq!(config.https_port, PortWish::HTTPS);
+        assert_eq!(config.https_port, PortChoice::HTTPS);
         assert_eq!(config.tcp_ports, 61001..=61100);
     }
 

@@ -44,14 +44,14 @@ fn holder_text(holder: Option<&str>) -> String {
 
 /// Which port is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortWish {
+pub enum PortChoice {
     /// This one and no other; 0 for any free one.
     Exactly(u16),
     /// The first when it can be bound, else the second.
     Prefer(u16, u16),
 }
 
-impl PortWish {
+impl PortChoice {
     /// 80, else 8080.
     pub const HTTP: Self = Self::Prefer(80, 8080);
     /// 443, else 8443.
@@ -59,10 +59,10 @@ impl PortWish {
 }
 
 /// Binds what is wished, for [`super::server::Listener`].
-pub fn bind(ip: IpAddr, wish: PortWish) -> Result<TcpListener, BindError> {
-    match wish {
-        PortWish::Exactly(port) => bind_one(SocketAddr::new(ip, port)),
-        PortWish::Prefer(first, second) => {
+pub fn bind(ip: IpAddr, choice: PortChoice) -> Result<TcpListener, BindError> {
+    match choice {
+        PortChoice::Exactly(port) => bind_one(SocketAddr::new(ip, port)),
+        PortChoice::Prefer(first, second) => {
             bind_one(SocketAddr::new(ip, first)).or_else(|_| bind_one(SocketAddr::new(ip, second)))
         }
     }
@@ -70,10 +70,10 @@ pub fn bind(ip: IpAddr, wish: PortWish) -> Result<TcpListener, BindError> {
 
 /// Which port [`bind`] would give. Nothing listens meanwhile, so whoever binds it at the same time
 /// is not disturbed.
-pub fn probe(ip: IpAddr, wish: PortWish) -> Result<u16, BindError> {
-    match wish {
-        PortWish::Exactly(port) => probe_one(SocketAddr::new(ip, port)),
-        PortWish::Prefer(first, second) => probe_one(SocketAddr::new(ip, first))
+pub fn probe(ip: IpAddr, choice: PortChoice) -> Result<u16, BindError> {
+    match choice {
+        PortChoice::Exactly(port) => probe_one(SocketAddr::new(ip, port)),
+        PortChoice::Prefer(first, second) => probe_one(SocketAddr::new(ip, first))
             .or_else(|_| probe_one(SocketAddr::new(ip, second))),
     }
 }
@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_taken_port_names_its_holder() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let port = holder.local_addr().unwrap().port();
-        let error = bind(LOOPBACK, PortWish::Exactly(port)).unwrap_err();
+        let error = bind(LOOPBACK, PortChoice::Exactly(port)).unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains(&format!("port {port} on 127.0.0.1 is taken")),
@@ -176,23 +176,23 @@ mod tests {
 
     #[test]
     fn a_probe_tells_what_binding_would_and_is_in_nobodys_way() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
-        let error = probe(LOOPBACK, PortWish::Exactly(taken)).unwrap_err();
+        let error = probe(LOOPBACK, PortChoice::Exactly(taken)).unwrap_err();
         assert!(matches!(error, BindError::Taken { .. }), "{error}");
         drop(holder);
         let probing = TcpSocket::new_v4().unwrap();
         probing.set_reuseaddr(true).unwrap();
         probing.bind(SocketAddr::new(LOOPBACK, taken)).unwrap();
-        assert_eq!(probe(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap(), taken);
-        assert!(bind(LOOPBACK, PortWish::Exactly(taken)).is_ok());
+        assert_eq!(probe(LOOPBACK, PortChoice::Prefer(taken, 0)).unwrap(), taken);
+        assert!(bind(LOOPBACK, PortChoice::Exactly(taken)).is_ok());
     }
 
     #[test]
     fn the_second_choice_is_taken_when_the_first_is_not_free() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
-        let second = bind(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap();
+        let second = bind(LOOPBACK, PortChoice::Prefer(taken, 0)).unwrap();
         assert_ne!(second.local_addr().unwrap().port(), taken);
     }
 

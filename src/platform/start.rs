@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Ingest, Logs};
-use crate::net::ports::{self, PortWish};
+use crate::net::ports::{self, PortChoice};
 use crate::registry::{self, Registry};
 use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
@@ -150,7 +150,7 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let registry_socket =
-        ports::bind(loopback, PortWish::Exactly(config.registry_port)).context("registry port")?;
+        ports::bind(loopback, PortChoice::Exactly(config.registry_port)).context("registry port")?;
     let settings = registry::Settings {
         port: registry_socket.local_addr()?.port(),
         token: registry::token(&db, &vault).await?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Paths;
-use crate::net::ports::{PortWish, bind};
+use crate::net::ports::{PortChoice, bind};
 use crate::net::server::{Limits, Listener, Serve, ServeError, Server};
 
 /// One of the threads dies as it begins, the first time.
@@ -29,7 +29,7 @@ impl Serve for Dying {
 }
 
 fn server(dies: usize) -> Arc<Server<Dying>> {
-    let socket = bind([127, 0, 0, 1].into(), PortWish::Exactly(0)).unwrap();
+    let socket = bind([127, 0, 0, 1].into(), PortChoice::Exactly(0)).unwrap();
     let serve = Dying {
         threads: AtomicUsize::new(0),
         dies,
