@@ -6,11 +6,11 @@
 mod adapters;
 pub mod cleanup;
 mod droplet_images;
-mod ground;
 mod health;
 mod identity;
 mod lock;
 mod names;
+mod parts;
 mod routing;
 mod running;
 mod screen;
@@ -19,9 +19,9 @@ mod start;
 mod sweeper;
 mod workers;
 
-pub use ground::Parts;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
+pub use parts::Parts;
 pub use running::Running;
 pub use start::Platform;
 

@@ -44,7 +44,7 @@ impl Parts {
 }
 
 /// What is open before anything is wired.
-pub(super) struct Ground {
+pub(super) struct CoreServices {
     pub(super) id: String,
     pub(super) db: Db,
     pub(super) vault: Vault,
