@@ -11,7 +11,7 @@
 //!   is free when the work has returned or panicked.
 //! - Work that has not begun when its caller goes away does not run.
 //! - Nobody waits without an end: at most [`Bounds::waiting`] callers wait, each for at most
-//!   [`Bounds::patience`].
+//!   [`Bounds::timeout`].
 //!
 //! Decisions: everything stays on the blocking threads of the caller's runtime. Tokio stops a
 //! paused test clock while such work is under way; with threads or a runtime of our own, time-outs
@@ -39,12 +39,12 @@ pub struct Bounds {
     /// Callers that wait for their turn; one more is refused.
     pub waiting: usize,
     /// How long a caller waits for its turn.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Why work was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotDone {
+pub enum QueueError {
     /// Too many wait already; the work has not begun.
     #[error("{what} is overloaded: {waiting} requests wait already; try again later")]
     Full {
@@ -54,12 +54,12 @@ pub enum NotDone {
         waiting: usize,
     },
     /// Its turn did not come in time; the work has not begun.
-    #[error("{what} is overloaded: no turn within {patience:?}; try again later")]
-    TooLate {
+    #[error("{what} is overloaded: no turn within {timeout:?}; try again later")]
+    TimedOut {
         /// Which queue.
         what: &'static str,
         /// How long it waited.
-        patience: Duration,
+        timeout: Duration,
     },
     /// The work panicked, or the runtime is going down.
     #[error("{what} was interrupted: {cause}")]
@@ -102,7 +102,7 @@ impl WorkQueue {
     }
 
     /// Waits for a turn and runs `work` on a blocking thread.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, NotDone>
+    pub async fn run<T, F>(&self, work: F) -> Result<T, QueueError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -111,7 +111,7 @@ impl WorkQueue {
     }
 
     /// Waits for a turn.
-    pub async fn enter(&self) -> Result<Slot, NotDone> {
+    pub async fn enter(&self) -> Result<Slot, QueueError> {
         let queue = &*self.0;
         // Never ahead of others: a slot that comes free goes to the one who waits longest.
         let permit = match queue.slots.clone().try_acquire_owned() {
@@ -124,14 +124,14 @@ impl WorkQueue {
         })
     }
 
-    async fn wait(&self) -> Result<OwnedSemaphorePermit, NotDone> {
+    async fn wait(&self) -> Result<OwnedSemaphorePermit, QueueError> {
         let queue = &*self.0;
         let what = queue.what;
         let _place = Place::take(queue)?;
-        let patience = queue.bounds.patience;
-        match tokio::time::timeout(patience, queue.slots.clone().acquire_owned()).await {
+        let timeout = queue.bounds.timeout;
+        match tokio::time::timeout(timeout, queue.slots.clone().acquire_owned()).await {
             Ok(acquired) => acquired.map_err(|closed| interrupted(what, &closed)),
-            Err(_) => Err(NotDone::TooLate { what, patience }),
+            Err(_) => Err(QueueError::TimedOut { what, timeout }),
         }
     }
 }
@@ -139,7 +139,7 @@ impl WorkQueue {
 impl Slot {
     /// Runs `work` on a blocking thread. It keeps the slot to its end, whether or not anybody waits
     /// for it then.
-    pub async fn run<T, F>(self, work: F) -> Result<T, NotDone>
+    pub async fn run<T, F>(self, work: F) -> Result<T, QueueError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -169,14 +169,14 @@ impl Slot {
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
-    fn take(queue: &'a Inner) -> Result<Self, NotDone> {
+    fn take(queue: &'a Inner) -> Result<Self, QueueError> {
         let most = queue.bounds.waiting;
         let more = |waiting: usize| (waiting < most).then_some(waiting + 1);
         queue
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
             .map(|_| Self(&queue.waiting))
-            .map_err(|waiting| NotDone::Full {
+            .map_err(|waiting| QueueError::Full {
                 what: queue.what,
                 waiting,
             })
@@ -189,8 +189,8 @@ impl Drop for Place<'_> {
     }
 }
 
-fn interrupted(what: &'static str, cause: &impl std::fmt::Display) -> NotDone {
-    NotDone::Interrupted {
+fn interrupted(what: &'static str, cause: &impl std::fmt::Display) -> QueueError {
+    QueueError::Interrupted {
         what,
         cause: cause.to_string(),
     }
@@ -206,11 +206,11 @@ mod tests {
     use super::*;
 
     fn queue(at_once: usize, waiting: usize) -> WorkQueue {
-        let patience = Duration::from_secs(30);
+        let timeout = Duration::from_secs(30);
         let bounds = Bounds {
             at_once,
             waiting,
-            patience,
+            timeout,
         };
         WorkQueue::new("test work", bounds)
     }
@@ -272,7 +272,7 @@ mod tests {
     async fn work_that_panics_frees_its_slot_and_says_so() {
         let queue = queue(1, 1);
         let failed = queue.run(|| panic!("bad luck")).await;
-        assert!(matches!(failed, Err(NotDone::Interrupted { .. })));
+        assert!(matches!(failed, Err(QueueError::Interrupted { .. })));
         assert_eq!(queue.run(|| 7).await, Ok(7));
     }
 
@@ -283,10 +283,10 @@ mod tests {
         let mut waiting = Box::pin(queue.enter());
         assert!(poll!(waiting.as_mut()).is_pending());
         let what = "test work";
-        let full = NotDone::Full { what, waiting: 1 };
+        let full = QueueError::Full { what, waiting: 1 };
         assert_eq!(queue.enter().await.expect_err("full"), full);
-        let patience = Duration::from_secs(30);
-        let late = NotDone::TooLate { what, patience };
+        let timeout = Duration::from_secs(30);
+        let late = QueueError::TimedOut { what, timeout };
         assert_eq!(waiting.await.expect_err("late"), late);
         // Who gave up takes no place any more.
         let mut waiting = Box::pin(queue.enter());

@@ -13,7 +13,7 @@ pub mod supervisor;
 pub mod units;
 pub mod yaml;
 
-pub use blocking::{Bounds, NotDone, Slot, WorkQueue};
+pub use blocking::{Bounds, QueueError, Slot, WorkQueue};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use guid::GuidSource;
 pub use secret::Secret;

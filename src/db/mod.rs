@@ -30,7 +30,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Bounds, NotDone, Supervisor, WorkQueue, private_file};
+use crate::base::{Bounds, QueueError, Supervisor, WorkQueue, private_file};
 
 use readers::Readers;
 
@@ -44,9 +44,9 @@ pub use vault::{Vault, VaultError, holds_data};
 /// One connection each; most transactions take a millisecond.
 const READERS: usize = 4;
 /// Who waits longer for a connection is told that the database is overloaded.
-const PATIENCE: Duration = Duration::from_secs(30);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A burst of everything that a few hundred clients and all workers ask at once.
-const WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;
 
 /// Why the database could not be used. Never "not found": a missing row is a value, not a fault.
 #[derive(Debug, thiserror::Error)]
@@ -75,14 +75,14 @@ pub enum DbError {
     Interrupted(String),
     /// Too many wait for the database, or waited too long; nothing was read or written.
     #[error("{0}")]
-    Overloaded(NotDone),
+    Overloaded(QueueError),
 }
 
-impl From<NotDone> for DbError {
-    fn from(cause: NotDone) -> Self {
+impl From<QueueError> for DbError {
+    fn from(cause: QueueError) -> Self {
         match cause {
-            NotDone::Interrupted { cause, .. } => Self::Interrupted(cause),
-            NotDone::Full { .. } | NotDone::TooLate { .. } => Self::Overloaded(cause),
+            QueueError::Interrupted { cause, .. } => Self::Interrupted(cause),
+            QueueError::Full { .. } | QueueError::TimedOut { .. } => Self::Overloaded(cause),
         }
     }
 }
@@ -180,8 +180,8 @@ impl Db {
         migrate::run(&mut writer)?;
         let bounds = |at_once| Bounds {
             at_once,
-            waiting: WAITING,
-            patience: PATIENCE,
+            waiting: MAX_WAITING,
+            timeout: QUEUE_TIMEOUT,
         };
         Ok(Self(Arc::new(Inner {
             writer: Mutex::new(writer),
@@ -203,7 +203,7 @@ impl Db {
         });
     }
 
-    async fn run_close_idle_readers(self, token: CancellationToken) -> Result<(), NotDone> {
+    async fn run_close_idle_readers(self, token: CancellationToken) -> Result<(), QueueError> {
         let mut ticks = tokio::time::interval(readers::IDLE);
         loop {
             tokio::select! {
@@ -240,7 +240,7 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_quietly(work, true).await
+        self.run_write(work, true).await
     }
 
     /// Like [`Db::write`], but wakes nobody: for high-rate bookkeeping (log lines, cursors) that
@@ -251,10 +251,10 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_quietly(work, false).await
+        self.run_write(work, false).await
     }
 
-    async fn write_quietly<T, E, F>(&self, work: F, wake: bool) -> Result<T, E>
+    async fn run_write<T, E, F>(&self, work: F, wake: bool) -> Result<T, E>
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -263,7 +263,7 @@ impl Db {
         let inner = self.0.clone();
         let written = self.0.writes.run(move || {
             let mut writer = inner.writer();
-            end_left_over(&writer)?;
+            roll_back_left_over(&writer)?;
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
@@ -302,8 +302,8 @@ impl Db {
 
     /// Sets who is told of a row that was found unreadable, besides the log; the first call counts.
     /// Called inside transactions, so it must not wait.
-    pub fn tell_unreadable(&self, tell: impl Fn(&UnreadableRow) + Send + Sync + 'static) {
-        self.0.unreadable.tell_to(Box::new(tell));
+    pub fn on_unreadable(&self, report: impl Fn(&UnreadableRow) + Send + Sync + 'static) {
+        self.0.unreadable.set_reporter(Box::new(report));
     }
 
     /// Folds the write-ahead log into the file; called on a clean shutdown.
@@ -336,7 +336,7 @@ impl Inner {
 }
 
 /// Rolls back what an earlier transaction left open because its own roll-back failed.
-fn end_left_over(writer: &Connection) -> Result<(), DbError> {
+fn roll_back_left_over(writer: &Connection) -> Result<(), DbError> {
     if !writer.is_autocommit() {
         tracing::warn!("a write transaction was left open and is rolled back");
         writer.execute_batch("rollback")?;

@@ -20,10 +20,10 @@ pub(super) const IDLE: Duration = Duration::from_secs(5);
 pub(super) struct Readers {
     path: PathBuf,
     /// The one used last comes last and is used next.
-    resting: Mutex<Vec<Resting>>,
+    pooled: Mutex<Vec<PooledConnection>>,
 }
 
-struct Resting {
+struct PooledConnection {
     connection: Connection,
     since: Instant,
 }
@@ -32,7 +32,7 @@ impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            resting: Mutex::new(Vec::new()),
+            pooled: Mutex::new(Vec::new()),
         }
     }
 
@@ -49,8 +49,8 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Connection, DbError> {
-        let resting = self.resting().pop();
-        resting.map_or_else(|| self.open(), |resting| Ok(resting.connection))
+        let pooled = self.pooled().pop();
+        pooled.map_or_else(|| self.open(), |pooled| Ok(pooled.connection))
     }
 
     fn open(&self) -> Result<Connection, DbError> {
@@ -65,7 +65,7 @@ impl Readers {
     fn give_back(&self, connection: Connection, now: Instant) {
         if connection.is_autocommit() {
             let since = now;
-            self.resting().push(Resting { connection, since });
+            self.pooled().push(PooledConnection { connection, since });
         } else {
             tracing::warn!("a database reader could not end its transaction and is closed");
         }
@@ -73,32 +73,32 @@ impl Readers {
 
     /// How many connections were not used for [`IDLE`].
     pub(super) fn count_idle(&self, now: Instant) -> usize {
-        idle_among(&self.resting(), now)
+        count_idle_in(&self.pooled(), now)
     }
 
     /// Closes them.
     pub(super) fn close_idle(&self, now: Instant) {
-        let mut resting = self.resting();
-        let count = idle_among(&resting, now);
-        let idle: Vec<Resting> = resting.drain(..count).collect();
+        let mut pooled = self.pooled();
+        let count = count_idle_in(&pooled, now);
+        let idle: Vec<PooledConnection> = pooled.drain(..count).collect();
         // Closing takes its time: not under the lock.
-        drop(resting);
+        drop(pooled);
         drop(idle);
     }
 
-    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pooled(&self) -> MutexGuard<'_, Vec<PooledConnection>> {
+        self.pooled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
-    pub(super) fn count_resting(&self) -> usize {
-        self.resting().len()
+    pub(super) fn count_pooled(&self) -> usize {
+        self.pooled().len()
     }
 }
 
 /// They come first: the one used last comes last.
-fn idle_among(resting: &[Resting], now: Instant) -> usize {
-    resting.partition_point(|other| now.duration_since(other.since) > IDLE)
+fn count_idle_in(pooled: &[PooledConnection], now: Instant) -> usize {
+    pooled.partition_point(|other| now.duration_since(other.since) > IDLE)
 }
 
 fn read_in<T, E: From<DbError>>(
@@ -132,12 +132,12 @@ mod tests {
         let later = start + IDLE + Duration::from_secs(1);
         readers.give_back(used, later);
         readers.close_idle(later);
-        assert_eq!(readers.count_resting(), 2, "one was idle for too long");
+        assert_eq!(readers.count_pooled(), 2, "one was idle for too long");
         assert_eq!(readers.count_idle(later), 0);
         readers.close_idle(later + IDLE);
-        assert_eq!(readers.count_resting(), 1);
+        assert_eq!(readers.count_pooled(), 1);
         readers.close_idle(later + 2 * IDLE);
-        assert_eq!(readers.count_resting(), 0, "nobody reads");
+        assert_eq!(readers.count_pooled(), 0, "nobody reads");
     }
 
     #[test]
@@ -146,12 +146,12 @@ mod tests {
         let left = readers.open().expect("connection");
         left.execute_batch("begin").expect("begin");
         readers.give_back(left, Instant::now());
-        assert_eq!(readers.count_resting(), 0);
+        assert_eq!(readers.count_pooled(), 0);
         let count = readers.read(|connection| {
             let sql = "select count(*) from settings";
             Ok::<i64, DbError>(connection.query_row(sql, [], |row| row.get(0))?)
         });
         count.expect("a new connection");
-        assert_eq!(readers.count_resting(), 1);
+        assert_eq!(readers.count_pooled(), 1);
     }
 }

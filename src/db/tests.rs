@@ -134,7 +134,7 @@ async fn readers_of_callers_who_went_away_still_count() {
         read.expect("count");
     }
     assert!(most.load(Ordering::SeqCst) <= READERS);
-    assert!(db.0.readers.count_resting() <= READERS);
+    assert!(db.0.readers.count_pooled() <= READERS);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
         let bounds = Bounds {
             at_once: 1,
             waiting: 8,
-            patience: PATIENCE,
+            timeout: QUEUE_TIMEOUT,
         };
         let slow = WorkQueue::new("slow work", bounds);
         let (held, work) = Held::new();

@@ -1,4 +1,4 @@
-//! Rows that do not decode: left out by whoever reads many rows, told once, and counted.
+//! Rows that do not decode: left out by whoever reads many rows, reported once, and counted.
 //!
 //! A worker that reads many rows and acts on them reads through a [`Reading`], so that a damaged
 //! row costs only what the row stands for. What it must not do is to take a row that cannot be read
@@ -25,18 +25,18 @@ pub struct UnreadableRow {
     pub reason: String,
 }
 
-type Teller = Box<dyn Fn(&UnreadableRow) + Send + Sync>;
+type Reporter = Box<dyn Fn(&UnreadableRow) + Send + Sync>;
 
 /// The unreadable rows each reader found at its last look; as many as the tables have at most.
 #[derive(Default)]
 pub(super) struct UnreadableRows {
     known: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    teller: OnceLock<Teller>,
+    reporter: OnceLock<Reporter>,
 }
 
 impl UnreadableRows {
-    pub(super) fn tell_to(&self, teller: Teller) {
-        self.teller.get_or_init(|| teller);
+    pub(super) fn set_reporter(&self, reporter: Reporter) {
+        self.reporter.get_or_init(|| reporter);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -44,7 +44,7 @@ impl UnreadableRows {
         known.values().map(BTreeSet::len).sum()
     }
 
-    /// Takes the place of what the reader found before; new ones are told.
+    /// Takes the place of what the reader found before; new ones are reported.
     fn replace(&self, reader: &'static str, found: &[UnreadableRow]) {
         let keys = found.iter().map(|row| row.key.clone()).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,14 +55,14 @@ impl UnreadableRows {
                 reader, key = %row.key, app.guid = row.app_guid, reason = %row.reason,
                 "a row of the database cannot be read and is left out"
             );
-            if let Some(tell) = self.teller.get() {
-                tell(row);
+            if let Some(report) = self.reporter.get() {
+                report(row);
             }
         }
     }
 }
 
-/// One look at many rows. Without [`Reading::finish`] nothing is told or counted.
+/// One look at many rows. Without [`Reading::finish`] nothing is reported or counted.
 pub struct Reading<'tx> {
     rows: &'tx UnreadableRows,
     reader: &'static str,
@@ -199,11 +199,11 @@ mod tests {
     async fn a_damaged_row_is_left_out_told_once_and_counted_until_it_is_mended() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("db")).expect("database");
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let memory = told.clone();
-        db.tell_unreadable(move |row| {
-            let mut told = memory.lock().expect("told");
-            told.push((row.key.clone(), row.app_guid.clone()));
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let memory = reported.clone();
+        db.on_unreadable(move |row| {
+            let mut reported = memory.lock().expect("reported");
+            reported.push((row.key.clone(), row.app_guid.clone()));
         });
         change(
             &db,
@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(db.unreadable_rows(), 1);
         }
         let expected = [("t2".to_owned(), Some("a1".to_owned()))];
-        assert_eq!(*told.lock().expect("told"), expected);
+        assert_eq!(*reported.lock().expect("reported"), expected);
         change(&db, "update settings set value = 'z' where name = 't2'").await;
         assert_eq!(names(&db).await, ["t1", "t2", "t3"]);
         assert_eq!(db.unreadable_rows(), 0);

@@ -104,7 +104,7 @@ impl AccessLog for RouterLog {
 }
 
 /// Tells in an app's log that a row of it cannot be read.
-pub(super) fn tell_unreadable(logs: &Logs, row: &UnreadableRow) {
+pub(super) fn log_unreadable(logs: &Logs, row: &UnreadableRow) {
     let Some(app) = &row.app_guid else { return };
     let text = format!(
         "{} {} cannot be read from the database and is left as it is: {}",

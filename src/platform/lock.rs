@@ -18,7 +18,7 @@ use crate::base::private_file;
 const FILE: &str = "cflite.lock";
 
 /// Whoever only looks holds the lock for microseconds; older versions did so exclusively.
-const PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held while the platform runs.
@@ -48,7 +48,7 @@ impl DataDirLock {
     /// Takes the lock; `None` = another platform has it.
     pub fn take(data_dir: &Path) -> io::Result<Option<Self>> {
         let path = data_dir.join(FILE);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let mut options = private_file::options();
             // Read and write, as others may hold and read it.

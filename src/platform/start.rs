@@ -159,8 +159,8 @@ async fn open(parts: &Parts) -> anyhow::Result<CoreServices> {
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
     logs.set_source_owners(Arc::new(engines::log_access::Apps));
-    let told = logs.clone();
-    db.tell_unreadable(move |row| adapters::tell_unreadable(&told, row));
+    let log = logs.clone();
+    db.on_unreadable(move |row| adapters::log_unreadable(&log, row));
     let uaa = Uaa::open(uaa::Parts {
         db: db.clone(),
         vault: vault.clone(),
@@ -297,7 +297,7 @@ fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
-            // Each part that lands is told here, and the links to it appear.
+            // Each part that lands is log here, and the links to it appear.
             on_board: OnBoard::default(),
         },
     }
