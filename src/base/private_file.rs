@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// Makes `path` hold `content`, replacing what was there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = draft_of(path)?;
+    let temporary = temporary_path(path)?;
     // One that a killed process left may be cut off or have another mode.
-    remove_if_there(&draft)?;
-    let written = write_new(&draft, content).and_then(|()| std::fs::rename(&draft, path));
+    remove_if_there(&temporary)?;
+    let written = write_new(&temporary, content).and_then(|()| std::fs::rename(&temporary, path));
     if let Err(error) = written {
         // The first error tells more than what removing may add.
-        drop(remove_if_there(&draft));
+        drop(remove_if_there(&temporary));
         return Err(error);
     }
     sync_folder(path)
@@ -33,7 +33,7 @@ pub fn touch(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder that only its owner may enter, and the folders above it, where they are missing.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
@@ -44,7 +44,7 @@ pub fn options() -> OpenOptions {
     options
 }
 
-fn draft_of(path: &Path) -> io::Result<PathBuf> {
+fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     let mut name = path
         .file_name()
         .ok_or(io::ErrorKind::InvalidFilename)?
@@ -102,16 +102,16 @@ mod tests {
         replace(&path, b"second").expect("replaced");
         assert_eq!(std::fs::read(&path).expect("readable"), b"second");
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(names(dir.path()), ["key.pem"], "no draft stays");
+        assert_eq!(names(dir.path()), ["key.pem"], "no temporary file stays");
     }
 
     #[test]
     fn what_a_killed_process_left_is_neither_kept_nor_in_the_way() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("key");
-        let draft = dir.path().join("key.new");
-        std::fs::write(&draft, "half a very long ke").expect("left over");
-        std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o644)).expect("mode");
+        let temporary = dir.path().join("key.new");
+        std::fs::write(&temporary, "half a very long ke").expect("left over");
+        std::fs::set_permissions(&temporary, PermissionsExt::from_mode(0o644)).expect("mode");
         replace(&path, b"key").expect("written");
         assert_eq!(std::fs::read(&path).expect("readable"), b"key");
         assert_eq!(mode(&path), 0o600);

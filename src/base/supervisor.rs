@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that ran this long before its fault was well: the pauses begin anew.
-const WELL_AFTER: Duration = Duration::from_secs(60);
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
 /// What a worker did last, for `/healthz` and `cflite status`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -75,7 +75,7 @@ impl Supervisor {
                     Ok(Err(error)) => error.to_string(),
                     Err(panic) => format!("panicked: {}", panic_text(&*panic)),
                 };
-                if begun.elapsed() >= WELL_AFTER {
+                if begun.elapsed() >= HEALTHY_AFTER {
                     pause = FIRST_PAUSE;
                 }
                 tracing::error!(worker = %name, error = %fault, "worker failed and is started again");
@@ -87,7 +87,7 @@ impl Supervisor {
                     () = this.token.cancelled() => break,
                     () = tokio::time::sleep(pause) => {}
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_PAUSE);
             }
             this.set(&name, |status| status.running = false);
         });
@@ -152,9 +152,9 @@ mod tests {
     /// the runs began, in milliseconds.
     fn start(supervisor: &Supervisor, runs: &'static [Run]) -> Arc<Mutex<Vec<u128>>> {
         let begun = Arc::new(Mutex::new(Vec::new()));
-        let (told, first) = (begun.clone(), Instant::now());
+        let (recorded, first) = (begun.clone(), Instant::now());
         supervisor.worker("w", move |token| {
-            let mut begun = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut begun = recorded.lock().unwrap_or_else(PoisonError::into_inner);
             let run = runs.get(begun.len()).copied().unwrap_or(Run::Waits);
             begun.push(first.elapsed().as_millis());
             drop(begun);

@@ -28,7 +28,7 @@ use crate::base::{Megabytes, Timestamp};
 pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 #[cfg(any(test, feature = "testing"))]
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
-pub use network::{AddressRange, NoSubnet, Subnet};
+pub use network::{AddressRange, InvalidSubnet, Subnet};
 
 /// Label on everything we make; its value is the platform's id (made at first boot).
 pub const LABEL_OWNER: &str = "cflite.platform";
@@ -49,7 +49,7 @@ pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
 /// A byte stream into or out of the daemon.
 pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
 /// A stream of facts.
-pub type FactStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
+pub type EngineStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
 /// Labels by name.
 pub type Labels = BTreeMap<String, String>;
 
@@ -311,7 +311,7 @@ pub trait Engine: Send + Sync + 'static {
         id: &str,
         since_nanos: i64,
         follow: bool,
-    ) -> Result<FactStream<LogFrame>, DockerError>;
+    ) -> Result<EngineStream<LogFrame>, DockerError>;
 
     /// What a running container uses now; `None` when it does not run.
     async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError>;
@@ -320,7 +320,7 @@ pub trait Engine: Send + Sync + 'static {
     async fn writable_size(&self, id: &str) -> Result<u64, DockerError>;
 
     /// Changes of containers that carry `labels`, until the connection breaks.
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError>;
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError>;
 
     /// An image by reference or id.
     async fn image(&self, reference: &str) -> Result<Option<Image>, DockerError>;

@@ -30,17 +30,17 @@ pub struct AddressRange {
 
 /// Text that names no IPv4 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoSubnet;
+pub struct InvalidSubnet;
 
 impl FromStr for Subnet {
-    type Err = NoSubnet;
+    type Err = InvalidSubnet;
 
-    fn from_str(text: &str) -> Result<Self, NoSubnet> {
-        let (address, prefix) = text.split_once('/').ok_or(NoSubnet)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| NoSubnet)?;
-        let prefix: u32 = prefix.parse().map_err(|_| NoSubnet)?;
+    fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
+        let (address, prefix) = text.split_once('/').ok_or(InvalidSubnet)?;
+        let address: Ipv4Addr = address.parse().map_err(|_| InvalidSubnet)?;
+        let prefix: u32 = prefix.parse().map_err(|_| InvalidSubnet)?;
         let mask = u32::MAX
-            .checked_shl(32_u32.checked_sub(prefix).ok_or(NoSubnet)?)
+            .checked_shl(32_u32.checked_sub(prefix).ok_or(InvalidSubnet)?)
             .unwrap_or(0);
         let base = u32::from(address) & mask;
         Ok(Self { base, prefix })
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(subnet("172.18.5.9/16").to_string(), "172.18.0.0/16");
         assert_eq!(subnet("0.0.0.0/0").to_string(), "0.0.0.0/0");
         for text in ["", "172.18.0.0", "172.18.0.0/33", "fd00::/8", "a/b"] {
-            assert_eq!(text.parse::<Subnet>(), Err(NoSubnet), "{text}");
+            assert_eq!(text.parse::<Subnet>(), Err(InvalidSubnet), "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::base::{Timestamp, private_file};
 
 /// Makes the folder when it is missing.
 pub(super) fn prepare_directory(path: &Path) -> Result<(), PkiError> {
-    private_file::make_folder(path).map_err(|source| failed(path, source))
+    private_file::create_folder(path).map_err(|source| failed(path, source))
 }
 
 /// What `path` holds; `None` when there is no such file.

@@ -60,7 +60,7 @@ pub(super) fn authority(now: Timestamp) -> Result<Issued, PkiError> {
         KeyUsagePurpose::CrlSign,
         KeyUsagePurpose::DigitalSignature,
     ];
-    let renew_at = live(&mut params, now, AUTHORITY_DAYS);
+    let renew_at = set_validity(&mut params, now, AUTHORITY_DAYS);
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     Ok(Issued {
@@ -82,7 +82,7 @@ pub(super) fn server(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let renew_at = live(&mut params, now, SERVER_DAYS);
+    let renew_at = set_validity(&mut params, now, SERVER_DAYS);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &authority.issuer)?;
     Ok(Issued {
@@ -101,7 +101,7 @@ fn name(common_name: &str) -> DistinguishedName {
 }
 
 /// Sets the dates and tells when to renew. Valid since yesterday, as clocks differ.
-fn live(params: &mut CertificateParams, now: Timestamp, days: u32) -> Timestamp {
+fn set_validity(params: &mut CertificateParams, now: Timestamp, days: u32) -> Timestamp {
     let yesterday = Timestamp::from_micros(now.as_micros() - 24 * 3600 * 1_000_000);
     let end = yesterday.plus(DAY * days);
     let (year, month, day) = calendar_day(yesterday);

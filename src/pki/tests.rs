@@ -17,7 +17,7 @@ fn domains() -> Vec<String> {
 }
 
 /// Shakes hands in memory as a client that trusts `authority`; the protocol chosen by ALPN.
-fn shake_hands(pki: &Pki, authority: &str, name: &str) -> Result<Vec<u8>, rustls::Error> {
+fn handshake(pki: &Pki, authority: &str, name: &str) -> Result<Vec<u8>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(authority.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -68,10 +68,10 @@ fn clients_that_trust_the_authority_accept_every_name() {
         "::1",
         "10.1.2.3",
     ] {
-        let protocol = shake_hands(&pki, pki.authority_pem(), name);
+        let protocol = handshake(&pki, pki.authority_pem(), name);
         assert_eq!(protocol.as_deref(), Ok(&b"h2"[..]), "{name}");
     }
-    assert!(shake_hands(&pki, pki.authority_pem(), "example.com").is_err());
+    assert!(handshake(&pki, pki.authority_pem(), "example.com").is_err());
 }
 
 #[test]

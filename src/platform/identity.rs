@@ -18,7 +18,7 @@ const DATABASE_FILE: &str = "cflite.db";
 
 /// Makes the data dir, for its owner only.
 pub fn prepare_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    private_file::make_folder(data_dir)
+    private_file::create_folder(data_dir)
         .with_context(|| format!("cannot make {}", data_dir.display()))
 }
 

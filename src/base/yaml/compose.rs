@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::{DEEPEST, MOST_BYTES, MOST_NODES, Node, Value, scalar};
+use super::{MAX_DEPTH, MAX_BYTES, MAX_NODES, Node, Value, scalar};
 
 const CORE: &str = "tag:yaml.org,2002:";
 
@@ -80,14 +80,14 @@ impl<'a> Composer<'a> {
     fn count(&mut self, nodes: usize, bytes: usize, line: usize) -> Result<(), YamlError> {
         self.nodes += nodes;
         self.bytes += bytes;
-        if self.nodes > MOST_NODES || self.bytes > MOST_BYTES {
+        if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
             return Err(YamlError::new("the document is too large", line));
         }
         Ok(())
     }
 
     fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, YamlError> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(YamlError::new("the document is nested too deeply", line));
         }
         let before = (self.nodes, self.bytes);
@@ -100,11 +100,11 @@ impl<'a> Composer<'a> {
                 (value, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                refuse_classes(tag.as_deref(), line)?;
+                reject_class_tags(tag.as_deref(), line)?;
                 (self.list(depth)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                refuse_classes(tag.as_deref(), line)?;
+                reject_class_tags(tag.as_deref(), line)?;
                 (self.map(depth)?, anchor)
             }
             _ => return Err(YamlError::new("the document ends too early", line)),
@@ -129,7 +129,7 @@ impl<'a> Composer<'a> {
             let text = "an alias names a part that is not complete";
             return Err(YamlError::new(text, line));
         };
-        if depth + found.depth > DEEPEST {
+        if depth + found.depth > MAX_DEPTH {
             return Err(YamlError::new("the document is nested too deeply", line));
         }
         let (nodes, bytes) = (found.nodes, found.bytes);
@@ -166,7 +166,7 @@ impl<'a> Composer<'a> {
                 None => own.push((key, value)),
             }
         }
-        Ok(Value::Map(once(own, merged)))
+        Ok(Value::Map(unique_keys(own, merged)))
     }
 }
 
@@ -187,7 +187,7 @@ fn parts(value: &Node) -> Option<Vec<(Node, Node)>> {
 }
 
 /// Every key once: of own keys the last one counts, of merged ones the first that is not an own one.
-fn once(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+fn unique_keys(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     let name = |key: &Node| format!("{:?}", key.value);
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut pairs: Vec<(Node, Node)> = Vec::with_capacity(own.len());
@@ -227,7 +227,7 @@ fn scalar(
     tag: Option<&Tag>,
     line: usize,
 ) -> Result<Value, YamlError> {
-    refuse_classes(tag, line)?;
+    reject_class_tags(tag, line)?;
     if style != ScalarStyle::Plain {
         return Ok(Value::Text(text.to_owned()));
     }
@@ -251,7 +251,7 @@ fn scalar(
 }
 
 /// Tags that would make objects of a program are refused and not ignored.
-fn refuse_classes(tag: Option<&Tag>, line: usize) -> Result<(), YamlError> {
+fn reject_class_tags(tag: Option<&Tag>, line: usize) -> Result<(), YamlError> {
     let Some(tag) = tag else { return Ok(()) };
     let name = format!("{}{}", tag.handle, tag.suffix);
     let classes = [

@@ -2,7 +2,7 @@
 //! `on` is true, `0123` is 83 and `1:30` is 5400 there and here.
 //!
 //! Keys may be anything, and every node knows its line, so that whoever checks a document can name
-//! the place. Nothing a document says makes it larger than [`MOST_NODES`] nodes or [`MOST_BYTES`]
+//! the place. Nothing a document says makes it larger than [`MAX_NODES`] nodes or [`MAX_BYTES`]
 //! bytes of text: aliases count as often as they are used.
 //!
 //! Decisions: events of a parser, not serde: serde has no lines, no keys but text, and no way to
@@ -19,11 +19,11 @@ pub use compose::{YamlError, read};
 pub use write::write;
 
 /// Most nodes of a document, aliases expanded.
-pub const MOST_NODES: usize = 50_000;
+pub const MAX_NODES: usize = 50_000;
 /// Most bytes of all its scalars, aliases expanded.
-pub const MOST_BYTES: usize = 8 << 20;
+pub const MAX_BYTES: usize = 8 << 20;
 /// Deepest nesting.
-pub const DEEPEST: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
 /// A part of a document.
 #[derive(Debug, Clone, PartialEq)]

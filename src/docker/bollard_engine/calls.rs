@@ -27,7 +27,7 @@ pub(super) async fn within<T>(
 }
 
 /// What is not there needs no stopping and no removing.
-pub(super) fn forget_missing(result: Result<(), DockerError>) -> Result<(), DockerError> {
+pub(super) fn ignore_missing(result: Result<(), DockerError>) -> Result<(), DockerError> {
     match result {
         Err(DockerError::NotFound(_)) => Ok(()),
         other => other,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::translate;
-use crate::docker::{DockerError, FactStream, LONGEST_FRAME, LogFrame, LogStream};
+use crate::docker::{DockerError, EngineStream, LONGEST_FRAME, LogFrame, LogStream};
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -17,7 +17,7 @@ pub(super) async fn open(
     id: &str,
     since_nanos: i64,
     follow: bool,
-) -> Result<FactStream<LogFrame>, DockerError> {
+) -> Result<EngineStream<LogFrame>, DockerError> {
     let since = i32::try_from(since_nanos.div_euclid(NANOS).max(0)).unwrap_or(i32::MAX);
     let options = LogsOptionsBuilder::default()
         .follow(follow)

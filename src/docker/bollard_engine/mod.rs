@@ -27,10 +27,10 @@ use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
-use self::calls::{drain_texts, forget_missing, reader, within};
+use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
+    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, Progress, RegistryAuth,
     Upload, Usage,
 };
 
@@ -172,7 +172,7 @@ impl Engine for BollardEngine {
             match made {
                 Ok(made) => return Ok(made.id),
                 Err(DockerError::Failed(text))
-                    if !refused && translate::blames_log_driver(&text) =>
+                    if !refused && translate::is_log_driver_error(&text) =>
                 {
                     self.local_logs_refused.store(true, Ordering::Relaxed);
                 }
@@ -221,7 +221,7 @@ impl Engine for BollardEngine {
                 docker.stop_container(id, Some(options)).await
             })
             .await;
-        forget_missing(stopped)
+        ignore_missing(stopped)
     }
 
     async fn remove(&self, id: &str) -> Result<(), DockerError> {
@@ -236,7 +236,7 @@ impl Engine for BollardEngine {
             .await;
         match removed {
             Err(DockerError::Conflict(text)) if text.contains("already in progress") => Ok(()),
-            other => forget_missing(other),
+            other => ignore_missing(other),
         }
     }
 
@@ -301,7 +301,7 @@ impl Engine for BollardEngine {
         id: &str,
         since_nanos: i64,
         follow: bool,
-    ) -> Result<FactStream<LogFrame>, DockerError> {
+    ) -> Result<EngineStream<LogFrame>, DockerError> {
         let docker = self.docker(STREAMING).await?;
         self.note(logs::open(&docker, id, since_nanos, follow).await)
             .await
@@ -339,7 +339,7 @@ impl Engine for BollardEngine {
         Ok(u64::try_from(found.size_rw.unwrap_or(0)).unwrap_or(0))
     }
 
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError> {
         let mut filters = translate::label_filters(labels);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
         let options = query::EventsOptionsBuilder::default()
@@ -458,7 +458,7 @@ impl Engine for BollardEngine {
                 docker.remove_image(reference, Some(options), None).await
             })
             .await;
-        forget_missing(removed.map(|_| ()))
+        ignore_missing(removed.map(|_| ()))
     }
 
     async fn ensure_network(
@@ -466,10 +466,10 @@ impl Engine for BollardEngine {
         name: &str,
         labels: &Labels,
     ) -> Result<AddressRange, DockerError> {
-        self.make_network(name, labels).await
+        self.ensure_shared_network(name, labels).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
-        self.drop_network(name).await
+        self.delete_network(name).await
     }
 }

@@ -8,14 +8,14 @@
 use bollard::models;
 use bollard::query_parameters::InspectNetworkOptions;
 
-use super::{BollardEngine, QUICK, forget_missing};
+use super::{BollardEngine, QUICK, ignore_missing};
 use crate::docker::{AddressRange, DockerError, Labels, Subnet};
 
 /// Somebody else may take the subnet between the two makings.
 const ATTEMPTS: usize = 3;
 
 impl BollardEngine {
-    pub(super) async fn make_network(
+    pub(super) async fn ensure_shared_network(
         &self,
         name: &str,
         labels: &Labels,
@@ -27,9 +27,9 @@ impl BollardEngine {
                     return Ok(range);
                 }
                 // Refused by the daemon while containers are on it.
-                self.drop_network(name).await?;
+                self.delete_network(name).await?;
             }
-            match self.make_shared_network(name, labels).await {
+            match self.create_shared_network(name, labels).await {
                 Ok(range) => return Ok(range),
                 Err(error @ DockerError::Unreachable(_)) => return Err(error),
                 Err(error) => last = Some(error),
@@ -41,24 +41,24 @@ impl BollardEngine {
         )))
     }
 
-    pub(super) async fn drop_network(&self, name: &str) -> Result<(), DockerError> {
+    pub(super) async fn delete_network(&self, name: &str) -> Result<(), DockerError> {
         let removed = self
             .call(
                 QUICK,
                 |docker| async move { docker.remove_network(name).await },
             )
             .await;
-        forget_missing(removed)
+        ignore_missing(removed)
     }
 
-    async fn make_shared_network(
+    async fn create_shared_network(
         &self,
         name: &str,
         labels: &Labels,
     ) -> Result<AddressRange, DockerError> {
         self.create_network(request(name, labels, None)).await?;
         let chosen = self.find_network(name).await?;
-        self.drop_network(name).await?;
+        self.delete_network(name).await?;
         let subnet = chosen
             .as_ref()
             .and_then(subnet)

@@ -67,7 +67,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Whether a refusal to make a container is about its log driver.
-pub(super) fn blames_log_driver(text: &str) -> bool {
+pub(super) fn is_log_driver_error(text: &str) -> bool {
     let text = text.to_lowercase();
     text.contains("log driver") || text.contains("log-driver") || text.contains("logging driver")
 }

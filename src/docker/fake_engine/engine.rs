@@ -12,7 +12,7 @@ use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, Progress, RegistryAuth,
+    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, Progress, RegistryAuth,
     Upload, Usage,
 };
 
@@ -79,7 +79,7 @@ impl Engine for FakeEngine {
             }
             state.add(spec.clone(), now)
         };
-        self.tell(&id, &spec.labels, "create");
+        self.notify(&id, &spec.labels, "create");
         Ok(id)
     }
 
@@ -122,7 +122,7 @@ impl Engine for FakeEngine {
             };
             (id, labels, start, steps)
         };
-        self.tell(&id, &labels, "start");
+        self.notify(&id, &labels, "start");
         self.background.once(self.clone().play(id, start, steps));
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Engine for FakeEngine {
         };
         if let Some((id, labels)) = found {
             self.terminate(&id, grace).await;
-            self.tell(&id, &labels, "stop");
+            self.notify(&id, &labels, "stop");
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Engine for FakeEngine {
             identity
         };
         if let Some((id, labels)) = removed {
-            self.tell(&id, &labels, "destroy");
+            self.notify(&id, &labels, "destroy");
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Engine for FakeEngine {
         id: &str,
         since_nanos: i64,
         follow: bool,
-    ) -> Result<FactStream<LogFrame>, DockerError> {
+    ) -> Result<EngineStream<LogFrame>, DockerError> {
         self.enter(Verb::Logs).await?;
         let (generation, number) = {
             let mut state = self.state();
@@ -249,7 +249,7 @@ impl Engine for FakeEngine {
         Ok(container.files.size() + container.extra_bytes)
     }
 
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError> {
         self.enter(Verb::Changes).await?;
         let generation = self.state().generation;
         let watcher = Watcher {

@@ -256,7 +256,7 @@ impl FakeEngine {
         self.tick.send_modify(|n| *n += 1);
     }
 
-    fn tell(&self, id: &str, labels: &Labels, action: &str) {
+    fn notify(&self, id: &str, labels: &Labels, action: &str) {
         let change = ContainerChange {
             id: id.to_owned(),
             action: action.to_owned(),
@@ -276,9 +276,9 @@ impl FakeEngine {
         };
         if let Some((id, labels)) = ended {
             if out_of_memory {
-                self.tell(&id, &labels, "oom");
+                self.notify(&id, &labels, "oom");
             }
-            self.tell(&id, &labels, "die");
+            self.notify(&id, &labels, "die");
         }
     }
 
