@@ -4,7 +4,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 
 /// Whether a path has doubled slashes or ends with one. Few paths do; this allocates nothing.
-pub fn is_untidy(path: &str) -> bool {
+pub fn has_extra_slashes(path: &str) -> bool {
     path.len() > 1 && (path.ends_with('/') || path.contains("//"))
 }
 
@@ -15,14 +15,14 @@ pub fn first_segment(path: &str) -> &str {
 }
 
 /// The path with each run of slashes made one.
-pub fn squeezed(path: &str) -> String {
-    let mut squeezed = String::with_capacity(path.len());
+pub fn collapse_slashes(path: &str) -> String {
+    let mut collapsed = String::with_capacity(path.len());
     for c in path.chars() {
-        if c != '/' || !squeezed.ends_with('/') {
-            squeezed.push(c);
+        if c != '/' || !collapsed.ends_with('/') {
+            collapsed.push(c);
         }
     }
-    squeezed
+    collapsed
 }
 
 /// Gives the URI another path and leaves its query. A path that is none changes nothing.
@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn untidy_paths_are_told_from_others() {
         for path in ["/", "", "/v3", "/v3/apps", "*"] {
-            assert!(!is_untidy(path), "{path}");
+            assert!(!has_extra_slashes(path), "{path}");
         }
         for path in ["//", "/v3/", "//v3", "/v3//apps"] {
-            assert!(is_untidy(path), "{path}");
+            assert!(has_extra_slashes(path), "{path}");
         }
     }
 
@@ -59,7 +59,7 @@ mod tests {
         let mut uri: Uri = "http://api.cf.localhost//v3//apps/?names=a//b"
             .parse()
             .expect("a URI");
-        let path = squeezed(uri.path());
+        let path = collapse_slashes(uri.path());
         set_path(&mut uri, &path);
         assert_eq!(uri, "http://api.cf.localhost/v3/apps/?names=a//b");
         assert_eq!(first_segment("//v3//apps"), "v3");

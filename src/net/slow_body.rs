@@ -2,7 +2,7 @@
 //! given up, so that it cannot hold a handler and its connection for ever.
 //!
 //! Only the time in which a reader waits for the client counts; a handler may take its own. The
-//! reader gets an error, never an early end, and [`Progress::gave_up`] tells whoever answers the
+//! reader gets an error, never an early end, and [`Progress::timed_out`] tells whoever answers the
 //! request.
 
 use std::pin::Pin;
@@ -51,7 +51,7 @@ pub struct Progress(Arc<AtomicBool>);
 
 impl Progress {
     /// Whether the client was too slow.
-    pub fn gave_up(&self) -> bool {
+    pub fn timed_out(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -89,7 +89,7 @@ impl<B> TimedBody<B> {
     }
 
     /// How long the wait that begins now may last.
-    fn patience(&self) -> Duration {
+    fn allowed_wait(&self) -> Duration {
         let rate = u64::from(self.limits.bytes_per_second.max(1));
         let allowed = self.limits.grace + Duration::from_secs(self.bytes / rate);
         self.limits.stall.min(allowed.saturating_sub(self.waited))
@@ -99,7 +99,7 @@ impl<B> TimedBody<B> {
         if self.waiting_since.is_none() {
             let now = Instant::now();
             self.waiting_since = Some(now);
-            let end = now + self.patience();
+            let end = now + self.allowed_wait();
             match &mut self.deadline {
                 Some(deadline) => deadline.as_mut().reset(end),
                 None => self.deadline = Some(Box::pin(tokio::time::sleep_until(end))),
@@ -124,7 +124,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if this.progress.gave_up() {
+        if this.progress.timed_out() {
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
@@ -186,12 +186,12 @@ mod tests {
         let progress = body.progress();
         let mut bytes = 0;
         loop {
-            assert!(!progress.gave_up());
+            assert!(!progress.timed_out());
             match body.frame().await.expect("no end") {
                 Ok(frame) => bytes += frame.into_data().unwrap().len(),
                 Err(error) => {
                     assert!(error.is::<TooSlow>(), "{error}");
-                    assert!(progress.gave_up());
+                    assert!(progress.timed_out());
                     let again = body.frame().await.expect("no end");
                     assert!(again.is_err());
                     return (bytes, began.elapsed().as_secs());

@@ -15,7 +15,7 @@ pub(super) struct Activity {
     /// The client took bytes.
     pub(super) wrote: AtomicBool,
     /// Interim responses that wait.
-    pub(super) interim: Waiting,
+    pub(super) interim: InterimQueue,
     /// Whether hyper refuses a request's head.
     pub(super) refusal: Refusal,
 }
@@ -30,23 +30,23 @@ impl Activity {
 }
 
 /// Bytes that may wait; what comes on top is dropped.
-const MOST_WAITING: usize = 64 << 10;
+const MAX_WAITING: usize = 64 << 10;
 
 /// Heads of interim responses that wait to be written.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct InterimQueue {
     any: AtomicBool,
     heads: Mutex<BytesMut>,
 }
 
-impl Waiting {
+impl InterimQueue {
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
     pub(super) fn push(&self, head: &[u8]) {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if heads.len() + head.len() <= MOST_WAITING {
+        if heads.len() + head.len() <= MAX_WAITING {
             heads.extend_from_slice(head);
             self.any.store(true, Ordering::Relaxed);
         }

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
-use super::head::{self, Room};
+use super::head::{self, HeadLimits};
 use super::interim::Interim;
 use super::pace::Pace;
 use super::state::{Connection, Counted, Exchange, Order};
@@ -31,7 +31,7 @@ use super::stream::{ClientStream, Socket};
 use super::{BoxError, Peer, ServeLocal};
 
 /// Streams one HTTP/2 client may have open.
-const MOST_STREAMS: u32 = 250;
+const MAX_STREAMS: u32 = 250;
 
 /// Everything a connection's requests are served with.
 struct Serving<L> {
@@ -94,7 +94,7 @@ pub(super) async fn serve<L: ServeLocal>(
         Some(tls) => {
             let limit = serving.pace.limits.handshake;
             // Boxed, as is HTTP/2 below: a connection shall not carry room for what it is not.
-            let Some(stream) = Box::pin(shake_hands(tls, socket, limit)).await else {
+            let Some(stream) = Box::pin(tls_handshake(tls, socket, limit)).await else {
                 return;
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -110,7 +110,7 @@ pub(super) async fn serve<L: ServeLocal>(
     }
 }
 
-async fn shake_hands(
+async fn tls_handshake(
     tls: Arc<rustls::ServerConfig>,
     socket: Socket,
     limit: Duration,
@@ -137,7 +137,7 @@ enum Ended {
 
 async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let mut stream = stream;
-    let mut room = Room::Usual;
+    let mut head_limits = HeadLimits::Default;
     let activity = serving.connection.activity();
     loop {
         if !wait_readable(&serving, &mut stream).await {
@@ -145,7 +145,7 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         }
         let requests = serving.clone();
         let service = service_fn(move |request| requests.answer(request));
-        let http = room.builder().serve_connection(stream, service);
+        let http = head_limits.builder().serve_connection(stream, service);
         let mut http = Box::new(http.with_upgrades());
         let mut closing = false;
         let ended = poll_fn(|cx| {
@@ -161,9 +161,9 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         })
         .await;
         let next = match ended {
-            Ended::Order(Order::Park) => Room::Usual,
+            Ended::Order(Order::Park) => HeadLimits::Default,
             Ended::Order(Order::Close | Order::Nothing) | Ended::Done => return,
-            Ended::TooLarge | Ended::Unwritten => Room::Wide,
+            Ended::TooLarge | Ended::Unwritten => HeadLimits::Raised,
         };
         let Some(parts) = http.into_parts() else {
             return;
@@ -171,12 +171,14 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         stream = parts.io;
         match ended {
             Ended::Unwritten => return Box::pin(head::close(&mut stream)).await,
-            Ended::TooLarge if room == Room::Wide => return Box::pin(head::refuse(stream)).await,
-            Ended::TooLarge => stream.instead(Bytes::new()),
+            Ended::TooLarge if head_limits == HeadLimits::Raised => {
+                return Box::pin(head::refuse(stream)).await;
+            }
+            Ended::TooLarge => stream.replace_held(Bytes::new()),
             Ended::Order(_) | Ended::Done => {}
         }
         stream.put_back(parts.read_buf);
-        room = next;
+        head_limits = next;
     }
 }
 
@@ -204,7 +206,7 @@ where
     })
 }
 
-/// Waits for something to read; false when the connection shall end instead.
+/// Waits for something to read; false when the connection should end instead.
 async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &mut ClientStream) -> bool {
     serving.connection.set_parked(true);
     let readable = poll_fn(|cx| {
@@ -224,7 +226,7 @@ async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let executor = StreamExecutor(serving.connection.clone());
     let http = http2::Builder::new(executor)
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(head::HEADER_LIST)
         .serve_connection(stream, service);
     let mut http = pin!(http);

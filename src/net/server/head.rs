@@ -3,9 +3,9 @@
 //! The limits are those of Go's server as Cloud Foundry's router runs it: [`MAX_HEAD`] and some
 //! slack for the whole head, no limit for the number of fields but what fits. hyper has to be told
 //! both when a connection's HTTP state is made, and pays for many fields with every request. So a
-//! connection is served [`Room::Usual`] until a head does not fit: hyper's refusal is kept back
+//! connection is served [`HeadLimits::Default`] until a head does not fit: hyper's refusal is kept back
 //! ([`super::interim::Refusal`]), its state is dropped, and what it read is read again with
-//! [`Room::Wide`].
+//! [`HeadLimits::Raised`].
 //!
 //! One head is refused though it would fit: of a request that follows another one at once while
 //! the client does not take that one's answer.
@@ -26,7 +26,7 @@ pub const MAX_HEAD: usize = 1 << 20;
 /// What Go's server reads of a head before it gives up.
 const READ_LIMIT: usize = MAX_HEAD + 4096;
 /// Fields a head may have: what the map of fields can hold, less what the router adds.
-const MOST_FIELDS: usize = 24_000;
+const MAX_FIELDS: usize = 24_000;
 /// For HTTP/2, where every field counts 32 bytes more.
 pub(super) const HEADER_LIST: u32 = (1 << 20) + 10 * 32;
 /// How long a client that was refused may go on sending, so that it sees the answer.
@@ -39,23 +39,23 @@ const REFUSAL: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\
 
 /// How much of a head hyper takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum HeadLimits {
     /// hyper's own limits, which cost nothing: 100 fields, 400 kB.
-    Usual,
+    Default,
     /// The platform's.
-    Wide,
+    Raised,
 }
 
-impl Room {
+impl HeadLimits {
     pub(super) fn builder(self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
             .title_case_headers(true)
             .timer(TokioTimer::new())
             .header_read_timeout(None);
-        if self == Self::Wide {
+        if self == Self::Raised {
             builder
-                .max_headers(MOST_FIELDS)
+                .max_headers(MAX_FIELDS)
                 .max_header_size(READ_LIMIT)
                 .max_buf_size(READ_LIMIT);
         }
@@ -65,7 +65,7 @@ impl Room {
 
 /// Tells the client that its request's head is too large, and closes the connection.
 pub(super) async fn refuse(mut stream: ClientStream) {
-    stream.instead(Bytes::from_static(REFUSAL));
+    stream.replace_held(Bytes::from_static(REFUSAL));
     close(&mut stream).await;
     let drained = async {
         let mut scratch = [0; 4096];

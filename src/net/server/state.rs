@@ -1,7 +1,7 @@
 //! What is known of a connection outside its own task: whether its client speaks, is silent or
 //! does not take what waits for it.
 //!
-//! The thread looks at every connection once a tick ([`Connection::look`]) and wakes those that
+//! The thread looks at every connection once a tick ([`Connection::check`]) and wakes those that
 //! have to do something. Two things tell that a client does not take its response: its socket
 //! takes no byte ([`Limits::write`]), or its HTTP/2 stream asks for nothing more in that time. The
 //! first ends the connection, the second the stream alone.
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     since: Cell<u32>,
     /// When the client last took something, or nothing waited for it.
     taken: Cell<u32>,
-    speaking: Cell<bool>,
+    receiving_head: Cell<bool>,
     multiplexed: Cell<bool>,
     parked: Cell<bool>,
     order: Cell<Order>,
@@ -64,7 +64,7 @@ impl Connection {
             exchanges: Cell::new(0),
             since: Cell::new(ticks),
             taken: Cell::new(ticks),
-            speaking: Cell::new(false),
+            receiving_head: Cell::new(false),
             multiplexed: Cell::new(false),
             parked: Cell::new(false),
             order: Cell::new(Order::Nothing),
@@ -114,7 +114,7 @@ impl Connection {
 
     /// What the connection has to do now, asked by its task.
     pub(super) fn take_order(&self, cx: &Context<'_>) -> Order {
-        self.remember(cx);
+        self.store_waker(cx);
         self.order.replace(Order::Nothing)
     }
 
@@ -126,38 +126,38 @@ impl Connection {
     }
 
     /// Looks for silence and for clients that do not read; called once a tick.
-    pub(super) fn look(&self, pace: &Pace) {
+    pub(super) fn check(&self, pace: &Pace) {
         if self.is_stuck(pace) {
             tracing::debug!("a client does not read its response; its connection is closed");
-            return self.give(Order::Close);
+            return self.set_order(Order::Close);
         }
         if self.is_busy() {
             self.since.set(pace.ticks());
             return self.end_stuck_streams(pace);
         }
-        let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
-        if speaking && !self.speaking.replace(speaking) {
+        let receiving_head = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
+        if receiving_head && !self.receiving_head.replace(receiving_head) {
             self.since.set(pace.ticks());
         }
         let silent = pace.ticks().wrapping_sub(self.since.get());
         let limits = &pace.limits;
-        let limit = if speaking {
+        let limit = if receiving_head {
             limits.header_read
         } else {
             limits.idle
         };
-        let may_park = !(speaking || self.multiplexed.get() || self.parked.get());
+        let may_park = !(receiving_head || self.multiplexed.get() || self.parked.get());
         if silent > pace.ticks_of(limit) {
-            self.give(Order::Close);
+            self.set_order(Order::Close);
         } else if may_park
             && silent > pace.ticks_of(limits.park)
             && !self.activity.blocked.load(Ordering::Relaxed)
         {
-            self.give(Order::Park);
+            self.set_order(Order::Park);
         }
     }
 
-    fn give(&self, order: Order) {
+    fn set_order(&self, order: Order) {
         self.order.set(order);
         self.wake();
     }
@@ -188,7 +188,7 @@ impl Connection {
         }
     }
 
-    fn remember(&self, cx: &Context<'_>) {
+    fn store_waker(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker
             .as_ref()
@@ -238,7 +238,7 @@ impl Drop for Exchange {
         let connection = &self.connection;
         connection.exchanges.set(connection.exchanges.get() - 1);
         connection.since.set(self.pace.ticks());
-        connection.speaking.set(false);
+        connection.receiving_head.set(false);
         connection.activity.read.store(false, Ordering::Relaxed);
         if let Some(stream) = &self.stream {
             let mut streams = connection.streams.borrow_mut();
@@ -289,7 +289,7 @@ mod tests {
     fn order_after(pace: &Pace, connection: &Connection, ticks: u32) -> Order {
         for _ in 0..ticks {
             pace.pass();
-            connection.look(pace);
+            connection.check(pace);
         }
         connection.take_order(&Context::from_waker(Waker::noop()))
     }

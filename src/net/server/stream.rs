@@ -166,8 +166,8 @@ impl ClientStream {
         &socket.activity
     }
 
-    /// Writes these bytes instead of what was held back.
-    pub(super) fn instead(&mut self, bytes: Bytes) {
+    /// Replaces the held bytes, which are written next.
+    pub(super) fn replace_held(&mut self, bytes: Bytes) {
         self.own = bytes;
     }
 

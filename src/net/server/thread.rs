@@ -20,7 +20,7 @@ use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
 /// Pause after the system refused to accept, as when files run out.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// How often the end of the last exchange is looked for while draining.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
+const DRAIN_POLL: Duration = Duration::from_millis(10);
 
 /// The connections of one thread.
 pub(super) struct Thread {
@@ -41,7 +41,7 @@ impl Thread {
     /// A tick passes.
     pub(super) fn pass(&self) {
         self.pace.pass();
-        self.each_connection(|connection| connection.look(&self.pace));
+        self.each_connection(|connection| connection.check(&self.pace));
     }
 
     pub(super) fn enter(&self, connection: &Rc<Connection>) -> u64 {
@@ -78,7 +78,7 @@ async fn serve<S: Serve>(
     index: usize,
     mut inbox: mpsc::Receiver<Accepted>,
 ) -> Result<(), ServeError> {
-    let here = Rc::new(Here {
+    let acceptor = Rc::new(Acceptor {
         thread: Rc::new(Thread::new(shared.server.limits.clone())),
         serve: Rc::new(shared.server.serve.local()),
         stop: shared.stop.clone(),
@@ -87,29 +87,31 @@ async fn serve<S: Serve>(
     });
     // None of these ends by itself; without one of them the thread serves half.
     let mut upkeep = JoinSet::new();
-    for listener in 0..here.shared.server.listeners.len() {
-        let socket = here.shared.server.listeners[listener].socket.try_clone()?;
+    for listener in 0..acceptor.shared.server.listeners.len() {
+        let socket = acceptor.shared.server.listeners[listener]
+            .socket
+            .try_clone()?;
         let socket = TcpListener::from_std(socket)?;
-        upkeep.spawn_local(accept(here.clone(), socket, listener));
+        upkeep.spawn_local(accept(acceptor.clone(), socket, listener));
     }
-    upkeep.spawn_local(count_ticks(here.thread.clone()));
+    upkeep.spawn_local(count_ticks(acceptor.thread.clone()));
     loop {
         tokio::select! {
-            () = here.stop.cancelled() => break,
+            () = acceptor.stop.cancelled() => break,
             Some(ended) = upkeep.join_next() => return Err(ServeError::ended(ended)),
             accepted = inbox.recv() => match accepted {
-                Some(accepted) => here.take_over(accepted),
+                Some(accepted) => acceptor.take_over(accepted),
                 None => break,
             },
         }
     }
     upkeep.abort_all();
     inbox.close();
-    drain(&here.thread).await;
+    drain(&acceptor.thread).await;
     Ok(())
 }
 
-struct Here<S: Serve> {
+struct Acceptor<S: Serve> {
     thread: Rc<Thread>,
     serve: Rc<S::Local>,
     stop: tokio_util::sync::CancellationToken,
@@ -117,7 +119,7 @@ struct Here<S: Serve> {
     index: usize,
 }
 
-impl<S: Serve> Here<S> {
+impl<S: Serve> Acceptor<S> {
     /// Serves the connection here or on a thread that has fewer.
     fn place(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
         let shared = &self.shared;
@@ -151,7 +153,7 @@ impl<S: Serve> Here<S> {
         let connection = Rc::new(Connection::new(pace.ticks()));
         let number = thread.enter(&connection);
         self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
-        let leave = Leave {
+        let guard = ConnectionGuard {
             shared: self.shared.clone(),
             thread,
             index: self.index,
@@ -162,28 +164,28 @@ impl<S: Serve> Here<S> {
         let tls = listener.tls.clone();
         let serve = self.serve.clone();
         tokio::task::spawn_local(async move {
-            let _leave = leave;
+            let _guard = guard;
             connection::serve(pace, connection, serve, socket, (peer, tls)).await;
         });
     }
 }
 
 /// Counts a connection out, however it ends.
-struct Leave<S> {
+struct ConnectionGuard<S> {
     shared: Arc<Shared<S>>,
     thread: Rc<Thread>,
     index: usize,
     number: u64,
 }
 
-impl<S> Drop for Leave<S> {
+impl<S> Drop for ConnectionGuard<S> {
     fn drop(&mut self) {
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
         self.thread.connections.borrow_mut().remove(&self.number);
     }
 }
 
-async fn accept<S: Serve>(here: Rc<Here<S>>, socket: TcpListener, listener: usize) {
+async fn accept<S: Serve>(acceptor: Rc<Acceptor<S>>, socket: TcpListener, listener: usize) {
     loop {
         match socket.accept().await {
             Ok((socket, address)) => {
@@ -192,7 +194,7 @@ async fn accept<S: Serve>(here: Rc<Here<S>>, socket: TcpListener, listener: usiz
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(error = %error, "a socket refuses TCP_NODELAY");
                 }
-                here.place(socket, address, listener);
+                acceptor.place(socket, address, listener);
                 // Others shall accept, too, and what was accepted shall be served.
                 tokio::task::yield_now().await;
             }
@@ -217,7 +219,7 @@ async fn drain(thread: &Thread) {
     thread.each_connection(Connection::wake);
     let empty = async {
         while !thread.connections.borrow().is_empty() {
-            tokio::time::sleep(DRAIN_LOOK).await;
+            tokio::time::sleep(DRAIN_POLL).await;
         }
     };
     if tokio::time::timeout(thread.pace.limits.drain, empty)
