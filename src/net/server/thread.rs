@@ -1,4 +1,4 @@
-//! One serving thread: accepts, takes connections over, looks for silence, drains.
+//! One serving thread: accepts, takes over connections, checks for idle ones, drains.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,9 +17,9 @@ use super::pace::Pace;
 use super::state::Connection;
 use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
 
-/// Pause after the system refused to accept, as when files run out.
+/// Pause after a failed accept, as when file descriptors run out.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// How often the end of the last exchange is looked for while draining.
+/// How often draining checks for remaining connections.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
 
 /// The connections of one thread.
@@ -38,7 +38,7 @@ impl Thread {
         }
     }
 
-    /// A tick passes.
+    /// Counts a tick and checks every connection.
     pub(super) fn pass(&self) {
         self.pace.pass();
         self.each_connection(|connection| connection.check(&self.pace));
@@ -85,7 +85,7 @@ async fn serve<S: Serve>(
         shared,
         index,
     });
-    // None of these ends by itself; without one of them the thread serves half.
+    // None of these may end: without one of them the thread serves only part of its work.
     let mut upkeep = JoinSet::new();
     for listener in 0..acceptor.shared.server.listeners.len() {
         let socket = acceptor.shared.server.listeners[listener]
@@ -120,7 +120,7 @@ struct Acceptor<S: Serve> {
 }
 
 impl<S: Serve> Acceptor<S> {
-    /// Serves the connection here or on a thread that has fewer.
+    /// Serves the connection on this thread or on one that has fewer.
     fn place(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
         let shared = &self.shared;
         let target = shared.least_loaded(self.index);
@@ -128,7 +128,7 @@ impl<S: Serve> Acceptor<S> {
             return self.start(socket, address, listener);
         }
         let Ok(socket) = socket.into_std() else {
-            return tracing::warn!("a connection was lost between two threads");
+            return tracing::warn!("cannot move a connection to another thread");
         };
         let accepted = Accepted {
             socket,
@@ -143,7 +143,7 @@ impl<S: Serve> Acceptor<S> {
     fn take_over(&self, accepted: Accepted) {
         match TcpStream::from_std(accepted.socket) {
             Ok(socket) => self.start(socket, accepted.address, accepted.listener),
-            Err(error) => tracing::warn!(error = %error, "a connection was not taken over"),
+            Err(error) => tracing::warn!(error = %error, "cannot take over a connection"),
         }
     }
 
@@ -170,7 +170,7 @@ impl<S: Serve> Acceptor<S> {
     }
 }
 
-/// Counts a connection out, however it ends.
+/// Removes a connection from the counts when it ends.
 struct ConnectionGuard<S> {
     shared: Arc<Shared<S>>,
     thread: Rc<Thread>,
@@ -189,17 +189,17 @@ async fn accept<S: Serve>(acceptor: Rc<Acceptor<S>>, socket: TcpListener, listen
     loop {
         match socket.accept().await {
             Ok((socket, address)) => {
-                // Without it small answers wait for the client's acknowledgement; where it is
-                // refused they only come later.
+                // Without it small responses wait for the client's acknowledgement; a failure only
+                // delays them.
                 if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(error = %error, "a socket refuses TCP_NODELAY");
+                    tracing::debug!(error = %error, "cannot set TCP_NODELAY");
                 }
                 acceptor.place(socket, address, listener);
-                // Others shall accept, too, and what was accepted shall be served.
+                // Lets other threads accept, and serves what was accepted.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(error = %error, "a connection was not accepted");
+                tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(REFUSED_PAUSE).await;
             }
         }
@@ -227,6 +227,6 @@ async fn drain(thread: &Thread) {
         .is_err()
     {
         let left = thread.connections.borrow().len();
-        tracing::warn!(connections = left, "exchanges were cut at shutdown");
+        tracing::warn!(connections = left, "exchanges aborted at shutdown");
     }
 }
