@@ -1,4 +1,4 @@
-//! From the parser's events to nodes.
+//! Converts the parser's events to nodes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,16 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::{MAX_DEPTH, MAX_BYTES, MAX_NODES, Node, Value, scalar};
+use super::{MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Value, scalar};
 
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Why a text is not usable YAML.
+/// Why a text is not valid YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at line {line}")]
 pub struct YamlError {
     what: String,
-    /// Where, from 1.
+    /// Line, from 1.
     pub line: usize,
 }
 
@@ -53,7 +53,7 @@ pub fn read(text: &str) -> Result<Node, YamlError> {
     }
 }
 
-/// A node with what it counts for when it is used again.
+/// A node with its size, which every alias adds.
 struct Anchored {
     node: Node,
     nodes: usize,
@@ -117,7 +117,7 @@ impl<'a> Composer<'a> {
                 depth: height(&node),
                 node: node.clone(),
             };
-            // The copy takes memory too.
+            // The copy uses memory too.
             self.count(anchored.nodes, anchored.bytes, line)?;
             self.anchors.insert(anchor, anchored);
         }
@@ -161,8 +161,8 @@ impl<'a> Composer<'a> {
             let key = self.node(event, line, depth + 1)?;
             let (event, line) = self.next()?;
             let value = self.node(event, line, depth + 1)?;
-            match merges.then(|| parts(&value)).flatten() {
-                Some(parts) => merged.extend(parts),
+            match merges.then(|| merge_pairs(&value)).flatten() {
+                Some(pairs) => merged.extend(pairs),
                 None => own.push((key, value)),
             }
         }
@@ -170,9 +170,9 @@ impl<'a> Composer<'a> {
     }
 }
 
-/// The pairs that a value of `<<` brings, the most important first; `None` when it is no map and no
-/// list of maps.
-fn parts(value: &Node) -> Option<Vec<(Node, Node)>> {
+/// The pairs that a value of `<<` merges, in order of precedence; `None` when it is neither a map
+/// nor a list of maps.
+fn merge_pairs(value: &Node) -> Option<Vec<(Node, Node)>> {
     match &value.value {
         Value::Map(pairs) => Some(pairs.clone()),
         Value::List(nodes) => {
@@ -186,7 +186,8 @@ fn parts(value: &Node) -> Option<Vec<(Node, Node)>> {
     }
 }
 
-/// Every key once: of own keys the last one counts, of merged ones the first that is not an own one.
+/// Removes duplicate keys: of own keys the last one counts, of merged ones the first that is not an
+/// own one.
 fn unique_keys(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     let name = |key: &Node| format!("{:?}", key.value);
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -250,7 +251,7 @@ fn scalar(
     })
 }
 
-/// Tags that would make objects of a program are refused and not ignored.
+/// Rejects tags that would create objects of a program, instead of ignoring them.
 fn reject_class_tags(tag: Option<&Tag>, line: usize) -> Result<(), YamlError> {
     let Some(tag) = tag else { return Ok(()) };
     let name = format!("{}{}", tag.handle, tag.suffix);
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_with_its_line() {
+    fn errors_name_the_line() {
         let cases = [
             ("a: 1\nb: [", 3),
             ("a: 1\nb: *nobody", 2),
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_do_not_multiply_without_bound() {
+    fn aliases_are_bounded() {
         let mut laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for (name, of) in [
             ("b", "a"),
