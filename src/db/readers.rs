@@ -1,5 +1,5 @@
-//! The read-only connections: opened when they are needed, kept while they are used, and never more
-//! than the queue of readers lets in at once.
+//! The pool of read-only connections: opened on demand, closed when idle, and bounded by the
+//! concurrency of the queue of readers.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{DbError, prepare};
 
-/// Bytes of the file that a connection maps at most. Every connection's mapping counts as resident
-/// memory of its own.
+/// Bytes of the file that a connection maps at most. Every connection's mapping counts as its own
+/// resident memory.
 const MAPPED: i64 = 32 * 1024 * 1024;
-/// A connection that was not used for so long is closed: its mapping and its caches are memory
-/// nobody needs. Opening one anew takes about a millisecond.
+/// Idle time after which a connection is closed to free its mapping and caches. Opening another one
+/// takes about a millisecond.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 
-/// Connections at rest.
+/// The pool.
 pub(super) struct Readers {
     path: PathBuf,
-    /// The one used last comes last and is used next.
+    /// The most recently used one is last and is used next.
     pooled: Mutex<Vec<PooledConnection>>,
 }
 
@@ -67,7 +67,7 @@ impl Readers {
             let since = now;
             self.pooled().push(PooledConnection { connection, since });
         } else {
-            tracing::warn!("a database reader could not end its transaction and is closed");
+            tracing::warn!("closing a database reader that could not end its transaction");
         }
     }
 
@@ -81,7 +81,7 @@ impl Readers {
         let mut pooled = self.pooled();
         let count = count_idle_in(&pooled, now);
         let idle: Vec<PooledConnection> = pooled.drain(..count).collect();
-        // Closing takes its time: not under the lock.
+        // Closing is slow, so it happens without the lock.
         drop(pooled);
         drop(idle);
     }
@@ -96,7 +96,7 @@ impl Readers {
     }
 }
 
-/// They come first: the one used last comes last.
+/// Idle ones come first, as the most recently used one is last.
 fn count_idle_in(pooled: &[PooledConnection], now: Instant) -> usize {
     pooled.partition_point(|other| now.duration_since(other.since) > IDLE)
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_used_last_is_used_next_and_idle_ones_are_closed() {
+    fn the_most_recently_used_connection_is_used_next_and_idle_ones_are_closed() {
         let (_dir, readers) = readers();
         let [one, two, three] = [(); 3].map(|()| readers.open().expect("connection"));
         let start = Instant::now();
@@ -137,7 +137,7 @@ mod tests {
         readers.close_idle(later + IDLE);
         assert_eq!(readers.count_pooled(), 1);
         readers.close_idle(later + 2 * IDLE);
-        assert_eq!(readers.count_pooled(), 0, "nobody reads");
+        assert_eq!(readers.count_pooled(), 0, "all were idle");
     }
 
     #[test]
