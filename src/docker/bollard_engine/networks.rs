@@ -1,9 +1,9 @@
 //! Networks that leave most addresses to their owner ([`crate::docker::Subnet`]).
 //!
-//! The daemon knows which networks are free on this machine, so it chooses: a network is made
-//! without a subnet first, and then again with the subnet it got and a small range for the
+//! The daemon knows which subnets are free on this machine, so it chooses: a network is created
+//! without a subnet first, and then recreated with the subnet it got and a small range for the
 //! daemon's own choices. A process that dies in between leaves a network without that range, which
-//! is made anew the next time.
+//! is recreated the next time.
 
 use bollard::models;
 use bollard::query_parameters::InspectNetworkOptions;
@@ -11,7 +11,7 @@ use bollard::query_parameters::InspectNetworkOptions;
 use super::{BollardEngine, QUICK, ignore_missing};
 use crate::docker::{AddressRange, DockerError, Labels, Subnet};
 
-/// Somebody else may take the subnet between the two makings.
+/// Another process may take the subnet before the network is recreated.
 const ATTEMPTS: usize = 3;
 
 impl BollardEngine {
@@ -26,7 +26,7 @@ impl BollardEngine {
                 if let Some(range) = range(&ipam) {
                     return Ok(range);
                 }
-                // Refused by the daemon while containers are on it.
+                // The daemon rejects this while containers are on it.
                 self.delete_network(name).await?;
             }
             match self.create_shared_network(name, labels).await {
@@ -37,7 +37,7 @@ impl BollardEngine {
         }
         let cause = last.map_or_else(String::new, |error| format!(": {error}"));
         Err(DockerError::Failed(format!(
-            "network {name} could not be made{cause}"
+            "cannot create network {name}{cause}"
         )))
     }
 
@@ -132,7 +132,7 @@ fn subnet(ipam: &models::Ipam) -> Option<Subnet> {
         .find_map(|config| config.subnet.as_deref()?.parse().ok())
 }
 
-/// What the owner may hand out; `None` when the daemon may choose from everything.
+/// The addresses that the owner may assign; `None` when the daemon may choose from all.
 fn range(ipam: &models::Ipam) -> Option<AddressRange> {
     let configs = ipam.config.as_deref().unwrap_or_default();
     configs.iter().find_map(|config| {

@@ -1,4 +1,4 @@
-//! The verbs of the daemon in memory.
+//! The methods of the daemon in memory.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::docker::{
 };
 
 impl FakeEngine {
-    /// Every verb comes by here first: it may be away, hang or be told to fail.
+    /// Called first by every method: applies stalls, failures and an unreachable daemon.
     async fn enter(&self, verb: Verb) -> Result<(), DockerError> {
         let mut ticks = self.tick.subscribe();
         while self.state().stalled.contains(&verb) {
@@ -27,7 +27,7 @@ impl FakeEngine {
         }
         let mut state = self.state();
         if state.away {
-            return Err(DockerError::Unreachable("the daemon is away".into()));
+            return Err(DockerError::Unreachable("the daemon is down".into()));
         }
         if let Some(errors) = state.fail_once.get_mut(&verb).filter(|e| !e.is_empty()) {
             return Err(errors.remove(0));
@@ -220,7 +220,7 @@ impl Engine for FakeEngine {
             ticks: self.tick.subscribe(),
             id: id.to_owned(),
             next: 0,
-            // The real one gets whole seconds.
+            // Whole seconds, as in the real one.
             since: since_nanos.div_euclid(1_000_000_000) * 1_000_000_000,
             follow,
             generation,
@@ -301,7 +301,7 @@ impl Engine for FakeEngine {
         state.untag(reference);
         state.images.push(image);
         state.pulled.push(reference.to_owned());
-        // Nobody has to listen.
+        // The receiver may be gone.
         drop(progress.send(format!("Pulled {reference}")));
         Ok(())
     }
@@ -345,7 +345,7 @@ impl Engine for FakeEngine {
         let made = base.extended(image, &recipe);
         state.untag(&build.reference);
         state.images.push(made);
-        // Nobody has to listen.
+        // The receiver may be gone.
         drop(progress.send(format!("Successfully tagged {}", build.reference)));
         Ok(())
     }
