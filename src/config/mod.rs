@@ -1,8 +1,8 @@
 //! Configuration: flag > environment > `cflite.toml` > default.
 //!
 //! Every option of `up` has one name in three spellings: `--http-port`, `CFLITE_HTTP_PORT`,
-//! `http-port` in the file. Read once at start; nothing else reads the environment. An unknown key
-//! in the file is an error that suggests the nearest known one.
+//! `http-port` in the file. Options are read once at start; nothing else reads the environment. For
+//! an unknown key in the file, the error suggests the nearest known one.
 
 mod file;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::ports::PortChoice;
 
-/// Options as given; what is absent comes from the next layer.
+/// Options as given; an absent one comes from the next source.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Options {
@@ -34,22 +34,22 @@ pub struct Options {
     /// Port for HTTPS
     #[arg(long, global = true, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
     pub https_port: Option<u16>,
-    /// Port for `cf ssh` (kept for it; not listened on yet)
+    /// Port for `cf ssh` (reserved; not used yet)
     #[arg(long, global = true, env = "CFLITE_SSH_PORT", value_name = "PORT")]
     pub ssh_port: Option<u16>,
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
-    /// Port for DNS (kept for it; not listened on yet)
+    /// Port for DNS (reserved; not used yet)
     #[arg(long, global = true, env = "CFLITE_DNS_PORT", value_name = "PORT")]
     pub dns_port: Option<u16>,
-    /// Ports for TCP routes, e.g. 61001-61100 (kept for them; not listened on yet)
+    /// Ports for TCP routes, e.g. 61001-61100 (reserved; not used yet)
     #[arg(long, global = true, env = "CFLITE_TCP_PORTS", value_name = "A-B")]
     pub tcp_ports: Option<String>,
     /// Docker daemon, e.g. unix:///var/run/docker.sock
     #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
     pub docker_host: Option<String>,
-    /// File that holds the admin's password
+    /// File with the admin's password
     #[arg(
         long,
         global = true,
@@ -57,7 +57,7 @@ pub struct Options {
         value_name = "FILE"
     )]
     pub admin_password_file: Option<PathBuf>,
-    /// Name the revision in apps' log lines, as in [APP/REV/3/PROC/WEB/0] [default: false]
+    /// Include the revision in apps' log lines, as in [APP/REV/3/PROC/WEB/0] [default: false]
     #[arg(
         long,
         global = true,
@@ -72,7 +72,7 @@ pub struct Options {
     pub config: Option<PathBuf>,
 }
 
-/// What is in force.
+/// The effective configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Folder for the database, blobs, keys and logs.
@@ -97,7 +97,7 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// File with the admin's password.
     pub admin_password_file: Option<PathBuf>,
-    /// Whether apps' log lines name the revision they run under.
+    /// Whether apps' log lines include the revision.
     pub app_log_revision: bool,
 }
 
@@ -112,15 +112,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{path}: {reason}")]
     Invalid {
         /// Which file.
         path: PathBuf,
-        /// What is wrong, and what was probably meant.
+        /// What is wrong, with a suggestion.
         reason: String,
     },
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("{option}: {reason}")]
     Value {
         /// Which option.
@@ -131,7 +131,7 @@ pub enum ConfigError {
 }
 
 impl Options {
-    /// Joins flags and environment with the file and the defaults.
+    /// Merges flags and environment with the file and the defaults.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let data_dir_hint = self.data_dir.clone().unwrap_or_else(default_data_dir);
         let from_file = match &self.config {
@@ -156,7 +156,9 @@ impl Options {
             domain,
             bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             http_port: all.http_port.map_or(PortChoice::HTTP, PortChoice::Exactly),
-            https_port: all.https_port.map_or(PortChoice::HTTPS, PortChoice::Exactly),
+            https_port: all
+                .https_port
+                .map_or(PortChoice::HTTPS, PortChoice::Exactly),
             ssh_port: all.ssh_port.unwrap_or(2222),
             registry_port: all.registry_port.unwrap_or(5000),
             dns_port: all.dns_port.unwrap_or(8053),
@@ -169,7 +171,7 @@ impl Options {
         })
     }
 
-    /// Own values first, `other`'s where there are none.
+    /// Own values, else those of `other`.
     fn or(self, other: Self) -> Self {
         Self {
             data_dir: self.data_dir.or(other.data_dir),
@@ -218,7 +220,7 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     let reason =
-        format!("\"{domain}\" is no domain name with at least two parts, such as cf.localhost");
+        format!("\"{domain}\" is not a domain name with at least two parts, such as cf.localhost");
     Err(ConfigError::Value {
         option: "domain",
         reason,
@@ -233,7 +235,7 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, ConfigError> {
         Some(range) if *range.start() >= 1024 && range.start() <= range.end() => Ok(range),
         _ => Err(ConfigError::Value {
             option: "tcp-ports",
-            reason: format!("\"{text}\" is no range of ports from 1024 up, such as 61001-61100"),
+            reason: format!("\"{text}\" is not a range of ports above 1023, such as 61001-61100"),
         }),
     }
 }
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_a_suggestion() {
+    fn an_unknown_key_is_rejected_with_a_suggestion() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("c.toml");
         std::fs::write(&path, "htp-port = 1\n").expect("write");
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_values_are_rejected() {
         for (options, start) in [
             (
                 Options {

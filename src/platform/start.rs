@@ -1,4 +1,4 @@
-//! Opening, wiring and starting; and the end of it.
+//! Opens, wires, starts and stops a platform.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
 
-/// The start does not wait longer for a daemon that does not answer.
-const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the start waits for the Docker daemon.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running platform.
 pub struct Platform {
@@ -105,12 +105,12 @@ impl Platform {
         })
     }
 
-    /// Where it is.
+    /// Its process and addresses.
     pub fn running(&self) -> &Running {
         &self.running
     }
 
-    /// Its database, for tests that look behind the API.
+    /// Its database, for tests that bypass the API.
     pub fn db(&self) -> &Db {
         &self.db
     }
@@ -120,11 +120,11 @@ impl Platform {
         &self.scheduler
     }
 
-    /// Ends all workers; true when all ended within `limit`. Apps go on running.
+    /// Stops all workers; true when all ended within `limit`. Apps keep running.
     pub async fn shut_down(&self, limit: Duration) -> bool {
         let clean = self.supervisor.shut_down(limit).await;
         if let Err(error) = self.db.checkpoint().await {
-            tracing::warn!(%error, "cannot fold the write-ahead log into the database");
+            tracing::warn!(%error, "cannot checkpoint the write-ahead log");
         }
         clean
     }
@@ -146,7 +146,7 @@ async fn open(parts: &Parts) -> anyhow::Result<CoreServices> {
     let vault = Vault::open(&data_dir.join("secret-key"), &database)?;
     let db = Db::open(&database)?;
     let now = parts.clock.now();
-    seed::plant(&db, config, now, &parts.guids).await?;
+    seed::insert_missing(&db, config, now, &parts.guids).await?;
     let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let registry_socket = ports::bind(loopback, PortChoice::Exactly(config.registry_port))
@@ -171,7 +171,7 @@ async fn open(parts: &Parts) -> anyhow::Result<CoreServices> {
     .await?;
     uaa.ensure_admin(&password)
         .await
-        .map_err(|error| anyhow::anyhow!("cannot make the admin: {error:?}"))?;
+        .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
     let host_ip = host_ip(config.bind);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
@@ -187,8 +187,8 @@ async fn open(parts: &Parts) -> anyhow::Result<CoreServices> {
     })
 }
 
-/// Where containers can reach this machine. Connecting a datagram socket sends nothing; it only
-/// asks the kernel for the address it would use.
+/// The address at which containers can reach this machine. Connecting a datagram socket sends
+/// nothing; it only asks the kernel for the address it would use.
 fn host_ip(bind: IpAddr) -> IpAddr {
     if !bind.is_loopback() && !bind.is_unspecified() {
         return bind;
@@ -213,11 +213,11 @@ fn running(parts: &Parts, sockets: &Sockets, core: &CoreServices) -> anyhow::Res
     })
 }
 
-/// The daemon may be down: apps and the API wait for it, the platform does not.
+/// The daemon's version. It may be down: the platform starts without it.
 async fn docker_version(engine: &dyn Engine) -> String {
-    let asked = tokio::time::timeout(DOCKER_ANSWERS_WITHIN, engine.info()).await;
+    let asked = tokio::time::timeout(DOCKER_TIMEOUT, engine.info()).await;
     let answer = asked.unwrap_or_else(|_| {
-        let seconds = DOCKER_ANSWERS_WITHIN.as_secs();
+        let seconds = DOCKER_TIMEOUT.as_secs();
         Err(DockerError::Unreachable(format!(
             "no answer within {seconds} s"
         )))
@@ -297,7 +297,7 @@ fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
-            // Each part that lands is log here, and the links to it appear.
+            // Parts that are added here get their links in the API.
             on_board: OnBoard::default(),
         },
     }

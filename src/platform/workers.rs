@@ -1,4 +1,4 @@
-//! The workers of a platform: each part's is started here, under the supervisor.
+//! Starts the workers of a platform under the supervisor.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use crate::staging;
 use crate::staging::images::Images;
 
 /// A build image and a run image.
-const IMAGES_OF_A_STACK: usize = 2;
+const IMAGES_PER_STACK: usize = 2;
 
-/// Brings stack images that are built already into the registry, so that the first push does not
-/// wait for it. Building them is left to the command line or to the first push.
+/// Loads built stack images into the registry, so that the first push does not wait for it. The
+/// command line or the first push builds them.
 pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
     let token = supervisor.token();
     supervisor.once(async move {
         let warmed = async {
             let built = staging::images::list(&*engine).await?;
-            if built.iter().filter(|image| image.current).count() == IMAGES_OF_A_STACK {
+            if built.iter().filter(|image| image.current).count() == IMAGES_PER_STACK {
                 let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
                 images.ready(STACK, &progress).await?;
             }
@@ -40,7 +40,7 @@ pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, imag
         tokio::select! {
             () = token.cancelled() => {}
             result = warmed => if let Err(error) = result {
-                tracing::warn!(%error, "the stack images are not ready yet");
+                tracing::warn!(%error, "cannot load the stack images yet");
             }
         }
     });
