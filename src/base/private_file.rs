@@ -122,7 +122,7 @@ mod tests {
     fn a_write_that_fails_leaves_the_old_file() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("taken");
-        std::fs::create_dir_all(path.join("inside")).expect("a folder in the way");
+        std::fs::create_dir_all(path.join("inside")).expect("an existing folder");
         assert!(replace(&path, b"text").is_err());
         assert_eq!(names(dir.path()), ["taken"]);
         assert!(replace(Path::new("/"), b"text").is_err());
