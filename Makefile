@@ -1,9 +1,9 @@
-# The commands people type. `make up` and `make test` are all a newcomer needs.
+# The main commands. `make up` and `make test` are enough to get started.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Shells opened before rustup ran don't have its folder on PATH, and sudo leaves it out: then it is in the home of who called.
+# Shells opened before rustup was installed lack its folder on PATH, and sudo drops it: then use the caller's home.
 ifeq ($(or $(CARGO),$(shell command -v cargo)),)
 HOMES := $(HOME) $(if $(SUDO_USER),$(shell echo ~$(SUDO_USER)))
 CARGO := $(or $(firstword $(wildcard $(HOMES:%=%/.cargo/bin/cargo))),$(HOME)/.cargo/bin/cargo)
@@ -27,47 +27,47 @@ up: ## Install what is missing, build, start, and push a sample app
 	@$(CFLITE) up
 	@$(CFLITE) demo
 
-down: ## Stop the platform; apps go on running
+down: ## Stop the platform; apps keep running
 	@$(CFLITE) down
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
 
-install: ## Put the built cflite into /usr/local/bin when that is writable, else ~/.local/bin
+install: ## Install the built cflite into /usr/local/bin if writable, else ~/.local/bin
 	@[[ -x $(CFLITE) ]] || { echo 'There is no $(CFLITE) yet: run make build first' >&2; exit 1; }
 	@folder=/usr/local/bin; [[ -w $$folder ]] || folder=$$HOME/.local/bin; \
 	mkdir -p "$$folder" && install -m 755 $(CFLITE) "$$folder/cflite" && echo "Installed $$folder/cflite" && \
-	{ [[ :$$PATH: == *":$$folder:"* ]] || echo "$$folder is not on PATH: add it, or log in again where that is done for you"; }
+	{ [[ :$$PATH: == *":$$folder:"* ]] || echo "$$folder is not on PATH: add it, or log in again if your system adds it"; }
 
 test: ## Install what is missing and run every test
 	@packaging/prerequisites.sh --test
 	@packaging/run-tests
 
-unit: ## Tests beside the code
+unit: ## Unit tests
 	$(CARGO) test --locked --lib
 
-api: ## The API in process, with Docker in memory, and the rules of the source tree
+api: ## API tests with Docker in memory, and the rules of the source tree
 	$(CARGO) test --locked --test api --test authorisation --test tidy
 
-compatibility: ## Renew docs/compatibility.md from a run of every cf command
+compatibility: ## Regenerate docs/compatibility.md from a run of every cf command
 	UPDATE=1 $(CARGO) test --locked --test api commands
 
-fuzz: ## Arbitrary requests against every route for five minutes
+fuzz: ## Send random requests to every route for five minutes
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(CARGO) test --locked --test api fuzz -- --nocapture
 
-soak: ## 10 000 hostile lists; memory, database handles and threads must be as before
+soak: ## 10 000 hostile lists; memory, database handles and threads must not grow
 	HOSTILE_REQUESTS=$${HOSTILE_REQUESTS:-10000} $(CARGO) test --locked --test docker hostile -- --nocapture
 
-docker-test: ## Everything that needs the Docker daemon
+docker-test: ## Tests that need the Docker daemon
 	$(CARGO) test --locked --test docker
 
-images-test: ## The stack images, lifecycle scripts and buildpacks
+images-test: ## Tests of the stack images, lifecycle scripts and buildpacks
 	@packaging/run-tests images
 
-client-test: ## The real cf CLI, when there is one, and a Python client
+client-test: ## Tests with the real cf CLI, if installed, and a Python client
 	@packaging/run-tests client
 
-lint: ## Formatting, lints and the documentation's links
+lint: ## Check formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --locked --no-deps --document-private-items
@@ -77,10 +77,10 @@ lint: ## Formatting, lints and the documentation's links
 fmt: ## Format the code
 	$(CARGO) fmt
 
-bench: ## Measure against the budgets, and against peers where there are any
+bench: ## Compare performance with the budgets, and with peers if available
 	@packaging/prerequisites.sh --test
 	@packaging/step "build cflite" $(CARGO) build --release --locked
 	@python3 tests/bench/bench.py --cflite $(CFLITE)
 
-clean: ## Remove what was built
+clean: ## Remove build artifacts
 	$(CARGO) clean

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what cflite needs on Debian and Ubuntu, and starts Docker when no daemon answers. On other systems it says what is missing.
+# Installs what cflite needs on Debian and Ubuntu, and starts Docker when no daemon answers. On other systems it lists what is missing.
 #
 # usage: packaging/prerequisites.sh [--test]
 #   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git, jq,
 #            and shellcheck
 #
-# Safe to run again: what is there stays as it is, a daemon that answers is not touched, and then nothing is printed.
-# Cargo is not installed by this script: Rust comes from its own installer or from a package of the system, as you like it.
-# Exits 0 when everything is there, 1 when something is missing that it could not install, 2 on wrong usage.
+# Idempotent: installed packages and a daemon that answers are not touched, and then nothing is printed.
+# Does not install Cargo: install Rust with rustup or from a package of the system.
+# Exits 0 when nothing is missing, 1 when something is missing that it could not install, 2 on wrong usage.
 set -u -o pipefail
 readonly DOCKERD_LOG=/var/log/cflite-dockerd.log
 readonly DOCKERD_PID_FILE=/var/run/docker.pid
@@ -24,16 +24,16 @@ as_root() {
   elif have sudo; then
     sudo -- "$@"
   else
-    say "root rights are needed for: $*" >&2
+    say "root privileges are required for: $*" >&2
     return 1
   fi
 }
 
-# The system's family: debian for Debian, Ubuntu and what is made from them, else its name.
+# The system's family: debian for Debian, Ubuntu and their derivatives, else its name.
 system() {
   local id=unknown like=''
   if [[ -r /etc/os-release ]]; then
-    # shellcheck disable=SC1091  # a file of the machine
+    # shellcheck disable=SC1091  # a file of the system
     id=$(. /etc/os-release && printf '%s' "${ID:-unknown}")
     # shellcheck disable=SC1091
     like=$(. /etc/os-release && printf '%s' "${ID_LIKE:-}")
@@ -44,11 +44,11 @@ system() {
   printf '%s' "$id"
 }
 
-# Prints the packages of Debian that bring what is missing, one a line.
+# Prints the Debian packages of missing commands, one per line.
 missing_packages() {
   local with_tests=$1 need
   local needs=(docker:docker.io dockerd:docker.io mmdebstrap:mmdebstrap gpg:gpg iptables:iptables cc:gcc make:make curl:curl)
-  # A client may talk to a daemon elsewhere: then no daemon has to be installed here.
+  # With a remote daemon no local one has to be installed.
   ! daemon_answers || needs=("${needs[@]/dockerd:docker.io/}")
   # Without root, mmdebstrap works in a user namespace.
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
@@ -56,14 +56,14 @@ missing_packages() {
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u
-  # The linker needs the C library's headers beside the compiler, and venv comes apart from Python on Debian.
+  # The linker needs the C library's headers, and Debian packages venv separately from Python.
   [[ -e /usr/include/stdio.h ]] || echo libc6-dev
-  # Ubuntu does not know the keys that Debian's packages are signed with.
+  # Ubuntu lacks the keys that sign Debian's packages.
   compgen -G '/usr/share/keyrings/debian-archive-keyring.*' > /dev/null || echo debian-archive-keyring
   ! $with_tests || python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || echo python3-venv
 }
 
-# Installs packages; what apt says is shown only when it fails. usage: install_packages PACKAGE…
+# Installs packages; shows apt's output only when it fails. usage: install_packages PACKAGE…
 install_packages() {
   local output
   say "installing $*"
@@ -77,7 +77,7 @@ install_packages() {
 daemon_answers() { have docker && timeout 10 docker info > /dev/null 2>&1; }
 daemon_answers_root() { daemon_answers || as_root timeout 10 docker info > /dev/null 2>&1; }
 
-# A pid file whose process is gone, or belongs to another program, keeps a new daemon from starting.
+# A stale pid file, whose process ended or is another program, prevents a new daemon from starting.
 clean_stale_pid_file() {
   local pid
   [[ -f $DOCKERD_PID_FILE ]] || return 0
@@ -85,7 +85,7 @@ clean_stale_pid_file() {
   [[ -n $pid && $(cat "/proc/$pid/comm" 2> /dev/null) == dockerd ]] || as_root rm -f "$DOCKERD_PID_FILE"
 }
 
-# A process that ended may stay as a zombie until somebody asks for its exit code. usage: runs PID
+# False for a zombie too, whose exit code was not read yet. usage: runs PID
 runs() { [[ -r /proc/$1/status ]] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
 
 start_daemon() {
@@ -96,7 +96,7 @@ start_daemon() {
   else
     say "starting the Docker daemon, its log is $DOCKERD_LOG"
     clean_stale_pid_file
-    # Detached from this shell's session, so that it outlives the terminal and the job that ran this.
+    # In its own session, so that it outlives this terminal or job.
     pid=$(as_root sh -c "setsid dockerd >> '$DOCKERD_LOG' 2>&1 < /dev/null & echo \$!")
   fi
   for ((second = 0; second < DOCKERD_SECONDS; second++)); do
@@ -124,7 +124,7 @@ check_daemon() {
     return 0
   fi
   daemon_answers ||
-    problems+=("the right to use Docker: sudo usermod -aG docker $(id -un), then log in again")
+    problems+=("permission to use Docker: sudo usermod -aG docker $(id -un), then log in again")
 }
 
 set_up_debian() {
@@ -132,13 +132,13 @@ set_up_debian() {
   mapfile -t packages < <(missing_packages "$1")
   if ((${#packages[@]})); then
     install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")
-    # Newer releases have the client in a package of its own, which older ones don't know.
+    # Newer releases have a separate package for the client, older ones do not.
     have docker || install_packages docker-cli || problems+=('the docker command: the package docker-cli')
   fi
   have docker && check_daemon
 }
 
-# Elsewhere nothing is installed: how that is done there is for its owner to say.
+# On other systems nothing is installed.
 inspect_other() {
   local name=$1
   have docker || problems+=('the docker command and a daemon: on macOS and Windows Docker Desktop, else the package docker or docker-ce of your system')
@@ -152,7 +152,7 @@ inspect_other() {
   ! $2 || have python3 || problems+=('python3: the package python3 of your system')
 }
 
-# Prints where cargo is, by the rule of the Makefile: on PATH, else where rustup puts it, under sudo in the home of who called.
+# Prints the path of cargo, as the Makefile finds it: on PATH, else where rustup installs it, under sudo in the caller's home.
 find_cargo() {
   local home
   command -v "${CARGO:-cargo}" && return
@@ -171,7 +171,7 @@ check_cargo() {
     return
   fi
   [[ $cargo != */.cargo/bin/cargo ]] || export RUSTUP_HOME=${RUSTUP_HOME:-${cargo%/.cargo/bin/cargo}/.rustup}
-  # Without a default toolchain rustup's cargo says nothing.
+  # Without a default toolchain rustup's cargo prints no version.
   version=$("$cargo" --version 2> /dev/null | cut -d ' ' -f 2)
   ! printf '%s\n' "$needed" "${version:-0}" | sort -V -C || return 0
   if [[ -x ${cargo%/*}/rustup ]]; then
@@ -197,7 +197,7 @@ main() {
   fi
   check_cargo
   ((${#problems[@]})) || exit 0
-  say 'this is still missing:' >&2
+  say 'still missing:' >&2
   for problem in "${problems[@]}"; do
     printf '  - %s\n' "$problem" >&2
   done

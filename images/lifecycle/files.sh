@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Bringing files into the staging container: unpacking zips and fetching buildpacks from a URL.
+# Unpacks zips and downloads buildpacks from a URL.
 
-# Unpacks a zip below a folder, keeping modes and UTF-8 names. Refuses entries outside of the folder. Links may point anywhere, as on
-# Cloud Foundry (a virtualenv names /usr/bin/python3, an app its /dev/stdout): nothing is written through them, because unzip makes links
-# last and the platform refuses packages with entries below a link, and what they name is the container's own.
-# On failure the variable cause says why.
+# Unpacks a zip below a folder, keeping modes and UTF-8 names. Rejects entries outside the folder. Links may point anywhere, as on
+# Cloud Foundry (a virtualenv links to /usr/bin/python3, an app to /dev/stdout): nothing is written through them, because unzip creates links
+# last, the platform rejects packages with entries below a link, and their targets are in the container.
+# On failure the variable cause holds the reason.
 # usage: unpack_zip ZIP FOLDER
 unpack_zip() {
   local zip=$1 folder=$2 names name status=0
   mkdir -p "$folder"
-  # A package may hold no files at all: such a zip is nothing but its end record.
+  # A package may have no files: its zip is only the end record.
   [[ -s $zip && $(head -c 4 "$zip") != $'PK\x05\x06' ]] || return 0
   if ! names=$(LC_ALL=C.UTF-8 unzip -Z1 "$zip" 2>&1); then
     cause="the archive cannot be read: ${names%%$'\n'*}"
@@ -21,10 +21,10 @@ unpack_zip() {
       return 1
     fi
   done <<< "$names"
-  # 1 is a warning, such as an odd time stamp.
+  # 1 is a warning, such as an invalid time stamp.
   LC_ALL=C.UTF-8 unzip -q -o -d "$folder" "$zip" < /dev/null >&2 || status=$?
   ((status <= 1)) || { cause="the archive cannot be unpacked (unzip: $status)"; return 1; }
-  # Zips made elsewhere may lack the bits that let their folders be entered.
+  # Some zips lack the permission to enter their folders.
   find "$folder" -type d ! -perm -700 -exec chmod u+rwx {} +
 }
 
@@ -33,13 +33,13 @@ redact() {
   sed -E 's#(://)[^/@]+@#\1[redacted]@#' <<< "$1"
 }
 
-# Fetches a buildpack from a URL into a folder: a .zip over HTTP, everything else with git, a #fragment being a branch or a tag. On failure
-# the variable cause says why.
+# Downloads a buildpack from a URL into a folder: a .zip over HTTP, everything else with git; a #fragment is a branch or a tag. On failure
+# the variable cause holds the reason.
 # usage: fetch_buildpack URL FOLDER
 fetch_buildpack() {
   local url=$1 folder=$2 plain=${1%%[?#]*} shown
   shown=$(redact "$url")
-  # The platform may have put a copy there that it keeps for staging without a network.
+  # The platform may have provided a copy for staging without a network.
   [[ ! -d $folder ]] || return 0
   mkdir -p "${folder%/*}"
   if [[ $plain == *.zip ]]; then
@@ -60,7 +60,7 @@ fetch_buildpack() {
   return 1
 }
 
-# The line of a log of git, curl or unpack_zip that says why: their last complaint, else the last line.
+# The line of a log of git, curl or unpack_zip with the cause: the last error, else the last line.
 fetch_cause() {
   local line found='' last=''
   while IFS= read -r line; do
@@ -70,10 +70,10 @@ fetch_cause() {
   printf '%s\n' "${found:-${last:-no reason was given}}"
 }
 
-# A shallow clone is what a buildpack needs; servers that refuse one are asked for everything.
+# A shallow clone, else a full one for servers that do not support it.
 clone_buildpack() {
   local url=$1 folder=$2 branch=${3#\#}
-  # Nobody is there to type a password.
+  # No terminal to ask for a password.
   export GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND='ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new'
   git clone --quiet --depth 1 --recursive ${branch:+--branch "$branch"} "$url" "$folder" && return 0
   rm -rf "$folder"

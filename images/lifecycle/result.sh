@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What staging tells the platform and the launcher: processes, metadata of the buildpacks, start command.
+# The result of staging for the platform and the launcher: processes, metadata of the buildpacks, start command.
 # Uses builder's variables: app deps keys detect_output release lifecycle.
 # shellcheck disable=SC2154
 
-# Prints a YAML map as one line of JSON; blames the file when it isn't one.
+# Prints a YAML map as one line of JSON; fails and names the file when it isn't one.
 # usage: yaml_map FILE [--nested-values]
 yaml_map() {
   local json
@@ -24,7 +24,7 @@ print_configs() {
   done
 }
 
-# One line of JSON for each source of processes, in the order in which they replace each other.
+# One line of JSON for each source of processes, in order of increasing precedence.
 print_sources() {
   local index file
   for index in "${!keys[@]}"; do
@@ -39,7 +39,7 @@ print_sources() {
 # usage: write_result [SOURCES]
 write_result() {
   local output complaint=/tmp/complaint
-  # A single jq for all of it: starting one takes longer than anything it does here.
+  # A single jq for all of it: starting one takes longer than its work here.
   output=$({ print_configs; printf '%s\n' "${1:-}"; } |
     jq -cs --arg detected "$detect_output" '
       ($ARGS.positional | length) as $count | .[:$count] as $configs | .[$count:] as $sources
@@ -63,7 +63,7 @@ write_result() {
         {detected_buildpack: $detected, start_command: (.types.web // "")}
           + (if $buildpacks[-1].config then {config: $buildpacks[-1].config} else {} end)
     ' --args "${keys[@]}" 2> "$complaint") || {
-    # A failed build has said what it failed of already.
+    # A failed build has already reported its cause.
     (($#)) && blame "the processes of the app cannot be read: $(sed 's/^jq: error ([^)]*): //' "$complaint")"
     return 1
   }

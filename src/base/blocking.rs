@@ -1,20 +1,19 @@
-//! Blocking work off the async threads: a bound on how much runs at once, with a fair and bounded
-//! queue in front of it.
+//! Blocking work off the async threads: limited concurrency, with a fair and bounded queue.
 //!
 //! All blocking work of a platform shares the blocking threads of one Tokio runtime. Each kind of
-//! it has a [`WorkQueue`] of its own, and the bounds of all queues together stay below the number
-//! of those threads ([`THREADS`]): work of one kind never waits for a thread that another kind
-//! holds.
+//! work has its own [`WorkQueue`], and the concurrency of all queues together stays below the
+//! number of those threads ([`THREADS`]): work of one kind never waits for a thread that another
+//! kind holds.
 //!
 //! Invariants:
-//! - The right to run ([`Slot`]) belongs to the work. A caller who goes away does not free it: it
-//!   is free when the work has returned or panicked.
-//! - Work that has not begun when its caller goes away does not run.
-//! - Nobody waits without an end: at most [`Bounds::waiting`] callers wait, each for at most
-//!   [`Bounds::patience`].
+//! - The permit to run ([`Slot`]) belongs to the work. A caller that is cancelled does not release
+//!   it; it is released when the work has returned or panicked.
+//! - Work that has not begun when its caller is cancelled does not run.
+//! - Waiting is bounded: at most [`Bounds::waiting`] callers wait, each for at most
+//!   [`Bounds::timeout`].
 //!
 //! Decisions: everything stays on the blocking threads of the caller's runtime. Tokio stops a
-//! paused test clock while such work is under way; with threads or a runtime of our own, time-outs
+//! paused test clock while such work runs; with separate threads or a separate runtime, timeouts
 //! would fire during a write.
 
 use std::sync::Arc;
@@ -24,49 +23,49 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Blocking threads of the platform's runtime. The queues of the database, the blob store and the
-/// passwords take less than half; the rest is for short accesses to files.
+/// Blocking threads of the platform's runtime. The queues of the database, the blob store and
+/// password hashing use less than half; the others are for short file accesses.
 pub const THREADS: usize = 96;
 
-/// How long an idle blocking thread stays.
+/// How long an idle blocking thread is kept.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// How much of one kind of work may run and wait.
+/// Limits of one kind of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Pieces of work that run at once.
+    /// Calls that run at once.
     pub at_once: usize,
-    /// Callers that wait for their turn; one more is refused.
+    /// Callers that wait in the queue; further ones are rejected.
     pub waiting: usize,
-    /// How long a caller waits for its turn.
-    pub patience: Duration,
+    /// How long a caller waits in the queue.
+    pub timeout: Duration,
 }
 
-/// Why work was not done.
+/// Why work did not complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotDone {
-    /// Too many wait already; the work has not begun.
-    #[error("{what} is overloaded: {waiting} requests wait already; try again later")]
+pub enum QueueError {
+    /// The queue is full; the work has not begun.
+    #[error("{what} is overloaded: {waiting} requests are queued; try again later")]
     Full {
         /// Which queue.
         what: &'static str,
         /// How many wait.
         waiting: usize,
     },
-    /// Its turn did not come in time; the work has not begun.
-    #[error("{what} is overloaded: no turn within {patience:?}; try again later")]
-    TooLate {
+    /// It waited too long in the queue; the work has not begun.
+    #[error("{what} is overloaded: timed out after {timeout:?} in the queue; try again later")]
+    TimedOut {
         /// Which queue.
         what: &'static str,
         /// How long it waited.
-        patience: Duration,
+        timeout: Duration,
     },
-    /// The work panicked, or the runtime is going down.
+    /// The work panicked, or the runtime is shutting down.
     #[error("{what} was interrupted: {cause}")]
     Interrupted {
         /// Which queue.
         what: &'static str,
-        /// What the runtime says.
+        /// The runtime's error.
         cause: String,
     },
 }
@@ -83,7 +82,7 @@ struct Inner {
     waiting: AtomicUsize,
 }
 
-/// The right to run one piece of work; free again when it is dropped.
+/// The permit to run one piece of work; released when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     what: &'static str,
@@ -101,8 +100,8 @@ impl WorkQueue {
         }))
     }
 
-    /// Waits for a turn and runs `work` on a blocking thread.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, NotDone>
+    /// Waits for a slot and runs `work` on a blocking thread.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, QueueError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -110,10 +109,10 @@ impl WorkQueue {
         self.enter().await?.run(work).await
     }
 
-    /// Waits for a turn.
-    pub async fn enter(&self) -> Result<Slot, NotDone> {
+    /// Waits for a slot.
+    pub async fn enter(&self) -> Result<Slot, QueueError> {
         let queue = &*self.0;
-        // Never ahead of others: a slot that comes free goes to the one who waits longest.
+        // Never ahead of others: a released slot goes to the caller that waits longest.
         let permit = match queue.slots.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,
@@ -124,22 +123,22 @@ impl WorkQueue {
         })
     }
 
-    async fn wait(&self) -> Result<OwnedSemaphorePermit, NotDone> {
+    async fn wait(&self) -> Result<OwnedSemaphorePermit, QueueError> {
         let queue = &*self.0;
         let what = queue.what;
-        let _place = Place::take(queue)?;
-        let patience = queue.bounds.patience;
-        match tokio::time::timeout(patience, queue.slots.clone().acquire_owned()).await {
+        let _waiter = Waiter::enqueue(queue)?;
+        let timeout = queue.bounds.timeout;
+        match tokio::time::timeout(timeout, queue.slots.clone().acquire_owned()).await {
             Ok(acquired) => acquired.map_err(|closed| interrupted(what, &closed)),
-            Err(_) => Err(NotDone::TooLate { what, patience }),
+            Err(_) => Err(QueueError::TimedOut { what, timeout }),
         }
     }
 }
 
 impl Slot {
-    /// Runs `work` on a blocking thread. It keeps the slot to its end, whether or not anybody waits
-    /// for it then.
-    pub async fn run<T, F>(self, work: F) -> Result<T, NotDone>
+    /// Runs `work` on a blocking thread. It keeps the slot until it ends, also when its caller is
+    /// cancelled.
+    pub async fn run<T, F>(self, work: F) -> Result<T, QueueError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -149,7 +148,7 @@ impl Slot {
         running.map_err(|error| interrupted(what, &error))
     }
 
-    /// Starts `work` on a blocking thread. Dropping the handle takes back work that has not begun;
+    /// Starts `work` on a blocking thread. Dropping the handle cancels work that has not begun;
     /// it does not stop work that has.
     pub fn start<T, F>(self, work: F) -> AbortOnDropHandle<T>
     where
@@ -158,39 +157,39 @@ impl Slot {
     {
         let permit = self.permit;
         AbortOnDropHandle::new(tokio::task::spawn_blocking(move || {
-            // Dropped last, after all that `work` holds.
+            // Dropped last, after everything `work` holds.
             let _permit = permit;
             work()
         }))
     }
 }
 
-/// A place among those who wait.
-struct Place<'a>(&'a AtomicUsize);
+/// Counts one waiting caller.
+struct Waiter<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
-    fn take(queue: &'a Inner) -> Result<Self, NotDone> {
+impl<'a> Waiter<'a> {
+    fn enqueue(queue: &'a Inner) -> Result<Self, QueueError> {
         let most = queue.bounds.waiting;
         let more = |waiting: usize| (waiting < most).then_some(waiting + 1);
         queue
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
             .map(|_| Self(&queue.waiting))
-            .map_err(|waiting| NotDone::Full {
+            .map_err(|waiting| QueueError::Full {
                 what: queue.what,
                 waiting,
             })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-fn interrupted(what: &'static str, cause: &impl std::fmt::Display) -> NotDone {
-    NotDone::Interrupted {
+fn interrupted(what: &'static str, cause: &impl std::fmt::Display) -> QueueError {
+    QueueError::Interrupted {
         what,
         cause: cause.to_string(),
     }
@@ -206,16 +205,16 @@ mod tests {
     use super::*;
 
     fn queue(at_once: usize, waiting: usize) -> WorkQueue {
-        let patience = Duration::from_secs(30);
+        let timeout = Duration::from_secs(30);
         let bounds = Bounds {
             at_once,
             waiting,
-            patience,
+            timeout,
         };
         WorkQueue::new("test work", bounds)
     }
 
-    /// Work that says when it has begun and goes on until the sender is dropped.
+    /// Work that reports when it has begun and runs until the sender is dropped.
     fn held() -> (mpsc::Sender<()>, mpsc::Receiver<()>, impl FnOnce() + Send) {
         let (release, released) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_goes_away_frees_no_slot_before_the_work_ends() {
+    async fn a_cancelled_caller_releases_no_slot_before_the_work_ends() {
         let queue = queue(1, 1);
         let (release, begun, work) = held();
         let mut caller = Box::pin(queue.run(work));
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn work_of_a_caller_who_went_away_before_it_began_does_not_run() {
+    fn work_whose_caller_is_cancelled_before_it_begins_does_not_run() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
             .enable_all()
@@ -269,10 +268,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_frees_its_slot_and_says_so() {
+    async fn work_that_panics_releases_its_slot_and_reports_it() {
         let queue = queue(1, 1);
-        let failed = queue.run(|| panic!("bad luck")).await;
-        assert!(matches!(failed, Err(NotDone::Interrupted { .. })));
+        let failed = queue.run(|| panic!("test panic")).await;
+        assert!(matches!(failed, Err(QueueError::Interrupted { .. })));
         assert_eq!(queue.run(|| 7).await, Ok(7));
     }
 
@@ -283,12 +282,12 @@ mod tests {
         let mut waiting = Box::pin(queue.enter());
         assert!(poll!(waiting.as_mut()).is_pending());
         let what = "test work";
-        let full = NotDone::Full { what, waiting: 1 };
+        let full = QueueError::Full { what, waiting: 1 };
         assert_eq!(queue.enter().await.expect_err("full"), full);
-        let patience = Duration::from_secs(30);
-        let late = NotDone::TooLate { what, patience };
+        let timeout = Duration::from_secs(30);
+        let late = QueueError::TimedOut { what, timeout };
         assert_eq!(waiting.await.expect_err("late"), late);
-        // Who gave up takes no place any more.
+        // A caller that timed out no longer counts as waiting.
         let mut waiting = Box::pin(queue.enter());
         assert!(poll!(waiting.as_mut()).is_pending());
         drop(slot);
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_paused_clock_stands_while_work_is_under_way() {
+    async fn a_paused_clock_stops_while_work_runs() {
         let queue = queue(1, 1);
         let slow = || std::thread::sleep(Duration::from_millis(20));
         for _ in 0..5 {

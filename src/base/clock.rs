@@ -1,6 +1,6 @@
-//! Wall time as a value that is handed in, never read in passing.
+//! Wall time as an injected value.
 //!
-//! A request or a worker pass asks the [`Clock`] once and passes the [`Timestamp`] on; pure rules
+//! A request or a worker pass reads the [`Clock`] once and passes the [`Timestamp`] on; pure rules
 //! take `now: Timestamp`.
 
 use std::fmt;
@@ -50,7 +50,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros))
     }
 
-    /// How long ago `earlier` was; zero when it lies in the future.
+    /// Time since `earlier`; zero when it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
@@ -123,14 +123,14 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that asks the system"
+        reason = "the only place that reads the system clock"
     )]
     fn now(&self) -> Timestamp {
         Timestamp(jiff::Timestamp::now().as_microsecond())
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that stands still until a test advances it.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicI64>);
 

@@ -1,6 +1,5 @@
 //! Typed guids: one type per kind of resource, so that an app's guid cannot be passed for a
-//! space's. A guid is opaque text to everybody but its maker; clients may send anything, and what
-//! is not known is simply not found.
+//! space's. A guid is opaque text; clients may send anything, and an unknown guid is not found.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +84,7 @@ guid_types! {
     PackageGuid,
     /// One staging of a package.
     BuildGuid,
-    /// What staging made.
+    /// The result of a staging.
     DropletGuid,
     /// A buildpack.
     BuildpackGuid,
@@ -101,9 +100,9 @@ guid_types! {
     JobGuid,
     /// A task of an app.
     TaskGuid,
-    /// What an app ran with at a start.
+    /// A revision of an app.
     RevisionGuid,
-    /// A change of an app's instances without downtime.
+    /// A deployment of an app.
     DeploymentGuid,
     /// A quota of organizations.
     OrganizationQuotaGuid,

@@ -1,8 +1,8 @@
-//! The ground floor: time, identifiers, units, secrets, YAML, supervised workers and bounds on
+//! The lowest layer: time, identifiers, units, secrets, YAML, supervised workers and limits on
 //! blocking work.
 //!
-//! Everything may use this module; it uses nothing of ours. What is injected elsewhere (clock and
-//! guids) is defined here, so that tests can run on a manual clock with predictable names.
+//! Every module may use this one; it uses no other module of cflite. The clock and the source of
+//! guids are injected, so that tests can run on a manual clock with predictable names.
 
 pub mod backoff;
 pub mod blocking;
@@ -15,7 +15,7 @@ pub mod units;
 pub mod yaml;
 
 pub use backoff::Backoff;
-pub use blocking::{Bounds, NotDone, Slot, WorkQueue};
+pub use blocking::{Bounds, QueueError, Slot, WorkQueue};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use guid::GuidSource;
 pub use secret::Secret;

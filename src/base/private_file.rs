@@ -1,29 +1,29 @@
 //! Small files that only their owner may read: keys, passwords, state.
 //!
-//! The one place that writes them. A file is whole or not there at all, whatever happens while it
-//! is written: the text goes to a file beside it, which has its mode from the start, reaches the
-//! disk and is then renamed; the folder's entry reaches the disk before this returns.
+//! The only module that writes them. Writes are atomic: the content goes to a temporary file in the
+//! same folder, created with the final mode, is synced to disk and then renamed; the folder is
+//! synced before this returns.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Makes `path` hold `content`, replacing what was there.
+/// Writes `content` to `path`, replacing an existing file.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = draft_of(path)?;
-    // One that a killed process left may be cut off or have another mode.
-    remove_if_there(&draft)?;
-    let written = write_new(&draft, content).and_then(|()| std::fs::rename(&draft, path));
+    let temporary = temporary_path(path)?;
+    // One left by a killed process may be incomplete or have another mode.
+    remove_if_there(&temporary)?;
+    let written = write_new(&temporary, content).and_then(|()| std::fs::rename(&temporary, path));
     if let Err(error) = written {
-        // The first error tells more than what removing may add.
-        drop(remove_if_there(&draft));
+        // The first error is the one to report.
+        drop(remove_if_there(&temporary));
         return Err(error);
     }
     sync_folder(path)
 }
 
-/// Makes an empty file unless there is one, for those who fill it by themselves, such as SQLite.
+/// Creates an empty file unless it exists, for libraries that write it themselves, such as SQLite.
 pub fn touch(path: &Path) -> io::Result<()> {
     match new_file(path) {
         Ok(_) => sync_folder(path),
@@ -32,19 +32,19 @@ pub fn touch(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder that only its owner may enter, and the folders above it, where they are missing.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+/// Creates a folder that only its owner may enter, and missing parent folders.
+pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// How a file of this kind is opened when it has to stay the same file, such as a log or a lock.
+/// Options to open a file that must not be replaced, such as a log or a lock.
 pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
 }
 
-fn draft_of(path: &Path) -> io::Result<PathBuf> {
+fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     let mut name = path
         .file_name()
         .ok_or(io::ErrorKind::InvalidFilename)?
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        let metadata = std::fs::metadata(path).expect("it is there");
+        let metadata = std::fs::metadata(path).expect("metadata");
         metadata.permissions().mode() & 0o777
     }
 
@@ -95,23 +95,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_and_belongs_to_its_owner_alone() {
+    fn a_file_is_replaced_atomically_and_is_private() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("key.pem");
         replace(&path, b"first").expect("written");
         replace(&path, b"second").expect("replaced");
         assert_eq!(std::fs::read(&path).expect("readable"), b"second");
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(names(dir.path()), ["key.pem"], "no draft stays");
+        assert_eq!(names(dir.path()), ["key.pem"], "no temporary file stays");
     }
 
     #[test]
-    fn what_a_killed_process_left_is_neither_kept_nor_in_the_way() {
+    fn a_file_left_by_a_killed_process_is_replaced() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("key");
-        let draft = dir.path().join("key.new");
-        std::fs::write(&draft, "half a very long ke").expect("left over");
-        std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o644)).expect("mode");
+        let temporary = dir.path().join("key.new");
+        std::fs::write(&temporary, "half a very long ke").expect("left over");
+        std::fs::set_permissions(&temporary, PermissionsExt::from_mode(0o644)).expect("mode");
         replace(&path, b"key").expect("written");
         assert_eq!(std::fs::read(&path).expect("readable"), b"key");
         assert_eq!(mode(&path), 0o600);
@@ -122,20 +122,20 @@ mod tests {
     fn a_write_that_fails_leaves_the_old_file() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("taken");
-        std::fs::create_dir_all(path.join("inside")).expect("a folder in the way");
+        std::fs::create_dir_all(path.join("inside")).expect("an existing folder");
         assert!(replace(&path, b"text").is_err());
         assert_eq!(names(dir.path()), ["taken"]);
         assert!(replace(Path::new("/"), b"text").is_err());
     }
 
     #[test]
-    fn touching_keeps_what_is_there() {
+    fn touching_keeps_an_existing_file() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("db");
-        touch(&path).expect("made");
+        touch(&path).expect("created");
         assert_eq!(mode(&path), 0o600);
         replace(&path, b"rows").expect("written");
-        touch(&path).expect("left alone");
+        touch(&path).expect("unchanged");
         assert_eq!(std::fs::read(&path).expect("readable"), b"rows");
     }
 }

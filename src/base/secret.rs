@@ -1,10 +1,10 @@
-//! Values that must not reach a log by accident.
+//! Values that must not be logged by accident.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A secret: its `Debug` is redacted, and reading it takes an explicit [`Secret::expose`].
+/// A secret: its `Debug` is redacted, and reading it requires [`Secret::expose`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret<T>(T);
@@ -15,7 +15,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The secret itself, for the one place that needs it.
+    /// The value.
     pub const fn expose(&self) -> &T {
         &self.0
     }

@@ -1,10 +1,10 @@
-//! Long-lived workers: started by name, restarted after a panic or an error with growing pauses,
-//! ended by cancellation, and listed with what they last did.
+//! Long-lived workers: started by name, restarted with backoff after a panic or an error, ended by
+//! cancellation, and listed with their status.
 //!
 //! Every worker of cflite starts here; nothing else may call `tokio::spawn` for work that outlives
 //! a request. A worker is a function that runs until its token is cancelled. Returning early or
-//! panicking counts as a fault. Pauses grow from fault to fault; after a run that lasted they begin
-//! anew, so that a fault every few hours never costs the longest pause.
+//! panicking counts as a fault. The backoff is reset after a long run, so that a fault every few
+//! hours never costs the longest pause.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,15 +24,15 @@ const RESTARTS: Backoff = Backoff {
     first: Duration::from_millis(200),
     longest: Duration::from_secs(30),
 };
-/// A worker that ran this long before its fault was well: the pauses begin anew.
-const WELL_AFTER: Duration = Duration::from_secs(60);
+/// A run of this length resets the backoff.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// What a worker did last, for `/healthz` and `cflite status`.
+/// Status of a worker, for `/healthz` and `cflite status`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct WorkerStatus {
-    /// Times the worker was started again after a fault.
+    /// Times the worker was restarted after a fault.
     pub restarts: u32,
-    /// The last fault, if there was one.
+    /// The last fault.
     pub last_error: Option<String>,
     /// Whether it runs now.
     pub running: bool,
@@ -57,7 +57,7 @@ impl Supervisor {
         self.token.clone()
     }
 
-    /// Runs `worker` until shutdown, again after every fault.
+    /// Runs `worker` until shutdown; restarts it after every fault.
     pub fn worker<F, Fut, E>(&self, name: &str, mut worker: F)
     where
         F: FnMut(CancellationToken) -> Fut + Send + 'static,
@@ -71,7 +71,7 @@ impl Supervisor {
             let mut pauses = RESTARTS.pauses();
             while !this.token.is_cancelled() {
                 let begun = Instant::now();
-                // Making the future may panic as well as running it.
+                // Creating the future may panic as well as running it.
                 let run = async { worker(this.token.clone()).await };
                 let fault = match AssertUnwindSafe(run).catch_unwind().await {
                     Ok(Ok(())) if this.token.is_cancelled() => break,
@@ -79,10 +79,10 @@ impl Supervisor {
                     Ok(Err(error)) => error.to_string(),
                     Err(panic) => format!("panicked: {}", panic_text(&*panic)),
                 };
-                if begun.elapsed() >= WELL_AFTER {
+                if begun.elapsed() >= HEALTHY_AFTER {
                     pauses.reset();
                 }
-                tracing::error!(worker = %name, error = %fault, "worker failed and is started again");
+                tracing::error!(worker = %name, error = %fault, "worker failed; restarting");
                 this.set(&name, |status| {
                     status.restarts += 1;
                     status.last_error = Some(fault);
@@ -96,7 +96,7 @@ impl Supervisor {
         });
     }
 
-    /// Runs one piece of background work that ends by itself; shutdown waits for it.
+    /// Runs background work that ends by itself; shutdown waits for it.
     pub fn once<Fut>(&self, future: Fut)
     where
         Fut: Future<Output = ()> + Send + 'static,
@@ -127,7 +127,7 @@ impl Supervisor {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -144,24 +144,24 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Run {
         PanicsAtOnce,
-        PanicsWhenMade,
+        PanicsWhenCreated,
         Fails,
         EndsEarly,
         FailsAfter(Duration),
         Waits,
     }
 
-    /// Starts a worker that does these runs, then waits for its end; gives the moments at which
-    /// the runs began, in milliseconds.
+    /// Starts a worker that does these runs, then waits for cancellation; returns when the runs
+    /// began, in milliseconds.
     fn start(supervisor: &Supervisor, runs: &'static [Run]) -> Arc<Mutex<Vec<u128>>> {
         let begun = Arc::new(Mutex::new(Vec::new()));
-        let (told, first) = (begun.clone(), Instant::now());
+        let (recorded, first) = (begun.clone(), Instant::now());
         supervisor.worker("w", move |token| {
-            let mut begun = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut begun = recorded.lock().unwrap_or_else(PoisonError::into_inner);
             let run = runs.get(begun.len()).copied().unwrap_or(Run::Waits);
             begun.push(first.elapsed().as_millis());
             drop(begun);
-            assert!(!matches!(run, Run::PanicsWhenMade), "when made");
+            assert!(!matches!(run, Run::PanicsWhenCreated), "when created");
             async move {
                 match run {
                     Run::PanicsAtOnce => panic!("at once"),
@@ -171,7 +171,7 @@ mod tests {
                         tokio::time::sleep(time).await;
                         Err("failed late")
                     }
-                    Run::Waits | Run::PanicsWhenMade => {
+                    Run::Waits | Run::PanicsWhenCreated => {
                         token.cancelled().await;
                         Ok(())
                     }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_with_a_fault_is_started_again_after_a_pause_that_grows_and_begins_anew() {
+    async fn a_failed_worker_is_restarted_with_a_backoff_that_is_reset() {
         const LONG: Duration = Duration::from_secs(60);
         const SHORT: Duration = Duration::from_secs(59);
         type Case = (&'static [Run], &'static [u128], Option<&'static str>);
@@ -190,9 +190,9 @@ mod tests {
             (&[], &[0], None),
             (&[Run::PanicsAtOnce], &[0, 200], Some("panicked: at once")),
             (
-                &[Run::PanicsWhenMade],
+                &[Run::PanicsWhenCreated],
                 &[0, 200],
-                Some("panicked: when made"),
+                Some("panicked: when created"),
             ),
             (&[Run::Fails], &[0, 200], Some("failed")),
             (&[Run::EndsEarly], &[0, 200], Some("ended early")),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pause_has_an_upper_bound_and_a_shutdown_does_not_wait_for_it() {
+    async fn the_backoff_is_bounded_and_a_shutdown_does_not_wait_for_it() {
         let supervisor = Supervisor::new();
         let begun = start(&supervisor, &[Run::Fails; 20]);
         tokio::time::sleep(Duration::from_secs(120)).await;

@@ -1,4 +1,4 @@
-//! Sizes with their unit in the type.
+//! Sizes whose type is their unit.
 
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_like_cloud_foundrys() {
+    fn sizes_are_formatted_like_cloud_foundrys() {
         let cases = [
             (0, "0B"),
             (512, "512B"),

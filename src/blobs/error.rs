@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::base::NotDone;
+use crate::base::QueueError;
 use crate::db::DbError;
 
 /// Why a blob could not be stored or read.
@@ -33,7 +33,7 @@ pub enum BlobError {
     Interrupted(String),
     /// Too much waits already, or its turn did not come in time; nothing was done.
     #[error("{0}")]
-    Overloaded(NotDone),
+    Overloaded(QueueError),
 }
 
 impl BlobError {

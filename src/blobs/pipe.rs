@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::base::{NotDone, WorkQueue};
+use crate::base::{QueueError, WorkQueue};
 
 /// Bytes a chunk holds at most; with [`CHUNKS`] the memory one stream takes.
 const CHUNK: usize = 128 * 1024;
@@ -33,7 +33,7 @@ pub(super) async fn consume<T, F>(
     streams: &WorkQueue,
     reader: impl AsyncRead + Send,
     work: F,
-) -> Result<T, NotDone>
+) -> Result<T, QueueError>
 where
     F: FnOnce(PipeReader) -> T + Send + 'static,
     T: Send + 'static,
@@ -192,11 +192,11 @@ mod tests {
     use super::*;
 
     fn streams() -> WorkQueue {
-        let patience = std::time::Duration::from_secs(30);
+        let timeout = std::time::Duration::from_secs(30);
         let bounds = crate::base::Bounds {
             at_once: 1,
             waiting: 1,
-            patience,
+            timeout,
         };
         WorkQueue::new("streams", bounds)
     }

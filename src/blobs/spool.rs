@@ -134,7 +134,7 @@ mod tests {
         let bounds = Bounds {
             at_once: 1,
             waiting: 1,
-            patience: std::time::Duration::from_secs(30),
+            timeout: std::time::Duration::from_secs(30),
         };
         let slot = WorkQueue::new("archives", bounds).enter().await.unwrap();
         spool(Temporary::create(folder.path()).unwrap(), slot, work).unwrap()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncRead;
 
-use crate::base::{Bounds, NotDone, WorkQueue};
+use crate::base::{Bounds, QueueError, WorkQueue};
 
 use super::draft::Temporary;
 use super::pipe::{self, PipeReader, PipeWriter};
@@ -16,21 +16,21 @@ use super::{BlobError, Blobs};
 const FILES: Bounds = Bounds {
     at_once: 8,
     waiting: 1024,
-    patience: Duration::from_secs(60),
+    timeout: Duration::from_secs(60),
 };
 
 /// Reading and writing whole archives: seconds of processor time each.
 const ARCHIVES: Bounds = Bounds {
     at_once: 4,
     waiting: 256,
-    patience: Duration::from_secs(300),
+    timeout: Duration::from_secs(300),
 };
 
 /// Archives made or read while their bytes pass: as long as the other end takes.
 const STREAMS: Bounds = Bounds {
     at_once: 16,
     waiting: 256,
-    patience: Duration::from_secs(300),
+    timeout: Duration::from_secs(300),
 };
 
 pub(super) struct Queues {
@@ -118,11 +118,11 @@ impl Blobs {
     }
 }
 
-impl From<NotDone> for BlobError {
-    fn from(cause: NotDone) -> Self {
+impl From<QueueError> for BlobError {
+    fn from(cause: QueueError) -> Self {
         match cause {
-            NotDone::Interrupted { cause, .. } => Self::Interrupted(cause),
-            NotDone::Full { .. } | NotDone::TooLate { .. } => Self::Overloaded(cause),
+            QueueError::Interrupted { cause, .. } => Self::Interrupted(cause),
+            QueueError::Full { .. } | QueueError::TimedOut { .. } => Self::Overloaded(cause),
         }
     }
 }

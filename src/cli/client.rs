@@ -43,7 +43,7 @@ impl Client {
         let answer = json_of(answer).await.context("cannot sign in")?;
         let token = answer["access_token"]
             .as_str()
-            .context("the token answer has no token")?
+            .context("the token response has no token")?
             .to_owned();
         Ok(Self { http, base, token })
     }
@@ -82,7 +82,7 @@ impl Client {
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
         json_of(answer).await?;
-        let location = location.context("the answer names no job")?;
+        let location = location.context("the response names no job")?;
         self.wait_for_job(&location).await
     }
 
@@ -98,22 +98,22 @@ impl Client {
         json_of(request.multipart(form).send().await?).await
     }
 
-    /// The first resource of a list, if there is one.
+    /// The first resource of a list, if any.
     pub(super) async fn first(&self, path: &str) -> anyhow::Result<Option<Value>> {
         let list = self.get(path).await?;
         Ok(list["resources"].get(0).cloned())
     }
 
-    /// The resource a list finds, else the one that `body` makes.
+    /// The first resource of `list`, or a new one created with `body`.
     pub(super) async fn ensure(
         &self,
         list: &str,
-        make: &str,
+        path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
         match self.first(list).await? {
             Some(found) => Ok(found),
-            None => self.post(make, body).await,
+            None => self.post(path, body).await,
         }
     }
 
@@ -130,7 +130,7 @@ impl Client {
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
-        bail!("job {path} does not end")
+        bail!("job {path} did not complete in time")
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -140,7 +140,7 @@ impl Client {
     }
 }
 
-/// An HTTP client for this machine; no proxy stands between.
+/// An HTTP client for this machine, without a proxy.
 pub(super) fn plain() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .no_proxy()
@@ -148,7 +148,7 @@ pub(super) fn plain() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-/// The platform's own report of its health.
+/// The platform's `/healthz`.
 pub(super) async fn health(running: &Running) -> anyhow::Result<Value> {
     let answer = plain()?
         .get(format!("{}/healthz", running.local_url()))
@@ -165,7 +165,7 @@ async fn json_of(answer: Response) -> anyhow::Result<Value> {
         return Ok(json!({}));
     }
     let body: Value = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{status}: the answer is no JSON"))?;
+        .with_context(|| format!("{status}: the response is not JSON"))?;
     if status.is_success() {
         return Ok(body);
     }

@@ -28,11 +28,11 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The admin's password: from the file that was configured, else the one made at first boot.
+/// The admin's password: from the configured file, else the one generated at first boot.
 pub(super) fn password(config: &Config) -> anyhow::Result<Secret<String>> {
     platform::read_admin_password(config)?.with_context(|| {
         format!(
-            "no password in {} yet: start with `cflite up`",
+            "no password in {} yet: start the platform with `cflite up`",
             config.data_dir.display()
         )
     })

@@ -1,4 +1,4 @@
-//! `cflite demo`: pushes a sample app through the public API, with the requests `cf push` makes.
+//! `cflite demo`: pushes a sample app through the public API, with the requests of `cf push`.
 
 use std::io::{Cursor, Write};
 use std::process::ExitCode;
@@ -20,10 +20,10 @@ pub(super) struct Arguments {
     /// Name of the app
     #[arg(long, default_value = "hello")]
     name: String,
-    /// Organization to push to; made when it is not there
+    /// Organization to push to; created if missing
     #[arg(long, default_value = "demo")]
     org: String,
-    /// Space to push to; made when it is not there
+    /// Space to push to; created if missing
     #[arg(long, default_value = "dev")]
     space: String,
 }
@@ -53,7 +53,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     show::line("User       admin");
     show::line(&format!("Password   {}", password.expose()));
     show::line("");
-    show::line("Aim the cf CLI at it:");
+    show::line("Target it with the cf CLI:");
     show::line(&format!("  cf api {}", running.resolvable_api_url()));
     show::line(&format!("  cf auth admin {}", password.expose()));
     show::line(&format!(
@@ -79,7 +79,7 @@ async fn push(client: &Client, running: &Running, arguments: &Arguments) -> anyh
     let app = client
         .first(&list)
         .await?
-        .context("the app is not there after applying its manifest")?;
+        .context("applying the manifest did not create the app")?;
     let app = guid(&app)?;
     let relationship =
         json!({ "type": "bits", "relationships": { "app": { "data": { "guid": app } } } });
@@ -122,7 +122,7 @@ async fn push(client: &Client, running: &Running, arguments: &Arguments) -> anyh
         .post(&format!("/v3/apps/{app}/actions/restart"), &json!({}))
         .await?;
     let url = first_url(client, running, &app).await?;
-    wait_for_answer(running, &url).await?;
+    wait_for_response(running, &url).await?;
     step.done("");
     Ok(url)
 }
@@ -160,14 +160,14 @@ async fn first_url(client: &Client, running: &Running, app: &str) -> anyhow::Res
     Ok(running.app_url(host))
 }
 
-/// Waits for a state, failing at once on `FAILED`.
+/// Waits for a state; fails at once on `FAILED`.
 async fn wait(client: &Client, path: &str, state: &str, limit: Duration) -> anyhow::Result<Value> {
     let deadline = Instant::now() + limit;
     loop {
         let found = client.get(path).await?;
         match found["state"].as_str() {
             Some(now) if now == state => return Ok(found),
-            Some("FAILED") => bail!("{}", found["error"].as_str().unwrap_or("it failed")),
+            Some("FAILED") => bail!("{}", found["error"].as_str().unwrap_or("state FAILED")),
             _ if Instant::now() > deadline => {
                 bail!("{path} is not {state} after {} s", limit.as_secs())
             }
@@ -176,8 +176,8 @@ async fn wait(client: &Client, path: &str, state: &str, limit: Duration) -> anyh
     }
 }
 
-/// Asks the router for the app by its name, whether or not this machine can resolve it.
-async fn wait_for_answer(running: &Running, url: &str) -> anyhow::Result<()> {
+/// Requests the app from the router until it responds, whether or not its name resolves.
+async fn wait_for_response(running: &Running, url: &str) -> anyhow::Result<()> {
     let host = url::Url::parse(url)?
         .host_str()
         .context("no host")?
@@ -195,7 +195,7 @@ async fn wait_for_answer(running: &Running, url: &str) -> anyhow::Result<()> {
         }
         if Instant::now() > deadline {
             bail!(
-                "the app answers {} after a minute; see `cf logs --recent`",
+                "the app still responds with {} after a minute; see `cf logs --recent`",
                 answer.status()
             );
         }
@@ -206,7 +206,7 @@ async fn wait_for_answer(running: &Running, url: &str) -> anyhow::Result<()> {
 fn guid(resource: &Value) -> anyhow::Result<String> {
     Ok(resource["guid"]
         .as_str()
-        .context("the answer has no guid")?
+        .context("the response has no guid")?
         .to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! `cflite doctor`: looks at this machine and says what to do about what is wrong.
+//! `cflite doctor`: checks this machine and advises how to fix problems.
 
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ use crate::net::ports;
 use crate::platform;
 use crate::staging::images;
 
-/// Free space below which staging and images run into trouble.
-const LITTLE_SPACE: u64 = 5 * 1024 * 1024 * 1024;
+/// Free space needed for staging and images.
+const MIN_FREE_SPACE: u64 = 5 * 1024 * 1024 * 1024;
 
 /// A stack is a build image and a run image.
 const STACK_IMAGES: usize = 2;
@@ -43,9 +43,9 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         findings.push(port("HTTPS port", &config, config.https_port));
     }
     findings.push(cf());
-    let worst = findings.iter().any(|finding| finding.grade == Grade::Bad);
+    let failed = findings.iter().any(|finding| finding.grade == Grade::Bad);
     report(&findings, session.json);
-    Ok(if worst {
+    Ok(if failed {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -117,7 +117,7 @@ async fn docker(config: &Config) -> Vec<Finding> {
         Ok(_) => wrong(
             "stack images",
             Grade::Warning,
-            "missing or old",
+            "missing or outdated",
             "cflite images build",
         ),
         Err(error) => wrong(
@@ -140,12 +140,12 @@ fn space(config: &Config) -> Finding {
         Ok(stat) => {
             let free = stat.blocks_available().saturating_mul(stat.fragment_size());
             let shown = format!("{} MB free in {}", free / 1_000_000, folder.display());
-            if free < LITTLE_SPACE {
+            if free < MIN_FREE_SPACE {
                 wrong(
                     "disk",
                     Grade::Warning,
                     shown,
-                    "free some space, or use another --data-dir",
+                    "free disk space, or use another --data-dir",
                 )
             } else {
                 good("disk", shown)
@@ -160,25 +160,25 @@ fn space(config: &Config) -> Finding {
     }
 }
 
-/// `*.localhost` is loopback by RFC 6761, but not every resolver knows.
+/// `*.localhost` is loopback by RFC 6761, but not every resolver implements it.
 fn names(config: &Config) -> Finding {
     let host = format!("api.{}", config.domain);
     let found = (host.as_str(), 80)
         .to_socket_addrs()
         .map(|mut addresses| addresses.next());
     match found {
-        Ok(Some(address)) => good("names", format!("{host} is {}", address.ip())),
+        Ok(Some(address)) => good("names", format!("{host} resolves to {}", address.ip())),
         _ => wrong(
             "names",
             Grade::Warning,
             format!("{host} does not resolve"),
-            "install libnss-myhostname, or aim cf at http://localhost:PORT",
+            "install libnss-myhostname, or use cf api http://localhost:PORT",
         ),
     }
 }
 
-fn port(what: &'static str, config: &Config, wish: ports::PortWish) -> Finding {
-    match ports::probe(config.bind, wish) {
+fn port(what: &'static str, config: &Config, choice: ports::PortChoice) -> Finding {
+    match ports::probe(config.bind, choice) {
         Ok(port) => good(what, port.to_string()),
         Err(error) => wrong(
             what,

@@ -27,7 +27,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     }
     let mut stopped = 0;
     if arguments.stop_apps {
-        let _lock = process::keep_out(&config.data_dir)?;
+        let _lock = process::lock_data_dir(&config.data_dir)?;
         let step = show::Step::begin("stop apps");
         stopped = block_on(platform::cleanup::remove_containers(&config))?;
         step.done(&format!("{stopped} containers"));
@@ -37,7 +37,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     } else if !was_running && !arguments.stop_apps {
         show::note("cflite was not running");
     } else if !arguments.stop_apps {
-        show::note("Apps go on running; `cflite down --stop-apps` stops them too.");
+        show::note("Apps keep running; `cflite down --stop-apps` stops them too.");
     }
     Ok(ExitCode::SUCCESS)
 }

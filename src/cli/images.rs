@@ -33,7 +33,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
                         Some(text) = texts.recv() => step.progress(&text),
                     }
                 }
-                // A platform that was never started has no id yet; it marks them itself later.
+                // A platform without an id was never started; it marks them at its first start.
                 if let Some(id) = platform::platform_id(&config.data_dir)? {
                     images::mark(&*engine, &id).await?;
                 }
@@ -57,7 +57,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
             if session.json {
                 show::json(&listed(&found));
             } else if found.is_empty() {
-                show::note("There are no stack images yet; make them with `cflite images build`.");
+                show::note("There are no stack images yet; build them with `cflite images build`.");
             } else {
                 let rows: Vec<Vec<String>> = found.iter().map(row).collect();
                 show::table(&["stack", "role", "image", "size", "state"], &rows);

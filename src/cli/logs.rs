@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     /// Last lines to show
     #[arg(long, short = 'n', default_value_t = 50)]
     lines: usize,
-    /// Go on showing new lines until Ctrl-C
+    /// Keep showing new lines until Ctrl-C
     #[arg(long, short)]
     follow: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         if file.read_to_end(&mut read)? == 0 {
             std::thread::sleep(Duration::from_millis(200));
         }
-        // What has no end yet is shown with its end.
+        // An incomplete line is shown once it is complete.
         while let Some(end) = read.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = read.drain(..=end).collect();
             print(session.json, String::from_utf8_lossy(&line).trim_end());
@@ -44,7 +44,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     }
 }
 
-/// A line as it is, or as a JSON object of its own.
+/// Prints a line as text or as a JSON object.
 fn print(json: bool, line: &str) {
     if json {
         show::line(&serde_json::json!({ "line": line }).to_string());

@@ -1,5 +1,5 @@
-//! The command line: one file a command. Commands print for people, or JSON with `--json`;
-//! destructive ones ask unless `--yes`.
+//! The command line: one file per command. Commands print text, or JSON with `--json`; destructive
+//! ones ask for confirmation unless `--yes` is given.
 
 mod allocator;
 mod client;
@@ -45,13 +45,13 @@ struct Cli {
 enum Command {
     /// Start the platform (in the background) and wait until it is ready
     Up(up::Arguments),
-    /// Stop the platform; apps go on running
+    /// Stop the platform; apps keep running
     Down(down::Arguments),
-    /// Show whether it runs, where, and how it is
+    /// Show whether the platform runs, its addresses and its health
     Status,
     /// Show the platform's own log
     Logs(logs::Arguments),
-    /// Check this machine and say what to do about what is wrong
+    /// Check this machine and advise how to fix problems
     Doctor,
     /// Show API URL, user and password
     Credentials,
@@ -62,13 +62,13 @@ enum Command {
     Demo(demo::Arguments),
     /// Remove every container, image, network and file of cflite
     Reset(reset::Arguments),
-    /// Show the configuration in force
+    /// Show the effective configuration
     Config,
     /// Print a completion script for a shell
     Completion(completion::Arguments),
 }
 
-/// What every command gets.
+/// Arguments that every command has.
 struct Session {
     options: Options,
     json: bool,
@@ -106,7 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A runtime for commands that only ask and wait.
+/// Runs async work of a command on a single-threaded runtime.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn data_dir_and_json_work_behind_the_command() {
+    fn data_dir_and_json_work_after_the_command() {
         let cli =
             Cli::try_parse_from(["cflite", "status", "--json", "--data-dir", "/x"]).expect("valid");
         assert!(cli.json);

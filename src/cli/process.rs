@@ -1,7 +1,8 @@
-//! The background process: starting it, finding it, ending it.
+//! The background process: starting, finding and stopping it.
 //!
-//! Who runs shows the lock on the data dir; a file that a killed platform left behind counts only
-//! together with it. No process is signalled that is not known to be the lock's holder.
+//! Only the lock on the data dir shows whether a platform runs; `running.json`, which a killed
+//! platform leaves behind, counts only while the lock is held. Only the known holder of the lock is
+//! signalled.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -17,7 +18,7 @@ use super::allocator;
 use crate::base::private_file;
 use crate::platform::{DataDirLock, Holder, LockState, Running};
 
-/// Name of the platform's log in the data dir.
+/// File name of the platform's log in the data dir.
 pub(super) const LOG: &str = "cflite.log";
 
 /// Starts this binary again, detached, with its output in the log file.
@@ -29,7 +30,7 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
     };
     let out = open().with_context(|| format!("cannot open {}", log.display()))?;
     let errors = open()?;
-    let program = std::env::current_exe().context("cannot find my own binary")?;
+    let program = std::env::current_exe().context("cannot find the cflite binary")?;
     let mut command = Command::new(program);
     command
         .args(std::env::args_os().skip(1))
@@ -37,13 +38,13 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(errors)
-        // A group of its own: Ctrl-C in the terminal is not for it.
+        // Its own process group, so that Ctrl-C in the terminal does not reach it.
         .process_group(0);
     allocator::set_for(&mut command);
     command.spawn().context("cannot start the platform")
 }
 
-/// Waits until a platform is ready: the one started as `child`, or one that somebody else starts.
+/// Waits until a platform is ready: the one started as `child`, or one that another process starts.
 pub(super) fn wait_until_ready(
     mut child: Option<&mut Child>,
     data_dir: &Path,
@@ -58,7 +59,7 @@ pub(super) fn wait_until_ready(
             }
             State::Stopped if own.is_none() => {
                 bail!(
-                    "the platform that was starting or stopping ended; run `cflite up` again\n{}",
+                    "the platform that was starting or stopping exited; run `cflite up` again\n{}",
                     tail(data_dir, 12)
                 );
             }
@@ -68,7 +69,7 @@ pub(super) fn wait_until_ready(
             && let Some(status) = child.try_wait()?
         {
             bail!(
-                "the platform ended while starting ({status})\n{}",
+                "the platform exited while starting ({status})\n{}",
                 tail(data_dir, 12)
             );
         }
@@ -83,19 +84,19 @@ pub(super) fn wait_until_ready(
     }
 }
 
-/// What a data dir's platform is doing.
+/// State of a data dir's platform.
 #[derive(Debug)]
 pub(super) enum State {
-    /// None runs.
+    /// It does not run.
     Stopped,
-    /// One is starting or stopping. `None` = its process is not known.
+    /// It is starting or stopping. `None` = its process is unknown.
     Changing(Option<Holder>),
-    /// One runs there, in this process.
+    /// It runs in this process.
     Running(Running, Holder),
 }
 
 impl State {
-    /// Where it is, if it runs.
+    /// Its addresses, if it runs.
     pub(super) fn running(self) -> Option<Running> {
         match self {
             Self::Running(running, _) => Some(running),
@@ -104,20 +105,20 @@ impl State {
     }
 }
 
-/// Looks for the platform of a data dir, without being in its way.
+/// Finds the platform of a data dir, without disturbing it.
 pub(super) fn find(data_dir: &Path) -> anyhow::Result<State> {
-    let held = DataDirLock::look(data_dir)
-        .with_context(|| format!("cannot look at the lock in {}", data_dir.display()))?;
+    let held = DataDirLock::check(data_dir)
+        .with_context(|| format!("cannot check the lock in {}", data_dir.display()))?;
     let LockState::Held(holder) = held else {
         return Ok(State::Stopped);
     };
-    let told = Running::read(data_dir);
-    Ok(match (holder, told) {
+    let recorded = Running::read(data_dir);
+    Ok(match (holder, recorded) {
         (Some(holder), Some(running)) if running.pid == holder.pid => {
             State::Running(running, holder)
         }
         (Some(holder), _) => State::Changing(Some(holder)),
-        // A platform of a version that tells its process only where it is.
+        // A platform of a version that records its process only in `running.json`.
         (None, Some(running)) => {
             let holder = Holder::with_pid(running.pid);
             if holder.runs_this_program() {
@@ -145,9 +146,9 @@ pub(super) fn get(data_dir: &Path) -> anyhow::Result<Running> {
     }
 }
 
-/// Keeps platforms from starting on a data dir while a command works on it; `None` when there is no
-/// such folder.
-pub(super) fn keep_out(data_dir: &Path) -> anyhow::Result<Option<DataDirLock>> {
+/// Locks a data dir, so that no platform starts on it while a command works on it; `None` when
+/// there is no such folder.
+pub(super) fn lock_data_dir(data_dir: &Path) -> anyhow::Result<Option<DataDirLock>> {
     if !data_dir.is_dir() {
         return Ok(None);
     }
@@ -155,26 +156,26 @@ pub(super) fn keep_out(data_dir: &Path) -> anyhow::Result<Option<DataDirLock>> {
         .with_context(|| format!("cannot lock {}", data_dir.display()))?;
     let lock = lock.with_context(|| {
         format!(
-            "another cflite was started on {} meanwhile: try again",
+            "another cflite was started on {} in the meantime: try again",
             data_dir.display()
         )
     })?;
     Ok(Some(lock))
 }
 
-/// Asks the platform to end and waits for it; false when none ran.
+/// Terminates the platform and waits for its end; false when it did not run.
 pub(super) fn stop(data_dir: &Path, limit: Duration) -> anyhow::Result<bool> {
     let holder = match find(data_dir)? {
         State::Stopped => return Ok(false),
         State::Running(_, holder) | State::Changing(Some(holder)) => holder,
         State::Changing(None) => bail!(
-            "a process that cannot be told holds {}: find it with `fuser {}` and end it",
+            "an unknown process holds the lock on {}: find it with `fuser {}` and terminate it",
             data_dir.display(),
             data_dir.join("cflite.lock").display()
         ),
     };
-    let pid = Pid::from_raw(i32::try_from(holder.pid).context("impossible process id")?);
-    // The number may belong to another process as soon as this one has ended.
+    let pid = Pid::from_raw(i32::try_from(holder.pid).context("invalid process id")?);
+    // The id may be reused as soon as the process has ended.
     if !holder.is_alive() {
         return Ok(true);
     }
@@ -183,10 +184,10 @@ pub(super) fn stop(data_dir: &Path, limit: Duration) -> anyhow::Result<bool> {
         Err(error) => bail!("cannot signal process {pid}: {error}"),
     }
     let deadline = Instant::now() + limit;
-    while holder.is_alive() && DataDirLock::look(data_dir)? != LockState::Free {
+    while holder.is_alive() && DataDirLock::check(data_dir)? != LockState::Free {
         if Instant::now() > deadline {
             bail!(
-                "process {pid} has not ended after {} s; see `cflite logs`",
+                "process {pid} did not exit within {} s; see `cflite logs`",
                 limit.as_secs()
             );
         }
@@ -207,7 +208,7 @@ pub(super) fn tail(data_dir: &Path, lines: usize) -> String {
 mod tests {
     use super::*;
 
-    fn told(pid: u32, data_dir: &Path) {
+    fn write_running(pid: u32, data_dir: &Path) {
         let running = Running {
             pid,
             version: "0".to_owned(),
@@ -222,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_platform_left_is_no_running_one_also_while_the_next_starts() {
+    fn the_file_of_a_killed_platform_does_not_count_also_while_the_next_starts() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
-        told(other.id(), dir.path());
+        write_running(other.id(), dir.path());
         let limit = Duration::from_secs(5);
         assert!(matches!(find(dir.path()), Ok(State::Stopped)));
         assert!(!stop(dir.path(), limit).expect("nothing to stop"));
@@ -236,28 +237,28 @@ mod tests {
             State::Changing(Some(holder)) => assert_eq!(holder.pid, own),
             state => panic!("{state:?}"),
         }
-        told(own, dir.path());
+        write_running(own, dir.path());
         let found = find(dir.path()).expect("no fault").running();
         assert_eq!(found.map(|running| running.pid), Some(own));
         drop(lock);
-        assert_eq!(other.try_wait().expect("asked"), None, "it was left alone");
-        other.kill().expect("ended");
+        assert_eq!(other.try_wait().expect("state"), None, "it still runs");
+        other.kill().expect("killed");
         other.wait().expect("ended");
     }
 
     #[test]
-    fn a_holder_that_cannot_be_told_is_not_signalled() {
+    fn an_unknown_holder_is_not_signalled() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
         let _lock = DataDirLock::take(dir.path()).expect("lock");
-        // As a version that tells its process in one file only, and was killed.
+        // As after an older version, which records its process only in `running.json`, was killed.
         std::fs::write(dir.path().join("cflite.lock"), "").expect("emptied");
-        told(other.id(), dir.path());
+        write_running(other.id(), dir.path());
         assert!(matches!(find(dir.path()), Ok(State::Changing(None))));
         let error = stop(dir.path(), Duration::from_secs(5)).expect_err("refused");
         assert!(error.to_string().contains("fuser"), "{error}");
-        assert_eq!(other.try_wait().expect("asked"), None, "it was left alone");
-        other.kill().expect("ended");
+        assert_eq!(other.try_wait().expect("state"), None, "it still runs");
+        other.kill().expect("killed");
         other.wait().expect("ended");
     }
 }

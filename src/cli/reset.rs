@@ -12,7 +12,7 @@ use crate::platform;
 /// How to reset.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Keep the stack images, which take minutes to build
@@ -31,7 +31,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         return Ok(ExitCode::FAILURE);
     }
     process::stop(&config.data_dir, Duration::from_secs(30))?;
-    let _lock = process::keep_out(&config.data_dir)?;
+    let _lock = process::lock_data_dir(&config.data_dir)?;
     let step = show::Step::begin("remove containers, networks and images");
     let removed = block_on(platform::cleanup::remove_all(
         &config,
@@ -43,8 +43,8 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     ));
     if !removed.kept_for.is_empty() {
         show::note(&format!(
-            "The stack images stay: other platforms on this Docker daemon use them ({}). If one of \
-             them is gone without a reset, `docker image ls cflite/in-use` shows what keeps them.",
+            "The stack images were kept: other platforms on this Docker daemon use them ({}). If one \
+             of them was deleted without a reset, `docker image ls cflite/in-use` shows its marks.",
             removed.kept_for.join(", ")
         ));
     }

@@ -1,6 +1,6 @@
-//! Printing: text for people, tables, JSON, progress; colour only on terminals.
+//! Output: text, tables, JSON, progress; colour only on terminals.
 
-#![expect(clippy::print_stderr, reason = "the one place that prints")]
+#![expect(clippy::print_stderr, reason = "the only module that prints")]
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::Session;
 
-/// A line on standard output. When its reader is gone (`cflite logs | head`), so is this command.
+/// A line on standard output. Exits when its reader is gone (`cflite logs | head`).
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
 
-/// Text on standard output as it is.
+/// Text on standard output, without a line break.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -34,7 +34,7 @@ pub(super) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// What stops the command.
+/// The error that ended the command.
 pub(super) fn error(text: &str) {
     if std::io::stderr().is_terminal() {
         eprintln!("\u{1b}[31;1merror:\u{1b}[0m {text}");
@@ -70,10 +70,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
         .for_each(|cells| row(cells));
 }
 
-/// Asks for a yes; without a terminal the answer is no.
+/// Asks for confirmation; without a terminal the answer is no.
 pub(super) fn confirm(question: &str) -> bool {
     if !std::io::stdin().is_terminal() {
-        eprintln!("{question} Not without --yes, as nobody can be asked here.");
+        eprintln!("{question} Refusing without --yes: stdin is not a terminal.");
         return false;
     }
     eprint!("{question} [yN] ");
@@ -83,7 +83,7 @@ pub(super) fn confirm(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// A step with a name: a spinner on a terminal, plain lines otherwise, its time at the end.
+/// A named step: a spinner on a terminal, plain lines otherwise, the elapsed time at the end.
 pub(super) struct Step {
     name: String,
     started: Instant,
@@ -112,7 +112,7 @@ impl Step {
         }
     }
 
-    /// Tells how far it is.
+    /// Shows progress.
     pub(super) fn progress(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {text}", self.name)),
@@ -120,12 +120,12 @@ impl Step {
         }
     }
 
-    /// Ends a step well.
+    /// Ends a step as successful.
     pub(super) fn done(self, result: &str) {
         self.end("ok", result);
     }
 
-    /// Ends a step badly.
+    /// Ends a step as failed.
     pub(super) fn failed(self, result: &str) {
         self.end("failed", result);
     }
@@ -177,10 +177,10 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn port(wish: crate::net::ports::PortWish) -> String {
-    use crate::net::ports::PortWish;
-    match wish {
-        PortWish::Exactly(port) => port.to_string(),
-        PortWish::Prefer(first, second) => format!("{first}, else {second}"),
+fn port(choice: crate::net::ports::PortChoice) -> String {
+    use crate::net::ports::PortChoice;
+    match choice {
+        PortChoice::Exactly(port) => port.to_string(),
+        PortChoice::Prefer(first, second) => format!("{first}, else {second}"),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let found = process::find(&config.data_dir)?;
     let changing = matches!(found, State::Changing(_));
     let Some(running) = found.running() else {
-        tell_absent(json, changing, &config.data_dir);
+        show_not_running(json, changing, &config.data_dir);
         return Ok(ExitCode::from(3));
     };
     let health = block_on(client::health(&running))?;
@@ -58,8 +58,8 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says that no platform runs on `data_dir`.
-fn tell_absent(json: bool, changing: bool, data_dir: &Path) {
+/// Reports that no platform runs on `data_dir`.
+fn show_not_running(json: bool, changing: bool, data_dir: &Path) {
     let folder = data_dir.display();
     if json {
         show::json(&json!({

@@ -32,13 +32,16 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     let step = match process::find(&config.data_dir)? {
         process::State::Running(running, _) => {
             if !session.json {
-                show::note(&format!("cflite runs already (process {})", running.pid));
+                show::note(&format!(
+                    "cflite is already running (process {})",
+                    running.pid
+                ));
             }
             summary(&config, &running, session.json)?;
             return Ok(ExitCode::SUCCESS);
         }
         process::State::Changing(_) => {
-            show::Step::begin("wait for the cflite that is starting already")
+            show::Step::begin("wait for the cflite that is already starting")
         }
         process::State::Stopped => {
             let step = show::Step::begin("start cflite");

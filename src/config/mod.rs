@@ -1,8 +1,8 @@
 //! Configuration: flag > environment > `cflite.toml` > default.
 //!
 //! Every option of `up` has one name in three spellings: `--http-port`, `CFLITE_HTTP_PORT`,
-//! `http-port` in the file. Read once at start; nothing else reads the environment. An unknown key
-//! in the file is an error that suggests the nearest known one.
+//! `http-port` in the file. Options are read once at start; nothing else reads the environment. For
+//! an unknown key in the file, the error suggests the nearest known one.
 
 mod file;
 
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::net::ports::PortWish;
+use crate::net::ports::PortChoice;
 
-/// Options as given; what is absent comes from the next layer.
+/// Options as given; an absent one comes from the next source.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Options {
@@ -39,7 +39,7 @@ pub struct Options {
     /// Docker daemon, e.g. unix:///var/run/docker.sock
     #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
     pub docker_host: Option<String>,
-    /// File that holds the admin's password
+    /// File with the admin's password
     #[arg(
         long,
         global = true,
@@ -47,7 +47,7 @@ pub struct Options {
         value_name = "FILE"
     )]
     pub admin_password_file: Option<PathBuf>,
-    /// Name the revision in apps' log lines, as in [APP/REV/3/PROC/WEB/0] [default: false]
+    /// Include the revision in apps' log lines, as in [APP/REV/3/PROC/WEB/0] [default: false]
     #[arg(
         long,
         global = true,
@@ -62,7 +62,7 @@ pub struct Options {
     pub config: Option<PathBuf>,
 }
 
-/// What is in force.
+/// The effective configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Folder for the database, blobs, keys and logs.
@@ -72,16 +72,16 @@ pub struct Config {
     /// Address to listen on.
     pub bind: IpAddr,
     /// HTTP port.
-    pub http_port: PortWish,
+    pub http_port: PortChoice,
     /// HTTPS port.
-    pub https_port: PortWish,
+    pub https_port: PortChoice,
     /// Registry port.
     pub registry_port: u16,
     /// Docker daemon; `None` = `DOCKER_HOST` or the local socket.
     pub docker_host: Option<String>,
     /// File with the admin's password.
     pub admin_password_file: Option<PathBuf>,
-    /// Whether apps' log lines name the revision they run under.
+    /// Whether apps' log lines include the revision.
     pub app_log_revision: bool,
 }
 
@@ -96,15 +96,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{path}: {reason}")]
     Invalid {
         /// Which file.
         path: PathBuf,
-        /// What is wrong, and what was probably meant.
+        /// What is wrong, with a suggestion.
         reason: String,
     },
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("{option}: {reason}")]
     Value {
         /// Which option.
@@ -115,7 +115,7 @@ pub enum ConfigError {
 }
 
 impl Options {
-    /// Joins flags and environment with the file and the defaults.
+    /// Merges flags and environment with the file and the defaults.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let data_dir_hint = self.data_dir.clone().unwrap_or_else(default_data_dir);
         let from_file = match &self.config {
@@ -139,8 +139,10 @@ impl Options {
             data_dir: absolute(all.data_dir.unwrap_or(data_dir_hint)),
             domain,
             bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            http_port: all.http_port.map_or(PortWish::HTTP, PortWish::Exactly),
-            https_port: all.https_port.map_or(PortWish::HTTPS, PortWish::Exactly),
+            http_port: all.http_port.map_or(PortChoice::HTTP, PortChoice::Exactly),
+            https_port: all
+                .https_port
+                .map_or(PortChoice::HTTPS, PortChoice::Exactly),
             registry_port: all.registry_port.unwrap_or(5000),
             docker_host: all
                 .docker_host
@@ -150,7 +152,7 @@ impl Options {
         })
     }
 
-    /// Own values first, `other`'s where there are none.
+    /// Own values, else those of `other`.
     fn or(self, other: Self) -> Self {
         Self {
             data_dir: self.data_dir.or(other.data_dir),
@@ -196,7 +198,7 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     let reason =
-        format!("\"{domain}\" is no domain name with at least two parts, such as cf.localhost");
+        format!("\"{domain}\" is not a domain name with at least two parts, such as cf.localhost");
     Err(ConfigError::Value {
         option: "domain",
         reason,
@@ -218,13 +220,13 @@ mod tests {
             ..Options::default()
         };
         let config = options.resolve().expect("valid");
-        assert_eq!(config.http_port, PortWish::Exactly(9000));
+        assert_eq!(config.http_port, PortChoice::Exactly(9000));
         assert_eq!(config.domain, "file.example");
-        assert_eq!(config.https_port, PortWish::HTTPS);
+        assert_eq!(config.https_port, PortChoice::HTTPS);
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_a_suggestion() {
+    fn an_unknown_key_is_rejected_with_a_suggestion() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("c.toml");
         std::fs::write(&path, "htp-port = 1\n").expect("write");

@@ -1,19 +1,19 @@
-//! SQLite, the one source of truth: a single writer, a pool of readers, and a wake-up after every
+//! SQLite, the source of truth: a single writer, a pool of readers, and a notification after every
 //! commit.
 //!
 //! - [`Db::write`] runs a closure in `BEGIN IMMEDIATE`; `Ok` commits, `Err` rolls back. A write is
 //!   acknowledged only after its commit reached the disk (WAL with `synchronous=FULL`).
 //! - [`Db::read`] runs a closure in a read-only snapshot.
 //! - Closures are synchronous, so no transaction is ever held over an await.
-//! - [`Db::changes`] wakes reconcilers; the wake-up carries no data, they read the tables again.
-//! - A caller may go away at any time. A transaction that has begun runs to its end all the same
-//!   and keeps its connection until then; one that has not begun never does.
-//! - [`WriteTx::after_commit`] keeps copies of rows in memory in step with the commits.
+//! - [`Db::changes`] wakes reconcilers; it carries no data, they read the tables again.
+//! - A caller may be cancelled at any time. A transaction that has begun still completes and keeps
+//!   its connection until then; one that has not begun never runs.
+//! - [`WriteTx::after_commit`] updates caches of rows in the order of the commits.
 //!
 //! Decisions: the writer and the readers are queues ([`WorkQueue`]) in front of the runtime's
-//! blocking threads, not threads of their own: paused test clocks then do not fire time-outs while
-//! a write is under way. Every other kind of blocking work has a bound too, so that a thread is
-//! always free for the database.
+//! blocking threads, not separate threads: with a paused test clock no timeout fires while a write
+//! runs. Every other kind of blocking work is limited too, so that a thread is always free for the
+//! database.
 
 mod migrate;
 mod readers;
@@ -30,7 +30,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Bounds, NotDone, Supervisor, WorkQueue, private_file};
+use crate::base::{Bounds, QueueError, Supervisor, WorkQueue, private_file};
 
 use readers::Readers;
 
@@ -43,18 +43,18 @@ pub use vault::{Vault, VaultError, holds_data};
 
 /// One connection each; most transactions take a millisecond.
 const READERS: usize = 4;
-/// Who waits longer for a connection is told that the database is overloaded.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A burst of everything that a few hundred clients and all workers ask at once.
-const WAITING: usize = 4096;
+/// A caller that waits longer for a connection gets [`DbError::Overloaded`].
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Enough for a burst of a few hundred clients and all workers.
+const MAX_WAITING: usize = 4096;
 
-/// Why the database could not be used. Never "not found": a missing row is a value, not a fault.
+/// Why the database could not be used. Never "not found": a missing row is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// SQLite refused.
+    /// SQLite failed.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// A row holds what no code of ours writes.
+    /// A row holds a value that cflite never writes.
     #[error("database holds an invalid {what}: {value}")]
     Inconsistent {
         /// Table and column.
@@ -63,26 +63,28 @@ pub enum DbError {
         value: String,
     },
     /// The file was written by a newer cflite.
-    #[error("the database has schema {found}, this cflite knows up to {known}: use a newer cflite")]
+    #[error(
+        "the database has schema version {found}, this cflite supports up to {known}: use a newer cflite"
+    )]
     TooNew {
         /// Version in the file.
         found: i64,
         /// Version of this binary.
         known: i64,
     },
-    /// The closure panicked or the runtime is going down.
+    /// The closure panicked or the runtime is shutting down.
     #[error("database work was interrupted: {0}")]
     Interrupted(String),
-    /// Too many wait for the database, or waited too long; nothing was read or written.
+    /// The queue is full or the wait timed out; nothing was read or written.
     #[error("{0}")]
-    Overloaded(NotDone),
+    Overloaded(QueueError),
 }
 
-impl From<NotDone> for DbError {
-    fn from(cause: NotDone) -> Self {
+impl From<QueueError> for DbError {
+    fn from(cause: QueueError) -> Self {
         match cause {
-            NotDone::Interrupted { cause, .. } => Self::Interrupted(cause),
-            NotDone::Full { .. } | NotDone::TooLate { .. } => Self::Overloaded(cause),
+            QueueError::Interrupted { cause, .. } => Self::Interrupted(cause),
+            QueueError::Full { .. } | QueueError::TimedOut { .. } => Self::Overloaded(cause),
         }
     }
 }
@@ -93,7 +95,7 @@ pub struct ReadTx<'a> {
     unreadable: &'a UnreadableRows,
 }
 
-/// The one write transaction. Everything that can be read in a [`ReadTx`] can be read here.
+/// The write transaction. It can also read everything that a [`ReadTx`] can.
 pub struct WriteTx<'a> {
     read: ReadTx<'a>,
     after_commit: RefCell<Vec<AfterCommit>>,
@@ -116,16 +118,16 @@ impl<'a> WriteTx<'a> {
         }
     }
 
-    /// Changes a copy of rows in memory once this transaction is committed, and not at all when it
-    /// is rolled back. The writer is still held then: changes of several transactions are applied
-    /// in the order of their commits, also when nobody waits for the write any more. `change` must
-    /// be quick and must not panic or write.
+    /// Updates a cache of rows once this transaction is committed, and not at all when it is rolled
+    /// back. The writer is still locked then: changes of several transactions are applied in the
+    /// order of their commits, also when the caller was cancelled. `change` must be quick and must
+    /// not panic or write.
     pub fn after_commit(&self, change: impl FnOnce() + Send + 'static) {
         self.after_commit.borrow_mut().push(Box::new(change));
     }
 
-    /// Does something that may fail alone: the error is handed out, what was written is undone, and
-    /// the transaction goes on. Fails itself when the transaction cannot go on.
+    /// Runs `work` in a savepoint: when it fails, its error is returned, its writes are rolled
+    /// back, and the transaction continues. Fails itself when the transaction cannot continue.
     pub fn attempt<T>(
         &self,
         work: impl FnOnce() -> Result<T, DbError>,
@@ -177,9 +179,9 @@ struct Inner {
 }
 
 impl Db {
-    /// Opens (and makes or migrates) the database file.
+    /// Opens (and creates or migrates) the database file.
     pub fn open(path: &Path) -> Result<Self, DbError> {
-        // SQLite gives its other files the mode of this one.
+        // SQLite creates its other files with the mode of this one.
         private_file::touch(path).map_err(|error| DbError::Interrupted(error.to_string()))?;
         let mut writer = Connection::open(path)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
@@ -189,8 +191,8 @@ impl Db {
         migrate::run(&mut writer)?;
         let bounds = |at_once| Bounds {
             at_once,
-            waiting: WAITING,
-            patience: PATIENCE,
+            waiting: MAX_WAITING,
+            timeout: QUEUE_TIMEOUT,
         };
         Ok(Self(Arc::new(Inner {
             writer: Mutex::new(writer),
@@ -204,7 +206,7 @@ impl Db {
         })))
     }
 
-    /// Closes readers that nobody uses, until the platform stops.
+    /// Starts a worker that closes idle readers.
     pub fn close_idle_readers(&self, supervisor: &Supervisor) {
         let db = self.clone();
         supervisor.worker("idle database readers", move |token| {
@@ -212,7 +214,7 @@ impl Db {
         });
     }
 
-    async fn run_close_idle_readers(self, token: CancellationToken) -> Result<(), NotDone> {
+    async fn run_close_idle_readers(self, token: CancellationToken) -> Result<(), QueueError> {
         let mut ticks = tokio::time::interval(readers::IDLE);
         loop {
             tokio::select! {
@@ -242,28 +244,28 @@ impl Db {
         read.await.map_err(DbError::from)?
     }
 
-    /// Writes in one transaction: `Ok` commits and wakes all who wait for changes.
+    /// Writes in one transaction: `Ok` commits and wakes all receivers of [`Db::changes`].
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_and(work, After::Wake).await
+        self.run_write(work, After::Wake).await
     }
 
-    /// Like [`Db::write`], but wakes nobody: for high-rate bookkeeping (log lines, cursors) that
-    /// no reconciler acts on.
+    /// Like [`Db::write`], but without a notification: for frequent writes (log lines, cursors)
+    /// that no reconciler acts on.
     pub async fn write_without_wake<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.write_and(work, After::Nothing).await
+        self.run_write(work, After::Nothing).await
     }
 
-    async fn write_and<T, E, F>(&self, work: F, after: After) -> Result<T, E>
+    async fn run_write<T, E, F>(&self, work: F, after: After) -> Result<T, E>
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -272,7 +274,7 @@ impl Db {
         let inner = self.0.clone();
         let written = self.0.writes.run(move || {
             let mut writer = inner.writer();
-            end_left_over(&writer)?;
+            roll_back_left_over(&writer)?;
             let tx = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(DbError::from)?;
@@ -280,8 +282,8 @@ impl Db {
             let value = work(&write)?;
             let after_commit = write.after_commit.take();
             tx.commit().map_err(DbError::from)?;
-            // Inside the blocking closure and before the writer is let go: a request dropped
-            // half-way still commits, changes the copies in memory and wakes.
+            // Inside the blocking closure and before the writer is unlocked: a cancelled request
+            // still commits, updates the caches and wakes.
             for change in after_commit {
                 change();
             }
@@ -298,31 +300,31 @@ impl Db {
         self.0.changes.subscribe()
     }
 
-    /// The texts of all statements that connections were asked to keep prepared, for tests.
+    /// The texts of all cached statements, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn statement_texts(&self) -> std::collections::BTreeSet<String> {
         self.0.texts.seen()
     }
 
-    /// How many rows workers left out at their last look because they do not decode.
+    /// How many rows workers skipped at their last read because they do not decode.
     pub fn unreadable_rows(&self) -> usize {
         self.0.unreadable.count()
     }
 
-    /// Sets who is told of a row that was found unreadable, besides the log; the first call counts.
-    /// Called inside transactions, so it must not wait.
-    pub fn tell_unreadable(&self, tell: impl Fn(&UnreadableRow) + Send + Sync + 'static) {
-        self.0.unreadable.tell_to(Box::new(tell));
+    /// Sets what is called for a row that was found unreadable, besides logging it; only the first
+    /// call has an effect. `report` runs inside transactions, so it must not wait.
+    pub fn on_unreadable(&self, report: impl Fn(&UnreadableRow) + Send + Sync + 'static) {
+        self.0.unreadable.set_reporter(Box::new(report));
     }
 
-    /// Folds the write-ahead log into the file; called on a clean shutdown.
+    /// Checkpoints the write-ahead log; called on a clean shutdown.
     pub async fn checkpoint(&self) -> Result<(), DbError> {
         let inner = self.0.clone();
-        let folded = self.0.writes.run(move || {
-            let fold = "pragma wal_checkpoint(truncate)";
-            inner.writer().query_row(fold, [], |_| Ok(()))
+        let done = self.0.writes.run(move || {
+            let checkpoint = "pragma wal_checkpoint(truncate)";
+            inner.writer().query_row(checkpoint, [], |_| Ok(()))
         });
-        folded.await.map_err(DbError::from)?.map_err(DbError::from)
+        done.await.map_err(DbError::from)?.map_err(DbError::from)
     }
 }
 
@@ -339,15 +341,15 @@ impl Inner {
     }
 
     fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
-        // A closure that panicked was rolled back while the stack unwound.
+        // The transaction of a closure that panicked was rolled back during unwinding.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Rolls back what an earlier transaction left open because its own roll-back failed.
-fn end_left_over(writer: &Connection) -> Result<(), DbError> {
+/// Rolls back an earlier transaction whose own rollback failed.
+fn roll_back_left_over(writer: &Connection) -> Result<(), DbError> {
     if !writer.is_autocommit() {
-        tracing::warn!("a write transaction was left open and is rolled back");
+        tracing::warn!("rolling back a write transaction that was left open");
         writer.execute_batch("rollback")?;
     }
     Ok(())
@@ -357,13 +359,13 @@ fn prepare(connection: &Connection) -> Result<(), DbError> {
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // 2 MiB of page cache a connection keeps the resident size small with five of them open.
+    // 2 MiB of page cache per connection keeps the resident size small with five of them open.
     connection.pragma_update(None, "cache_size", -2048)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 
-/// True when a write lost against a unique index: the loser of a race, not a fault.
+/// Whether a write violated a unique index: the loser of a race, not a fault.
 pub fn is_unique_violation(error: &rusqlite::Error) -> bool {
     matches!(
         error,

@@ -1,5 +1,5 @@
-//! The read-only connections: opened when they are needed, kept while they are used, and never more
-//! than the queue of readers lets in at once.
+//! The pool of read-only connections: opened on demand, closed when idle, and bounded by the
+//! concurrency of the queue of readers.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{DbError, prepare};
 
-/// Bytes of the file that a connection maps at most. Every connection's mapping counts as resident
-/// memory of its own.
+/// Bytes of the file that a connection maps at most. Every connection's mapping counts as its own
+/// resident memory.
 const MAPPED: i64 = 32 * 1024 * 1024;
-/// A connection that was not used for so long is closed: its mapping and its caches are memory
-/// nobody needs. Opening one anew takes about a millisecond.
+/// Idle time after which a connection is closed to free its mapping and caches. Opening another one
+/// takes about a millisecond.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 
-/// Connections at rest.
+/// The pool.
 pub(super) struct Readers {
     path: PathBuf,
-    /// The one used last comes last and is used next.
-    resting: Mutex<Vec<Resting>>,
+    /// The most recently used one is last and is used next.
+    pooled: Mutex<Vec<PooledConnection>>,
 }
 
-struct Resting {
+struct PooledConnection {
     connection: Connection,
     since: Instant,
 }
@@ -32,7 +32,7 @@ impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            resting: Mutex::new(Vec::new()),
+            pooled: Mutex::new(Vec::new()),
         }
     }
 
@@ -49,8 +49,8 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Connection, DbError> {
-        let resting = self.resting().pop();
-        resting.map_or_else(|| self.open(), |resting| Ok(resting.connection))
+        let pooled = self.pooled().pop();
+        pooled.map_or_else(|| self.open(), |pooled| Ok(pooled.connection))
     }
 
     fn open(&self) -> Result<Connection, DbError> {
@@ -65,40 +65,40 @@ impl Readers {
     fn give_back(&self, connection: Connection, now: Instant) {
         if connection.is_autocommit() {
             let since = now;
-            self.resting().push(Resting { connection, since });
+            self.pooled().push(PooledConnection { connection, since });
         } else {
-            tracing::warn!("a database reader could not end its transaction and is closed");
+            tracing::warn!("closing a database reader that could not end its transaction");
         }
     }
 
     /// How many connections were not used for [`IDLE`].
     pub(super) fn count_idle(&self, now: Instant) -> usize {
-        idle_among(&self.resting(), now)
+        count_idle_in(&self.pooled(), now)
     }
 
     /// Closes them.
     pub(super) fn close_idle(&self, now: Instant) {
-        let mut resting = self.resting();
-        let count = idle_among(&resting, now);
-        let idle: Vec<Resting> = resting.drain(..count).collect();
-        // Closing takes its time: not under the lock.
-        drop(resting);
+        let mut pooled = self.pooled();
+        let count = count_idle_in(&pooled, now);
+        let idle: Vec<PooledConnection> = pooled.drain(..count).collect();
+        // Closing is slow, so it happens without the lock.
+        drop(pooled);
         drop(idle);
     }
 
-    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pooled(&self) -> MutexGuard<'_, Vec<PooledConnection>> {
+        self.pooled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
-    pub(super) fn count_resting(&self) -> usize {
-        self.resting().len()
+    pub(super) fn count_pooled(&self) -> usize {
+        self.pooled().len()
     }
 }
 
-/// They come first: the one used last comes last.
-fn idle_among(resting: &[Resting], now: Instant) -> usize {
-    resting.partition_point(|other| now.duration_since(other.since) > IDLE)
+/// Idle ones come first, as the most recently used one is last.
+fn count_idle_in(pooled: &[PooledConnection], now: Instant) -> usize {
+    pooled.partition_point(|other| now.duration_since(other.since) > IDLE)
 }
 
 fn read_in<T, E: From<DbError>>(
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_used_last_is_used_next_and_idle_ones_are_closed() {
+    fn the_most_recently_used_connection_is_used_next_and_idle_ones_are_closed() {
         let (_dir, readers) = readers();
         let [one, two, three] = [(); 3].map(|()| readers.open().expect("connection"));
         let start = Instant::now();
@@ -132,12 +132,12 @@ mod tests {
         let later = start + IDLE + Duration::from_secs(1);
         readers.give_back(used, later);
         readers.close_idle(later);
-        assert_eq!(readers.count_resting(), 2, "one was idle for too long");
+        assert_eq!(readers.count_pooled(), 2, "one was idle for too long");
         assert_eq!(readers.count_idle(later), 0);
         readers.close_idle(later + IDLE);
-        assert_eq!(readers.count_resting(), 1);
+        assert_eq!(readers.count_pooled(), 1);
         readers.close_idle(later + 2 * IDLE);
-        assert_eq!(readers.count_resting(), 0, "nobody reads");
+        assert_eq!(readers.count_pooled(), 0, "all were idle");
     }
 
     #[test]
@@ -146,12 +146,12 @@ mod tests {
         let left = readers.open().expect("connection");
         left.execute_batch("begin").expect("begin");
         readers.give_back(left, Instant::now());
-        assert_eq!(readers.count_resting(), 0);
+        assert_eq!(readers.count_pooled(), 0);
         let count = readers.read(|connection| {
             let sql = "select count(*) from settings";
             Ok::<i64, DbError>(connection.query_row(sql, [], |row| row.get(0))?)
         });
         count.expect("a new connection");
-        assert_eq!(readers.count_resting(), 1);
+        assert_eq!(readers.count_pooled(), 1);
     }
 }

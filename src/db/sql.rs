@@ -1,10 +1,9 @@
-//! A connection as transactions hand it out.
+//! A transaction's access to its connection.
 //!
-//! [`Sql::prepare_cached`] keeps the statement prepared for the next caller. Each connection keeps
-//! only so many and evicts the least recently used, but every kept statement costs memory in
-//! proportion to its text. So a text never depends on how many values a caller sends: a list of
-//! values is bound as one JSON text and read with `json_each`. In tests the texts are recorded, and
-//! a test counts them.
+//! [`Sql::prepare_cached`] caches the prepared statement. Each connection has a bounded cache that
+//! evicts the least recently used statement, but every cached one costs memory in proportion to its
+//! text. So a text never depends on the number of values: a list of values is bound as one JSON
+//! text and read with `json_each`. In tests the texts are recorded, and a test counts them.
 
 use std::ops::Deref;
 
@@ -19,14 +18,14 @@ pub struct Sql<'a> {
 }
 
 impl<'a> Sql<'a> {
-    /// A statement that stays prepared. Its text must be one of few.
+    /// A cached statement. Its text must be constant, or one of a few.
     pub fn prepare_cached(self, text: &str) -> rusqlite::Result<CachedStatement<'a>> {
         #[cfg(any(test, feature = "testing"))]
         self.texts.note(text);
         self.connection.prepare_cached(text)
     }
 
-    /// A statement that is used once.
+    /// A statement that is not cached.
     pub fn prepare(self, text: &str) -> rusqlite::Result<Statement<'a>> {
         self.connection.prepare(text)
     }
@@ -39,7 +38,7 @@ impl Deref for Sql<'_> {
     }
 }
 
-/// The texts of statements that connections keep prepared.
+/// The texts of cached statements.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Default)]
 pub(super) struct Texts(std::sync::Mutex<std::collections::BTreeSet<String>>);

@@ -1,4 +1,4 @@
-//! Transactions, and what becomes of those whose callers go away.
+//! Transactions, also those of cancelled callers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -15,7 +15,7 @@ fn temporary() -> (tempfile::TempDir, Db) {
 }
 
 #[tokio::test]
-async fn an_error_rolls_back_and_wakes_nobody() {
+async fn an_error_rolls_back_without_a_notification() {
     let (_dir, db) = temporary();
     let changes = db.changes();
     let refused: Result<(), DbError> = db
@@ -74,7 +74,7 @@ async fn opening_twice_migrates_once() {
     Db::open(&dir.path().join("cflite.db")).expect("second opening");
 }
 
-/// A transaction that says when it has begun and goes on until `release` is dropped.
+/// A transaction that reports when it has begun and runs until `release` is dropped.
 struct Held {
     release: mpsc::Sender<()>,
     begun: mpsc::Receiver<()>,
@@ -98,7 +98,7 @@ fn count_settings(tx: &ReadTx<'_>) -> Result<i64, DbError> {
 }
 
 #[tokio::test]
-async fn readers_of_callers_who_went_away_still_count() {
+async fn readers_of_cancelled_callers_still_count() {
     let (_dir, db) = temporary();
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
@@ -112,7 +112,7 @@ async fn readers_of_callers_who_went_away_still_count() {
         assert!(poll!(caller.as_mut()).is_pending());
         held.begun.recv().expect("begun");
         releases.push(held.release);
-        // The caller hangs up while SQLite works.
+        // The caller is cancelled while SQLite works.
         drop(caller);
     }
     let more: Vec<_> = (0..3 * READERS)
@@ -134,11 +134,11 @@ async fn readers_of_callers_who_went_away_still_count() {
         read.expect("count");
     }
     assert!(most.load(Ordering::SeqCst) <= READERS);
-    assert!(db.0.readers.count_resting() <= READERS);
+    assert!(db.0.readers.count_pooled() <= READERS);
 }
 
 #[tokio::test]
-async fn a_write_of_a_caller_who_went_away_commits_before_the_next_begins() {
+async fn a_write_of_a_cancelled_caller_commits_before_the_next_begins() {
     let (_dir, db) = temporary();
     let changes = db.changes();
     let (held, work) = Held::new();
@@ -159,17 +159,17 @@ async fn a_write_of_a_caller_who_went_away_commits_before_the_next_begins() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_neither_a_reader_nor_the_writer() {
+async fn readers_and_the_writer_survive_a_panic() {
     let (_dir, db) = temporary();
     for _ in 0..2 * READERS {
-        let failed: Result<(), DbError> = db.read(|_| panic!("bad luck")).await;
+        let failed: Result<(), DbError> = db.read(|_| panic!("test panic")).await;
         assert!(matches!(failed, Err(DbError::Interrupted(_))));
     }
     let failed: Result<(), DbError> = db
         .write(|tx| {
             let sql = "insert into settings (name, value) values ('a', 'b')";
             tx.sql().execute(sql, [])?;
-            panic!("bad luck")
+            panic!("test panic")
         })
         .await;
     assert!(matches!(failed, Err(DbError::Interrupted(_))));
@@ -184,7 +184,7 @@ async fn a_panic_costs_neither_a_reader_nor_the_writer() {
 }
 
 #[tokio::test]
-async fn a_writer_left_in_a_transaction_is_mended_before_its_next_use() {
+async fn a_transaction_left_open_is_rolled_back_before_the_next_write() {
     let (_dir, db) = temporary();
     let before = db.read(count_settings).await.expect("count");
     let left = "begin; insert into settings (name, value) values ('a', 'b')";
@@ -194,7 +194,7 @@ async fn a_writer_left_in_a_transaction_is_mended_before_its_next_use() {
 }
 
 #[test]
-fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
+fn the_database_has_a_thread_while_other_work_is_at_its_limit() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(2)
         .enable_all()
@@ -205,7 +205,7 @@ fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
         let bounds = Bounds {
             at_once: 1,
             waiting: 8,
-            patience: PATIENCE,
+            timeout: QUEUE_TIMEOUT,
         };
         let slow = WorkQueue::new("slow work", bounds);
         let (held, work) = Held::new();
@@ -224,7 +224,7 @@ fn the_database_has_a_thread_while_other_work_takes_all_it_may() {
 }
 
 #[tokio::test]
-async fn copies_in_memory_follow_commits_in_their_order_and_nothing_else() {
+async fn caches_are_updated_in_the_order_of_commits() {
     let (_dir, db) = temporary();
     let copy = Arc::new(Mutex::new(Vec::new()));
     let write = |name: &'static str, outcome: Result<(), ()>| {
@@ -249,7 +249,7 @@ async fn copies_in_memory_follow_commits_in_their_order_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_an_undone_attempt_wanted_in_memory_is_undone_with_it() {
+async fn cache_updates_of_a_failed_attempt_are_discarded() {
     let (_dir, db) = temporary();
     let copy = Arc::new(Mutex::new(Vec::new()));
     let seen = copy.clone();

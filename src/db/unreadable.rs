@@ -1,8 +1,8 @@
-//! Rows that do not decode: left out by whoever reads many rows, told once, and counted.
+//! Rows that do not decode: skipped by workers, reported once, and counted.
 //!
 //! A worker that reads many rows and acts on them reads through a [`Reading`], so that a damaged
-//! row costs only what the row stands for. What it must not do is to take a row that cannot be read
-//! for one that is not there; [`Reading::keys`] tells which those are.
+//! row affects only its own resource. The worker must not treat an unreadable row as missing;
+//! [`Reading::keys`] lists the unreadable ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,28 +15,28 @@ use super::{DbError, ReadTx};
 /// A row that does not decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRow {
-    /// Who reads, mostly the table's name.
+    /// The reader, usually the table's name.
     pub reader: &'static str,
     /// The row's first column.
     pub key: String,
     /// The app it belongs to, if the row says so.
     pub app_guid: Option<String>,
-    /// What is wrong with it.
+    /// Why it does not decode.
     pub reason: String,
 }
 
-type Teller = Box<dyn Fn(&UnreadableRow) + Send + Sync>;
+type Reporter = Box<dyn Fn(&UnreadableRow) + Send + Sync>;
 
-/// The unreadable rows each reader found at its last look; as many as the tables have at most.
+/// The unreadable rows that each reader found at its last read.
 #[derive(Default)]
 pub(super) struct UnreadableRows {
     known: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    teller: OnceLock<Teller>,
+    reporter: OnceLock<Reporter>,
 }
 
 impl UnreadableRows {
-    pub(super) fn tell_to(&self, teller: Teller) {
-        self.teller.get_or_init(|| teller);
+    pub(super) fn set_reporter(&self, reporter: Reporter) {
+        self.reporter.get_or_init(|| reporter);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -44,7 +44,7 @@ impl UnreadableRows {
         known.values().map(BTreeSet::len).sum()
     }
 
-    /// Takes the place of what the reader found before; new ones are told.
+    /// Replaces what the reader found before; new ones are reported.
     fn replace(&self, reader: &'static str, found: &[UnreadableRow]) {
         let keys = found.iter().map(|row| row.key.clone()).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,16 +53,16 @@ impl UnreadableRows {
         for row in found.iter().filter(|row| !before.contains(&row.key)) {
             tracing::error!(
                 reader, key = %row.key, app.guid = row.app_guid, reason = %row.reason,
-                "a row of the database cannot be read and is left out"
+                "skipping a database row that cannot be read"
             );
-            if let Some(tell) = self.teller.get() {
-                tell(row);
+            if let Some(report) = self.reporter.get() {
+                report(row);
             }
         }
     }
 }
 
-/// One look at many rows. Without [`Reading::finish`] nothing is told or counted.
+/// One read of many rows. Without [`Reading::finish`] nothing is reported or counted.
 pub struct Reading<'tx> {
     rows: &'tx UnreadableRows,
     reader: &'static str,
@@ -70,7 +70,7 @@ pub struct Reading<'tx> {
 }
 
 impl<'a> ReadTx<'a> {
-    /// Begins a look at many rows; `reader` is the table's name, or another one where several
+    /// Begins a read of many rows; `reader` is the table's name, or another one where several
     /// workers read the same table.
     pub fn reading(&self, reader: &'static str) -> Reading<'a> {
         Reading {
@@ -106,7 +106,7 @@ impl Reading<'_> {
         Ok(all)
     }
 
-    /// Notes a row that was found unreadable only behind its columns.
+    /// Records a row whose columns decode but whose content does not.
     pub fn unreadable(
         &mut self,
         key: impl Into<String>,
@@ -121,23 +121,23 @@ impl Reading<'_> {
         });
     }
 
-    /// What is unreadable so far.
+    /// The unreadable rows so far.
     pub fn found(&self) -> &[UnreadableRow] {
         &self.found
     }
 
-    /// The keys of what is unreadable so far.
+    /// The keys of the unreadable rows so far.
     pub fn keys<K: for<'k> From<&'k str>>(&self) -> impl Iterator<Item = K> {
         self.found.iter().map(|row| K::from(row.key.as_str()))
     }
 
-    /// Tells what was not known and counts everything.
+    /// Reports rows that are new and counts all.
     pub fn finish(self) {
         self.rows.replace(self.reader, &self.found);
     }
 }
 
-/// A column as text, whatever stands in it.
+/// A column as text, whatever its type.
 fn text(row: &Row<'_>, column: usize) -> Result<String, DbError> {
     let value = row.get_ref(column)?;
     Ok(match value.as_bytes() {
@@ -149,7 +149,7 @@ fn text(row: &Row<'_>, column: usize) -> Result<String, DbError> {
 }
 
 impl DbError {
-    /// A row does not decode: trying again would change nothing.
+    /// Whether a row does not decode; a retry would not help.
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Inconsistent { .. } => true,
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_row_is_left_out_told_once_and_counted_until_it_is_mended() {
+    async fn a_damaged_row_is_skipped_reported_once_and_counted_until_it_is_repaired() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("db")).expect("database");
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let memory = told.clone();
-        db.tell_unreadable(move |row| {
-            let mut told = memory.lock().expect("told");
-            told.push((row.key.clone(), row.app_guid.clone()));
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let memory = reported.clone();
+        db.on_unreadable(move |row| {
+            let mut reported = memory.lock().expect("reported");
+            reported.push((row.key.clone(), row.app_guid.clone()));
         });
         change(
             &db,
@@ -215,14 +215,14 @@ mod tests {
             assert_eq!(db.unreadable_rows(), 1);
         }
         let expected = [("t2".to_owned(), Some("a1".to_owned()))];
-        assert_eq!(*told.lock().expect("told"), expected);
+        assert_eq!(*reported.lock().expect("reported"), expected);
         change(&db, "update settings set value = 'z' where name = 't2'").await;
         assert_eq!(names(&db).await, ["t1", "t2", "t3"]);
         assert_eq!(db.unreadable_rows(), 0);
     }
 
     #[tokio::test]
-    async fn what_does_not_work_in_a_transaction_is_undone_alone() {
+    async fn a_failed_attempt_is_rolled_back_alone() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("db")).expect("database");
         db.write(|tx| {

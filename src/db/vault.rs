@@ -1,11 +1,11 @@
 //! Encryption of secrets at rest: environment variables, registry passwords, credentials.
 //!
-//! XChaCha20-Poly1305 with a random nonce in front of each value and a key that lives in a file of
-//! mode 0600 beside the database, so that a copied database alone gives nothing away.
+//! XChaCha20-Poly1305 with a random nonce before each value and a key in a file of mode 0600 beside
+//! the database, so that a copy of the database alone reveals no secret.
 //!
-//! The key is made before the database. A key file that is missing or damaged is therefore made
-//! anew as long as there is no database, and never afterwards: what the lost key encrypted would
-//! be lost with it.
+//! The key is created before the database. A key file that is missing or damaged is therefore
+//! recreated while there is no database, and never afterwards: data encrypted with the lost key
+//! cannot be recovered.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub enum VaultError {
         /// What is wrong.
         reason: String,
     },
-    /// The value was written with another key or was changed.
+    /// The value was encrypted with another key or was changed.
     #[error("a stored secret cannot be decrypted: the key file does not belong to this database")]
     Undecipherable,
 }
@@ -39,7 +39,7 @@ pub enum VaultError {
 pub struct Vault(Arc<XChaCha20Poly1305>);
 
 impl Vault {
-    /// Reads the key file of `database`, or makes it when nothing can depend on it yet.
+    /// Reads the key file of `database`, or creates it when no data can depend on it yet.
     pub fn open(path: &Path, database: &Path) -> Result<Self, VaultError> {
         let fault = |reason: String| VaultError::KeyFile {
             path: path.display().to_string(),
@@ -53,7 +53,7 @@ impl Vault {
         let wrong = match found.map(<[u8; KEY]>::try_from) {
             Some(Ok(key)) => return Ok(Self::with(key)),
             Some(Err(found)) => Some(format!(
-                "it holds {} bytes instead of {KEY}, so it was cut off or replaced",
+                "it holds {} bytes instead of {KEY}, so it was truncated or replaced",
                 found.len()
             )),
             None => None,
@@ -61,13 +61,13 @@ impl Vault {
         if holds_data(database) {
             let wrong = wrong.unwrap_or_else(|| "it is missing".to_owned());
             return Err(fault(format!(
-                "{wrong}. The secrets in {} cannot be read without the key: put the file back \
-                 from a backup, or remove all data with `cflite reset`",
+                "{wrong}. The secrets in {} cannot be read without the key: restore the file from a \
+                 backup, or remove all data with `cflite reset`",
                 database.display()
             )));
         }
         if let Some(wrong) = wrong {
-            tracing::warn!(path = %path.display(), "a new key is made, as no data depends on the old one: {wrong}");
+            tracing::warn!(path = %path.display(), "creating a new key, as no data depends on the old one: {wrong}");
         }
         let key: [u8; KEY] = rand::random();
         private_file::replace(path, &key).map_err(|error| fault(error.to_string()))?;
@@ -88,7 +88,7 @@ impl Vault {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    /// What was given to [`Vault::encrypt`].
+    /// The plain text of what [`Vault::encrypt`] returned.
     pub fn decrypt(&self, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         let (nonce, sealed) = sealed
             .split_at_checked(NONCE)
@@ -100,9 +100,9 @@ impl Vault {
     }
 }
 
-/// Whether there is a database that something was ever written to.
+/// Whether the database exists and is not empty.
 pub fn holds_data(database: &Path) -> bool {
-    // What cannot be looked at counts as data: nothing is given up on a guess.
+    // A file whose metadata cannot be read counts as data, to be safe.
     match std::fs::metadata(database) {
         Ok(metadata) => metadata.len() > 0,
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_comes_back_and_a_changed_one_does_not() {
+    fn a_value_is_decrypted_and_a_changed_one_is_not() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let (key, database) = (dir.path().join("key"), dir.path().join("db"));
         let vault = Vault::open(&key, &database).expect("new key");
@@ -131,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_cut_off_at_the_first_start_is_made_anew() {
+    fn a_key_truncated_at_the_first_start_is_recreated() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let (key, database) = (dir.path().join("key"), dir.path().join("db"));
         for torn in ["", "half a key"] {
             std::fs::write(&key, torn).expect("torn key");
-            // Killed again after the database's file was made and before anything was in it.
+            // Killed again after the database file was created and before anything was written.
             std::fs::write(&database, "").expect("empty database");
             let vault = Vault::open(&key, &database).expect("a new key");
             let sealed = vault.encrypt(b"geheim").expect("encrypt");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_is_made_for_a_database_that_had_another() {
+    fn no_key_is_created_for_an_existing_database() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let (key, database) = (dir.path().join("key"), dir.path().join("db"));
         std::fs::write(&database, "rows").expect("database");

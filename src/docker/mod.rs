@@ -1,12 +1,12 @@
-//! The Docker daemon in our words: a dozen verbs behind [`Engine`].
+//! The Docker daemon behind the trait [`Engine`].
 //!
 //! Two adapters: `BollardEngine` (the only user of bollard) and `FakeEngine`, a small stateful
-//! engine in memory that can crash, stall and refuse. One contract suite runs on both
-//! (`tests/docker/contract.rs`), so that the fake cannot drift.
+//! engine in memory that can crash, stall and fail. One contract suite runs on both
+//! (`tests/docker/contract`), so that the fake cannot drift.
 //!
-//! Everything cflite makes carries the label [`LABEL_OWNER`] with the platform's id, so that two
-//! platforms on one daemon leave each other alone, and labels tell all that is needed to adopt a
-//! container after a restart.
+//! Everything cflite creates carries the label [`LABEL_OWNER`] with the platform's id, so that
+//! platforms on one daemon do not interfere, and labels hold everything needed to adopt a container
+//! after a restart.
 
 mod bollard_engine;
 #[cfg(any(test, feature = "testing"))]
@@ -28,56 +28,57 @@ use crate::base::{Megabytes, Timestamp};
 pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 #[cfg(any(test, feature = "testing"))]
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
-pub use network::{AddressRange, NoSubnet, Subnet};
+pub use network::{AddressRange, InvalidSubnet, Subnet};
 
-/// Label on everything we make; its value is the platform's id (made at first boot).
+/// Label on everything cflite creates; its value is the platform's id (created at first boot).
 pub const LABEL_OWNER: &str = "cflite.platform";
-/// Label that tells what a container is for: `instance`, `staging`, `task`, `helper`.
+/// Label with the purpose of a container: `instance`, `staging`, `task`, `helper`.
 pub const LABEL_KIND: &str = "cflite.kind";
 
-/// Container label: the source its output belongs to (an app's guid). Without it nobody follows it.
+/// Container label: the source of its output (an app's guid). Without it the log is not followed.
 pub const LABEL_SOURCE_ID: &str = "cflite.log.source_id";
 /// Container label: the source type of its lines, such as `APP/PROC/WEB` or `STG`.
 pub const LABEL_SOURCE_TYPE: &str = "cflite.log.source_type";
 /// Container label: the index of the instance.
 pub const LABEL_INSTANCE_ID: &str = "cflite.log.instance_id";
-/// Container label: bytes of output per second that pass; -1 = all.
+/// Container label: most bytes of output per second; -1 = unlimited.
 pub const LABEL_RATE_LIMIT: &str = "cflite.log.rate_limit";
-/// Prefix of container labels that become tags of its envelopes.
+/// Prefix of container labels that become tags of log envelopes.
 pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
 
 /// A byte stream into or out of the daemon.
 pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
-/// A stream of facts.
-pub type FactStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
+/// A stream of what the daemon reports.
+pub type EngineStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
 /// Labels by name.
 pub type Labels = BTreeMap<String, String>;
 
-/// What went wrong, told apart as far as callers act on it.
+/// An error of the daemon, classified by how callers handle it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DockerError {
     /// No such container, image or network.
     #[error("docker: {0} not found")]
     NotFound(String),
-    /// The name is taken or the state does not allow it.
+    /// The name is in use or the state does not allow it.
     #[error("docker: {0}")]
     Conflict(String),
     /// The daemon does not answer.
     #[error("docker does not answer: {0}")]
     Unreachable(String),
-    /// Any other refusal, in the daemon's words.
+    /// Any other error, with the daemon's message.
     #[error("docker: {0}")]
     Failed(String),
 }
 
-/// What the daemon is and where containers can be reached.
+/// Version and properties of the daemon.
 #[derive(Debug, Clone)]
 pub struct DaemonInfo {
     /// Engine version.
     pub version: String,
     /// `linux/amd64` style platform.
     pub architecture: String,
-    /// Whether container IPs are routable from here (Linux) or ports must be published (Desktop).
+    /// Whether container IPs are routable from this process (Linux) or ports must be published
+    /// (Docker Desktop).
     pub containers_routable: bool,
     /// Number of CPUs.
     pub cpus: u32,
@@ -85,7 +86,7 @@ pub struct DaemonInfo {
     pub memory: u64,
 }
 
-/// A container to be made.
+/// A container to be created.
 #[derive(Debug, Clone, Default)]
 pub struct ContainerSpec {
     /// Unique name.
@@ -124,9 +125,9 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<Duration>,
 }
 
-/// A file or folder to be put into a container, as a tar stream unpacked at a folder.
+/// Files for a container, as a tar stream unpacked into a folder.
 pub struct Upload {
-    /// Existing folder inside.
+    /// Existing folder in the container.
     pub folder: String,
     /// Tar stream.
     pub tar: ByteReader,
@@ -141,23 +142,23 @@ pub struct Container {
     pub name: String,
     /// Labels.
     pub labels: Labels,
-    /// Image reference it was made from.
+    /// Image reference it was created from.
     pub image: String,
     /// State.
     pub state: ContainerState,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// IP on its network while running.
     pub ip: Option<std::net::IpAddr>,
-    /// The address it was made with, running or not.
+    /// The address it was created with, running or not.
     pub assigned: Option<Ipv4Addr>,
     /// Container port -> published address, where ports are published.
     pub published: BTreeMap<u16, SocketAddr>,
 }
 
 impl Container {
-    /// Where a port inside can be reached from here: published where containers are not routable,
-    /// at the container's own address elsewhere. The one place that decides; never to be stored.
+    /// The address of a container port for this process: the published one where containers are not
+    /// routable, else the container's own. Must not be stored.
     pub fn address(&self, port: u16) -> Option<SocketAddr> {
         let published = self.published.get(&port).copied();
         published.or_else(|| self.ip.map(|ip| SocketAddr::new(ip, port)))
@@ -172,7 +173,7 @@ impl Container {
 /// A container's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Made, not started.
+    /// Created, not started.
     Created,
     /// Running since.
     Running {
@@ -183,7 +184,7 @@ pub enum ContainerState {
     Exited {
         /// Exit status, 128 + signal for signals.
         code: i64,
-        /// The kernel's memory limit ended it.
+        /// Whether the kernel killed it for its memory.
         out_of_memory: bool,
         /// When.
         at: Timestamp,
@@ -206,9 +207,9 @@ pub struct LogFrame {
     pub stream: LogStream,
     /// The daemon's time in nanoseconds since 1970; parts of one long line share it.
     pub nanos: i64,
-    /// Bytes. A frame without a final newline is a part of [`LONGEST_FRAME`] bytes and the line goes
-    /// on in the next frame of the same stream; the last frame of a line always has one, also when
-    /// the container ended before writing it.
+    /// Bytes. A frame without a final newline is a part of [`LONGEST_FRAME`] bytes and the line
+    /// continues in the next frame of the same stream; the last frame of a line always has one,
+    /// also when the container ended before writing it.
     pub data: Bytes,
 }
 
@@ -221,7 +222,7 @@ pub enum LogStream {
     Err,
 }
 
-/// Daemons cut lines into frames of at most this size.
+/// Daemons split lines into frames of at most this size.
 pub const LONGEST_FRAME: usize = 16 * 1024;
 
 /// What a running container uses.
@@ -237,7 +238,7 @@ pub struct Usage {
     pub tx: u64,
 }
 
-/// A change the daemon told of; carries no data on purpose: look at the containers again.
+/// A change that the daemon reported; carries no data on purpose: inspect the container again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerChange {
     /// Container id.
@@ -253,7 +254,7 @@ pub struct Image {
     pub id: String,
     /// `name:tag` references.
     pub tags: Vec<String>,
-    /// `name@sha256:…` references it was pulled by.
+    /// `name@sha256:…` references it was pulled with.
     pub digests: Vec<String>,
     /// Labels of its configuration.
     pub labels: Labels,
@@ -275,52 +276,52 @@ pub struct Image {
     pub exposed_ports: Vec<u16>,
 }
 
-/// The daemon. All verbs are safe to repeat: removing what is gone or stopping what stands
+/// The daemon. All methods are idempotent: removing a missing container or stopping a stopped one
 /// succeeds.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// Asks the daemon who it is; the cheapest "are you there".
+    /// Version and properties of the daemon; the cheapest check that it answers.
     async fn info(&self) -> Result<DaemonInfo, DockerError>;
 
-    /// Makes a container and gives its id. `Conflict` when the name is taken.
+    /// Creates a container and returns its id. `Conflict` when the name is in use.
     async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError>;
 
-    /// Unpacks a tar stream into a made (not necessarily started) container.
+    /// Unpacks a tar stream into a container, running or not.
     async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError>;
 
-    /// A tar stream of a path inside a container, running or not: entries are named from the
-    /// path's last part on. `NotFound` when there is no such path.
+    /// A tar stream of a path in a container, running or not: entry names begin with the path's
+    /// last part. `NotFound` when there is no such path.
     async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError>;
 
-    /// Starts a made container.
+    /// Starts a created container.
     async fn start(&self, id: &str) -> Result<(), DockerError>;
 
-    /// SIGTERM, then SIGKILL after `grace` (whole seconds); returns when it stopped. One that is
-    /// gone counts as stopped.
+    /// SIGTERM, then SIGKILL after `grace` (whole seconds); returns when it stopped. A missing
+    /// container counts as stopped.
     async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError>;
 
     /// SIGKILLs and removes a container with its anonymous volumes.
     async fn remove(&self, id: &str) -> Result<(), DockerError>;
 
-    /// Waits until the container ended and gives its exit status; `Conflict` when it was never
+    /// Waits until the container ended and returns its exit status; `Conflict` when it was never
     /// started.
     async fn wait(&self, id: &str) -> Result<i64, DockerError>;
 
     /// One container.
     async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError>;
 
-    /// All containers, running or not, whose labels hold all of `labels`.
+    /// All containers, running or not, that carry all of `labels`.
     async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError>;
 
     /// Frames a container wrote at or after `since_nanos` (nanoseconds since 1970, inclusive; the
-    /// adapter may give earlier ones of the same second). With `follow` the stream ends when the
+    /// adapter may return earlier ones of the same second). With `follow` the stream ends when the
     /// container ended.
     async fn logs(
         &self,
         id: &str,
         since_nanos: i64,
         reading: LogReading,
-    ) -> Result<FactStream<LogFrame>, DockerError>;
+    ) -> Result<EngineStream<LogFrame>, DockerError>;
 
     /// What a running container uses now; `None` when it does not run.
     async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError>;
@@ -329,12 +330,12 @@ pub trait Engine: Send + Sync + 'static {
     async fn writable_size(&self, id: &str) -> Result<u64, DockerError>;
 
     /// Changes of containers that carry `labels`, until the connection breaks.
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError>;
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError>;
 
     /// An image by reference or id.
     async fn image(&self, reference: &str) -> Result<Option<Image>, DockerError>;
 
-    /// All images whose labels hold all of `labels`.
+    /// All images that carry all of `labels`.
     async fn images(&self, labels: &Labels) -> Result<Vec<Image>, DockerError>;
 
     /// Pulls an image; progress texts go to `progress`.
@@ -345,7 +346,7 @@ pub trait Engine: Send + Sync + 'static {
         progress: Progress,
     ) -> Result<(), DockerError>;
 
-    /// Makes an image from a root file system as tar stream.
+    /// Creates an image from a tar stream of a root file system.
     async fn import(&self, reference: &str, tar: ByteReader) -> Result<(), DockerError>;
 
     /// Builds an image from a context (tar with a Dockerfile).
@@ -359,14 +360,14 @@ pub trait Engine: Send + Sync + 'static {
     /// The image as `docker save` writes it.
     async fn save(&self, reference: &str) -> Result<ByteReader, DockerError>;
 
-    /// Gives an image another name.
+    /// Adds a name to an image.
     async fn tag(&self, reference: &str, new_reference: &str) -> Result<(), DockerError>;
 
     /// Removes an image reference.
     async fn remove_image(&self, reference: &str) -> Result<(), DockerError>;
 
-    /// Makes a bridge network unless it is there, and gives the addresses that are its owner's to
-    /// hand out ([`ContainerSpec::address`]).
+    /// Creates a bridge network unless it exists, and returns the addresses that its owner may
+    /// assign ([`ContainerSpec::address`]).
     async fn ensure_network(
         &self,
         name: &str,
@@ -377,12 +378,12 @@ pub trait Engine: Send + Sync + 'static {
     async fn remove_network(&self, name: &str) -> Result<(), DockerError>;
 }
 
-/// Who pulls: the registry's own token, never a user's password.
+/// Credentials for a pull: the registry's own token, never a user's password.
 #[derive(Debug, Clone)]
 pub struct RegistryAuth {
     /// User name.
     pub username: String,
-    /// Alphanumeric password (the wire encoding loses others).
+    /// Password, alphanumeric (the wire encoding loses other characters).
     pub password: crate::base::Secret<String>,
 }
 

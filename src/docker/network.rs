@@ -1,15 +1,15 @@
-//! Networks whose owner chooses the addresses of its containers.
+//! Networks whose owner assigns the addresses of its containers.
 //!
-//! The daemon gives a container the lowest free address of its network, so that the address of one
-//! that ended goes to the next one that starts, within milliseconds. Whoever still knows the old
-//! container by its address then talks to the new one. A network made here keeps a small range for
-//! the daemon's own choices and leaves all other addresses to its owner ([`AddressRange`]).
+//! The daemon assigns the lowest free address of a network, so that the address of a container that
+//! ended goes to the next one that starts, within milliseconds. A client that still uses the old
+//! address then talks to the new container. A network created here reserves a small range for the
+//! daemon and leaves all other addresses to its owner ([`AddressRange`]).
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-/// Longest prefix of a network that has room for both ranges.
+/// Longest prefix of a network that is large enough for both ranges.
 const LONGEST_PREFIX: u32 = 26;
 
 /// An IPv4 network as it is written: `172.18.0.0/16`.
@@ -19,7 +19,7 @@ pub struct Subnet {
     prefix: u32,
 }
 
-/// Addresses that the daemon never chooses by itself, both ends included.
+/// Addresses that the daemon never assigns by itself, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     /// Lowest.
@@ -28,19 +28,19 @@ pub struct AddressRange {
     pub last: Ipv4Addr,
 }
 
-/// Text that names no IPv4 network.
+/// Text that is not an IPv4 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoSubnet;
+pub struct InvalidSubnet;
 
 impl FromStr for Subnet {
-    type Err = NoSubnet;
+    type Err = InvalidSubnet;
 
-    fn from_str(text: &str) -> Result<Self, NoSubnet> {
-        let (address, prefix) = text.split_once('/').ok_or(NoSubnet)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| NoSubnet)?;
-        let prefix: u32 = prefix.parse().map_err(|_| NoSubnet)?;
+    fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
+        let (address, prefix) = text.split_once('/').ok_or(InvalidSubnet)?;
+        let address: Ipv4Addr = address.parse().map_err(|_| InvalidSubnet)?;
+        let prefix: u32 = prefix.parse().map_err(|_| InvalidSubnet)?;
         let mask = u32::MAX
-            .checked_shl(32_u32.checked_sub(prefix).ok_or(NoSubnet)?)
+            .checked_shl(32_u32.checked_sub(prefix).ok_or(InvalidSubnet)?)
             .unwrap_or(0);
         let base = u32::from(address) & mask;
         Ok(Self { base, prefix })
@@ -54,8 +54,8 @@ impl fmt::Display for Subnet {
 }
 
 impl Subnet {
-    /// The part the daemon may choose from: the lowest addresses, gateway included. `None`: the
-    /// network is too small to be shared.
+    /// The range of the daemon: the lowest addresses, gateway included. `None` when the network is
+    /// too small to be shared.
     pub fn for_daemon(self) -> Option<Self> {
         let prefix = match self.prefix {
             0..=20 => 24,
@@ -66,7 +66,7 @@ impl Subnet {
         Some(Self { base, prefix })
     }
 
-    /// What is left when the daemon chooses from `daemon`; `None` when nothing is.
+    /// The addresses outside the daemon's range; `None` when there are none.
     pub fn without(self, daemon: Self) -> Option<AddressRange> {
         let first = daemon.last().checked_add(1)?;
         // The highest one is the broadcast address.
@@ -121,18 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn a_network_whose_daemon_chooses_from_all_of_it_leaves_nothing() {
+    fn a_network_that_is_the_daemons_range_has_no_other_addresses() {
         let whole = subnet("172.18.0.0/16");
         assert_eq!(whole.without(whole), None);
         assert_eq!(whole.without(subnet("10.0.0.0/24")), None);
     }
 
     #[test]
-    fn only_networks_are_read() {
+    fn only_networks_are_parsed() {
         assert_eq!(subnet("172.18.5.9/16").to_string(), "172.18.0.0/16");
         assert_eq!(subnet("0.0.0.0/0").to_string(), "0.0.0.0/0");
         for text in ["", "172.18.0.0", "172.18.0.0/33", "fd00::/8", "a/b"] {
-            assert_eq!(text.parse::<Subnet>(), Err(NoSubnet), "{text}");
+            assert_eq!(text.parse::<Subnet>(), Err(InvalidSubnet), "{text}");
         }
     }
 }

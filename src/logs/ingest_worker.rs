@@ -15,7 +15,7 @@ use super::ingest::{Entry, Ingest, RETRY};
 use super::{LABEL_SOURCE_ID, store};
 use crate::base::Supervisor;
 use crate::db::DbError;
-use crate::docker::{Container, ContainerChange, DockerError, FactStream};
+use crate::docker::{Container, ContainerChange, DockerError, EngineStream};
 
 /// Containers are listed this often even when no change was told of.
 const TICK: Duration = Duration::from_secs(30);
@@ -132,7 +132,7 @@ impl Ingest {
 }
 
 /// Waits for a change and takes all that came with it; false when the daemon hung up.
-async fn next_change(changes: &mut Option<FactStream<ContainerChange>>) -> bool {
+async fn next_change(changes: &mut Option<EngineStream<ContainerChange>>) -> bool {
     let Some(stream) = changes else {
         return std::future::pending().await;
     };

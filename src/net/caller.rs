@@ -1,6 +1,6 @@
-//! What a handler may know of its caller: request extensions set by the front door.
+//! What a handler knows about its caller: request extensions set by the front door.
 //!
-//! Platform services build every link from [`RequestBase`], so that the answer to
+//! Platform services build every link from [`RequestBase`], so that the response to
 //! `http://localhost:8080` links there and not to a name the caller cannot resolve.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use http::uri::Authority;
 /// The request id's header, on requests to apps and platform and on responses.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-vcap-request-id");
 
-/// Scheme a listener answers under.
+/// Scheme of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// Clear text.
@@ -38,12 +38,12 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Under which scheme and authority the caller asked, and from where.
+/// Scheme and authority of the request, and the caller's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestBase {
-    /// Scheme of the listener the request came in by.
+    /// Scheme of the listener that accepted the request.
     pub scheme: Scheme,
-    /// Host and, unless it is the scheme's own, port, as the caller wrote them.
+    /// Host and, unless it is the scheme's default, port, as the caller sent them.
     pub authority: Authority,
     /// The caller's address.
     pub client: SocketAddr,
@@ -60,8 +60,8 @@ impl RequestBase {
         self.authority.host().to_ascii_lowercase()
     }
 
-    /// The origin of another name of the platform, on the same scheme and port. A caller who
-    /// came by `localhost` or an IP address cannot use names, and stays where it is.
+    /// The origin of another name of the platform, on the same scheme and port. A caller that
+    /// used `localhost` or an IP address may not resolve names and keeps its own origin.
     pub fn origin_of(&self, name: &str, system_domain: &str) -> String {
         let host = self.host();
         let named = host == system_domain
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_where_the_caller_can_follow_them() {
+    fn links_use_an_origin_the_caller_can_reach() {
         let cases = [
             ("api.cf.localhost:8443", "https://uaa.cf.localhost:8443"),
             ("api.cf.localhost", "https://uaa.cf.localhost"),

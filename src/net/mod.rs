@@ -1,10 +1,9 @@
-//! Serving and being served: ports, listeners that drain, and what a request says of its caller.
+//! The HTTP server: ports, listeners that drain, and what a handler learns about its caller.
 //!
-//! [`ports`] binds and explains who is in the way; [`server`] accepts, shakes hands and hands
-//! requests to a [`server::Serve`]; [`caller`] is what platform handlers learn about the caller:
-//! under which scheme and authority they asked, from where, with which request id; [`slow_body`]
-//! gives up clients that do not send what they announced; [`paths`] knows paths that are to be
-//! tidied before they are routed.
+//! [`ports`] binds and names the process that holds a port; [`server`] accepts connections, does
+//! the TLS handshake and passes requests to a [`server::Serve`]; [`caller`] is what platform
+//! handlers learn about the caller: scheme, authority, address and request id; [`slow_body`] aborts
+//! requests whose body arrives too slowly; [`paths`] normalizes paths before they are routed.
 
 pub mod caller;
 pub mod origin;

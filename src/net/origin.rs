@@ -1,10 +1,10 @@
-//! Who may speak to the platform's own names.
+//! Host and origin checks for the platform's own names.
 //!
 //! A page of a foreign site can make a browser send requests to loopback. Against DNS rebinding
 //! the platform answers only for its own names, `localhost` and IP literals: a foreign name that
-//! resolves to us is looked up among the routes and not found. Against requests across sites,
-//! whatever changes something or opens a tunnel must come from a page of the platform itself, when
-//! the browser says where it comes from at all. The cf CLI and other tools send no `Origin`.
+//! resolves to this machine is looked up among the routes and not found. Against cross-site
+//! requests, a request that changes state or opens a tunnel must have an `Origin` of the platform,
+//! if it has one. The cf CLI and other tools send no `Origin`.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ pub const PLATFORM_NAMES: [&str; 9] = [
     "registry",
 ];
 
-/// Tells the platform's host names from apps'.
+/// Distinguishes the platform's host names from those of apps.
 #[derive(Clone, Debug)]
 pub struct PlatformHosts {
     names: HashSet<String>,
@@ -45,7 +45,7 @@ impl PlatformHosts {
         Self { names }
     }
 
-    /// Whether `host` (port and case as they came) is the platform's.
+    /// Whether `host` (port and case as received) is the platform's.
     pub fn contains(&self, host: &str) -> bool {
         let name = without_port(host);
         let named = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -56,14 +56,14 @@ impl PlatformHosts {
         named || is_address(name)
     }
 
-    /// Whether the request may go on, as far as the page it comes from is concerned.
+    /// Whether the request passes the check of its `Origin`.
     pub fn admits(&self, method: &Method, headers: &HeaderMap, base: &RequestBase) -> bool {
-        let harmless = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
             && !headers.contains_key(header::UPGRADE);
         let Some(origin) = headers.get(header::ORIGIN) else {
             return true;
         };
-        harmless
+        is_safe
             || origin
                 .to_str()
                 .is_ok_and(|origin| self.is_own(origin, base))
@@ -73,11 +73,11 @@ impl PlatformHosts {
         let Some((scheme, authority)) = origin.split_once("://") else {
             return false;
         };
-        let asked = base.authority.as_str();
-        let same_port = port_of(authority) == port_of(asked);
+        let requested = base.authority.as_str();
+        let same_port = port_of(authority) == port_of(requested);
         scheme == base.scheme.as_str()
             && same_port
-            && (authority.eq_ignore_ascii_case(asked)
+            && (authority.eq_ignore_ascii_case(requested)
                 || (self.contains(authority) && !is_address(without_port(authority))))
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platform_names_are_told_from_apps() {
+    fn platform_names_are_distinguished_from_apps() {
         let hosts = PlatformHosts::new("CF.localhost");
         for host in [
             "api.cf.localhost",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_cannot_change_anything() {
+    fn foreign_origins_cannot_change_state() {
         let hosts = PlatformHosts::new("cf.localhost");
         let base = RequestBase {
             scheme: Scheme::Http,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_page_cannot_open_a_tunnel() {
+    fn a_foreign_origin_cannot_open_a_tunnel() {
         let hosts = PlatformHosts::new("cf.localhost");
         let base = RequestBase {
             scheme: Scheme::Http,

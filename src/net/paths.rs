@@ -1,10 +1,10 @@
-//! Paths with doubled slashes or a slash at the end, which servers tidy before they look for a route.
+//! Paths with repeated slashes or a trailing slash, which servers normalize before routing.
 
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// Whether a path has doubled slashes or ends with one. Few paths do; this allocates nothing.
-pub fn is_untidy(path: &str) -> bool {
+/// Whether a path has repeated slashes or a trailing one. Few paths do; this allocates nothing.
+pub fn has_extra_slashes(path: &str) -> bool {
     path.len() > 1 && (path.ends_with('/') || path.contains("//"))
 }
 
@@ -14,18 +14,18 @@ pub fn first_segment(path: &str) -> &str {
     rest.split_once('/').map_or(rest, |(first, _)| first)
 }
 
-/// The path with each run of slashes made one.
-pub fn squeezed(path: &str) -> String {
-    let mut squeezed = String::with_capacity(path.len());
+/// The path with each run of slashes replaced by one.
+pub fn collapse_slashes(path: &str) -> String {
+    let mut collapsed = String::with_capacity(path.len());
     for c in path.chars() {
-        if c != '/' || !squeezed.ends_with('/') {
-            squeezed.push(c);
+        if c != '/' || !collapsed.ends_with('/') {
+            collapsed.push(c);
         }
     }
-    squeezed
+    collapsed
 }
 
-/// Gives the URI another path and leaves its query. A path that is none changes nothing.
+/// Replaces the URI's path and keeps its query. An invalid path changes nothing.
 pub fn set_path(uri: &mut Uri, path: &str) {
     let both = match uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -45,12 +45,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn untidy_paths_are_told_from_others() {
+    fn extra_slashes_are_detected() {
         for path in ["/", "", "/v3", "/v3/apps", "*"] {
-            assert!(!is_untidy(path), "{path}");
+            assert!(!has_extra_slashes(path), "{path}");
         }
         for path in ["//", "/v3/", "//v3", "/v3//apps"] {
-            assert!(is_untidy(path), "{path}");
+            assert!(has_extra_slashes(path), "{path}");
         }
     }
 
@@ -59,7 +59,7 @@ mod tests {
         let mut uri: Uri = "http://api.cf.localhost//v3//apps/?names=a//b"
             .parse()
             .expect("a URI");
-        let path = squeezed(uri.path());
+        let path = collapse_slashes(uri.path());
         set_path(&mut uri, &path);
         assert_eq!(uri, "http://api.cf.localhost/v3/apps/?names=a//b");
         assert_eq!(first_segment("//v3//apps"), "v3");

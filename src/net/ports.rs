@@ -1,39 +1,39 @@
-//! Binding ports, and saying who is in the way when that fails.
+//! Binding ports, and naming the process that holds a port when that fails.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
 
-/// Why a port cannot be had, with what to do about it.
+/// Why a port cannot be bound, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error(
-        "port {} on {} is taken{}; stop that program or choose another port",
+        "port {} on {} is in use{}; stop that program or choose another port",
         address.port(), address.ip(), holder_text(holder.as_deref())
     )]
     Taken {
         /// The address.
         address: SocketAddr,
-        /// `nginx (pid 42)`, when it can be found out.
+        /// `nginx (pid 42)`, if known.
         holder: Option<String>,
     },
     /// Ports below 1024 need a privilege.
     #[error(
-        "port {} on {} needs a privilege this user does not have; choose a port above 1023, or allow it with `sysctl net.ipv4.ip_unprivileged_port_start={}`",
+        "this user may not bind port {} on {}; choose a port above 1023, or allow it with `sysctl net.ipv4.ip_unprivileged_port_start={}`",
         address.port(), address.ip(), address.port()
     )]
     Denied {
         /// The address.
         address: SocketAddr,
     },
-    /// The machine has no such address, or something stranger.
+    /// Any other error, such as an address that this machine does not have.
     #[error("cannot listen on {address}: {source}")]
     Other {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -42,38 +42,38 @@ fn holder_text(holder: Option<&str>) -> String {
     holder.map_or_else(String::new, |holder| format!(" by {holder}"))
 }
 
-/// Which port is wanted.
+/// Which port to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortWish {
-    /// This one and no other; 0 for any free one.
+pub enum PortChoice {
+    /// This port only; 0 for any free one.
     Exactly(u16),
     /// The first when it can be bound, else the second.
     Prefer(u16, u16),
 }
 
-impl PortWish {
+impl PortChoice {
     /// 80, else 8080.
     pub const HTTP: Self = Self::Prefer(80, 8080);
     /// 443, else 8443.
     pub const HTTPS: Self = Self::Prefer(443, 8443);
 }
 
-/// Binds what is wished, for [`super::server::Listener`].
-pub fn bind(ip: IpAddr, wish: PortWish) -> Result<TcpListener, BindError> {
-    match wish {
-        PortWish::Exactly(port) => bind_one(SocketAddr::new(ip, port)),
-        PortWish::Prefer(first, second) => {
+/// Binds the chosen port, for [`super::server::Listener`].
+pub fn bind(ip: IpAddr, choice: PortChoice) -> Result<TcpListener, BindError> {
+    match choice {
+        PortChoice::Exactly(port) => bind_one(SocketAddr::new(ip, port)),
+        PortChoice::Prefer(first, second) => {
             bind_one(SocketAddr::new(ip, first)).or_else(|_| bind_one(SocketAddr::new(ip, second)))
         }
     }
 }
 
-/// Which port [`bind`] would give. Nothing listens meanwhile, so whoever binds it at the same time
-/// is not disturbed.
-pub fn probe(ip: IpAddr, wish: PortWish) -> Result<u16, BindError> {
-    match wish {
-        PortWish::Exactly(port) => probe_one(SocketAddr::new(ip, port)),
-        PortWish::Prefer(first, second) => probe_one(SocketAddr::new(ip, first))
+/// Which port [`bind`] would bind. Does not listen, so it does not disturb a process that binds the
+/// port at the same time.
+pub fn probe(ip: IpAddr, choice: PortChoice) -> Result<u16, BindError> {
+    match choice {
+        PortChoice::Exactly(port) => probe_one(SocketAddr::new(ip, port)),
+        PortChoice::Prefer(first, second) => probe_one(SocketAddr::new(ip, first))
             .or_else(|_| probe_one(SocketAddr::new(ip, second))),
     }
 }
@@ -85,7 +85,7 @@ fn probe_one(address: SocketAddr) -> Result<u16, BindError> {
         } else {
             TcpSocket::new_v6()?
         };
-        // As listeners do: an address is refused only when somebody listens there.
+        // As listeners do: an address is refused only while a process listens there.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(socket.local_addr()?.port())
@@ -112,7 +112,7 @@ fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
     Ok(listener)
 }
 
-/// Who listens on `port`, as far as the process table tells (Linux, own or readable processes).
+/// The process that listens on `port`, if the process table shows it (Linux, readable processes).
 fn find_holder(port: u16) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -139,7 +139,7 @@ fn find_holder(port: u16) -> Option<String> {
     None
 }
 
-/// The socket inode of the listener on `port` in a table of the kernel's format.
+/// The socket inode of the listener on `port` in a table like `/proc/net/tcp`.
 fn find_inode(table: &str, port: u16) -> Option<&str> {
     const LISTENING: &str = "0A";
     let wanted = format!(":{port:04X}");
@@ -160,12 +160,12 @@ mod tests {
 
     #[test]
     fn a_taken_port_names_its_holder() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let port = holder.local_addr().unwrap().port();
-        let error = bind(LOOPBACK, PortWish::Exactly(port)).unwrap_err();
+        let error = bind(LOOPBACK, PortChoice::Exactly(port)).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains(&format!("port {port} on 127.0.0.1 is taken")),
+            text.contains(&format!("port {port} on 127.0.0.1 is in use")),
             "{text}"
         );
         if cfg!(target_os = "linux") {
@@ -175,29 +175,32 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_tells_what_binding_would_and_is_in_nobodys_way() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+    fn a_probe_reports_what_binding_would_and_disturbs_no_listener() {
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
-        let error = probe(LOOPBACK, PortWish::Exactly(taken)).unwrap_err();
+        let error = probe(LOOPBACK, PortChoice::Exactly(taken)).unwrap_err();
         assert!(matches!(error, BindError::Taken { .. }), "{error}");
         drop(holder);
         let probing = TcpSocket::new_v4().unwrap();
         probing.set_reuseaddr(true).unwrap();
         probing.bind(SocketAddr::new(LOOPBACK, taken)).unwrap();
-        assert_eq!(probe(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap(), taken);
-        assert!(bind(LOOPBACK, PortWish::Exactly(taken)).is_ok());
+        assert_eq!(
+            probe(LOOPBACK, PortChoice::Prefer(taken, 0)).unwrap(),
+            taken
+        );
+        assert!(bind(LOOPBACK, PortChoice::Exactly(taken)).is_ok());
     }
 
     #[test]
     fn the_second_choice_is_taken_when_the_first_is_not_free() {
-        let holder = bind(LOOPBACK, PortWish::Exactly(0)).unwrap();
+        let holder = bind(LOOPBACK, PortChoice::Exactly(0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
-        let second = bind(LOOPBACK, PortWish::Prefer(taken, 0)).unwrap();
+        let second = bind(LOOPBACK, PortChoice::Prefer(taken, 0)).unwrap();
         assert_ne!(second.local_addr().unwrap().port(), taken);
     }
 
     #[test]
-    fn the_kernels_table_is_read() {
+    fn the_kernels_socket_table_is_parsed() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
             0: 0100007F:1F90 0100007F:9000 01 00000000:00000000 00:00000000 00000000  1000        0 111 1\n   \
             1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1\n";

@@ -1,9 +1,8 @@
-//! Request bodies with a deadline by progress: a client that sends nothing, or next to nothing, is
-//! given up, so that it cannot hold a handler and its connection for ever.
+//! Request bodies with a minimum rate: a client that sends nothing, or next to nothing, times out,
+//! so that it cannot hold a handler and its connection for ever.
 //!
-//! Only the time in which a reader waits for the client counts; a handler may take its own. The
-//! reader gets an error, never an early end, and [`Progress::gave_up`] tells whoever answers the
-//! request.
+//! Only the time a reader waits for the client counts, not the handler's own. The reader gets an
+//! error, never an early end, and [`Progress::timed_out`] reports it to the code that responds.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,17 +19,17 @@ use super::server::BoxError;
 /// How slow a request body may be.
 #[derive(Clone, Debug)]
 pub struct BodyLimits {
-    /// For the next byte to arrive.
+    /// Time limit for the next byte.
     pub stall: Duration,
-    /// Waiting that is allowed in addition to what [`BodyLimits::bytes_per_second`] allows.
+    /// Wait allowed in addition to what [`BodyLimits::bytes_per_second`] allows.
     pub grace: Duration,
     /// The lowest average rate: each byte that arrives allows more waiting.
     pub bytes_per_second: u32,
 }
 
 impl Default for BodyLimits {
-    /// A minute for the next byte, as the web servers in front of a Cloud Controller have it; and
-    /// a rate below that of the slowest mobile networks.
+    /// A minute for the next byte, as in the web servers in front of a Cloud Controller, and a rate
+    /// below that of the slowest mobile networks.
     fn default() -> Self {
         Self {
             stall: Duration::from_secs(60),
@@ -45,32 +44,32 @@ impl Default for BodyLimits {
 #[error("the client sent its request body too slowly")]
 pub struct TooSlow;
 
-/// What is known of a request body while somebody else reads it.
+/// The state of a request body, shared with the code that does not read it.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<AtomicBool>);
 
 impl Progress {
     /// Whether the client was too slow.
-    pub fn gave_up(&self) -> bool {
+    pub fn timed_out(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// A request body that gives up a client that is too slow.
+/// A request body that fails when its client is too slow.
 #[derive(Debug)]
 pub struct TimedBody<B> {
     body: B,
     limits: BodyLimits,
     progress: Progress,
     bytes: u64,
-    /// Spent waiting for the client, before the wait that goes on.
+    /// Time spent waiting for the client, without the current wait.
     waited: Duration,
     waiting_since: Option<Instant>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> TimedBody<B> {
-    /// Holds `body` to `limits`.
+    /// Applies `limits` to `body`.
     pub fn new(body: B, limits: BodyLimits) -> Self {
         Self {
             body,
@@ -83,13 +82,13 @@ impl<B> TimedBody<B> {
         }
     }
 
-    /// Tells how it went, also after the body was given away.
+    /// The state, also after the body was moved.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// How long the wait that begins now may last.
-    fn patience(&self) -> Duration {
+    /// How long a wait that begins now may last.
+    fn allowed_wait(&self) -> Duration {
         let rate = u64::from(self.limits.bytes_per_second.max(1));
         let allowed = self.limits.grace + Duration::from_secs(self.bytes / rate);
         self.limits.stall.min(allowed.saturating_sub(self.waited))
@@ -99,7 +98,7 @@ impl<B> TimedBody<B> {
         if self.waiting_since.is_none() {
             let now = Instant::now();
             self.waiting_since = Some(now);
-            let end = now + self.patience();
+            let end = now + self.allowed_wait();
             match &mut self.deadline {
                 Some(deadline) => deadline.as_mut().reset(end),
                 None => self.deadline = Some(Box::pin(tokio::time::sleep_until(end))),
@@ -124,7 +123,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if this.progress.gave_up() {
+        if this.progress.timed_out() {
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
@@ -162,7 +161,7 @@ mod tests {
         bytes_per_second: 1000,
     };
 
-    /// Pieces of a size, a pause before each; at the end silence.
+    /// Chunks of a size with a pause before each; afterwards nothing.
     fn slow(
         pieces: usize,
         pause: Duration,
@@ -179,19 +178,19 @@ mod tests {
         StreamBody::new(Box::pin(pieces))
     }
 
-    /// How many bytes came before the body was given up, and when.
+    /// How many bytes arrived before the body timed out, and when.
     async fn read(body: impl Body<Data = Bytes, Error = BoxError> + Unpin) -> (usize, u64) {
         let began = Instant::now();
         let mut body = TimedBody::new(body, LIMITS);
         let progress = body.progress();
         let mut bytes = 0;
         loop {
-            assert!(!progress.gave_up());
+            assert!(!progress.timed_out());
             match body.frame().await.expect("no end") {
                 Ok(frame) => bytes += frame.into_data().unwrap().len(),
                 Err(error) => {
                     assert!(error.is::<TooSlow>(), "{error}");
-                    assert!(progress.gave_up());
+                    assert!(progress.timed_out());
                     let again = body.frame().await.expect("no end");
                     assert!(again.is_err());
                     return (bytes, began.elapsed().as_secs());
@@ -201,17 +200,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_given_up_after_the_stall_limit() {
+    async fn a_silent_client_times_out_after_the_stall_limit() {
         assert_eq!(read(slow(0, Duration::ZERO, 0)).await, (0, 60));
         let pause = Duration::from_secs(10);
         assert_eq!(read(slow(3, pause, 100_000)).await, (300_000, 90));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trickle_is_given_up_when_its_grace_is_spent() {
+    async fn a_trickle_times_out_when_its_grace_is_used_up() {
         let (bytes, seconds) = read(slow(1000, Duration::from_secs(29), 1)).await;
         assert_eq!((bytes, seconds), (3, 90));
-        // Empty pieces are no progress.
+        // Empty chunks are no progress.
         let (bytes, seconds) = read(slow(1000, Duration::from_secs(1), 0)).await;
         assert_eq!((bytes, seconds), (0, 90));
     }
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_of_a_reader_that_does_not_read_is_its_own() {
+    async fn the_time_a_reader_does_not_read_is_not_counted() {
         let mut body = TimedBody::new(slow(3, Duration::from_secs(1), 5), LIMITS);
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(600)).await;

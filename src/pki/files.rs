@@ -1,4 +1,4 @@
-//! Certificate files: a few lines that say what is inside, then PEM. Readable by the owner alone.
+//! Certificate files: a few lines of metadata, then PEM. Readable only by their owner.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -7,12 +7,12 @@ use super::PkiError;
 use super::issue::Issued;
 use crate::base::{Timestamp, private_file};
 
-/// Makes the folder when it is missing.
+/// Creates the folder when it is missing.
 pub(super) fn prepare_directory(path: &Path) -> Result<(), PkiError> {
-    private_file::make_folder(path).map_err(|source| failed(path, source))
+    private_file::create_folder(path).map_err(|source| failed(path, source))
 }
 
-/// What `path` holds; `None` when there is no such file.
+/// The certificate in `path`; `None` when there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Issued>, PkiError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Issued>, PkiError> {
         .ok_or_else(|| PkiError::Damaged(path.to_owned()))
 }
 
-/// Replaces `path`, whole or not at all.
+/// Replaces `path` atomically.
 pub(super) fn write(path: &Path, issued: &Issued) -> Result<(), PkiError> {
     let content = render(issued);
     private_file::replace(path, content.as_bytes()).map_err(|source| failed(path, source))

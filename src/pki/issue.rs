@@ -1,4 +1,4 @@
-//! Making certificates: pure but for the random keys.
+//! Issues certificates; pure except for the random keys.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::base::Timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const AUTHORITY_DAYS: u32 = 3650;
-/// Browsers refuse server certificates that live longer than 398 days.
+/// Browsers reject server certificates that are valid for more than 398 days.
 const SERVER_DAYS: u32 = 397;
 
-/// A certificate with its key and what we must remember of it.
+/// A certificate with its key and metadata.
 #[derive(Debug, Clone)]
 pub(super) struct Issued {
-    /// Names it covers, in our order.
+    /// Names it covers, in the order of the configuration.
     pub(super) names: Vec<String>,
-    /// When it has to be replaced.
+    /// When it must be renewed.
     pub(super) renew_at: Timestamp,
-    /// What tells its issuer from an earlier one.
+    /// Serial of its issuer.
     pub(super) issuer: String,
-    /// Key, then certificates, the server's first.
+    /// Key, then certificates, the server's first (PEM).
     pub(super) pem: String,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn authority(now: Timestamp) -> Result<Issued, PkiError> {
         KeyUsagePurpose::CrlSign,
         KeyUsagePurpose::DigitalSignature,
     ];
-    let renew_at = live(&mut params, now, AUTHORITY_DAYS);
+    let renew_at = set_validity(&mut params, now, AUTHORITY_DAYS);
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     Ok(Issued {
@@ -82,7 +82,7 @@ pub(super) fn server(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let renew_at = live(&mut params, now, SERVER_DAYS);
+    let renew_at = set_validity(&mut params, now, SERVER_DAYS);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &authority.issuer)?;
     Ok(Issued {
@@ -100,8 +100,8 @@ fn name(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// Sets the dates and tells when to renew. Valid since yesterday, as clocks differ.
-fn live(params: &mut CertificateParams, now: Timestamp, days: u32) -> Timestamp {
+/// Sets the validity and returns when to renew. Valid since yesterday, as clocks differ.
+fn set_validity(params: &mut CertificateParams, now: Timestamp, days: u32) -> Timestamp {
     let yesterday = Timestamp::from_micros(now.as_micros() - 24 * 3600 * 1_000_000);
     let end = yesterday.plus(DAY * days);
     let (year, month, day) = calendar_day(yesterday);

@@ -1,13 +1,13 @@
-//! Certificates: an authority of our own, the server certificate it signs, TLS settings.
+//! Certificates: a local certificate authority, the server certificate it signs, TLS settings.
 //!
-//! Both live in one folder, one file each that holds key and certificate together, so that a
-//! crash can never leave a key without its certificate. They are kept over restarts: a user who
-//! trusts the authority once stays able to. The server certificate is made anew when the names it
-//! must cover change and [`RENEW_BEFORE`] its end; running listeners pick it up by themselves,
-//! since the settings hold a resolver, not a certificate.
+//! Both are in one folder, one file each with key and certificate together, so that a crash cannot
+//! leave a key without its certificate. They survive restarts, so that a user has to trust the
+//! authority only once. A new server certificate is issued when its names change and
+//! [`RENEW_BEFORE`] its expiry; running listeners use it at once, since the settings hold a
+//! resolver, not a certificate.
 //!
-//! Absent on purpose: choosing by SNI. One certificate covers all names, and a client that sends
-//! no name, or an unknown one, still gets an answer it can read.
+//! Not supported on purpose: selection by SNI. One certificate covers all names, and a client that
+//! sends no name, or an unknown one, still gets a response it can read.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,13 +28,13 @@ mod issue;
 
 use issue::{Authority, Issued};
 
-/// How long before its end a certificate is replaced.
+/// How long before its expiry a certificate is renewed.
 pub const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 const AUTHORITY_FILE: &str = "authority.pem";
 const SERVER_FILE: &str = "server.pem";
 
-/// What can go wrong with certificates.
+/// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A file cannot be read or written.
@@ -42,24 +42,24 @@ pub enum PkiError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A certificate cannot be made.
-    #[error("cannot make a certificate: {0}")]
+    /// A certificate cannot be issued.
+    #[error("cannot issue a certificate: {0}")]
     Issue(#[from] rcgen::Error),
-    /// The TLS library refuses what we made or read.
-    #[error("TLS does not accept the certificate: {0}")]
+    /// The TLS library rejects a certificate.
+    #[error("cannot use the certificate for TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// A file does not hold what we once wrote.
-    #[error("certificate file {0} is damaged; remove it and a new one is made")]
+    /// A file cannot be parsed.
+    #[error("certificate file {0} is damaged; remove it to create a new one")]
     Damaged(PathBuf),
-    /// The work was cut off by shutdown.
-    #[error("making a certificate was interrupted")]
+    /// Interrupted by shutdown.
+    #[error("issuing a certificate was interrupted")]
     Interrupted,
 }
 
-/// Certificates of one platform; a clone is the same one.
+/// Certificates of one platform; clones share them.
 #[derive(Clone)]
 pub struct Pki {
     inner: Arc<Inner>,
@@ -83,9 +83,10 @@ impl std::fmt::Debug for Pki {
 }
 
 impl Pki {
-    /// Opens the certificates in `directory`, making what is missing or about to end. Each of
-    /// `domains` is covered with all names one level below it, `*.apps.`, `*.login.` and
-    /// `*.uaa.` too; an IP address stands for itself. `localhost` and loopback are always covered.
+    /// Opens the certificates in `directory` and creates those that are missing or about to expire.
+    /// They cover each of `domains` with all names one level below it, `*.apps.`, `*.login.` and
+    /// `*.uaa.` too; an IP address is covered as it is. `localhost` and loopback are always
+    /// covered.
     pub fn open(
         directory: &Path,
         domains: &[String],
@@ -120,13 +121,13 @@ impl Pki {
         &self.inner.authority.certificate_pem
     }
 
-    /// Covers `domains` from now on, as a domain was added or removed.
+    /// Sets the covered domains, after one was added or removed.
     pub fn cover(&self, domains: &[String]) -> Result<(), PkiError> {
         *self.names() = names_for(domains);
         self.refresh()
     }
 
-    /// Replaces the server certificate when it is due; does nothing otherwise.
+    /// Renews the server certificate when it is due; does nothing otherwise.
     pub fn refresh(&self) -> Result<(), PkiError> {
         let names = self.names();
         let path = self.inner.directory.join(SERVER_FILE);
@@ -210,7 +211,7 @@ fn open_server(
     names: &[String],
     now: Timestamp,
 ) -> Result<Issued, PkiError> {
-    // Nobody trusts the server certificate by itself, so a damaged one is simply made anew.
+    // No client trusts the server certificate directly, so a damaged one is replaced.
     let known = match files::read(path) {
         Err(PkiError::Damaged(_)) => None,
         other => other?,

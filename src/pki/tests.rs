@@ -1,4 +1,4 @@
-//! What a certificate survives and what makes a new one.
+//! When certificates are kept and when they are renewed.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -16,8 +16,8 @@ fn domains() -> Vec<String> {
     vec!["cf.localhost".to_owned(), "10.1.2.3".to_owned()]
 }
 
-/// Shakes hands in memory as a client that trusts `authority`; the protocol chosen by ALPN.
-fn shake_hands(pki: &Pki, authority: &str, name: &str) -> Result<Vec<u8>, rustls::Error> {
+/// A TLS handshake in memory by a client that trusts `authority`; returns the ALPN protocol.
+fn handshake(pki: &Pki, authority: &str, name: &str) -> Result<Vec<u8>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(authority.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -68,14 +68,14 @@ fn clients_that_trust_the_authority_accept_every_name() {
         "::1",
         "10.1.2.3",
     ] {
-        let protocol = shake_hands(&pki, pki.authority_pem(), name);
+        let protocol = handshake(&pki, pki.authority_pem(), name);
         assert_eq!(protocol.as_deref(), Ok(&b"h2"[..]), "{name}");
     }
-    assert!(shake_hands(&pki, pki.authority_pem(), "example.com").is_err());
+    assert!(handshake(&pki, pki.authority_pem(), "example.com").is_err());
 }
 
 #[test]
-fn everything_is_kept_over_a_restart_and_private() {
+fn certificates_survive_a_restart_and_are_private() {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join("pki");
     let read = || std::fs::read_to_string(folder.join(SERVER_FILE)).unwrap();
@@ -95,7 +95,7 @@ fn everything_is_kept_over_a_restart_and_private() {
 }
 
 #[test]
-fn a_certificate_is_replaced_before_its_end_and_for_new_names_only() {
+fn a_certificate_is_renewed_before_its_expiry_and_for_new_names_only() {
     let directory = tempfile::tempdir().unwrap();
     let clock = clock();
     let pki = Pki::open(directory.path(), &domains(), Arc::new(clock.clone())).unwrap();
@@ -117,7 +117,7 @@ fn a_certificate_is_replaced_before_its_end_and_for_new_names_only() {
 }
 
 #[test]
-fn a_damaged_file_is_named() {
+fn an_error_names_the_damaged_file() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(AUTHORITY_FILE), "nonsense").unwrap();
     let error = Pki::open(directory.path(), &domains(), Arc::new(clock())).unwrap_err();

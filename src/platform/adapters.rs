@@ -1,7 +1,6 @@
-//! Engines meet each other here: the scheduler's lines and measurements go to the logs, the
-//! router's access lines and what the database cannot read too, and who may read logs is asked of
-//! the Cloud Controller. To a client that is too slow the front door speaks as the API it asked
-//! would.
+//! Adapters between engines: the scheduler's lines and metrics, the router's access lines and the
+//! database's unreadable rows go to the logs, and the Cloud Controller decides who may read logs. A
+//! client that is too slow gets the error of the API it called.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +18,8 @@ use crate::router::AccessLog;
 use crate::scheduler::{LogLine, LogSink, UsageReport};
 use crate::uaa::UaaError;
 
-/// The answer to a request whose body came too slowly. Only Cloud Controller and UAA read bodies.
+/// The response to a request whose body arrived too slowly. Only Cloud Controller and UAA read
+/// bodies.
 pub(super) fn too_slow(path: &str) -> Response {
     if path.starts_with("/v3/") {
         ApiError::request_timeout().into_response()
@@ -83,12 +83,12 @@ impl LogSink for SchedulerLogs {
 
     async fn drained(&self, container_id: &str, limit: Duration) {
         if !self.ingest.drained(container_id, limit).await {
-            tracing::warn!(container = %container_id, "a container's last lines were not read in time");
+            tracing::warn!(container = %container_id, "timed out reading the last log lines of a container");
         }
     }
 }
 
-/// Access lines end in the app's log as `[RTR/0]`.
+/// Writes access lines to the app's log as `[RTR/0]`.
 pub(super) struct RouterLog(pub(super) Logs);
 
 impl AccessLog for RouterLog {
@@ -103,8 +103,8 @@ impl AccessLog for RouterLog {
     }
 }
 
-/// Tells in an app's log that a row of it cannot be read.
-pub(super) fn tell_unreadable(logs: &Logs, row: &UnreadableRow) {
+/// Logs in an app's log that one of its rows cannot be read.
+pub(super) fn log_unreadable(logs: &Logs, row: &UnreadableRow) {
     let Some(app) = &row.app_guid else { return };
     let text = format!(
         "{} {} cannot be read from the database and is left as it is: {}",
@@ -142,7 +142,7 @@ impl LogAccess for LogReaders {
     }
 }
 
-/// Shared by all that log.
+/// The log sink of scheduler and tasks.
 pub(super) type SharedSink = Arc<dyn LogSink>;
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_is_too_slow_is_told_so_as_its_api_speaks() {
+    async fn a_slow_client_gets_an_error_in_the_format_of_its_api() {
         for (path, expected) in [
             (
                 "/v3/packages/x/upload",

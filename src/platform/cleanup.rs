@@ -1,4 +1,4 @@
-//! Removing what a platform made in Docker, without a running platform.
+//! Removes what a platform created in Docker, without a running platform.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,8 @@ pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
     remove_owned(&engine, &id).await
 }
 
-/// Removes containers, network and images; with `stack_images` those of the stacks too that no
-/// other platform uses.
+/// Removes containers, network and images; with `stack_images` also the stack images that no other
+/// platform uses.
 pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<Removed> {
     let mut removed = Removed::default();
     let engine = connect_docker(config);

@@ -1,5 +1,5 @@
-//! Removes the images of droplets from the Docker daemon once no app has them: the registry keeps
-//! what can be run again. Looks after changes, but not more often than it takes to matter.
+//! Removes the images of droplets from the Docker daemon once no app uses them: the registry keeps
+//! what can be run again. Checks after changes of the database, at a limited rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::db::Db;
 use crate::docker::{DockerError, Engine, Image};
 use crate::staging::{LABEL_DROPLET, droplets_labels};
 
-/// A droplet that was just staged is not yet its app's; a pull may be under way.
-const AFTER: Duration = Duration::from_secs(120);
+/// Delay of a check: a droplet that was just staged is not yet assigned, and a pull may be running.
+const DELAY: Duration = Duration::from_secs(120);
 
 /// Runs until cancelled.
 pub(super) async fn collect(
@@ -27,7 +27,7 @@ pub(super) async fn collect(
     loop {
         tokio::select! {
             () = token.cancelled() => return Ok(()),
-            () = tokio::time::sleep(AFTER) => {}
+            () = tokio::time::sleep(DELAY) => {}
         }
         changes.mark_unchanged();
         remove_unused(&platform_id, &db, &*engine).await?;
@@ -38,12 +38,12 @@ pub(super) async fn collect(
     }
 }
 
-/// Removes what no app has; images that containers use stay until the next look.
+/// Removes unused images; images that containers use are kept until the next check.
 async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Result<(), Error> {
     let images = match engine.images(&droplets_labels(platform_id)).await {
         Ok(images) => images,
         Err(error) => {
-            tracing::warn!(%error, "cannot look for unused images");
+            tracing::warn!(%error, "cannot list images");
             return Ok(());
         }
     };
@@ -54,7 +54,7 @@ async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Resul
             continue;
         }
         match remove(engine, &image).await {
-            Ok(()) => tracing::info!(droplet, "image of an unused droplet removed"),
+            Ok(()) => tracing::info!(droplet, "removed the image of an unused droplet"),
             Err(DockerError::Conflict(_)) => {}
             Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
         }
@@ -62,7 +62,7 @@ async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Resul
     Ok(())
 }
 
-/// Removes an image under all its names: the last one takes its layers along.
+/// Removes all names of an image; the last one removes its layers.
 pub(super) async fn remove(engine: &dyn Engine, image: &Image) -> Result<(), DockerError> {
     for name in image.tags.iter().chain(&image.digests) {
         engine.remove_image(name).await?;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_images_of_droplets_nobody_has_are_removed() {
+    async fn only_images_of_unused_droplets_are_removed() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("cflite.db")).expect("database");
         let fake = FakeEngine::new(Arc::new(SystemClock));
@@ -111,9 +111,12 @@ mod tests {
         })
         .await
         .expect("rows");
-        remove_unused("here", &db, &fake).await.expect("looked");
+        remove_unused("here", &db, &fake).await.expect("checked");
         for (name, stays) in [("current", true), ("former", false), ("foreign", true)] {
-            let found = fake.image(&format!("{name}:latest")).await.expect("asked");
+            let found = fake
+                .image(&format!("{name}:latest"))
+                .await
+                .expect("inspected");
             assert_eq!(found.is_some(), stays, "{name}");
         }
     }

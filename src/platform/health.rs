@@ -1,4 +1,4 @@
-//! `/healthz` (how the parts are) and `/readyz` (may requests come): no token, no secrets.
+//! `/healthz` (status of the parts) and `/readyz` (ready for requests): no token, no secrets.
 
 use axum::extract::State;
 use axum::routing::get;
@@ -11,7 +11,7 @@ use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
 use crate::scheduler::Scheduler;
 
-/// What health is made of.
+/// What the health report covers.
 #[derive(Clone)]
 pub(super) struct Health {
     pub(super) db: Db,
@@ -32,12 +32,12 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
     let counts = health.db.read(model::seed::counts).await;
     let routable = health.scheduler.routable().borrow().len();
     let workers = health.supervisor.status();
-    let well = counts.is_ok() && workers.values().all(|worker| worker.running);
+    let healthy = counts.is_ok() && workers.values().all(|worker| worker.running);
     let mut counts: Value =
         counts.unwrap_or_else(|error: DbError| json!({ "error": error.to_string() }));
     counts["routable instances"] = json!(routable);
     counts["unreadable rows"] = json!(health.db.unreadable_rows());
-    let status = if well {
+    let status = if healthy {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -49,8 +49,8 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
 }
 
 async fn readyz(State(health): State<Health>) -> StatusCode {
-    let answers: Result<Value, DbError> = health.db.read(model::seed::counts).await;
-    if answers.is_ok() {
+    let counts: Result<Value, DbError> = health.db.read(model::seed::counts).await;
+    if counts.is_ok() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -1,8 +1,8 @@
-//! What makes a data dir one platform: its id and the admin's password.
+//! The identity of a data dir's platform: its id and the admin's password.
 //!
-//! Both are made at the first start, before the database. A file that is damaged is made anew as
-//! long as there is no database; later somebody has to decide, as containers carry the old id and
-//! the database knows the old password.
+//! Both are created at the first start, before the database. A damaged file is recreated while
+//! there is no database; later this is an error that the user must resolve, as containers carry the
+//! old id and the database stores the old password.
 
 use std::path::{Path, PathBuf};
 
@@ -16,38 +16,38 @@ const PASSWORD_FILE: &str = "admin-password";
 const ID_FILE: &str = "platform-id";
 const DATABASE_FILE: &str = "cflite.db";
 
-/// Makes the data dir, for its owner only.
+/// Creates the data dir, for its owner only.
 pub fn prepare_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    private_file::make_folder(data_dir)
-        .with_context(|| format!("cannot make {}", data_dir.display()))
+    private_file::create_folder(data_dir)
+        .with_context(|| format!("cannot create {}", data_dir.display()))
 }
 
-/// Where the database is.
+/// Path of the database.
 pub(super) fn database(data_dir: &Path) -> PathBuf {
     data_dir.join(DATABASE_FILE)
 }
 
-/// The platform's id: value of the owner label on all that is made in Docker. `None` before the
+/// The platform's id: value of the owner label on everything created in Docker. `None` before the
 /// first start.
 pub fn platform_id(data_dir: &Path) -> anyhow::Result<Option<String>> {
     let path = data_dir.join(ID_FILE);
     let id = read(&path)?;
-    let fits = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
-    if id.as_ref().is_none_or(fits) {
+    let valid = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    if id.as_ref().is_none_or(valid) {
         return Ok(id);
     }
     if !holds_data(&database(data_dir)) {
         return Ok(None);
     }
     bail!(
-        "{} is damaged. Write the id back into it: it is the value of the label cflite.platform \
-         on the containers of this platform (`docker ps -a --filter label=cflite.platform`). If \
-         there are none, remove the file and a new id is made",
+        "{} is damaged. Restore the id: it is the value of the label cflite.platform on the \
+         containers of this platform (`docker ps -a --filter label=cflite.platform`). If there are \
+         none, remove the file to create a new id",
         path.display()
     )
 }
 
-/// The id, made when there is none.
+/// The id, created if missing.
 pub(super) fn ensure_platform_id(data_dir: &Path) -> anyhow::Result<String> {
     if let Some(id) = platform_id(data_dir)? {
         return Ok(id);
@@ -57,7 +57,7 @@ pub(super) fn ensure_platform_id(data_dir: &Path) -> anyhow::Result<String> {
     Ok(id)
 }
 
-/// The admin's password: the configured file's, else the one made at first boot.
+/// The admin's password: from the configured file, else the one generated at first boot.
 pub fn read_admin_password(config: &Config) -> anyhow::Result<Option<Secret<String>>> {
     if let Some(path) = &config.admin_password_file {
         let Some(password) = read(path)? else {
@@ -72,15 +72,15 @@ pub fn read_admin_password(config: &Config) -> anyhow::Result<Option<Secret<Stri
     match read(&path)? {
         Some(password) if !password.is_empty() => Ok(Some(Secret::new(password))),
         Some(_) if holds_data(&database(&config.data_dir)) => bail!(
-            "the admin password file {} is empty. Write a password into it, or remove it and the \
-             next start makes a new one",
+            "the admin password file {} is empty. Write a password into it, or remove it to create a \
+             new one at the next start",
             path.display()
         ),
         _ => Ok(None),
     }
 }
 
-/// The same, made when there is none.
+/// The same, created if missing.
 pub(super) fn ensure_admin_password(config: &Config) -> anyhow::Result<Secret<String>> {
     if let Some(password) = read_admin_password(config)? {
         return Ok(password);
@@ -117,16 +117,16 @@ mod tests {
     use crate::config::Options;
 
     #[test]
-    fn the_id_is_made_once() {
+    fn the_id_is_created_once() {
         let dir = tempfile::tempdir().expect("temporary folder");
         assert_eq!(platform_id(dir.path()).expect("readable"), None);
-        let id = ensure_platform_id(dir.path()).expect("made");
+        let id = ensure_platform_id(dir.path()).expect("created");
         assert_eq!(ensure_platform_id(dir.path()).expect("kept"), id);
         assert_eq!(id.len(), 8);
     }
 
     #[test]
-    fn empty_files_are_made_anew_until_there_is_a_database() {
+    fn empty_files_are_recreated_until_there_is_a_database() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let options = Options {
             data_dir: Some(dir.path().to_owned()),
@@ -139,8 +139,8 @@ mod tests {
             }
         };
         empty();
-        assert_eq!(ensure_platform_id(dir.path()).expect("made").len(), 8);
-        let password = ensure_admin_password(&config).expect("made");
+        assert_eq!(ensure_platform_id(dir.path()).expect("created").len(), 8);
+        let password = ensure_admin_password(&config).expect("created");
         assert_eq!(password.expose().len(), 20);
         empty();
         std::fs::write(database(dir.path()), "rows").expect("database");

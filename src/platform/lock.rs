@@ -1,9 +1,9 @@
-//! The lock on a data dir: whether a platform runs there, and which process it is.
+//! The lock on a data dir: whether a platform runs there, and in which process.
 //!
-//! The kernel lets go of the lock however its holder ends, so it cannot be stale. The holder writes
-//! into the locked file who it is: a process id alone may belong to somebody else by now, so its
-//! start is told too. Whoever only looks takes a shared lock for a moment. Two who look at once do
-//! not see each other, and a platform that starts meanwhile waits for them.
+//! The kernel releases the lock however its holder ends, so it cannot be stale. The holder writes
+//! its process id and start time into the locked file, as the id alone may have been reused. A
+//! check takes a shared lock for a moment: concurrent checks do not see each other, and a platform
+//! that starts at the same time waits for them.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -17,48 +17,47 @@ use crate::base::private_file;
 
 const FILE: &str = "cflite.lock";
 
-/// Whoever only looks holds the lock for microseconds; older versions did so exclusively.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A check holds the lock for microseconds; in older versions exclusively.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Held while the platform runs.
+/// The lock, held while the platform runs.
 #[derive(Debug)]
 pub struct DataDirLock(#[expect(dead_code, reason = "holds the lock by being open")] File);
 
-/// A process that can be told from a later one of the same number.
+/// A process, distinguishable from a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// When it started, in a way that no other process shares; `None` where the system does not
-    /// tell.
+    /// Its boot id and start time; `None` where the system does not provide them.
     pub start: Option<String>,
 }
 
-/// What a look at the lock shows.
+/// State of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockState {
-    /// Nobody has it.
+    /// No platform holds it.
     Free,
-    /// A platform has it; `None` = one of a version that does not tell its process.
+    /// A platform holds it; `None` = one of a version that does not record its process.
     Held(Option<Holder>),
 }
 
 impl DataDirLock {
-    /// Takes the lock; `None` = another platform has it.
+    /// Takes the lock; `None` = another platform holds it.
     pub fn take(data_dir: &Path) -> io::Result<Option<Self>> {
         let path = data_dir.join(FILE);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let mut options = private_file::options();
-            // Read and write, as others may hold and read it.
+            // Not truncated, as another process may hold and read it.
             let open = options.read(true).write(true).create(true).truncate(false);
             let mut file = open.open(&path)?;
             match file.try_lock() {
-                // `reset` may have removed the folder, and `up` made it again, meanwhile.
+                // In the meantime `reset` may have removed the folder and `up` recreated it.
                 Ok(()) if !is_at(&file, &path)? => {}
                 Ok(()) => {
-                    tell(&mut file, &Holder::this_process())?;
+                    write_holder(&mut file, &Holder::this_process())?;
                     return Ok(Some(Self(file)));
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -68,8 +67,8 @@ impl DataDirLock {
         }
     }
 
-    /// Looks who has the lock, without being in anybody's way.
-    pub fn look(data_dir: &Path) -> io::Result<LockState> {
+    /// Checks who holds the lock, without disturbing a start.
+    pub fn check(data_dir: &Path) -> io::Result<LockState> {
         let mut file = match File::open(data_dir.join(FILE)) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LockState::Free),
@@ -81,7 +80,7 @@ impl DataDirLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = Vec::new();
                 file.read_to_end(&mut text)?;
-                // A version that writes nothing leaves what its forerunner wrote.
+                // An older version that writes nothing leaves what the previous holder wrote.
                 let holder = serde_json::from_slice(&text).ok();
                 Ok(LockState::Held(holder.filter(Holder::is_alive)))
             }
@@ -95,7 +94,7 @@ impl Holder {
         Self::with_pid(std::process::id())
     }
 
-    /// The process that has this number now.
+    /// The process that has this id now.
     pub fn with_pid(pid: u32) -> Self {
         Self {
             pid,
@@ -103,7 +102,7 @@ impl Holder {
         }
     }
 
-    /// Whether it still runs. Another process with its number does not count.
+    /// Whether it still runs. Another process with its id does not count.
     pub fn is_alive(&self) -> bool {
         start_of(self.pid) == self.start
     }
@@ -116,7 +115,7 @@ impl Holder {
         };
         let own = std::env::current_exe().ok().and_then(name);
         let its = std::fs::read_link(format!("/proc/{}/exe", self.pid)).ok();
-        // What the kernel adds when the file was replaced by an upgrade.
+        // The kernel appends ` (deleted)` when an upgrade replaced the file.
         let its = its.and_then(name);
         own.is_some()
             && own.as_deref()
@@ -126,12 +125,12 @@ impl Holder {
     }
 }
 
-/// The boot and the moment in it: `None` when there is no such process, or no `/proc`.
+/// Boot id and start time: `None` when there is no such process, or no `/proc`.
 fn start_of(pid: u32) -> Option<String> {
     const STARTED: usize = 19;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the numbers begin after the last one.
+    // The name in parentheses may contain anything; the fields begin after the last one.
     let (_, fields) = stat.rsplit_once(") ")?;
     let started = fields.split(' ').nth(STARTED)?;
     Some(format!("{}/{started}", boot.trim()))
@@ -146,7 +145,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn tell(file: &mut File, holder: &Holder) -> io::Result<()> {
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(holder)?)
@@ -161,11 +160,11 @@ mod tests {
     }
 
     fn state(dir: &Path) -> LockState {
-        DataDirLock::look(dir).expect("no fault")
+        DataDirLock::check(dir).expect("no fault")
     }
 
     #[test]
-    fn only_one_platform_holds_a_data_dir_and_tells_who_it_is() {
+    fn only_one_platform_locks_a_data_dir_and_records_its_process() {
         let dir = tempfile::tempdir().expect("temporary folder");
         assert_eq!(state(dir.path()), LockState::Free);
         let lock = taken(dir.path());
@@ -179,22 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_is_not_seen_by_others_and_does_not_stop_a_start() {
+    fn a_check_is_not_seen_by_others_and_does_not_prevent_a_start() {
         let dir = tempfile::tempdir().expect("temporary folder");
         drop(taken(dir.path()));
-        let looking = File::open(dir.path().join(FILE)).expect("lock file");
-        looking.try_lock_shared().expect("free");
-        assert_eq!(state(dir.path()), LockState::Free, "a look is not a run");
+        let checking = File::open(dir.path().join(FILE)).expect("lock file");
+        checking.try_lock_shared().expect("free");
+        assert_eq!(state(dir.path()), LockState::Free, "a check is no holder");
         let start = std::thread::scope(|threads| {
             let start = threads.spawn(|| taken(dir.path()));
-            looking.unlock().expect("unlocked");
+            checking.unlock().expect("unlocked");
             start.join().expect("no panic")
         });
         assert!(start.is_some());
     }
 
     #[test]
-    fn a_look_makes_no_file() {
+    fn a_check_creates_no_file() {
         let dir = tempfile::tempdir().expect("temporary folder");
         assert_eq!(state(&dir.path().join("missing")), LockState::Free);
         assert_eq!(state(dir.path()), LockState::Free);
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_with_the_same_number_is_not_the_holder() {
+    fn another_process_with_the_same_id_is_not_the_holder() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let lock = taken(dir.path());
         let path = dir.path().join(FILE);
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_folder_that_was_removed_meanwhile_does_not_count() {
+    fn a_lock_on_a_removed_folder_does_not_count() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let lock = taken(dir.path());
         std::fs::remove_file(dir.path().join(FILE)).expect("removed");

@@ -1,16 +1,17 @@
-//! The composition root: opens everything in a data dir, wires it, starts the workers, and ends it.
+//! The composition root: opens everything in a data dir, wires it, starts the workers, and stops
+//! it.
 //!
-//! This is the one place that knows all rooms. Engines get what they ask for through the traits
-//! they define; the adapters are in `adapters`.
+//! Only this module knows all the others. Engines get their dependencies through the traits they
+//! define; the adapters are in `adapters`.
 
 mod adapters;
 pub mod cleanup;
 mod droplet_images;
-mod ground;
 mod health;
 mod identity;
 mod lock;
 mod names;
+mod parts;
 mod routing;
 mod running;
 mod screen;
@@ -19,9 +20,9 @@ mod start;
 mod sweeper;
 mod workers;
 
-pub use ground::Parts;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
+pub use parts::Parts;
 pub use running::Running;
 pub use start::Platform;
 
@@ -33,17 +34,17 @@ use crate::base::blocking;
 use crate::config::Config;
 use crate::docker::{BollardEngine, DEFAULT_HOST, Engine};
 
-/// How long workers get to end when the platform stops.
+/// Time limit for workers to end when the platform stops.
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// The configured Docker daemon; whether it answers shows with the first verb.
+/// The configured Docker daemon; the first call connects.
 pub fn connect_docker(config: &Config) -> Arc<dyn Engine> {
     Arc::new(BollardEngine::new(
         config.docker_host.as_deref().unwrap_or(DEFAULT_HOST),
     ))
 }
 
-/// Runs a platform in this process until SIGTERM or SIGINT; a second signal ends it at once.
+/// Runs a platform in this process until SIGTERM or SIGINT; a second signal stops it at once.
 pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     log_to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -53,9 +54,9 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let Some(lock) = DataDirLock::take(&config.data_dir)? else {
-            bail!("another cflite runs on {}", config.data_dir.display());
+            bail!("another cflite is running on {}", config.data_dir.display());
         };
-        // One that was killed could not remove it.
+        // A killed platform leaves it behind.
         Running::remove(&config.data_dir);
         let engine = connect_docker(&config);
         let data_dir = config.data_dir.clone();
@@ -71,7 +72,7 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             clean = platform.shut_down(SHUTDOWN) => {
                 if !clean {
-                    tracing::warn!("some workers did not end in time");
+                    tracing::warn!("some workers did not stop in time");
                 }
             }
             second = signalled() => second?,
@@ -85,7 +86,7 @@ async fn signalled() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that closes is no reason to stop.
+    // The platform survives a closed terminal.
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
@@ -106,6 +107,6 @@ fn log_to_stderr() {
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
     if let Err(error) = set {
-        tracing::debug!(%error, "logging is set up already");
+        tracing::debug!(%error, "logging is already set up");
     }
 }

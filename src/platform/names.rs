@@ -1,7 +1,7 @@
-//! Names on log lines, and the end of the logs of deleted apps. A worker reads the names from the
-//! database after its changes, the log writer asks the copy in memory. Whenever apps came or went, at
-//! the start and every hour it has the logs swept: what an app logged goes soon after the app, also
-//! when this process died in between.
+//! Names on log lines, and removal of the logs of deleted apps. A worker reads the names from the
+//! database after its changes; the log writer uses this cache. When apps were created or deleted,
+//! at the start and every hour the worker sweeps the logs, so that an app's logs are removed soon
+//! after the app, also when this process died in between.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::logs::{Logs, TagSource};
 /// The logs are swept at least this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// The names as they are now; cheap to clone.
+/// The current names; cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct CurrentNames(Arc<ArcSwap<AppNames>>);
 

@@ -1,5 +1,5 @@
-//! Keeps the router's table true: rebuilt when the database or the routable instances change, and
-//! swapped whole.
+//! Keeps the route table current: it is rebuilt when the database or the routable instances change,
+//! and swapped atomically.
 
 use tokio_util::sync::CancellationToken;
 

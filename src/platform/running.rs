@@ -1,5 +1,5 @@
-//! Where a running platform is: a file in its data dir that tells the commands. Whether it still
-//! runs shows the lock ([`DataDirLock`](super::DataDirLock)), never this file.
+//! `running.json`: process and addresses of a running platform, for the commands. Only the lock
+//! ([`DataDirLock`](super::DataDirLock)) shows whether it still runs, never this file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::private_file;
 
-/// Where a running platform is.
+/// Process and addresses of a running platform.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Running {
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
     /// Version of the binary.
     pub version: String,
@@ -34,17 +34,17 @@ impl Running {
         data_dir.join("running.json")
     }
 
-    /// Tells the commands; replaced atomically.
+    /// Writes the file atomically.
     pub fn write(&self, data_dir: &Path) -> io::Result<()> {
         private_file::replace(&Self::path(data_dir), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// What the last platform told, whether it still runs or not.
+    /// What the last platform wrote, whether it still runs or not.
     pub fn read(data_dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(Self::path(data_dir)).ok()?).ok()
     }
 
-    /// Removes what was told.
+    /// Removes the file.
     pub fn remove(data_dir: &Path) {
         if let Err(error) = std::fs::remove_file(Self::path(data_dir))
             && error.kind() != io::ErrorKind::NotFound
@@ -68,8 +68,8 @@ impl Running {
         )
     }
 
-    /// The API under a name that this machine can resolve: `*.localhost` is loopback by RFC 6761,
-    /// but not every resolver knows, and the API answers on `localhost` as well.
+    /// The API's URL with a name that this machine can resolve: `*.localhost` is loopback by RFC
+    /// 6761, but not every resolver implements it, and the API is served on `localhost` as well.
     pub fn resolvable_api_url(&self) -> String {
         use std::net::ToSocketAddrs;
         let name = format!("api.{}", self.domain);
@@ -83,7 +83,7 @@ impl Running {
         }
     }
 
-    /// The platform by address, for requests of our own.
+    /// The platform's URL by address, for cflite's own requests.
     pub fn local_url(&self) -> String {
         let host = if self.bind.is_unspecified() {
             "127.0.0.1".to_owned()

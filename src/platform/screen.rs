@@ -1,5 +1,5 @@
-//! What happens to a request for the platform before it is routed: each API tidies its own paths and
-//! refuses what its server refuses.
+//! Preprocesses requests for the platform before routing: each API normalizes its own paths and
+//! rejects what its server rejects.
 
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -8,12 +8,12 @@ use http::{Request, Response};
 use crate::cloud_controller::v3;
 use crate::uaa;
 
-/// Tidies the request, or answers it.
+/// Normalizes the request, or returns the response that rejects it.
 pub(super) fn screen(request: &mut Request<Body>) -> Option<Response<Body>> {
     let uri = request.uri_mut();
-    if let Err(refusal) = v3::screen(uri) {
-        return Some(v3::ApiError::from(refusal).into_response());
+    if let Err(error) = v3::screen(uri) {
+        return Some(v3::ApiError::from(error).into_response());
     }
-    let refusal = uaa::screen(uri).err()?;
-    Some(refusal.into_response())
+    let error = uaa::screen(uri).err()?;
+    Some(error.into_response())
 }

@@ -1,21 +1,21 @@
-//! What a new platform finds: quota, stack, buildpacks, domains, security groups. Safe to repeat:
-//! what is there is left as it is.
+//! The initial data of a platform: quota, stack, buildpacks, domains, security groups. Idempotent:
+//! existing rows are kept.
 
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::{error, flows};
 use crate::config::Config;
 use crate::db::Db;
 
-/// Stores what is missing.
-pub(super) async fn plant(
+/// Inserts missing rows.
+pub(super) async fn insert_missing(
     db: &Db,
     config: &Config,
     now: Timestamp,
     guids: &GuidSource,
 ) -> anyhow::Result<()> {
     let (domain, guids) = (config.domain.clone(), guids.clone());
-    let planted: Result<(), error::Error> = db
+    let inserted: Result<(), error::Error> = db
         .write(move |tx| flows::seed::plant(tx, &domain, now, &guids))
         .await;
-    planted.map_err(|error| anyhow::anyhow!("cannot prepare the database: {error}"))
+    inserted.map_err(|error| anyhow::anyhow!("cannot prepare the database: {error}"))
 }

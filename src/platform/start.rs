@@ -1,4 +1,4 @@
-//! Opening, wiring and starting; and the end of it.
+//! Opens, wires, starts and stops a platform.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::adapters::{self, LogReaders, RouterLog, SchedulerLogs, SharedSink};
-use super::ground::{Ground, Parts, Sockets};
 use super::health::{self, Health};
+use super::parts::{CoreServices, Parts, Sockets};
 use super::{identity, running::Running, seed, workers};
 use crate::base::Supervisor;
 use crate::blobs::Blobs;
@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Ingest, Logs};
-use crate::net::ports::{self, PortWish};
+use crate::net::ports::{self, PortChoice};
 use crate::registry::{self, Registry};
 use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
@@ -30,8 +30,8 @@ use crate::staging::images::Images;
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 use crate::uaa::{self, Uaa};
 
-/// The start does not wait longer for a daemon that does not answer.
-const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the start waits for the Docker daemon.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running platform.
 pub struct Platform {
@@ -45,72 +45,72 @@ impl Platform {
     /// Opens the data dir and starts everything; ready when this returns.
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let sockets = bind(&parts.config)?;
-        let ground = open(&parts).await?;
+        let core = open(&parts).await?;
         let supervisor = Supervisor::new();
-        let running = running(&parts, &sockets, &ground)?;
+        let running = running(&parts, &sockets, &core)?;
         let docker = docker_version(&*parts.engine).await;
-        let ingest = Ingest::new(ground.logs.clone(), parts.engine.clone(), &ground.id);
+        let ingest = Ingest::new(core.logs.clone(), parts.engine.clone(), &core.id);
         let sink: SharedSink = Arc::new(SchedulerLogs {
-            logs: ground.logs.clone(),
+            logs: core.logs.clone(),
             ingest: ingest.clone(),
         });
-        let scheduler = scheduler(&parts, &ground, &sink);
-        let tasks = tasks(&parts, &ground, &sink);
+        let scheduler = scheduler(&parts, &core, &sink);
+        let tasks = tasks(&parts, &core, &sink);
         let cc = CloudController::new(controller_parts(
             &parts,
-            &ground,
+            &core,
             &scheduler,
             &supervisor,
             &running,
         ));
-        let images = Images::new(parts.engine.clone(), ground.registry.clone(), &ground.id);
-        let staging = staging(&parts, &ground, images.clone());
-        let uploads = uploads(&parts, &ground, &images);
+        let images = Images::new(parts.engine.clone(), core.registry.clone(), &core.id);
+        let staging = staging(&parts, &core, images.clone());
+        let uploads = uploads(&parts, &core, &images);
         let router = Router::new(
             router::Settings::default(),
-            Arc::new(RouterLog(ground.logs.clone())),
+            Arc::new(RouterLog(core.logs.clone())),
         );
         let health = Health {
-            db: ground.db.clone(),
+            db: core.db.clone(),
             supervisor: supervisor.clone(),
             scheduler: scheduler.clone(),
             docker,
         };
         let platform = cc
             .router()
-            .merge(ground.uaa.router())
-            .merge(ground.logs.router(Arc::new(LogReaders(cc.clone()))))
+            .merge(core.uaa.router())
+            .merge(core.logs.router(Arc::new(LogReaders(cc.clone()))))
             .merge(health::routes(health));
 
-        workers::start_names(&supervisor, &ground);
-        ground.uaa.start(&supervisor);
-        workers::start_database(&supervisor, &ground);
-        workers::start_logs(&supervisor, &ground, &ingest);
-        workers::start_registry(&supervisor, &ground)?;
+        workers::start_names(&supervisor, &core);
+        core.uaa.start(&supervisor);
+        workers::start_database(&supervisor, &core);
+        workers::start_logs(&supervisor, &core, &ingest);
+        workers::start_registry(&supervisor, &core)?;
         staging.start(&supervisor);
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
         tasks.start(&supervisor);
         Rollouts::new(&cc, parts.clock.clone()).start(&supervisor);
-        workers::start_routing(&supervisor, &ground.db, &scheduler, &router);
-        workers::start_sweeper(&supervisor, &ground, &parts.clock);
-        workers::start_image_collector(&supervisor, &ground, &parts.engine);
+        workers::start_routing(&supervisor, &core.db, &scheduler, &router);
+        workers::start_sweeper(&supervisor, &core, &parts.clock);
+        workers::start_image_collector(&supervisor, &core, &parts.engine);
         workers::warm_images(&supervisor, parts.engine.clone(), images);
         workers::start_front_door(&supervisor, &parts, sockets, (router, platform))?;
         Ok(Self {
             running,
             supervisor,
-            db: ground.db,
+            db: core.db,
             scheduler,
         })
     }
 
-    /// Where it is.
+    /// Its process and addresses.
     pub fn running(&self) -> &Running {
         &self.running
     }
 
-    /// Its database, for tests that look behind the API.
+    /// Its database, for tests that bypass the API.
     pub fn db(&self) -> &Db {
         &self.db
     }
@@ -120,11 +120,11 @@ impl Platform {
         &self.scheduler
     }
 
-    /// Ends all workers; true when all ended within `limit`. Apps go on running.
+    /// Stops all workers; true when all ended within `limit`. Apps keep running.
     pub async fn shut_down(&self, limit: Duration) -> bool {
         let clean = self.supervisor.shut_down(limit).await;
         if let Err(error) = self.db.checkpoint().await {
-            tracing::warn!(%error, "cannot fold the write-ahead log into the database");
+            tracing::warn!(%error, "cannot checkpoint the write-ahead log");
         }
         clean
     }
@@ -137,7 +137,7 @@ fn bind(config: &Config) -> anyhow::Result<Sockets> {
     })
 }
 
-async fn open(parts: &Parts) -> anyhow::Result<Ground> {
+async fn open(parts: &Parts) -> anyhow::Result<CoreServices> {
     let config = &parts.config;
     let data_dir = &config.data_dir;
     let id = identity::ensure_platform_id(data_dir)?;
@@ -146,11 +146,11 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     let vault = Vault::open(&data_dir.join("secret-key"), &database)?;
     let db = Db::open(&database)?;
     let now = parts.clock.now();
-    seed::plant(&db, config, now, &parts.guids).await?;
+    seed::insert_missing(&db, config, now, &parts.guids).await?;
     let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let registry_socket =
-        ports::bind(loopback, PortWish::Exactly(config.registry_port)).context("registry port")?;
+    let registry_socket = ports::bind(loopback, PortChoice::Exactly(config.registry_port))
+        .context("registry port")?;
     let settings = registry::Settings {
         port: registry_socket.local_addr()?.port(),
         token: registry::token(&db, &vault).await?,
@@ -159,8 +159,8 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
     logs.set_source_owners(Arc::new(engines::log_access::Apps));
-    let told = logs.clone();
-    db.tell_unreadable(move |row| adapters::tell_unreadable(&told, row));
+    let log = logs.clone();
+    db.on_unreadable(move |row| adapters::log_unreadable(&log, row));
     let uaa = Uaa::open(uaa::Parts {
         db: db.clone(),
         vault: vault.clone(),
@@ -171,9 +171,9 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     .await?;
     uaa.ensure_admin(&password)
         .await
-        .map_err(|error| anyhow::anyhow!("cannot make the admin: {error:?}"))?;
+        .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
     let host_ip = host_ip(config.bind);
-    Ok(Ground {
+    Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
         id,
         db,
@@ -187,8 +187,8 @@ async fn open(parts: &Parts) -> anyhow::Result<Ground> {
     })
 }
 
-/// Where containers can reach this machine. Connecting a datagram socket sends nothing; it only
-/// asks the kernel for the address it would use.
+/// The address at which containers can reach this machine. Connecting a datagram socket sends
+/// nothing; it only asks the kernel for the address it would use.
 fn host_ip(bind: IpAddr) -> IpAddr {
     if !bind.is_loopback() && !bind.is_unspecified() {
         return bind;
@@ -200,7 +200,7 @@ fn host_ip(bind: IpAddr) -> IpAddr {
     asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
-fn running(parts: &Parts, sockets: &Sockets, ground: &Ground) -> anyhow::Result<Running> {
+fn running(parts: &Parts, sockets: &Sockets, core: &CoreServices) -> anyhow::Result<Running> {
     Ok(Running {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -209,15 +209,15 @@ fn running(parts: &Parts, sockets: &Sockets, ground: &Ground) -> anyhow::Result<
         bind: parts.config.bind,
         http_port: sockets.http.local_addr()?.port(),
         https_port: sockets.https.local_addr()?.port(),
-        registry_port: ground.registry_socket.local_addr()?.port(),
+        registry_port: core.registry_socket.local_addr()?.port(),
     })
 }
 
-/// The daemon may be down: apps and the API wait for it, the platform does not.
+/// The daemon's version. It may be down: the platform starts without it.
 async fn docker_version(engine: &dyn Engine) -> String {
-    let asked = tokio::time::timeout(DOCKER_ANSWERS_WITHIN, engine.info()).await;
+    let asked = tokio::time::timeout(DOCKER_TIMEOUT, engine.info()).await;
     let answer = asked.unwrap_or_else(|_| {
-        let seconds = DOCKER_ANSWERS_WITHIN.as_secs();
+        let seconds = DOCKER_TIMEOUT.as_secs();
         Err(DockerError::Unreachable(format!(
             "no answer within {seconds} s"
         )))
@@ -231,68 +231,65 @@ async fn docker_version(engine: &dyn Engine) -> String {
     }
 }
 
-fn scheduler(parts: &Parts, ground: &Ground, logs: &SharedSink) -> Scheduler {
+fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Scheduler {
     Scheduler::new(scheduler::Parts {
-        db: ground.db.clone(),
+        db: core.db.clone(),
         clock: parts.clock.clone(),
         guids: parts.guids.clone(),
         engine: parts.engine.clone(),
-        desired: Arc::new(DesiredApps::new(
-            ground.vault.clone(),
-            image_references(ground),
-        )),
+        desired: Arc::new(DesiredApps::new(core.vault.clone(), image_references(core))),
         observer: Arc::new(AppObserver::new(parts.guids.clone())),
         logs: logs.clone(),
         probe: parts.probe.clone(),
-        settings: scheduler_settings(ground),
+        settings: scheduler_settings(core),
     })
 }
 
-fn tasks(parts: &Parts, ground: &Ground, logs: &SharedSink) -> Tasks {
+fn tasks(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Tasks {
     Tasks::new(TaskParts {
-        db: ground.db.clone(),
+        db: core.db.clone(),
         clock: parts.clock.clone(),
         engine: parts.engine.clone(),
         tasks: Arc::new(TaskQueue {
-            vault: ground.vault.clone(),
-            images: image_references(ground),
+            vault: core.vault.clone(),
+            images: image_references(core),
             guids: parts.guids.clone(),
         }),
         logs: logs.clone(),
-        settings: scheduler_settings(ground),
+        settings: scheduler_settings(core),
     })
 }
 
-fn scheduler_settings(ground: &Ground) -> scheduler::Settings {
-    let mut settings = scheduler::Settings::new(&ground.id, ground.host_ip);
-    settings.network = ground.network.clone();
-    settings.registry_auth = Some(ground.registry.auth());
+fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
+    let mut settings = scheduler::Settings::new(&core.id, core.host_ip);
+    settings.network = core.network.clone();
+    settings.registry_auth = Some(core.registry.auth());
     settings.lifecycle_files = staging::lifecycle_files();
     settings
 }
 
 /// How the daemon pulls the images of droplets.
-fn image_references(ground: &Ground) -> ImageReferences {
-    let registry = ground.registry.clone();
+fn image_references(core: &CoreServices) -> ImageReferences {
+    let registry = core.registry.clone();
     Arc::new(move |droplet, digest| registry.reference(&droplet_repository(droplet), digest))
 }
 
 fn controller_parts(
     parts: &Parts,
-    ground: &Ground,
+    core: &CoreServices,
     scheduler: &Scheduler,
     supervisor: &Supervisor,
     running: &Running,
 ) -> state::Parts {
     state::Parts {
-        db: ground.db.clone(),
+        db: core.db.clone(),
         clock: parts.clock.clone(),
         guids: parts.guids.clone(),
-        vault: ground.vault.clone(),
-        uaa: ground.uaa.clone(),
+        vault: core.vault.clone(),
+        uaa: core.uaa.clone(),
         scheduler: scheduler.clone(),
-        blobs: ground.blobs.clone(),
-        logs: ground.logs.clone(),
+        blobs: core.blobs.clone(),
+        logs: core.logs.clone(),
         supervisor: supervisor.clone(),
         settings: state::Settings {
             system_domain: parts.config.domain.clone(),
@@ -300,34 +297,34 @@ fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
-            // Each part that lands is told here, and the links to it appear.
+            // Parts that are added here get their links in the API.
             on_board: OnBoard::default(),
         },
     }
 }
 
-fn uploads(parts: &Parts, ground: &Ground, images: &Images) -> DropletUploads {
+fn uploads(parts: &Parts, core: &CoreServices, images: &Images) -> DropletUploads {
     DropletUploads::new(
-        ground.db.clone(),
-        ground.blobs.clone(),
-        DropletImages::new(ground.registry.clone(), images.clone(), &ground.id),
+        core.db.clone(),
+        core.blobs.clone(),
+        DropletImages::new(core.registry.clone(), images.clone(), &core.id),
         parts.clock.clone(),
     )
 }
 
-fn staging(parts: &Parts, ground: &Ground, images: Images) -> Staging {
+fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Staging {
     Staging::new(StagingParts {
-        db: ground.db.clone(),
-        blobs: ground.blobs.clone(),
+        db: core.db.clone(),
+        blobs: core.blobs.clone(),
         engine: parts.engine.clone(),
-        registry: ground.registry.clone(),
-        logs: ground.logs.clone(),
+        registry: core.registry.clone(),
+        logs: core.logs.clone(),
         builds: Arc::new(StagingQueue {
-            vault: ground.vault.clone(),
+            vault: core.vault.clone(),
             clock: parts.clock.clone(),
             guids: parts.guids.clone(),
         }),
         images,
-        settings: staging::Settings::new(&ground.id, ground.host_ip),
+        settings: staging::Settings::new(&core.id, core.host_ip),
     })
 }

@@ -1,5 +1,5 @@
-//! Removes now and then what nobody needs any more: at the start and every ten minutes. Each kind on
-//! its own, so that one that cannot be swept keeps no other.
+//! Removes unused blobs, images and jobs at the start and every ten minutes. A failure of one kind
+//! does not affect the others.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -49,6 +49,6 @@ impl Sweeper {
 fn report<T: fmt::Debug>(what: &str, done: Result<T, impl fmt::Display>) {
     match done {
         Ok(done) => tracing::debug!(what, ?done, "swept"),
-        Err(error) => tracing::error!(what, %error, "not swept, tried again with the next tick"),
+        Err(error) => tracing::error!(what, %error, "sweep failed; retrying with the next tick"),
     }
 }

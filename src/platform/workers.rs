@@ -1,9 +1,9 @@
-//! The workers of a platform: each part's is started here, under the supervisor.
+//! Starts the workers of a platform under the supervisor.
 
 use std::sync::Arc;
 
-use super::ground::{Ground, Parts, Sockets, domains};
 use super::names::{self, CurrentNames};
+use super::parts::{CoreServices, Parts, Sockets, domains};
 use super::sweeper::Sweeper;
 use super::{adapters, droplet_images, routing, screen};
 use crate::base::{Clock, Supervisor};
@@ -22,16 +22,16 @@ use crate::staging;
 use crate::staging::images::Images;
 
 /// A build image and a run image.
-const IMAGES_OF_A_STACK: usize = 2;
+const IMAGES_PER_STACK: usize = 2;
 
-/// Brings stack images that are built already into the registry, so that the first push does not
-/// wait for it. Building them is left to the command line or to the first push.
+/// Loads built stack images into the registry, so that the first push does not wait for it. The
+/// command line or the first push builds them.
 pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
     let token = supervisor.token();
     supervisor.once(async move {
         let warmed = async {
             let built = staging::images::list(&*engine).await?;
-            if built.iter().filter(|image| image.current).count() == IMAGES_OF_A_STACK {
+            if built.iter().filter(|image| image.current).count() == IMAGES_PER_STACK {
                 let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
                 images.ready(STACK, &progress).await?;
             }
@@ -40,25 +40,25 @@ pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, imag
         tokio::select! {
             () = token.cancelled() => {}
             result = warmed => if let Err(error) = result {
-                tracing::warn!(%error, "the stack images are not ready yet");
+                tracing::warn!(%error, "cannot load the stack images yet");
             }
         }
     });
 }
 
-pub(super) fn start_database(supervisor: &Supervisor, ground: &Ground) {
-    ground.db.close_idle_readers(supervisor);
+pub(super) fn start_database(supervisor: &Supervisor, core: &CoreServices) {
+    core.db.close_idle_readers(supervisor);
 }
 
-pub(super) fn start_logs(supervisor: &Supervisor, ground: &Ground, ingest: &Ingest) {
-    ground.logs.start(supervisor);
+pub(super) fn start_logs(supervisor: &Supervisor, core: &CoreServices, ingest: &Ingest) {
+    core.logs.start(supervisor);
     ingest.start(supervisor);
-    ApiLines::new(ground.db.clone(), ground.logs.clone()).start(supervisor);
+    ApiLines::new(core.db.clone(), core.logs.clone()).start(supervisor);
 }
 
-pub(super) fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow::Result<()> {
-    let socket = ground.registry_socket.try_clone()?;
-    let registry = ground.registry.clone();
+pub(super) fn start_registry(supervisor: &Supervisor, core: &CoreServices) -> anyhow::Result<()> {
+    let socket = core.registry_socket.try_clone()?;
+    let registry = core.registry.clone();
     supervisor.worker("registry", move |token| {
         let (registry, socket) = (registry.clone(), socket.try_clone());
         async move {
@@ -70,10 +70,10 @@ pub(super) fn start_registry(supervisor: &Supervisor, ground: &Ground) -> anyhow
     Ok(())
 }
 
-pub(super) fn start_names(supervisor: &Supervisor, ground: &Ground) {
+pub(super) fn start_names(supervisor: &Supervisor, core: &CoreServices) {
     let names = CurrentNames::default();
-    ground.logs.set_tag_source(Arc::new(names.clone()));
-    let (db, logs) = (ground.db.clone(), ground.logs.clone());
+    core.logs.set_tag_source(Arc::new(names.clone()));
+    let (db, logs) = (core.db.clone(), core.logs.clone());
     supervisor.worker("names on log lines", move |token| {
         names::keep(names.clone(), db.clone(), logs.clone(), token)
     });
@@ -93,20 +93,20 @@ pub(super) fn start_routing(
 
 pub(super) fn start_image_collector(
     supervisor: &Supervisor,
-    ground: &Ground,
+    core: &CoreServices,
     engine: &Arc<dyn Engine>,
 ) {
-    let (id, db, engine) = (ground.id.clone(), ground.db.clone(), engine.clone());
+    let (id, db, engine) = (core.id.clone(), core.db.clone(), engine.clone());
     supervisor.worker("unused images", move |token| {
         droplet_images::collect(id.clone(), db.clone(), engine.clone(), token)
     });
 }
 
-pub(super) fn start_sweeper(supervisor: &Supervisor, ground: &Ground, clock: &Arc<dyn Clock>) {
+pub(super) fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn Clock>) {
     let sweeper = Sweeper {
-        db: ground.db.clone(),
-        registry: ground.registry.clone(),
-        blobs: ground.blobs.clone(),
+        db: core.db.clone(),
+        registry: core.registry.clone(),
+        blobs: core.blobs.clone(),
         clock: clock.clone(),
     };
     supervisor.worker("sweeper", move |token| sweeper.clone().run(token));

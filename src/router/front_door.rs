@@ -157,7 +157,7 @@ impl LocalFrontDoor {
             Some(answer) => answer.map(ResponseBody::platform),
             None => self.route(request).await,
         };
-        if let Some(slow) = slow.filter(|slow| slow.progress.gave_up()) {
+        if let Some(slow) = slow.filter(|slow| slow.progress.timed_out()) {
             response = slow.answer(self.door.too_slow);
         }
         if !response.headers().contains_key(REQUEST_ID_HEADER) {

@@ -1,10 +1,10 @@
-//! A client over HTTP that remembers nothing but its token.
+//! An HTTP client whose only state is its token.
 
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::Value;
 
-/// Speaks to one platform.
+/// A client of one platform.
 #[derive(Clone)]
 pub struct TestClient {
     http: reqwest::Client,
@@ -12,21 +12,21 @@ pub struct TestClient {
     token: Option<String>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
-    /// `Location`, if there was one.
+    /// `Location`, if present.
     pub location: Option<String>,
     /// `X-Cf-Warnings`, decoded.
     pub warnings: Option<String>,
-    /// The body as JSON; null when it was empty, a string when it was no JSON.
+    /// The body as JSON; null when it was empty, a string when it was not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// The text at a JSON pointer; empty when there is none.
+    /// The text at a JSON pointer; empty when absent.
     pub fn text(&self, pointer: &str) -> &str {
         self.body
             .pointer(pointer)
@@ -121,7 +121,7 @@ impl TestClient {
         self.send(method.parse()?, path, Some((kind, body))).await
     }
 
-    /// Uploads bits as the CLI does.
+    /// Uploads bits as the cf CLI does.
     pub async fn upload(&self, package: &str, zip: Vec<u8>) -> anyhow::Result<Answer> {
         let bits = reqwest::multipart::Part::bytes(zip).file_name("package.zip");
         let form = reqwest::multipart::Form::new()
@@ -151,7 +151,7 @@ impl TestClient {
         answer(request.multipart(form).send().await?).await
     }
 
-    /// The bytes behind a path.
+    /// Downloads a path.
     pub async fn download(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let request = self
             .http
@@ -161,14 +161,14 @@ impl TestClient {
         Ok(response.bytes().await?.to_vec())
     }
 
-    /// The job that an answer refers to.
+    /// The job that a response refers to.
     pub async fn job_of(&self, accepted: &Answer) -> anyhow::Result<Answer> {
         let location = accepted.location.as_deref().unwrap_or_default();
         let path = location.strip_prefix(&self.base);
-        self.get(path.context("no job at this platform")?).await
+        self.get(path.context("no job of this platform")?).await
     }
 
-    /// Asks UAA for a token as the CLI does.
+    /// Requests a token from UAA as the cf CLI does.
     pub async fn token(&self, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
@@ -205,7 +205,7 @@ impl TestClient {
     }
 }
 
-/// A client that shows redirections instead of following them.
+/// A client that does not follow redirects.
 fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,5 +1,5 @@
-//! For tests: a whole platform in this process over a temporary data dir, with Docker in memory,
-//! and a client that speaks to it over HTTP as any other would.
+//! For tests: a whole platform in this process with a temporary data dir and Docker in memory, and
+//! an HTTP client for it.
 
 mod client;
 mod snapshot;
@@ -46,15 +46,15 @@ impl TestApp {
         })
     }
 
-    /// Starts one whose Docker has the stack's base image and a builder that makes a droplet of any
-    /// app, so that apps are staged and started.
+    /// Starts one whose Docker has the stack's base image and a builder that creates a droplet of
+    /// any app, so that apps can be staged and started.
     pub async fn with_stack() -> anyhow::Result<Self> {
         let app = Self::start().await?;
         stack::prepare(&app.engine);
         Ok(app)
     }
 
-    /// Ends the platform without ceremony and starts another one on the same data and containers.
+    /// Stops the platform and starts another one on the same data and containers.
     pub async fn restart(self) -> anyhow::Result<Self> {
         let Self {
             platform,
@@ -91,7 +91,7 @@ impl TestApp {
         self.sign_in("admin", PASSWORD).await
     }
 
-    /// Makes a user without roles and signs in.
+    /// Creates a user without roles and signs in.
     pub async fn user(&self, name: &str) -> anyhow::Result<TestClient> {
         let body = json!({
             "userName": name,
@@ -99,7 +99,7 @@ impl TestApp {
             "emails": [{ "value": name, "primary": true }],
         });
         let made = self.admin().await?.post("/Users", &body).await?;
-        anyhow::ensure!(made.status == 201, "cannot make user {name}: {made:?}");
+        anyhow::ensure!(made.status == 201, "cannot create user {name}: {made:?}");
         let guid = made.text("/id").to_owned();
         let entered = self
             .admin()
@@ -108,22 +108,22 @@ impl TestApp {
             .await?;
         anyhow::ensure!(
             entered.status == 201,
-            "cannot enter user {name}: {entered:?}"
+            "cannot register user {name}: {entered:?}"
         );
         self.sign_in(name, PASSWORD).await
     }
 
-    /// A hash of every table's rows but those that workers write of their own accord.
+    /// A hash of every table's rows, without tables that workers write in the background.
     pub async fn snapshot(&self) -> anyhow::Result<std::collections::BTreeMap<String, u64>> {
         Ok(snapshot::take(self.platform.db()).await?)
     }
 
-    /// The texts of all statements that database connections were asked to keep prepared.
+    /// The texts of all statements that database connections cached.
     pub fn statement_texts(&self) -> std::collections::BTreeSet<String> {
         self.platform.db().statement_texts()
     }
 
-    /// Writes rows that no request makes.
+    /// Writes rows that no request creates.
     pub async fn sql(&self, statements: &'static str) -> anyhow::Result<()> {
         self.platform
             .db()
@@ -132,7 +132,7 @@ impl TestApp {
         Ok(())
     }
 
-    /// The one number a query gives.
+    /// The number that a query returns.
     pub async fn count(&self, query: &'static str) -> anyhow::Result<i64> {
         let read = self.platform.db().read(move |tx| -> Result<i64, DbError> {
             Ok(tx.sql().query_row(query, [], |row| row.get(0))?)
@@ -140,7 +140,7 @@ impl TestApp {
         Ok(read.await?)
     }
 
-    /// Makes a user who is in one of UAA's groups, such as `cloud_controller.global_auditor`, and signs
+    /// Creates a user in one of UAA's groups, such as `cloud_controller.global_auditor`, and signs
     /// in with its scope.
     pub async fn in_group(&self, name: &str, group: &str) -> anyhow::Result<TestClient> {
         self.user(name).await?;
@@ -164,7 +164,7 @@ impl TestApp {
         self.sign_in(name, PASSWORD).await
     }
 
-    /// Makes a user with one role and signs in; a role in a space comes with membership of the
+    /// Creates a user with one role and signs in; a role in a space includes membership of the
     /// organization.
     pub async fn member(
         &self,
@@ -184,12 +184,12 @@ impl TestApp {
             relationships["user"] = json!({ "data": { "username": name } });
             let body = json!({ "type": role, "relationships": relationships });
             let given = admin.post("/v3/roles", &body).await?;
-            anyhow::ensure!(given.status == 201, "cannot give {role}: {given:?}");
+            anyhow::ensure!(given.status == 201, "cannot assign {role}: {given:?}");
         }
         Ok(client)
     }
 
-    /// Gives an app a staged droplet with these process types and makes it the current one.
+    /// Creates a staged droplet with these process types and makes it the app's current one.
     pub async fn droplet(
         &self,
         client: &TestClient,
@@ -237,7 +237,7 @@ impl TestApp {
     }
 }
 
-/// A data dir as the first boot leaves it. Making keys takes seconds in an unoptimised build, so all
+/// A data dir after the first boot. Generating keys takes seconds in an unoptimised build, so all
 /// tests of a process share one.
 async fn first_boot() -> anyhow::Result<&'static std::path::Path> {
     static BOOTED: tokio::sync::OnceCell<tempfile::TempDir> = tokio::sync::OnceCell::const_new();
@@ -307,7 +307,7 @@ pub async fn organization_and_space(
 pub async fn app_in_space(client: &TestClient, space: &str, name: &str) -> anyhow::Result<String> {
     let body = json!({ "name": name, "relationships": related("space", space) });
     let made = client.post("/v3/apps", &body).await?;
-    anyhow::ensure!(made.status == 201, "cannot make app {name}: {made:?}");
+    anyhow::ensure!(made.status == 201, "cannot create app {name}: {made:?}");
     Ok(made.text("/guid").to_owned())
 }
 

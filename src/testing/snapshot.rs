@@ -1,4 +1,4 @@
-//! What the database holds, table by table, for tests that nothing changed.
+//! A hash of each database table, for tests that nothing changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::db::{Db, DbError, ReadTx};
 
-/// Tables that workers and log-ins write of their own accord.
-const OWN_LIFE: &[&str] = &[
+/// Tables that workers and log-ins write in the background.
+const BACKGROUND_TABLES: &[&str] = &[
     "instances",
     "log_cursors",
     "log_segments",
@@ -29,7 +29,7 @@ pub(super) async fn take(db: &Db) -> Result<BTreeMap<String, u64>, DbError> {
         let names = names.collect::<Result<Vec<String>, _>>()?;
         let names = names
             .into_iter()
-            .filter(|name| !OWN_LIFE.contains(&name.as_str()));
+            .filter(|name| !BACKGROUND_TABLES.contains(&name.as_str()));
         names
             .map(|name| Ok((name.clone(), hash(tx, &name)?)))
             .collect()

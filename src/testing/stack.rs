@@ -1,8 +1,8 @@
-//! A stack in memory: base image, registry pulls, and a builder that makes a droplet of any app.
+//! A stack in memory: base image, registry pulls, and a builder that creates a droplet of any app.
 
 use crate::docker::{Behaviour, FakeEngine};
 
-/// What the builder says of an app: one `web` process.
+/// The builder's result for every app: one `web` process.
 const RESULT: &str = r#"{"process_types":{"web":"$HOME/boot.sh"},"processes":[
     {"type":"web","command":"$HOME/boot.sh"}],"sidecars":[],"execution_metadata":"",
     "lifecycle_metadata":{"buildpack_key":"staticfile","detected_buildpack":"staticfile",

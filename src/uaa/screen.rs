@@ -29,7 +29,7 @@ const ROOTS: [&str; 14] = [
 /// Tidies the path of a request for UAA, or refuses it. What is asked of others stays as it is.
 pub fn screen(uri: &mut Uri) -> Result<(), UaaError> {
     let path = uri.path();
-    if !paths::is_untidy(path) || !ROOTS.contains(&paths::first_segment(path)) {
+    if !paths::has_extra_slashes(path) || !ROOTS.contains(&paths::first_segment(path)) {
         return Ok(());
     }
     if path.contains("//") {

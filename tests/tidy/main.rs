@@ -1,5 +1,5 @@
-//! Rules of the source tree that no compiler checks: who may import whom, how long files are, what
-//! stands where.
+//! Rules of the source tree that no compiler checks: imports, the length of files, and what belongs
+//! in which file.
 
 mod imports;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rooms and the layer they are on; a room may import rooms of lower layers, and of its own layer
+/// Modules and their layers; a module may import modules of lower layers, and of its own layer
 /// those that [`SIDEWAYS`] names.
 const LAYERS: &[(&str, u32)] = &[
     ("base", 0),
@@ -29,7 +29,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("testing", 8),
 ];
 
-/// Imports between rooms of one layer.
+/// Allowed imports between modules of one layer.
 const SIDEWAYS: &[(&str, &str)] = &[("blobs", "db")];
 
 /// Engines must not know who uses them, whatever their layer says.
@@ -45,8 +45,8 @@ const NEVER: &[(&str, &str)] = &[
     ("uaa", "staging"),
 ];
 
-/// The floors of the Cloud Controller, from the bottom up; a floor imports only those below it.
-const FLOORS: &[&str] = &[
+/// The layers of the Cloud Controller, lowest first; a layer imports only lower ones.
+const CC_LAYERS: &[&str] = &[
     "error", "on_board", "state", "body", "metadata", "query", "access", "model", "permits",
     "payload", "actions", "flows", "v3", "engines", "api",
 ];
@@ -100,47 +100,49 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn rooms_import_downwards_only() {
+fn modules_import_lower_layers_only() {
     let layers: BTreeMap<&str, u32> = LAYERS.iter().copied().collect();
     let mut faults = Vec::new();
     for import in imports::imports(&sources("src")) {
-        let [room, _, ..] = import.from.as_slice() else {
+        let [module, _, ..] = import.from.as_slice() else {
             continue;
         };
-        let own = layers.get(room.as_str());
-        let own = *own.unwrap_or_else(|| panic!("room {room} has no layer"));
-        let Some(name) = import.to.first().filter(|name| *name != room) else {
+        let own = layers.get(module.as_str());
+        let own = *own.unwrap_or_else(|| panic!("module {module} has no layer"));
+        let Some(name) = import.to.first().filter(|name| *name != module) else {
             continue;
         };
         let Some(other) = layers.get(name.as_str()) else {
             continue;
         };
-        let sideways = SIDEWAYS.contains(&(room.as_str(), name.as_str()));
-        let never = NEVER.contains(&(room.as_str(), name.as_str()));
+        let sideways = SIDEWAYS.contains(&(module.as_str(), name.as_str()));
+        let never = NEVER.contains(&(module.as_str(), name.as_str()));
         if never || (*other >= own && !sideways) {
-            faults.push(format!("{}: {room} imports {name}", import.file));
+            faults.push(format!("{}: {module} imports {name}", import.file));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
-fn floors_of_the_cloud_controller_import_downwards_only() {
-    let floor = |path: &[String]| {
-        let [room, name, ..] = path else { return None };
-        let at = FLOORS.iter().position(|floor| floor == name)?;
-        (room == "cloud_controller").then_some(at)
+fn layers_of_the_cloud_controller_import_lower_ones_only() {
+    let layer = |path: &[String]| {
+        let [module, name, ..] = path else {
+            return None;
+        };
+        let at = CC_LAYERS.iter().position(|layer| layer == name)?;
+        (module == "cloud_controller").then_some(at)
     };
     let mut faults = Vec::new();
     for import in imports::imports(&sources("src")) {
-        let own = floor(&import.from);
+        let own = layer(&import.from);
         if own.is_none() && import.from.len() > 1 && import.from[0] == "cloud_controller" {
-            faults.push(format!("{}: on no floor", import.file));
+            faults.push(format!("{}: in no layer", import.file));
         }
-        if let (Some(own), Some(other)) = (own, floor(&import.to))
+        if let (Some(own), Some(other)) = (own, layer(&import.to))
             && other > own
         {
-            let (own, other) = (FLOORS[own], FLOORS[other]);
+            let (own, other) = (CC_LAYERS[own], CC_LAYERS[other]);
             faults.push(format!("{}: {own} imports {other}", import.file));
         }
     }

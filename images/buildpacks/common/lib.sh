@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the built-in buildpacks share. Sourced by each bin/supply and bin/finalize, which then call `begin_supply` or `begin_finalize`.
+# Shared by the built-in buildpacks. Sourced by each bin/supply and bin/finalize, which then call `begin_supply` or `begin_finalize`.
 #
-# As in every Cloud Foundry buildpack, merging what several buildpacks left in deps/<idx> is the business of the final one:
+# As in every Cloud Foundry buildpack, the final one merges what several buildpacks installed in deps/<idx>:
 # `use_supplied` makes it visible during staging, `write_profile` at run time.
 set -eu -o pipefail
 
@@ -39,12 +39,12 @@ begin_finalize() {
   write_profile
 }
 
-# Fails when the stack lacks the runtime that the buildpack is about. usage: need_command NAME WHAT
+# Fails when the stack lacks the buildpack's runtime. usage: need_command NAME WHAT
 need_command() {
   command -v "$1" > /dev/null || fail "this stack has no $2" "Use the stack that cflite builds, or a buildpack that brings $2 itself."
 }
 
-# Puts what the buildpacks before this one supplied, and this one's own, in front of everything during staging; later ones come first.
+# Adds what this buildpack and those before it supplied to the search paths during staging; later ones come first.
 use_supplied() {
   local folder file
   for folder in "$DEPS"/*/; do
@@ -61,7 +61,7 @@ use_supplied() {
   done
 }
 
-# Writes the hooks that give the app, when it starts, what all buildpacks supplied: their own profile.d and the search paths.
+# Writes the hooks that make what all buildpacks supplied visible to the app: their profile.d and the search paths.
 write_profile() {
   local folder index script
   mkdir -p "$PROFILE_DIR"
@@ -78,7 +78,7 @@ write_profile() {
   done > "$PROFILE_DIR/000_multi-supply.sh"
 }
 
-# Leaves a start command for bin/release, which runs in the same container. usage: set_web_command COMMAND
+# Stores a start command for bin/release, which runs in the same container. usage: set_web_command COMMAND
 set_web_command() {
   local quote="'"
   printf -- "---\ndefault_process_types:\n  web: '%s'\n" "${1//"$quote"/"$quote$quote"}" > "$(release_file)"
@@ -91,7 +91,7 @@ print_release() {
   if [[ -f $(release_file) ]]; then cat "$(release_file)"; else printf -- '---\ndefault_process_types: {}\n'; fi
 }
 
-# Puts what fills in an nginx.conf at start where the app finds it.
+# Installs render-nginx-conf for the app's start.
 supply_nginx_renderer() {
   mkdir -p "$DEP/bin"
   install -m 0755 "$BUILDPACK_DIR/../common/render-nginx-conf" "$DEP/bin/render-nginx-conf"

@@ -26,7 +26,7 @@ check 'a buildpack that does not exist is malformed' equals "$code" 225
 echo 'not a tar' > "$work/broken-cache.tar"
 stage --cache "$work/broken-cache.tar" "$fixtures/legacy" --buildpack python=python_buildpack --buildpack legacy=legacy_buildpack
 check 'a compile buildpack stages, a broken cache does no harm' equals "$code" 0
-check 'the broken cache is mentioned' contains "$log" 'build cache can not be read'
+check 'the broken cache is mentioned' contains "$log" 'build cache cannot be read'
 check 'what detect printed describes it' equals "$(result_of .lifecycle_metadata.detected_buildpack)" 'Legacy 1'
 launch ''
 finish
@@ -68,7 +68,7 @@ stage "$fixtures/broken-procfile" --buildpack binary=binary_buildpack
 check 'a broken Procfile is 1' equals "$code" 1
 check 'and is named' contains "$log" 'Procfile is not valid YAML'
 
-# Words that YAML 1.1 has other types for are commands all the same: in the quick way and in the thorough one, which a colon asks for.
+# Words that YAML 1.1 resolves to other types are still commands: on the fast path and on the full one, which a colon triggers.
 rm -rf "$work/words" && mkdir -p "$work/words"
 printf 'web: sleep 1000\nworker: yes\nother: 0123\n' > "$work/words/Procfile"
 stage "$work/words" --buildpack binary=binary_buildpack

@@ -1,4 +1,4 @@
-//! From the parser's events to nodes.
+//! Converts the parser's events to nodes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,16 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::{DEEPEST, MOST_BYTES, MOST_NODES, Node, Value, scalar};
+use super::{MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Value, scalar};
 
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Why a text is not usable YAML.
+/// Why a text is not valid YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at line {line}")]
 pub struct YamlError {
     what: String,
-    /// Where, from 1.
+    /// Line, from 1.
     pub line: usize,
 }
 
@@ -53,7 +53,7 @@ pub fn read(text: &str) -> Result<Node, YamlError> {
     }
 }
 
-/// A node with what it counts for when it is used again.
+/// A node with its size, which every alias adds.
 struct Anchored {
     node: Node,
     nodes: usize,
@@ -80,14 +80,14 @@ impl<'a> Composer<'a> {
     fn count(&mut self, nodes: usize, bytes: usize, line: usize) -> Result<(), YamlError> {
         self.nodes += nodes;
         self.bytes += bytes;
-        if self.nodes > MOST_NODES || self.bytes > MOST_BYTES {
+        if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
             return Err(YamlError::new("the document is too large", line));
         }
         Ok(())
     }
 
     fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, YamlError> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(YamlError::new("the document is nested too deeply", line));
         }
         let before = (self.nodes, self.bytes);
@@ -100,11 +100,11 @@ impl<'a> Composer<'a> {
                 (value, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                refuse_classes(tag.as_deref(), line)?;
+                reject_class_tags(tag.as_deref(), line)?;
                 (self.list(depth)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                refuse_classes(tag.as_deref(), line)?;
+                reject_class_tags(tag.as_deref(), line)?;
                 (self.map(depth)?, anchor)
             }
             _ => return Err(YamlError::new("the document ends too early", line)),
@@ -117,7 +117,7 @@ impl<'a> Composer<'a> {
                 depth: height(&node),
                 node: node.clone(),
             };
-            // The copy takes memory too.
+            // The copy uses memory too.
             self.count(anchored.nodes, anchored.bytes, line)?;
             self.anchors.insert(anchor, anchored);
         }
@@ -129,7 +129,7 @@ impl<'a> Composer<'a> {
             let text = "an alias names a part that is not complete";
             return Err(YamlError::new(text, line));
         };
-        if depth + found.depth > DEEPEST {
+        if depth + found.depth > MAX_DEPTH {
             return Err(YamlError::new("the document is nested too deeply", line));
         }
         let (nodes, bytes) = (found.nodes, found.bytes);
@@ -161,18 +161,18 @@ impl<'a> Composer<'a> {
             let key = self.node(event, line, depth + 1)?;
             let (event, line) = self.next()?;
             let value = self.node(event, line, depth + 1)?;
-            match merges.then(|| parts(&value)).flatten() {
-                Some(parts) => merged.extend(parts),
+            match merges.then(|| merge_pairs(&value)).flatten() {
+                Some(pairs) => merged.extend(pairs),
                 None => own.push((key, value)),
             }
         }
-        Ok(Value::Map(once(own, merged)))
+        Ok(Value::Map(unique_keys(own, merged)))
     }
 }
 
-/// The pairs that a value of `<<` brings, the most important first; `None` when it is no map and no
-/// list of maps.
-fn parts(value: &Node) -> Option<Vec<(Node, Node)>> {
+/// The pairs that a value of `<<` merges, in order of precedence; `None` when it is neither a map
+/// nor a list of maps.
+fn merge_pairs(value: &Node) -> Option<Vec<(Node, Node)>> {
     match &value.value {
         Value::Map(pairs) => Some(pairs.clone()),
         Value::List(nodes) => {
@@ -186,8 +186,9 @@ fn parts(value: &Node) -> Option<Vec<(Node, Node)>> {
     }
 }
 
-/// Every key once: of own keys the last one counts, of merged ones the first that is not an own one.
-fn once(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+/// Removes duplicate keys: of own keys the last one counts, of merged ones the first that is not an
+/// own one.
+fn unique_keys(own: Vec<(Node, Node)>, merged: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     let name = |key: &Node| format!("{:?}", key.value);
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut pairs: Vec<(Node, Node)> = Vec::with_capacity(own.len());
@@ -227,7 +228,7 @@ fn scalar(
     tag: Option<&Tag>,
     line: usize,
 ) -> Result<Value, YamlError> {
-    refuse_classes(tag, line)?;
+    reject_class_tags(tag, line)?;
     if style != ScalarStyle::Plain {
         return Ok(Value::Text(text.to_owned()));
     }
@@ -250,8 +251,8 @@ fn scalar(
     })
 }
 
-/// Tags that would make objects of a program are refused and not ignored.
-fn refuse_classes(tag: Option<&Tag>, line: usize) -> Result<(), YamlError> {
+/// Rejects tags that would create objects of a program, instead of ignoring them.
+fn reject_class_tags(tag: Option<&Tag>, line: usize) -> Result<(), YamlError> {
     let Some(tag) = tag else { return Ok(()) };
     let name = format!("{}{}", tag.handle, tag.suffix);
     let classes = [
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_with_its_line() {
+    fn errors_name_the_line() {
         let cases = [
             ("a: 1\nb: [", 3),
             ("a: 1\nb: *nobody", 2),
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_do_not_multiply_without_bound() {
+    fn aliases_are_bounded() {
         let mut laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for (name, of) in [
             ("b", "a"),

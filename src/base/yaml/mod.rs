@@ -1,13 +1,12 @@
-//! YAML as Cloud Controller reads it: YAML 1.1 with Ruby's notion of words and numbers, so that
-//! `on` is true, `0123` is 83 and `1:30` is 5400 there and here.
+//! YAML as Cloud Controller reads it: YAML 1.1 with Ruby's rules for words and numbers, so that
+//! `on` is true, `0123` is 83 and `1:30` is 5400.
 //!
-//! Keys may be anything, and every node knows its line, so that whoever checks a document can name
-//! the place. Nothing a document says makes it larger than [`MOST_NODES`] nodes or [`MOST_BYTES`]
-//! bytes of text: aliases count as often as they are used.
+//! Keys may be any node, and every node knows its line, for error messages. A document has at most
+//! [`MAX_NODES`] nodes and [`MAX_BYTES`] bytes of text; aliases count as often as they are used.
 //!
-//! Decisions: events of a parser, not serde: serde has no lines, no keys but text, and no way to
-//! tell `yes` from `"yes"`. Cloud Controller refuses aliases outright; here they stay possible,
-//! because they were, and because clients that expand them (the cf CLI) send none.
+//! Decisions: a parser's events, not serde: serde has no lines, only text keys, and cannot
+//! distinguish `yes` from `"yes"`. Cloud Controller rejects aliases; here they remain allowed for
+//! compatibility with earlier versions, and clients that expand them (the cf CLI) send none.
 
 mod compose;
 mod scalar;
@@ -19,22 +18,22 @@ pub use compose::{YamlError, read};
 pub use write::write;
 
 /// Most nodes of a document, aliases expanded.
-pub const MOST_NODES: usize = 50_000;
+pub const MAX_NODES: usize = 50_000;
 /// Most bytes of all its scalars, aliases expanded.
-pub const MOST_BYTES: usize = 8 << 20;
+pub const MAX_BYTES: usize = 8 << 20;
 /// Deepest nesting.
-pub const DEEPEST: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
-/// A part of a document.
+/// A node of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// What it is.
+    /// Its value.
     pub value: Value,
-    /// Where it starts, from 1.
+    /// The line it starts at, from 1.
     pub line: usize,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Nothing.
@@ -45,7 +44,7 @@ pub enum Value {
     Integer(i64),
     /// Any other number but infinite ones.
     Float(f64),
-    /// Text, and what JSON has no number for.
+    /// Text, and numbers that JSON cannot represent.
     Text(String),
     /// A list.
     List(Vec<Node>),
@@ -54,7 +53,7 @@ pub enum Value {
 }
 
 impl Node {
-    /// What a map has under a text.
+    /// The value of a map's text key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Value::Map(pairs) = &self.value else {
             return None;
@@ -63,7 +62,7 @@ impl Node {
         found.map(|(_, value)| value)
     }
 
-    /// The text of a text.
+    /// The text of a text node.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
@@ -75,7 +74,7 @@ impl Node {
         self.as_text() == Some(text)
     }
 
-    /// The same as JSON. Keys that are no text become one; of equal keys the last one counts.
+    /// The node as JSON. Keys are converted to text; of equal keys the last one counts.
     pub fn into_json(self) -> serde_json::Value {
         match self.value {
             Value::Null => serde_json::Value::Null,
@@ -92,7 +91,7 @@ impl Node {
         }
     }
 
-    /// The node as a text: `true`, `83`, nothing for null, JSON for lists and maps.
+    /// The node as text: `true`, `83`, empty for null, JSON for lists and maps.
     pub fn into_text(self) -> String {
         match self.into_json() {
             serde_json::Value::String(text) => text,

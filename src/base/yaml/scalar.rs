@@ -1,8 +1,8 @@
-//! What a word of a document is. Pure.
+//! Resolves the type of a scalar. Pure.
 //!
 //! The rules are those of Ruby's YAML in the mode Cloud Controller uses (no classes, strict
-//! integers). Where that refuses a word because it would be a date, a time or a symbol, the word
-//! stays text here: an app's environment is text in the end.
+//! integers). Where Ruby rejects a word because it would be a date, a time or a symbol, the word
+//! stays text here: an app's environment is text anyway.
 
 use super::Value;
 
@@ -28,13 +28,13 @@ pub(super) fn plain(word: &str) -> Value {
 /// A word tagged as a number with a fraction.
 pub(super) fn tagged_float(word: &str) -> Value {
     match plain(word) {
-        #[expect(clippy::cast_precision_loss, reason = "asked for by the tag")]
+        #[expect(clippy::cast_precision_loss, reason = "requested by the tag")]
         Value::Integer(whole) => Value::Float(whole as f64),
         other => other,
     }
 }
 
-/// JSON has no infinite numbers: they stay the words Ruby has for them.
+/// JSON has no infinite numbers: they become Ruby's words for them.
 fn number(number: f64) -> Value {
     if number.is_nan() {
         Value::Text("NaN".to_owned())
@@ -72,7 +72,7 @@ fn is_decimal(word: &str) -> bool {
         && word.bytes().all(|b| b.is_ascii_digit() || b == b'_')
 }
 
-/// `1:30` and `1:30:00`, as Ruby computes them: the first part always counts hours.
+/// `1:30` and `1:30:00`, as Ruby computes them: the first part is always hours.
 fn base_60(word: &str) -> Option<Value> {
     let (rest, negative) = without_sign(word);
     let (whole, fraction) = match rest.split_once('.') {
@@ -102,7 +102,7 @@ fn base_60(word: &str) -> Option<Value> {
     Some(number(sum as f64 + fraction * unit))
 }
 
-/// Needs a point, and a sign in its exponent: `1e3` is a text.
+/// Requires a point, and a sign in the exponent: `1e3` is text.
 fn float(word: &str) -> Option<f64> {
     let (rest, _) = without_sign(word);
     let (whole, rest) = rest.split_once('.')?;
@@ -151,7 +151,7 @@ fn integer(word: &str) -> Option<Value> {
     let sign = if negative { "-" } else { "" };
     match i64::from_str_radix(&format!("{sign}{digits}"), radix) {
         Ok(number) => Some(Value::Integer(number)),
-        // Too large for JSON as clients read it.
+        // Too large for a JSON integer.
         Err(_) if radix == 10 => Some(Value::Text(format!("{sign}{digits}"))),
         Err(_) => Some(Value::Text(word.to_owned())),
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_what_cloud_controller_takes_them_for() {
+    fn words_are_resolved_as_in_cloud_controller() {
         let cases = [
             ("", Value::Null),
             ("~", Value::Null),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_makes_a_whole_number_one_with_a_fraction() {
+    fn the_float_tag_converts_a_whole_number() {
         assert_eq!(tagged_float("1"), Value::Float(1.0));
         assert_eq!(tagged_float("x"), text("x"));
     }

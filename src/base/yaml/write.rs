@@ -1,10 +1,10 @@
-//! JSON as YAML that every version of YAML reads back the same.
+//! Writes JSON as YAML that parsers of every YAML version read back unchanged.
 
 use serde_json::Value;
 
 use super::scalar;
 
-/// The text of a document, one map entry or list item a line.
+/// The text of a document, one map entry or list item per line.
 pub fn write(value: &Value) -> String {
     let mut text = "---".to_owned();
     nested(value, 0, false, &mut text);
@@ -12,7 +12,7 @@ pub fn write(value: &Value) -> String {
     text
 }
 
-/// Writes a value behind `key:` or `---`, or, when `listed`, behind the `-` of a list's item.
+/// Writes a value after `key:` or `---`, or, when `listed`, after the `-` of a list item.
 fn nested(value: &Value, indent: usize, listed: bool, text: &mut String) {
     match value {
         Value::Array(items) if !items.is_empty() => {
@@ -27,7 +27,7 @@ fn nested(value: &Value, indent: usize, listed: bool, text: &mut String) {
                 start(indent, listed && index == 0, text);
                 text.push_str(&word(key));
                 text.push(':');
-                // As Ruby and Go write it: lists stand below their key without a further indent.
+                // As Ruby and Go write it: lists are not indented below their key.
                 let deeper = if item.is_array() { indent } else { indent + 2 };
                 nested(item, deeper, false, text);
             }
@@ -52,24 +52,24 @@ fn start(indent: usize, same_line: bool, text: &mut String) {
     }
 }
 
-/// A text as it stands when nobody could take it for anything else, else in quotes. What JSON
-/// escapes in double quotes, YAML escapes in the same way.
+/// A text, quoted unless it is unambiguous. YAML escapes in double quotes what JSON escapes, in the
+/// same way.
 fn word(text: &str) -> String {
-    // No number and no date of any version of YAML has such a letter: `64M` is a text.
-    let telling = |c: char| "ghjklmpqrsuvw".contains(c.to_ascii_lowercase());
+    // No number and no date of any YAML version has such a letter: `64M` is text.
+    let only_in_text = |c: char| "ghjklmpqrsuvw".contains(c.to_ascii_lowercase());
     let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
-        || text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(telling);
+        || text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(only_in_text);
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | ' ');
     let plain = first
         && text.chars().all(inside)
         && !text.ends_with(' ')
-        // YAML 1.1 proper, which the cf CLI reads, has two words more for yes and no.
+        // Full YAML 1.1, which the cf CLI reads, has two more words for yes and no.
         && !["y", "n"].iter().any(|letter| text.eq_ignore_ascii_case(letter))
         && matches!(scalar::plain(text), super::Value::Text(_));
     if plain {
         return text.to_owned();
     }
-    // Breaks and marks that only YAML knows, beside those of JSON.
+    // Line breaks and marks that are special only in YAML.
     let special = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     if !text.contains(special) {
         return format!("'{}'", text.replace('\'', "''"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_come_back_as_they_were() {
+    fn texts_survive_a_round_trip() {
         let texts = [
             "",
             " ",

@@ -28,9 +28,9 @@ pub(crate) fn screen(uri: &mut Uri) -> Result<()> {
             "Query string is longer than {LONGEST_QUERY} bytes"
         )));
     }
-    if paths::is_untidy(path) {
+    if paths::has_extra_slashes(path) {
         let rails = first == "v3";
-        let mut tidy = paths::squeezed(path);
+        let mut tidy = paths::collapse_slashes(path);
         if rails && tidy.ends_with('/') {
             tidy.pop();
         }

@@ -1,4 +1,4 @@
-//! Time limits and streams around calls.
+//! Timeouts and streams of calls.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::step::Step;
 use super::{IDLE, translate};
 use crate::docker::{ByteReader, DockerError, Progress};
 
-/// Ends a call that takes longer than `limit`.
+/// Applies a timeout to a call.
 pub(super) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
@@ -26,15 +26,15 @@ pub(super) async fn within<T>(
     }
 }
 
-/// What is not there needs no stopping and no removing.
-pub(super) fn forget_missing(result: Result<(), DockerError>) -> Result<(), DockerError> {
+/// Treats a missing object as already stopped or removed.
+pub(super) fn ignore_missing(result: Result<(), DockerError>) -> Result<(), DockerError> {
     match result {
         Err(DockerError::NotFound(_)) => Ok(()),
         other => other,
     }
 }
 
-/// A reader over a download whose refusal is told now, not with the first read.
+/// A reader of a download; an error of the request is returned now, not with the first read.
 pub(super) async fn reader(
     stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
     first: Duration,
@@ -59,7 +59,7 @@ pub(super) async fn reader(
     Ok(Box::pin(StreamReader::new(Box::pin(all))))
 }
 
-/// Follows a build, an import or a pull to its end, unless nothing comes for `silence`.
+/// Follows a build, an import or a pull to its end; fails when nothing arrives for `silence`.
 pub(super) async fn drain_texts(
     steps: impl Stream<Item = Result<Step, Error>>,
     progress: Progress,
@@ -70,11 +70,11 @@ pub(super) async fn drain_texts(
         let next = tokio::time::timeout(silence, steps.next()).await;
         let next = next.map_err(|_| {
             let seconds = silence.as_secs();
-            DockerError::Unreachable(format!("nothing came for {seconds} s"))
+            DockerError::Unreachable(format!("no progress for {seconds} s"))
         })?;
         let Some(step) = next else { return Ok(()) };
         match step.map_err(translate::error)? {
-            // Nobody has to listen.
+            // The receiver may be gone.
             Step::Text(text) => drop(progress.send(text)),
             Step::Fault(text) => return Err(translate::fault(text)),
             Step::Silent => {}

@@ -7,17 +7,17 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::translate;
-use crate::docker::{DockerError, FactStream, LONGEST_FRAME, LogFrame, LogReading, LogStream};
+use crate::docker::{DockerError, EngineStream, LONGEST_FRAME, LogFrame, LogReading, LogStream};
 
 const NANOS: i64 = 1_000_000_000;
 
-/// Opens the log of a container. `since` reaches the daemon in whole seconds only.
+/// Opens the log of a container. The daemon takes `since` in whole seconds only.
 pub(super) async fn open(
     docker: &Docker,
     id: &str,
     since_nanos: i64,
     reading: LogReading,
-) -> Result<FactStream<LogFrame>, DockerError> {
+) -> Result<EngineStream<LogFrame>, DockerError> {
     let since = i32::try_from(since_nanos.div_euclid(NANOS).max(0)).unwrap_or(i32::MAX);
     let options = LogsOptionsBuilder::default()
         .follow(reading == LogReading::Follow)
@@ -26,7 +26,7 @@ pub(super) async fn open(
         .timestamps(true)
         .since(since)
         .build();
-    // A missing container is told here, not by the first frame.
+    // A missing container is reported here, not by the first frame.
     super::within(super::QUICK, docker.inspect_container(id, None)).await?;
     let frames = docker.logs(id, Some(options)).map(|output| match output {
         Ok(LogOutput::StdOut { message }) => frame(LogStream::Out, message),
@@ -50,8 +50,8 @@ fn frame(stream: LogStream, mut message: Bytes) -> Result<LogFrame, DockerError>
     };
     let nanos = i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX);
     let mut data = message.split_off(end + 1);
-    // The `local` driver loses the newline of a line that came in parts; only the last part is
-    // shorter than the others.
+    // The `local` driver loses the newline of a line that it split; only the last part is shorter
+    // than the others.
     if data.len() < LONGEST_FRAME && !data.ends_with(b"\n") {
         data = [&data[..], b"\n"].concat().into();
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_part_of_a_line_has_its_newline() {
+    fn the_last_part_of_a_line_ends_with_a_newline() {
         let cases = [
             (b"x".repeat(LONGEST_FRAME), LONGEST_FRAME),
             (b"x".repeat(LONGEST_FRAME - 1), LONGEST_FRAME),

@@ -1,14 +1,14 @@
-//! The real daemon, through bollard, which is used here and nowhere else.
+//! The real daemon, through bollard, which is used only here.
 //!
-//! The connection is made on first use and its API version negotiated; when the daemon goes away
-//! it is forgotten, so that a daemon that comes back in another version is asked again. Every call
-//! has a time limit; only what streams (logs, changes, a build, a pull, waiting for an end) may
-//! take as long as it wants. A pull, a build and a download give up when nothing comes for long.
+//! The connection is opened on first use, with the API version negotiated. It is dropped when the
+//! daemon does not answer, so that the version is negotiated again with a restarted daemon. Every
+//! call has a timeout, except streams (logs, changes, a build, a pull, waiting for an end). A pull,
+//! a build and a download fail when nothing arrives for long.
 //!
 //! Decisions:
 //! - Containers log through the `local` driver (bounded, fast), or `json-file` where a daemon
-//!   refuses it; in blocking mode, because a full buffer in the other mode loses lines.
-//! - No restart policy: starting again is the scheduler's business.
+//!   rejects it; in blocking mode, because the other mode drops lines when its buffer is full.
+//! - No restart policy: the scheduler restarts instances.
 //! - Bodies hold environment values: bollard's own debug output must stay off.
 
 mod calls;
@@ -27,27 +27,27 @@ use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
-use self::calls::{drain_texts, forget_missing, reader, within};
+use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, LogReading, Progress,
+    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
     RegistryAuth, Upload, Usage,
 };
 
-/// Where a daemon listens unless somebody says otherwise.
+/// Where a daemon listens by default.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
-/// Limit of a call that should take milliseconds.
+/// Timeout of a call that should take milliseconds.
 const QUICK: Duration = Duration::from_secs(20);
-/// Limit of a call that moves or removes data.
+/// Timeout of a call that moves or removes data.
 const SLOW: Duration = Duration::from_secs(120);
-/// Limit until the first answer of what streams.
+/// Timeout of a stream's first response.
 const STREAMING: Duration = Duration::from_secs(3600);
-/// Longest silence of a pull.
+/// Longest pause of a pull.
 const STALLED: Duration = Duration::from_secs(600);
 /// Longest pause within a download.
 const IDLE: Duration = Duration::from_secs(120);
-/// Containers inspected at once in a list.
+/// Concurrent inspections of a list.
 const PARALLEL: usize = 16;
 
 /// The daemon at one address.
@@ -74,13 +74,13 @@ impl BollardEngine {
         }
     }
 
-    /// The address the daemon is expected at.
+    /// The configured address of the daemon.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Bounded as a whole: whoever waits behind others for a daemon that hangs does not wait for all
-    /// of their attempts.
+    /// The timeout includes the wait for the lock: a caller queued behind others does not wait for
+    /// all of their attempts on a daemon that hangs.
     async fn connection(&self) -> Result<Connection, DockerError> {
         let connected = tokio::time::timeout(QUICK, self.connect_once()).await;
         connected.unwrap_or_else(|_| {
@@ -124,7 +124,7 @@ impl BollardEngine {
         Ok(self.connection().await?.docker.with_timeout(limit))
     }
 
-    /// Forgets the connection after a fault that a restarted daemon may explain.
+    /// Drops the connection when the daemon did not answer, as it may have restarted.
     async fn note<T>(&self, result: Result<T, DockerError>) -> Result<T, DockerError> {
         if matches!(result, Err(DockerError::Unreachable(_))) {
             *self.connection.lock().await = None;
@@ -132,7 +132,7 @@ impl BollardEngine {
         result
     }
 
-    /// Runs one bounded call.
+    /// Runs one call with a timeout.
     async fn call<T, F>(
         &self,
         limit: Duration,
@@ -164,15 +164,15 @@ impl Engine for BollardEngine {
             let options = query::CreateContainerOptionsBuilder::default()
                 .name(&spec.name)
                 .build();
-            let made = self
+            let created = self
                 .call(SLOW, |docker| async move {
                     docker.create_container(Some(options), body).await
                 })
                 .await;
-            match made {
-                Ok(made) => return Ok(made.id),
+            match created {
+                Ok(created) => return Ok(created.id),
                 Err(DockerError::Failed(text))
-                    if !refused && translate::blames_log_driver(&text) =>
+                    if !refused && translate::is_log_driver_error(&text) =>
                 {
                     self.local_logs_refused.store(true, Ordering::Relaxed);
                 }
@@ -221,7 +221,7 @@ impl Engine for BollardEngine {
                 docker.stop_container(id, Some(options)).await
             })
             .await;
-        forget_missing(stopped)
+        ignore_missing(stopped)
     }
 
     async fn remove(&self, id: &str) -> Result<(), DockerError> {
@@ -236,7 +236,7 @@ impl Engine for BollardEngine {
             .await;
         match removed {
             Err(DockerError::Conflict(text)) if text.contains("already in progress") => Ok(()),
-            other => forget_missing(other),
+            other => ignore_missing(other),
         }
     }
 
@@ -285,7 +285,7 @@ impl Engine for BollardEngine {
                 docker.list_containers(Some(options)).await
             })
             .await?;
-        // The list itself knows neither exit codes nor start times.
+        // The list itself has neither exit codes nor start times.
         let mut inspected = futures_util::stream::iter(found.into_iter().filter_map(|c| c.id))
             .map(|id| async move { self.inspect(&id).await })
             .buffered(PARALLEL);
@@ -301,7 +301,7 @@ impl Engine for BollardEngine {
         id: &str,
         since_nanos: i64,
         reading: LogReading,
-    ) -> Result<FactStream<LogFrame>, DockerError> {
+    ) -> Result<EngineStream<LogFrame>, DockerError> {
         let docker = self.docker(STREAMING).await?;
         self.note(logs::open(&docker, id, since_nanos, reading).await)
             .await
@@ -339,14 +339,14 @@ impl Engine for BollardEngine {
         Ok(u64::try_from(found.size_rw.unwrap_or(0)).unwrap_or(0))
     }
 
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError> {
         let mut filters = translate::label_filters(labels);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
         let options = query::EventsOptionsBuilder::default()
             .filters(&filters)
             .build();
         let docker = self.docker(STREAMING).await?;
-        // Asking for something cheap first tells a daemon that is away from a quiet one.
+        // A ping first distinguishes an unreachable daemon from one without events.
         self.note(within(QUICK, docker.ping()).await).await?;
         let changes = docker.events(Some(options)).filter_map(|event| async move {
             match event {
@@ -435,7 +435,7 @@ impl Engine for BollardEngine {
     async fn save(&self, reference: &str) -> Result<ByteReader, DockerError> {
         let docker = self.docker(STREAMING).await?;
         let stream = docker.export_image(reference);
-        // The daemon copies all layers aside before the first byte.
+        // The daemon copies all layers before it sends the first byte.
         self.note(reader(stream, STREAMING).await).await
     }
 
@@ -458,7 +458,7 @@ impl Engine for BollardEngine {
                 docker.remove_image(reference, Some(options), None).await
             })
             .await;
-        forget_missing(removed.map(|_| ()))
+        ignore_missing(removed.map(|_| ()))
     }
 
     async fn ensure_network(
@@ -466,10 +466,10 @@ impl Engine for BollardEngine {
         name: &str,
         labels: &Labels,
     ) -> Result<AddressRange, DockerError> {
-        self.make_network(name, labels).await
+        self.ensure_shared_network(name, labels).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
-        self.drop_network(name).await
+        self.delete_network(name).await
     }
 }

@@ -1,21 +1,21 @@
 //! Networks that leave most addresses to their owner ([`crate::docker::Subnet`]).
 //!
-//! The daemon knows which networks are free on this machine, so it chooses: a network is made
-//! without a subnet first, and then again with the subnet it got and a small range for the
+//! The daemon knows which subnets are free on this machine, so it chooses: a network is created
+//! without a subnet first, and then recreated with the subnet it got and a small range for the
 //! daemon's own choices. A process that dies in between leaves a network without that range, which
-//! is made anew the next time.
+//! is recreated the next time.
 
 use bollard::models;
 use bollard::query_parameters::InspectNetworkOptions;
 
-use super::{BollardEngine, QUICK, forget_missing};
+use super::{BollardEngine, QUICK, ignore_missing};
 use crate::docker::{AddressRange, DockerError, Labels, Subnet};
 
-/// Somebody else may take the subnet between the two makings.
+/// Another process may take the subnet before the network is recreated.
 const ATTEMPTS: usize = 3;
 
 impl BollardEngine {
-    pub(super) async fn make_network(
+    pub(super) async fn ensure_shared_network(
         &self,
         name: &str,
         labels: &Labels,
@@ -26,10 +26,10 @@ impl BollardEngine {
                 if let Some(range) = range(&ipam) {
                     return Ok(range);
                 }
-                // Refused by the daemon while containers are on it.
-                self.drop_network(name).await?;
+                // The daemon rejects this while containers are on it.
+                self.delete_network(name).await?;
             }
-            match self.make_shared_network(name, labels).await {
+            match self.create_shared_network(name, labels).await {
                 Ok(range) => return Ok(range),
                 Err(error @ DockerError::Unreachable(_)) => return Err(error),
                 Err(error) => last = Some(error),
@@ -37,28 +37,28 @@ impl BollardEngine {
         }
         let cause = last.map_or_else(String::new, |error| format!(": {error}"));
         Err(DockerError::Failed(format!(
-            "network {name} could not be made{cause}"
+            "cannot create network {name}{cause}"
         )))
     }
 
-    pub(super) async fn drop_network(&self, name: &str) -> Result<(), DockerError> {
+    pub(super) async fn delete_network(&self, name: &str) -> Result<(), DockerError> {
         let removed = self
             .call(
                 QUICK,
                 |docker| async move { docker.remove_network(name).await },
             )
             .await;
-        forget_missing(removed)
+        ignore_missing(removed)
     }
 
-    async fn make_shared_network(
+    async fn create_shared_network(
         &self,
         name: &str,
         labels: &Labels,
     ) -> Result<AddressRange, DockerError> {
         self.create_network(request(name, labels, None)).await?;
         let chosen = self.find_network(name).await?;
-        self.drop_network(name).await?;
+        self.delete_network(name).await?;
         let subnet = chosen
             .as_ref()
             .and_then(subnet)
@@ -132,7 +132,7 @@ fn subnet(ipam: &models::Ipam) -> Option<Subnet> {
         .find_map(|config| config.subnet.as_deref()?.parse().ok())
 }
 
-/// What the owner may hand out; `None` when the daemon may choose from everything.
+/// The addresses that the owner may assign; `None` when the daemon may choose from all.
 fn range(ipam: &models::Ipam) -> Option<AddressRange> {
     let configs = ipam.config.as_deref().unwrap_or_default();
     configs.iter().find_map(|config| {

@@ -1,10 +1,10 @@
-//! What long work of the daemon tells.
+//! Progress of builds and pulls.
 
-/// What an image build or pull tells as it goes.
+/// A progress message of an image build or pull.
 pub(super) enum Step {
-    /// Worth showing.
+    /// Text to show.
     Text(String),
-    /// The daemon's reason to give up.
+    /// The error that ended it.
     Fault(String),
     /// Nothing to show.
     Silent,

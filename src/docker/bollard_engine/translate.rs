@@ -1,4 +1,4 @@
-//! Between bollard's words and ours; pure.
+//! Converts between bollard's types and those of [`crate::docker`]; pure.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use crate::docker::{
     Image, Labels, RegistryAuth, Usage,
 };
 
-/// Sorts a fault into what callers act on.
+/// Classifies an error by how callers handle it.
 pub(super) fn error(error: Error) -> DockerError {
     match error {
         Error::DockerResponseServerError {
@@ -38,7 +38,7 @@ pub(super) fn error(error: Error) -> DockerError {
     }
 }
 
-/// A fault told inside a stream, where no status tells what it is.
+/// An error reported inside a stream, which has no status code.
 pub(super) fn fault(text: String) -> DockerError {
     let missing = ["not found", "manifest unknown", "does not exist"];
     if missing.iter().any(|words| text.contains(words)) {
@@ -48,7 +48,7 @@ pub(super) fn fault(text: String) -> DockerError {
     }
 }
 
-/// `No such container: x` reads better as the thing itself.
+/// Shortens `No such container: x` to `container x`.
 fn missing(message: &str) -> String {
     message
         .strip_prefix("No such ")
@@ -66,8 +66,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Whether a refusal to make a container is about its log driver.
-pub(super) fn blames_log_driver(text: &str) -> bool {
+/// Whether a container was rejected for its log driver.
+pub(super) fn is_log_driver_error(text: &str) -> bool {
     let text = text.to_lowercase();
     text.contains("log driver") || text.contains("log-driver") || text.contains("logging driver")
 }
@@ -92,7 +92,7 @@ pub(super) fn daemon_info(info: models::SystemInfo, host: &str) -> DaemonInfo {
             "{}/{architecture}",
             info.os_type.as_deref().unwrap_or("linux")
         ),
-        // A daemon in a virtual machine or in a user's namespace has its bridges there.
+        // The bridges of a daemon in a virtual machine or in a user namespace are there.
         containers_routable: cfg!(target_os = "linux")
             && local
             && !rootless
@@ -111,7 +111,7 @@ pub(super) fn create_body(
     models::ContainerCreateBody {
         image: Some(spec.image.clone()),
         cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
-        // One empty word is the API's way to clear what the image has.
+        // In the API one empty word clears the image's entrypoint.
         entrypoint: spec.entrypoint.as_ref().map(|words| {
             if words.is_empty() {
                 vec![String::new()]
@@ -146,7 +146,7 @@ pub(super) fn create_body(
     }
 }
 
-/// The address of the container, where it is not the daemon's to choose.
+/// The assigned address of the container; without one the daemon chooses.
 fn fixed_address(spec: &ContainerSpec) -> Option<models::NetworkingConfig> {
     let (network, address) = (spec.network.clone()?, spec.address?);
     let endpoint = models::EndpointSettings {
@@ -180,7 +180,7 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
     models::HostConfig {
         init: Some(true),
         memory,
-        // Equal to memory = no swap on top of it.
+        // Equal to memory = no swap.
         memory_swap: memory,
         cpu_shares: spec.cpu_shares,
         pids_limit: spec.pids_limit,
@@ -284,7 +284,7 @@ pub(super) fn change(event: models::EventMessage) -> Option<ContainerChange> {
     })
 }
 
-/// `None` for a container that does not run: its figures are all absent or zero.
+/// `None` for a container that does not run: its values are all absent or zero.
 pub(super) fn usage(stats: models::ContainerStatsResponse) -> Option<Usage> {
     let cpu_nanos = stats.cpu_stats?.cpu_usage?.total_usage?;
     let memory = stats.memory_stats.unwrap_or_default();
@@ -351,7 +351,7 @@ pub(super) fn split_reference(reference: &str) -> (&str, &str) {
     }
 }
 
-/// Without a tag the daemon would pull all tags there are.
+/// Without a tag the daemon would pull all tags.
 pub(super) fn pull_name(reference: &str) -> String {
     if reference.contains('@') {
         return reference.to_owned();
@@ -365,7 +365,7 @@ pub(super) fn pull_text(step: models::CreateImageInfo) -> Step {
         return Step::Fault(text);
     }
     match (step.id, step.status) {
-        // Only the milestones: bars are redrawn many times a second.
+        // Progress bars change many times a second.
         (_, Some(status)) if status == "Downloading" || status == "Extracting" => Step::Silent,
         (Some(id), Some(status)) => Step::Text(format!("{id}: {status}")),
         (None, Some(status)) => Step::Text(status),
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_sorted_by_what_callers_do_about_them() {
+    fn errors_are_classified_by_how_callers_handle_them() {
         let server = |status_code, message: &str| Error::DockerResponseServerError {
             status_code,
             message: message.to_owned(),

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use super::files::{FakeFile, Files};
 use crate::docker::LogStream;
 
-/// What a container does; built in the order things happen. Without [`Behaviour::exits`] it runs
-/// until it is stopped.
+/// What a container does, step by step. Without [`Behaviour::exits`] it runs until it is stopped.
 #[derive(Clone, Default, Debug)]
 pub struct Behaviour {
     pub(super) steps: Vec<Step>,
@@ -89,13 +88,13 @@ impl Behaviour {
         self.then(Step::Print(LogStream::Err, text.into()))
     }
 
-    /// Makes a file.
+    /// Creates a file.
     #[must_use]
     pub fn writes(self, path: &str, content: impl Into<Bytes>) -> Self {
         self.then(Step::Write(path.to_owned(), FakeFile::new(content)))
     }
 
-    /// Looks at files (uploaded ones too) and makes others.
+    /// Reads files (uploaded ones too) and creates others.
     #[must_use]
     pub fn works(self, work: impl Fn(&mut Files) + Send + Sync + 'static) -> Self {
         self.then(Step::Do(Arc::new(work)))
@@ -113,7 +112,7 @@ impl Behaviour {
         self.then(Step::Exit(code))
     }
 
-    /// Is ended by the kernel for its memory.
+    /// Is killed by the kernel for its memory.
     #[must_use]
     pub fn runs_out_of_memory(self) -> Self {
         self.then(Step::OutOfMemory)

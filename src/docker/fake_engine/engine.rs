@@ -1,4 +1,4 @@
-//! The verbs of the daemon in memory.
+//! The methods of the daemon in memory.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, FactStream, Image, Labels, LogFrame, LogReading, Progress,
+    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
     RegistryAuth, Upload, Usage,
 };
 
 impl FakeEngine {
-    /// Every verb comes by here first: it may be away, hang or be told to fail.
+    /// Called first by every method: applies stalls, failures and an unreachable daemon.
     async fn enter(&self, verb: Verb) -> Result<(), DockerError> {
         let mut ticks = self.tick.subscribe();
         while self.state().stalled.contains(&verb) {
@@ -27,7 +27,7 @@ impl FakeEngine {
         }
         let mut state = self.state();
         if state.away {
-            return Err(DockerError::Unreachable("the daemon is away".into()));
+            return Err(DockerError::Unreachable("the daemon is down".into()));
         }
         if let Some(errors) = state.fail_once.get_mut(&verb).filter(|e| !e.is_empty()) {
             return Err(errors.remove(0));
@@ -79,7 +79,7 @@ impl Engine for FakeEngine {
             }
             state.add(spec.clone(), now)
         };
-        self.tell(&id, &spec.labels, "create");
+        self.notify(&id, &spec.labels, "create");
         Ok(id)
     }
 
@@ -122,7 +122,7 @@ impl Engine for FakeEngine {
             };
             (id, labels, start, steps)
         };
-        self.tell(&id, &labels, "start");
+        self.notify(&id, &labels, "start");
         self.background.once(self.clone().play(id, start, steps));
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Engine for FakeEngine {
         };
         if let Some((id, labels)) = found {
             self.terminate(&id, grace).await;
-            self.tell(&id, &labels, "stop");
+            self.notify(&id, &labels, "stop");
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Engine for FakeEngine {
             identity
         };
         if let Some((id, labels)) = removed {
-            self.tell(&id, &labels, "destroy");
+            self.notify(&id, &labels, "destroy");
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Engine for FakeEngine {
         id: &str,
         since_nanos: i64,
         reading: LogReading,
-    ) -> Result<FactStream<LogFrame>, DockerError> {
+    ) -> Result<EngineStream<LogFrame>, DockerError> {
         self.enter(Verb::Logs).await?;
         let (generation, number) = {
             let mut state = self.state();
@@ -220,7 +220,7 @@ impl Engine for FakeEngine {
             ticks: self.tick.subscribe(),
             id: id.to_owned(),
             next: 0,
-            // The real one gets whole seconds.
+            // Whole seconds, as in the real one.
             since: since_nanos.div_euclid(1_000_000_000) * 1_000_000_000,
             follow: reading == LogReading::Follow,
             generation,
@@ -249,7 +249,7 @@ impl Engine for FakeEngine {
         Ok(container.files.size() + container.extra_bytes)
     }
 
-    async fn changes(&self, labels: &Labels) -> Result<FactStream<ContainerChange>, DockerError> {
+    async fn changes(&self, labels: &Labels) -> Result<EngineStream<ContainerChange>, DockerError> {
         self.enter(Verb::Changes).await?;
         let generation = self.state().generation;
         let watcher = Watcher {
@@ -301,7 +301,7 @@ impl Engine for FakeEngine {
         state.untag(reference);
         state.images.push(image);
         state.pulled.push(reference.to_owned());
-        // Nobody has to listen.
+        // The receiver may be gone.
         drop(progress.send(format!("Pulled {reference}")));
         Ok(())
     }
@@ -345,7 +345,7 @@ impl Engine for FakeEngine {
         let made = base.extended(image, &recipe);
         state.untag(&build.reference);
         state.images.push(made);
-        // Nobody has to listen.
+        // The receiver may be gone.
         drop(progress.send(format!("Successfully tagged {}", build.reference)));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The files inside a container, filled from tars and given back as tars.
+//! The files in a container, uploaded and downloaded as tars.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,7 +21,7 @@ pub struct FakeFile {
 }
 
 impl FakeFile {
-    /// A file of root's, mode 0644.
+    /// A file owned by root, mode 0644.
     pub fn new(content: impl Into<Bytes>) -> Self {
         Self {
             content: content.into(),
@@ -42,7 +42,7 @@ impl Files {
         self.0.get(path)
     }
 
-    /// Makes or replaces a file.
+    /// Creates or replaces a file.
     pub fn put(&mut self, path: &str, file: FakeFile) {
         self.0.insert(path.to_owned(), file);
     }
@@ -82,8 +82,8 @@ impl Files {
         Ok(())
     }
 
-    /// A file or all that is below a folder, as the daemon packs it: named from the path's last
-    /// part on.
+    /// A file or everything below a folder, as the daemon packs it: entry names begin with the
+    /// path's last part.
     pub(super) fn pack(&self, path: &str) -> Result<Option<Bytes>, DockerError> {
         let path = path.trim_end_matches('/');
         let parent = path.rfind('/').map_or(0, |slash| slash + 1);

@@ -1,4 +1,4 @@
-//! Images in memory, with real digests, so that a saved one can be read by a registry.
+//! Images in memory, with real digests, so that a registry can read a saved one.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -17,7 +17,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// `name:tag`, with the tag everybody means when there is none.
+/// `name:tag`, with the default tag when there is none.
 pub(super) fn full_name(reference: &str) -> String {
     match reference.rsplit_once(':') {
         Some((_, tag)) if !tag.contains('/') => reference.to_owned(),
@@ -45,7 +45,7 @@ impl FakeImage {
         })
     }
 
-    /// An image like `image`: layers and id are made up where they are missing.
+    /// An image like `image`: missing layers and id are generated.
     pub(super) fn like(mut image: Image) -> Self {
         image.tags = image.tags.iter().map(|tag| full_name(tag)).collect();
         let layers = vec![layer(&image.tags.join(" "))];
@@ -61,7 +61,7 @@ impl FakeImage {
         Self::of(image, layers)
     }
 
-    /// An image made of one layer.
+    /// An image of one layer.
     pub(super) fn imported(reference: &str, tar: Bytes) -> Self {
         let image = Image {
             tags: vec![full_name(reference)],
@@ -77,11 +77,11 @@ impl FakeImage {
         if image.size == 0 {
             image.size = layers.iter().map(|layer| layer.len() as u64).sum();
         }
-        let mut made = Self { image, layers };
-        if made.image.id.is_empty() {
-            made.image.id = digest(&made.config());
+        let mut created = Self { image, layers };
+        if created.image.id.is_empty() {
+            created.image.id = digest(&created.config());
         }
-        made
+        created
     }
 
     pub(super) fn answers_to(&self, reference: &str) -> bool {

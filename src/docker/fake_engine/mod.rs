@@ -1,13 +1,13 @@
-//! A Docker daemon in memory: containers, images, networks and logs with state, that can crash,
-//! stall and refuse.
+//! A Docker daemon in memory with containers, images, networks and logs, that can crash, stall and
+//! fail.
 //!
-//! What a container does is scripted before it is made: [`FakeEngine::script`] ties a
+//! What a container does is scripted before it is created: [`FakeEngine::script`] assigns a
 //! [`Behaviour`] to a part of the image's name or of the command. Without a script a container
 //! runs until it is stopped and obeys SIGTERM. Time passes on Tokio's clock, so a paused test clock
 //! runs scripts at once; timestamps come from the injected clock.
 //!
-//! A container gets an own loopback address on every start and nothing listens there, so that a
-//! probe is refused; [`FakeEngine::listen`] leads a port to a listener of the test. All state
+//! A container gets its own loopback address on every start and nothing listens there, so that a
+//! probe is refused; [`FakeEngine::listen`] maps a port to a listener of the test. All state
 //! survives [`FakeEngine::restart_daemon`], as it does on a real daemon.
 
 mod behaviour;
@@ -32,7 +32,7 @@ use crate::base::{Clock, Supervisor};
 pub use self::behaviour::Behaviour;
 pub use self::files::FakeFile;
 
-/// A verb of the engine that can be made to fail or to stall.
+/// A method of the engine that a test can let fail or stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "named after the methods of Engine")]
 pub enum Verb {
@@ -67,9 +67,9 @@ pub enum Verb {
 pub struct FakeEngine {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
-    /// Ticks with every change of state; those who wait look again.
+    /// Incremented with every change of state; waiters check again.
     tick: watch::Sender<u64>,
-    /// Each change with the labels of its container, which may be gone when it is read.
+    /// Each change with the labels of its container, which may be removed when it is read.
     changes: broadcast::Sender<(ContainerChange, Labels)>,
     background: Supervisor,
 }
@@ -86,13 +86,13 @@ impl FakeEngine {
         }
     }
 
-    /// What containers do whose image or command (words joined by blanks) contains `part`; the
-    /// latest script that fits wins.
+    /// Scripts containers whose image or command (words joined by blanks) contains `part`; the
+    /// latest matching script wins.
     pub fn script(&self, part: &str, behaviour: Behaviour) {
         self.state().scripts.push((part.to_owned(), behaviour));
     }
 
-    /// Adds an image made of one small layer.
+    /// Adds an image of one small layer.
     pub fn add_image(&self, reference: &str) -> Image {
         let image = images::FakeImage::small(reference);
         let shown = image.image.clone();
@@ -100,7 +100,7 @@ impl FakeEngine {
         shown
     }
 
-    /// Adds an image as given; its id and layers are made up where they are missing.
+    /// Adds an image as given; missing id and layers are generated.
     pub fn add_image_like(&self, image: Image) {
         self.state().images.push(images::FakeImage::like(image));
     }
@@ -137,12 +137,12 @@ impl FakeEngine {
         self.state().fail_always.insert(verb, error);
     }
 
-    /// Lets calls of `verb` hang until [`FakeEngine::heal`].
+    /// Stalls calls of `verb` until [`FakeEngine::heal`].
     pub fn stall(&self, verb: Verb) {
         self.state().stalled.insert(verb);
     }
 
-    /// Ends all failing and stalling.
+    /// Ends all failures and stalls.
     pub fn heal(&self) {
         let mut state = self.state();
         state.fail_once.clear();
@@ -153,14 +153,14 @@ impl FakeEngine {
         self.wake();
     }
 
-    /// Lets the log follows that are open now bring nothing more, as a daemon does that lost its
-    /// place in a rotated file; later ones work.
+    /// Silences the log follows that are open now, as a daemon does that lost its position in a
+    /// rotated file; later ones work.
     pub fn silence_follows(&self) {
         let mut state = self.state();
         state.silent_follows = state.follows;
     }
 
-    /// Whether the daemon answers at all. Going away breaks every open stream.
+    /// Sets whether the daemon answers at all. `false` breaks every open stream.
     pub fn set_reachable(&self, reachable: bool) {
         let mut state = self.state();
         state.away = !reachable;
@@ -171,7 +171,8 @@ impl FakeEngine {
         self.wake();
     }
 
-    /// Restarts the daemon: what ran ends with `exit_code`, streams break, all else stays.
+    /// Restarts the daemon: running containers end with `exit_code`, streams break, all else is
+    /// kept.
     pub fn restart_daemon(&self, exit_code: i64) {
         let now = self.clock.now();
         let mut state = self.state();
@@ -188,12 +189,12 @@ impl FakeEngine {
         self.end(container, code, false);
     }
 
-    /// Lets the kernel end a running container for its memory.
+    /// Kills a running container for its memory, as the kernel does.
     pub fn run_out_of_memory(&self, container: &str) {
         self.end(container, 137, true);
     }
 
-    /// Writes to a container's output as if it had done so itself.
+    /// Writes to a container's output, as if the container did.
     pub fn print(&self, container: &str, stream: LogStream, text: impl Into<Bytes>) {
         let now = self.clock.now();
         if let Some(found) = self.state().find_mut(container) {
@@ -202,21 +203,21 @@ impl FakeEngine {
         self.wake();
     }
 
-    /// Sets what [`super::Engine::usage`] tells.
+    /// Sets what [`super::Engine::usage`] returns.
     pub fn set_usage(&self, container: &str, usage: Usage) {
         if let Some(found) = self.state().find_mut(container) {
             found.usage = usage;
         }
     }
 
-    /// Leads `port` of containers whose name contains `name` to a listener of the test.
+    /// Maps `port` of containers whose name contains `name` to a listener of the test.
     pub fn listen(&self, name: &str, port: u16, listener: SocketAddr) {
         self.state()
             .listeners
             .push((name.to_owned(), port, listener));
     }
 
-    /// The specification a container was made with.
+    /// The specification a container was created with.
     pub fn spec(&self, container: &str) -> Option<ContainerSpec> {
         self.state().find(container).map(|c| c.spec.clone())
     }
@@ -243,7 +244,7 @@ impl FakeEngine {
             .collect()
     }
 
-    /// Networks made so far.
+    /// Networks created so far.
     pub fn networks(&self) -> Vec<String> {
         self.state().networks.keys().cloned().collect()
     }
@@ -256,17 +257,17 @@ impl FakeEngine {
         self.tick.send_modify(|n| *n += 1);
     }
 
-    fn tell(&self, id: &str, labels: &Labels, action: &str) {
+    fn notify(&self, id: &str, labels: &Labels, action: &str) {
         let change = ContainerChange {
             id: id.to_owned(),
             action: action.to_owned(),
         };
-        // Nobody has to listen.
+        // There may be no receiver.
         drop(self.changes.send((change, labels.clone())));
         self.wake();
     }
 
-    /// Ends the container unless it ended before; tells who follows.
+    /// Ends the container unless it ended before, and notifies followers.
     fn end(&self, container: &str, code: i64, out_of_memory: bool) {
         let now = self.clock.now();
         let ended = {
@@ -276,13 +277,13 @@ impl FakeEngine {
         };
         if let Some((id, labels)) = ended {
             if out_of_memory {
-                self.tell(&id, &labels, "oom");
+                self.notify(&id, &labels, "oom");
             }
-            self.tell(&id, &labels, "die");
+            self.notify(&id, &labels, "die");
         }
     }
 
-    /// Plays a script for one start of a container.
+    /// Runs a script for one start of a container.
     async fn play(self, id: String, start: u64, steps: Vec<Step>) {
         for step in steps {
             match step {
@@ -297,7 +298,7 @@ impl FakeEngine {
         }
     }
 
-    /// One step; false when the container no longer is in the same run.
+    /// Runs one step; false when the container is no longer in the same run.
     fn act(&self, id: &str, start: u64, step: Step) -> bool {
         let now = self.clock.now();
         let mut state = self.state();

@@ -1,4 +1,4 @@
-//! What the daemon remembers.
+//! The state of the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use crate::docker::{
     LogFrame, LogStream, Usage,
 };
 
-/// The addresses of every network that are its owner's; on loopback, so that tests may listen there.
+/// The addresses that a network's owner may assign; on loopback, so that tests may listen there.
 pub(super) const OWNED: AddressRange = AddressRange {
     first: Ipv4Addr::new(127, 78, 1, 0),
     last: Ipv4Addr::new(127, 78, 255, 254),
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) containers: Vec<FakeContainer>,
     pub(super) images: Vec<FakeImage>,
     pub(super) offered: Vec<FakeImage>,
-    /// References that start with one of these are offered too.
+    /// References that start with one of these can be pulled too.
     pub(super) offered_prefixes: Vec<String>,
     pub(super) pulled: Vec<String>,
     pub(super) networks: BTreeMap<String, Labels>,
@@ -36,12 +36,12 @@ pub(super) struct State {
     pub(super) fail_always: BTreeMap<Verb, DockerError>,
     pub(super) stalled: BTreeSet<Verb>,
     pub(super) away: bool,
-    /// Grows when streams break.
+    /// Incremented when streams break.
     pub(super) generation: u64,
-    /// Log streams opened so far, and how many of them bring nothing more.
+    /// Log streams opened so far, and how many of them are silenced.
     pub(super) follows: u64,
     pub(super) silent_follows: u64,
-    made: u64,
+    created: u64,
     started: u64,
 }
 
@@ -55,9 +55,9 @@ pub(super) struct FakeContainer {
     pub(super) logs: Vec<LogFrame>,
     pub(super) usage: Usage,
     created_at: Timestamp,
-    /// Which start this run is; zero before the first.
+    /// Number of the current start; zero before the first.
     start: u64,
-    /// A line without its end yet, by stream.
+    /// An incomplete line, by stream.
     unfinished: BTreeMap<LogStream, Vec<u8>>,
 }
 
@@ -71,11 +71,11 @@ impl State {
     }
 
     pub(super) fn find_image(&self, reference: &str) -> Option<&FakeImage> {
-        // The latest holder of a name is the one that has it.
+        // The latest image with a name has it.
         self.images.iter().rev().find(|i| i.answers_to(reference))
     }
 
-    /// Takes a name away from whoever has it.
+    /// Removes a name from the image that has it.
     pub(super) fn untag(&mut self, reference: &str) {
         let name = super::images::full_name(reference);
         for held in &mut self.images {
@@ -84,8 +84,8 @@ impl State {
     }
 
     pub(super) fn add(&mut self, spec: ContainerSpec, now: Timestamp) -> String {
-        self.made += 1;
-        let id = format!("{:064x}", 0xf0_0000_0000_u64 + self.made);
+        self.created += 1;
+        let id = format!("{:064x}", 0xf0_0000_0000_u64 + self.created);
         let words = spec.command.join(" ");
         let behaviour = self
             .scripts
@@ -113,7 +113,7 @@ impl State {
         id
     }
 
-    /// Starts a container; the number of the start, or `None` when it ran already.
+    /// Starts a container; returns the number of the start, or `None` when it was running.
     pub(super) fn start(&mut self, id: &str, now: Timestamp) -> Option<u64> {
         self.started += 1;
         let start = self.started;
@@ -126,7 +126,7 @@ impl State {
         Some(start)
     }
 
-    /// Whether another running container has the address this one was made with.
+    /// Whether another running container has the address this one was created with.
     pub(super) fn address_is_taken(&self, container: &FakeContainer) -> bool {
         let same = |other: &FakeContainer| {
             other.id != container.id
@@ -173,7 +173,7 @@ impl FakeContainer {
         (self.id.clone(), self.spec.labels.clone())
     }
 
-    /// The address it was made with, else an own loopback address for each start.
+    /// The address it was created with, else its own loopback address for each start.
     fn ip(&self) -> IpAddr {
         let [.., high, low] = self.start.to_be_bytes();
         let chosen = Ipv4Addr::new(127, 77, high, low);
@@ -207,8 +207,8 @@ impl FakeContainer {
         true
     }
 
-    /// Cuts text into frames as the daemon does: one a line, long lines in parts that share a
-    /// time, an unfinished line when the container ends.
+    /// Splits text into frames as the daemon does: one per line, long lines in parts that share a
+    /// time, an incomplete line when the container ends.
     pub(super) fn print(&mut self, stream: LogStream, text: &[u8], now: Timestamp) {
         let mut pending = self.unfinished.remove(&stream).unwrap_or_default();
         pending.extend_from_slice(text);

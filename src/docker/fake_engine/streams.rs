@@ -1,4 +1,4 @@
-//! What the daemon in memory tells bit by bit: output of containers, and changes.
+//! Streams of the daemon in memory: output of containers, and changes.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::FakeEngine;
 use crate::docker::{ContainerChange, ContainerState, DockerError, Labels, LogFrame};
 
 impl FakeEngine {
-    /// Frames from the `next`th on that are there, and whether more may come.
+    /// Available frames from the `next`th on, and whether more may follow.
     fn frames(&self, id: &str, next: usize, since: i64) -> Option<(Vec<LogFrame>, usize, bool)> {
         let state = self.state();
         let container = state.find(id)?;
@@ -75,7 +75,7 @@ impl Watcher {
         loop {
             self.ticks.mark_unchanged();
             if self.engine.state().generation != self.generation {
-                // The break is the last thing told.
+                // The break is the last item.
                 self.broken = true;
                 let error = DockerError::Unreachable("the daemon went away".into());
                 return Some((Err(error), self));

@@ -1,22 +1,22 @@
-//! What happened on a connection since somebody last looked, and what waits to be written to it.
+//! What happened on a connection since the last check, and what is queued for it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-/// What happened on a connection since somebody last looked.
+/// What happened on a connection since the last check.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    /// Bytes came in.
+    /// Bytes arrived.
     pub(super) read: AtomicBool,
-    /// Bytes wait because the client does not take them.
+    /// A write is pending because the client does not read.
     pub(super) blocked: AtomicBool,
-    /// The client took bytes.
+    /// Bytes were written.
     pub(super) wrote: AtomicBool,
-    /// Interim responses that wait.
-    pub(super) interim: Waiting,
-    /// Whether hyper refuses a request's head.
+    /// Queued interim responses.
+    pub(super) interim: InterimQueue,
+    /// Whether hyper rejects a request's head.
     pub(super) refusal: Refusal,
 }
 
@@ -29,30 +29,30 @@ impl Activity {
     }
 }
 
-/// Bytes that may wait; what comes on top is dropped.
-const MOST_WAITING: usize = 64 << 10;
+/// Most bytes queued; more are dropped.
+const MAX_WAITING: usize = 64 << 10;
 
-/// Heads of interim responses that wait to be written.
+/// Heads of interim responses to be written.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct InterimQueue {
     any: AtomicBool,
     heads: Mutex<BytesMut>,
 }
 
-impl Waiting {
+impl InterimQueue {
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
     pub(super) fn push(&self, head: &[u8]) {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if heads.len() + head.len() <= MOST_WAITING {
+        if heads.len() + head.len() <= MAX_WAITING {
             heads.extend_from_slice(head);
             self.any.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Takes everything out.
+    /// Removes and returns everything.
     pub(super) fn take(&self) -> Bytes {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         self.any.store(false, Ordering::Relaxed);
@@ -60,39 +60,39 @@ impl Waiting {
     }
 }
 
-/// Whether hyper's own refusal of a request's head is let through.
+/// Whether hyper's own `431` response is written to the client.
 ///
-/// hyper answers a head that is beyond its limits by itself. The limits are small at first (see
-/// [`super::connection`]), so the answer is kept back until hyper's result tells whether it was
-/// that; an app's own `431` that looks the same is written then.
+/// hyper itself responds to a head beyond its limits. The limits are small at first (see
+/// [`super::connection`]), so the response is held until hyper's result shows whether it was such a
+/// rejection; an app's own `431` that looks the same is then written.
 #[derive(Debug, Default)]
 pub(super) struct Refusal(AtomicU8);
 
-const THROUGH: u8 = 0;
+const PASS: u8 = 0;
 
-const WATCHED: u8 = 1;
+const WATCH: u8 = 1;
 
 const HELD: u8 = 2;
 
 impl Refusal {
-    /// What is written from now on is looked at.
+    /// Checks writes from now on.
     pub(super) fn watch(&self) {
-        self.0.store(WATCHED, Ordering::Relaxed);
+        self.0.store(WATCH, Ordering::Relaxed);
     }
 
-    /// Lets everything through again; true when something was held.
+    /// Passes all writes again; true when one was held.
     pub(super) fn release(&self) -> bool {
-        self.0.swap(THROUGH, Ordering::Relaxed) == HELD
+        self.0.swap(PASS, Ordering::Relaxed) == HELD
     }
 
     pub(super) fn is_held(&self) -> bool {
         self.0.load(Ordering::Relaxed) == HELD
     }
 
-    /// Whether `bytes`, a whole write of hyper's, shall be held.
+    /// Whether `bytes`, one whole write by hyper, must be held.
     pub(super) fn holds(&self, bytes: &[u8]) -> bool {
-        let held = self.0.load(Ordering::Relaxed) == WATCHED
-            && bytes.len() <= LONGEST_REFUSAL
+        let held = self.0.load(Ordering::Relaxed) == WATCH
+            && bytes.len() <= MAX_REFUSAL
             && bytes.starts_with(b"HTTP/1.")
             && bytes.get(8..13) == Some(b" 431 ");
         if held {
@@ -102,5 +102,5 @@ impl Refusal {
     }
 }
 
-/// hyper's refusal has a status line and three fields.
-const LONGEST_REFUSAL: usize = 256;
+/// hyper's rejection has a status line and three fields.
+const MAX_REFUSAL: usize = 256;

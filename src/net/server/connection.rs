@@ -1,9 +1,8 @@
-//! One client connection: handshake, protocol, requests one after another, silence between them.
+//! One client connection: handshake, protocol, requests, and idle time between them.
 //!
-//! An HTTP/1.1 connection is *parked* while nothing was said on it for [`super::Limits::park`]:
-//! its HTTP state with all buffers is dropped and only the socket waits. That is safe exactly when
-//! no exchange is under way and nothing waits to be written; what was read and not used is put
-//! back.
+//! An HTTP/1.1 connection is *parked* after it was idle for [`super::Limits::park`]: its HTTP state
+//! with all buffers is dropped and only the socket remains. That is safe only while no exchange is
+//! in progress and no write is pending; bytes read but not used are put back.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -23,17 +22,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
-use super::head::{self, Room};
+use super::head::{self, HeadLimits};
 use super::interim::Interim;
 use super::pace::Pace;
 use super::state::{Connection, Counted, Exchange, Order};
 use super::stream::{ClientStream, Socket};
 use super::{BoxError, Peer, ServeLocal};
 
-/// Streams one HTTP/2 client may have open.
-const MOST_STREAMS: u32 = 250;
+/// Concurrent streams of one HTTP/2 client.
+const MAX_STREAMS: u32 = 250;
 
-/// Everything a connection's requests are served with.
+/// What serves a connection's requests.
 struct Serving<L> {
     pace: Rc<Pace>,
     connection: Rc<Connection>,
@@ -53,26 +52,26 @@ impl<L> Clone for Serving<L> {
 }
 
 impl<L: ServeLocal> Serving<L> {
-    fn answer(
+    fn respond(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Counted<L::Body>>, BoxError>> + 'static + use<L> {
         let exchange = Exchange::begin(self.connection.clone(), self.pace.clone());
-        let answer = self.serve.clone().serve(self.peer.clone(), request);
+        let response = self.serve.clone().serve(self.peer.clone(), request);
         async move {
-            let response = answer.await?;
+            let response = response.await?;
             exchange.before_final();
             Ok(response.map(|body| Counted::new(body, exchange)))
         }
     }
 
-    /// What the connection has to do now, when anything.
+    /// What the connection must do now, if anything.
     fn order(&self, cx: &Context<'_>) -> Order {
         self.connection.take_order(cx)
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it ends.
 pub(super) async fn serve<L: ServeLocal>(
     pace: Rc<Pace>,
     connection: Rc<Connection>,
@@ -93,8 +92,9 @@ pub(super) async fn serve<L: ServeLocal>(
         None => ClientStream::plain(socket),
         Some(tls) => {
             let limit = serving.pace.limits.handshake;
-            // Boxed, as is HTTP/2 below: a connection shall not carry room for what it is not.
-            let Some(stream) = Box::pin(shake_hands(tls, socket, limit)).await else {
+            // Boxed, as is HTTP/2 below: a plain HTTP/1.1 connection must not reserve memory for
+            // it.
+            let Some(stream) = Box::pin(tls_handshake(tls, socket, limit)).await else {
                 return;
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -110,7 +110,7 @@ pub(super) async fn serve<L: ServeLocal>(
     }
 }
 
-async fn shake_hands(
+async fn tls_handshake(
     tls: Arc<rustls::ServerConfig>,
     socket: Socket,
     limit: Duration,
@@ -118,34 +118,34 @@ async fn shake_hands(
     let handshake = TlsAcceptor::from(tls).accept(socket);
     match tokio::time::timeout(limit, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
-        Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+        Ok(Err(error)) => tracing::debug!(error = %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake timed out"),
     }
     None
 }
 
-/// Why a connection's HTTP state is not needed any more.
+/// Why polling a connection's HTTP state ended.
 enum Ended {
     Order(Order),
-    /// By itself, or because it became a tunnel.
+    /// It is complete, or became a tunnel.
     Done,
-    /// A request's head was beyond the limits.
+    /// A request's head exceeded the limits.
     TooLarge,
-    /// Something was kept back that is no refusal.
+    /// A held write was no rejection by hyper.
     Unwritten,
 }
 
 async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let mut stream = stream;
-    let mut room = Room::Usual;
+    let mut head_limits = HeadLimits::Default;
     let activity = serving.connection.activity();
     loop {
         if !wait_readable(&serving, &mut stream).await {
             return;
         }
         let requests = serving.clone();
-        let service = service_fn(move |request| requests.answer(request));
-        let http = room.builder().serve_connection(stream, service);
+        let service = service_fn(move |request| requests.respond(request));
+        let http = head_limits.builder().serve_connection(stream, service);
         let mut http = Box::new(http.with_upgrades());
         let mut closing = false;
         let ended = poll_fn(|cx| {
@@ -161,9 +161,9 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         })
         .await;
         let next = match ended {
-            Ended::Order(Order::Park) => Room::Usual,
+            Ended::Order(Order::Park) => HeadLimits::Default,
             Ended::Order(Order::Close | Order::Nothing) | Ended::Done => return,
-            Ended::TooLarge | Ended::Unwritten => Room::Wide,
+            Ended::TooLarge | Ended::Unwritten => HeadLimits::Raised,
         };
         let Some(parts) = http.into_parts() else {
             return;
@@ -171,16 +171,18 @@ async fn serve_http1<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
         stream = parts.io;
         match ended {
             Ended::Unwritten => return Box::pin(head::close(&mut stream)).await,
-            Ended::TooLarge if room == Room::Wide => return Box::pin(head::refuse(stream)).await,
-            Ended::TooLarge => stream.instead(Bytes::new()),
+            Ended::TooLarge if head_limits == HeadLimits::Raised => {
+                return Box::pin(head::refuse(stream)).await;
+            }
+            Ended::TooLarge => stream.replace_held(Bytes::new()),
             Ended::Order(_) | Ended::Done => {}
         }
         stream.put_back(parts.read_buf);
-        room = next;
+        head_limits = next;
     }
 }
 
-/// Polls a connection's HTTP state; hyper's refusal of a head does not reach the client.
+/// Polls a connection's HTTP state; hyper's rejection of a head does not reach the client.
 fn poll_http1<F>(activity: &Activity, cx: &mut Context<'_>, http: &mut F) -> Poll<Ended>
 where
     F: Future<Output = hyper::Result<()>> + Unpin,
@@ -189,7 +191,8 @@ where
     let mut polled = Pin::new(&mut *http).poll(cx);
     let mut held = activity.refusal.release();
     if held && polled.is_pending() {
-        // An app's own answer that looks like a refusal: it is written when hyper flushes again.
+        // An app's own response that looks like a rejection: it is written when hyper flushes
+        // again.
         held = false;
         polled = Pin::new(http).poll(cx);
     }
@@ -197,14 +200,14 @@ where
         Err(error) if held && error.is_parse_too_large() => Ended::TooLarge,
         result => {
             if let Err(error) = result {
-                tracing::debug!(error = %error, "a connection ended");
+                tracing::debug!(error = %error, "connection failed");
             }
             if held { Ended::Unwritten } else { Ended::Done }
         }
     })
 }
 
-/// Waits for something to read; false when the connection shall end instead.
+/// Waits for something to read; false when the connection should end instead.
 async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &mut ClientStream) -> bool {
     serving.connection.set_parked(true);
     let readable = poll_fn(|cx| {
@@ -220,11 +223,11 @@ async fn wait_readable<L: ServeLocal>(serving: &Serving<L>, stream: &mut ClientS
 
 async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let requests = serving.clone();
-    let service = service_fn(move |request| requests.answer(request));
+    let service = service_fn(move |request| requests.respond(request));
     let executor = StreamExecutor(serving.connection.clone());
     let http = http2::Builder::new(executor)
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(head::HEADER_LIST)
         .serve_connection(stream, service);
     let mut http = pin!(http);
@@ -232,7 +235,7 @@ async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     let result = poll_fn(|cx| {
         let close = serving.order(cx) == Order::Close;
         if close && closing {
-            // Told a tick ago; what still waits for the client is not taken.
+            // GOAWAY was sent a tick ago, and the client does not read what is pending.
             return Poll::Ready(Ok(()));
         }
         if (close || serving.pace.draining()) && !closing {
@@ -243,7 +246,7 @@ async fn serve_http2<L: ServeLocal>(serving: Serving<L>, stream: ClientStream) {
     })
     .await;
     if let Err(error) = result {
-        tracing::debug!(error = %error, "an HTTP/2 connection ended");
+        tracing::debug!(error = %error, "HTTP/2 connection failed");
     }
 }
 
@@ -260,7 +263,7 @@ where
     }
 }
 
-/// Runs a client's streams on the connection's thread, each known to the connection.
+/// Runs a client's streams on the connection's thread and registers each with the connection.
 #[derive(Clone)]
 struct StreamExecutor(Rc<Connection>);
 
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_connection_takes_less_than_two_kilobytes() {
+    async fn an_idle_connection_takes_less_than_two_kilobytes() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());

@@ -1,14 +1,14 @@
-//! How large a request's head may be, and what becomes of one that is larger.
+//! Limits of a request's head, and the rejection of larger ones.
 //!
 //! The limits are those of Go's server as Cloud Foundry's router runs it: [`MAX_HEAD`] and some
-//! slack for the whole head, no limit for the number of fields but what fits. hyper has to be told
-//! both when a connection's HTTP state is made, and pays for many fields with every request. So a
-//! connection is served [`Room::Usual`] until a head does not fit: hyper's refusal is kept back
-//! ([`super::activity::Refusal`]), its state is dropped, and what it read is read again with
-//! [`Room::Wide`].
+//! slack for the whole head, no separate limit for the number of fields. hyper takes both limits
+//! when a connection's HTTP state is created, and a high limit of fields costs time with every
+//! request. So a connection starts with [`HeadLimits::Default`]. When a head does not fit, hyper's
+//! rejection is held ([`super::activity::Refusal`]), its state is dropped, and the bytes are read
+//! again with [`HeadLimits::Raised`].
 //!
-//! One head is refused though it would fit: of a request that follows another one at once while
-//! the client does not take that one's answer.
+//! One head is rejected although it would fit: that of a pipelined request whose client does not
+//! read the previous response.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,15 +21,15 @@ use hyper_util::rt::TokioTimer;
 
 use super::stream::ClientStream;
 
-/// Bytes a request's head may have, as the platform promises it.
+/// Bytes a request's head may have, as documented.
 pub const MAX_HEAD: usize = 1 << 20;
-/// What Go's server reads of a head before it gives up.
+/// Where Go's server stops reading a head.
 const READ_LIMIT: usize = MAX_HEAD + 4096;
-/// Fields a head may have: what the map of fields can hold, less what the router adds.
-const MOST_FIELDS: usize = 24_000;
-/// For HTTP/2, where every field counts 32 bytes more.
+/// Fields a head may have: the capacity of the header map, less what the router adds.
+const MAX_FIELDS: usize = 24_000;
+/// Limit for HTTP/2, where every field counts 32 bytes more.
 pub(super) const HEADER_LIST: u32 = (1 << 20) + 10 * 32;
-/// How long a client that was refused may go on sending, so that it sees the answer.
+/// How long a rejected client may continue to send, so that it sees the response.
 const LINGER: Duration = Duration::from_millis(500);
 
 const REFUSAL: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\
@@ -37,25 +37,25 @@ const REFUSAL: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\
     Connection: close\r\n\r\n\
     431 Request Header Fields Too Large";
 
-/// How much of a head hyper takes.
+/// Limits that hyper applies to a head.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// hyper's own limits, which cost nothing: 100 fields, 400 kB.
-    Usual,
+pub(super) enum HeadLimits {
+    /// hyper's defaults, which cost nothing: 100 fields, 400 kB.
+    Default,
     /// The platform's.
-    Wide,
+    Raised,
 }
 
-impl Room {
+impl HeadLimits {
     pub(super) fn builder(self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
             .title_case_headers(true)
             .timer(TokioTimer::new())
             .header_read_timeout(None);
-        if self == Self::Wide {
+        if self == Self::Raised {
             builder
-                .max_headers(MOST_FIELDS)
+                .max_headers(MAX_FIELDS)
                 .max_header_size(READ_LIMIT)
                 .max_buf_size(READ_LIMIT);
         }
@@ -63,9 +63,9 @@ impl Room {
     }
 }
 
-/// Tells the client that its request's head is too large, and closes the connection.
+/// Responds that the request's head is too large, and closes the connection.
 pub(super) async fn refuse(mut stream: ClientStream) {
-    stream.instead(Bytes::from_static(REFUSAL));
+    stream.replace_held(Bytes::from_static(REFUSAL));
     close(&mut stream).await;
     let drained = async {
         let mut scratch = [0; 4096];
@@ -78,11 +78,11 @@ pub(super) async fn refuse(mut stream: ClientStream) {
         }
     };
     if tokio::time::timeout(LINGER, drained).await.is_err() {
-        tracing::debug!("a client went on sending a head that was refused");
+        tracing::debug!("client continued to send a rejected head");
     }
 }
 
-/// Writes what was kept back, then closes the connection for writing.
+/// Writes what was held, then closes the connection for writing.
 pub(super) async fn close(stream: &mut ClientStream) {
     let written = async {
         poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await?;
@@ -90,7 +90,7 @@ pub(super) async fn close(stream: &mut ClientStream) {
     };
     match tokio::time::timeout(LINGER, written).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(error = %error, "a last answer was not written"),
-        Err(_) => tracing::debug!("a client did not take a last answer"),
+        Ok(Err(error)) => tracing::debug!(error = %error, "cannot write the final response"),
+        Err(_) => tracing::debug!("client did not read the final response in time"),
     }
 }

@@ -1,12 +1,11 @@
-//! Interim responses (1xx) and refusals: what is written to a client beside hyper.
+//! Interim responses (1xx), which hyper does not write.
 //!
-//! hyper's server writes final responses only. Whoever serves a request may hand the heads of
-//! interim responses over with [`Interim::send`]; [`super::ClientStream`] writes them between two
-//! of hyper's messages. That is sound because hyper is done with one message before it begins the
-//! next: while the client takes everything, hyper holds nothing back when a request is served.
-//! When the client does not, the rest of an earlier response is in hyper's buffer and the next one
-//! would follow it there, so interim responses that still wait are dropped before the final one:
-//! they are hints.
+//! hyper's server writes final responses only. The service may pass the heads of interim responses
+//! to [`Interim::send`]; [`super::ClientStream`] writes them between two of hyper's messages. That
+//! is sound because hyper completes one message before it begins the next: while the client reads
+//! everything, hyper's buffer is empty when a request is served. When the client does not, the rest
+//! of an earlier response is in hyper's buffer and the final response would follow it there, so
+//! queued interim responses are dropped before the final one: they are hints.
 
 use std::sync::Arc;
 
@@ -21,8 +20,8 @@ impl Interim {
         Self(activity)
     }
 
-    /// Hands over the head of an interim response, status line to empty line. Called while a
-    /// request of this connection is served, before its final response.
+    /// Queues the head of an interim response, status line to empty line. Called while a request of
+    /// this connection is served, before its final response.
     pub fn send(&self, head: &[u8]) {
         self.0.interim.push(head);
     }

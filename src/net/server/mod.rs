@@ -1,21 +1,21 @@
 //! Serving HTTP on listeners: accept, TLS, HTTP/1.1 and HTTP/2, drain.
 //!
-//! A [`Server`] runs a few threads, each with a runtime of its own; a connection stays on the
-//! thread that got it, so that serving it needs no lock and wakes nobody else. Every thread
-//! accepts; a connection goes to the thread that has the fewest. What serves requests is made
-//! once per thread ([`Serve::local`]) and may keep unshared state there.
+//! A [`Server`] runs a few threads, each with its own runtime; a connection stays on its thread, so
+//! that serving it needs no lock and wakes no other thread. Every thread accepts; a new connection
+//! goes to the thread with the fewest. The service is created once per thread ([`Serve::local`])
+//! and may keep unshared state there.
 //!
-//! A connection costs next to nothing while nothing happens on it: its HTTP state is made when the
-//! first byte arrives and given back after a while of silence ([`connection`]).
+//! An idle connection costs next to nothing: its HTTP state is created when the first byte arrives
+//! and dropped after a while without traffic ([`connection`]).
 //!
 //! A client that does not read its response for [`Limits::write`] loses its connection, or its
 //! HTTP/2 stream.
 //!
-//! A panic ends the one connection it happened in. A thread that dies ends [`Server::run`] at once
-//! with what it said; the supervisor starts all threads anew, while those that still live drain.
-//! The listeners stay open meanwhile, so that nobody is refused.
+//! A panic ends only the connection it happened in. A thread that dies ends [`Server::run`] at once
+//! with its panic message; the supervisor restarts all threads, while the remaining old ones drain.
+//! The listeners stay open meanwhile, so that no connection is refused.
 //!
-//! Shutdown: listeners close at once, idle connections close, exchanges under way get
+//! Shutdown: listeners and idle connections close at once, exchanges in progress get
 //! [`Limits::drain`] to end, then everything is dropped.
 
 use std::future::Future;
@@ -57,9 +57,9 @@ pub use stream::ClientStream;
 /// Anything a body may fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes what serves requests, once for each thread.
+/// Creates the service of each thread.
 pub trait Serve: Send + Sync + 'static {
-    /// What serves requests on one thread.
+    /// The service of one thread.
     type Local: ServeLocal;
 
     /// Called on the thread itself, inside its runtime.
@@ -71,7 +71,7 @@ pub trait ServeLocal: 'static {
     /// Body of the responses.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
 
-    /// Answers one request. An error closes the connection without an answer.
+    /// Serves one request. An error closes the connection without a response.
     fn serve(
         self: Rc<Self>,
         peer: Rc<Peer>,
@@ -88,9 +88,9 @@ pub struct Peer {
     pub text: Rc<str>,
     /// Its address without port, as `X-Forwarded-For` wants it.
     pub ip: HeaderValue,
-    /// Scheme of the listener it came in by.
+    /// Scheme of its listener.
     pub scheme: Scheme,
-    /// Takes interim responses while an HTTP/1.1 request of it is served.
+    /// Takes interim responses while one of its HTTP/1.1 requests is served.
     pub interim: Option<Interim>,
 }
 
@@ -108,7 +108,7 @@ impl Peer {
     }
 }
 
-/// A bound port and how it is spoken to.
+/// A bound port and its protocol.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -141,21 +141,21 @@ impl Listener {
 /// Limits of connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Threads that serve; 0 stands for one per processor.
+    /// Serving threads; 0 = one per processor.
     pub threads: usize,
-    /// For a request's head to arrive once its first byte has.
+    /// Time limit for a request's head, from its first byte.
     pub header_read: Duration,
-    /// For a client to say nothing between two requests.
+    /// Time limit of an idle connection.
     pub idle: Duration,
-    /// Silence after which a connection gives its HTTP state back.
+    /// Idle time after which a connection drops its HTTP state.
     pub park: Duration,
-    /// For a client to take something of a response that waits for it.
+    /// Time limit for a client to read something of a pending response.
     pub write: Duration,
-    /// For a TLS handshake.
+    /// Time limit for a TLS handshake.
     pub handshake: Duration,
-    /// For exchanges to end at shutdown.
+    /// Time limit for exchanges to end at shutdown.
     pub drain: Duration,
-    /// How often silence is looked for.
+    /// How often connections are checked.
     pub tick: Duration,
 }
 
@@ -177,19 +177,19 @@ impl Default for Limits {
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A listener or thread could not be made.
+    /// A listener or thread could not be created.
     #[error("cannot start serving: {0}")]
     Start(#[from] std::io::Error),
-    /// A thread ended by itself.
+    /// A thread ended unexpectedly.
     #[error("a serving thread ended early")]
     ThreadEnded,
-    /// A thread, or a part of one, panicked.
+    /// A thread, or one of its tasks, panicked.
     #[error("a serving thread panicked: {0}")]
     ThreadPanicked(String),
 }
 
 impl ServeError {
-    /// Of a part of a thread that has ended.
+    /// The error for a thread's task that has ended.
     fn ended(end: Result<(), tokio::task::JoinError>) -> Self {
         match end.map_err(tokio::task::JoinError::try_into_panic) {
             Err(Ok(panic)) => Self::ThreadPanicked(panic_text(&*panic).to_owned()),
@@ -228,7 +228,7 @@ struct Accepted {
     listener: usize,
 }
 
-/// Connections waiting to be taken over by another thread.
+/// Accepted connections queued for another thread.
 const INBOX: usize = 256;
 
 impl<S: Serve> Server<S> {
@@ -241,7 +241,7 @@ impl<S: Serve> Server<S> {
         }
     }
 
-    /// Where the listeners answer.
+    /// Addresses of the listeners.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners
             .iter()
@@ -279,8 +279,8 @@ impl<S: Serve> Server<S> {
                     let end = catch_unwind(run).unwrap_or_else(|panic| {
                         Err(ServeError::ThreadPanicked(panic_text(&*panic).to_owned()))
                     });
-                    // Nobody listens any more when `run` has returned or was dropped.
-                    let _nobody = ended.send(end);
+                    // The receiver is gone when `run` has returned or was dropped.
+                    let _unreceived = ended.send(end);
                 })?;
             ends.push(end);
         }
@@ -289,7 +289,7 @@ impl<S: Serve> Server<S> {
     }
 }
 
-/// Waits for the threads; the first that ends before its time ends all.
+/// Waits for the threads; the first that ends before shutdown ends all.
 async fn watch(
     mut ends: FuturesUnordered<oneshot::Receiver<Result<(), ServeError>>>,
     token: &CancellationToken,

@@ -1,11 +1,11 @@
-//! The time of one serving thread, in ticks, and whether it ends.
+//! Ticks of one serving thread, and whether it drains.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use super::Limits;
 
-/// What the connections of one thread share.
+/// Limits, ticks and shutdown state that the connections of one thread share.
 pub(super) struct Pace {
     pub(super) limits: Limits,
     ticks: Cell<u32>,
@@ -26,7 +26,7 @@ impl Pace {
         self.ticks.get()
     }
 
-    /// A tick passes.
+    /// Counts a tick.
     pub(super) fn pass(&self) {
         self.ticks.set(self.ticks.get().wrapping_add(1));
     }
@@ -37,7 +37,7 @@ impl Pace {
         u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The server shuts down from now on.
+    /// Starts the shutdown.
     pub(super) fn drain(&self) {
         self.draining.set(true);
     }

@@ -1,10 +1,10 @@
-//! What is known of a connection outside its own task: whether its client speaks, is silent or
-//! does not take what waits for it.
+//! The state of a connection outside its own task: whether its client sends, is idle or does not
+//! read its response.
 //!
-//! The thread looks at every connection once a tick ([`Connection::look`]) and wakes those that
-//! have to do something. Two things tell that a client does not take its response: its socket
-//! takes no byte ([`Limits::write`]), or its HTTP/2 stream asks for nothing more in that time. The
-//! first ends the connection, the second the stream alone.
+//! The thread checks every connection once a tick ([`Connection::check`]) and wakes those that
+//! have to do something. A client does not read its response when its socket takes no byte for
+//! [`Limits::write`], or when its HTTP/2 stream requests no data in that time. The first closes the
+//! connection, the second resets only the stream.
 //!
 //! [`Limits::write`]: super::Limits::write
 
@@ -21,26 +21,26 @@ use tokio::task::AbortHandle;
 use super::activity::Activity;
 use super::pace::Pace;
 
-/// What is known of a connection outside its own task.
+/// The state of a connection outside its own task.
 pub(super) struct Connection {
     activity: Arc<Activity>,
     waker: RefCell<Option<Waker>>,
     exchanges: Cell<u32>,
     /// When the last exchange ended or a request's head began.
     since: Cell<u32>,
-    /// When the client last took something, or nothing waited for it.
+    /// When the client last read something, or nothing was pending.
     taken: Cell<u32>,
-    speaking: Cell<bool>,
+    receiving_head: Cell<bool>,
     multiplexed: Cell<bool>,
     parked: Cell<bool>,
     order: Cell<Order>,
     /// The exchanges of an HTTP/2 connection.
     streams: RefCell<Vec<Rc<Stream>>>,
-    /// What became of exchanges that asked for a tunnel (`CONNECT` over HTTP/2).
+    /// Tunnels (`CONNECT` over HTTP/2).
     tunnels: RefCell<Vec<AbortHandle>>,
 }
 
-/// What a connection has to do when it is woken.
+/// What a connection must do when it is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Nothing,
@@ -48,10 +48,10 @@ pub(super) enum Order {
     Close,
 }
 
-/// One exchange of an HTTP/2 connection, which has a task of its own.
+/// One exchange of an HTTP/2 connection, which has its own task.
 #[derive(Default)]
 struct Stream {
-    /// When the body's last piece was handed over, while the next was not asked for.
+    /// When the last chunk of the body was handed over, until the next is requested.
     handed: Cell<Option<u32>>,
     task: RefCell<Option<AbortHandle>>,
 }
@@ -64,7 +64,7 @@ impl Connection {
             exchanges: Cell::new(0),
             since: Cell::new(ticks),
             taken: Cell::new(ticks),
-            speaking: Cell::new(false),
+            receiving_head: Cell::new(false),
             multiplexed: Cell::new(false),
             parked: Cell::new(false),
             order: Cell::new(Order::Nothing),
@@ -77,7 +77,7 @@ impl Connection {
         self.activity.clone()
     }
 
-    /// The connection carries several exchanges at once.
+    /// Marks that the connection carries several exchanges at once.
     pub(super) fn set_multiplexed(&self) {
         self.multiplexed.set(true);
     }
@@ -86,7 +86,7 @@ impl Connection {
         self.multiplexed.get()
     }
 
-    /// Whether only the socket waits.
+    /// Sets whether the connection keeps only its socket.
     pub(super) fn set_parked(&self, parked: bool) {
         self.parked.set(parked);
     }
@@ -96,7 +96,7 @@ impl Connection {
         self.parked.get()
     }
 
-    /// A task was started: that of the stream that just began, or that of a tunnel.
+    /// Registers a started task: that of the newest stream, or that of a tunnel.
     pub(super) fn task_started(&self, task: AbortHandle) {
         let streams = self.streams.borrow();
         match streams.last().map(|stream| stream.task.borrow_mut()) {
@@ -105,16 +105,16 @@ impl Connection {
         }
     }
 
-    /// Whether an exchange or a tunnel is under way.
+    /// Whether an exchange or a tunnel is in progress.
     fn is_busy(&self) -> bool {
         let mut tunnels = self.tunnels.borrow_mut();
         tunnels.retain(|tunnel| !tunnel.is_finished());
         self.exchanges.get() > 0 || !tunnels.is_empty()
     }
 
-    /// What the connection has to do now, asked by its task.
+    /// What the connection must do now; called by its task.
     pub(super) fn take_order(&self, cx: &Context<'_>) -> Order {
-        self.remember(cx);
+        self.store_waker(cx);
         self.order.replace(Order::Nothing)
     }
 
@@ -125,44 +125,44 @@ impl Connection {
         }
     }
 
-    /// Looks for silence and for clients that do not read; called once a tick.
-    pub(super) fn look(&self, pace: &Pace) {
+    /// Checks for idle time and for a client that does not read; called once a tick.
+    pub(super) fn check(&self, pace: &Pace) {
         if self.is_stuck(pace) {
-            tracing::debug!("a client does not read its response; its connection is closed");
-            return self.give(Order::Close);
+            tracing::debug!("client does not read its response; closing its connection");
+            return self.set_order(Order::Close);
         }
         if self.is_busy() {
             self.since.set(pace.ticks());
             return self.end_stuck_streams(pace);
         }
-        let speaking = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
-        if speaking && !self.speaking.replace(speaking) {
+        let receiving_head = self.activity.read.load(Ordering::Relaxed) && !self.multiplexed.get();
+        if receiving_head && !self.receiving_head.replace(receiving_head) {
             self.since.set(pace.ticks());
         }
         let silent = pace.ticks().wrapping_sub(self.since.get());
         let limits = &pace.limits;
-        let limit = if speaking {
+        let limit = if receiving_head {
             limits.header_read
         } else {
             limits.idle
         };
-        let may_park = !(speaking || self.multiplexed.get() || self.parked.get());
+        let may_park = !(receiving_head || self.multiplexed.get() || self.parked.get());
         if silent > pace.ticks_of(limit) {
-            self.give(Order::Close);
+            self.set_order(Order::Close);
         } else if may_park
             && silent > pace.ticks_of(limits.park)
             && !self.activity.blocked.load(Ordering::Relaxed)
         {
-            self.give(Order::Park);
+            self.set_order(Order::Park);
         }
     }
 
-    fn give(&self, order: Order) {
+    fn set_order(&self, order: Order) {
         self.order.set(order);
         self.wake();
     }
 
-    /// Whether the client took nothing of what waits for it, for too long.
+    /// Whether a write has been pending for too long.
     fn is_stuck(&self, pace: &Pace) -> bool {
         let now = pace.ticks();
         let waits = self.activity.blocked.load(Ordering::Relaxed);
@@ -182,13 +182,13 @@ impl Connection {
                 .get()
                 .is_some_and(|handed| now.wrapping_sub(handed) > limit);
             if stuck && let Some(task) = &*stream.task.borrow() {
-                tracing::debug!("a client does not read its response; the stream is reset");
+                tracing::debug!("client does not read its response; resetting the stream");
                 task.abort();
             }
         }
     }
 
-    fn remember(&self, cx: &Context<'_>) {
+    fn store_waker(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker
             .as_ref()
@@ -225,10 +225,10 @@ impl Exchange {
         }
     }
 
-    /// A piece of the body was handed over, or the body has none right now.
-    fn handed(&self, piece: bool) {
+    /// Records that a chunk of the body was handed over, or that none is ready.
+    fn handed(&self, chunk: bool) {
         if let Some(stream) = &self.stream {
-            stream.handed.set(piece.then(|| self.pace.ticks()));
+            stream.handed.set(chunk.then(|| self.pace.ticks()));
         }
     }
 }
@@ -238,7 +238,7 @@ impl Drop for Exchange {
         let connection = &self.connection;
         connection.exchanges.set(connection.exchanges.get() - 1);
         connection.since.set(self.pace.ticks());
-        connection.speaking.set(false);
+        connection.receiving_head.set(false);
         connection.activity.read.store(false, Ordering::Relaxed);
         if let Some(stream) = &self.stream {
             let mut streams = connection.streams.borrow_mut();
@@ -289,13 +289,13 @@ mod tests {
     fn order_after(pace: &Pace, connection: &Connection, ticks: u32) -> Order {
         for _ in 0..ticks {
             pace.pass();
-            connection.look(pace);
+            connection.check(pace);
         }
         connection.take_order(&Context::from_waker(Waker::noop()))
     }
 
     #[test]
-    fn a_client_that_takes_its_response_slowly_is_not_cut() {
+    fn a_client_that_reads_slowly_keeps_its_connection() {
         let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Rc::new(Connection::new(0));
         let _exchange = Exchange::begin(connection.clone(), pace.clone());

@@ -1,7 +1,7 @@
-//! A client's connection as hyper reads and writes it, clear text or TLS, noting what happens.
+//! A client's connection as hyper reads and writes it, clear text or TLS, recording activity.
 //!
-//! What the router writes itself goes between two messages of hyper's ([`super::interim`]): hyper
-//! is in the middle of one from its first write to the flush that follows when nothing is left.
+//! The router's own bytes are written between two of hyper's messages ([`super::interim`]): a
+//! message lasts from hyper's first write to the flush after its buffer is empty.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
 
-/// A client's socket, noting how it takes what is written.
+/// A client's socket that records whether writes make progress.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
@@ -92,9 +92,9 @@ impl AsyncWrite for Socket {
 #[derive(Debug)]
 pub struct ClientStream {
     transport: Transport,
-    /// Read already, to be read again.
+    /// Bytes put back, to be read again.
     ahead: Bytes,
-    /// To be written before anything else of hyper's.
+    /// Own bytes, to be written before hyper's next bytes.
     own: Bytes,
     /// hyper is in the middle of a message.
     writing: bool,
@@ -124,7 +124,7 @@ impl ClientStream {
         }
     }
 
-    /// Puts bytes back that were read and not used; they come before everything else.
+    /// Puts back bytes that were read and not used; they are read first.
     pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.ahead = if self.ahead.is_empty() {
             bytes
@@ -133,11 +133,11 @@ impl ClientStream {
         };
     }
 
-    /// Ready when there is something to read, an end or an error included; nothing is taken.
+    /// Ready when there is something to read, end or error included; consumes nothing.
     ///
-    /// With TLS the socket alone does not tell: a request that came together with the end of the
-    /// handshake, or behind another one, is decrypted already while the socket stays silent. And
-    /// half a record makes the socket readable without anything to read.
+    /// With TLS the socket alone does not show this: a request that arrived together with the end
+    /// of the handshake, or after another one, is already decrypted while the socket has no data.
+    /// And half a record makes the socket readable without anything to read.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             return Poll::Ready(Ok(()));
@@ -149,7 +149,7 @@ impl ClientStream {
         if let Poll::Ready(read) = Pin::new(&mut **stream).poll_fill_buf(cx) {
             return Poll::Ready(read.map(|_| ()));
         }
-        // Session tickets and answers to key updates: nobody else sends them while nobody writes.
+        // Session tickets and responses to key updates: only this sends them while hyper is idle.
         if stream.get_ref().1.wants_write()
             && let Poll::Ready(Err(error)) = Pin::new(&mut **stream).poll_flush(cx)
         {
@@ -166,8 +166,8 @@ impl ClientStream {
         &socket.activity
     }
 
-    /// Writes these bytes instead of what was held back.
-    pub(super) fn instead(&mut self, bytes: Bytes) {
+    /// Replaces the held bytes, which are written next.
+    pub(super) fn replace_held(&mut self, bytes: Bytes) {
         self.own = bytes;
     }
 
@@ -182,7 +182,7 @@ impl ClientStream {
         }
     }
 
-    /// Writes what comes before hyper's next bytes, when anything.
+    /// Writes the own bytes that precede hyper's next bytes, if any.
     fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.own.is_empty() {
             if self.writing || !self.activity().interim.any() {
@@ -205,7 +205,7 @@ impl ClientStream {
     fn poll_before_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         let refusal = &self.activity().refusal;
         if refusal.is_held() {
-            // hyper goes on, so it was no refusal.
+            // hyper continues to write, so it was no rejection.
             refusal.release();
         }
         ready!(self.poll_own(cx))?;
@@ -282,7 +282,7 @@ impl Write for ClientStream {
         if self.activity().refusal.is_held() {
             return Poll::Ready(Ok(()));
         }
-        // hyper flushes when nothing of its own is left.
+        // hyper flushes when its buffer is empty.
         self.writing = false;
         ready!(self.poll_own(cx))?;
         match &mut self.transport {

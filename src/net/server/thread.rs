@@ -1,4 +1,4 @@
-//! One serving thread: accepts, takes connections over, looks for silence, drains.
+//! One serving thread: accepts, takes over connections, checks for idle ones, drains.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use super::pace::Pace;
 use super::state::Connection;
 use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
 
-/// Pause after the system refused to accept, as when files run out.
+/// Pause after a failed accept, as when file descriptors run out.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// How often the end of the last exchange is looked for while draining.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How often draining checks for remaining connections.
+const DRAIN_POLL: Duration = Duration::from_millis(10);
 
 /// The connections of one thread.
 pub(super) struct Thread {
@@ -38,10 +38,10 @@ impl Thread {
         }
     }
 
-    /// A tick passes.
+    /// Counts a tick and checks every connection.
     pub(super) fn pass(&self) {
         self.pace.pass();
-        self.each_connection(|connection| connection.look(&self.pace));
+        self.each_connection(|connection| connection.check(&self.pace));
     }
 
     pub(super) fn enter(&self, connection: &Rc<Connection>) -> u64 {
@@ -78,38 +78,40 @@ async fn serve<S: Serve>(
     index: usize,
     mut inbox: mpsc::Receiver<Accepted>,
 ) -> Result<(), ServeError> {
-    let here = Rc::new(Here {
+    let acceptor = Rc::new(Acceptor {
         thread: Rc::new(Thread::new(shared.server.limits.clone())),
         serve: Rc::new(shared.server.serve.local()),
         stop: shared.stop.clone(),
         shared,
         index,
     });
-    // None of these ends by itself; without one of them the thread serves half.
+    // None of these may end: without one of them the thread serves only part of its work.
     let mut upkeep = JoinSet::new();
-    for listener in 0..here.shared.server.listeners.len() {
-        let socket = here.shared.server.listeners[listener].socket.try_clone()?;
+    for listener in 0..acceptor.shared.server.listeners.len() {
+        let socket = acceptor.shared.server.listeners[listener]
+            .socket
+            .try_clone()?;
         let socket = TcpListener::from_std(socket)?;
-        upkeep.spawn_local(accept(here.clone(), socket, listener));
+        upkeep.spawn_local(accept(acceptor.clone(), socket, listener));
     }
-    upkeep.spawn_local(count_ticks(here.thread.clone()));
+    upkeep.spawn_local(count_ticks(acceptor.thread.clone()));
     loop {
         tokio::select! {
-            () = here.stop.cancelled() => break,
+            () = acceptor.stop.cancelled() => break,
             Some(ended) = upkeep.join_next() => return Err(ServeError::ended(ended)),
             accepted = inbox.recv() => match accepted {
-                Some(accepted) => here.take_over(accepted),
+                Some(accepted) => acceptor.take_over(accepted),
                 None => break,
             },
         }
     }
     upkeep.abort_all();
     inbox.close();
-    drain(&here.thread).await;
+    drain(&acceptor.thread).await;
     Ok(())
 }
 
-struct Here<S: Serve> {
+struct Acceptor<S: Serve> {
     thread: Rc<Thread>,
     serve: Rc<S::Local>,
     stop: tokio_util::sync::CancellationToken,
@@ -117,8 +119,8 @@ struct Here<S: Serve> {
     index: usize,
 }
 
-impl<S: Serve> Here<S> {
-    /// Serves the connection here or on a thread that has fewer.
+impl<S: Serve> Acceptor<S> {
+    /// Serves the connection on this thread or on one that has fewer.
     fn place(&self, socket: TcpStream, address: SocketAddr, listener: usize) {
         let shared = &self.shared;
         let target = shared.least_loaded(self.index);
@@ -126,7 +128,7 @@ impl<S: Serve> Here<S> {
             return self.start(socket, address, listener);
         }
         let Ok(socket) = socket.into_std() else {
-            return tracing::warn!("a connection was lost between two threads");
+            return tracing::warn!("cannot move a connection to another thread");
         };
         let accepted = Accepted {
             socket,
@@ -141,7 +143,7 @@ impl<S: Serve> Here<S> {
     fn take_over(&self, accepted: Accepted) {
         match TcpStream::from_std(accepted.socket) {
             Ok(socket) => self.start(socket, accepted.address, accepted.listener),
-            Err(error) => tracing::warn!(error = %error, "a connection was not taken over"),
+            Err(error) => tracing::warn!(error = %error, "cannot take over a connection"),
         }
     }
 
@@ -151,7 +153,7 @@ impl<S: Serve> Here<S> {
         let connection = Rc::new(Connection::new(pace.ticks()));
         let number = thread.enter(&connection);
         self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
-        let leave = Leave {
+        let guard = ConnectionGuard {
             shared: self.shared.clone(),
             thread,
             index: self.index,
@@ -162,42 +164,42 @@ impl<S: Serve> Here<S> {
         let tls = listener.tls.clone();
         let serve = self.serve.clone();
         tokio::task::spawn_local(async move {
-            let _leave = leave;
+            let _guard = guard;
             connection::serve(pace, connection, serve, socket, (peer, tls)).await;
         });
     }
 }
 
-/// Counts a connection out, however it ends.
-struct Leave<S> {
+/// Removes a connection from the counts when it ends.
+struct ConnectionGuard<S> {
     shared: Arc<Shared<S>>,
     thread: Rc<Thread>,
     index: usize,
     number: u64,
 }
 
-impl<S> Drop for Leave<S> {
+impl<S> Drop for ConnectionGuard<S> {
     fn drop(&mut self) {
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
         self.thread.connections.borrow_mut().remove(&self.number);
     }
 }
 
-async fn accept<S: Serve>(here: Rc<Here<S>>, socket: TcpListener, listener: usize) {
+async fn accept<S: Serve>(acceptor: Rc<Acceptor<S>>, socket: TcpListener, listener: usize) {
     loop {
         match socket.accept().await {
             Ok((socket, address)) => {
-                // Without it small answers wait for the client's acknowledgement; where it is
-                // refused they only come later.
+                // Without it small responses wait for the client's acknowledgement; a failure only
+                // delays them.
                 if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(error = %error, "a socket refuses TCP_NODELAY");
+                    tracing::debug!(error = %error, "cannot set TCP_NODELAY");
                 }
-                here.place(socket, address, listener);
-                // Others shall accept, too, and what was accepted shall be served.
+                acceptor.place(socket, address, listener);
+                // Lets other threads accept, and serves what was accepted.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(error = %error, "a connection was not accepted");
+                tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(REFUSED_PAUSE).await;
             }
         }
@@ -217,7 +219,7 @@ async fn drain(thread: &Thread) {
     thread.each_connection(Connection::wake);
     let empty = async {
         while !thread.connections.borrow().is_empty() {
-            tokio::time::sleep(DRAIN_LOOK).await;
+            tokio::time::sleep(DRAIN_POLL).await;
         }
     };
     if tokio::time::timeout(thread.pace.limits.drain, empty)
@@ -225,6 +227,6 @@ async fn drain(thread: &Thread) {
         .is_err()
     {
         let left = thread.connections.borrow().len();
-        tracing::warn!(connections = left, "exchanges were cut at shutdown");
+        tracing::warn!(connections = left, "exchanges aborted at shutdown");
     }
 }

@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use crate::base::guid::AppGuid;
 use crate::base::{Supervisor, SystemClock};
 use crate::net::origin::PlatformHosts;
-use crate::net::ports::{PortWish, bind};
+use crate::net::ports::{PortChoice, bind};
 use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
 use crate::pki::Pki;
@@ -105,8 +105,8 @@ pub(super) fn door_of(
         },
     };
     let loopback = [127, 0, 0, 1].into();
-    let plain = bind(loopback, PortWish::Exactly(0)).unwrap();
-    let tls = bind(loopback, PortWish::Exactly(0)).unwrap();
+    let plain = bind(loopback, PortChoice::Exactly(0)).unwrap();
+    let tls = bind(loopback, PortChoice::Exactly(0)).unwrap();
     let listeners = vec![
         Listener::plain(plain),
         Listener::tls(tls, pki.server_config()),

@@ -11,7 +11,7 @@ fi
 if [ "${OPTIMIZE_MEMORY:-}" = true ] && [ -n "${MEMORY_AVAILABLE:-}" ]; then
   export NODE_OPTIONS="--max_old_space_size=$((MEMORY_AVAILABLE * 75 / 100)) ${NODE_OPTIONS:-}"
 fi
-# Node.js knows only the authorities it was built with: those that somebody added to the stack have to be pointed out.
+# Node.js trusts only its built-in authorities: those added to the stack must be configured.
 if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && ls /usr/local/share/ca-certificates/*.crt > /dev/null 2>&1; then
   export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 fi

@@ -13,7 +13,7 @@ check_ruby() {
   [[ ${asked%%.*} == "${have%%.*}" ]] ||
     fail "the Gemfile asks for Ruby $asked; this stack has Ruby $have only" 'Change it, or push with a custom buildpack that brings its own Ruby.'
   warn "the Gemfile asks for Ruby $asked: the app will run on Ruby $have"
-  # Bundler would refuse for a difference that the app hardly sees.
+  # Bundler would reject a difference that rarely matters.
   sed -i -E '/^ruby[[:space:](]/d' "$gemfile"
   sed -i '/^RUBY VERSION$/,/^$/d' "$gemfile.lock"
 }
@@ -31,7 +31,7 @@ install_gems() {
   export BUNDLE_GEMFILE=$gemfile BUNDLE_WITHOUT=${BUNDLE_WITHOUT:-development:test} BUNDLE_APP_CONFIG=$DEP/bundle_config
   export BUNDLE_SILENCE_ROOT_WARNING=true BUNDLE_DISABLE_VERSION_CHECK=true BUNDLE_USER_CACHE=$CACHE/bundle BUNDLE_FROZEN=true
   mkdir -p "$BUNDLE_APP_CONFIG"
-  # A lock file made by another bundler is no reason to go and fetch that one.
+  # A lock file of another bundler version must not download that one.
   sed -i '/^BUNDLED WITH$/,$d' "$gemfile.lock"
   if [[ ! -d vendor/cache ]] && stack_has_all; then
     note "all gems are in the stack: $(gem_list)"
@@ -43,7 +43,7 @@ install_gems() {
     cp -r "$CACHE/vendor_bundle" "$bundle_path"
   fi
   if [[ -d vendor/cache ]]; then
-    note 'vendor/cache is there: no gem server is asked'
+    note 'installing from vendor/cache, without a gem server'
     arguments+=(--local)
   fi
   if ! bundle install "${arguments[@]}" 2>&1 | indent; then
@@ -65,7 +65,7 @@ take_stack_gems() {
   unset BUNDLE_PATH bundle_path
   rm -rf "$DEP/vendor_bundle" "$gemfile.lock"
   if BUNDLE_FROZEN=false stack_has_all; then
-    warn "no gem server answers: instead of Gemfile.lock's versions the stack's are used: $(gem_list)"
+    warn "no gem server is reachable: using the stack's versions instead of Gemfile.lock's: $(gem_list)"
   else
     printf '%s\n' "$lock" > "$gemfile.lock"
     return 1

@@ -1,4 +1,4 @@
-//! A TLS client driven by hand: what it sends in which segment is the test's decision.
+//! A TLS client whose segments the test controls.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::pki::Pki;
 
-/// Settings of a client that speaks one version, and remembers sessions.
+/// Settings of a client that supports one version and resumes sessions.
 pub(super) fn settings(
     pki: &Pki,
     version: &'static SupportedProtocolVersion,
@@ -38,7 +38,7 @@ pub(super) struct TlsClient {
 }
 
 impl TlsClient {
-    /// Shakes hands; what ends the handshake and `first` leave in one write.
+    /// Does the handshake; its last message and `first` are sent in one write.
     pub(super) async fn connect(
         socket: TcpStream,
         settings: Arc<ClientConfig>,
@@ -62,7 +62,7 @@ impl TlsClient {
         self.tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
-    /// One record, not sent yet, with whatever TLS has to send before it.
+    /// One record, not sent yet, with what TLS has to send before it.
     pub(super) fn seal(&mut self, text: &[u8]) -> Vec<u8> {
         self.tls.writer().write_all(text).unwrap();
         let mut bytes = Vec::new();
@@ -72,7 +72,7 @@ impl TlsClient {
         bytes
     }
 
-    /// Writes bytes as they are, at once.
+    /// Writes raw bytes.
     pub(super) async fn send_raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
     }
@@ -103,7 +103,7 @@ impl TlsClient {
         self.read.drain(..count).collect()
     }
 
-    /// Reads until `text` has come.
+    /// Reads until `text` has arrived.
     pub(super) async fn until(&mut self, text: &str) -> String {
         loop {
             let all = String::from_utf8_lossy(&self.read).into_owned();
@@ -124,7 +124,7 @@ impl TlsClient {
         (head[3], stream, content)
     }
 
-    /// Reads frames until one of this type and stream has come.
+    /// Reads frames until one of this type and stream has arrived.
     pub(super) async fn frame_of(&mut self, kind: u8, stream: u32) -> Vec<u8> {
         loop {
             let (found, at, content) = self.frame().await;
@@ -135,7 +135,7 @@ impl TlsClient {
     }
 }
 
-/// How an HTTP/2 connection begins: the preface and empty settings.
+/// The preface of an HTTP/2 connection and empty settings.
 pub(super) const HTTP2_PREFACE: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 

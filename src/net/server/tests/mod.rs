@@ -1,5 +1,4 @@
-//! Connections whose ticks pass when the test says so, and clients that decide byte by byte what
-//! they send.
+//! Connections whose ticks the test controls, and clients that control each byte they send.
 
 mod clients;
 mod stalls;
@@ -28,7 +27,7 @@ use crate::base::SystemClock;
 use crate::net::Scheme;
 use crate::pki::Pki;
 
-/// Answers with the request's path; `/endless` without end; `/panic` not at all.
+/// Responds with the request's path; `/endless` without end; `/panic` panics.
 #[derive(Default)]
 struct Paths {
     /// Endless bodies that were not dropped.
@@ -49,7 +48,7 @@ impl ServeLocal for Paths {
                 self.endless.set(self.endless.get() + 1);
                 Answer::Endless(self.endless.clone())
             }
-            "/panic" => panic!("asked to"),
+            "/panic" => panic!("requested"),
             path => Answer::Text(Some(Bytes::from(format!("[{path}]")))),
         };
         Ok(Response::new(body))
@@ -85,7 +84,7 @@ impl Drop for Answer {
     }
 }
 
-/// A thread whose time passes by [`Bench::pass`] alone.
+/// A thread whose time advances only by [`Bench::pass`].
 struct Bench {
     thread: Rc<Thread>,
     paths: Rc<Paths>,
@@ -147,14 +146,14 @@ impl Bench {
         }
     }
 
-    /// Lets time pass until the connection keeps its socket alone.
+    /// Lets time pass until the connection is parked.
     async fn park(&self, connection: &Connection) {
         while !connection.is_parked() {
             self.pass(1).await;
         }
     }
 
-    /// Lets time pass until `done`, and tells how many ticks that took.
+    /// Lets time pass until `done`; returns how many ticks that took.
     async fn pass_until(&self, done: impl Fn() -> bool) -> u32 {
         let mut ticks = 0;
         while !done() {
@@ -165,7 +164,7 @@ impl Bench {
     }
 }
 
-/// Runs a test on one thread; one that hangs fails.
+/// Runs a test on one thread, with a timeout.
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -173,6 +172,6 @@ fn run<T>(test: impl Future<Output = T>) -> T {
         .unwrap();
     let limit = std::time::Duration::from_secs(30);
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(limit, test).await.expect("it hangs")
+        tokio::time::timeout(limit, test).await.expect("in time")
     })
 }

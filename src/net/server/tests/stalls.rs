@@ -1,4 +1,4 @@
-//! Clients that ask and do not read.
+//! Clients that send requests and do not read responses.
 
 use rustls::version::{TLS12, TLS13};
 use tokio::io::AsyncWriteExt;
@@ -34,7 +34,7 @@ fn an_http2_client_that_does_not_read_loses_its_connection() {
         let bench = Bench::new();
         let served = bench.serve(true).await;
         let settings = settings(&bench.pki, &TLS13, b"h2");
-        // Windows as large as they get: what fills up is the socket.
+        // The largest windows there are, so that the socket's buffer fills up.
         let mut first = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         first.extend_from_slice(b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff");
         first.extend_from_slice(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
@@ -46,7 +46,7 @@ fn an_http2_client_that_does_not_read_loses_its_connection() {
 }
 
 #[test]
-fn an_http2_stream_whose_window_stays_closed_is_reset_alone() {
+fn only_the_http2_stream_whose_window_stays_closed_is_reset() {
     run(async {
         let bench = Bench::new();
         let served = bench.serve(true).await;
@@ -71,7 +71,7 @@ fn an_http2_stream_whose_window_stays_closed_is_reset_alone() {
 }
 
 #[test]
-fn an_idle_http2_connection_is_closed_although_its_client_says_nothing() {
+fn an_idle_http2_connection_is_closed() {
     run(async {
         let bench = Bench::new();
         let served = bench.serve(true).await;

@@ -1,4 +1,4 @@
-//! A thread that dies is noticed; a connection that fails takes nobody along.
+//! A thread that panics is detected; a connection that fails does not affect others.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Paths;
-use crate::net::ports::{PortWish, bind};
+use crate::net::ports::{PortChoice, bind};
 use crate::net::server::{Limits, Listener, Serve, ServeError, Server};
 
-/// One of the threads dies as it begins, the first time.
+/// One of the threads panics at its first start.
 struct Dying {
     threads: AtomicUsize,
     dies: usize,
@@ -29,7 +29,7 @@ impl Serve for Dying {
 }
 
 fn server(dies: usize) -> Arc<Server<Dying>> {
-    let socket = bind([127, 0, 0, 1].into(), PortWish::Exactly(0)).unwrap();
+    let socket = bind([127, 0, 0, 1].into(), PortChoice::Exactly(0)).unwrap();
     let serve = Dying {
         threads: AtomicUsize::new(0),
         dies,
@@ -41,7 +41,7 @@ fn server(dies: usize) -> Arc<Server<Dying>> {
     Arc::new(Server::new(vec![Listener::plain(socket)], serve, limits))
 }
 
-/// What the server says to a request on a connection of its own; nothing when it closes it.
+/// The response to a request on its own connection; empty when the server closes it.
 fn ask(address: SocketAddr, path: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     let limit = Some(Duration::from_secs(20));
@@ -60,8 +60,8 @@ async fn a_thread_that_dies_ends_the_server_which_can_be_started_again() {
     let token = CancellationToken::new();
     let limit = Duration::from_secs(20);
     let ended = tokio::time::timeout(limit, server.clone().run(token.clone())).await;
-    let Err(ServeError::ThreadPanicked(why)) = ended.expect("noticed") else {
-        panic!("not told");
+    let Err(ServeError::ThreadPanicked(why)) = ended.expect("in time") else {
+        panic!("no panic reported");
     };
     assert_eq!(why, "thread 1 dies");
     let running = server.clone().run(token.clone());
@@ -77,7 +77,7 @@ async fn a_thread_that_dies_ends_the_server_which_can_be_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_connection_that_panics_takes_nobody_along() {
+async fn a_connection_that_panics_does_not_affect_others() {
     let server = server(usize::MAX);
     let address = server.addresses()[0];
     let token = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! What TLS holds back or gives early: the socket alone does not tell whether there is a request.
+//! Requests that TLS buffers: the socket alone does not show whether there is one.
 
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
@@ -42,7 +42,7 @@ fn an_http2_request_in_the_segment_that_ends_the_handshake_is_answered() {
                 let mut client = TlsClient::connect(client, settings.clone(), &first).await;
                 assert_eq!(client.is_resumed(), resumed, "{version:?}");
                 assert_eq!(client.frame_of(0, 1).await, b"[/one]");
-                // Ticks without a word do no harm.
+                // Idle ticks do no harm.
                 bench.pass(60).await;
                 let more = [http2_get(3, "/two"), http2_get(5, "/three")].concat();
                 client.send(&more).await;
@@ -67,7 +67,7 @@ fn half_a_record_waits_for_its_other_half_in_a_parked_connection() {
                 let record = client.seal(&get("/two"));
                 client.send_raw(&record[..cut]).await;
                 bench.park(&served.connection).await;
-                // Also the half that comes to a connection that is parked already.
+                // The next part arrives at a parked connection.
                 client.send_raw(&record[cut..cut + 10]).await;
                 bench.pass(20).await;
                 assert!(served.connection.is_parked());
@@ -79,7 +79,7 @@ fn half_a_record_waits_for_its_other_half_in_a_parked_connection() {
 }
 
 #[test]
-fn a_first_request_may_come_in_pieces_of_a_record() {
+fn a_first_request_may_arrive_in_parts_of_a_record() {
     run(async {
         let bench = Bench::new();
         for version in VERSIONS {
@@ -125,7 +125,7 @@ fn requests_pipelined_to_a_parked_connection_are_all_answered() {
 }
 
 #[test]
-fn what_came_behind_a_request_is_not_lost_by_parking() {
+fn parking_keeps_what_arrived_after_a_request() {
     run(async {
         let bench = Bench::new();
         for version in VERSIONS {
@@ -141,7 +141,7 @@ fn what_came_behind_a_request_is_not_lost_by_parking() {
                 client.send(&second[cut..]).await;
                 client.until("[/second]").await;
             }
-            // A head that stays half is closed for it, in its time.
+            // A connection with an incomplete head is closed after the time limit.
             let first = [&get("/first"), &second[..9]].concat();
             let mut client = TlsClient::connect(served.client, settings, &first).await;
             client.until("[/first]").await;

@@ -1,4 +1,4 @@
-//! What a platform is made of, and what is open before anything is wired.
+//! The injected parts of a platform, and the services it opens first.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
 use crate::uaa::Uaa;
 
-/// What a platform is started with; tests inject clock, guids, Docker and probes.
+/// The injected parts of a platform; tests replace clock, guids, Docker and probes.
 pub struct Parts {
     /// Configuration.
     pub config: Config,
-    /// Docker.
+    /// Docker daemon.
     pub engine: Arc<dyn Engine>,
-    /// Time.
+    /// Clock.
     pub clock: Arc<dyn Clock>,
-    /// New guids.
+    /// Source of guids.
     pub guids: GuidSource,
     /// Health checks.
     pub probe: Arc<dyn Probe>,
@@ -43,8 +43,8 @@ impl Parts {
     }
 }
 
-/// What is open before anything is wired.
-pub(super) struct Ground {
+/// Services that are opened before the engines.
+pub(super) struct CoreServices {
     pub(super) id: String,
     pub(super) db: Db,
     pub(super) vault: Vault,
