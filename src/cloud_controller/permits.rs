@@ -225,60 +225,27 @@ impl MayAdminister {
     }
 }
 
-impl Deref for MayWrite {
-    type Target = MaySupport;
+/// What a proof includes, and at last the recorder that writes in its holder's name.
+macro_rules! includes {
+    ($($proof:ident . $field:tt => $included:ident;)+) => {$(
+        impl Deref for $proof {
+            type Target = $included;
 
-    fn deref(&self) -> &MaySupport {
-        &self.0
-    }
+            fn deref(&self) -> &$included {
+                &self.$field
+            }
+        }
+    )+};
 }
 
-impl Deref for MaySupport {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.recorder
-    }
-}
-
-impl Deref for MayManageSpace {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.0
-    }
-}
-
-impl Deref for MayManage {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.recorder
-    }
-}
-
-impl Deref for MayChangeDomain {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.recorder
-    }
-}
-
-impl Deref for MayCreateOrganization {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.0
-    }
-}
-
-impl Deref for MayAdminister {
-    type Target = Recorder;
-
-    fn deref(&self) -> &Recorder {
-        &self.0
-    }
+includes! {
+    MayWrite.0 => MaySupport;
+    MaySupport.recorder => Recorder;
+    MayManageSpace.0 => Recorder;
+    MayManage.recorder => Recorder;
+    MayChangeDomain.recorder => Recorder;
+    MayCreateOrganization.0 => Recorder;
+    MayAdminister.0 => Recorder;
 }
 
 #[cfg(test)]
