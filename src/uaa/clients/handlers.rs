@@ -58,7 +58,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(present(&created.await?))))
 }
 
-/// `PUT /oauth/clients/:id`; the secret stays.
+/// `PUT /oauth/clients/:id`; the secret is kept.
 pub(crate) async fn replace(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -73,7 +73,7 @@ pub(crate) async fn replace(
     Ok(Json(present(&updated.await?)))
 }
 
-/// `DELETE /oauth/clients/:id`; answers the client.
+/// `DELETE /oauth/clients/:id`; returns the client.
 pub(crate) async fn delete(
     State(uaa): State<Uaa>,
     caller: Caller,

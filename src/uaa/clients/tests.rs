@@ -1,4 +1,4 @@
-//! Administrators make clients, and the clients get tokens.
+//! Administrators create clients, and the clients get tokens.
 
 use serde_json::{Value, json};
 

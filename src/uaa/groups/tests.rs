@@ -1,4 +1,4 @@
-//! Administrators put people into groups, and their tokens follow.
+//! Administrators add users to groups, and their tokens follow.
 
 use serde_json::{Value, json};
 

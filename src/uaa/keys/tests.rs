@@ -1,4 +1,4 @@
-//! Keys come and go; tokens last as long as they say.
+//! Key rotation and the validity of tokens.
 
 use serde_json::Value;
 

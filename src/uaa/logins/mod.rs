@@ -1,7 +1,8 @@
-//! Proving who one is with a password.
+//! Authentication with a password.
 //!
-//! The right password is answered at once, a wrong one later and later, for each source by itself
-//! ([`throttle`](crate::uaa::throttle)). An unknown name is looked at and answered like a known one.
+//! The right password is answered at once; wrong ones are answered with increasing delays, per
+//! source ([`throttle`](crate::uaa::throttle)). An unknown name is checked and answered like a
+//! known one.
 
 pub(crate) mod store;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use super::users::{self, User};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 
-/// Looks for the user by name and origin, and checks the password.
+/// Finds the user by name and origin, and checks the password.
 pub(crate) async fn prove(
     uaa: &Uaa,
     source: Source,
@@ -43,7 +44,7 @@ pub(crate) async fn prove_user(
     password: Secret<String>,
 ) -> UaaResult<Option<User>> {
     let attempt = attempt(uaa, source, Subject::new("user", guid.as_str())).await?;
-    // Only now: the attempt may have waited.
+    // Read only now: the attempt may have waited.
     let asked = guid.clone();
     let login = uaa.db().read(move |tx| store::find(tx, &asked)).await?;
     let Some(login) = login else {
@@ -64,18 +65,18 @@ pub(crate) async fn prove_user(
         .db()
         .read(move |tx| users::store::find_user(tx, &asked))
         .await?;
-    // The password was right at the moment it was read; a change since then counts more.
+    // The password was right when it was read; a change since then takes precedence.
     let unchanged = user.filter(|user| user.active && user.generation == login.generation);
     Ok(answer(attempt, unchanged).await)
 }
 
-/// Waits until an attempt may be looked at.
+/// Waits until an attempt may be checked.
 pub(crate) async fn attempt(uaa: &Uaa, source: Source, subject: Subject) -> UaaResult<Attempt> {
     let admitted = uaa.throttle().attempt(source, subject).await;
     admitted.map_err(|_| UaaError::too_many_attempts())
 }
 
-/// What an attempt proved, when that may be told.
+/// What an attempt proved, returned when the throttle allows it.
 pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> {
     match proven {
         Some(_) => attempt.right(),
@@ -84,8 +85,8 @@ pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> 
     proven
 }
 
-/// Whether the wrong passwords on record are those of a process before this one, which knows its
-/// own, and not too old.
+/// Whether the stored failures come from an earlier process (this one counts its own) and are
+/// recent enough.
 fn counts_still(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
     let at = last_failure(login);
     at <= opened_at && now.since(at) <= MEMORY

@@ -1,4 +1,4 @@
-//! SQL of log-ins: the part of `users` that says whether and when a password is looked at.
+//! SQL of log-ins: the columns of `users` that decide whether and when a password is checked.
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -20,7 +20,7 @@ where guid = :guid and generation = :generation and active = 1";
 const FORGIVE: &str = "update users set failed_logins = 0, login_not_before = 0
 where guid = :guid and failed_logins > 0";
 
-/// What decides about an attempt.
+/// The stored state that an attempt is checked against.
 pub(super) struct Login {
     pub(super) password: Option<Hashed>,
     pub(super) generation: i64,
@@ -44,7 +44,7 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<Option<Login>, Db
     Ok(found.optional()?)
 }
 
-/// Counts a wrong password.
+/// Records a wrong password.
 pub(super) fn note_failure(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
@@ -60,7 +60,7 @@ pub(super) fn note_failure(
     Ok(())
 }
 
-/// Counts a log-in; false when the user changed since the password was checked.
+/// Records a log-in; false when the user changed since the password was checked.
 pub(crate) fn note_logon(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
@@ -72,7 +72,7 @@ pub(crate) fn note_logon(
     Ok(statement.execute(parameters)? == 1)
 }
 
-/// Forgets wrong passwords once the right one was given.
+/// Resets the count of wrong passwords after a right one.
 pub(crate) fn forgive(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(FORGIVE)?;
     statement.execute(named_params! { ":guid": guid })?;

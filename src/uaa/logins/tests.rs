@@ -1,4 +1,4 @@
-//! Guessing passwords is slow, and the administrator's follows its file.
+//! Guessing passwords is slow, and the administrator's password follows its file.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn wrong_passwords_slow_down_one_user_and_nobody_else() {
             .refused(401, "unauthorized");
         waits.push(before.elapsed().as_millis());
     }
-    // The clock of the platform stands still, so each attempt waits out the whole pause.
+    // The platform's clock stands still, so each attempt waits for the whole pause.
     assert_eq!(waits[..3], [0, 0, 0]);
     for (wait, pause) in waits[3..].iter().zip([500, 1000, 2000, 4000, 5000]) {
         assert!((pause..pause + 50).contains(wait), "{waits:?}");
@@ -77,7 +77,7 @@ async fn guessers_keep_nobody_out_who_knows_the_password() {
 #[tokio::test(start_paused = true)]
 async fn each_source_mistypes_by_itself_and_a_header_is_no_source() {
     let world = World::new().await;
-    // Wrong ones since the start are known source by source.
+    // Failures since the start are counted per source.
     world.advance(1);
     for _ in 0..6 {
         world.log_in("admin", "wrong").await;
@@ -104,7 +104,7 @@ async fn each_source_mistypes_by_itself_and_a_header_is_no_source() {
     );
 }
 
-/// How long the answers to `count` of the same call take.
+/// How long the responses to `count` identical calls take.
 async fn waits(world: &World, count: usize, call: impl Fn() -> Call) -> Vec<u128> {
     let mut waits = Vec::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! One-time codes, looking into tokens, and signing out.
+//! One-time codes, token introspection, and signing out.
 
 use http::header;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The ways to a token. The client is authenticated and allowed to go this way already.
+//! The grant types. The client is authenticated and allowed to use the grant type already.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,7 +33,7 @@ pub(crate) async fn password(
     let user_name = form.require("username")?;
     let proven = logins::prove(uaa, source, (user_name, &origin), password).await?;
     let user = proven.ok_or_else(UaaError::bad_credentials)?;
-    // The password may have had to wait.
+    // The password check may have waited.
     let stamp = Stamp {
         now: uaa.now(),
         ..stamp
@@ -79,7 +79,7 @@ async fn passcode(
     keep(uaa, issued, Basis::Code(user), now).await
 }
 
-/// `grant_type=refresh_token`. Answers the same refresh token: the CLI's parallel commands share
+/// `grant_type=refresh_token`. Returns the same refresh token: parallel commands of the CLI share
 /// it.
 pub(crate) async fn refresh_token(
     uaa: &Uaa,
@@ -189,7 +189,7 @@ pub(crate) async fn authorization_code(
     keep(uaa, issued, Basis::Code(user), now).await
 }
 
-/// The code and its user, when the code counts. It never counts again.
+/// The code and its user, when the code is valid. A code is valid once.
 pub(crate) async fn take_code(
     uaa: &Uaa,
     client: &Client,
@@ -216,7 +216,7 @@ fn wrong_code() -> UaaError {
     UaaError::invalid_grant("Invalid authorization code")
 }
 
-/// PKCE: who asked for the code with a challenge must know what it was made from.
+/// PKCE: a code requested with a challenge needs the verifier of that challenge.
 fn proves(verifier: Option<&str>, challenge: Option<&str>) -> bool {
     match (verifier, challenge) {
         (_, None) => true,
@@ -275,7 +275,7 @@ fn some(scopes: Scopes) -> UaaResult<Scopes> {
     Ok(scopes)
 }
 
-/// The origin that a client names in `login_hint`: `{"origin":"uaa"}`. Only users kept here have
+/// The origin that a client names in `login_hint`: `{"origin":"uaa"}`. Only users stored here have
 /// a password to check.
 fn hinted_origin(login_hint: Option<&str>) -> UaaResult<String> {
     #[derive(serde::Deserialize)]

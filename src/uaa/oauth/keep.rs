@@ -1,6 +1,6 @@
-//! Makes signed tokens count: one transaction looks whether what they were issued on still holds
-//! and writes their rows. Signing takes a while; a password, a secret or a log-out may have come
-//! in between.
+//! Stores issued tokens: one transaction checks that what they were issued on is still valid and
+//! writes their rows. Signing takes a while; a new password, a new secret or a log-out may have
+//! happened in between.
 
 use super::issue::{Issued, TokenResponse};
 use crate::base::Timestamp;
@@ -11,11 +11,11 @@ use crate::uaa::tokens::store;
 use crate::uaa::users::{self, User};
 use crate::uaa::{Uaa, clients, logins};
 
-/// On what tokens were issued.
+/// What tokens were issued on.
 pub(crate) enum Basis {
-    /// A user's proof of who they are just now.
+    /// A user's authentication in this request.
     LogIn(User),
-    /// A code that such a user got earlier.
+    /// A code that an authenticated user got earlier.
     Code(User),
     /// A refresh token.
     Refresh(User, TokenId),
@@ -23,7 +23,7 @@ pub(crate) enum Basis {
     Client,
 }
 
-/// Keeps what was issued, or refuses it when its basis is gone.
+/// Stores what was issued, or refuses it when its basis is no longer valid.
 pub(crate) async fn keep(
     uaa: &Uaa,
     issued: Issued,

@@ -1,4 +1,4 @@
-//! What was revoked stays so, whatever happens beside it.
+//! A revocation persists, whatever happens concurrently.
 
 use std::sync::mpsc;
 
@@ -8,7 +8,8 @@ use crate::uaa::claims::TokenError;
 use crate::uaa::error::UaaError;
 use crate::uaa::testing::{ADMIN_PASSWORD, Call, World};
 
-/// A write that ends the token, says that it did, and waits for a word before it ends as told.
+/// A write that revokes the token, reports that it did, and waits for a signal before it returns
+/// the given result.
 fn revocation(
     world: &World,
     token: &str,

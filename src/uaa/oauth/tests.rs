@@ -62,7 +62,7 @@ async fn users_without_groups_get_the_scopes_of_every_user() {
     assert!(!claims.has_any_scope(&["cloud_controller.admin", "scim.read", "uaa.admin"]));
 }
 
-/// A client, the form it sends, and the status and error it gets.
+/// A client, the form it sends, and the status and error of the response.
 type RefusedForm = (
     &'static str,
     &'static [(&'static str, &'static str)],

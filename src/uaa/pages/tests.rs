@@ -1,4 +1,4 @@
-//! People sign in in a browser: for a passcode, and for web clients.
+//! Signing in with a browser: for a passcode, and for web clients.
 
 use http::header;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::uaa::testing::{Answer, Call, World, payload};
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A browser: asks for pages and keeps cookies.
+/// A browser: requests pages and keeps cookies.
 #[derive(Default)]
 struct Browser {
     cookies: Vec<(String, String)>,
@@ -319,7 +319,7 @@ async fn a_web_client_gets_tokens_after_the_user_agreed() {
     redeem(&world, &code, &secret)
         .await
         .refused(400, "invalid_grant");
-    // Remembered: the next time nobody is asked.
+    // The consent is stored: the next request does not ask.
     let again = browser
         .get(&world, &authorize("&prompt=none&nonce=n"))
         .await;

@@ -1,7 +1,7 @@
 //! `PUT /Users/:id/password`.
 //!
-//! One's own password takes the old one, also for administrators; somebody else's takes
-//! `uaa.admin`, or a client with `password.write`.
+//! Changing one's own password needs the old one, also for administrators. Changing another user's
+//! needs `uaa.admin`, or a client with `password.write`.
 
 use axum::Json;
 use axum::extract::State;
@@ -48,7 +48,7 @@ pub(crate) async fn change(
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
         let user = users::store::find_user(tx, &guid)?;
-        // Somebody may have set another password while this one was hashed.
+        // The password may have changed while this one was hashed.
         if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
             return Err(wrong_old_password());
         }

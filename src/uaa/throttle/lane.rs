@@ -1,15 +1,15 @@
-//! The budget of one source, or of one source at one subject: how many attempts may be looked at,
-//! and which of those who wait is next. Pure; time is passed in.
+//! The budget of one source, or of one source for one subject: how many attempts may be checked,
+//! and which waiting attempt is next. Pure; time is passed in.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How wide a lane is.
+/// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Attempts at once, after a rest.
+    /// Attempts at once with a full budget.
     pub(super) burst: u32,
     /// Time in which the budget grows by one attempt.
     pub(super) every: Duration,
@@ -17,14 +17,14 @@ pub(super) struct Limits {
     pub(super) waiting: usize,
 }
 
-/// What becomes of an attempt that waits.
+/// The decision about a waiting attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It may be looked at now.
+    /// It may be checked now.
     Enter,
-    /// Not before this moment, unless somebody gives back.
+    /// Not before this time, unless budget is returned.
     Wait(Instant),
-    /// Newer ones have taken its place.
+    /// Newer attempts evicted it.
     GiveWay,
 }
 
@@ -58,7 +58,7 @@ impl Lane {
         }
     }
 
-    /// Notes a use; what is older than `memory` is forgotten.
+    /// Records a use; failures older than `memory` are reset.
     pub(super) fn touch(&mut self, now: Instant, memory: Duration) {
         if now.duration_since(self.used) > memory {
             self.failures = 0;
@@ -71,7 +71,7 @@ impl Lane {
         self.used
     }
 
-    /// A place for the newest attempt. The oldest one gives way when there are too many.
+    /// Queues the newest attempt. The oldest one is evicted when there are too many.
     pub(super) fn join(&mut self) -> u64 {
         self.tickets += 1;
         self.waiting.insert(self.tickets);
@@ -81,12 +81,12 @@ impl Lane {
         self.tickets
     }
 
-    /// Gives up a place, if it still is one.
+    /// Removes an attempt from the queue, if it is still there.
     pub(super) fn leave(&mut self, ticket: u64) {
         self.waiting.remove(&ticket);
     }
 
-    /// Whether an attempt's turn has come: as many as the budget allows, the newest first.
+    /// Decides about an attempt: as many as the budget allows, the newest first.
     pub(super) fn ask(&mut self, ticket: u64, now: Instant) -> Verdict {
         if !self.waiting.contains(&ticket) {
             return Verdict::GiveWay;
@@ -101,17 +101,17 @@ impl Lane {
         Verdict::Wait(self.grown + self.limits.every)
     }
 
-    /// Whether anybody who waits could enter.
+    /// Whether a waiting attempt could enter.
     pub(super) fn may_admit(&self) -> bool {
         self.budget > 0 && !self.waiting.is_empty()
     }
 
-    /// Takes back what an attempt used.
+    /// Returns the budget that an attempt used.
     pub(super) fn give_back(&mut self) {
         self.budget = self.limits.burst.min(self.budget + 1);
     }
 
-    /// Counts failures from before this process; does so once.
+    /// Adds the failures from before this process, once.
     pub(super) fn inherit(&mut self, failures: u32) {
         if !self.inherited {
             self.inherited = true;
@@ -119,8 +119,8 @@ impl Lane {
         }
     }
 
-    /// Counts a wrong attempt. Gives how many went before it in a row, and how many answers to such
-    /// are due with this one.
+    /// Counts a failure. Returns how many failures preceded it in a row, and how many delayed
+    /// responses are pending including this one.
     pub(super) fn fail(&mut self) -> (u32, u32) {
         let before = self.failures;
         self.failures = before.saturating_add(1);
@@ -128,12 +128,13 @@ impl Lane {
         (before, self.due)
     }
 
-    /// One answer less is due.
+    /// A delayed response was sent.
     pub(super) fn answered(&mut self) {
         self.due = self.due.saturating_sub(1);
     }
 
-    /// Forgets wrong attempts, unless somebody else at this source is guessing meanwhile.
+    /// Resets the failures, unless delayed responses are pending: another client of this source is
+    /// guessing.
     pub(super) fn forgive(&mut self) {
         self.inherited = true;
         if self.due == 0 {
@@ -146,7 +147,7 @@ impl Lane {
         let grown = u32::try_from(passed / self.limits.every.as_nanos()).unwrap_or(u32::MAX);
         if grown >= self.limits.burst - self.budget {
             self.budget = self.limits.burst;
-            // A full budget does not grow, so time begins to count with the next attempt.
+            // A full budget does not grow, so time counts from the next attempt.
             if grown > 0 {
                 self.grown = now;
             }

@@ -1,4 +1,4 @@
-//! Many who guess, and one who knows.
+//! Many guesses, and right attempts among them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,8 @@ fn admin() -> Subject {
     Subject::new("user", "admin")
 }
 
-/// Goes on guessing, each time the answer to the guess before is there; counts what is looked at.
+/// Keeps guessing, each time the previous response has arrived; counts the attempts that are
+/// checked.
 fn guess(throttle: &Throttle, guessers: u32) -> (JoinSet<()>, Arc<AtomicU32>) {
     let guesses = Arc::new(AtomicU32::new(0));
     let mut all = JoinSet::new();
@@ -98,7 +99,7 @@ async fn whoever_does_not_wait_uses_up_its_own_budget_and_the_newest_is_next() {
     };
     let (older, newer) = tokio::join!(older, newer);
     assert!(newer <= OF_SUBJECT.every, "{newer:?}");
-    // What was right gave its part back at once.
+    // Right attempts returned their budget at once.
     older.unwrap().right();
     assert_eq!(right(&throttle, elsewhere()).await, Duration::ZERO);
     let other = throttle.attempt(HERE, Subject::new("user", "bob")).await;
