@@ -114,8 +114,8 @@ fn end_tokens(
     generation: Option<i64>,
     now: Timestamp,
 ) -> UaaResult<()> {
-    tokens::store::forget_user(tx, guid)?;
-    sessions::store::forget_user(tx, guid)?;
+    tokens::store::delete_of_user(tx, guid)?;
+    sessions::store::delete_of_user(tx, guid)?;
     revocations.end_user_tokens(tx, guid, generation, now)?;
     Ok(())
 }

@@ -299,7 +299,7 @@ impl UaaError {
 
     /// An internal error: logged here, hidden from the client.
     pub(crate) fn internal(attempted: &str, cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(attempted, error = %cause, "identity request failed");
+        tracing::error!(attempted, error = %cause, "uaa request failed");
         let description = "An internal error occurred; the log of cflite has the cause";
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

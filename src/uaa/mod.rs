@@ -72,13 +72,13 @@ use throttle::{Source, Throttle};
 use tokens::revocations::Revocations;
 
 /// How often expired rows are deleted.
-const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Client whose codes open SSH sessions.
 pub const SSH_CLIENT: &str = "ssh-proxy";
 
 /// Metadata of UAA and its keys.
-fn about_itself() -> Router<Uaa> {
+fn metadata_routes() -> Router<Uaa> {
     const DISCOVERY: &str = "/.well-known/openid-configuration";
     Router::new()
         .route("/info", get(info::login))
@@ -116,7 +116,7 @@ pub enum OpenError {
     #[error(transparent)]
     Keys(#[from] KeyError),
     /// The platform's clients could not be stored.
-    #[error("clients of the platform: {0}")]
+    #[error("cannot store the clients of the platform: {0}")]
     Seed(#[from] SeedError),
     /// The database failed.
     #[error(transparent)]
@@ -162,14 +162,14 @@ impl Uaa {
     /// Starts the worker that deletes expired rows and rotates keys.
     pub fn start(&self, supervisor: &Supervisor) {
         let uaa = self.clone();
-        supervisor.worker("identity upkeep", move |token| {
+        supervisor.worker("uaa maintenance", move |token| {
             let uaa = uaa.clone();
             async move {
                 loop {
                     uaa.maintain().await?;
                     tokio::select! {
                         () = token.cancelled() => return Ok::<_, KeyError>(()),
-                        () = tokio::time::sleep(UPKEEP_EVERY) => {}
+                        () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
                     }
                 }
             }
@@ -190,7 +190,7 @@ impl Uaa {
 
     /// Every endpoint of UAA.
     pub fn router(&self) -> Router {
-        about_itself()
+        metadata_routes()
             .merge(oauth::routes())
             .merge(clients::routes())
             .merge(scim::routes())

@@ -15,7 +15,7 @@ const LONGEST: usize = 255;
 
 /// Matches no password; checked for users who have none, so that the check takes as long as for
 /// others.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A hash as stored, in PHC form.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ impl PasswordHasher {
             return Ok(false);
         }
         self.blocking(source, move || {
-            let stored = stored.as_ref().map_or(NOBODY, Hashed::as_str);
+            let stored = stored.as_ref().map_or(DUMMY_HASH, Hashed::as_str);
             let hash = PasswordHash::new(stored)?;
             match Argon2::default().verify_password(password.expose().as_bytes(), &hash) {
                 Ok(()) => Ok(true),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_and_endless_passwords_are_refused() {
+    async fn empty_and_too_long_passwords_are_refused() {
         let hasher = PasswordHasher::new();
         assert!(hasher.hash(HERE, secret("")).await.is_err());
         assert!(

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_slash_at_the_end_does_not_count_and_doubled_ones_are_refused() {
+    fn one_trailing_slash_is_ignored_and_doubled_slashes_are_refused() {
         let cases = [
             ("/Users/", Some("/Users")),
             ("/oauth/token/?a=b/", Some("/oauth/token?a=b/")),

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_addresses_cannot_be_registered() {
+    fn invalid_addresses_cannot_be_registered() {
         for fine in [
             "https://a.example/x",
             "http://*.a.example/**",

@@ -29,6 +29,6 @@ pub(crate) async fn rotate(
 ) -> UaaResult<(StatusCode, Json<Value>)> {
     caller.require_any(&[UAA_ADMIN])?;
     let rotated = uaa.keys().rotate(uaa.db(), uaa.vault(), uaa.now()).await;
-    rotated.map_err(|error| UaaError::internal("make a key", &error))?;
+    rotated.map_err(|error| UaaError::internal("create a signing key", &error))?;
     Ok((StatusCode::CREATED, Json(uaa.keys().published())))
 }

@@ -113,7 +113,7 @@ impl Key {
 pub(crate) const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// A key is deleted no sooner than this after it stopped signing.
-const SETTLING: Duration = Duration::from_secs(3600);
+const GRACE_PERIOD: Duration = Duration::from_secs(3600);
 
 /// Requests that began before a key was replaced may sign with it for this long.
 const SLACK: Duration = Duration::from_secs(60);
@@ -176,7 +176,7 @@ impl Keys {
                     since,
                     older: keys,
                 }),
-                _ => Err(unusable("there is none")),
+                _ => Err(unusable("no key found")),
             }
         });
         read.await.map_err(unusable)?
@@ -184,7 +184,7 @@ impl Keys {
 }
 
 /// A new key, and its encrypted form for the database.
-async fn make(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
+async fn create_key(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
     let vault = vault.clone();
     tokio::task::spawn_blocking(move || {
         let pem = generate()?;
@@ -200,7 +200,7 @@ impl Keyring {
     pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
         let mut stored = db.read(store::list).await?;
         if stored.is_empty() {
-            let (key, sealed) = make(vault).await?;
+            let (key, sealed) = create_key(vault).await?;
             let now = clock.now();
             stored = db
                 .write(move |tx| {
@@ -222,7 +222,7 @@ impl Keyring {
         vault: &Vault,
         now: Timestamp,
     ) -> Result<(), KeyError> {
-        let (key, sealed) = make(vault).await?;
+        let (key, sealed) = create_key(vault).await?;
         let ring = self.0.clone();
         db.write_without_wake(move |tx| {
             // Newer than all others, even if the clock went back.
@@ -250,7 +250,7 @@ impl Keyring {
         }
         let settled = Timestamp::from_micros(
             now.as_micros()
-                .saturating_sub(i64::try_from(SETTLING.as_micros()).unwrap_or(i64::MAX)),
+                .saturating_sub(i64::try_from(GRACE_PERIOD.as_micros()).unwrap_or(i64::MAX)),
         );
         let ring = self.0.clone();
         db.write_without_wake(move |tx| {

@@ -84,7 +84,7 @@ async fn a_key_signs_for_ninety_days() {
 }
 
 #[tokio::test]
-async fn only_administrators_make_keys() {
+async fn only_administrators_create_keys() {
     let world = World::new().await;
     world.user("bob", "secret").await;
     let token = world.token("bob", "secret").await;

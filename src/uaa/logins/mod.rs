@@ -16,7 +16,7 @@ use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 
 /// Finds the user by name and origin, and checks the password.
-pub(crate) async fn prove(
+pub(crate) async fn authenticate(
     uaa: &Uaa,
     source: Source,
     (user_name, origin): (&str, &str),
@@ -28,7 +28,7 @@ pub(crate) async fn prove(
         .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
         .await?;
     if let Some(user) = found.into_iter().next() {
-        return prove_user(uaa, source, &user.guid, password).await;
+        return authenticate_user(uaa, source, &user.guid, password).await;
     }
     let nobody = Subject::new("nobody", &user_name.to_lowercase());
     let attempt = attempt(uaa, source, nobody).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn prove(
 }
 
 /// Checks the password of this user.
-pub(crate) async fn prove_user(
+pub(crate) async fn authenticate_user(
     uaa: &Uaa,
     source: Source,
     guid: &UserGuid,
@@ -50,14 +50,14 @@ pub(crate) async fn prove_user(
     let Some(login) = login else {
         return Ok(answer(attempt, None).await);
     };
-    attempt.inherit(if counts_still(&login, uaa.opened_at(), uaa.now()) {
+    attempt.add_earlier_failures(if still_counts(&login, uaa.opened_at(), uaa.now()) {
         login.failures
     } else {
         0
     });
     let passwords = uaa.passwords();
     if !passwords.matches(source, password, login.password).await? {
-        note_failure(uaa, guid).await?;
+        record_failure(uaa, guid).await?;
         return Ok(answer(attempt, None).await);
     }
     let asked = guid.clone();
@@ -87,7 +87,7 @@ pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> 
 
 /// Whether the stored failures come from an earlier process (this one counts its own) and are
 /// recent enough.
-fn counts_still(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
+fn still_counts(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
     let at = last_failure(login);
     at <= opened_at && now.since(at) <= MEMORY
 }
@@ -97,14 +97,14 @@ fn last_failure(login: &store::Login) -> Timestamp {
     Timestamp::from_micros(login.not_before.as_micros().saturating_sub(pause))
 }
 
-async fn note_failure(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+async fn record_failure(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let (asked, now) = (guid.clone(), uaa.now());
     let noted = uaa.db().write_without_wake(move |tx| {
         let Some(login) = store::find(tx, &asked)? else {
             return Ok::<_, UaaError>(0);
         };
         let failures = login.failures.saturating_add(1);
-        store::note_failure(tx, &asked, failures, now.plus(pause_after(failures)))?;
+        store::record_failure(tx, &asked, failures, now.plus(pause_after(failures)))?;
         Ok(failures)
     });
     let failures = noted.await?;

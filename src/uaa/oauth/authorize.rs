@@ -153,20 +153,27 @@ impl Request {
             Subject::Token(guid, since) => (guid.clone(), *since),
             Subject::Browser(session) => (session.user.guid.clone(), session.authenticated_at),
             Subject::Nobody if quiet => return Err(UaaError::login_required()),
-            Subject::Nobody => return login::first(&format!("/oauth/authorize?{}", self.asked)),
+            Subject::Nobody => {
+                return login::redirect_to_login(&format!("/oauth/authorize?{}", self.asked));
+            }
         };
         let scopes = grants::granted(uaa, &self.client, &guid, self.query.get("scope")).await?;
-        let open = consent::open(uaa, &self.client, &guid, &scopes).await?;
-        if !open.is_empty() {
+        let unapproved = consent::unapproved(uaa, &self.client, &guid, &scopes).await?;
+        if !unapproved.is_empty() {
             match (agreed, &subject) {
-                (Some(true), _) => consent::remember(uaa, &self.client, &guid, &scopes).await?,
+                (Some(true), _) => consent::record(uaa, &self.client, &guid, &scopes).await?,
                 (Some(false), _) => {
                     return Err(UaaError::access_denied("User denied access"));
                 }
                 (None, _) if quiet => return Err(UaaError::interaction_required()),
                 (None, Subject::Browser(session)) => {
                     let target = self.target.url.as_str();
-                    return consent::page(session, &self.client, &open, (target, &self.asked));
+                    return consent::page(
+                        session,
+                        &self.client,
+                        &unapproved,
+                        (target, &self.asked),
+                    );
                 }
                 (None, Subject::Token(..) | Subject::Nobody) => {
                     return Err(UaaError::interaction_required());

@@ -15,7 +15,7 @@ use crate::uaa::scopes::Scopes;
 use crate::uaa::sessions::{Session, store};
 
 /// The scopes of `wanted` that the user has not approved yet.
-pub(super) async fn open(
+pub(super) async fn unapproved(
     uaa: &Uaa,
     client: &Client,
     user: &UserGuid,
@@ -33,7 +33,7 @@ pub(super) async fn open(
 }
 
 /// Stores the user's consent.
-pub(super) async fn remember(
+pub(super) async fn record(
     uaa: &Uaa,
     client: &Client,
     user: &UserGuid,

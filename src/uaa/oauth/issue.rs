@@ -91,7 +91,7 @@ fn sign_for_user(
 ) -> UaaResult<Issued> {
     let claims = user_claims(new_id(uaa), grant, stamp);
     let wants_identity = claims.has_scope(OPENID);
-    let id_token = wants_identity.then(|| sign(uaa, &identity(&claims, grant)));
+    let id_token = wants_identity.then(|| sign(uaa, &identity_payload(&claims, grant)));
     let (refresh_token, row) = match refresh {
         Refresh::None => (None, None),
         Refresh::Same(token) => (Some(token), None),
@@ -107,7 +107,7 @@ fn sign_for_user(
         }
     };
     let response = TokenResponse {
-        access_token: sign(uaa, &wire(&claims, None)?)?,
+        access_token: sign(uaa, &access_payload(&claims, None)?)?,
         token_type: "bearer",
         id_token: id_token.transpose()?,
         refresh_token,
@@ -134,7 +134,7 @@ pub(crate) async fn for_client(
     let signed = tokio::task::spawn_blocking(move || {
         let claims = client_claims(new_id(&uaa), &client, scopes, &stamp);
         let response = TokenResponse {
-            access_token: sign(&uaa, &wire(&claims, Some(&claims.scopes))?)?,
+            access_token: sign(&uaa, &access_payload(&claims, Some(&claims.scopes))?)?,
             token_type: "bearer",
             id_token: None,
             refresh_token: None,
@@ -206,7 +206,7 @@ fn client_claims(id: TokenId, client: &Client, scopes: Scopes, stamp: &Stamp) ->
 }
 
 /// An access token's payload: the claims, and what other clients of UAA expect.
-fn wire(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Map<String, Value>> {
+fn access_payload(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Map<String, Value>> {
     let value = serde_json::to_value(claims);
     let Ok(Value::Object(mut payload)) = value else {
         return Err(UaaError::internal(
@@ -250,7 +250,7 @@ fn refresh_claims(row: &RefreshToken, access: &Claims) -> Value {
 }
 
 /// An OpenID Connect identity token's payload; without `scope` for the same reason.
-fn identity(claims: &Claims, grant: &UserGrant) -> Value {
+fn identity_payload(claims: &Claims, grant: &UserGrant) -> Value {
     let user = &grant.user;
     let mut identity = json!({
         "sub": claims.subject,

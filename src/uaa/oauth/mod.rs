@@ -15,10 +15,10 @@ pub(crate) mod endpoint;
 pub(crate) mod grants;
 pub(crate) mod inspect;
 pub(crate) mod issue;
-pub(crate) mod keep;
 pub(crate) mod list;
 #[cfg(test)]
 mod list_tests;
+pub(crate) mod persist;
 #[cfg(test)]
 mod revocation_tests;
 pub(crate) mod revoke;

@@ -58,7 +58,7 @@ async fn a_token_ends_with_the_commit_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_failed_write_beside_it_brings_no_revoked_token_back() {
+async fn a_failed_concurrent_write_restores_no_revoked_token() {
     let world = World::new().await;
     let token = world.admin_token().await;
     let (mut write, staged, word) = revocation(&world, &token, Ok(()));
@@ -73,7 +73,7 @@ async fn a_failed_write_beside_it_brings_no_revoked_token_back() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_ends_no_token_also_when_nobody_waits_for_it() {
+async fn a_failed_write_ends_no_token_even_when_its_request_is_dropped() {
     let world = World::new().await;
     let token = world.admin_token().await;
     let refusal = || Err(UaaError::insufficient_scope(&[]));
@@ -129,7 +129,7 @@ async fn no_revocation_is_lost_between_failing_requests() {
 }
 
 #[tokio::test]
-async fn keys_made_at_once_are_all_known_at_once() {
+async fn keys_created_concurrently_are_all_known() {
     let world = World::new().await;
     let (db, vault, now) = (world.uaa.db(), world.uaa.vault(), world.uaa.now());
     let rotate = || world.uaa.keys().rotate(db, vault, now);

@@ -110,7 +110,7 @@ async fn sign_in(
     browser.check_login_token(form)?;
     let user_name = form.get("username").unwrap_or_default();
     let password = Secret::new(form.get_or_empty("password").to_owned());
-    let proven = logins::prove(uaa, source, (user_name, ORIGIN_UAA), password).await?;
+    let proven = logins::authenticate(uaa, source, (user_name, ORIGIN_UAA), password).await?;
     let secret = match &proven {
         None => None,
         Some(user) => sessions::start(uaa, user).await?,
@@ -173,7 +173,7 @@ async fn after_log_out(
 }
 
 /// Redirects to the log-in form, which continues to `next` afterwards.
-pub(crate) fn first(next: &str) -> UaaResult<Response> {
+pub(crate) fn redirect_to_login(next: &str) -> UaaResult<Response> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair(NEXT_FIELD, next);
     redirect(&format!("/login?{}", query.finish()))

@@ -37,7 +37,7 @@ pub(crate) async fn passcode(State(uaa): State<Uaa>, browser: Browser) -> Respon
 async fn answer(uaa: &Uaa, browser: &Browser) -> UaaResult<Response> {
     let Some(session) = browser.session(uaa).await? else {
         return if browser.wants_page {
-            login::first("/passcode")
+            login::redirect_to_login("/passcode")
         } else {
             Err(UaaError::unauthenticated())
         };

@@ -203,7 +203,7 @@ async fn a_wrong_password_leads_back_to_the_form() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_ours_signs_nobody_in() {
+async fn a_form_without_csrf_token_signs_nobody_in() {
     let world = world().await;
     let mut browser = Browser::default();
     browser.get(&world, "/login").await;
@@ -238,7 +238,7 @@ async fn nobody_is_sent_to_another_site_after_signing_in() {
 }
 
 #[tokio::test]
-async fn pages_hold_nothing_foreign_and_cannot_be_framed() {
+async fn pages_load_nothing_from_other_hosts_and_cannot_be_framed() {
     let world = world().await;
     let page = Browser::default()
         .get(&world, "/login?username=%22%3E%3Cscript%3E")
@@ -270,7 +270,7 @@ async fn signing_out_ends_the_session() {
 }
 
 #[tokio::test]
-async fn sessions_end_with_their_day_and_with_the_password() {
+async fn sessions_end_on_expiry_and_with_the_password() {
     let world = world().await;
     let mut browser = Browser::default();
     browser.sign_in(&world, "/login", "secret").await;
@@ -332,7 +332,7 @@ async fn a_web_client_gets_tokens_after_the_user_agreed() {
 }
 
 #[tokio::test]
-async fn a_user_may_say_no() {
+async fn a_user_may_refuse_consent() {
     let world = world().await;
     client(&world, json!({})).await;
     let mut browser = Browser::default();
@@ -351,7 +351,7 @@ async fn a_user_may_say_no() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_to_the_client_but_never_to_strangers() {
+async fn errors_go_to_the_client_but_never_to_unregistered_addresses() {
     let world = world().await;
     client(&world, json!({ "autoapprove": true })).await;
     let mut browser = Browser::default();
@@ -381,7 +381,7 @@ async fn what_is_wrong_is_told_to_the_client_but_never_to_strangers() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_secret_proves_itself_with_its_challenge() {
+async fn a_public_client_authenticates_with_its_challenge() {
     let world = world().await;
     let public = json!({ "client_secret": "", "allowpublic": true, "autoapprove": true });
     client(&world, public).await;

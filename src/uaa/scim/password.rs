@@ -34,12 +34,12 @@ pub(crate) async fn change(
         &[UAA_ADMIN]
     })?;
     password::validate(&body.password)?;
-    require_kept_here(&uaa, &guid).await?;
+    require_local_user(&uaa, &guid).await?;
     let generation = if own {
         let old = body.old_password.filter(|old| !old.expose().is_empty());
         let old =
             old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
-        let proven = prove_old((&uaa, source), &guid, old, &body.password).await?;
+        let proven = check_old_password((&uaa, source), &guid, old, &body.password).await?;
         Some(proven.generation)
     } else {
         None
@@ -60,7 +60,7 @@ pub(crate) async fn change(
     ))
 }
 
-async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let asked = guid.clone();
     let found = uaa
         .db()
@@ -76,19 +76,19 @@ async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     )))
 }
 
-async fn prove_old(
+async fn check_old_password(
     (uaa, source): (&Uaa, Source),
     guid: &UserGuid,
     old: Secret<String>,
     new: &Secret<String>,
 ) -> UaaResult<User> {
     let same = old == *new;
-    let proven = logins::prove_user(uaa, source, guid, old).await?;
+    let proven = logins::authenticate_user(uaa, source, guid, old).await?;
     let proven = proven.ok_or_else(wrong_old_password)?;
     if same {
         let asked = guid.clone();
         uaa.db()
-            .write_without_wake(move |tx| logins::store::forgive(tx, &asked))
+            .write_without_wake(move |tx| logins::store::reset_failures(tx, &asked))
             .await?;
         let text = "Your new password cannot be the same as the old password.";
         return Err(UaaError::invalid_password(text));

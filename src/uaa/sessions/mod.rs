@@ -42,7 +42,7 @@ pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<Str
         expires_at: now.plus(lifetime::SESSION),
     };
     let started = uaa.db().write_without_wake(move |tx| {
-        if !logins::store::note_logon(tx, &ticket.user, ticket.generation, now)? {
+        if !logins::store::record_logon(tx, &ticket.user, ticket.generation, now)? {
             return Ok::<_, UaaError>(false);
         }
         store::prune(tx, now)?;

@@ -40,8 +40,8 @@ values (:user_guid, :client_id, :scopes, :expires_at)
 on conflict (user_guid, client_id) do update
 set scopes = excluded.scopes, expires_at = excluded.expires_at";
 
-const FORGET_SESSIONS: &str = "delete from login_sessions where user_guid = :user_guid";
-const FORGET_PASSCODES: &str = "delete from passcodes where user_guid = :user_guid";
+const DELETE_SESSIONS: &str = "delete from login_sessions where user_guid = :user_guid";
+const DELETE_PASSCODES: &str = "delete from passcodes where user_guid = :user_guid";
 
 const PRUNE_SESSIONS: &str = "delete from login_sessions where expires_at <= :now";
 const PRUNE_PASSCODES: &str = "delete from passcodes where expires_at <= :now";
@@ -134,8 +134,8 @@ pub(crate) fn approve(
 }
 
 /// Deletes all sessions and passcodes of a user.
-pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
-    for sql in [FORGET_SESSIONS, FORGET_PASSCODES] {
+pub(crate) fn delete_of_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
+    for sql in [DELETE_SESSIONS, DELETE_PASSCODES] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":user_guid": user })?;
     }

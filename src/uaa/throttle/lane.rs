@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     /// Not before this time, unless budget is returned.
     Wait(Instant),
     /// Newer attempts evicted it.
-    GiveWay,
+    Evicted,
 }
 
 /// The state of a lane.
@@ -89,7 +89,7 @@ impl Lane {
     /// Decides about an attempt: as many as the budget allows, the newest first.
     pub(super) fn ask(&mut self, ticket: u64, now: Instant) -> Verdict {
         if !self.waiting.contains(&ticket) {
-            return Verdict::GiveWay;
+            return Verdict::Evicted;
         }
         self.grow(now);
         let newer = self.waiting.range(ticket + 1..).count();
@@ -107,12 +107,12 @@ impl Lane {
     }
 
     /// Returns the budget that an attempt used.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn refund(&mut self) {
         self.budget = self.limits.burst.min(self.budget + 1);
     }
 
     /// Adds the failures from before this process, once.
-    pub(super) fn inherit(&mut self, failures: u32) {
+    pub(super) fn add_earlier_failures(&mut self, failures: u32) {
         if !self.inherited {
             self.inherited = true;
             self.failures = self.failures.saturating_add(failures);
@@ -135,7 +135,7 @@ impl Lane {
 
     /// Resets the failures, unless delayed responses are pending: another client of this source is
     /// guessing.
-    pub(super) fn forgive(&mut self) {
+    pub(super) fn reset_failures(&mut self) {
         self.inherited = true;
         if self.due == 0 {
             self.failures = 0;
@@ -194,23 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_costs_nothing() {
+    fn right_attempts_cost_nothing() {
         let (mut lane, now) = lane();
         for _ in 0..100 {
             let ticket = lane.join();
             assert_eq!(lane.ask(ticket, now), Verdict::Enter);
-            lane.give_back();
+            lane.refund();
         }
-        lane.give_back();
+        lane.refund();
         assert_eq!(lane.budget, LIMITS.burst);
     }
 
     #[test]
-    fn the_newest_is_next_and_the_oldest_gives_way() {
+    fn the_newest_is_next_and_the_oldest_is_evicted() {
         let (mut lane, begin) = lane();
         lane.budget = 0;
         let tickets: Vec<u64> = (0..4).map(|_| lane.join()).collect();
-        assert_eq!(lane.ask(tickets[0], begin), Verdict::GiveWay);
+        assert_eq!(lane.ask(tickets[0], begin), Verdict::Evicted);
         let then = begin + LIMITS.every;
         assert!(matches!(lane.ask(tickets[1], then), Verdict::Wait(_)));
         assert!(matches!(lane.ask(tickets[2], then), Verdict::Wait(_)));
@@ -223,18 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones_count_until_a_right_one_or_a_long_rest() {
+    fn failures_count_until_a_right_attempt_or_a_long_pause() {
         let (mut lane, begin) = lane();
-        lane.inherit(3);
-        lane.inherit(3);
+        lane.add_earlier_failures(3);
+        lane.add_earlier_failures(3);
         assert_eq!(lane.fail(), (3, 1));
         assert_eq!(lane.fail(), (4, 2));
         lane.answered();
-        lane.forgive();
+        lane.reset_failures();
         assert_eq!(lane.fail(), (5, 2), "an answer was due");
         lane.answered();
         lane.answered();
-        lane.forgive();
+        lane.reset_failures();
         assert_eq!(lane.fail(), (0, 1));
         let hour = Duration::from_secs(3600);
         lane.touch(begin + hour, hour);

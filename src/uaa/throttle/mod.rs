@@ -1,8 +1,8 @@
 //! Slows down attempts to guess passwords, secrets and codes, without slowing down right ones.
 //!
-//! Right attempts are answered at once. Wrong ones are delayed: from the third wrong attempt in a
-//! row each response takes longer, up to [`LONGEST_PAUSE`], and longer still while many such
-//! responses are pending. This limits clients that wait for the response before they try again.
+//! Right attempts are answered at once. Wrong ones are delayed: after a few wrong attempts in a row
+//! each response takes longer, up to [`LONGEST_PAUSE`], and longer still while many such responses
+//! are pending. This limits clients that wait for the response before they try again.
 //!
 //! Clients that do not wait are limited by budgets of attempts that may be checked: one per source
 //! and subject (a user, a client), and one per source. A budget refills slowly ([`lane`]). A right
@@ -39,13 +39,13 @@ const LONGEST_CROWDED_PAUSE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Wrong attempts without a delay: people mistype.
-const FREE: u32 = 2;
+const FREE_FAILURES: u32 = 2;
 
 /// The number of pending responses above which each takes longer.
 const CROWD: u32 = 16;
 
 /// The longest time an attempt waits to be checked.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Failures are reset after this time without an attempt.
 pub(crate) const MEMORY: Duration = Duration::from_secs(3600);
@@ -65,11 +65,11 @@ const OF_SOURCE: Limits = Limits {
 };
 
 /// Sources, and subjects of sources, that are kept in memory.
-const MOST_REMEMBERED: usize = 10_000;
+const MAX_GATES: usize = 10_000;
 
 /// The delay of the response to a wrong attempt that follows `failures` others in a row.
 pub(crate) fn pause_after(failures: u32) -> Duration {
-    match failures.checked_sub(FREE + 1) {
+    match failures.checked_sub(FREE_FAILURES + 1) {
         None => Duration::ZERO,
         Some(doublings) => {
             let factor = 2_u32.saturating_pow(doublings);
@@ -102,7 +102,7 @@ impl Subject {
 
 /// Too many attempts are queued already, or this one waited too long.
 #[derive(Debug)]
-pub(crate) struct Crowded;
+pub(crate) struct Overloaded;
 
 /// A lane, and a notification for its changes.
 struct Gate {
@@ -132,7 +132,7 @@ impl Gate {
     }
 
     /// Waits until the lane admits one more.
-    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(), Crowded> {
+    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(), Overloaded> {
         let place = Place::take(self);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -140,11 +140,11 @@ impl Gate {
             let verdict = self.lane().ask(place.ticket, Instant::now());
             let until = match verdict {
                 Verdict::Enter => return Ok(()),
-                Verdict::GiveWay => return Err(Crowded),
+                Verdict::Evicted => return Err(Overloaded),
                 Verdict::Wait(until) => until,
             };
             if Instant::now() >= deadline {
-                return Err(Crowded);
+                return Err(Overloaded);
             }
             tokio::select! {
                 () = changed => {}
@@ -181,8 +181,8 @@ struct Gates<K>(HashMap<K, Arc<Gate>>);
 
 impl<K: Copy + Eq + Hash> Gates<K> {
     fn gate(&mut self, key: K, limits: Limits) -> Arc<Gate> {
-        if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(&key) {
-            self.forget();
+        if self.0.len() >= MAX_GATES && !self.0.contains_key(&key) {
+            self.evict();
         }
         let gate = self
             .0
@@ -193,7 +193,7 @@ impl<K: Copy + Eq + Hash> Gates<K> {
     }
 
     /// Evicts the older half.
-    fn forget(&mut self) {
+    fn evict(&mut self) {
         let mut uses: Vec<Instant> = self.0.values().map(|gate| gate.lane().used()).collect();
         uses.sort_unstable();
         let Some(middle) = uses.get(uses.len() / 2).copied() else {
@@ -203,18 +203,18 @@ impl<K: Copy + Eq + Hash> Gates<K> {
     }
 }
 
-struct Remembered {
+struct AllGates {
     sources: Gates<Source>,
     subjects: Gates<(Source, Subject)>,
 }
 
 /// Admits attempts within the budgets.
 #[derive(Clone)]
-pub(crate) struct Throttle(Arc<Mutex<Remembered>>);
+pub(crate) struct Throttle(Arc<Mutex<AllGates>>);
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Remembered {
+        Self(Arc::new(Mutex::new(AllGates {
             sources: Gates(HashMap::new()),
             subjects: Gates(HashMap::new()),
         })))
@@ -227,7 +227,7 @@ impl Throttle {
         &self,
         source: Source,
         subject: Subject,
-    ) -> Result<Attempt, Crowded> {
+    ) -> Result<Attempt, Overloaded> {
         let (of_subject, of_source) = {
             let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (
@@ -235,7 +235,7 @@ impl Throttle {
                 remembered.sources.gate(source, OF_SOURCE),
             )
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + MAX_WAIT;
         // The narrow one first: guesses at one user must not use up the budget for the others.
         of_subject.enter(deadline).await?;
         let mut attempt = Attempt {
@@ -243,7 +243,7 @@ impl Throttle {
             of_source: None,
         };
         if let Err(crowded) = of_source.enter(deadline).await {
-            attempt.give_back();
+            attempt.refund();
             return Err(crowded);
         }
         attempt.of_source = Some(of_source);
@@ -260,15 +260,15 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Reports how many failures in a row there were before this process.
-    pub(crate) fn inherit(&self, failures: u32) {
-        self.of_subject.lane().inherit(failures);
+    pub(crate) fn add_earlier_failures(&self, failures: u32) {
+        self.of_subject.lane().add_earlier_failures(failures);
     }
 
     /// It was right: it costs nothing and resets the failures before it, unless delayed responses
     /// are pending. Guessing at the same time gains nothing.
     pub(crate) fn right(self) {
-        self.of_subject.lane().forgive();
-        self.give_back();
+        self.of_subject.lane().reset_failures();
+        self.refund();
     }
 
     /// It was wrong: returns when the response may be sent.
@@ -278,9 +278,9 @@ impl Attempt {
         tokio::time::sleep(crowded(pause_after(before), due)).await;
     }
 
-    fn give_back(&self) {
+    fn refund(&self) {
         for gate in std::iter::once(&self.of_subject).chain(&self.of_source) {
-            gate.change(Lane::give_back);
+            gate.change(Lane::refund);
         }
     }
 }

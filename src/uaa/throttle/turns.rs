@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Crowded, PATIENCE, Source};
+use super::{MAX_WAIT, Overloaded, Source};
 
 /// Requests that may wait in all; beyond it the source with most of them loses its oldest one.
 const MOST_WAITING: usize = 1024;
@@ -28,7 +28,7 @@ pub(crate) struct Turn(Turns);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.hand_on();
+        self.0.pass_on();
     }
 }
 
@@ -44,7 +44,7 @@ impl Turns {
     }
 
     /// Waits for a turn of `source`, up to a limit.
-    pub(crate) async fn take(&self, source: Source) -> Result<Turn, Crowded> {
+    pub(crate) async fn take(&self, source: Source) -> Result<Turn, Overloaded> {
         let turn = {
             let mut state = self.state();
             if state.free > 0 {
@@ -54,9 +54,9 @@ impl Turns {
             }
             state.queue(source)
         };
-        match tokio::time::timeout(PATIENCE, turn).await {
+        match tokio::time::timeout(MAX_WAIT, turn).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(Crowded),
+            Ok(Err(_)) | Err(_) => Err(Overloaded),
         }
     }
 
@@ -64,7 +64,7 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_on(&self) {
+    fn pass_on(&self) {
         let next = {
             let mut state = self.state();
             let next = state.next();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_is_passed_over() {
+    async fn dropped_requests_are_skipped() {
         let turns = Turns::new(1);
         let first = turns.take(source(0)).await.expect("free");
         let gone = turns.state().queue(source(1));

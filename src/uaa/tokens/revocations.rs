@@ -107,7 +107,7 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let (access, _) = store::list_tokens(tx, of, now)?;
-        store::forget(tx, of)?;
+        store::delete_tokens(tx, of)?;
         for token in &access {
             store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;
         }

@@ -169,7 +169,7 @@ from refresh_tokens",
     " and expires_at > :now order by issued_at, token_id"
 );
 
-const FORGET: [OfEither; 3] = [
+const DELETE_TOKENS: [OfEither; 3] = [
     of_either!("delete from access_tokens", ""),
     of_either!("delete from refresh_tokens", ""),
     of_either!("delete from authorization_codes", ""),
@@ -177,9 +177,9 @@ const FORGET: [OfEither; 3] = [
 
 const DELETE_ACCESS: &str = "delete from access_tokens where token_id = :token_id";
 
-const FORGET_ACCESS_OF_USER: &str = "delete from access_tokens where user_guid = :user_guid";
-const FORGET_REFRESH_OF_USER: &str = "delete from refresh_tokens where user_guid = :user_guid";
-const FORGET_CODES_OF_USER: &str = "delete from authorization_codes where user_guid = :user_guid";
+const DELETE_ACCESS_OF_USER: &str = "delete from access_tokens where user_guid = :user_guid";
+const DELETE_REFRESH_OF_USER: &str = "delete from refresh_tokens where user_guid = :user_guid";
+const DELETE_CODES_OF_USER: &str = "delete from authorization_codes where user_guid = :user_guid";
 
 const PRUNE_ACCESS: &str = "delete from access_tokens where expires_at <= :now";
 const PRUNE_REFRESH: &str = "delete from refresh_tokens where expires_at <= :now";
@@ -273,9 +273,9 @@ pub(crate) fn list_tokens(
 }
 
 /// Deletes tokens and codes.
-pub(super) fn forget(tx: &WriteTx<'_>, of: TokensOf<'_>) -> Result<(), DbError> {
+pub(super) fn delete_tokens(tx: &WriteTx<'_>, of: TokensOf<'_>) -> Result<(), DbError> {
     let (user, client) = of.parts();
-    for sql in FORGET {
+    for sql in DELETE_TOKENS {
         let mut statement = tx.sql().prepare_cached(of.sql(sql))?;
         statement.execute(named_params! { ":user": user, ":client": client })?;
     }
@@ -361,11 +361,11 @@ pub(crate) fn take_code(tx: &WriteTx<'_>, hash: &str) -> Result<Option<Code>, Db
 }
 
 /// Deletes all refresh tokens and codes of a user.
-pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
+pub(crate) fn delete_of_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
     for sql in [
-        FORGET_ACCESS_OF_USER,
-        FORGET_REFRESH_OF_USER,
-        FORGET_CODES_OF_USER,
+        DELETE_ACCESS_OF_USER,
+        DELETE_REFRESH_OF_USER,
+        DELETE_CODES_OF_USER,
     ] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":user_guid": user })?;

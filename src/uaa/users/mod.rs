@@ -3,7 +3,7 @@
 //! A user is found by name and origin, ignoring case. Every user belongs to the default groups
 //! ([`scopes::OF_EVERY_USER`](crate::uaa::scopes)) without a row; others are rows. A change that
 //! must end the user's tokens (new password, deactivation, deletion) increments the user's
-//! generation in the same transaction: see [`actions`].
+//! generation in the same transaction: see [`accounts`](crate::uaa::accounts).
 
 pub(crate) mod store;
 

@@ -24,7 +24,7 @@ pub(crate) enum Basis {
 }
 
 /// Stores what was issued, or refuses it when its basis is no longer valid.
-pub(crate) async fn keep(
+pub(crate) async fn persist(
     uaa: &Uaa,
     issued: Issued,
     basis: Basis,
@@ -44,7 +44,7 @@ pub(crate) async fn keep(
     let kept = uaa.db().write_without_wake(move |tx| {
         let client = clients::store::find_client(tx, &access.client_id)?;
         let same_client = client.is_some_and(|client| client.generation == client_generation);
-        if !same_client || !holds(tx, &basis, now)? {
+        if !same_client || !is_valid(tx, &basis, now)? {
             return Ok::<_, UaaError>(false);
         }
         store::prune(tx, now)?;
@@ -61,13 +61,13 @@ pub(crate) async fn keep(
     }
 }
 
-fn holds(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
+fn is_valid(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
     let unchanged = |before: &User| {
         let found = users::store::find_user(tx, &before.guid)?;
         Ok(found.is_some_and(|user| user.active && user.generation == before.generation))
     };
     match basis {
-        Basis::LogIn(user) => Ok(logins::store::note_logon(
+        Basis::LogIn(user) => Ok(logins::store::record_logon(
             tx,
             &user.guid,
             user.generation,
