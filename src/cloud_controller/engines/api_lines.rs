@@ -1,9 +1,9 @@
-//! The `[API/0]` lines in an app's log, told from committed audit events.
+//! The `[API/0]` lines in an app's log, derived from committed audit events.
 //!
-//! Every deed that CC's API tells the app's log about leaves an audit event. A worker follows the
-//! events and writes the lines, so a line appears exactly when its deed is committed, whoever did
-//! it: a request, a manifest, the deletion of a space, a crash. What was committed while nobody
-//! followed (before this process started) is not told again.
+//! Every action that CC's API reports in the app's log writes an audit event. A worker follows the
+//! events and writes the lines, so a line appears exactly when its action is committed, whatever
+//! the source: a request, a manifest, the deletion of a space, a crash. Events committed before
+//! this process started are not written again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,15 +23,15 @@ use crate::logs::{Line, LogStream, Logs};
 pub(crate) struct ApiLines {
     db: Db,
     logs: Logs,
-    /// The last event that was told.
+    /// The last event that was written.
     seen: Arc<AtomicI64>,
 }
 
-/// No event was looked at yet.
+/// No event was read yet.
 const NOTHING: i64 = -1;
 
 impl ApiLines {
-    /// A writer that does nothing yet.
+    /// A writer that is not started yet.
     pub(crate) fn new(db: Db, logs: Logs) -> Self {
         Self {
             db,
@@ -51,7 +51,7 @@ impl ApiLines {
 
     async fn follow(&self, token: CancellationToken) -> Result<(), Error> {
         let mut changes = self.db.changes();
-        // A run that failed goes on where it was.
+        // A restarted worker continues where it stopped.
         let mut last = self.seen.load(Ordering::Relaxed);
         if last == NOTHING {
             last = self.db.read(model::audit_events::newest_id).await?;
@@ -102,7 +102,7 @@ impl ApiLines {
     }
 }
 
-/// What went wrong, for the app's error stream.
+/// The failure, for the app's error stream.
 fn failure(event: &AuditEvent) -> Option<String> {
     if event.kind != "audit.app.build.failed" {
         return None;
@@ -111,7 +111,7 @@ fn failure(event: &AuditEvent) -> Option<String> {
     Some(format!("Failed to stage build: {why}"))
 }
 
-/// What an event says in the app's log.
+/// The lines of an event in the app's log.
 fn lines(event: &AuditEvent) -> Vec<String> {
     let [guid, kind, _] = &event.target;
     let Some(deed) = event.kind.strip_prefix("audit.app.") else {

@@ -1,14 +1,15 @@
-//! Giving up what nothing stands for any more: blobs whose owner's row is gone, and images of droplets
-//! that never came to be.
+//! Deletes orphans: blobs whose owner's row is gone, and images of droplets that were never
+//! created.
 //!
-//! Whoever deletes a row releases its blobs in the same transaction, so there should be none. An image
-//! is in the registry before its droplet is a row; when the build ends in between, it is left over.
+//! Deleting a row releases its blobs in the same transaction, so there should be none. An image is
+//! in the registry before its droplet is a row; when the build ends in between, the image is
+//! orphaned.
 
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
 use crate::db::Db;
 
-/// Gives up all of it; safe to repeat at any time.
+/// Deletes all of them; safe to repeat at any time.
 pub(crate) async fn give_up(db: &Db) -> Result<(), Error> {
     let found = db
         .read(|tx| {

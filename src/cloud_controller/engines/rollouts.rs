@@ -1,5 +1,5 @@
-//! Moves deployments along. Everything it goes by is in the database, so a step that a killed
-//! process did not commit is decided again.
+//! Advances deployments. All state is in the database, so a step that a killed process did not
+//! commit is decided again.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -25,10 +25,10 @@ use crate::cloud_controller::{flows, model};
 use crate::db::{Db, ReadTx, WriteTx};
 use crate::scheduler::{self, InstanceState, RoutableInstance};
 
-/// Until the next look after one that failed.
+/// Delay before the next pass after a failed one.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Moves deployments along; cheap to clone.
+/// Advances deployments; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rollouts {
     db: Db,
@@ -38,11 +38,12 @@ pub(crate) struct Rollouts {
     routable: watch::Receiver<Arc<Vec<RoutableInstance>>>,
 }
 
-/// The instances the router may know of: those before must not go earlier.
+/// The routable instances, which the router may know of. An instance is not replaced before its
+/// successor is among them.
 type Serving = BTreeSet<InstanceGuid>;
 
 impl Rollouts {
-    /// Those of this controller.
+    /// A worker for this controller.
     pub(crate) fn new(cc: &CloudController, clock: Arc<dyn Clock>) -> Self {
         Self {
             db: cc.db().clone(),
@@ -59,7 +60,7 @@ impl Rollouts {
         supervisor.worker("deployments", move |token| this.clone().run(token));
     }
 
-    /// Looks after every change: instances that come and go are changes, too.
+    /// Runs a pass after every change, including instances that start and stop.
     async fn run(mut self, token: CancellationToken) -> Result<(), Infallible> {
         let mut changes = self.db.changes();
         loop {
@@ -83,12 +84,12 @@ impl Rollouts {
         }
     }
 
-    /// False when something did not work that may work later.
+    /// Returns false when something failed that may work later.
     async fn pass(&self, serving: Arc<Serving>) -> Result<bool> {
         let now_serving = serving.clone();
         let read = self.db.read(move |tx| {
             let moving = model::deployments::moving(tx)?.into_iter();
-            // One that cannot be looked at says so in its turn.
+            // A deployment that cannot be read reports its error in its own turn.
             let ready = moving.filter(|deployment| {
                 let ready = is_ready(tx, deployment, &now_serving);
                 ready.unwrap_or(true)
@@ -174,7 +175,7 @@ impl Rollouts {
         model::deployments::update(tx, &deployment)
     }
 
-    /// The goal is reached: a canary waits, all others are done.
+    /// The goal is reached: a canary pauses, other deployments are done.
     fn arrive(
         &self,
         tx: &WriteTx<'_>,
@@ -196,7 +197,7 @@ impl Rollouts {
         };
         for mut process in model::processes::of_app(tx, &app.guid)? {
             if process.kind != "web" {
-                // Other types have no second process: they begin anew with what the new one has.
+                // Other types have no second process: they restart with the new process's settings.
                 let revision = revision.as_ref();
                 if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
                     process.command = command;
@@ -212,7 +213,7 @@ impl Rollouts {
     }
 }
 
-/// Tells why a deployment does not go on; it is tried again.
+/// Records why a deployment does not progress; it is retried.
 fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -> Result<()> {
     let found = model::deployments::find(tx, guid)?;
     let Some(mut deployment) = found.filter(|one| one.error.as_ref() != Some(&text)) else {
@@ -234,8 +235,8 @@ fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> Resu
     }
 }
 
-/// The new web process and the others in the order in which they go: canaries that never went on,
-/// then the oldest.
+/// The new web process and the others in the order in which they are removed: canaries that were
+/// never continued, then the oldest.
 fn web_processes(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
@@ -249,7 +250,7 @@ fn web_processes(
     Ok(new.pop().map(|new| (new, old)))
 }
 
-/// Nothing moves while the app is stopped.
+/// Nothing changes while the app is stopped.
 fn step(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
@@ -283,7 +284,7 @@ fn step(
     ))
 }
 
-/// Goes back: the process before gets its instances back, all others go.
+/// Rolls back: the previous process gets its instances back, all others are removed.
 fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, "DEPLOYED")? {
@@ -313,7 +314,7 @@ fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> 
     model::deployments::update(tx, &deployment)
 }
 
-/// Its process is gone, which nothing here does: there is nothing left to deploy.
+/// The deployment's process is gone, which nothing here does: there is nothing left to deploy.
 fn lost(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
     deployment.error = Some("The new web process does not exist any more.".to_owned());
     finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));

@@ -1,4 +1,4 @@
-//! The scheduler's view of tasks: what is to run, and what came of it.
+//! The scheduler's view of tasks: pending tasks and their results.
 
 use crate::base::guid::TaskGuid;
 use crate::base::{GuidSource, Timestamp};

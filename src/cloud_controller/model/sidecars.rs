@@ -68,7 +68,7 @@ pub(crate) fn of_process(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result<V
     Ok(all)
 }
 
-/// The memory of the sidecars of a process type together.
+/// The total memory of the sidecars of a process type.
 pub(crate) fn memory_of(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result<i64> {
     Ok(of_process(tx, app, kind)?
         .iter()
@@ -92,7 +92,7 @@ pub(crate) fn list_of_app(
     list(tx, &select, ("s", COLUMNS), query, sidecar)
 }
 
-/// Stores a sidecar, new or changed, with its process types.
+/// Inserts or updates a sidecar with its process types.
 pub(crate) fn save(tx: &WriteTx<'_>, sidecar: &Sidecar) -> Result<()> {
     let done = tx
         .sql()
@@ -134,7 +134,7 @@ pub(crate) fn save(tx: &WriteTx<'_>, sidecar: &Sidecar) -> Result<()> {
     Ok(())
 }
 
-/// Removes one sidecar.
+/// Deletes one sidecar.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from sidecars where guid = ?1")?
@@ -142,7 +142,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes those that buildpacks brought.
+/// Deletes the sidecars from buildpacks.
 pub(crate) fn delete_from_buildpacks(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from sidecars where app_guid = ?1 and origin = 'buildpack'")?

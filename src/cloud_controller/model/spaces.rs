@@ -26,7 +26,7 @@ pub(crate) struct Space {
     pub ssh_allowed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Of its own; its organization may be suspended as well.
+    /// Its own state; its organization may be suspended as well.
     pub suspended: bool,
     /// Its organization's name.
     pub organization_name: String,
@@ -120,7 +120,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     name_taken(done, || "Name must be unique per organization".to_owned())
 }
 
-/// Stores name, state, SSH switch, isolation segment and time of change.
+/// Updates name, state, SSH switch, isolation segment and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     let done = tx
         .sql()
@@ -144,7 +144,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     })
 }
 
-/// Removes the row; apps, routes and services of it must be gone.
+/// Deletes the space; its apps, routes and services must be deleted first.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &SpaceGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from spaces where guid = ?1")?

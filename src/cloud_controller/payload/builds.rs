@@ -24,7 +24,7 @@ pub(crate) struct CreateBuild {
     pub metadata: MetadataChange,
 }
 
-/// What the request says about the lifecycle.
+/// The requested lifecycle.
 #[derive(Debug)]
 pub(crate) struct LifecycleWish {
     pub kind: String,
@@ -125,7 +125,7 @@ fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
 /// `PATCH /v3/builds/:guid`.
 #[derive(Debug)]
 pub(crate) struct BuildChange {
-    /// The state an outside stager reports: `FAILED` or `STAGED`.
+    /// The state that an external stager reports: `FAILED` or `STAGED`.
     pub state: Option<String>,
     pub error: Option<String>,
     pub metadata: MetadataChange,

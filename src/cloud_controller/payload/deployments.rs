@@ -13,7 +13,7 @@ use crate::cloud_controller::query::ListRules;
 pub(crate) const LIST: ListRules =
     ListRules::new(&["app_guids", "states", "status_reasons", "status_values"]);
 
-/// A checked `POST /v3/deployments`.
+/// A validated `POST /v3/deployments`.
 #[derive(Debug, Clone)]
 pub(crate) struct CreateDeployment {
     pub app: Option<AppGuid>,
@@ -22,14 +22,14 @@ pub(crate) struct CreateDeployment {
     pub strategy: String,
     /// For the web process.
     pub scaling: Scaling,
-    /// As they are shown.
+    /// The options as shown.
     pub options: Map<String, Value>,
     pub metadata: MetadataChange,
-    /// As given, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
-/// What is deployed.
+/// The droplet or revision to deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The app's current droplet.
@@ -65,7 +65,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateDeployment> {
         (Some(droplet), None) => Source::Droplet(droplet.into()),
         (None, None) => Source::Current,
     };
-    // Lenient as CC is: what is no app's guid is no app one can use.
+    // Lenient as CC is: an invalid guid is treated as an unknown app.
     let relationships = fields.take("relationships");
     let app = relationships.and_then(|all| {
         let guid = all.pointer("/app/data/guid")?.as_str()?;

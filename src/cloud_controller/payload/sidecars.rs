@@ -8,13 +8,13 @@ use crate::cloud_controller::query::ListRules;
 
 pub(crate) const LIST: ListRules = ListRules::new(&[]).without_labels();
 
-/// A checked create or update; what is `None` was not given.
+/// A validated create or update; `None` = not in the request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SidecarChange {
     pub name: Option<String>,
     pub command: Option<String>,
     pub process_types: Option<Vec<String>>,
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub memory: Option<Option<i64>>,
 }
 
@@ -106,11 +106,11 @@ fn check_lengths(body: &mut Body, name: Option<&str>, command: Option<&str>) {
             );
         }
     }
-    // It names the sidecar's log lines.
+    // It is part of the sidecar's log lines.
     body.invalid.check_control("name", name.unwrap_or_default());
 }
 
-/// A sidecar to be made.
+/// A sidecar to create.
 #[derive(Debug, Clone)]
 pub(crate) struct NewSidecar {
     pub name: String,

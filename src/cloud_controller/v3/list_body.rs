@@ -1,4 +1,4 @@
-//! The JSON of a list: `pagination` with links that carry every parameter, `resources`, `included`.
+//! The JSON of a list: `pagination` with links that keep every parameter, `resources`, `included`.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -47,8 +47,8 @@ impl<T> Listed<T> {
     }
 }
 
-/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text: as
-/// a tree, a page would be thousands of scattered pieces of memory.
+/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text:
+/// as a tree, a page would be thousands of scattered allocations.
 #[derive(Serialize)]
 pub(crate) struct ListBody {
     pagination: Value,
@@ -58,17 +58,17 @@ pub(crate) struct ListBody {
 }
 
 impl ListBody {
-    /// Puts `included` into it.
+    /// Adds `included`.
     pub(crate) fn including(mut self, included: Included) -> Self {
         self.included = map_of(included);
         self
     }
 }
 
-/// What `include` asked for, by the name of the resource.
+/// The included resources, by type.
 pub(crate) type Included = Vec<(&'static str, Vec<Value>)>;
 
-/// Puts `included` into a resource's JSON.
+/// Adds `included` to a resource's JSON.
 pub(crate) fn with_included(mut body: Value, included: Included) -> Value {
     if !included.is_empty() {
         body["included"] = Value::Object(map_of(included));
@@ -83,7 +83,7 @@ fn map_of(included: Included) -> Map<String, Value> {
         .collect()
 }
 
-/// Rows that become JSON one after the other, while they are written.
+/// Rows that are converted to JSON one after the other, while they are written.
 struct OneByOne<'a, T, F>(&'a [T], F);
 
 impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
@@ -92,8 +92,8 @@ impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
     }
 }
 
-/// The `pagination` object. `parameters` are the request's without those of paging, encoded; in
-/// links all stand in the order of their names.
+/// The `pagination` object. `parameters` are the request's without those of paging, encoded; links
+/// list all parameters in the order of their names.
 fn pagination(page: &Page, total: i64, urls: &Urls, path: &str, parameters: &[String]) -> Value {
     let pages = ((total + page.size - 1) / page.size).max(1);
     let mut parameters = parameters.to_vec();

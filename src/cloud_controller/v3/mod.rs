@@ -1,5 +1,4 @@
-//! What all resources of the v3 API share: who calls, how bodies and queries are read, how lists
-//! are built, how errors and metadata look.
+//! Shared parts of the v3 API: callers, bodies and queries, lists, errors and metadata.
 //!
 //! One request is: [`Context`] (caller, clock, URLs) → [`Body`] or [`ListQuery`] → one transaction
 //! (`find_visible` = 404, `may_*` = 403, action) → presenter.

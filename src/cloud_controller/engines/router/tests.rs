@@ -1,4 +1,4 @@
-//! From rows and running instances to the router's table, over a real database.
+//! From rows and running instances to the router's table, with a real database.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Is told of crashes and readiness, and records them as CC does.
+//! Receives crashes and readiness changes, and records them as CC does.
 
 use crate::cloud_controller::error::Error;
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, WriteTx};
 use crate::scheduler::{Crash, Observer, Readiness, ReadinessChange};
 
-/// Records what happens to instances of apps.
+/// Records events of apps' instances.
 pub(crate) struct AppObserver {
     guids: GuidSource,
 }
 
-/// Who is named as the actor of an event: no user, but the thing itself.
+/// The actor of an event: no user, but the process or app itself.
 #[derive(Clone, Copy)]
 enum By<'a> {
     App,
@@ -28,7 +28,7 @@ impl AppObserver {
         Self { guids }
     }
 
-    /// Events about an app that is gone are of no use to anybody.
+    /// Events about a deleted app are skipped.
     fn record(
         &self,
         tx: &WriteTx<'_>,
@@ -77,7 +77,7 @@ impl Observer for AppObserver {
     }
 
     fn readiness_changed(&self, tx: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
-        // An instance of a version that is already replaced says nothing about the process.
+        // An instance of a replaced version says nothing about the process.
         let wanted = model::desired::version(tx, &change.process_guid)?;
         if wanted.is_none_or(|version| version != change.version) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! From an app to what the scheduler is told, over a real database.
+//! From an app to the scheduler's input, with a real database.
 
 #[path = "crash_tests.rs"]
 mod crashes;
@@ -66,7 +66,7 @@ impl World {
         world
     }
 
-    /// Does something in a transaction that has to work.
+    /// Runs a transaction that has to succeed.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tools, &WriteTx<'_>) -> Result<T> + Send + 'static,

@@ -100,7 +100,7 @@ pub(crate) fn list_visible(
     list(tx, &select, ("a", COLUMNS), query, app)
 }
 
-/// Stores a new app; the unique index decides races.
+/// Inserts a new app; the unique index decides races.
 pub(crate) fn insert(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     let done = tx
         .sql()
@@ -121,7 +121,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     name_taken(done, &app.name)
 }
 
-/// Stores what can change of an app besides its environment.
+/// Updates an app except its environment.
 pub(crate) fn update(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     let [ssh, revisions, k8s, files] = Feature::ALL.map(|feature| app.features.on(feature));
     let done = tx
@@ -147,7 +147,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     name_taken(done, &app.name)
 }
 
-/// The environment users set.
+/// The environment that users set.
 pub(crate) fn environment(tx: &ReadTx<'_>, vault: &Vault, guid: &AppGuid) -> Result<Variables> {
     let sealed: Option<Option<Vec<u8>>> = tx
         .sql()
@@ -174,7 +174,7 @@ pub(crate) fn set_environment(
     Ok(())
 }
 
-/// Whether the app is in the middle of a deployment.
+/// Whether the app is being deployed.
 pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<bool> {
     let mut statement = tx.sql().prepare_cached(
         "select 1 from deployments where app_guid = ?1 and status_value = 'ACTIVE' and state <> 'CANCELING'",
@@ -182,7 +182,7 @@ pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<bool> {
     Ok(statement.exists([guid])?)
 }
 
-/// Forgets the app's buildpack cache; its blob loses a reference.
+/// Deletes the app's buildpack cache; its blob loses a reference.
 pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("update apps set buildpack_cache_digest = null, buildpack_cache_stack = null where guid = ?1")?
@@ -190,7 +190,7 @@ pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<
     Ok(())
 }
 
-/// Forgets the buildpack cache of every app.
+/// Deletes the buildpack cache of every app.
 pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -200,7 +200,7 @@ pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
+/// Deletes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
 /// destinations, and the metadata of all of them.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<()> {
     tx.sql()

@@ -70,11 +70,11 @@ pub(crate) fn insert(
 enum By {
     /// By the indexes of spaces and organizations: good when they are few.
     Index,
-    /// Event by event in their order, a `+` keeps the indexes out: good when they are many.
+    /// Event by event in their order, a `+` disables the indexes: good when they are many.
     Scan,
 }
 
-/// More than this many are many.
+/// More matches than this are many.
 const FEW: i64 = 2000;
 
 fn visible(caller: &Caller, by: By) -> Select {
@@ -129,7 +129,7 @@ pub(crate) fn list_visible(
     page_by_id(tx, &select, ("e", COLUMNS), (query, total), event)
 }
 
-/// How many events match, if nothing but their place decides.
+/// How many events match, if only their place restricts them.
 fn counted(tx: &ReadTx<'_>, caller: &Caller, query: &ListQuery) -> Result<Option<i64>> {
     let filters = query.filters();
     let place = ["space_guids", "organization_guids"]

@@ -1,4 +1,4 @@
-//! Buildpacks that are named by URL.
+//! Buildpacks named by URL.
 
 /// Whether a buildpack is named by URL.
 pub(crate) fn is_url(name: &str) -> bool {

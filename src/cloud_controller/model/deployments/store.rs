@@ -46,14 +46,14 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &DeploymentGuid) -> Result<Option<Depl
     Ok(statement.query_row([guid], deployment).optional()?)
 }
 
-/// The one of an app that is under way.
+/// The app's deployment in progress.
 pub(crate) fn active_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Option<Deployment>> {
     let sql = format!("select {COLUMNS} from {FROM} where d.app_guid = ?1 and {ACTIVE}");
     let mut statement = tx.sql().prepare_cached(&sql)?;
     Ok(statement.query_row([app], deployment).optional()?)
 }
 
-/// Those that something is to be done for, now or later.
+/// Deployments that need work, now or later.
 pub(crate) fn moving(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where {ACTIVE} and d.state <> 'PAUSED' order by d.created_at"
@@ -65,8 +65,8 @@ pub(crate) fn moving(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
     Ok(moving)
 }
 
-/// New processes of deployments of an app that others took the place of, newest first: those on their
-/// way count as DEPLOYED, canaries as CANCELED.
+/// New processes of an app's superseded deployments, newest first: those in progress end as
+/// DEPLOYED, canaries as CANCELED.
 pub(crate) fn superseded(tx: &ReadTx<'_>, app: &AppGuid, state: &str) -> Result<Vec<ProcessGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select p.guid from deployments d join processes p on p.guid = d.process_guid where d.app_guid = ?1 \
@@ -121,7 +121,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, deployment: &Deployment) -> Result<()> {
     Ok(())
 }
 
-/// Stores what can change of a deployment.
+/// Updates a deployment.
 pub(crate) fn update(tx: &WriteTx<'_>, deployment: &Deployment) -> Result<()> {
     tx.sql()
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! What a revision is, and what tells two of them apart: pure types and rules.
+//! Revisions and the differences between them: pure types and rules.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, RevisionGuid};
 use crate::cloud_controller::model::apps::Variables;
 
-/// Versions count up to this one and begin again.
+/// Versions count up to this one and start again.
 const LAST_VERSION: i64 = 9999;
 
 /// A stored revision, without its environment.
@@ -21,23 +21,23 @@ pub(crate) struct Revision {
     pub commands: Commands,
     pub sidecars: Vec<RevisionSidecar>,
     pub description: String,
-    /// Whether its droplet can be run.
+    /// Whether its droplet can run.
     pub deployable: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Revision {
-    /// The command that users had set for a type, if they had; `None` = it had no such type.
+    /// The command that users had set for a type, if any; `None` = it had no such type.
     pub(crate) fn command(&self, kind: &str) -> Option<Option<String>> {
         self.commands.get(kind).cloned()
     }
 }
 
-/// Process type → the command users set, if they did.
+/// Process type → the command that users set, if any.
 pub(crate) type Commands = BTreeMap<String, Option<String>>;
 
-/// A sidecar as it was.
+/// A sidecar of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct RevisionSidecar {
     pub name: String,
@@ -46,7 +46,7 @@ pub(crate) struct RevisionSidecar {
     pub memory_in_mb: Option<i64>,
 }
 
-/// What revisions are compared by.
+/// The content that revisions are compared by.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Content {
     pub droplet_guid: DropletGuid,
@@ -55,7 +55,7 @@ pub(crate) struct Content {
     pub sidecars: Vec<RevisionSidecar>,
 }
 
-/// The version that follows.
+/// The next version.
 pub(crate) fn next_version(latest: Option<i64>) -> i64 {
     match latest {
         Some(version) if version < LAST_VERSION => version + 1,
@@ -63,7 +63,7 @@ pub(crate) fn next_version(latest: Option<i64>) -> i64 {
     }
 }
 
-/// What a new revision changes, in CC's words and order; nothing = no new revision.
+/// The changes of a new revision, in CC's words and order; none = no new revision.
 pub(crate) fn reasons(latest: &Content, next: &Content) -> Vec<String> {
     let mut reasons = Vec::new();
     if latest.droplet_guid != next.droplet_guid {

@@ -66,7 +66,7 @@ pub(crate) fn list_of_app(
     list(tx, &select, ("r", COLUMNS), query, revision)
 }
 
-/// A page of those that an app's started processes run under.
+/// A page of the revisions of an app's started processes.
 pub(crate) fn list_deployed(
     tx: &ReadTx<'_>,
     app: &AppGuid,
@@ -82,7 +82,7 @@ pub(crate) fn list_deployed(
     list(tx, &select, ("r", COLUMNS), query, revision)
 }
 
-/// The environment as it was.
+/// The environment of a revision.
 pub(crate) fn environment(
     tx: &ReadTx<'_>,
     vault: &Vault,
@@ -122,7 +122,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Those of an app that have this version, or that are older than the newest `keep`.
+/// The revisions of an app with this version, and those older than the newest `keep`.
 pub(crate) fn surplus(
     tx: &ReadTx<'_>,
     app: &AppGuid,
@@ -138,7 +138,7 @@ pub(crate) fn surplus(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes one with its metadata.
+/// Deletes one with its metadata.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &RevisionGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from revisions where guid = ?1")?
@@ -146,7 +146,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &RevisionGuid) -> Result<()> {
     Ok(())
 }
 
-/// Notes that something of a revision was changed.
+/// Updates the time of a change.
 pub(crate) fn touch(
     tx: &WriteTx<'_>,
     guid: &RevisionGuid,

@@ -1,28 +1,28 @@
-//! The YAML around the apps.
+//! The YAML document around the apps.
 
 use serde_json::{Map, Value};
 
 use crate::base::yaml::{self, Node};
 use crate::cloud_controller::error::{Error, Result};
 
-/// Most places that are named of one app.
+/// Most places that are named per app.
 const MOST_PLACES: usize = 10;
 
-/// An app as a manifest says.
+/// An app of a manifest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
-    /// Keys and values as JSON, whose keys are text.
+    /// Keys and values as JSON, with text keys.
     pub fields: Map<String, Value>,
-    /// Keys of `env` that are no text in YAML.
+    /// Keys of `env` that are not text in YAML.
     pub odd_keys: Vec<OddKey>,
 }
 
-/// A key that is no text.
+/// A key that is not text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OddKey {
-    /// What it is instead.
+    /// Its type.
     pub key: String,
-    /// Where, in the manifest as it was sent.
+    /// Its place in the manifest as sent.
     pub line: usize,
 }
 

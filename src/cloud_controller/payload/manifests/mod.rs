@@ -1,4 +1,4 @@
-//! One app's part of a manifest, read and checked.
+//! One app's part of a manifest, read and validated.
 
 pub(crate) mod additions;
 pub(crate) mod diff;
@@ -19,7 +19,7 @@ use crate::cloud_controller::payload::manifests::processes::ProcessWish;
 use crate::cloud_controller::payload::manifests::route_wishes::RouteWishes;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
-/// What is wanted of one app.
+/// The requested state of one app.
 #[derive(Debug, Clone)]
 pub(crate) struct AppManifest {
     pub name: String,
@@ -32,22 +32,22 @@ pub(crate) struct AppManifest {
     pub sidecars: Vec<NewSidecar>,
     /// Names of service instances.
     pub services: Vec<String>,
-    /// As given but without secrets, for the audit event.
+    /// The request without secrets, for the audit event.
     pub given: Map<String, Value>,
 }
 
-/// What the platform's feature flags allow a manifest.
+/// The features that the platform's feature flags allow in a manifest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Allowed {
-    /// Why Docker apps are not, if they are not.
+    /// Why Docker apps are not allowed; `None` = allowed.
     pub docker: Option<String>,
-    /// Why Cloud Native Buildpacks are not, if they are not.
+    /// Why Cloud Native Buildpacks are not allowed; `None` = allowed.
     pub cnb: Option<String>,
-    /// Whether routes may be balanced by hash.
+    /// Whether hash-based routing is enabled.
     pub hashing: bool,
 }
 
-/// Reads all apps; 422 with every fault of every app.
+/// Reads all apps; 422 with the faults of all apps.
 pub(crate) fn read(apps: Vec<Given>, allowed: &Allowed) -> Result<Vec<AppManifest>> {
     let mut manifests = Vec::new();
     let mut all = Vec::new();
@@ -99,11 +99,11 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
         features: features(&mut app, &mut faults),
         given: without_secrets(given),
     };
-    // As on CC, a key nobody knows is the business of clients.
+    // As on CC, unknown keys are ignored.
     (manifest, faults)
 }
 
-/// Keys whose texts are names: they end up in image references, labels and log lines.
+/// Keys whose texts are names, which appear in image references, labels and log lines.
 const NAMES: &[&str] = &["buildpack", "buildpacks", "stack", "docker"];
 
 fn character_faults(app: &Map<String, Value>) -> Vec<String> {
@@ -135,7 +135,7 @@ fn entries<'a>(app: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &
     app.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Keys in the form with dashes: `disk_quota` and `disk-quota` mean the same.
+/// Keys in the form with dashes: `disk_quota` and `disk-quota` are the same.
 pub(crate) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
     given
         .iter()
@@ -143,7 +143,7 @@ pub(crate) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// `health-check` → `Health check`, as messages name it.
+/// `health-check` → `Health check`, as in error texts.
 pub(crate) fn shown(key: &str) -> String {
     let spaced = key.replace('-', " ");
     let mut letters = spaced.chars();
@@ -238,7 +238,7 @@ fn lifecycle_type(
                 .to_owned(),
         );
     }
-    // Other names say nothing; Docker is what `docker` makes it.
+    // Other names are ignored; `docker` selects the Docker lifecycle.
     let named = app.shift_remove("lifecycle");
     let named = named.as_ref().and_then(Value::as_str);
     let named = named
@@ -283,7 +283,7 @@ fn environment(
     if !odd_keys.is_empty() {
         faults.push("Env key must be a string".to_owned());
     }
-    // The text of CC says neither which key nor where.
+    // CC's text names neither the key nor its place.
     faults.extend(odd_keys.iter().map(|OddKey { key, line }| {
         let key = if key.is_empty() { "null" } else { key };
         format!(

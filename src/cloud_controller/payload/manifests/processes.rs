@@ -1,4 +1,4 @@
-//! The part of a manifest about processes: at the app's level for `web`, or in `processes`.
+//! The processes of an app in a manifest: at the app's level for `web`, or in `processes`.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,10 @@ use crate::cloud_controller::model::processes::{CheckChange, CheckType, Scaling}
 use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::processes::UpdateProcess;
 
-/// More instances than this are a mistake.
+/// A larger number of instances is treated as a mistake.
 const MOST_INSTANCES: i64 = 2_000_000;
 
-/// What is wanted of one process.
+/// The requested state of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessWish {
     pub kind: String,
@@ -18,7 +18,7 @@ pub(crate) struct ProcessWish {
     pub scaling: Option<Scaling>,
 }
 
-/// Keys that change a process.
+/// Keys that update a process.
 const UPDATE_KEYS: &[&str] = &[
     "command",
     "user",
@@ -32,7 +32,7 @@ const UPDATE_KEYS: &[&str] = &[
     "readiness-health-check-invocation-timeout",
     "readiness-health-check-interval",
 ];
-/// Keys that scale it.
+/// Keys that scale a process.
 const SCALE_KEYS: &[&str] = &[
     "instances",
     "memory",
@@ -40,7 +40,7 @@ const SCALE_KEYS: &[&str] = &[
     "log-rate-limit-per-second",
 ];
 
-/// Reads the wishes of one app; faults go to `faults`. Keys are in their dashed form.
+/// Reads the processes of one app; faults are added to `faults`. Keys are in their dashed form.
 pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<ProcessWish> {
     let mut wishes = Vec::new();
     let mut level: Map<String, Value> = Map::new();
@@ -54,7 +54,7 @@ pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Ve
         }
     }
     let listed = listed(app.shift_remove("processes"), faults);
-    // `processes` may say more of `web`, and then says all.
+    // A `web` entry in `processes` replaces the app's level.
     if !listed.iter().any(|(kind, _)| kind == "web") && !level.is_empty() {
         wishes.push(wish("web", &level, faults));
     }
@@ -119,7 +119,7 @@ fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess
         ..UpdateProcess::default()
     };
     change.command = given.get("command").map(|value| match value {
-        // `null` and "null" and "default" go back to the droplet's command.
+        // `null`, "null" and "default" reset to the droplet's command.
         Value::Null => None,
         Value::String(text) if text == "null" || text == "default" => None,
         Value::String(text) => Some(text.clone()),
@@ -241,7 +241,7 @@ fn log_rate_limit(given: &Map<String, Value>, faults: &mut Vec<String>) -> Optio
     }
 }
 
-/// A size as text; templates leave values empty, and then nothing is said (CC `byte_converter.rb`).
+/// A size as text; a blank value from a template means none (CC `byte_converter.rb`).
 fn not_blank(value: &Value) -> Option<String> {
     let text = (!value.is_null()).then(|| text(value))?;
     (!text.trim().is_empty()).then_some(text)
@@ -262,7 +262,7 @@ fn request(given: &Map<String, Value>, keys: &[&str]) -> Value {
 }
 
 impl ProcessWish {
-    /// The scaling as an audit event shows it.
+    /// The scaling as audit events show it.
     pub(crate) fn scaling_request(scaling: &Scaling) -> Value {
         let mut shown = Map::new();
         let fields = [

@@ -1,27 +1,27 @@
-//! The part of a manifest about routes.
+//! The routes of an app in a manifest.
 
 use crate::cloud_controller::payload;
 use serde_json::{Map, Value};
 
-/// What is wanted of an app's routes.
+/// The requested routes of an app.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteWishes {
-    /// `no-route: true`: unmap all.
+    /// `no-route: true`: remove all.
     pub none: bool,
-    /// `random-route: true`: one, if there is none.
+    /// `random-route: true`: create one, if there is none.
     pub random: bool,
-    /// `default-route: true`: one named like the app, if there is none.
+    /// `default-route: true`: create one with the app's name, if there is none.
     pub default: bool,
-    /// `routes`; an empty list wants none, also no default.
+    /// `routes`; an empty list requests none, not even a default.
     pub listed: Option<Vec<RouteWish>>,
 }
 
 /// One entry of `routes`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RouteWish {
-    /// As written.
+    /// The text in the manifest.
     pub text: String,
-    /// Host name in full.
+    /// The full host name.
     pub host: String,
     /// Empty or with its slash.
     pub path: String,
@@ -32,7 +32,7 @@ pub(crate) struct RouteWish {
     pub options: Map<String, Value>,
 }
 
-/// Reads the wishes; faults go to `faults`.
+/// Reads the routes; faults are added to `faults`.
 pub(crate) fn read(
     app: &mut Map<String, Value>,
     hashing: bool,
@@ -111,7 +111,7 @@ fn entry(value: &Value, hashing: bool) -> Result<RouteWish, Vec<String>> {
     Ok(wish)
 }
 
-/// What CC tells of options before it looks at routes; the rest the routes tell themselves.
+/// The faults of options that CC checks before the routes; creating the routes checks the rest.
 fn option_faults(route: &str, options: &Map<String, Value>, hashing: bool) -> Vec<String> {
     let (keys, algorithms): (&[&str], &[&str]) = if hashing {
         (
@@ -173,7 +173,7 @@ fn parse(text: &str) -> Option<RouteWish> {
 }
 
 impl RouteWish {
-    /// A route that was not written but derived.
+    /// A generated route, not from the manifest.
     pub(crate) fn derived(host: &str, domain: &str) -> Self {
         let full = format!("{host}.{domain}");
         Self {
@@ -186,8 +186,8 @@ impl RouteWish {
         }
     }
 
-    /// Host and domain it may mean: the whole name as domain first, then the name behind the first
-    /// dot.
+    /// Possible splits into host and domain: the whole name as domain first, then the name behind
+    /// the first dot.
     pub(crate) fn candidates(&self) -> Vec<(&str, &str)> {
         let mut all = Vec::new();
         if !self.host.starts_with('*') {
