@@ -66,7 +66,7 @@ impl ApiLines {
             {
                 last = id;
                 if let Some(event) = event {
-                    self.tell(&event);
+                    self.write(&event);
                 }
                 self.seen.store(last, Ordering::Relaxed);
             }
@@ -80,7 +80,7 @@ impl ApiLines {
         }
     }
 
-    fn tell(&self, event: &AuditEvent) {
+    fn write(&self, event: &AuditEvent) {
         for text in lines(event) {
             self.logs.emit(Line {
                 source_id: &event.target[0],
@@ -114,22 +114,22 @@ fn failure(event: &AuditEvent) -> Option<String> {
 /// The lines of an event in the app's log.
 fn lines(event: &AuditEvent) -> Vec<String> {
     let [guid, kind, _] = &event.target;
-    let Some(deed) = event.kind.strip_prefix("audit.app.") else {
+    let Some(action) = event.kind.strip_prefix("audit.app.") else {
         return Vec::new();
     };
     if kind != "app" {
         return Vec::new();
     }
     let data = &event.data;
-    if let Some(deed) = deed.strip_prefix("process.") {
-        return process_lines(deed, guid, data);
+    if let Some(action) = action.strip_prefix("process.") {
+        return process_lines(action, guid, data);
     }
     let build = data
         .get("build_guid")
         .and_then(Value::as_str)
         .unwrap_or(guid);
     let request = data.get("request").unwrap_or(&Value::Null);
-    let line = match deed {
+    let line = match action {
         "create" => format!("Created app with guid {guid}"),
         "update" | "droplet.mapped" => format!("Updated app with guid {guid} ({request})"),
         "start" => format!("Starting app with guid {guid}"),
@@ -169,12 +169,12 @@ fn lines(event: &AuditEvent) -> Vec<String> {
     vec![line]
 }
 
-fn process_lines(deed: &str, guid: &str, data: &Value) -> Vec<String> {
+fn process_lines(action: &str, guid: &str, data: &Value) -> Vec<String> {
     let kind = data
         .get("process_type")
         .and_then(Value::as_str)
         .unwrap_or("web");
-    match deed {
+    match action {
         "create" => vec![format!("Added process: \"{kind}\"")],
         "update" => vec![format!("Updating process: \"{kind}\"")],
         "scale" => vec![format!("Scaling process: \"{kind}\"")],
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::base::Timestamp;
 
-    fn told(kind: &str, target: &str, data: Value) -> Vec<String> {
+    fn logged(kind: &str, target: &str, data: Value) -> Vec<String> {
         lines(&AuditEvent {
             guid: "e".to_owned(),
             kind: kind.to_owned(),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn deeds_are_told_in_ccs_words() {
+    fn actions_are_logged_in_ccs_words() {
         let cases = [
             ("audit.app.create", json!({}), "Created app with guid G"),
             (
@@ -261,15 +261,15 @@ mod tests {
             ),
         ];
         for (kind, data, line) in cases {
-            assert_eq!(told(kind, "app", data), [line]);
+            assert_eq!(logged(kind, "app", data), [line]);
         }
     }
 
     #[test]
-    fn a_crash_is_told_with_its_payload() {
+    fn a_crash_is_logged_with_its_payload() {
         let data = json!({ "process_type": "web", "index": 0 });
         assert_eq!(
-            told("audit.app.process.crash", "app", data),
+            logged("audit.app.process.crash", "app", data),
             [
                 "Process has crashed with type: \"web\"",
                 "App instance exited with guid G payload: {\"process_type\":\"web\",\"index\":0}",
@@ -278,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn reading_and_other_resources_are_not_told() {
-        assert!(told("audit.app.environment.show", "app", json!({})).is_empty());
-        assert!(told("app.crash", "app", json!({})).is_empty());
-        assert!(told("audit.space.create", "space", json!({})).is_empty());
-        assert!(told("audit.app.create", "space", json!({})).is_empty());
+    fn reading_and_other_resources_are_not_logged() {
+        assert!(logged("audit.app.environment.show", "app", json!({})).is_empty());
+        assert!(logged("app.crash", "app", json!({})).is_empty());
+        assert!(logged("audit.space.create", "space", json!({})).is_empty());
+        assert!(logged("audit.app.create", "space", json!({})).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use crate::cloud_controller::model;
 use crate::db::Db;
 
 /// Deletes all of them; safe to repeat at any time.
-pub(crate) async fn give_up(db: &Db) -> Result<(), Error> {
+pub(crate) async fn delete(db: &Db) -> Result<(), Error> {
     let found = db
         .read(|tx| {
             Ok::<_, Error>(
@@ -21,8 +21,8 @@ pub(crate) async fn give_up(db: &Db) -> Result<(), Error> {
     if found == 0 {
         return Ok(());
     }
-    tracing::info!(found, "blobs and images nobody has are given up");
-    db.write_without_wake(model::leftovers::give_up).await
+    tracing::info!(found, "deleting orphaned blobs and images");
+    db.write_without_wake(model::leftovers::delete).await
 }
 
 #[cfg(test)]
@@ -61,13 +61,13 @@ mod tests {
         insert into blob_references (digest, owner_kind, owner_name) values ('d2', 'build_cache', 'here');";
 
     #[tokio::test]
-    async fn what_nothing_stands_for_is_given_up_and_all_else_stays() {
+    async fn orphans_are_deleted_and_all_else_stays() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("cflite.db")).expect("database");
         let write = db.write(|tx| Ok::<_, DbError>(tx.sql().execute_batch(ROWS)?));
         write.await.expect("rows");
         for _ in 0..2 {
-            give_up(&db).await.expect("given up");
+            delete(&db).await.expect("deleted");
             let left = db.read(|tx| {
                 let sql = "select owner_kind || ' ' || owner_name || ' ' || digest from blob_references \
                            where owner_kind not in ('resource', 'manifest') \

@@ -69,7 +69,7 @@ impl Rollouts {
             let serving = serving.iter().map(|one| one.instance_guid.clone());
             let passed = self.pass(Arc::new(serving.collect())).await;
             if let Err(error) = &passed {
-                tracing::warn!(%error, "deployments do not move for the moment");
+                tracing::warn!(%error, "cannot advance deployments; retrying");
             }
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
@@ -88,15 +88,15 @@ impl Rollouts {
     async fn pass(&self, serving: Arc<Serving>) -> Result<bool> {
         let now_serving = serving.clone();
         let read = self.db.read(move |tx| {
-            let moving = model::deployments::moving(tx)?.into_iter();
+            let found = model::deployments::to_advance(tx)?.into_iter();
             // A deployment that cannot be read reports its error in its own turn.
-            let ready = moving.filter(|deployment| {
+            let ready = found.filter(|deployment| {
                 let ready = is_ready(tx, deployment, &now_serving);
                 ready.unwrap_or(true)
             });
             Ok::<_, Error>(ready.map(|deployment| deployment.guid).collect::<Vec<_>>())
         });
-        let mut all_moved = true;
+        let mut all_advanced = true;
         for guid in read.await? {
             let (this, serving) = (self.clone(), serving.clone());
             let write = self.db.write({
@@ -104,19 +104,19 @@ impl Rollouts {
                 move |tx| this.advance(tx, &guid, &serving)
             });
             if let Err(error) = write.await {
-                all_moved = false;
-                tracing::warn!(deployment.guid = %guid, %error, "a deployment does not move");
+                all_advanced = false;
+                tracing::warn!(deployment.guid = %guid, %error, "cannot advance deployment; retrying");
                 let (now, text) = (self.clock.now(), error.detail().to_owned());
-                let noted = guid.clone();
+                let failed = guid.clone();
                 let write = self
                     .db
-                    .write_without_wake(move |tx| note(tx, &noted, text, now));
+                    .write_without_wake(move |tx| record_error(tx, &failed, text, now));
                 if let Err(error) = write.await {
-                    tracing::warn!(deployment.guid = %guid, %error, "and cannot say so");
+                    tracing::warn!(deployment.guid = %guid, %error, "cannot record the error of a deployment");
                 }
             }
         }
-        Ok(all_moved)
+        Ok(all_advanced)
     }
 
     fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid, serving: &Serving) -> Result<()> {
@@ -136,15 +136,15 @@ impl Rollouts {
             return cancel(tx, &recorder, deployment);
         }
         let Some((new, old)) = web_processes(tx, &deployment)? else {
-            return lost(tx, &recorder, deployment);
+            return abandon(tx, &recorder, deployment);
         };
         match step(tx, &deployment, (&new, &old), serving)? {
-            Some(step) => self.take(tx, &recorder, deployment, (new, old, step)),
+            Some(step) => self.apply(tx, &recorder, deployment, (new, old, step)),
             None => Ok(()),
         }
     }
 
-    fn take(
+    fn apply(
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
@@ -162,7 +162,7 @@ impl Rollouts {
         }
         deployment.error = None;
         if step.finished {
-            return self.arrive(tx, recorder, deployment, &new);
+            return self.reach_goal(tx, recorder, deployment, &new);
         }
         if step.new != new.instances {
             deployment.last_healthy_at = Some(recorder.now);
@@ -176,7 +176,7 @@ impl Rollouts {
     }
 
     /// The goal is reached: a canary pauses, other deployments are done.
-    fn arrive(
+    fn reach_goal(
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
@@ -214,7 +214,12 @@ impl Rollouts {
 }
 
 /// Records why a deployment does not progress; it is retried.
-fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -> Result<()> {
+fn record_error(
+    tx: &WriteTx<'_>,
+    guid: &DeploymentGuid,
+    text: String,
+    now: Timestamp,
+) -> Result<()> {
     let found = model::deployments::find(tx, guid)?;
     let Some(mut deployment) = found.filter(|one| one.error.as_ref() != Some(&text)) else {
         return Ok(());
@@ -315,7 +320,7 @@ fn cancel(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> 
 }
 
 /// The deployment's process is gone, which nothing here does: there is nothing left to deploy.
-fn lost(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
+fn abandon(tx: &WriteTx<'_>, recorder: &Recorder, mut deployment: Deployment) -> Result<()> {
     deployment.error = Some("The new web process does not exist any more.".to_owned());
     finalize(&mut deployment, recorder.now, ("CANCELED", "CANCELED"));
     model::deployments::update(tx, &deployment)

@@ -54,12 +54,12 @@ impl Builds for StagingQueue {
     fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError> {
         let now = self.clock.now();
         let Some(build) = model::builds::find_staging(tx, &staged.build_guid)? else {
-            forget(tx, staged)?;
+            release(tx, staged)?;
             return Ok(false);
         };
         if staged.process_types.is_empty() && !model::builds::has_web_command(tx, &build.app_guid)?
         {
-            forget(tx, staged)?;
+            release(tx, staged)?;
             self.failed(
                 tx,
                 &StagingFailure {
@@ -139,7 +139,7 @@ fn reason(failure: &StagingFailure) -> &str {
 }
 
 /// Releases the files of a build that does not become a droplet.
-fn forget(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+fn release(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     model::droplets::delete(tx, &staged.droplet_guid).map_err(|e| inconsistent(&e))
 }
 

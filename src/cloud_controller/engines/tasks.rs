@@ -25,7 +25,7 @@ impl TaskList for TaskQueue {
     }
 
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
-        let found = model::tasks::find(tx, guid).map_err(unread)?;
+        let found = model::tasks::find(tx, guid).map_err(read_error)?;
         let runs = |task: &Task| matches!(task.state.as_str(), "PENDING" | "RUNNING");
         let Some(task) = found.filter(runs) else {
             return Ok(None);
@@ -36,7 +36,7 @@ impl TaskList for TaskQueue {
 
     fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError> {
         let by = (now, &self.guids);
-        flows::tasks::started(tx, by, guid).map_err(unread)
+        flows::tasks::started(tx, by, guid).map_err(read_error)
     }
 
     fn ended(
@@ -47,10 +47,10 @@ impl TaskList for TaskQueue {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let by = (now, &self.guids);
-        flows::tasks::ended(tx, by, guid, end).map_err(unread)
+        flows::tasks::ended(tx, by, guid, end).map_err(read_error)
     }
 }
 
-fn unread(error: Error) -> DbError {
+fn read_error(error: Error) -> DbError {
     DbError::Interrupted(format!("a task: {error}"))
 }

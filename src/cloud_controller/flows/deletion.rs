@@ -39,7 +39,7 @@ pub(crate) fn app(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> Result<()
     super::tasks::delete_of_app(tx, recorder, &app.guid)?;
     actions::apps::clear_buildpack_cache(tx, app)?;
     actions::apps::record(tx, recorder, "audit.app.delete-request", app, &json!({}))?;
-    model::desired::forget_app(tx, &app.guid)?;
+    model::desired::delete_of_app(tx, &app.guid)?;
     model::apps::delete(tx, &app.guid)
 }
 

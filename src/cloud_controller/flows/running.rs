@@ -54,7 +54,7 @@ pub(crate) fn stop(tx: &WriteTx<'_>, recorder: &Recorder, mut app: App) -> Resul
             actions::app_usage_events::of_process(tx, recorder, &process, Use::Stopped)?;
         }
     }
-    model::desired::forget_app(tx, &app.guid)?;
+    model::desired::delete_of_app(tx, &app.guid)?;
     record(tx, recorder, "audit.app.stop", &app, &json!({}))?;
     Ok(app)
 }

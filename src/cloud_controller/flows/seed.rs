@@ -45,5 +45,5 @@ pub(crate) fn plant(
     }
     actions::domains::ensure_shared(tx, domain, false, now, guids)?;
     actions::domains::ensure_shared(tx, "apps.internal", true, now, guids)?;
-    model::packages::forget_broken_uploads(tx)
+    model::packages::reset_broken_uploads(tx)
 }

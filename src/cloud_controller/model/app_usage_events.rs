@@ -139,7 +139,7 @@ pub(crate) fn facts(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Facts> {
 }
 
 /// Whether an event reports the start of a task.
-pub(crate) fn tells_of_task(tx: &ReadTx<'_>, task: &TaskGuid) -> Result<bool> {
+pub(crate) fn has_task_start(tx: &ReadTx<'_>, task: &TaskGuid) -> Result<bool> {
     let mut statement = tx
         .sql()
         .prepare_cached("select 1 from app_usage_events where task_guid = ?1")?;

@@ -48,7 +48,7 @@ pub(crate) struct Build {
 const OWNER: &str = "build";
 
 /// The inputs of a new build.
-pub(crate) struct Ingredients<'a> {
+pub(crate) struct NewBuildInputs<'a> {
     /// The package's zip.
     pub package: &'a Digest,
     /// Encrypted.
@@ -104,11 +104,11 @@ pub(crate) fn list_visible(
 
 /// Inserts a new build with all its inputs, and references the blobs it needs: package and
 /// buildpacks may be deleted meanwhile. The unique index allows one `STAGING` build per app.
-pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) -> Result<()> {
-    insert_row(tx, build, ingredients)?;
+pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
+    insert_row(tx, build, inputs)?;
     let guid = build.guid.as_str();
-    blob_store::reference(tx, ingredients.package, OWNER, guid)?;
-    for choice in ingredients.buildpacks {
+    blob_store::reference(tx, inputs.package, OWNER, guid)?;
+    for choice in inputs.buildpacks {
         if let BuildpackSource::Uploaded(digest) = &choice.source {
             blob_store::reference(tx, digest, OWNER, guid)?;
         }
@@ -116,7 +116,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<
     Ok(())
 }
 
-fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) -> Result<()> {
+fn insert_row(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
     let done = tx
         .sql()
         .prepare_cached(
@@ -137,13 +137,13 @@ fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) ->
             build.memory,
             build.disk,
             build.log_rate_limit,
-            ingredients.environment,
+            inputs.environment,
             build.created_by[0],
             build.created_by[1],
             build.created_by[2],
             build.created_at,
-            ingredients.package,
-            serde_json::to_string(ingredients.buildpacks)?,
+            inputs.package,
+            serde_json::to_string(inputs.buildpacks)?,
         ]);
     match done {
         Ok(_) => Ok(()),
@@ -168,7 +168,7 @@ pub(crate) fn is_staging(tx: &ReadTx<'_>, app: &AppGuid) -> Result<bool> {
     Ok(statement.exists([app])?)
 }
 
-/// A build, whoever asks, or 404.
+/// A build, without an access check, or 404.
 pub(crate) fn get(tx: &ReadTx<'_>, guid: &BuildGuid) -> Result<Build> {
     let sql = format!("select {COLUMNS} from {FROM} where b.guid = ?1");
     let found = tx

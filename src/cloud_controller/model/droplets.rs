@@ -69,7 +69,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &DropletGuid) 
     found.ok_or_else(|| Error::not_found("Droplet"))
 }
 
-/// A droplet, whoever asks, or 404.
+/// A droplet, without an access check, or 404.
 pub(crate) fn get(tx: &ReadTx<'_>, guid: &DropletGuid) -> Result<Droplet> {
     let sql = format!("select {COLUMNS} from {FROM} where d.guid = ?1");
     let found = tx

@@ -41,7 +41,7 @@ pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
 }
 
 /// Deletes both.
-pub(crate) fn give_up(tx: &WriteTx<'_>) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>) -> Result<()> {
     for [kind, name, digest] in owners(tx)? {
         blob_store::release_one(tx, &kind, &name, &digest)?;
     }

@@ -74,7 +74,7 @@ pub(crate) fn find_visible(
         .optional()?)
 }
 
-/// A package, whoever asks.
+/// A package, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &PackageGuid) -> Result<Option<Package>> {
     let sql = format!("select {COLUMNS} from {FROM} where p.guid = ?1");
     Ok(tx
@@ -217,7 +217,7 @@ pub(crate) fn await_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp)
 }
 
 /// After a restart: uploads in progress ended with their connection.
-pub(crate) fn forget_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
+pub(crate) fn reset_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
     tx.sql()
         .prepare_cached(
             "update packages set state = 'AWAITING_UPLOAD' where state = 'PROCESSING_UPLOAD'",

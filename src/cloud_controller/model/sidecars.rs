@@ -31,7 +31,7 @@ pub(crate) struct Sidecar {
     pub updated_at: Timestamp,
 }
 
-/// One sidecar, whoever asks.
+/// One sidecar, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &str) -> Result<Option<Sidecar>> {
     let sql = format!("select {COLUMNS} from sidecars s where s.guid = ?1");
     Ok(tx

@@ -57,7 +57,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Space"))
 }
 
-/// A space, whoever asks.
+/// A space, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &SpaceGuid) -> Result<Option<Space>> {
     let sql = format!("select {COLUMNS} from {FROM} where s.guid = ?1");
     Ok(tx

@@ -118,7 +118,7 @@ pub(crate) fn by_guids(tx: &ReadTx<'_>, guids: &[String]) -> Result<Vec<User>> {
 }
 
 /// Whether a user has an entry.
-pub(crate) fn is_entered(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<bool> {
+pub(crate) fn exists(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<bool> {
     let mut statement = tx
         .sql()
         .prepare_cached("select 1 from user_entries where guid = ?1")?;
@@ -126,7 +126,7 @@ pub(crate) fn is_entered(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<bool> {
 }
 
 /// Adds a user; false when the entry exists already.
-pub(crate) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<bool> {
+pub(crate) fn insert(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<bool> {
     let done = tx
         .sql()
         .prepare_cached(
@@ -159,7 +159,7 @@ pub(crate) fn touch(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result
 }
 
 /// Deletes the entry.
-pub(crate) fn leave(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from user_entries where guid = ?1")?
         .execute([guid])?;

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_a_new_app_are_told_in_ccs_words() {
+    fn faults_of_a_new_app_are_reported_in_ccs_words() {
         let long = "x".repeat(256);
         let cases = [
             (json!({ "name": null }), "Name must be a string"),

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_tells_null_from_absent() {
+    fn a_change_distinguishes_null_from_absent() {
         let change = update(body(json!({ "stack": null }))).expect("valid");
         assert_eq!(change.stack, Some(None));
         let change = update(body(json!({}))).expect("valid");

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_ccs_words() {
+    fn faults_are_reported_in_ccs_words() {
         let weight =
             "Options canary steps instance weight must be an Integer between 1-100 (inclusive)";
         let cases = [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_shown_as_they_hold() {
+    fn options_are_shown_as_applied() {
         let none = create(open(json!({}))).expect("valid");
         assert_eq!(Value::Object(none.options), json!({ "max_in_flight": 1 }));
         assert_eq!(

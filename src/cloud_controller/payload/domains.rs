@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_domain_names_its_owner_and_guests() {
+    fn a_private_domain_names_its_owner_and_shared_organizations() {
         let wanted = create(open(json!({
             "name": "a.com",
             "relationships": {

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn process_types_are_text_by_text() {
+    fn process_types_map_text_to_text() {
         let app = json!({ "app": { "data": { "guid": "a" } } });
         let cases = [
             (json!(["web"]), Some("Process types must be an object")),

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_ccs_words() {
+    fn faults_are_reported_in_ccs_words() {
         let cases = [
             (
                 json!({ "command": "c", "process_types": ["web"] }),

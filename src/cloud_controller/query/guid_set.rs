@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_in_it_as_it_was_written() {
+    fn added_guids_are_found_by_their_exact_text() {
         const GUID: &str = "0f6b5c1e-7a43-4c8e-9b1d-2a3c4d5e6f70";
         let added = [GUID, "admin", "", "0F6B5C1E-0000-4C8E-9B1D-2A3C4D5E6F70"];
         let mut set = GuidSet::default();

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_selectors_are_refused() {
         let many = vec!["a"; 51].join(",");
         let cases = [
             ("", "Missing label_selector value"),

@@ -164,7 +164,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_error_is_one_of_ccs_and_none_is_there_twice() {
+    fn every_error_is_one_of_ccs_and_unique() {
         let ours: BTreeSet<(u32, String, u16)> = ALL
             .iter()
             .map(|kind| {

@@ -126,7 +126,7 @@ mod tests {
     const RULES: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
 
     #[test]
-    fn links_carry_every_parameter_once() {
+    fn links_keep_every_parameter_once() {
         let q = ListQuery::parse(Some("names=a%20b&page=2&order_by=-name"), &RULES).expect("valid");
         let urls = Urls::new("http://x");
         let shown = pagination(&q.page, 101, &urls, "/v3/apps", &q.link_parameters());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_in_the_order_of_names_and_the_last_of_two_counts() {
+    fn links_are_in_the_order_of_names_and_use_the_last_of_two() {
         let query = "space_guids=s&names=a&names=b%252C,c&updated_ats%5Bgt%5D=2020-01-01T00:00:00Z";
         let q = ListQuery::parse(Some(query), &ListRules::new(&["names", "space_guids"]));
         let q = q.expect("valid");

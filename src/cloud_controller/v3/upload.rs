@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_form_that_arrives_whole_between_two_looks_is_whole() {
+    async fn a_form_that_arrives_completely_between_two_polls_is_accepted() {
         let late = [Poll::Pending, Poll::Ready(Bytes::from_static(FORM))];
         assert_eq!(first_field(request(stream::iter(late))).await, "zip");
         for cut in 1..FORM.len() {

@@ -20,22 +20,22 @@ fn revocation(
     mpsc::Sender<()>,
 ) {
     let claims = world.uaa.verify(token).unwrap();
-    let (staged, told) = tokio::sync::oneshot::channel();
-    let (word, heard) = mpsc::channel();
+    let (staged, reported) = tokio::sync::oneshot::channel();
+    let (signal, signalled) = mpsc::channel();
     let uaa = world.uaa.clone();
     let write = async move {
         let now = uaa.now();
         uaa.write(move |tx, revocations| {
             revocations.end_token(tx, &claims, now)?;
             staged.send(()).unwrap();
-            heard.recv().unwrap();
+            signalled.recv().unwrap();
             outcome
         })
         .await
     };
     let mut writes = JoinSet::new();
     writes.spawn(write);
-    (writes, told, word)
+    (writes, reported, signal)
 }
 
 async fn refused_write(world: &World) -> bool {
@@ -49,10 +49,10 @@ async fn refused_write(world: &World) -> bool {
 async fn a_token_ends_with_the_commit_and_not_before() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     assert!(world.uaa.verify(&token).is_ok(), "nothing is committed yet");
-    word.send(()).unwrap();
+    signal.send(()).unwrap();
     assert!(write.join_next().await.unwrap().unwrap().is_ok());
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));
 }
@@ -61,12 +61,12 @@ async fn a_token_ends_with_the_commit_and_not_before() {
 async fn a_failed_concurrent_write_restores_no_revoked_token() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     // These are behind it in the writer's queue and fail right after its commit.
     let beside = async { tokio::join!(refused_write(&world), refused_write(&world)) };
-    let speak = async { word.send(()).unwrap() };
-    let (refused, (), revoked) = tokio::join!(beside, speak, write.join_next());
+    let send = async { signal.send(()).unwrap() };
+    let (refused, (), revoked) = tokio::join!(beside, send, write.join_next());
     assert!(revoked.unwrap().unwrap().is_ok());
     assert_eq!(refused, (true, true));
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));
@@ -78,12 +78,12 @@ async fn a_failed_write_ends_no_token_even_when_its_request_is_dropped() {
     let token = world.admin_token().await;
     let refusal = || Err(UaaError::insufficient_scope(&[]));
     for dropped in [false, true] {
-        let (mut write, staged, word) = revocation(&world, &token, refusal());
+        let (mut write, staged, signal) = revocation(&world, &token, refusal());
         staged.await.unwrap();
         if dropped {
             write.abort_all();
         }
-        word.send(()).unwrap();
+        signal.send(()).unwrap();
         assert!(!matches!(write.join_next().await.unwrap(), Ok(Ok(()))));
         assert!(refused_write(&world).await, "the writer is free again");
         assert!(world.uaa.verify(&token).is_ok(), "dropped: {dropped}");
@@ -94,10 +94,10 @@ async fn a_failed_write_ends_no_token_even_when_its_request_is_dropped() {
 async fn a_dropped_request_that_commits_ends_the_token() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     write.abort_all();
-    word.send(()).unwrap();
+    signal.send(()).unwrap();
     assert!(write.join_next().await.unwrap().is_err());
     assert!(refused_write(&world).await, "the writer is free again");
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));

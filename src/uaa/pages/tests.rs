@@ -362,12 +362,15 @@ async fn errors_go_to_the_client_but_never_to_unregistered_addresses() {
         ("&scope=uaa.admin", "invalid_scope"),
         ("&scope=openid%20cloud_controller.write", "invalid_scope"),
     ] {
-        let told = browser.get(&world, &authorize(query)).await;
-        assert_eq!(told.parameter("error").as_deref(), Some(error), "{query}");
+        let answer = browser.get(&world, &authorize(query)).await;
+        assert_eq!(answer.parameter("error").as_deref(), Some(error), "{query}");
     }
     let plain = authorize("").replace("S256", "plain");
-    let told = browser.get(&world, &plain).await;
-    assert_eq!(told.parameter("error").as_deref(), Some("invalid_request"));
+    let answer = browser.get(&world, &plain).await;
+    assert_eq!(
+        answer.parameter("error").as_deref(),
+        Some("invalid_request")
+    );
     for (path, status) in [
         (authorize("/other"), 400),
         (authorize("").replace("https://shop", "https://evil"), 400),
@@ -388,8 +391,11 @@ async fn a_public_client_authenticates_with_its_challenge() {
     let mut browser = Browser::default();
     browser.sign_in(&world, "/login", "secret").await;
     let bare = "/oauth/authorize?response_type=code&client_id=shop";
-    let told = browser.get(&world, bare).await;
-    assert_eq!(told.parameter("error").as_deref(), Some("invalid_request"));
+    let answer = browser.get(&world, bare).await;
+    assert_eq!(
+        answer.parameter("error").as_deref(),
+        Some("invalid_request")
+    );
     let code = browser.get(&world, &authorize("")).await;
     let code = code.parameter("code").unwrap();
     let proof = [("client_id", "shop"), ("code_verifier", VERIFIER)];

@@ -71,7 +71,7 @@ impl LogReader {
             .read(move |tx| model::log_access::visible_apps(tx, &caller))
             .await;
         found.unwrap_or_else(|error| {
-            tracing::error!(%error, "cannot tell who may read logs");
+            tracing::error!(%error, "cannot check who may read logs");
             Vec::new()
         })
     }

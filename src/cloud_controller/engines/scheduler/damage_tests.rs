@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_snapshot_that_cannot_be_read_hides_no_other_and_is_not_taken_for_a_stopped_app() {
+async fn an_unreadable_snapshot_hides_no_other_and_does_not_stop_its_app() {
     let damages = [
         "update desired_processes set environment = x'00' where process_guid = ?1",
         "update desired_processes set specification = '{' where process_guid = ?1",

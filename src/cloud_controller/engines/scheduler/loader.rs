@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_lines_name_the_process_and_if_wanted_the_revision() {
+    fn log_lines_name_the_process_and_optionally_the_revision() {
         assert_eq!(source_type("web", None), "APP/PROC/WEB");
         assert_eq!(source_type("worker", Some(3)), "APP/REV/3/PROC/WORKER");
     }

@@ -35,7 +35,7 @@ impl AppObserver {
         (app, now): (&AppGuid, Timestamp),
         events: &[(&str, By<'_>, Value)],
     ) -> Result<(), DbError> {
-        let Some(app) = model::apps::find(tx, app).map_err(unwritten)? else {
+        let Some(app) = model::apps::find(tx, app).map_err(write_error)? else {
             return Ok(());
         };
         for (kind, by, data) in events {
@@ -56,13 +56,13 @@ impl AppObserver {
                 now,
                 guids: self.guids.clone(),
             };
-            actions::apps::record(tx, &recorder, kind, &app, data).map_err(unwritten)?;
+            actions::apps::record(tx, &recorder, kind, &app, data).map_err(write_error)?;
         }
         Ok(())
     }
 }
 
-fn unwritten(error: Error) -> DbError {
+fn write_error(error: Error) -> DbError {
     DbError::Interrupted(format!("recording an app's event: {error}"))
 }
 

@@ -192,7 +192,7 @@ fn instances(number: i64) -> Scaling {
 }
 
 #[tokio::test]
-async fn a_started_app_is_told_with_all_it_needs() {
+async fn a_started_app_is_desired_with_everything_it_needs() {
     let world = World::new().await;
     let app = world.app("shop").await;
     assert!(
@@ -239,7 +239,7 @@ async fn a_started_app_is_told_with_all_it_needs() {
 }
 
 #[tokio::test]
-async fn instances_change_at_once_and_all_else_with_the_next_start() {
+async fn instances_change_at_once_and_everything_else_with_the_next_start() {
     let world = World::new().await;
     let app = world.app("shop").await;
     let app = world.start(&app).await;

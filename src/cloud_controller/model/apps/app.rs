@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn buildpacks_by_url_are_told_from_names_and_shown_without_password() {
+    fn buildpacks_by_url_are_distinguished_from_names_and_shown_without_password() {
         let cases = [
             ("ruby_buildpack", false, "ruby_buildpack"),
             ("https://host/repo.git#v1", true, "https://host/repo.git#v1"),

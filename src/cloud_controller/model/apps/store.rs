@@ -42,7 +42,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> R
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("App"))
 }
 
-/// An app, whoever asks.
+/// An app, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<Option<App>> {
     let sql = format!("select {COLUMNS} from apps a where a.guid = ?1");
     Ok(tx

@@ -178,9 +178,8 @@ pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> Result<Vec<(i64, Option<AuditEv
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map([id], |row| {
         let id: i64 = row.get(12)?;
-        let event = event(row).inspect_err(
-            |error| tracing::error!(event.id = id, %error, "an audit event cannot be read"),
-        );
+        let event = event(row)
+            .inspect_err(|error| tracing::error!(event.id = id, %error, "cannot read audit event"));
         Ok((id, event.ok()))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

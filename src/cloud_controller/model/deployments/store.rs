@@ -54,15 +54,15 @@ pub(crate) fn active_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Option<Dep
 }
 
 /// Deployments that need work, now or later.
-pub(crate) fn moving(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
+pub(crate) fn to_advance(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where {ACTIVE} and d.state <> 'PAUSED' order by d.created_at"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let mut reading = tx.reading("deployments");
-    let moving = reading.rows(&mut statement, [], |row| Ok(deployment(row)?))?;
+    let found = reading.rows(&mut statement, [], |row| Ok(deployment(row)?))?;
     reading.finish();
-    Ok(moving)
+    Ok(found)
 }
 
 /// New processes of an app's superseded deployments, newest first: those in progress end as

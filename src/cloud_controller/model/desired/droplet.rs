@@ -106,7 +106,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_image_tells_its_ports_and_user() {
+    fn ports_and_user_are_read_from_the_image() {
         let given =
             r#"{"ports":[{"Port":80,"Protocol":"tcp"},{"Port":53,"Protocol":"udp"}],"user":"app"}"#;
         let docker = |metadata| AppImage {

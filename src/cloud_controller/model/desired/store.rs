@@ -138,7 +138,7 @@ pub(crate) fn task_snapshot(
 }
 
 /// Deletes the snapshot of a task that has ended.
-pub(crate) fn forget_task(tx: &WriteTx<'_>, task: &TaskGuid) -> Result<()> {
+pub(crate) fn delete_task(tx: &WriteTx<'_>, task: &TaskGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from desired_tasks where task_guid = ?1")?
         .execute([task])?;
@@ -191,7 +191,7 @@ pub(crate) fn running<'a>(
 }
 
 /// Stops all processes of an app.
-pub(crate) fn forget_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
+pub(crate) fn delete_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from desired_processes where app_guid = ?1")?
         .execute([app])?;

@@ -52,12 +52,12 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &DomainGuid) -
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Domain"))
 }
 
-/// A domain, whoever asks.
+/// A domain, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &DomainGuid) -> Result<Option<Domain>> {
     one(tx, "d.guid = ?1", guid.as_str())
 }
 
-/// A domain by its name, whoever asks.
+/// A domain by its name, without an access check.
 pub(crate) fn find_by_name(tx: &ReadTx<'_>, name: &str) -> Result<Option<Domain>> {
     one(tx, "d.name = ?1", name)
 }

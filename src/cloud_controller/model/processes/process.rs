@@ -284,7 +284,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn leaving_http_forgets_the_endpoint() {
+    fn leaving_http_removes_the_endpoint() {
         let mut check = Check::new(CheckType::Port);
         let http = CheckChange {
             kind: Some(CheckType::Http),

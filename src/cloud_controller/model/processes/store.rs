@@ -35,7 +35,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &ProcessGuid) 
     found.ok_or_else(|| Error::not_found("Process"))
 }
 
-/// A process, whoever asks.
+/// A process, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &ProcessGuid) -> Result<Option<Process>> {
     let sql = format!("select {COLUMNS} from processes p where p.guid = ?1");
     let mut statement = tx.sql().prepare_cached(&sql)?;

@@ -95,7 +95,7 @@ fn command_reason(
     was: Option<&Option<String>>,
     is: Option<&Option<String>>,
 ) -> Option<String> {
-    let deed = match (was, is) {
+    let action = match (was, is) {
         (None, Some(_)) => return Some(format!("New process type '{kind}' added.")),
         (Some(_), None) => return Some(format!("Process type '{kind}' removed.")),
         (Some(was), Some(is)) if was != is => match (was, is) {
@@ -105,7 +105,9 @@ fn command_reason(
         },
         _ => return None,
     };
-    Some(format!("Custom start command {deed} for '{kind}' process."))
+    Some(format!(
+        "Custom start command {action} for '{kind}' process."
+    ))
 }
 
 #[cfg(test)]
@@ -144,7 +146,7 @@ mod tests {
     type Change = fn(&mut Content);
 
     #[test]
-    fn every_kind_of_change_is_told() {
+    fn every_kind_of_change_is_reported() {
         assert!(changed(|_| {}).is_empty());
         assert!(changed(|c| c.sidecars.reverse()).is_empty());
         let cases: [(Change, &str); 8] = [
@@ -196,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn several_changes_are_told_in_order() {
-        let told = changed(|c| {
+    fn several_changes_are_reported_in_order() {
+        let reported = changed(|c| {
             c.sidecars.clear();
             c.droplet_guid = "d2".into();
             c.commands.insert("web".to_owned(), Some("x".to_owned()));
         });
         assert_eq!(
-            told,
+            reported,
             [
                 "Custom start command added for 'web' process.",
                 "New droplet deployed.",
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_begin_again_after_the_last() {
+    fn versions_start_again_after_the_last() {
         assert_eq!(next_version(None), 1);
         assert_eq!(next_version(Some(1)), 2);
         assert_eq!(next_version(Some(9998)), 9999);

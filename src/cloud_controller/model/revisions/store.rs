@@ -29,7 +29,7 @@ pub(crate) fn find_visible(
         .optional()?)
 }
 
-/// A revision, whoever asks.
+/// A revision, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &RevisionGuid) -> Result<Option<Revision>> {
     let sql = format!("select {COLUMNS} from revisions r where r.guid = ?1");
     let mut statement = tx.sql().prepare_cached(&sql)?;

@@ -70,7 +70,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Route"))
 }
 
-/// The route at this host, path and port of a domain, whoever asks.
+/// The route at this host, path and port of a domain, without an access check.
 pub(crate) fn find_at(
     tx: &ReadTx<'_>,
     domain: &DomainGuid,

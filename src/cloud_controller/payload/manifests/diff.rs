@@ -14,7 +14,7 @@ const IDENTIFIED: &[(&str, &str)] = &[
 ];
 
 /// The reported keys of an app. Memory and disk are reported for processes only.
-const TOLD: &[&str] = &[
+const REPORTED: &[&str] = &[
     "name",
     "buildpack",
     "buildpacks",
@@ -46,7 +46,7 @@ const TOLD: &[&str] = &[
 ];
 
 /// The reported keys of the entries of a list, or of an object.
-const TOLD_WITHIN: &[(&str, &[&str])] = &[
+const REPORTED_WITHIN: &[(&str, &[&str])] = &[
     (
         "processes",
         &[
@@ -83,7 +83,7 @@ pub(crate) fn operations(
     let flat = with_web_process(existing);
     for (key, value) in wanted
         .iter()
-        .filter(|(key, _)| TOLD.contains(&key.as_str()))
+        .filter(|(key, _)| REPORTED.contains(&key.as_str()))
     {
         let Some(value) = normal(key, value) else {
             continue;
@@ -103,7 +103,7 @@ pub(crate) fn operations(
 /// A value as in a generated manifest: known keys only, sizes in their usual units. `None` when it
 /// has no known keys.
 fn normal(key: &str, value: &Value) -> Option<Value> {
-    let known = TOLD_WITHIN.iter().find(|(name, _)| *name == key);
+    let known = REPORTED_WITHIN.iter().find(|(name, _)| *name == key);
     let Some((_, keys)) = known else {
         return Some(size(key, value));
     };
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_compared_by_what_they_mean_and_unknown_fields_not_at_all() {
+    fn sizes_are_compared_by_value_and_unknown_fields_are_ignored() {
         let existing = map(json!({
             "name": "a",
             "processes": [{
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_are_told() {
+    fn only_changes_are_reported() {
         let existing = map(json!({
             "name": "a", "stack": "cflinuxfs4", "env": { "A": "1", "B": "2" },
             "processes": [{ "type": "web", "instances": 1, "memory": "64M" }],

@@ -4,7 +4,7 @@ pub(crate) mod additions;
 pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod processes;
-pub(crate) mod route_wishes;
+pub(crate) mod routes;
 pub(crate) mod sizes;
 
 use serde_json::{Map, Value};
@@ -14,9 +14,9 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::MetadataChange;
 use crate::cloud_controller::model::apps::{Feature, LifecycleChange, LifecycleType, Variables};
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
-use crate::cloud_controller::payload::manifests::document::{Given, OddKey};
-use crate::cloud_controller::payload::manifests::processes::ProcessWish;
-use crate::cloud_controller::payload::manifests::route_wishes::RouteWishes;
+use crate::cloud_controller::payload::manifests::document::{Given, NonTextKey};
+use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
+use crate::cloud_controller::payload::manifests::routes::RequestedRoutes;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
 /// The requested state of one app.
@@ -26,8 +26,8 @@ pub(crate) struct AppManifest {
     pub lifecycle: LifecycleChange,
     pub metadata: MetadataChange,
     pub environment: Option<Variables>,
-    pub processes: Vec<ProcessWish>,
-    pub routes: RouteWishes,
+    pub processes: Vec<RequestedProcess>,
+    pub routes: RequestedRoutes,
     pub features: Vec<(Feature, bool)>,
     pub sidecars: Vec<NewSidecar>,
     /// Names of service instances.
@@ -71,7 +71,7 @@ pub(crate) fn read(apps: Vec<Given>, allowed: &Allowed) -> Result<Vec<AppManifes
 fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
     let Given {
         fields: given,
-        odd_keys,
+        non_text_keys,
     } = given;
     let mut faults = character_faults(&given);
     let mut app = dashed(&given);
@@ -94,8 +94,8 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
         lifecycle: lifecycle(&mut app, allowed, &mut faults),
         metadata: metadata(&mut app, &mut faults),
         services: additions::services(&mut app, &mut faults),
-        environment: environment(&mut app, &odd_keys, &mut faults),
-        routes: route_wishes::read(&mut app, allowed.hashing, &mut faults),
+        environment: environment(&mut app, &non_text_keys, &mut faults),
+        routes: routes::read(&mut app, allowed.hashing, &mut faults),
         features: features(&mut app, &mut faults),
         given: without_secrets(given),
     };
@@ -269,7 +269,7 @@ fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataC
 
 fn environment(
     app: &mut Map<String, Value>,
-    odd_keys: &[OddKey],
+    non_text_keys: &[NonTextKey],
     faults: &mut Vec<String>,
 ) -> Option<Variables> {
     let vars = match app.shift_remove("env")? {
@@ -280,18 +280,18 @@ fn environment(
             return None;
         }
     };
-    if !odd_keys.is_empty() {
+    if !non_text_keys.is_empty() {
         faults.push("Env key must be a string".to_owned());
     }
     // CC's text names neither the key nor its place.
-    faults.extend(odd_keys.iter().map(|OddKey { key, line }| {
+    faults.extend(non_text_keys.iter().map(|NonTextKey { key, line }| {
         let key = if key.is_empty() { "null" } else { key };
         format!(
             "Env key at line {line} is {key} in YAML, where words such as y, yes and on mean true and n, no and off \
              mean false: put it in quotes"
         )
     }));
-    let is_text = |name: &&String| !odd_keys.iter().any(|odd| odd.key == **name);
+    let is_text = |name: &&String| !non_text_keys.iter().any(|odd| odd.key == **name);
     faults.extend(
         vars.keys()
             .filter(is_text)
@@ -341,7 +341,7 @@ mod tests {
     fn of(fields: Map<String, Value>) -> Given {
         Given {
             fields,
-            odd_keys: Vec::new(),
+            non_text_keys: Vec::new(),
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table of cases")]
-    fn every_fault_is_told() {
+    fn every_fault_is_reported() {
         let cases = [
             (json!({}), "Name must not be empty"),
             (

@@ -12,7 +12,7 @@ const MOST_INSTANCES: i64 = 2_000_000;
 
 /// The requested state of one process.
 #[derive(Debug, Clone)]
-pub(crate) struct ProcessWish {
+pub(crate) struct RequestedProcess {
     pub kind: String,
     pub update: Option<UpdateProcess>,
     pub scaling: Option<Scaling>,
@@ -41,8 +41,11 @@ const SCALE_KEYS: &[&str] = &[
 ];
 
 /// Reads the processes of one app; faults are added to `faults`. Keys are in their dashed form.
-pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<ProcessWish> {
-    let mut wishes = Vec::new();
+pub(crate) fn read(
+    app: &mut Map<String, Value>,
+    faults: &mut Vec<String>,
+) -> Vec<RequestedProcess> {
+    let mut requested = Vec::new();
     let mut level: Map<String, Value> = Map::new();
     for key in UPDATE_KEYS
         .iter()
@@ -56,12 +59,12 @@ pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Ve
     let listed = listed(app.shift_remove("processes"), faults);
     // A `web` entry in `processes` replaces the app's level.
     if !listed.iter().any(|(kind, _)| kind == "web") && !level.is_empty() {
-        wishes.push(wish("web", &level, faults));
+        requested.push(process("web", &level, faults));
     }
-    for (kind, process) in &listed {
-        wishes.push(wish(kind, process, faults));
+    for (kind, given) in &listed {
+        requested.push(process(kind, given, faults));
     }
-    wishes
+    requested
 }
 
 fn listed(value: Option<Value>, faults: &mut Vec<String>) -> Vec<(String, Map<String, Value>)> {
@@ -96,7 +99,7 @@ fn listed(value: Option<Value>, faults: &mut Vec<String>) -> Vec<(String, Map<St
     listed
 }
 
-fn wish(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> ProcessWish {
+fn process(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> RequestedProcess {
     let mut found = Vec::new();
     let has = |keys: &[&str]| keys.iter().any(|key| given.contains_key(*key));
     let update = has(UPDATE_KEYS).then(|| update(given, &mut found));
@@ -106,7 +109,7 @@ fn wish(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> Pro
             .into_iter()
             .map(|fault| format!("Process \"{kind}\": {fault}")),
     );
-    ProcessWish {
+    RequestedProcess {
         kind: kind.to_owned(),
         update,
         scaling,
@@ -261,7 +264,7 @@ fn request(given: &Map<String, Value>, keys: &[&str]) -> Value {
     )
 }
 
-impl ProcessWish {
+impl RequestedProcess {
     /// The scaling as audit events show it.
     pub(crate) fn scaling_request(scaling: &Scaling) -> Value {
         let mut shown = Map::new();
