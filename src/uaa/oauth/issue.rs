@@ -210,7 +210,7 @@ fn access_payload(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Ma
     let value = serde_json::to_value(claims);
     let Ok(Value::Object(mut payload)) = value else {
         return Err(UaaError::internal(
-            "write a token",
+            "encode a token",
             &"claims are not an object",
         ));
     };

@@ -69,14 +69,14 @@ impl Page for ErrorPage {
 pub(crate) fn show(status: StatusCode, page: &impl Page) -> UaaResult<Response> {
     let html = page
         .render()
-        .map_err(|error| UaaError::internal("write a page", &error))?;
+        .map_err(|error| UaaError::internal("render a page", &error))?;
     let mut response = (status, Html(html)).into_response();
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; frame-ancestors 'none'",
         page.frame().nonce
     );
     let policy = HeaderValue::from_str(&policy)
-        .map_err(|error| UaaError::internal("write a page's policy", &error))?;
+        .map_err(|error| UaaError::internal("build a page's security policy", &error))?;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     let fixed: [(HeaderName, &'static str); 4] = [
@@ -113,7 +113,7 @@ pub(crate) fn error(wants_page: bool, error: UaaError) -> Response {
 /// Redirects the browser.
 pub(crate) fn redirect(location: &str) -> UaaResult<Response> {
     let location = HeaderValue::from_str(location)
-        .map_err(|error| UaaError::internal("write a redirect", &error))?;
+        .map_err(|error| UaaError::internal("build a redirect", &error))?;
     let headers = [
         (header::LOCATION, location),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
