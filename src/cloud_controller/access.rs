@@ -1,8 +1,8 @@
-//! Who calls, and what they may: the one place for roles.
+//! The caller and its permissions: the one place for roles.
 //!
-//! Reading: what one may not see is 404, lists are filtered by the SQL of [`Caller`]. Writing: the
-//! `may_*` methods answer 403; whether a token may write at all is [`v3::Context`]'s to tell.
-//! Tables: CC `lib/cloud_controller/permissions.rb`.
+//! Reading: resources the caller may not see are 404, lists are filtered by the SQL of [`Caller`].
+//! Writing: the `may_*` methods return 403; [`v3::Context`] checks whether a token may write at
+//! all. Tables: CC `lib/cloud_controller/permissions.rb`.
 //!
 //! [`v3::Context`]: crate::cloud_controller::v3::Context
 
@@ -13,7 +13,7 @@ use crate::cloud_controller::error::{Error, Kind};
 use crate::cloud_controller::query::{Column, Select};
 use crate::db::ReadTx;
 
-/// What a token's scopes give beyond roles.
+/// The permissions of a token's scopes, independent of roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authority {
     /// `cloud_controller.admin`.
@@ -37,7 +37,7 @@ pub(crate) struct Caller {
     pub email: String,
     /// `user` or `client`: the actor type of audit events.
     pub is_client: bool,
-    /// What the scopes give.
+    /// The permissions of the scopes.
     pub authority: Authority,
 }
 
@@ -182,7 +182,7 @@ impl Caller {
         Ok(self.sees_all_secrets() || self.has_space_role(tx, space, &["space_developer"])?)
     }
 
-    /// Read what users set as environment of apps: also space supporters.
+    /// Read apps' environment variables set by users: also space supporters.
     pub(crate) fn may_read_environment(
         &self,
         tx: &ReadTx<'_>,
@@ -196,7 +196,7 @@ impl Caller {
         }
     }
 
-    /// Download droplets: all who see the space but its supporters.
+    /// Download droplets: everybody who sees the space except its supporters.
     pub(crate) fn may_download_droplets(
         &self,
         tx: &ReadTx<'_>,
@@ -241,8 +241,8 @@ impl Caller {
         self.not_suspended_space(tx, space)
     }
 
-    /// A suspended organization locks out all but admins; a suspended space also not the managers of
-    /// its organization.
+    /// A suspended organization locks out everybody except admins; a suspended space everybody
+    /// except admins and the managers of its organization.
     fn not_suspended_space(&self, tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<(), Error> {
         if self.is_admin() {
             return Ok(());

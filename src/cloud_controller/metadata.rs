@@ -1,7 +1,7 @@
 //! Labels and annotations of every kind of resource: validation, storage, presentation.
 //!
-//! Rules: CC `app/messages/metadata_validator_helper.rb`. A change merges into what is there;
-//! a null value removes a key. Triggers remove what a deleted resource carried.
+//! Rules: CC `app/messages/metadata_validator_helper.rb`. A change merges into the stored metadata;
+//! a null value removes a key. Triggers delete the metadata of a deleted resource.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::db::{ReadTx, WriteTx};
 const LONGEST_NAME: usize = 63;
 const LONGEST_PREFIX: usize = 253;
 const LONGEST_ANNOTATION: usize = 5000;
-/// Of one resource, as Cloud Controller is delivered.
+/// Limits per resource, Cloud Controller's defaults.
 const MOST_LABELS: i64 = 50;
 const MOST_ANNOTATIONS: i64 = 200;
 
@@ -65,7 +65,7 @@ impl ResourceType {
     }
 }
 
-/// What a resource carries.
+/// The metadata of a resource.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Metadata {
     labels: Map<String, Value>,
@@ -80,13 +80,13 @@ pub(crate) struct MetadataOfAll {
 }
 
 impl MetadataOfAll {
-    /// That of one of them.
+    /// The metadata of one of them.
     pub(crate) fn of(&self, guid: &str) -> &Metadata {
         self.known.get(guid).unwrap_or(&self.none)
     }
 }
 
-/// What a request wants changed: key → new value, `None` = remove.
+/// A requested change: key → new value, `None` = remove.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MetadataChange {
     labels: Vec<(String, Option<String>)>,
@@ -94,7 +94,7 @@ pub(crate) struct MetadataChange {
 }
 
 impl Body {
-    /// Takes `metadata` out and checks it.
+    /// Takes `metadata` out and validates it.
     pub(crate) fn metadata(&mut self) -> MetadataChange {
         let Some(value) = self.fields.take("metadata") else {
             return MetadataChange::default();
@@ -200,7 +200,7 @@ impl Metadata {
         Ok(all)
     }
 
-    /// Gives one resource the metadata of another of its kind.
+    /// Copies one resource's metadata to another of its kind.
     pub(crate) fn copy(
         tx: &WriteTx<'_>,
         resource: ResourceType,
@@ -340,7 +340,7 @@ fn annotation_fault(key: &str, value: Option<&str>) -> Option<String> {
     })
 }
 
-/// What is wrong with a metadata key.
+/// The fault of a metadata key.
 pub(crate) fn key_fault(key: &str) -> Option<String> {
     if key.is_empty() {
         return Some("key cannot be empty string".to_owned());

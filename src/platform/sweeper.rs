@@ -36,7 +36,7 @@ impl Sweeper {
             }
             report(
                 "blobs without an owner",
-                engines::leftovers::give_up(&self.db).await,
+                engines::leftovers::delete(&self.db).await,
             );
             report("images", self.registry.sweep().await);
             report("blobs", self.blobs.sweep().await);

@@ -1,5 +1,5 @@
-//! What happens to users, each in its caller's transaction: the row, and the end of the tokens
-//! that must not outlive the change.
+//! Changes to users, each in its caller's transaction: the row, and the end of the tokens that must
+//! not outlive the change.
 
 use super::users::{NewUser, User, store, validate_name};
 use crate::base::Timestamp;
@@ -47,7 +47,7 @@ pub(crate) fn create(
     Ok(user)
 }
 
-/// Replaces `before` by `after`; a deactivated user's tokens end.
+/// Replaces `before` with `after`; deactivating a user ends its tokens.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     revocations: &Revocations,
@@ -114,8 +114,8 @@ fn end_tokens(
     generation: Option<i64>,
     now: Timestamp,
 ) -> UaaResult<()> {
-    tokens::store::forget_user(tx, guid)?;
-    sessions::store::forget_user(tx, guid)?;
+    tokens::store::delete_of_user(tx, guid)?;
+    sessions::store::delete_of_user(tx, guid)?;
     revocations.end_user_tokens(tx, guid, generation, now)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The platform's administrator.
 //!
-//! The password comes from a file that the operator may replace. What the file said last time is
-//! remembered (hashed), so that `cf passwd` is not undone by a restart while a new file counts.
+//! The password comes from a file that the operator may replace. The last value of the file is
+//! stored as a hash: a restart does not undo `cf passwd`, but a new file takes effect.
 
 use super::accounts;
 use super::users::{NewUser, store};
@@ -25,12 +25,12 @@ pub enum AdminChange {
     Created,
     /// The password given is a new one.
     PasswordReplaced,
-    /// Nothing had to be done.
+    /// Nothing changed.
     Unchanged,
 }
 
-/// Makes sure that the administrator exists, is in all its groups, and has `password` unless that
-/// password was in force before.
+/// Ensures that the administrator exists, is in all its groups, and has `password` unless that
+/// password was set before.
 pub(crate) async fn ensure(uaa: &Uaa, password: &Secret<String>) -> UaaResult<AdminChange> {
     let now = uaa.now();
     let found = uaa.write(move |tx, _| {

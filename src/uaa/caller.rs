@@ -1,4 +1,4 @@
-//! What handlers take from a request: the caller's token, the address asked, bodies and forms.
+//! What handlers read from a request: the caller's token, the requested address, bodies and forms.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ use crate::net::RequestBase;
 /// Largest form or JSON body; a user or a token request is far smaller.
 const LARGEST_BODY: usize = 256 * 1024;
 
-/// Who asks, by a valid access token.
+/// The caller, authenticated by a valid access token.
 pub(crate) struct Caller {
-    /// What the token says.
+    /// The claims of the token.
     pub(crate) claims: Claims,
 }
 
@@ -55,12 +55,12 @@ impl FromRequestParts<Uaa> for Caller {
     }
 }
 
-/// The bearer token of a request. The CLI may send the header empty, which is none.
+/// The bearer token of a request. The CLI may send an empty header, which counts as none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// `https://uaa.cf.localhost:8443`: how the caller sees this server. Comes from the listener;
+/// `https://uaa.cf.localhost:8443`: how the caller sees this server. It comes from the listener;
 /// forwarding headers are not trusted.
 pub(crate) struct Base(pub(crate) String);
 
@@ -85,12 +85,12 @@ impl FromRequestParts<Uaa> for Base {
     }
 }
 
-/// A client that sent credentials, which are not checked yet.
+/// The credentials a client sent, not checked yet.
 #[derive(Debug)]
 pub(crate) struct ClientCredentials {
-    /// Who it says it is.
+    /// The client id.
     pub(crate) client_id: String,
-    /// What it says proves it.
+    /// The secret.
     pub(crate) secret: Secret<String>,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn basic(headers: &HeaderMap) -> UaaResult<Option<ClientCredentials>>
     let (client_id, secret) = decoded
         .split_once(':')
         .ok_or_else(UaaError::bad_credentials)?;
-    // Clients that follow RFC 6749 to the letter encode both and say so.
+    // Clients that follow RFC 6749 strictly encode both and say so.
     let encoded = headers.get("x-cf-encoded-credentials");
     let encoded = encoded.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
     let plain = |text: &str| {

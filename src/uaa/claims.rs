@@ -1,4 +1,4 @@
-//! What a verified access token says.
+//! The claims of a verified access token.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +13,18 @@ crate::guid_types! {
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a JWT of this platform at all, or changed since it was signed.
+    /// Not a JWT that this platform signed, or modified since.
     #[error("the token is not one this platform signed")]
     Unknown,
     /// Past its `exp`.
     #[error("the token has expired")]
     Expired,
-    /// Signed out, or its user was deleted, deactivated or has a new password.
+    /// Revoked, or its user was deleted, deactivated or got a new password.
     #[error("the token has been revoked")]
     Revoked,
 }
 
-/// The claims of an access token. A token of a user names one; a token of a client does not.
+/// The claims of an access token. A user's token names the user; a client's token does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The token's id.
@@ -33,16 +33,16 @@ pub struct Claims {
     /// The user's guid or the client's id.
     #[serde(rename = "sub")]
     pub subject: String,
-    /// The user, unless a client speaks for itself.
+    /// The user; `None` in a client's own token.
     #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
     pub user: Option<UserGuid>,
     /// The user's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
-    /// The user's address.
+    /// The user's e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Where the user's identity comes from; `uaa` for those kept here.
+    /// Where the user's identity comes from; `uaa` for users stored here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// The client the token was issued to.
@@ -50,16 +50,16 @@ pub struct Claims {
     /// What the token allows.
     #[serde(rename = "scope")]
     pub scopes: Scopes,
-    /// Whom the token is for.
+    /// The audience of the token.
     #[serde(rename = "aud")]
     pub audience: Vec<String>,
-    /// Who issued it, as the caller saw this server.
+    /// The issuer, as the caller saw this server.
     #[serde(rename = "iss")]
     pub issuer: String,
     /// Seconds since 1970.
     #[serde(rename = "iat")]
     pub issued_at: i64,
-    /// When the user proved who they are; seconds since 1970.
+    /// When the user authenticated; seconds since 1970.
     #[serde(rename = "auth_time", skip_serializing_if = "Option::is_none")]
     pub authenticated_at: Option<i64>,
     /// Seconds since 1970.
@@ -67,7 +67,7 @@ pub struct Claims {
     pub expires_at: i64,
     /// How it was obtained.
     pub grant_type: String,
-    /// Tells which generation of the user's tokens this one belongs to.
+    /// Identifies the generation of the user's tokens that this one belongs to.
     #[serde(rename = "rev_sig")]
     pub revocation_signature: String,
 }
@@ -84,7 +84,7 @@ impl Claims {
     }
 }
 
-/// The token in an `Authorization` header's value, if it holds one.
+/// The token in an `Authorization` header's value, if there is one.
 pub fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
     let token = token.trim();

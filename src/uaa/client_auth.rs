@@ -1,4 +1,4 @@
-//! A client proves who it is: Basic credentials, or `client_id` and `client_secret` in the form.
+//! Authenticates a client: Basic credentials, or `client_id` and `client_secret` in the form.
 
 use http::HeaderMap;
 
@@ -21,7 +21,7 @@ pub(crate) async fn authenticate(
         None => in_form(form)?,
     };
     let client_id = credentials.client_id;
-    // Names nobody has count as well, so that time does not tell who exists.
+    // Unknown names are throttled as well, so that timing does not reveal which clients exist.
     let attempt = logins::attempt(uaa, source, Subject::new("client", &client_id)).await?;
     let found = uaa
         .db()

@@ -1,5 +1,6 @@
 //! UAA's error bodies: `{"error","error_description"}`, with a challenge where UAA sends one and
-//! with `message` on the SCIM paths. A fault of ours is logged here, once, and told to nobody.
+//! with `message` on the SCIM paths. Internal errors are logged here, once, and hidden from
+//! clients.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::db::{DbError, VaultError};
 
-/// Who is asked to prove himself in `WWW-Authenticate`.
+/// Which credentials `WWW-Authenticate` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Challenge {
     None,
@@ -25,7 +26,7 @@ pub struct UaaError {
     extra: Map<String, Value>,
 }
 
-/// What a handler answers.
+/// The result of a handler.
 pub(crate) type UaaResult<T> = Result<T, UaaError>;
 
 impl UaaError {
@@ -56,7 +57,7 @@ impl UaaError {
         self
     }
 
-    /// A parameter is missing or senseless.
+    /// A parameter is missing or invalid.
     pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
@@ -67,23 +68,23 @@ impl UaaError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", description)
     }
 
-    /// A wrong user name, password or client secret: which one stays a secret.
+    /// A wrong user name, password or client secret; the response does not say which.
     pub(crate) fn bad_credentials() -> Self {
         Self::unauthorized("Bad credentials").challenge(Challenge::Client)
     }
 
-    /// Authentication failed for a reason worth telling.
+    /// Authentication failed for a reason that clients may see.
     pub(crate) fn unauthorized(description: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", description)
     }
 
-    /// No token where one is needed.
+    /// A token is required and missing.
     pub(crate) fn unauthenticated() -> Self {
         Self::unauthorized("Full authentication is required to access this resource")
             .challenge(Challenge::Bearer)
     }
 
-    /// The client exists but must not do this.
+    /// The client exists but may not do this.
     pub(crate) fn unauthorized_client(description: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
             .challenge(Challenge::Client)
@@ -100,23 +101,23 @@ impl UaaError {
         Self::new(StatusCode::CONFLICT, "invalid_client", description)
     }
 
-    /// A token that does not count: unreadable, expired, revoked.
+    /// An invalid token: unreadable, expired or revoked.
     pub(crate) fn invalid_token(description: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
             .challenge(Challenge::Bearer)
     }
 
-    /// The same where the token is the question and not the caller's.
+    /// The same for a token that is the subject of the request instead of the caller's.
     pub(crate) fn not_a_token(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_token", description)
     }
 
-    /// A code that does not count.
+    /// An invalid code.
     pub(crate) fn invalid_grant(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
     }
 
-    /// No such way to get a token.
+    /// An unsupported grant type.
     pub(crate) fn unsupported_grant_type(name: &str) -> Self {
         let description = format!("Unsupported grant type: {name}");
         Self::new(
@@ -126,7 +127,7 @@ impl UaaError {
         )
     }
 
-    /// No such way to authorize.
+    /// An unsupported response type.
     pub(crate) fn unsupported_response_type() -> Self {
         let description = "Unsupported response type: only code is supported";
         Self::new(
@@ -136,12 +137,12 @@ impl UaaError {
         )
     }
 
-    /// Scopes that client or user may not have.
+    /// Scopes that the client or user may not have.
     pub(crate) fn invalid_scope(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
     }
 
-    /// The token lacks all of `scopes`.
+    /// The token has none of `scopes`.
     pub(crate) fn insufficient_scope(scopes: &[&str]) -> Self {
         let description = "Insufficient scope for this resource";
         Self::new(StatusCode::FORBIDDEN, "insufficient_scope", description)
@@ -149,29 +150,29 @@ impl UaaError {
             .with("scope", scopes.join(" "))
     }
 
-    /// Known, but not allowed.
+    /// Authenticated, but not allowed.
     pub(crate) fn access_denied(description: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "access_denied", description)
     }
 
-    /// The user has to sign in, which the client did not want.
+    /// The user has to sign in, but the client asked for no prompt.
     pub(crate) fn login_required() -> Self {
         let description = "The user is not signed in";
         Self::new(StatusCode::BAD_REQUEST, "login_required", description)
     }
 
-    /// The user has to agree, which takes a browser.
+    /// The user has to give consent, which needs a browser.
     pub(crate) fn interaction_required() -> Self {
         let description = "The user has to agree in a browser first";
         Self::new(StatusCode::BAD_REQUEST, "interaction_required", description)
     }
 
-    /// No such thing, outside of SCIM.
+    /// No such resource, outside of SCIM.
     pub(crate) fn not_found(description: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", description)
     }
 
-    /// The body has a type nobody reads here.
+    /// The body has an unsupported type.
     pub(crate) fn unsupported_media_type(wanted: &str) -> Self {
         let description = format!("Content-Type must be {wanted}");
         Self::new(
@@ -181,7 +182,7 @@ impl UaaError {
         )
     }
 
-    /// The body is larger than anything sensible.
+    /// The body is larger than the limit.
     pub(crate) fn too_large(limit: usize) -> Self {
         let description = format!("The request body is larger than {limit} bytes");
         Self::new(
@@ -201,14 +202,14 @@ impl UaaError {
         )
     }
 
-    /// A path that nobody writes by accident.
+    /// A path that Spring's firewall rejects.
     pub(crate) fn rejected() -> Self {
         let description =
             "The request was rejected because it contained a potentially malicious character.";
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
-    /// Too many attempts wait already, or this one waited too long.
+    /// Too many attempts are queued already, or this one waited too long.
     pub(crate) fn too_many_attempts() -> Self {
         let description = "Too many attempts to log in are waiting. Try again in a few seconds.";
         Self::new(
@@ -272,7 +273,7 @@ impl UaaError {
         )
     }
 
-    /// A change to a version that is not the newest.
+    /// A change that is not based on the newest version.
     pub(crate) fn version_conflict(found: i64, asked: i64) -> Self {
         let description = format!("The resource has version {found}, If-Match asks for {asked}");
         Self::scim(
@@ -296,9 +297,9 @@ impl UaaError {
         )
     }
 
-    /// Our own fault: logged here, hidden from the client.
+    /// An internal error: logged here, hidden from the client.
     pub(crate) fn internal(attempted: &str, cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(attempted, error = %cause, "identity request failed");
+        tracing::error!(attempted, error = %cause, "uaa request failed");
         let description = "An internal error occurred; the log of cflite has the cause";
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -307,22 +308,22 @@ impl UaaError {
         )
     }
 
-    /// The status it goes out with.
+    /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// OAuth's name for it.
+    /// The OAuth error code.
     pub(crate) fn code(&self) -> &'static str {
         self.error
     }
 
-    /// Whether it is a fault of ours.
+    /// Whether it is an internal error.
     pub fn is_ours(&self) -> bool {
         self.status.is_server_error()
     }
 
-    /// What it tells.
+    /// The description.
     pub fn description(&self) -> &str {
         &self.description
     }

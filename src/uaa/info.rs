@@ -1,4 +1,4 @@
-//! What clients ask before they log in: `/login`, `/info` and OpenID Connect discovery.
+//! What clients request before they log in: `/login`, `/info` and OpenID Connect discovery.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,10 +8,10 @@ use super::Uaa;
 use super::caller::Base;
 use super::clients::GrantType;
 
-/// The UAA release whose behaviour this is; the CLI refuses `auth --origin` below 4.26.
+/// The UAA release whose behaviour this implements; the CLI refuses `auth --origin` below 4.26.
 const COMPATIBLE_VERSION: &str = "77.30.0";
 
-/// `GET /login`: what to ask a person for. Needs no token; the CLI sends an empty header.
+/// `GET /login`: the prompts for a log-in. Needs no token; the CLI sends an empty header.
 pub(crate) async fn login(Base(base): Base) -> Json<Value> {
     Json(json!({
         "app": { "version": COMPATIBLE_VERSION },

@@ -1,20 +1,20 @@
-//! UAA: users, clients and tokens, as the cf CLI and other clients of Cloud Foundry's UAA know
-//! them.
+//! UAA: users, clients and tokens, compatible with the cf CLI and other clients of Cloud Foundry's
+//! UAA.
 //!
-//! A request proves itself by client credentials (`/oauth/token` and friends) or by an access token
-//! (everything else); what it may do is decided by scopes. Users' groups and clients' lists bound
+//! A request authenticates with client credentials (`/oauth/token` and friends) or with an access
+//! token (everything else); scopes decide what it may do. Users' groups and clients' lists bound
 //! the scopes of every token. Other parts of the platform verify tokens with [`Uaa::verify`], which
 //! never waits, and read users with [`store`] inside their own transactions.
 //!
 //! Invariants:
-//! - Passwords are kept as argon2id hashes, tokens and codes as SHA-256, keys and client secrets
+//! - Passwords are stored as argon2id hashes, tokens and codes as SHA-256, keys and client secrets
 //!   encrypted. None of them is ever logged.
 //! - A new password, deactivation and deletion end a user's tokens in the same transaction.
-//! - Issuer and links name the address the caller asked, so that they work from where it is.
+//! - Issuer and links use the address of the caller's request, so that they work from there.
 //! - Hashing and signing run on blocking threads.
 //!
 //! Absent on purpose: identity zones and other identity providers (users of other origins may be
-//! created, but have no password here), opaque tokens, implicit grants, groups in groups.
+//! created, but have no password here), opaque tokens, implicit grants, nested groups.
 
 mod accounts;
 mod admin;
@@ -71,14 +71,14 @@ use password::PasswordHasher;
 use throttle::{Source, Throttle};
 use tokens::revocations::Revocations;
 
-/// How often what has expired is forgotten.
-const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+/// How often expired rows are deleted.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Client whose codes open SSH sessions.
 pub const SSH_CLIENT: &str = "ssh-proxy";
 
-/// What UAA tells of itself and its keys.
-fn about_itself() -> Router<Uaa> {
+/// Metadata of UAA and its keys.
+fn metadata_routes() -> Router<Uaa> {
     const DISCOVERY: &str = "/.well-known/openid-configuration";
     Router::new()
         .route("/info", get(info::login))
@@ -95,30 +95,30 @@ fn about_itself() -> Router<Uaa> {
         )
 }
 
-/// What UAA works with.
+/// What UAA depends on.
 pub struct Parts {
     /// Users, clients and tokens.
     pub db: Db,
-    /// Secrets at rest.
+    /// Encrypts stored secrets.
     pub vault: Vault,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// New guids and token ids.
     pub guids: GuidSource,
-    /// Tokens' issuer without `/oauth/token`; `None` names the address each caller asked.
+    /// Tokens' issuer without `/oauth/token`; `None` uses the address of each caller's request.
     pub issuer: Option<String>,
 }
 
 /// Why UAA cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No key to sign with.
+    /// The signing key is unusable.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The platform's clients could not be written.
-    #[error("clients of the platform: {0}")]
+    /// The platform's clients could not be stored.
+    #[error("cannot store the clients of the platform: {0}")]
     Seed(#[from] SeedError),
-    /// The database refused.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -137,7 +137,7 @@ struct Inner {
 }
 
 impl Uaa {
-    /// Opens UAA: makes the signing key at first boot, writes the platform's clients and groups.
+    /// Opens UAA: creates the signing key at first boot, writes the platform's clients and groups.
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
         let keys = Keyring::open(&parts.db, &parts.vault, &*parts.clock).await?;
         let (vault, guids, now) = (parts.vault.clone(), parts.guids.clone(), parts.clock.now());
@@ -159,24 +159,24 @@ impl Uaa {
         })))
     }
 
-    /// Starts what keeps the store small and the keys young.
+    /// Starts the worker that deletes expired rows and rotates keys.
     pub fn start(&self, supervisor: &Supervisor) {
         let uaa = self.clone();
-        supervisor.worker("identity upkeep", move |token| {
+        supervisor.worker("uaa maintenance", move |token| {
             let uaa = uaa.clone();
             async move {
                 loop {
                     uaa.maintain().await?;
                     tokio::select! {
                         () = token.cancelled() => return Ok::<_, KeyError>(()),
-                        () = tokio::time::sleep(UPKEEP_EVERY) => {}
+                        () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
                     }
                 }
             }
         });
     }
 
-    /// Forgets what has expired, replaces a key that signed long enough, removes unneeded ones.
+    /// Deletes expired rows, replaces a key at the end of its lifetime, deletes unneeded ones.
     pub(crate) async fn maintain(&self) -> Result<(), KeyError> {
         let now = self.now();
         self.db()
@@ -190,7 +190,7 @@ impl Uaa {
 
     /// Every endpoint of UAA.
     pub fn router(&self) -> Router {
-        about_itself()
+        metadata_routes()
             .merge(oauth::routes())
             .merge(clients::routes())
             .merge(scim::routes())
@@ -200,7 +200,7 @@ impl Uaa {
             .with_state(self.clone())
     }
 
-    /// What an access token says, if it counts. Takes the token or a whole `bearer …` header;
+    /// The claims of an access token, if it is valid. Takes the token or a whole `bearer …` header;
     /// needs no IO.
     pub fn verify(&self, bearer: &str) -> Result<Claims, TokenError> {
         let token = bearer_token(bearer).unwrap_or_else(|| bearer.trim());
@@ -212,7 +212,7 @@ impl Uaa {
         token: &str,
     ) -> Result<(Claims, Map<String, Value>), TokenError> {
         let payload = self.0.keys.open_token(token)?;
-        // Refresh and identity tokens lack what claims must have.
+        // Refresh and identity tokens lack required claims.
         let claims = serde_json::from_value(Value::Object(payload.clone()));
         let claims: Claims = claims.map_err(|_| TokenError::Unknown)?;
         if claims.expires_at <= self.now().as_seconds() {
@@ -222,8 +222,8 @@ impl Uaa {
         Ok((claims, payload))
     }
 
-    /// Makes sure that the administrator exists and is in all its groups. Its password becomes
-    /// `password`, unless that was given before: then what `cf passwd` set since stays.
+    /// Ensures that the administrator exists and is in all its groups. Its password becomes
+    /// `password`, unless that was given before: then a later `cf passwd` stays in effect.
     pub async fn ensure_admin(&self, password: &Secret<String>) -> Result<AdminChange, UaaError> {
         admin::ensure(self, password).await
     }
@@ -245,8 +245,8 @@ impl Uaa {
         created.await
     }
 
-    /// Redeems a one-time code of `cf ssh`: what the user behind it may do, or `None` for a code
-    /// that does not count. The code never counts again.
+    /// Redeems a one-time code of `cf ssh`: the claims of its user, or `None` for an invalid code.
+    /// A code is valid once.
     pub async fn redeem_ssh_code(&self, code: &Secret<String>) -> Result<Option<Claims>, UaaError> {
         let found = self
             .db()
@@ -257,7 +257,7 @@ impl Uaa {
         };
         let now = self.now();
         let taken = oauth::grants::take_code(self, &client, code, now).await?;
-        // Who bound the code to a PKCE verifier wants it redeemed with that, over OAuth.
+        // A code bound to a PKCE verifier has to be redeemed with it, over OAuth.
         let taken = taken.filter(|(code, _)| code.challenge.is_none());
         Ok(taken.map(|(code, user)| {
             let grant = UserGrant {
@@ -286,7 +286,7 @@ impl Uaa {
         }
     }
 
-    /// Writes users or revocations.
+    /// Runs a write transaction that may add revocations.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, UaaError>
     where
         F: FnOnce(&WriteTx<'_>, &Revocations) -> Result<T, UaaError> + Send + 'static,
@@ -320,7 +320,7 @@ impl Uaa {
         &self.0.throttle
     }
 
-    /// When this process began to answer.
+    /// When this process opened UAA.
     pub(crate) fn opened_at(&self) -> Timestamp {
         self.0.opened_at
     }

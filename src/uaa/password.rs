@@ -1,5 +1,5 @@
-//! Passwords: argon2id on blocking threads, a few at a time because each takes 19 MiB and a good
-//! part of a processor; sources take turns.
+//! Passwords: argon2id on blocking threads, a few at a time because each hash takes 19 MiB and much
+//! CPU time; sources take turns.
 
 use super::error::{UaaError, UaaResult};
 use super::throttle::Source;
@@ -13,8 +13,9 @@ const AT_ONCE: usize = 2;
 /// Longer ones are refused before any work is done.
 const LONGEST: usize = 255;
 
-/// Matches no password; checked for users who have none, so that they take as long as others.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// Matches no password; checked for users who have none, so that the check takes as long as for
+/// others.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A hash as stored, in PHC form.
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl PasswordHasher {
             return Ok(false);
         }
         self.blocking(source, move || {
-            let stored = stored.as_ref().map_or(NOBODY, Hashed::as_str);
+            let stored = stored.as_ref().map_or(DUMMY_HASH, Hashed::as_str);
             let hash = PasswordHash::new(stored)?;
             match Argon2::default().verify_password(password.expose().as_bytes(), &hash) {
                 Ok(()) => Ok(true),
@@ -101,7 +102,7 @@ impl PasswordHasher {
         let turn = turn.map_err(|_| UaaError::too_many_attempts())?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
-            // A request that goes away does not end the work: the turn lasts as long as that.
+            // The work continues when its request is dropped: the turn lasts as long as the work.
             drop(turn);
             result
         });
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_and_endless_passwords_are_refused() {
+    async fn empty_and_too_long_passwords_are_refused() {
         let hasher = PasswordHasher::new();
         assert!(hasher.hash(HERE, secret("")).await.is_err());
         assert!(

@@ -1,15 +1,15 @@
-//! Scopes: what a token allows, and equally the names of groups and of clients' authorities.
+//! Scopes: what a token allows. Groups and clients' authorities have the same names.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What users may do to identities and to everything else.
+/// Full administration of UAA.
 pub(crate) const UAA_ADMIN: &str = "uaa.admin";
-/// Lets a client look into tokens.
+/// Lets a client introspect tokens.
 pub(crate) const UAA_RESOURCE: &str = "uaa.resource";
-/// Lets a user's token ask for codes.
+/// Lets a user's token request codes.
 pub(crate) const UAA_USER: &str = "uaa.user";
 /// Reads users.
 pub(crate) const SCIM_READ: &str = "scim.read";
@@ -29,10 +29,10 @@ pub(crate) const PASSWORD_WRITE: &str = "password.write";
 pub(crate) const TOKENS_REVOKE: &str = "tokens.revoke";
 /// Lists other people's tokens.
 pub(crate) const TOKENS_LIST: &str = "tokens.list";
-/// Asks who the user is.
+/// Requests an identity token.
 pub(crate) const OPENID: &str = "openid";
 
-/// Groups every user belongs to.
+/// Groups that contain every user.
 pub(crate) const OF_EVERY_USER: &[&str] = &[
     "approvals.me",
     "cloud_controller.read",
@@ -64,7 +64,7 @@ pub(crate) const OF_ADMINISTRATORS: &[&str] = &[
     UAA_ADMIN,
 ];
 
-/// Groups that exist for operators to hand out.
+/// Groups for operators to assign.
 pub(crate) const ON_REQUEST: &[&str] = &[
     "cloud_controller.admin_read_only",
     "cloud_controller.global_auditor",
@@ -76,7 +76,7 @@ pub(crate) const ON_REQUEST: &[&str] = &[
 pub struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// From a list separated by blanks (or commas, as some clients send it).
+    /// From a list separated by spaces (or commas, as some clients send it).
     pub fn parse(text: &str) -> Self {
         let names = text.split(|c: char| c.is_whitespace() || c == ',');
         Self(
@@ -87,40 +87,40 @@ impl Scopes {
         )
     }
 
-    /// Whether `scope` is among them.
+    /// Whether `scope` is in the set.
     pub fn contains(&self, scope: &str) -> bool {
         self.0.contains(scope)
     }
 
-    /// Whether at least one of `scopes` is among them.
+    /// Whether at least one of `scopes` is in the set.
     pub fn contains_any(&self, scopes: &[&str]) -> bool {
         scopes.iter().any(|scope| self.contains(scope))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// All scopes.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Those that both hold.
+    /// The scopes in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
-    /// Those of `self` that `other` lacks.
+    /// The scopes of `self` that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(self.0.difference(&other.0).cloned().collect())
     }
 
-    /// The resources these scopes speak of (`cloud_controller` of `cloud_controller.read`) and
-    /// the client itself: a token's `aud`.
+    /// The resources of these scopes (`cloud_controller` of `cloud_controller.read`) and the client
+    /// itself: a token's `aud`.
     pub(crate) fn audience(&self, client_id: &str) -> Vec<String> {
         let resource = |scope: &String| match scope.rsplit_once('.') {
             Some((resource, _)) => resource.to_owned(),

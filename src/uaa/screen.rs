@@ -1,7 +1,7 @@
-//! What UAA's server does with a request before it is routed.
+//! Normalizes or rejects requests before routing, as UAA's server does.
 //!
-//! Spring's firewall refuses a path with doubled slashes, and UAA answers 400 in the words below
-//! (`HomeController`, `/rejected`). Spring MVC 5 does not count one slash at the end.
+//! Spring's firewall rejects a path with doubled slashes, and UAA answers 400 with the text below
+//! (`HomeController`, `/rejected`). Spring MVC 5 ignores one trailing slash.
 
 use http::Uri;
 
@@ -26,7 +26,7 @@ const ROOTS: [&str; 14] = [
     ".well-known",
 ];
 
-/// Tidies the path of a request for UAA, or refuses it. What is asked of others stays as it is.
+/// Normalizes the path of a request for UAA, or rejects it. Other requests are left unchanged.
 pub fn screen(uri: &mut Uri) -> Result<(), UaaError> {
     let path = uri.path();
     if !paths::has_extra_slashes(path) || !ROOTS.contains(&paths::first_segment(path)) {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_slash_at_the_end_does_not_count_and_doubled_ones_are_refused() {
+    fn one_trailing_slash_is_ignored_and_doubled_slashes_are_refused() {
         let cases = [
             ("/Users/", Some("/Users")),
             ("/oauth/token/?a=b/", Some("/oauth/token?a=b/")),

@@ -1,4 +1,4 @@
-//! Secrets that are made here, and how they are found again.
+//! Generating secrets, and hashing them for lookups.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use crate::base::Secret;
 
-/// 256 random bits as text that needs no escaping anywhere.
+/// 256 random bits as text that needs no escaping.
 pub(crate) fn random_secret() -> Secret<String> {
     let bytes: [u8; 32] = rand::random();
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// How a token or code is found again without being kept.
+/// The hash by which a token or code is stored and found.
 pub(crate) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }

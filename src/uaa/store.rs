@@ -1,4 +1,4 @@
-//! What other parts of the platform read of users inside their own transactions.
+//! Access to users for other parts of the platform, inside their own transactions.
 
 use rusqlite::types::Value;
 use rusqlite::{Row, named_params};
@@ -15,14 +15,14 @@ use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 
-/// Which users to list; what is `None` does not restrict, an empty list finds nobody.
+/// Which users to list; `None` does not restrict, an empty list matches nobody.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// Only these.
     pub guids: Option<Vec<UserGuid>>,
-    /// Only users of these names, whatever the case.
+    /// Only users with these names, ignoring case.
     pub user_names: Option<Vec<String>>,
-    /// Only users whose name holds one of these, whatever the case.
+    /// Only users whose name contains one of these, ignoring case.
     pub partial_user_names: Option<Vec<String>>,
     /// Only users of these origins.
     pub origins: Option<Vec<String>>,
@@ -36,22 +36,22 @@ pub enum UserOrder {
     CreatedAt,
     /// Newest first.
     CreatedAtDescending,
-    /// Longest unchanged first.
+    /// Least recently updated first.
     UpdatedAt,
-    /// Last changed first.
+    /// Most recently updated first.
     UpdatedAtDescending,
 }
 
 /// One page of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct UserPage {
-    /// Rows to leave out.
+    /// Rows to skip.
     pub offset: u32,
     /// Rows to return at most.
     pub limit: u32,
 }
 
-/// Makes a user of another origin, who cannot log in here.
+/// Creates a user of another origin, who cannot log in here.
 pub fn create_shadow_user(
     tx: &WriteTx<'_>,
     guid: UserGuid,
@@ -95,7 +95,7 @@ const BY_CREATION_DESCENDING: &str = listed!("created_at desc, guid desc");
 const BY_UPDATE: &str = listed!("updated_at, guid");
 const BY_UPDATE_DESCENDING: &str = listed!("updated_at desc, guid desc");
 
-/// One page of the users that the filter lets through, and how many there are in all.
+/// One page of the users that match the filter, and the total count.
 pub fn list_users(
     tx: &ReadTx<'_>,
     filter: &UserFilter,

@@ -1,5 +1,5 @@
-//! A UAA over a temporary database and a clock that stands still, and a client that speaks to its
-//! router the way the CLI does.
+//! A UAA with a temporary database and a manual clock, and a client that calls its router the way
+//! the CLI does.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,25 +20,25 @@ use crate::net::{RequestBase, Scheme};
 
 pub(crate) const ADMIN_PASSWORD: &str = "admin-password";
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// As JSON; null when it is none.
+    /// As JSON; null when it is not JSON.
     pub(crate) body: Value,
     /// As text.
     pub(crate) page: String,
 }
 
 impl Answer {
-    /// Where the answer leads.
+    /// The address of a redirect.
     pub(crate) fn location(&self) -> &str {
         assert_eq!(self.status, 302, "{self:?}");
         self.headers[header::LOCATION].to_str().unwrap()
     }
 
-    /// A parameter of the address the answer leads to.
+    /// A query parameter of the redirect's address.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let base = url::Url::parse("http://uaa.cf.localhost:8080").unwrap();
         let url = base.join(self.location()).unwrap();
@@ -48,7 +48,7 @@ impl Answer {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// A text in the body.
+    /// A string in the body.
     pub(crate) fn text(&self, key: &str) -> &str {
         self.body[key]
             .as_str()
@@ -151,14 +151,14 @@ impl Call {
     }
 }
 
-/// UAA with an administrator, in a world that only the test moves.
+/// UAA with an administrator and a clock that only the test moves.
 pub(crate) struct World {
     pub(crate) uaa: Uaa,
     pub(crate) clock: ManualClock,
     directory: tempfile::TempDir,
 }
 
-/// One key for all tests: making one takes a while.
+/// One key for all tests: generating one is slow.
 fn key() -> (KeyId, Secret<String>) {
     static KEY: OnceLock<Secret<String>> = OnceLock::new();
     let pem = KEY.get_or_init(|| keys::generate().unwrap());
@@ -218,7 +218,7 @@ impl World {
         self.log_in_from([127, 0, 0, 1], user_name, password).await
     }
 
-    /// The same from another machine.
+    /// The same from another address.
     pub(crate) async fn log_in_from(
         &self,
         address: [u8; 4],
@@ -266,14 +266,14 @@ impl World {
             .unwrap()
     }
 
-    /// The platform's own client that speaks for itself.
+    /// The secret of the platform's own client with its own token.
     pub(crate) async fn doppler_secret(&self) -> String {
         let secret = self.uaa.client_secret("doppler").await.unwrap().unwrap();
         secret.expose().clone()
     }
 }
 
-/// A JWT's payload, read without checking anything.
+/// A JWT's payload, read without checks.
 pub(crate) fn payload(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! Versions of SCIM resources: `If-Match` on the way in, `ETag` on the way out.
+//! Versions of SCIM resources: `If-Match` in requests, `ETag` in responses.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::uaa::error::{UaaError, UaaResult};
 
-/// Which version of a resource a change is based on.
+/// The version of a resource that a change is based on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Version {
     Any,
@@ -26,7 +26,7 @@ impl Version {
     }
 }
 
-/// The version that `If-Match` names, which must be there.
+/// The version that `If-Match` names; the header is required.
 pub(crate) fn required(headers: &HeaderMap) -> UaaResult<Version> {
     if headers.contains_key(header::IF_MATCH) {
         optional(headers)

@@ -22,7 +22,7 @@ pub(crate) fn create(
             format!("username '{name}' and origin '{origin}'"),
         ),
     };
-    if model::users::enter(tx, &guid, now)? {
+    if model::users::insert(tx, &guid, now)? {
         Ok(guid)
     } else {
         Err(Error::unprocessable(format!(
@@ -58,5 +58,5 @@ fn known_or_new(
 /// Removes a user's entry with all its roles; UAA keeps the user.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
     model::roles::delete_of_user(tx, guid)?;
-    model::users::leave(tx, guid)
+    model::users::delete(tx, guid)
 }

@@ -1,8 +1,8 @@
-//! Request bodies: read field by field, with Cloud Controller's messages, all faults collected.
+//! Request bodies: read field by field, with Cloud Controller's messages; all faults are collected.
 //!
-//! A [`Body`] is opened from JSON or YAML, fields are taken out by name, and [`Body::finish`]
-//! fails when a fault was found or a field nobody took is left over (`Unknown field(s): 'x'`).
-//! An absent field is `None`; where `null` means something, [`Fields::nullable`] tells the two apart.
+//! A [`Body`] is opened from JSON or YAML, fields are taken out by name, and [`Body::finish`] fails
+//! when a fault was found or an unread field is left over (`Unknown field(s): 'x'`). An absent
+//! field is `None`; where `null` has a meaning, [`Fields::nullable`] distinguishes the two.
 
 mod relationships;
 mod text;
@@ -30,7 +30,7 @@ impl Invalid {
         self.0.push(format!("{} {fault}", humanize(name)));
     }
 
-    /// Whether nothing was found.
+    /// Whether there are no faults.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -62,12 +62,12 @@ impl Fields {
         Self { fields }
     }
 
-    /// The fields not taken yet, as they were given.
+    /// The fields not taken yet, as in the request.
     pub(crate) fn as_given(&self) -> Value {
         Value::Object(self.fields.clone())
     }
 
-    /// Takes a field out; `Some(Value::Null)` = it was given as null.
+    /// Takes a field out; `Some(Value::Null)` = it was null in the request.
     pub(crate) fn nullable(&mut self, name: &str) -> Option<Value> {
         self.fields.shift_remove(name)
     }
@@ -126,17 +126,17 @@ impl Fields {
         texts
     }
 
-    /// Puts a field (back) in.
+    /// Sets a field.
     pub(crate) fn put(&mut self, name: &str, value: Value) {
         self.fields.insert(name.to_owned(), value);
     }
 
-    /// The fields nobody took.
+    /// The fields not taken.
     pub(crate) fn left_over(&self) -> Vec<String> {
         self.fields.keys().cloned().collect()
     }
 
-    /// Refuses the fields nobody took, naming them.
+    /// Refuses the fields not taken, naming them.
     pub(crate) fn refuse_unknown(&self, invalid: &mut Invalid, prefix: &str) {
         if !self.fields.is_empty() {
             invalid.add(format!(
@@ -165,12 +165,12 @@ impl Body {
         }
     }
 
-    /// The whole request, before anything is taken out: for audit events.
+    /// The whole request body, before any field is taken out: for audit events.
     pub(crate) fn as_given(&self) -> Value {
         self.fields.as_given()
     }
 
-    /// A string that must be there and not blank.
+    /// A required string that is not blank.
     pub(crate) fn required_string(&mut self, name: &str) -> Option<String> {
         let given = self.fields.fields.get(name).is_some_and(|v| !v.is_null());
         let text = self.string(name);
@@ -196,7 +196,7 @@ impl Body {
         Some(text)
     }
 
-    /// Refuses names longer than 255 characters and such that cannot be shown.
+    /// Refuses names longer than 255 characters and names with control characters.
     pub(crate) fn check_name(&mut self, field: &str, name: &str) {
         if name.chars().count() > 255 {
             self.invalid

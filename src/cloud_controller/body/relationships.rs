@@ -1,4 +1,4 @@
-//! Relationships to several resources: `{"data": [{"guid": "x"}, …]}`, as bodies give them.
+//! Relationships to several resources: `{"data": [{"guid": "x"}, …]}`, as in request bodies.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use crate::cloud_controller::body::humanize;
 use crate::cloud_controller::error::Result;
 
 impl Body {
-    /// Takes a relationship to several resources out of `relationships`; what else is there stays
-    /// for [`Body::relationships`].
+    /// Takes a relationship to several resources out of `relationships`; the others stay for
+    /// [`Body::relationships`].
     pub(crate) fn to_many(&mut self, name: &str) -> Option<Vec<String>> {
         let Value::Object(mut all) = self.fields.nullable("relationships")? else {
             self.invalid
@@ -86,7 +86,7 @@ fn data(given: &Value, invalid: &mut Invalid) -> Vec<String> {
     guids
 }
 
-/// The guids of `{"data": [{"guid": "x"}, …]}`; `None` = it looks different.
+/// The guids of `{"data": [{"guid": "x"}, …]}`; `None` = another shape.
 fn to_many(value: &Value) -> Option<Vec<String>> {
     let guid = |entry: &Value| {
         let object = entry.as_object().filter(|object| object.len() == 1)?;

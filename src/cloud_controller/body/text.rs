@@ -1,8 +1,8 @@
-//! Characters that no text of a request may hold.
+//! Characters that texts of a request may not contain.
 //!
-//! - NUL, anywhere: a process gets its command, arguments and environment as texts that end with one,
-//!   so such a text never reaches an app whole. CC's database refuses most of them with an error of
-//!   its own; here they are refused before anything is done.
+//! - NUL, anywhere: a process gets its command, arguments and environment as NUL-terminated texts,
+//!   so a text with a NUL never reaches an app whole. CC's database refuses most of them with an
+//!   error of its own; here they are refused first.
 //! - Control characters, in names that appear in labels, image references and log lines.
 //!
 //! Commands, environment values, annotations and descriptions may have several lines.
@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::Invalid;
 use crate::cloud_controller::error::{Error, Result};
 
-/// Refuses a JSON document that has a NUL in any text or name.
+/// Refuses a JSON document with a NUL in any text or name.
 pub(crate) fn refuse_nul(json: &[u8], document: &Value) -> Result<()> {
-    // A NUL can stand in JSON in this way only, and hardly any body has it.
+    // JSON can contain a NUL only as this escape, and hardly any body has it.
     let escaped = json.windows(6).any(|six| six == b"\\u0000");
     let Some(place) = escaped.then(|| place_of_nul(document)).flatten() else {
         return Ok(());
@@ -29,7 +29,7 @@ pub(crate) fn place_of_nul(value: &Value) -> Option<String> {
     place(value, &|c| c == '\0')
 }
 
-/// Whether any text or name has a control character.
+/// Whether any text or name contains a control character.
 pub(crate) fn has_control(value: &Value) -> bool {
     place(value, &char::is_control).is_some()
 }
@@ -53,7 +53,7 @@ fn place(value: &Value, bad: &impl Fn(char) -> bool) -> Option<String> {
 }
 
 impl Invalid {
-    /// Refuses a name that has a control character.
+    /// Refuses a name that contains a control character.
     pub(crate) fn check_control(&mut self, field: &str, text: &str) {
         if text.contains(char::is_control) {
             self.field(field, "must not contain control characters");

@@ -1,10 +1,10 @@
-//! Whole numbers of requests, as ActiveModel's `numericality: { only_integer: true }` reads them.
+//! Whole numbers in requests, as ActiveModel's `numericality: { only_integer: true }` reads them.
 //!
-//! A number may be written as text: `"256"`, `"-1"`, `"+5"` count, and what is stored and shown is the
-//! number. Anything else is refused: what is no number at all (`"12a"`, `""`, `true`, `"0x10"`) "is not
-//! a number"; another number (`1.5`, `1.0`, `"1.5"`, `" 12"`, `"1e3"`, `"1_000"`) "must be an integer".
-//! Rules: `activemodel/lib/active_model/validations/numericality.rb`; fields and limits: CC's
-//! `app/messages/*.rb`.
+//! A number may be written as text: `"256"`, `"-1"`, `"+5"` are valid, and the number is stored and
+//! shown. Anything else is refused: what is no number at all (`"12a"`, `""`, `true`, `"0x10"`) "is
+//! not a number"; another number (`1.5`, `1.0`, `"1.5"`, `" 12"`, `"1e3"`, `"1_000"`) "must be an
+//! integer". Rules: `activemodel/lib/active_model/validations/numericality.rb`; fields and limits:
+//! CC's `app/messages/*.rb`.
 //!
 //! - `process_scale` (also the `options` of deployments), `process_update`: instances, memory, disk,
 //!   log rate, timeouts and intervals of checks; up to [`MAX_DB_INT`], log rates up to 2⁶³-1.
@@ -13,9 +13,9 @@
 //! - `buildpack_create`, `buildpack_update`: position. `route_create`: port.
 //! - `manifest_process_scale`, `manifest_process_update`: instances, timeouts, intervals.
 //!
-//! Decisions: fields that CC checks with `is_a?(Integer)` take no text. They are `max_in_flight` and
-//! `instance_weight` of deployments, `weight` and `port` of destinations, `size_in_bytes` of resources,
-//! `type` and `code` of ICMP rules. They do not come here.
+//! Decisions: fields that CC checks with `is_a?(Integer)` accept no text. They are `max_in_flight`
+//! and `instance_weight` of deployments, `weight` and `port` of destinations, `size_in_bytes` of
+//! resources, `type` and `code` of ICMP rules. They are not read here.
 
 use serde_json::Value;
 
@@ -24,14 +24,14 @@ use super::{Fields, Invalid};
 /// Largest number of CC's integer columns.
 pub(crate) const MAX_DB_INT: i64 = i32::MAX as i64;
 
-/// What a whole number of a request may be.
+/// The range of a whole number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole {
     low: Low,
     high: i64,
 }
 
-/// The lower limit; the two say the same in different words.
+/// The lower limit; the two differ only in their error text.
 #[derive(Debug, Clone, Copy)]
 enum Low {
     Above(i64),
@@ -61,7 +61,7 @@ impl Whole {
         self
     }
 
-    /// The number, or what is wrong with it, to stand behind the field's name.
+    /// The number, or its fault, worded to follow the field's name.
     pub(crate) fn read(self, value: &Value) -> Result<i64, String> {
         let number = number(value)?;
         match self.low {
@@ -80,7 +80,8 @@ impl Whole {
 }
 
 impl Fields {
-    /// Takes a whole number out; `Some(None)` = it was given as null. `shown` is what texts call it.
+    /// Takes a whole number out; `Some(None)` = it was null in the request. `shown` is its name in
+    /// texts.
     pub(crate) fn whole_called(
         &mut self,
         (name, shown): (&str, &str),
@@ -99,7 +100,7 @@ impl Fields {
         }
     }
 
-    /// The same where texts call it by its name.
+    /// The same where texts use the field's name.
     pub(crate) fn nullable_whole(
         &mut self,
         name: &str,
@@ -127,7 +128,7 @@ fn number(value: &Value) -> Result<i128, String> {
         Value::String(text) => {
             let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
             if is_digits(digits) {
-                // What does not fit is beyond every limit.
+                // A number that does not fit is beyond every limit.
                 let far = if text.starts_with('-') {
                     i128::MIN
                 } else {
@@ -150,7 +151,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether Ruby's `Float(text)` takes it.
+/// Whether Ruby's `Float(text)` accepts it.
 fn is_decimal(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -1,9 +1,9 @@
-//! The `[API/0]` lines in an app's log, told from committed audit events.
+//! The `[API/0]` lines in an app's log, derived from committed audit events.
 //!
-//! Every deed that CC's API tells the app's log about leaves an audit event. A worker follows the
-//! events and writes the lines, so a line appears exactly when its deed is committed, whoever did
-//! it: a request, a manifest, the deletion of a space, a crash. What was committed while nobody
-//! followed (before this process started) is not told again.
+//! Every action that CC's API reports in the app's log writes an audit event. A worker follows the
+//! events and writes the lines, so a line appears exactly when its action is committed, whatever
+//! the source: a request, a manifest, the deletion of a space, a crash. Events committed before
+//! this process started are not written again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,15 +23,15 @@ use crate::logs::{Line, LogStream, Logs};
 pub(crate) struct ApiLines {
     db: Db,
     logs: Logs,
-    /// The last event that was told.
+    /// The last event that was written.
     seen: Arc<AtomicI64>,
 }
 
-/// No event was looked at yet.
+/// No event was read yet.
 const NOTHING: i64 = -1;
 
 impl ApiLines {
-    /// A writer that does nothing yet.
+    /// A writer that is not started yet.
     pub(crate) fn new(db: Db, logs: Logs) -> Self {
         Self {
             db,
@@ -51,7 +51,7 @@ impl ApiLines {
 
     async fn follow(&self, token: CancellationToken) -> Result<(), Error> {
         let mut changes = self.db.changes();
-        // A run that failed goes on where it was.
+        // A restarted worker continues where it stopped.
         let mut last = self.seen.load(Ordering::Relaxed);
         if last == NOTHING {
             last = self.db.read(model::audit_events::newest_id).await?;
@@ -66,7 +66,7 @@ impl ApiLines {
             {
                 last = id;
                 if let Some(event) = event {
-                    self.tell(&event);
+                    self.write(&event);
                 }
                 self.seen.store(last, Ordering::Relaxed);
             }
@@ -80,7 +80,7 @@ impl ApiLines {
         }
     }
 
-    fn tell(&self, event: &AuditEvent) {
+    fn write(&self, event: &AuditEvent) {
         for text in lines(event) {
             self.logs.emit(Line {
                 source_id: &event.target[0],
@@ -102,7 +102,7 @@ impl ApiLines {
     }
 }
 
-/// What went wrong, for the app's error stream.
+/// The failure, for the app's error stream.
 fn failure(event: &AuditEvent) -> Option<String> {
     if event.kind != "audit.app.build.failed" {
         return None;
@@ -111,25 +111,25 @@ fn failure(event: &AuditEvent) -> Option<String> {
     Some(format!("Failed to stage build: {why}"))
 }
 
-/// What an event says in the app's log.
+/// The lines of an event in the app's log.
 fn lines(event: &AuditEvent) -> Vec<String> {
     let [guid, kind, _] = &event.target;
-    let Some(deed) = event.kind.strip_prefix("audit.app.") else {
+    let Some(action) = event.kind.strip_prefix("audit.app.") else {
         return Vec::new();
     };
     if kind != "app" {
         return Vec::new();
     }
     let data = &event.data;
-    if let Some(deed) = deed.strip_prefix("process.") {
-        return process_lines(deed, guid, data);
+    if let Some(action) = action.strip_prefix("process.") {
+        return process_lines(action, guid, data);
     }
     let build = data
         .get("build_guid")
         .and_then(Value::as_str)
         .unwrap_or(guid);
     let request = data.get("request").unwrap_or(&Value::Null);
-    let line = match deed {
+    let line = match action {
         "create" => format!("Created app with guid {guid}"),
         "update" | "droplet.mapped" => format!("Updated app with guid {guid} ({request})"),
         "start" => format!("Starting app with guid {guid}"),
@@ -169,12 +169,12 @@ fn lines(event: &AuditEvent) -> Vec<String> {
     vec![line]
 }
 
-fn process_lines(deed: &str, guid: &str, data: &Value) -> Vec<String> {
+fn process_lines(action: &str, guid: &str, data: &Value) -> Vec<String> {
     let kind = data
         .get("process_type")
         .and_then(Value::as_str)
         .unwrap_or("web");
-    match deed {
+    match action {
         "create" => vec![format!("Added process: \"{kind}\"")],
         "update" => vec![format!("Updating process: \"{kind}\"")],
         "scale" => vec![format!("Scaling process: \"{kind}\"")],
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::base::Timestamp;
 
-    fn told(kind: &str, target: &str, data: Value) -> Vec<String> {
+    fn logged(kind: &str, target: &str, data: Value) -> Vec<String> {
         lines(&AuditEvent {
             guid: "e".to_owned(),
             kind: kind.to_owned(),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn deeds_are_told_in_ccs_words() {
+    fn actions_are_logged_in_ccs_words() {
         let cases = [
             ("audit.app.create", json!({}), "Created app with guid G"),
             (
@@ -261,15 +261,15 @@ mod tests {
             ),
         ];
         for (kind, data, line) in cases {
-            assert_eq!(told(kind, "app", data), [line]);
+            assert_eq!(logged(kind, "app", data), [line]);
         }
     }
 
     #[test]
-    fn a_crash_is_told_with_its_payload() {
+    fn a_crash_is_logged_with_its_payload() {
         let data = json!({ "process_type": "web", "index": 0 });
         assert_eq!(
-            told("audit.app.process.crash", "app", data),
+            logged("audit.app.process.crash", "app", data),
             [
                 "Process has crashed with type: \"web\"",
                 "App instance exited with guid G payload: {\"process_type\":\"web\",\"index\":0}",
@@ -278,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn reading_and_other_resources_are_not_told() {
-        assert!(told("audit.app.environment.show", "app", json!({})).is_empty());
-        assert!(told("app.crash", "app", json!({})).is_empty());
-        assert!(told("audit.space.create", "space", json!({})).is_empty());
-        assert!(told("audit.app.create", "space", json!({})).is_empty());
+    fn reading_and_other_resources_are_not_logged() {
+        assert!(logged("audit.app.environment.show", "app", json!({})).is_empty());
+        assert!(logged("app.crash", "app", json!({})).is_empty());
+        assert!(logged("audit.space.create", "space", json!({})).is_empty());
+        assert!(logged("audit.app.create", "space", json!({})).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Uploaded archives become droplets: one after the other, each answered exactly once.
+//! Converts uploaded archives to droplets: one after the other, and each request gets one result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::cloud_controller::{actions, model, v3};
 use crate::db::Db;
 use crate::staging::DropletImages;
 
-/// What a droplet may unpack to.
+/// Largest unpacked size of a droplet.
 const LARGEST: u64 = 4 << 30;
-/// Looked for work at least this often, should a wake-up be lost.
+/// The longest time between two checks, in case a wake-up is lost.
 const TICK: Duration = Duration::from_secs(30);
-/// After an upload that could not be answered: making its image costs time.
+/// Delay after an upload that could not be processed: building its image is expensive.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The worker; cheap to clone.
@@ -60,11 +60,11 @@ impl DropletUploads {
                 let guid = uploaded.guid.clone();
                 let done = tokio::select! {
                     () = token.cancelled() => return Ok(()),
-                    done = self.serve(uploaded) => done,
+                    done = self.process(uploaded) => done,
                 };
-                // One that cannot be answered keeps no other waiting.
+                // One that cannot be processed does not delay the others.
                 if let Err(error) = done {
-                    tracing::error!(droplet.guid = %guid, %error, "an upload is not answered yet");
+                    tracing::error!(droplet.guid = %guid, %error, "cannot process droplet upload; retrying");
                     failed = true;
                 }
             }
@@ -77,13 +77,13 @@ impl DropletUploads {
         }
     }
 
-    async fn serve(&self, uploaded: Uploaded) -> Result<()> {
-        let made = self.make(&uploaded).await;
+    async fn process(&self, uploaded: Uploaded) -> Result<()> {
+        let converted = self.convert(&uploaded).await;
         let now = self.0.clock.now();
         self.0
             .db
             .write(move |tx| {
-                let result = match made {
+                let result = match converted {
                     Ok((layer, image)) => {
                         model::droplets::set_staged(tx, &uploaded, (&layer, &image), now)?;
                         actions::droplets::expire(tx, &uploaded.app_guid, now)
@@ -98,7 +98,7 @@ impl DropletUploads {
             .await
     }
 
-    async fn make(&self, uploaded: &Uploaded) -> Result<(Blob, Digest)> {
+    async fn convert(&self, uploaded: &Uploaded) -> Result<(Blob, Digest)> {
         let Parts { blobs, images, .. } = &*self.0;
         let archive = blobs.read(&uploaded.archive).await;
         let archive = archive.map_err(Error::internal)?;

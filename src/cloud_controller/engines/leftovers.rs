@@ -1,15 +1,16 @@
-//! Giving up what nothing stands for any more: blobs whose owner's row is gone, and images of droplets
-//! that never came to be.
+//! Deletes orphans: blobs whose owner's row is gone, and images of droplets that were never
+//! created.
 //!
-//! Whoever deletes a row releases its blobs in the same transaction, so there should be none. An image
-//! is in the registry before its droplet is a row; when the build ends in between, it is left over.
+//! Deleting a row releases its blobs in the same transaction, so there should be none. An image is
+//! in the registry before its droplet is a row; when the build ends in between, the image is
+//! orphaned.
 
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
 use crate::db::Db;
 
-/// Gives up all of it; safe to repeat at any time.
-pub(crate) async fn give_up(db: &Db) -> Result<(), Error> {
+/// Deletes all of them; safe to repeat at any time.
+pub(crate) async fn delete(db: &Db) -> Result<(), Error> {
     let found = db
         .read(|tx| {
             Ok::<_, Error>(
@@ -20,8 +21,8 @@ pub(crate) async fn give_up(db: &Db) -> Result<(), Error> {
     if found == 0 {
         return Ok(());
     }
-    tracing::info!(found, "blobs and images nobody has are given up");
-    db.write_without_wake(model::leftovers::give_up).await
+    tracing::info!(found, "deleting orphaned blobs and images");
+    db.write_without_wake(model::leftovers::delete).await
 }
 
 #[cfg(test)]
@@ -60,13 +61,13 @@ mod tests {
         insert into blob_references (digest, owner_kind, owner_name) values ('d2', 'build_cache', 'here');";
 
     #[tokio::test]
-    async fn what_nothing_stands_for_is_given_up_and_all_else_stays() {
+    async fn orphans_are_deleted_and_all_else_stays() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let db = Db::open(&dir.path().join("cflite.db")).expect("database");
         let write = db.write(|tx| Ok::<_, DbError>(tx.sql().execute_batch(ROWS)?));
         write.await.expect("rows");
         for _ in 0..2 {
-            give_up(&db).await.expect("given up");
+            delete(&db).await.expect("deleted");
             let left = db.read(|tx| {
                 let sql = "select owner_kind || ' ' || owner_name || ' ' || digest from blob_references \
                            where owner_kind not in ('resource', 'manifest') \

@@ -1,5 +1,5 @@
-//! The seams to the engines: what each of them asks of the Cloud Controller and tells it, a module
-//! an engine. This is the only floor that knows them.
+//! The interfaces to the engines: what each of them reads from the Cloud Controller and reports to
+//! it, one module per engine. Only this layer knows them.
 
 mod api_lines;
 mod droplet_uploads;

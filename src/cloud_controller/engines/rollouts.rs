@@ -1,5 +1,5 @@
-//! Moves deployments along. Everything it goes by is in the database, so a step that a killed
-//! process did not commit is decided again.
+//! Advances deployments. All state is in the database, so a step that a killed process did not
+//! commit is decided again.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -26,10 +26,10 @@ use crate::cloud_controller::{flows, model};
 use crate::db::{Db, ReadTx, WriteTx};
 use crate::scheduler::{self, InstanceState, RoutableInstance};
 
-/// Until the next look after one that failed.
+/// Delay before the next pass after a failed one.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Moves deployments along; cheap to clone.
+/// Advances deployments; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rollouts {
     db: Db,
@@ -39,11 +39,12 @@ pub(crate) struct Rollouts {
     routable: watch::Receiver<Arc<Vec<RoutableInstance>>>,
 }
 
-/// The instances the router may know of: those before must not go earlier.
+/// The routable instances, which the router may know of. An instance is not replaced before its
+/// successor is among them.
 type Serving = BTreeSet<InstanceGuid>;
 
 impl Rollouts {
-    /// Those of this controller.
+    /// A worker for this controller.
     pub(crate) fn new(cc: &CloudController, clock: Arc<dyn Clock>) -> Self {
         Self {
             db: cc.db().clone(),
@@ -60,7 +61,7 @@ impl Rollouts {
         supervisor.worker("deployments", move |token| this.clone().run(token));
     }
 
-    /// Looks after every change: instances that come and go are changes, too.
+    /// Runs a pass after every change, including instances that start and stop.
     async fn run(mut self, token: CancellationToken) -> Result<(), Infallible> {
         let mut changes = self.db.changes();
         loop {
@@ -69,7 +70,7 @@ impl Rollouts {
             let serving = serving.iter().map(|one| one.instance_guid.clone());
             let passed = self.pass(Arc::new(serving.collect())).await;
             if let Err(error) = &passed {
-                tracing::warn!(%error, "deployments do not move for the moment");
+                tracing::warn!(%error, "cannot advance deployments; retrying");
             }
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
@@ -84,19 +85,19 @@ impl Rollouts {
         }
     }
 
-    /// False when something did not work that may work later.
+    /// Returns false when something failed that may work later.
     async fn pass(&self, serving: Arc<Serving>) -> Result<bool> {
         let now_serving = serving.clone();
         let read = self.db.read(move |tx| {
-            let moving = model::deployments::moving(tx)?.into_iter();
-            // One that cannot be looked at says so in its turn.
-            let ready = moving.filter(|deployment| {
+            let found = model::deployments::to_advance(tx)?.into_iter();
+            // A deployment that cannot be read reports its error in its own turn.
+            let ready = found.filter(|deployment| {
                 let ready = is_ready(tx, deployment, &now_serving);
                 ready.unwrap_or(true)
             });
             Ok::<_, Error>(ready.map(|deployment| deployment.guid).collect::<Vec<_>>())
         });
-        let mut all_moved = true;
+        let mut all_advanced = true;
         for guid in read.await? {
             let (this, serving) = (self.clone(), serving.clone());
             let write = self.db.write({
@@ -104,19 +105,19 @@ impl Rollouts {
                 move |tx| this.advance(tx, &guid, &serving)
             });
             if let Err(error) = write.await {
-                all_moved = false;
-                tracing::warn!(deployment.guid = %guid, %error, "a deployment does not move");
+                all_advanced = false;
+                tracing::warn!(deployment.guid = %guid, %error, "cannot advance deployment; retrying");
                 let (now, text) = (self.clock.now(), error.detail().to_owned());
-                let noted = guid.clone();
+                let failed = guid.clone();
                 let write = self
                     .db
-                    .write_without_wake(move |tx| note(tx, &noted, text, now));
+                    .write_without_wake(move |tx| record_error(tx, &failed, text, now));
                 if let Err(error) = write.await {
-                    tracing::warn!(deployment.guid = %guid, %error, "and cannot say so");
+                    tracing::warn!(deployment.guid = %guid, %error, "cannot record the error of a deployment");
                 }
             }
         }
-        Ok(all_moved)
+        Ok(all_advanced)
     }
 
     fn advance(&self, tx: &WriteTx<'_>, guid: &DeploymentGuid, serving: &Serving) -> Result<()> {
@@ -140,15 +141,15 @@ impl Rollouts {
             return cancel(tx, &may, deployment);
         }
         let Some((new, old)) = web_processes(tx, &deployment)? else {
-            return lost(tx, &may, deployment);
+            return abandon(tx, &may, deployment);
         };
         match step(tx, &deployment, (&new, &old), serving)? {
-            Some(step) => self.take(tx, &may, deployment, (new, old, step)),
+            Some(step) => self.apply(tx, &may, deployment, (new, old, step)),
             None => Ok(()),
         }
     }
 
-    fn take(
+    fn apply(
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
@@ -166,7 +167,7 @@ impl Rollouts {
         }
         deployment.error = None;
         if step.finished {
-            return self.arrive(tx, may, deployment, &new);
+            return self.reach_goal(tx, may, deployment, &new);
         }
         if step.new != new.instances {
             deployment.last_healthy_at = Some(may.now);
@@ -179,8 +180,8 @@ impl Rollouts {
         model::deployments::update(tx, &deployment)
     }
 
-    /// The goal is reached: a canary waits, all others are done.
-    fn arrive(
+    /// The goal is reached: a canary pauses, other deployments are done.
+    fn reach_goal(
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
@@ -205,7 +206,7 @@ impl Rollouts {
         };
         for mut process in model::processes::of_app(tx, &app.guid)? {
             if process.kind != "web" {
-                // Other types have no second process: they begin anew with what the new one has.
+                // Other types have no second process: they restart with the new process's settings.
                 let revision = revision.as_ref();
                 if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
                     process.command = command;
@@ -225,8 +226,13 @@ impl Rollouts {
     }
 }
 
-/// Tells why a deployment does not go on; it is tried again.
-fn note(tx: &WriteTx<'_>, guid: &DeploymentGuid, text: String, now: Timestamp) -> Result<()> {
+/// Records why a deployment does not progress; it is retried.
+fn record_error(
+    tx: &WriteTx<'_>,
+    guid: &DeploymentGuid,
+    text: String,
+    now: Timestamp,
+) -> Result<()> {
     let found = model::deployments::find(tx, guid)?;
     let Some(mut deployment) = found.filter(|one| one.error.as_ref() != Some(&text)) else {
         return Ok(());
@@ -247,8 +253,8 @@ fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> Resu
     }
 }
 
-/// The new web process and the others in the order in which they go: canaries that never went on,
-/// then the oldest.
+/// The new web process and the others in the order in which they are removed: canaries that were
+/// never continued, then the oldest.
 fn web_processes(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
@@ -263,7 +269,7 @@ fn web_processes(
     Ok(new.pop().map(|new| (new, old)))
 }
 
-/// Nothing moves while the app is stopped.
+/// Nothing changes while the app is stopped.
 fn step(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
@@ -297,7 +303,7 @@ fn step(
     ))
 }
 
-/// Goes back: the process before gets its instances back, all others go.
+/// Rolls back: the previous process gets its instances back, all others are removed.
 fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Deployed)?
@@ -332,8 +338,8 @@ fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Res
     model::deployments::update(tx, &deployment)
 }
 
-/// Its process is gone, which nothing here does: there is nothing left to deploy.
-fn lost(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
+/// The deployment's process is gone, which nothing here does: there is nothing left to deploy.
+fn abandon(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
     deployment.error = Some("The new web process does not exist any more.".to_owned());
     finalize(
         &mut deployment,

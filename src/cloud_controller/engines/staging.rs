@@ -1,4 +1,4 @@
-//! The staging engine's view of builds: what is to be staged, and what came of it.
+//! The staging engine's view of builds: pending builds and their results.
 
 use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::error::Error;
@@ -55,12 +55,12 @@ impl Builds for StagingQueue {
     fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError> {
         let now = self.clock.now();
         let Some(build) = model::builds::find_staging(tx, &staged.build_guid)? else {
-            forget(tx, staged)?;
+            release(tx, staged)?;
             return Ok(false);
         };
         if staged.process_types.is_empty() && !model::builds::has_web_command(tx, &build.app_guid)?
         {
-            forget(tx, staged)?;
+            release(tx, staged)?;
             self.failed(
                 tx,
                 &StagingFailure {
@@ -108,7 +108,7 @@ impl Builds for StagingQueue {
     fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError> {
         let found = model::builds::find_staging(tx, &failure.build_guid);
         let found = match found {
-            // It fails all the same, without an event: nobody can tell whose it is.
+            // It fails all the same, without an event: its app is unknown.
             Err(error) if error.is_unreadable() => None,
             Err(error) => return Err(error),
             Ok(None) => return Ok(()),
@@ -129,7 +129,7 @@ impl Builds for StagingQueue {
     }
 }
 
-/// Why, as events and log lines say it: what a buildpack did is told by its own lines.
+/// The reason for events and log lines: a buildpack's failure is already in its own output.
 fn reason(failure: &StagingFailure) -> &str {
     if failure.error_id == error_ids::STAGING {
         let message = &failure.message;
@@ -139,8 +139,8 @@ fn reason(failure: &StagingFailure) -> &str {
     }
 }
 
-/// Lets go of what staging made for a build that does not become a droplet.
-fn forget(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+/// Releases the files of a build that does not become a droplet.
+fn release(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     model::droplets::delete(tx, &staged.droplet_guid).map_err(|e| inconsistent(&e))
 }
 
@@ -181,7 +181,7 @@ impl StagingQueue {
         })
     }
 
-    /// `buildpack` is the one that was used; until then the first that was asked for.
+    /// `buildpack` is the one that was used; until then the first requested one.
     fn record_use(
         &self,
         tx: &WriteTx<'_>,
@@ -198,7 +198,7 @@ impl StagingQueue {
             .map_err(|e| inconsistent(&e))
     }
 
-    /// In the name of whoever asked for the build.
+    /// The actor is the user who created the build.
     fn record(
         &self,
         tx: &WriteTx<'_>,

@@ -1,4 +1,4 @@
-//! The scheduler's view of tasks: what is to run, and what came of it.
+//! The scheduler's view of tasks: pending tasks and their results.
 
 use crate::base::guid::TaskGuid;
 use crate::base::{GuidSource, Timestamp};
@@ -27,7 +27,7 @@ impl TaskList for TaskQueue {
     }
 
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError> {
-        let found = model::tasks::find(tx, guid).map_err(unread)?;
+        let found = model::tasks::find(tx, guid).map_err(read_error)?;
         let runs = |task: &Task| matches!(task.state, TaskState::Pending | TaskState::Running);
         let Some(task) = found.filter(runs) else {
             return Ok(None);
@@ -41,7 +41,7 @@ impl TaskList for TaskQueue {
             now,
             guids: &self.guids,
         };
-        flows::tasks::started(tx, by, guid).map_err(unread)
+        flows::tasks::started(tx, by, guid).map_err(read_error)
     }
 
     fn ended(
@@ -55,10 +55,10 @@ impl TaskList for TaskQueue {
             now,
             guids: &self.guids,
         };
-        flows::tasks::ended(tx, by, guid, end).map_err(unread)
+        flows::tasks::ended(tx, by, guid, end).map_err(read_error)
     }
 }
 
-fn unread(error: Error) -> DbError {
+fn read_error(error: Error) -> DbError {
     DbError::Interrupted(format!("a task: {error}"))
 }

@@ -41,7 +41,7 @@ pub(crate) fn app(tx: &WriteTx<'_>, may: &MayWrite, app: &App) -> Result<()> {
     super::tasks::delete_of_app(tx, may, &app.guid)?;
     actions::apps::clear_buildpack_cache(tx, may, app)?;
     actions::apps::record(tx, may, "audit.app.delete-request", app, &json!({}))?;
-    model::desired::forget_app(tx, &app.guid)?;
+    model::desired::delete_of_app(tx, &app.guid)?;
     model::apps::delete(tx, &app.guid)
 }
 

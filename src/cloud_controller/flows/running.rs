@@ -57,7 +57,7 @@ pub(crate) fn stop(tx: &WriteTx<'_>, may: &MaySupport, mut app: App) -> Result<A
             actions::app_usage_events::of_process(tx, may, &process, Use::Stopped)?;
         }
     }
-    model::desired::forget_app(tx, &app.guid)?;
+    model::desired::delete_of_app(tx, &app.guid)?;
     record(tx, may, "audit.app.stop", &app, &json!({}))?;
     Ok(app)
 }

@@ -46,5 +46,5 @@ pub(crate) fn plant(
     }
     actions::domains::ensure_shared(tx, domain, Reach::Public, now, guids)?;
     actions::domains::ensure_shared(tx, "apps.internal", Reach::Internal, now, guids)?;
-    model::packages::forget_broken_uploads(tx)
+    model::packages::reset_broken_uploads(tx)
 }

@@ -13,7 +13,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::builds::BuildState;
-use crate::cloud_controller::model::builds::{Build, Ingredients};
+use crate::cloud_controller::model::builds::{Build, NewBuildInputs};
 use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::model::stacks::StackUse;
@@ -68,12 +68,12 @@ pub(crate) fn create(
     let buildpacks = chosen.usable()?;
     check_room(tx, app, &build)?;
     let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
-    let ingredients = Ingredients {
+    let inputs = NewBuildInputs {
         package: bits,
         environment: &vault.encrypt(&serde_json::to_vec(&environment)?)?,
         buildpacks: &buildpacks,
     };
-    model::builds::insert(tx, &build, &ingredients)?;
+    model::builds::insert(tx, &build, &inputs)?;
     wanted
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;

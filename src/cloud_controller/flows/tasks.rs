@@ -255,7 +255,7 @@ pub(crate) fn ended(
     let Some(mut task) = found.filter(|task| !has_ended(task)) else {
         return Ok(());
     };
-    if model::app_usage_events::tells_of_task(tx, guid)? {
+    if model::app_usage_events::has_task_start(tx, guid)? {
         record_use(tx, by, &task, "TASK_STOPPED")?;
     }
     let canceled = task.state == TaskState::Canceling;
@@ -269,7 +269,7 @@ pub(crate) fn ended(
     };
     task.updated_at = by.now;
     model::tasks::update(tx, &task)?;
-    model::desired::forget_task(tx, guid)
+    model::desired::delete_task(tx, guid)
 }
 
 fn has_ended(task: &Task) -> bool {

@@ -36,7 +36,7 @@ pub(crate) struct AppUsageEvent {
     pub created_at: Timestamp,
 }
 
-/// What an event tells of its app.
+/// The details of an app that an event records.
 pub(crate) struct Facts {
     pub app_name: String,
     pub space_guid: String,
@@ -45,7 +45,7 @@ pub(crate) struct Facts {
     pub buildpack: Option<String>,
 }
 
-/// Stores an event and lets go of those that are too old.
+/// Stores an event and deletes those that are too old.
 pub(crate) fn insert(tx: &WriteTx<'_>, event: &AppUsageEvent) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -81,7 +81,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, event: &AppUsageEvent) -> Result<()> {
     Ok(())
 }
 
-/// Removes all events.
+/// Deletes all events.
 pub(crate) fn clear(tx: &WriteTx<'_>) -> Result<()> {
     tx.sql().execute("delete from app_usage_events", [])?;
     Ok(())
@@ -121,7 +121,7 @@ pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<AppUsage
     )
 }
 
-/// What is known of an app now.
+/// The current details of an app.
 pub(crate) fn facts(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Facts> {
     let mut statement = tx.sql().prepare_cached(
         "select a.name, s.guid, s.name, s.organization_guid, a.lifecycle_buildpacks, \
@@ -148,8 +148,8 @@ pub(crate) fn facts(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Facts> {
     Ok(facts)
 }
 
-/// Whether a task was told to have started.
-pub(crate) fn tells_of_task(tx: &ReadTx<'_>, task: &TaskGuid) -> Result<bool> {
+/// Whether an event reports the start of a task.
+pub(crate) fn has_task_start(tx: &ReadTx<'_>, task: &TaskGuid) -> Result<bool> {
     let mut statement = tx
         .sql()
         .prepare_cached("select 1 from app_usage_events where task_guid = ?1")?;

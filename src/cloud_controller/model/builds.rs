@@ -31,7 +31,7 @@ const COLUMNS: &str = "b.guid, b.app_guid, b.package_guid, b.droplet_guid, b.sta
     b.lifecycle_type, b.lifecycle_buildpacks, b.lifecycle_stack, b.staging_memory_in_mb, b.staging_disk_in_mb, \
     b.staging_log_rate_limit_bytes_per_second, b.created_by_guid, b.created_by_name, b.created_by_email, \
     b.created_at, b.updated_at, a.space_guid, a.name";
-/// Each has its app; the outer join is left out where nothing is asked of it.
+/// Each has its app; the outer join is removed where no condition uses it.
 const FROM: &str = "builds b left join apps a on a.guid = b.app_guid";
 
 /// A stored build.
@@ -40,7 +40,7 @@ pub(crate) struct Build {
     pub guid: BuildGuid,
     pub app_guid: AppGuid,
     pub package_guid: PackageGuid,
-    /// Known from the start; there is such a droplet once the build is `STAGED`.
+    /// Chosen at creation; the droplet exists once the build is `STAGED`.
     pub droplet_guid: DropletGuid,
     pub state: BuildState,
     pub error_id: Option<String>,
@@ -58,11 +58,11 @@ pub(crate) struct Build {
     pub app_name: String,
 }
 
-/// Owner kind of the blobs a build needs until it is over.
+/// Owner kind of the blobs a build needs until it ends.
 const OWNER: &str = "build";
 
-/// What a new build is staged with.
-pub(crate) struct Ingredients<'a> {
+/// The inputs of a new build.
+pub(crate) struct NewBuildInputs<'a> {
     /// The package's zip.
     pub package: &'a Digest,
     /// Encrypted.
@@ -71,7 +71,7 @@ pub(crate) struct Ingredients<'a> {
     pub buildpacks: &'a [BuildpackChoice],
 }
 
-/// What staging needs besides the build.
+/// The inputs of staging besides the build's row.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
     pub package: Digest,
@@ -125,13 +125,13 @@ pub(crate) fn list_visible(
     )
 }
 
-/// Stores a new build with all it is staged with, and keeps the blobs it needs: package and
+/// Inserts a new build with all its inputs, and references the blobs it needs: package and
 /// buildpacks may be deleted meanwhile. The unique index allows one `STAGING` build per app.
-pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) -> Result<()> {
-    insert_row(tx, build, ingredients)?;
+pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
+    insert_row(tx, build, inputs)?;
     let guid = build.guid.as_str();
-    blob_store::reference(tx, ingredients.package, OWNER, guid)?;
-    for choice in ingredients.buildpacks {
+    blob_store::reference(tx, inputs.package, OWNER, guid)?;
+    for choice in inputs.buildpacks {
         if let BuildpackSource::Uploaded(digest) = &choice.source {
             blob_store::reference(tx, digest, OWNER, guid)?;
         }
@@ -139,7 +139,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<
     Ok(())
 }
 
-fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) -> Result<()> {
+fn insert_row(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
     let done = tx
         .sql()
         .prepare_cached(
@@ -160,13 +160,13 @@ fn insert_row(tx: &WriteTx<'_>, build: &Build, ingredients: &Ingredients<'_>) ->
             build.memory,
             build.disk,
             build.log_rate_limit,
-            ingredients.environment,
+            inputs.environment,
             build.created_by[0],
             build.created_by[1],
             build.created_by[2],
             build.created_at,
-            ingredients.package,
-            serde_json::to_string(ingredients.buildpacks)?,
+            inputs.package,
+            serde_json::to_string(inputs.buildpacks)?,
         ]);
     match done {
         Ok(_) => Ok(()),
@@ -183,7 +183,7 @@ pub(crate) fn staging_in_progress() -> Error {
     )
 }
 
-/// Whether a build of the app is under way.
+/// Whether the app has a build in progress.
 pub(crate) fn is_staging(tx: &ReadTx<'_>, app: &AppGuid) -> Result<bool> {
     let mut statement = tx
         .sql()
@@ -191,7 +191,7 @@ pub(crate) fn is_staging(tx: &ReadTx<'_>, app: &AppGuid) -> Result<bool> {
     Ok(statement.exists([app])?)
 }
 
-/// A build, whoever asks, or 404.
+/// A build, without an access check, or 404.
 pub(crate) fn get(tx: &ReadTx<'_>, guid: &BuildGuid) -> Result<Build> {
     let sql = format!("select {COLUMNS} from {FROM} where b.guid = ?1");
     let found = tx
@@ -202,7 +202,7 @@ pub(crate) fn get(tx: &ReadTx<'_>, guid: &BuildGuid) -> Result<Build> {
     found.ok_or_else(|| Error::not_found("Build"))
 }
 
-/// Lets go of what the builds of an app that is deleted needed.
+/// Releases the blobs of the builds of an app that is being deleted.
 pub(crate) fn release_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
     let mut statement = tx
         .sql()
@@ -230,7 +230,7 @@ pub(crate) fn find_staging(tx: &ReadTx<'_>, guid: &BuildGuid) -> Result<Option<B
     Ok(statement.query_row([guid], build).optional()?)
 }
 
-/// What a build is staged with; `None` when it does not say so.
+/// The inputs of a build; `None` when they are incomplete.
 pub(crate) fn inputs(tx: &ReadTx<'_>, build: &Build) -> Result<Option<Inputs>, DbError> {
     let mut statement = tx.sql().prepare_cached(
         "select b.package_digest, b.staging_environment, b.buildpack_choices, \
@@ -249,7 +249,7 @@ pub(crate) fn inputs(tx: &ReadTx<'_>, build: &Build) -> Result<Option<Inputs>, D
     Ok(row.optional()?)
 }
 
-/// Ends a build well; false when it is not `STAGING` any more.
+/// Marks a build as staged; false when it is not `STAGING` any more.
 pub(crate) fn set_staged(
     tx: &WriteTx<'_>,
     guid: &BuildGuid,
@@ -266,7 +266,7 @@ pub(crate) fn set_staged(
     Ok(changed == 1)
 }
 
-/// Ends a build badly.
+/// Marks a build as failed.
 pub(crate) fn set_failed(
     tx: &WriteTx<'_>,
     guid: &BuildGuid,
@@ -282,7 +282,7 @@ pub(crate) fn set_failed(
     blob_store::release(tx, OWNER, guid.as_str())
 }
 
-/// Remembers an app's build cache.
+/// Stores an app's build cache.
 pub(crate) fn set_cache(
     tx: &WriteTx<'_>,
     app: &AppGuid,

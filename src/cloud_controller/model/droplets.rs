@@ -41,11 +41,11 @@ states! {
 const COLUMNS: &str = "d.guid, d.app_guid, a.space_guid, a.name, d.package_guid, d.state, d.error, d.lifecycle_type, \
     d.buildpacks, d.stack, d.process_types, d.execution_metadata, d.docker_image, d.layer_digest, d.created_at, \
     d.updated_at, a.current_droplet_guid is d.guid, d.image_digest";
-/// Each has its app; the outer join is left out where nothing is asked of it.
+/// Each has its app; the outer join is removed where no condition uses it.
 const FROM: &str = "droplets d left join apps a on a.guid = d.app_guid";
 /// Owner kind of droplets' layers.
 const OWNER: &str = "droplet";
-/// Owner kind of archives that are to become droplets.
+/// Owner kind of archives that become droplets.
 const UPLOAD_OWNER: &str = "droplet_upload";
 
 /// A stored droplet.
@@ -68,7 +68,7 @@ pub(crate) struct Droplet {
     pub image: Option<Digest>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Whether its app runs it.
+    /// Whether it is its app's current droplet.
     pub current: bool,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &DropletGuid) 
     found.ok_or_else(|| Error::not_found("Droplet"))
 }
 
-/// A droplet, whoever asks, or 404.
+/// A droplet, without an access check, or 404.
 pub(crate) fn get(tx: &ReadTx<'_>, guid: &DropletGuid) -> Result<Droplet> {
     let sql = format!("select {COLUMNS} from {FROM} where d.guid = ?1");
     let found = tx
@@ -100,7 +100,7 @@ pub(crate) fn get(tx: &ReadTx<'_>, guid: &DropletGuid) -> Result<Droplet> {
     found.ok_or_else(|| Error::not_found("Droplet"))
 }
 
-/// The droplet an app runs.
+/// The app's current droplet.
 pub(crate) fn current(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Option<Droplet>> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where a.guid = ?1 and a.current_droplet_guid = d.guid"
@@ -157,7 +157,7 @@ pub(crate) fn list_visible(
     )
 }
 
-/// Stores what a build made; the layer is referenced by the staging engine in this transaction.
+/// Inserts the droplet of a build; the staging engine references the layer in this transaction.
 pub(crate) fn insert_staged(
     tx: &WriteTx<'_>,
     build: &Build,
@@ -200,7 +200,7 @@ pub(crate) fn insert_staged(
     Ok(())
 }
 
-/// Stores a droplet that waits for its files.
+/// Inserts a droplet that waits for its files.
 pub(crate) fn insert_empty(
     tx: &WriteTx<'_>,
     (guid, app): (&DropletGuid, &AppGuid),
@@ -216,7 +216,7 @@ pub(crate) fn insert_empty(
     Ok(())
 }
 
-/// Stores a droplet of another app that shares files and image with `source`.
+/// Inserts a droplet of another app that shares files and image with `source`.
 pub(crate) fn insert_copy(
     tx: &WriteTx<'_>,
     source: &Droplet,
@@ -240,7 +240,7 @@ pub(crate) fn insert_copy(
     Ok(())
 }
 
-/// Notes the archive a droplet is to be made of; false when the droplet does not wait for one.
+/// Stores the archive of a droplet; false when the droplet does not wait for one.
 pub(crate) fn begin_upload(
     tx: &WriteTx<'_>,
     guid: &DropletGuid,
@@ -259,18 +259,18 @@ pub(crate) fn begin_upload(
     Ok(changed == 1)
 }
 
-/// A droplet whose archive is there.
+/// A droplet with an uploaded archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploaded {
     pub guid: DropletGuid,
     pub app_guid: AppGuid,
-    /// Its app's.
+    /// The guid of its app.
     pub stack: String,
     pub archive: Digest,
     pub job: JobGuid,
 }
 
-/// Those that wait, the one that waits longest first.
+/// Uploaded droplets, the one that waits longest first.
 pub(crate) fn all_uploaded(tx: &ReadTx<'_>) -> Result<Vec<Uploaded>> {
     let mut statement = tx.sql().prepare_cached(
         "select d.guid, d.app_guid, coalesce(a.lifecycle_stack, ''), d.upload_digest, d.upload_job \
@@ -291,7 +291,8 @@ pub(crate) fn all_uploaded(tx: &ReadTx<'_>) -> Result<Vec<Uploaded>> {
     Ok(uploaded)
 }
 
-/// Gives an uploaded droplet its files and image; lets go of them when it is gone by now.
+/// Stores the files and image of an uploaded droplet; releases them when the droplet was deleted
+/// meanwhile.
 pub(crate) fn set_staged(
     tx: &WriteTx<'_>,
     uploaded: &Uploaded,
@@ -315,7 +316,7 @@ pub(crate) fn set_staged(
     Ok(())
 }
 
-/// Ends an upload that gave no droplet.
+/// Marks an upload as failed.
 pub(crate) fn set_failed(
     tx: &WriteTx<'_>,
     uploaded: &Uploaded,
@@ -332,7 +333,7 @@ pub(crate) fn set_failed(
     Ok(())
 }
 
-/// Stores the reference of a Docker image.
+/// Updates the reference of a Docker image.
 pub(crate) fn set_image(
     tx: &WriteTx<'_>,
     guid: &DropletGuid,
@@ -345,7 +346,7 @@ pub(crate) fn set_image(
     Ok(())
 }
 
-/// Lets go of a droplet's files and image; the row stays.
+/// Releases a droplet's files and image; the row stays.
 pub(crate) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> Result<()> {
     blob_store::release(tx, OWNER, guid.as_str())?;
     registry::store::remove_repository(tx, &droplet_repository(guid))?;
@@ -358,7 +359,7 @@ pub(crate) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Removes a droplet with its image and lets go of its layer.
+/// Deletes a droplet with its image and releases its layer.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DropletGuid) -> Result<()> {
     blob_store::release(tx, OWNER, guid.as_str())?;
     blob_store::release(tx, UPLOAD_OWNER, guid.as_str())?;
@@ -378,7 +379,7 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Vec<DropletGuid>>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Staged and failed droplets beyond the newest `keep` that the app does not run.
+/// Staged and failed droplets beyond the newest `keep` that are not the app's current droplet.
 pub(crate) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> Result<Vec<DropletGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select d.guid from droplets d join apps a on a.guid = d.app_guid \

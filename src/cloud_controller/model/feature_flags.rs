@@ -23,7 +23,7 @@ pub(crate) fn find(tx: &ReadTx<'_>, name: &str) -> Result<Option<FeatureFlag>> {
     Ok(statement.query_row([name], flag).optional()?)
 }
 
-/// The flags that were changed, within the query's times.
+/// The flags with an override, within the query's times.
 pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Vec<FeatureFlag>> {
     let mut select = Select::from("feature_flags f");
     query.filter_times(&mut select, "updated_ats", "f.updated_at")?;

@@ -27,13 +27,13 @@ pub(crate) struct IsolationSegment {
 }
 
 impl IsolationSegment {
-    /// The one that is always there.
+    /// Whether it is the built-in segment.
     pub(crate) fn is_shared(&self) -> bool {
         self.guid.as_str() == SHARED
     }
 }
 
-/// Users see the segments their organizations may use.
+/// Users see the segments that their organizations may use.
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("isolation_segments i");
     if !caller.sees_all() {
@@ -207,7 +207,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, segment: &IsolationSegment) -> Result<()>
     name_taken(done)
 }
 
-/// Stores name and time of change.
+/// Updates name and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, segment: &IsolationSegment) -> Result<()> {
     let done = tx
         .sql()
@@ -226,7 +226,7 @@ fn name_taken(done: rusqlite::Result<usize>) -> Result<()> {
     }
 }
 
-/// Removes a segment that nobody uses.
+/// Deletes a segment that is not used.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &IsolationSegmentGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from isolation_segments where guid = ?1")?
@@ -263,7 +263,7 @@ pub(crate) fn revoke(
     Ok(())
 }
 
-/// Stores a segment if there is none of this name.
+/// Inserts a segment if there is none with this name.
 pub(crate) fn ensure(tx: &WriteTx<'_>, guid: &str, name: &str, now: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached(

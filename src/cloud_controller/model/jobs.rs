@@ -8,12 +8,12 @@ use crate::base::guid::JobGuid;
 use crate::cloud_controller::error::Result;
 use crate::db::{ReadTx, WriteTx};
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum JobState {
-    /// Waiting or under way.
+    /// Queued or in progress.
     Processing,
-    /// Under way elsewhere (a broker), asked from time to time.
+    /// In progress elsewhere (a broker), polled.
     Polling,
     /// Done.
     Complete,
@@ -42,7 +42,7 @@ impl Job {
 
 const COLUMNS: &str =
     "guid, operation, state, payload, errors, warnings, created_at, updated_at, resource_guid";
-/// Kinds of resources that jobs work on and that have a page of their own, with their tables.
+/// Kinds of resources with jobs and pages of their own, with their tables.
 const RESOURCES: [(&str, &str); 14] = [
     ("app", "apps"),
     ("buildpack", "buildpacks"),
@@ -117,7 +117,7 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &JobGuid) -> Result<Option<Job>> {
         .optional()?)
 }
 
-/// Removes jobs that are over and were made before a time.
+/// Deletes finished jobs created before a time.
 pub(crate) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -127,7 +127,7 @@ pub(crate) fn remove_before(tx: &WriteTx<'_>, before: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Whether what the job works on is there.
+/// Whether the job's resource exists.
 pub(crate) fn resource_exists(tx: &ReadTx<'_>, job: &Job) -> Result<bool> {
     let kind = job.resource_type();
     let Some((_, table)) = RESOURCES.iter().find(|(name, _)| *name == kind) else {

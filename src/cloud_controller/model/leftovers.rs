@@ -1,11 +1,12 @@
-//! SQL of what nothing stands for any more.
+//! SQL of orphans.
 
 use crate::blobs::store as blob_store;
 use crate::cloud_controller::error::Result;
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
 
-/// Owners of blobs without the row they are named after. Files and manifests look after themselves.
+/// Owners of blobs without the row they are named after. References of resources and manifests are
+/// managed by their own modules.
 const OWNERS: &str = "
     select distinct r.owner_kind, r.owner_name, r.digest from blob_references r where not case r.owner_kind
         when 'package' then exists (select 1 from packages p where p.guid = r.owner_name)
@@ -18,7 +19,7 @@ const OWNERS: &str = "
         when 'buildpack' then exists (select 1 from buildpacks b where b.guid = r.owner_name)
         else 1 end";
 
-/// Repositories named after a droplet that is not there and is not being made.
+/// Repositories named after a droplet that does not exist and is not being staged.
 const REPOSITORIES: &str = "
     select distinct m.repository from registry_repository_manifests m
     where m.repository glob '????????-????-????-????-????????????'
@@ -39,8 +40,8 @@ pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Gives up both.
-pub(crate) fn give_up(tx: &WriteTx<'_>) -> Result<()> {
+/// Deletes both.
+pub(crate) fn delete(tx: &WriteTx<'_>) -> Result<()> {
     for [kind, name, digest] in owners(tx)? {
         blob_store::release_one(tx, &kind, &name, &digest)?;
     }

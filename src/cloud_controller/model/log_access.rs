@@ -12,16 +12,16 @@ use crate::cloud_controller::query::Select;
 
 use crate::db::{DbError, ReadTx};
 
-/// Counts and times of the tables the names stand in.
+/// Counts and times of the tables with the names.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [Option<i64>; 5]);
 
-/// One app's.
+/// The names of one app.
 #[derive(Debug)]
 pub(crate) struct AppName {
     /// Name.
     pub name: Box<str>,
-    /// Where it is.
+    /// Its space and organization.
     pub space: Arc<SpaceName>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn is_app(tx: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError> 
     Ok(statement.exists([source_id])?)
 }
 
-/// Changes whenever an app, a space or an organization is made, renamed or removed.
+/// Changes whenever an app, a space or an organization is created, renamed or deleted.
 pub(crate) fn fingerprint(tx: &ReadTx<'_>) -> Result<Fingerprint> {
     let mut statement = tx.sql().prepare_cached(
         "select (select count(*) from apps), (select max(updated_at) from apps), \

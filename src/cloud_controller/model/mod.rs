@@ -1,6 +1,6 @@
-//! What is on record: the types of each resource and all SQL about them, a module a resource.
+//! The stored state: the types of each resource and all SQL about them, one module per resource.
 //!
-//! Nothing here decides anything: rules are in [`super::actions`], access is in [`super::access`].
+//! Nothing here contains rules: they are in [`super::actions`], access is in [`super::access`].
 
 pub(crate) mod app_usage_events;
 pub(crate) mod apps;

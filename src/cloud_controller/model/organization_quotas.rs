@@ -45,14 +45,14 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &OrganizationQuotaGuid) -> Result<Opti
         .optional()?)
 }
 
-/// A page of all quotas: everybody sees them, though not who else has them.
+/// A page of all quotas: everybody sees them, but not which other organizations have them.
 pub(crate) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
 ) -> Result<Listed<Quota>> {
     let mut select = Select::from("organization_quotas q");
-    // Or the filter would tell of organizations one does not see.
+    // Otherwise the filter would reveal organizations the caller does not see.
     if !caller.sees_all() && query.raw("organization_guids").is_some() {
         select.and(
             "q.guid in (select quota_guid from organizations where guid in \
@@ -115,7 +115,7 @@ pub(crate) fn all_members(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Stores a new quota; the unique index decides races.
+/// Inserts a new quota; the unique index decides races.
 pub(crate) fn insert(tx: &WriteTx<'_>, quota: &Quota) -> Result<()> {
     write(
         tx,
@@ -128,7 +128,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, quota: &Quota) -> Result<()> {
     )
 }
 
-/// Stores what a quota is now.
+/// Updates a quota.
 pub(crate) fn update(tx: &WriteTx<'_>, quota: &Quota) -> Result<()> {
     write(
         tx,
@@ -154,7 +154,7 @@ fn write(tx: &WriteTx<'_>, quota: &Quota, sql: &str) -> Result<()> {
     model::quotas::name_taken(done, ("Organization Quota", &quota.name))
 }
 
-/// Gives an organization this quota.
+/// Assigns this quota to an organization.
 pub(crate) fn apply(
     tx: &WriteTx<'_>,
     guid: &OrganizationQuotaGuid,
@@ -166,7 +166,7 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// Removes a quota that no organization has.
+/// Deletes a quota that no organization has.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &OrganizationQuotaGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from organization_quotas where guid = ?1")?
@@ -174,7 +174,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &OrganizationQuotaGuid) -> Result<(
     Ok(())
 }
 
-/// Stores the `default` quota when there is none; it limits memory to 100 GB, like CC's.
+/// Inserts the `default` quota when there is none; it limits memory to 100 GB, like CC's.
 pub(crate) fn ensure_default(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> Result<()> {
     tx.sql()
         .prepare_cached(

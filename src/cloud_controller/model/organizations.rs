@@ -112,7 +112,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, organization: &Organization) -> Result<()
     name_taken(done, &organization.name)
 }
 
-/// Stores name, state and time of change.
+/// Updates name, state and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, organization: &Organization) -> Result<()> {
     let done = tx
         .sql()
@@ -128,7 +128,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, organization: &Organization) -> Result<()
     name_taken(done, &organization.name)
 }
 
-/// Removes the row; all that refers to it must be gone.
+/// Deletes the organization; everything that refers to it must be deleted first.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &OrganizationGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from domain_shared_organizations where organization_guid = ?1")?
@@ -153,7 +153,7 @@ pub(crate) fn default_quota(tx: &ReadTx<'_>) -> Result<OrganizationQuotaGuid> {
     })
 }
 
-/// Puts spaces that name no isolation segment in this one.
+/// Sets the isolation segment of spaces that name none.
 pub(crate) fn set_default_segment(
     tx: &WriteTx<'_>,
     guid: &OrganizationGuid,

@@ -36,12 +36,12 @@ pub(crate) const LARGEST_PACKAGE: u64 = 1 << 30;
 
 const COLUMNS: &str = "p.guid, p.app_guid, a.space_guid, p.type, p.state, p.error, p.blob_digest, p.blob_size, \
                        p.docker_image, p.docker_username, p.created_at, p.updated_at, a.name";
-/// Each has its app; the outer join is left out where nothing is asked of it.
+/// Each has its app; the outer join is removed where no condition uses it.
 const FROM: &str = "packages p left join apps a on a.guid = p.app_guid";
 /// Owner kind of packages' blobs.
 const OWNER: &str = "package";
 
-/// What a package is.
+/// The type of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PackageKind {
     /// A zip, once uploaded.
@@ -94,7 +94,7 @@ pub(crate) fn find_visible(
         .optional()?)
 }
 
-/// A package, whoever asks.
+/// A package, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &PackageGuid) -> Result<Option<Package>> {
     let sql = format!("select {COLUMNS} from {FROM} where p.guid = ?1");
     Ok(tx
@@ -162,7 +162,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, package: &Package, password: Option<&[u8]
     Ok(())
 }
 
-/// Marks an upload under way; false when somebody was faster.
+/// Marks an upload as in progress; false when another upload was faster.
 pub(crate) fn begin_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Result<bool> {
     let changed = tx
         .sql()
@@ -174,7 +174,7 @@ pub(crate) fn begin_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp)
     Ok(changed == 1)
 }
 
-/// Makes a package ready with its bits.
+/// Marks a package as ready with its bits.
 pub(crate) fn set_ready(
     tx: &WriteTx<'_>,
     guid: &PackageGuid,
@@ -191,7 +191,7 @@ pub(crate) fn set_ready(
     Ok(())
 }
 
-/// Notes why a package has no bits.
+/// Records why a package has no bits.
 pub(crate) fn set_failed(
     tx: &WriteTx<'_>,
     guid: &PackageGuid,
@@ -206,7 +206,7 @@ pub(crate) fn set_failed(
     Ok(())
 }
 
-/// Stores what a Docker registry is asked with; what is not given stays.
+/// Updates the credentials for a Docker registry; `None` keeps a value.
 pub(crate) fn set_credentials(
     tx: &WriteTx<'_>,
     guid: &PackageGuid,
@@ -222,7 +222,7 @@ pub(crate) fn set_credentials(
     Ok(())
 }
 
-/// Lets go of a package's bits; the row stays.
+/// Releases a package's bits; the row stays.
 pub(crate) fn expire(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Result<()> {
     blob_store::release(tx, OWNER, guid.as_str())?;
     tx.sql()
@@ -234,7 +234,7 @@ pub(crate) fn expire(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Takes an upload back: it may be tried again.
+/// Resets an upload, so that it can be tried again.
 pub(crate) fn await_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -245,8 +245,8 @@ pub(crate) fn await_upload(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp)
     Ok(())
 }
 
-/// After a restart: uploads that were under way ended with the connection.
-pub(crate) fn forget_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
+/// After a restart: uploads in progress ended with their connection.
+pub(crate) fn reset_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
     tx.sql()
         .prepare_cached(
             "update packages set state = 'AWAITING_UPLOAD' where state = 'PROCESSING_UPLOAD'",
@@ -255,7 +255,7 @@ pub(crate) fn forget_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes a package and lets go of its bits.
+/// Deletes a package and releases its bits.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> Result<()> {
     blob_store::release(tx, OWNER, guid.as_str())?;
     tx.sql()
@@ -264,7 +264,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> Result<()> {
     Ok(())
 }
 
-/// The Docker image and user name of the package an app's current droplet is of.
+/// The Docker image and user name of the package of an app's current droplet.
 pub(crate) fn current_image(
     tx: &ReadTx<'_>,
     app: &AppGuid,
@@ -286,7 +286,7 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Vec<PackageGuid>>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Ready and failed packages beyond the newest `keep`, which are not needed any more.
+/// Ready and failed packages beyond the newest `keep` that are not needed any more.
 pub(crate) fn surplus(tx: &ReadTx<'_>, app: &AppGuid, keep: i64) -> Result<Vec<PackageGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select guid from packages where app_guid = ?1 and state in ('READY', 'FAILED') \

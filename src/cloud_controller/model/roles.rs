@@ -29,7 +29,7 @@ pub(crate) const SPACE_ROLES: &[&str] = &[
 const COLUMNS: &str =
     "r.guid, r.type, r.user_guid, r.organization_guid, r.space_guid, r.created_at, r.updated_at";
 
-/// A stored role. A space role knows its space's organization too.
+/// A stored role. A space role also has its space's organization.
 #[derive(Debug, Clone)]
 pub(crate) struct Role {
     pub guid: String,
@@ -44,8 +44,8 @@ pub(crate) struct Role {
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("roles r");
     if !caller.sees_all() {
-        // Organization roles show to members of the organization, space roles to those who see
-        // the space.
+        // Organization roles are visible to members of the organization, space roles to those who
+        // see the space.
         let mut spaces = Select::from("spaces s");
         caller.limit_to_visible_spaces(&mut spaces, "s.guid");
         let values = spaces.values().iter().cloned();
@@ -82,7 +82,7 @@ pub(crate) fn list_visible(
     query.filter(&mut select, "user_guids", "r.user_guid");
     query.filter(&mut select, "space_guids", "r.space_guid");
     if let Some(guids) = query.values("organization_guids") {
-        // A space role is no role "of" its organization here.
+        // A space role does not belong to its organization here.
         select.and::<String>("r.space_guid is null", []);
         select.and_in("r.organization_guid", &guids);
     }
@@ -98,7 +98,7 @@ pub(crate) fn list_visible(
     )
 }
 
-/// Stores a role; the unique index decides races, as a plain error.
+/// Inserts a role; the unique index decides races, as a plain error.
 pub(crate) fn insert(tx: &WriteTx<'_>, role: &Role) -> rusqlite::Result<usize> {
     tx.sql()
         .prepare_cached(
@@ -115,7 +115,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, role: &Role) -> rusqlite::Result<usize> {
         ])
 }
 
-/// Whether the user belongs to the organization.
+/// Whether the user is a member of the organization.
 pub(crate) fn is_member(
     tx: &ReadTx<'_>,
     user: &UserGuid,
@@ -140,7 +140,7 @@ pub(crate) fn has_space_role(
     Ok(statement.exists(params![user, organization])?)
 }
 
-/// Removes one role.
+/// Deletes one role.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from roles where guid = ?1")?
@@ -148,7 +148,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes all roles of an organization and its spaces.
+/// Deletes all roles of an organization and its spaces.
 pub(crate) fn delete_of_organization(
     tx: &WriteTx<'_>,
     organization: &OrganizationGuid,
@@ -159,7 +159,7 @@ pub(crate) fn delete_of_organization(
     Ok(())
 }
 
-/// Removes all roles of a user.
+/// Deletes all roles of a user.
 pub(crate) fn delete_of_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from roles where user_guid = ?1")?

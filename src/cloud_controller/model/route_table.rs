@@ -6,7 +6,7 @@ use crate::base::guid::{AppGuid, ProcessGuid, RouteGuid};
 use crate::cloud_controller::error::Result;
 use crate::db::ReadTx;
 
-/// A route that leads somewhere.
+/// A route with destinations.
 pub(crate) struct MappedRoute {
     pub guid: RouteGuid,
     pub host: String,
@@ -15,11 +15,11 @@ pub(crate) struct MappedRoute {
     pub options: String,
 }
 
-/// Where it leads.
+/// A destination.
 pub(crate) struct Mapping {
     pub app_guid: AppGuid,
     pub process_type: String,
-    /// 0 = the default one.
+    /// 0 = the default port.
     pub port: u16,
     pub protocol: String,
     /// Of the current droplet; only read for the default port.
@@ -39,8 +39,7 @@ pub(crate) fn processes(tx: &ReadTx<'_>) -> Result<HashMap<ProcessGuid, (AppGuid
     Ok(rows.into_iter().collect())
 }
 
-/// Calls `each` for every destination of an HTTP route that the router serves, one route after
-/// the other.
+/// Calls `each` for every destination of an HTTP route that the router serves, route by route.
 pub(crate) fn each_mapping(
     tx: &ReadTx<'_>,
     mut each: impl FnMut(MappedRoute, Mapping),

@@ -50,7 +50,7 @@ pub(crate) struct SecurityGroup {
 /// The spaces each group is bound to, and for what.
 pub(crate) type Bound = HashMap<SecurityGroupGuid, Vec<(SpaceGuid, Lifecycle)>>;
 
-/// Everybody sees what applies to all, and what is bound to a space they see.
+/// Everybody sees groups that apply to all, and groups bound to a space they see.
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("security_groups g");
     if !caller.sees_all() {
@@ -188,7 +188,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, group: &SecurityGroup) -> Result<()> {
     )
 }
 
-/// Stores what a group is now.
+/// Updates a group.
 pub(crate) fn update(tx: &WriteTx<'_>, group: &SecurityGroup) -> Result<()> {
     write(
         tx,
@@ -218,7 +218,7 @@ fn write(tx: &WriteTx<'_>, group: &SecurityGroup, sql: &str) -> Result<()> {
     }
 }
 
-/// Removes a group with its bindings.
+/// Deletes a group with its bindings.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &SecurityGroupGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from security_groups where guid = ?1")?
@@ -226,7 +226,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &SecurityGroupGuid) -> Result<()> {
     Ok(())
 }
 
-/// Binds a group to a space; binding it again changes nothing.
+/// Binds a group to a space; repeating it changes nothing.
 pub(crate) fn bind(
     tx: &WriteTx<'_>,
     guid: &SecurityGroupGuid,
@@ -242,7 +242,7 @@ pub(crate) fn bind(
     Ok(())
 }
 
-/// Ends a binding; false = there was none.
+/// Deletes a binding; false = there was none.
 pub(crate) fn unbind(
     tx: &WriteTx<'_>,
     guid: &SecurityGroupGuid,
@@ -258,7 +258,7 @@ pub(crate) fn unbind(
     Ok(gone > 0)
 }
 
-/// Stores a group for everything if there is none of this name.
+/// Inserts a globally enabled group if there is none with this name.
 pub(crate) fn ensure(
     tx: &WriteTx<'_>,
     (name, rules): (&str, &Value),

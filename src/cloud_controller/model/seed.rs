@@ -1,10 +1,10 @@
-//! Counting for people.
+//! Counts of resources, for the result of seeding.
 
 use serde_json::{Value, json};
 
 use crate::db::{DbError, ReadTx};
 
-/// How much there is, for people.
+/// The number of resources of each kind.
 pub(crate) fn counts(tx: &ReadTx<'_>) -> Result<Value, DbError> {
     let mut counts = serde_json::Map::new();
     for (name, sql) in [

@@ -71,8 +71,8 @@ pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<ServiceU
     )
 }
 
-/// Forgets everything and tells anew of the instances that exist; like CC, these events have the
-/// guids of their instances.
+/// Deletes all events and writes new ones for the existing instances; like CC, these events have
+/// the guids of their instances.
 pub(crate) fn reseed(tx: &WriteTx<'_>, now: Timestamp) -> Result<()> {
     tx.sql().execute("delete from service_usage_events", [])?;
     tx.sql()

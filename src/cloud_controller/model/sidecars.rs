@@ -32,7 +32,7 @@ pub(crate) struct Sidecar {
     pub updated_at: Timestamp,
 }
 
-/// One sidecar, whoever asks.
+/// One sidecar, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &str) -> Result<Option<Sidecar>> {
     let sql = format!("select {COLUMNS} from sidecars s where s.guid = ?1");
     Ok(tx
@@ -69,7 +69,7 @@ pub(crate) fn of_process(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result<V
     Ok(all)
 }
 
-/// The memory of the sidecars of a process type together.
+/// The total memory of the sidecars of a process type.
 pub(crate) fn memory_of(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result<i64> {
     Ok(of_process(tx, app, kind)?
         .iter()
@@ -102,7 +102,7 @@ pub(crate) fn list_of_app(
     )
 }
 
-/// Stores a sidecar, new or changed, with its process types.
+/// Inserts or updates a sidecar with its process types.
 pub(crate) fn save(tx: &WriteTx<'_>, sidecar: &Sidecar) -> Result<()> {
     let done = tx
         .sql()
@@ -144,7 +144,7 @@ pub(crate) fn save(tx: &WriteTx<'_>, sidecar: &Sidecar) -> Result<()> {
     Ok(())
 }
 
-/// Removes one sidecar.
+/// Deletes one sidecar.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from sidecars where guid = ?1")?
@@ -152,7 +152,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes those that buildpacks brought.
+/// Deletes the sidecars from buildpacks.
 pub(crate) fn delete_from_buildpacks(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from sidecars where app_guid = ?1 and origin = 'buildpack'")?

@@ -121,7 +121,7 @@ pub(crate) fn all_members(tx: &ReadTx<'_>, guid: &SpaceQuotaGuid) -> Result<Vec<
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many ports the organization's own quota lets be reserved.
+/// The reserved-ports limit of the organization's own quota.
 pub(crate) fn reserved_ports_of(
     tx: &ReadTx<'_>,
     organization: &OrganizationGuid,
@@ -145,7 +145,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, quota: &SpaceQuota) -> Result<()> {
     )
 }
 
-/// Stores what a quota is now.
+/// Updates a quota.
 pub(crate) fn update(tx: &WriteTx<'_>, quota: &SpaceQuota) -> Result<()> {
     write(
         tx,
@@ -171,7 +171,7 @@ fn write(tx: &WriteTx<'_>, quota: &SpaceQuota, sql: &str) -> Result<()> {
     model::quotas::name_taken(done, ("Space Quota", &quota.name))
 }
 
-/// Gives a space this quota, or none.
+/// Assigns this quota to a space, or none.
 pub(crate) fn set_quota(
     tx: &WriteTx<'_>,
     space: &SpaceGuid,
@@ -183,7 +183,7 @@ pub(crate) fn set_quota(
     Ok(())
 }
 
-/// Removes a quota.
+/// Deletes a quota.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &SpaceQuotaGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from space_quotas where guid = ?1")?

@@ -27,7 +27,7 @@ pub(crate) struct Space {
     pub ssh_allowed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Of its own; its organization may be suspended as well.
+    /// Its own state; its organization may be suspended as well.
     pub suspended: bool,
     /// Its organization's name.
     pub organization_name: String,
@@ -58,7 +58,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Space"))
 }
 
-/// A space, whoever asks.
+/// A space, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &SpaceGuid) -> Result<Option<Space>> {
     let sql = format!("select {COLUMNS} from {FROM} where s.guid = ?1");
     Ok(tx
@@ -130,7 +130,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     name_taken(done, || "Name must be unique per organization".to_owned())
 }
 
-/// Stores name, state, SSH switch, isolation segment and time of change.
+/// Updates name, state, SSH switch, isolation segment and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     let done = tx
         .sql()
@@ -154,7 +154,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, space: &Space) -> Result<()> {
     })
 }
 
-/// Removes the row; apps, routes and services of it must be gone.
+/// Deletes the space; its apps, routes and services must be deleted first.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &SpaceGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from spaces where guid = ?1")?

@@ -48,7 +48,7 @@ pub(crate) struct Task {
     pub sequence_id: i64,
     pub name: String,
     pub command: String,
-    /// That is set, or of its droplet.
+    /// Its own user, or that of its droplet.
     pub user: Option<String>,
     pub state: TaskState,
     pub memory: i64,
@@ -119,7 +119,7 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<Task>> {
     Ok(statement.query_row([guid], task).optional()?)
 }
 
-/// Those of an app that have not ended.
+/// The tasks of an app that have not ended.
 pub(crate) fn open_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Vec<Task>> {
     let sql = format!("select {COLUMNS} from {FROM} where t.app_guid = ?1 and t.{OPEN}");
     let mut statement = tx.sql().prepare_cached(&sql)?;
@@ -153,7 +153,7 @@ pub(crate) fn open(tx: &ReadTx<'_>) -> Result<OpenTasks, DbError> {
     Ok(OpenTasks { tasks, unreadable })
 }
 
-/// The number that the app's next task gets.
+/// The number of the app's next task.
 pub(crate) fn next_sequence_id(tx: &ReadTx<'_>, app: &AppGuid) -> Result<i64> {
     let mut statement = tx.sql().prepare_cached(
         "select coalesce(max(sequence_id), 0) + 1 from tasks where app_guid = ?1",
@@ -186,7 +186,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, task: &Task) -> Result<()> {
     Ok(())
 }
 
-/// Stores state, reason of failure and time of change.
+/// Updates state, failure reason and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, task: &Task) -> Result<()> {
     tx.sql()
         .prepare_cached(

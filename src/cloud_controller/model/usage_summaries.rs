@@ -1,10 +1,10 @@
-//! SQL that counts what is used.
+//! SQL that sums up usage.
 
 use crate::base::guid::{OrganizationGuid, SpaceGuid};
 use crate::cloud_controller::error::Result;
 use crate::db::ReadTx;
 
-/// Where is counted.
+/// What the sum covers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'a> {
     Platform,
@@ -12,7 +12,7 @@ pub(crate) enum Scope<'a> {
     Space(&'a SpaceGuid),
 }
 
-/// What is used.
+/// The usage.
 #[derive(Debug)]
 pub(crate) struct Usage {
     pub started_instances: i64,
@@ -25,9 +25,9 @@ pub(crate) struct Usage {
     pub service_keys: i64,
 }
 
-/// Counts.
+/// Sums up the usage.
 pub(crate) fn usage(tx: &ReadTx<'_>, scope: Scope<'_>) -> Result<Usage> {
-    // Each condition takes ?1; the platform's holds for every row.
+    // Each condition uses ?1; the platform's holds for every row.
     let (guid, within, domains) = match scope {
         Scope::Platform => ("", "?1 = ''", "organization_guid is not null and ?1 = ''"),
         Scope::Organization(guid) => (

@@ -36,7 +36,7 @@ pub(crate) enum Among {
     Space(SpaceGuid),
 }
 
-/// Oneself, and everybody with a role in an organization in which one has a role.
+/// The caller, and everybody with a role in an organization in which the caller has a role.
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from(FROM);
     if !caller.sees_all() {
@@ -127,16 +127,16 @@ pub(crate) fn by_guids(tx: &ReadTx<'_>, guids: &[String]) -> Result<Vec<User>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether there is an entry.
-pub(crate) fn is_entered(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<bool> {
+/// Whether a user has an entry.
+pub(crate) fn exists(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<bool> {
     let mut statement = tx
         .sql()
         .prepare_cached("select 1 from user_entries where guid = ?1")?;
     Ok(statement.exists([guid])?)
 }
 
-/// Enters a user; false when entered already.
-pub(crate) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<bool> {
+/// Adds a user; false when the entry exists already.
+pub(crate) fn insert(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<bool> {
     let done = tx
         .sql()
         .prepare_cached(
@@ -150,7 +150,7 @@ pub(crate) fn enter(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result
     }
 }
 
-/// Enters a user unless entered already: whoever gets a role or signs in is known.
+/// Adds a user unless the entry exists: users who get a role or sign in are added.
 pub(crate) fn ensure(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -160,7 +160,7 @@ pub(crate) fn ensure(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Notes a change.
+/// Updates the time of a change.
 pub(crate) fn touch(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached("update user_entries set updated_at = ?2 where guid = ?1")?
@@ -168,8 +168,8 @@ pub(crate) fn touch(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Removes the entry.
-pub(crate) fn leave(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
+/// Deletes the entry.
+pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from user_entries where guid = ?1")?
         .execute([guid])?;

@@ -10,7 +10,7 @@ use crate::cloud_controller::model::apps::{LifecycleChange, LifecycleType, Varia
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
 use crate::cloud_controller::query::{ListQuery, ListRules};
 
-/// What may be included.
+/// Allowed values of `include`.
 pub(crate) const INCLUDES: &[&str] = &["space", "org", "space.organization"];
 
 pub(crate) const LIST: ListRules =
@@ -29,7 +29,7 @@ pub(crate) struct CreateApp {
     pub lifecycle: LifecycleChange,
     pub environment: Option<Variables>,
     pub metadata: MetadataChange,
-    /// As given, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
@@ -39,11 +39,11 @@ pub(crate) struct UpdateApp {
     pub name: Option<String>,
     pub lifecycle: LifecycleChange,
     pub metadata: MetadataChange,
-    /// As given, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
-/// Checks the filter that is one value, not a list.
+/// Checks the filter that takes one value, not a list.
 pub(crate) fn lifecycle_type(query: &ListQuery) -> Result<Option<LifecycleType>> {
     let Some(text) = query.raw("lifecycle_type") else {
         return Ok(None);
@@ -145,7 +145,7 @@ fn check_length(name: &str, invalid: &mut Invalid) {
     }
 }
 
-/// What CC's model refuses once the message is valid.
+/// Faults that CC's model finds after the message is valid.
 fn check_name(name: &str, invalid: &mut Invalid) {
     if name.trim().is_empty() {
         invalid.add("name presence");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_a_new_app_are_told_in_ccs_words() {
+    fn faults_of_a_new_app_are_reported_in_ccs_words() {
         let long = "x".repeat(256);
         let cases = [
             (json!({ "name": null }), "Name must be a string"),

@@ -15,18 +15,18 @@ const LIST: ListRules = ListRules::new(&["stacks", "names"])
 /// Longest name of a buildpack or a stack.
 const LONGEST_NAME: usize = 250;
 
-/// What a request asks for; `None` = not mentioned.
+/// A requested change; `None` = not in the request.
 #[derive(Debug)]
 pub(crate) struct BuildpackChange {
     pub name: Option<String>,
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub stack: Option<Option<String>>,
     pub position: Option<i64>,
     pub enabled: Option<bool>,
     pub locked: Option<bool>,
     pub lifecycle: Option<String>,
     pub metadata: MetadataChange,
-    /// The request as it came, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_tells_null_from_absent() {
+    fn a_change_distinguishes_null_from_absent() {
         let change = update(body(json!({ "stack": null }))).expect("valid");
         assert_eq!(change.stack, Some(None));
         let change = update(body(json!({}))).expect("valid");

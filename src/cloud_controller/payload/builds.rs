@@ -20,13 +20,13 @@ pub(crate) struct CreateBuild {
     pub disk: Option<i64>,
     pub log_rate_limit: Option<i64>,
     pub environment: Map<String, Value>,
-    pub lifecycle: Option<LifecycleWish>,
+    pub lifecycle: Option<RequestedLifecycle>,
     pub metadata: MetadataChange,
 }
 
-/// What the request says about the lifecycle.
+/// The requested lifecycle.
 #[derive(Debug)]
-pub(crate) struct LifecycleWish {
+pub(crate) struct RequestedLifecycle {
     pub kind: String,
     pub buildpacks: Option<Vec<String>>,
     pub stack: Option<String>,
@@ -91,7 +91,7 @@ fn environment(body: &mut Body) -> Map<String, Value> {
     }
 }
 
-fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
+fn lifecycle(body: &mut Body) -> Option<RequestedLifecycle> {
     let mut given = body.fields.object("lifecycle", &mut body.invalid)?;
     let kind = given.string("type", &mut body.invalid).unwrap_or_default();
     if !matches!(kind.as_str(), "buildpack" | "docker" | "cnb") {
@@ -100,17 +100,17 @@ fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
             "is not included in the list: buildpack, docker, cnb",
         );
     }
-    let mut wish = LifecycleWish {
+    let mut lifecycle = RequestedLifecycle {
         kind,
         buildpacks: None,
         stack: None,
     };
     if let Some(mut data) = given.object("data", &mut body.invalid) {
-        wish.buildpacks = data.strings("buildpacks", &mut body.invalid);
-        wish.stack = data.string("stack", &mut body.invalid);
-        let buildpacks = wish.buildpacks.iter().flatten();
+        lifecycle.buildpacks = data.strings("buildpacks", &mut body.invalid);
+        lifecycle.stack = data.string("stack", &mut body.invalid);
+        let buildpacks = lifecycle.buildpacks.iter().flatten();
         if buildpacks
-            .chain(&wish.stack)
+            .chain(&lifecycle.stack)
             .any(|text| text.contains(char::is_control))
         {
             body.invalid
@@ -119,13 +119,13 @@ fn lifecycle(body: &mut Body) -> Option<LifecycleWish> {
         data.refuse_unknown(&mut body.invalid, "Lifecycle ");
     }
     given.refuse_unknown(&mut body.invalid, "Lifecycle ");
-    Some(wish)
+    Some(lifecycle)
 }
 
 /// `PATCH /v3/builds/:guid`.
 #[derive(Debug)]
 pub(crate) struct BuildChange {
-    /// The state an outside stager reports: `FAILED` or `STAGED`.
+    /// The state that an external stager reports: `FAILED` or `STAGED`.
     pub state: Option<String>,
     pub error: Option<String>,
     pub metadata: MetadataChange,
@@ -166,7 +166,7 @@ mod tests {
     use crate::cloud_controller::error::Error;
 
     #[test]
-    fn states_of_outside_stagers_are_final() {
+    fn states_of_external_stagers_are_final() {
         let cases = [
             (
                 json!({ "state": "STAGING" }),

@@ -13,7 +13,7 @@ use crate::cloud_controller::query::ListRules;
 pub(crate) const LIST: ListRules =
     ListRules::new(&["app_guids", "states", "status_reasons", "status_values"]);
 
-/// A checked `POST /v3/deployments`.
+/// A validated `POST /v3/deployments`.
 #[derive(Debug, Clone)]
 pub(crate) struct CreateDeployment {
     pub app: Option<AppGuid>,
@@ -22,14 +22,14 @@ pub(crate) struct CreateDeployment {
     pub strategy: String,
     /// For the web process.
     pub scaling: Scaling,
-    /// As they are shown.
+    /// The options as shown.
     pub options: Map<String, Value>,
     pub metadata: MetadataChange,
-    /// As given, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
-/// What is deployed.
+/// The droplet or revision to deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The app's current droplet.
@@ -65,7 +65,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateDeployment> {
         (Some(droplet), None) => Source::Droplet(droplet.into()),
         (None, None) => Source::Current,
     };
-    // Lenient as CC is: what is no app's guid is no app one can use.
+    // Lenient as CC is: an invalid guid is treated as an unknown app.
     let relationships = fields.take("relationships");
     let app = relationships.and_then(|all| {
         let guid = all.pointer("/app/data/guid")?.as_str()?;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_ccs_words() {
+    fn faults_are_reported_in_ccs_words() {
         let weight =
             "Options canary steps instance weight must be an Integer between 1-100 (inclusive)";
         let cases = [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_shown_as_they_hold() {
+    fn options_are_shown_as_applied() {
         let none = create(open(json!({}))).expect("valid");
         assert_eq!(Value::Object(none.options), json!({ "max_in_flight": 1 }));
         assert_eq!(

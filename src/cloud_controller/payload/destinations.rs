@@ -8,7 +8,7 @@ use crate::cloud_controller::body::{Body, Invalid};
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model::destinations::{NewDestination, Protocol};
 
-/// Whether a body adds to what is there or replaces it.
+/// Whether a body adds destinations or replaces them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Insert,

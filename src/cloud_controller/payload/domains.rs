@@ -23,7 +23,7 @@ pub(crate) struct CreateDomain {
     pub metadata: MetadataChange,
 }
 
-/// Who owns a private domain and who may use it.
+/// Owner of a private domain, and organizations it is shared with.
 #[derive(Debug, Default)]
 struct Relationships {
     organization: Option<String>,
@@ -113,7 +113,7 @@ fn router_group(body: &mut Body) -> Option<String> {
     guid
 }
 
-/// `Some` = the domain is to be private.
+/// `Some` = the domain is private.
 fn relationships(body: &mut Body) -> Option<Relationships> {
     let Value::Object(mut given) = body.fields.nullable("relationships")? else {
         body.invalid
@@ -126,7 +126,7 @@ fn relationships(body: &mut Body) -> Option<Relationships> {
     }
     let has_organization = given.contains_key("organization");
     let shared = given.shift_remove("shared_organizations");
-    // Null is none, as a client sends it that writes all it knows.
+    // Null means none, as sent by clients that write all fields.
     let shared = shared.filter(|value| !value.is_null());
     if shared.is_some() && !has_organization {
         body.invalid.add(
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_domain_names_its_owner_and_guests() {
+    fn a_private_domain_names_its_owner_and_shared_organizations() {
         let wanted = create(open(json!({
             "name": "a.com",
             "relationships": {

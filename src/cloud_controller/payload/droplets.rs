@@ -41,7 +41,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateDroplet> {
     })
 }
 
-/// Without any there is a web process whose command the droplet itself knows.
+/// Without process types there is a web process with the droplet's own command.
 fn process_types(body: &mut Body) -> BTreeMap<String, String> {
     let map = match body.fields.take("process_types") {
         None | Some(Value::Null) => return BTreeMap::from([("web".to_owned(), String::new())]),
@@ -63,7 +63,7 @@ fn process_types(body: &mut Body) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `POST /v3/droplets?source_guid=…`: what is copied, and for which app.
+/// `POST /v3/droplets?source_guid=…`: the source droplet and the target app.
 pub(crate) fn copy(source: &str, mut body: Body) -> Result<(DropletGuid, AppGuid)> {
     let [app] = body.relationships([("app", true)]);
     body.finish()?;
@@ -73,7 +73,7 @@ pub(crate) fn copy(source: &str, mut body: Body) -> Result<(DropletGuid, AppGuid
 /// `PATCH /v3/droplets/:guid`.
 #[derive(Debug)]
 pub(crate) struct DropletChange {
-    /// A Docker image's reference; `Some` when it was mentioned at all.
+    /// A Docker image's reference; `Some` when it is in the request.
     pub image: Option<Option<String>>,
     pub metadata: MetadataChange,
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn process_types_are_text_by_text() {
+    fn process_types_map_text_to_text() {
         let app = json!({ "app": { "data": { "guid": "a" } } });
         let cases = [
             (json!(["web"]), Some("Process types must be an object")),

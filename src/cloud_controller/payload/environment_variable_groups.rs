@@ -1,4 +1,4 @@
-//! Environment variables in bodies: their names are checked, a null removes one.
+//! Environment variables in bodies: names are validated, null removes a variable.
 
 use serde_json::{Map, Value};
 
@@ -25,8 +25,8 @@ pub(crate) fn environment_change(mut body: Body) -> Result<Map<String, Value>> {
     Ok(change)
 }
 
-/// What is wrong with an environment variable's name (CC `EnvironmentVariablesValidator`). CC takes
-/// the last two, but no process can have such a variable.
+/// The fault of an environment variable's name (CC `EnvironmentVariablesValidator`). CC accepts the
+/// last two, but no process can have such a variable.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     if name.is_empty() {

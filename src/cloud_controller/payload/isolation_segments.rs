@@ -11,7 +11,7 @@ pub(crate) const LIST: ListRules =
     ListRules::new(&["names", "organization_guids"]).order_by(&["name"]);
 pub(crate) const LIST_ORGANIZATIONS: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
 
-/// A checked create or update.
+/// A validated create or update.
 #[derive(Debug)]
 pub(crate) struct SegmentChange {
     pub name: Option<String>,

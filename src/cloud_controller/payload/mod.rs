@@ -1,5 +1,5 @@
-//! What clients ask for: bodies and queries, read and checked without the database, a module a
-//! resource. Cloud Controller calls them messages.
+//! Requests: bodies and queries, read and validated without the database, one module per resource.
+//! Cloud Controller calls them messages.
 
 pub(crate) mod apps;
 pub(crate) mod buildpacks;

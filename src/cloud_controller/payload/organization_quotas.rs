@@ -12,14 +12,14 @@ pub(crate) const LIST: ListRules = ListRules::new(&["names", "organization_guids
     .without_labels()
     .order_by(&["name"]);
 
-/// A checked create or update.
+/// A validated create or update.
 #[derive(Debug)]
 pub(crate) struct QuotaChange {
     pub name: Option<String>,
     pub limits: LimitsChange,
     /// `Some(None)` = unlimited.
     pub total_domains: Option<Option<i64>>,
-    /// Those that get the quota at once.
+    /// The organizations that get the quota at once.
     pub organizations: Vec<String>,
     /// The request, for the audit event.
     pub request: Value,

@@ -11,7 +11,7 @@ pub(crate) const LIST: ListRules = ListRules::new(&["names"])
     .order_by(&["name"])
     .extras(&["isolation_segment_guid"]);
 
-/// A checked create or update.
+/// A validated create or update.
 #[derive(Debug)]
 pub(crate) struct OrganizationChange {
     pub name: Option<String>,

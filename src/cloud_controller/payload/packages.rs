@@ -18,7 +18,7 @@ pub(crate) const LIST: ListRules = ListRules::new(&[
 ]);
 pub(crate) const LIST_OF_APP: ListRules = ListRules::new(&["states", "types"]);
 
-/// What a new package is made of.
+/// The type of a new package.
 #[derive(Debug)]
 pub(crate) enum NewKind {
     Bits,
@@ -35,7 +35,7 @@ pub(crate) struct CreatePackage {
     pub app: AppGuid,
     pub kind: NewKind,
     pub metadata: MetadataChange,
-    /// As given but without the password, for the audit event.
+    /// The request without the password, for the audit event.
     pub request: Value,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct PackageChange {
 }
 
 impl PackageChange {
-    /// Whether it is about a Docker registry.
+    /// Whether it contains credentials for a Docker registry.
     pub(crate) fn has_credentials(&self) -> bool {
         self.username.is_some() || self.password.is_some()
     }

@@ -19,7 +19,7 @@ pub(crate) const SINGLE: &[&str] = &["embed"];
 
 const INSTANCES: &str = "process_instances";
 
-/// A checked `PATCH`; the inner `None` = null was given.
+/// A validated `PATCH`; the inner `None` = null in the request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpdateProcess {
     pub command: Option<Option<String>>,
@@ -27,7 +27,7 @@ pub(crate) struct UpdateProcess {
     pub health_check: CheckChange,
     pub readiness_check: CheckChange,
     pub metadata: MetadataChange,
-    /// As given, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn scale(mut body: Body) -> Result<(Scaling, Value)> {
     Ok((scale, request))
 }
 
-/// Takes what a process can be scaled to out; `instances` is what the number of instances is called.
+/// Takes out the values that scale a process; `instances` is the name of the number of instances.
 pub(crate) fn scaling(fields: &mut Fields, instances: &str, invalid: &mut Invalid) -> Scaling {
     let size = Whole::above(0).up_to(MAX_DB_INT);
     Scaling {

@@ -1,4 +1,4 @@
-//! How bodies name the limits of quotas, of organizations' and of spaces' alike.
+//! The limits of organization quotas and space quotas in bodies.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::cloud_controller::model::quotas::QuotaLimits;
 
 const LONGEST_NAME: usize = 250;
 
-/// One number of a quota: its name, the largest value, and where it is kept.
+/// One limit of a quota: its name, the largest value, and its field.
 type Limit = (&'static str, i64, fn(&mut QuotaLimits) -> &mut Option<i64>);
 
 const APPS: &[Limit] = &[
@@ -38,7 +38,7 @@ const ROUTES: &[Limit] = &[
     }),
 ];
 
-/// What a body changes; what it does not name stays, null = unlimited.
+/// Changed limits; absent ones stay, null = unlimited.
 #[derive(Debug, Default)]
 pub(crate) struct LimitsChange {
     limits: Vec<(&'static Limit, Option<i64>)>,
@@ -46,7 +46,7 @@ pub(crate) struct LimitsChange {
 }
 
 impl LimitsChange {
-    /// Changes `limits`.
+    /// Applies the change to `limits`.
     pub(crate) fn apply(&self, limits: &mut QuotaLimits) {
         for ((_, _, place), value) in &self.limits {
             *place(limits) = *value;
@@ -56,7 +56,7 @@ impl LimitsChange {
         }
     }
 
-    /// Whether log lines are to be limited.
+    /// Whether a log rate limit is set.
     pub(crate) fn limits_logs(&self) -> bool {
         self.limits
             .iter()
@@ -64,7 +64,7 @@ impl LimitsChange {
     }
 }
 
-/// Takes `name` out and checks it.
+/// Takes `name` out and validates it.
 pub(crate) fn name(body: &mut Body) -> Option<String> {
     let name = body.limited_string("name", LONGEST_NAME);
     if name.as_deref() == Some("") {

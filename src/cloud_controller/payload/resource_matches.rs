@@ -1,4 +1,4 @@
-//! Files as clients name them: by SHA-1 and size.
+//! Files identified by SHA-1 and size.
 
 use serde_json::Value;
 
@@ -6,15 +6,15 @@ use crate::blobs::resources::{FileKey, Sha1};
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::Result;
 
-/// Most files a request may ask for.
+/// Most files in one request.
 const MOST: usize = 5000;
 
-/// One file as clients name it.
+/// One file of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     /// SHA-1 and size.
     pub key: FileKey,
-    /// Where it goes in the package.
+    /// Path in the package.
     pub path: Option<String>,
     /// Permission bits.
     pub mode: Option<String>,

@@ -7,7 +7,7 @@ use crate::cloud_controller::query::{ListQuery, ListRules};
 
 pub(crate) const LIST: ListRules = ListRules::new(&["versions"]).extras(&["deployable"]);
 
-/// Of those that are running there is nothing to choose from.
+/// The list of deployed revisions has no filters.
 pub(crate) const LIST_DEPLOYED: ListRules = ListRules::new(&[]);
 
 /// `deployable=true`.

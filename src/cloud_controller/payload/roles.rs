@@ -15,12 +15,12 @@ pub(crate) const LIST: ListRules =
         .without_labels()
         .includes(INCLUDES);
 
-/// Who gets a role.
+/// The user who gets a role.
 #[derive(Debug, Clone)]
 pub(crate) enum Who {
     /// By guid.
     Guid(UserGuid),
-    /// By name, perhaps with origin.
+    /// By name, optionally with origin.
     Name {
         name: String,
         origin: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) enum Scope {
 /// `POST /v3/roles`.
 #[derive(Debug, Clone)]
 pub(crate) struct CreateRole {
-    /// The request as it came, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
     pub kind: String,
     pub who: Who,

@@ -1,7 +1,7 @@
-//! Options of a route: how the router spreads its requests.
+//! Options of a route: how the router balances its requests.
 //!
-//! `hash` and what belongs to it is only known while the feature flag `hash_based_routing` is on.
-//! Stored options never hold a null: a null in a request removes the option.
+//! `hash` and its options are only known while the feature flag `hash_based_routing` is enabled.
+//! Stored options never contain a null: a null in a request removes the option.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::cloud_controller::error::{Error, Result};
 
 const LARGEST: usize = 1024;
 
-/// What a request says about options, not checked yet: that takes the feature flag.
+/// The requested options, not validated yet: that needs the feature flag.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OptionsChange(Option<Map<String, Value>>);
 
@@ -27,17 +27,17 @@ impl OptionsChange {
         }
     }
 
-    /// From an object, as manifests have it.
+    /// From an object, as in manifests.
     pub(crate) fn of(options: Map<String, Value>) -> Self {
         Self((!options.is_empty()).then_some(options))
     }
 
-    /// Whether anything was said.
+    /// Whether there are no options.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// `current` with this change, checked. `hashing` = `hash_based_routing` is on.
+    /// `current` with this change, validated. `hashing` = `hash_based_routing` is enabled.
     pub(crate) fn apply(
         self,
         current: &Map<String, Value>,

@@ -1,7 +1,7 @@
-//! The rules of a security group: what they may say.
+//! Validation of a security group's rules.
 //!
 //! Texts and cases: CC `app/messages/validators/security_group_rule_validator.rb`, with lists of
-//! destinations allowed and IPv6 off.
+//! destinations enabled and IPv6 disabled.
 
 use std::net::Ipv4Addr;
 
@@ -23,7 +23,7 @@ const MOST_DESTINATIONS: usize = 6000;
 const NOT_A_DESTINATION: &str =
     "destination must contain valid CIDR(s), IP address(es), or IP address range(s)";
 
-/// Adds what is wrong with `rules`.
+/// Adds the faults of `rules`.
 pub(crate) fn check(rules: &Value, invalid: &mut Invalid) {
     let Value::Array(rules) = rules else {
         invalid.field("rules", "must be an array");
@@ -68,7 +68,7 @@ fn faults(rule: &Map<String, Value>) -> Vec<String> {
     faults
 }
 
-/// What a protocol asks for: ports, or type and code.
+/// The fields that a protocol needs: ports, or type and code.
 fn check_protocol(rule: &Map<String, Value>, protocol: Option<&str>, faults: &mut Vec<String>) {
     let given = |name: &str| rule.get(name).filter(|value| !value.is_null());
     match protocol {
@@ -176,7 +176,7 @@ fn destination_faults(text: &str) -> Vec<&'static str> {
     faults
 }
 
-/// An octet like `010`, which some read as eight.
+/// An octet like `010`, which some parsers read as eight.
 fn has_leading_zeros(address: &str) -> bool {
     address.contains('.')
         && address.split('.').any(|octet| {

@@ -15,7 +15,7 @@ pub(crate) const LIST: ListRules =
         .extras(&["globally_enabled_running", "globally_enabled_staging"]);
 pub(crate) const LIST_OF_SPACE: ListRules = ListRules::new(&["names"]).without_labels();
 
-/// A checked create or update; what is `None` stays.
+/// A validated create or update; `None` keeps a value.
 #[derive(Debug)]
 pub(crate) struct GroupChange {
     pub name: Option<String>,
@@ -104,7 +104,7 @@ fn globally_enabled(body: &mut Body) -> (Option<bool>, Option<bool>) {
     (None, None)
 }
 
-/// The list's filters by what is enabled globally: for running and for staging apps.
+/// The list's filters by `globally_enabled_running` and `globally_enabled_staging`.
 pub(crate) fn switches(query: &ListQuery) -> Result<[Option<bool>; 2]> {
     let switch = |name: &str, shown: &str| match query.raw(name) {
         None => Ok(None),

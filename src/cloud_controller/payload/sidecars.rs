@@ -8,13 +8,13 @@ use crate::cloud_controller::query::ListRules;
 
 pub(crate) const LIST: ListRules = ListRules::new(&[]).without_labels();
 
-/// A checked create or update; what is `None` was not given.
+/// A validated create or update; `None` = not in the request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SidecarChange {
     pub name: Option<String>,
     pub command: Option<String>,
     pub process_types: Option<Vec<String>>,
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub memory: Option<Option<i64>>,
 }
 
@@ -113,11 +113,11 @@ fn check_lengths(body: &mut Body, name: Option<&str>, command: Option<&str>) {
             );
         }
     }
-    // It names the sidecar's log lines.
+    // It is part of the sidecar's log lines.
     body.invalid.check_control("name", name.unwrap_or_default());
 }
 
-/// A sidecar to be made.
+/// A sidecar to create.
 #[derive(Debug, Clone)]
 pub(crate) struct NewSidecar {
     pub name: String,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_ccs_words() {
+    fn faults_are_reported_in_ccs_words() {
         let cases = [
             (
                 json!({ "command": "c", "process_types": ["web"] }),

@@ -13,7 +13,7 @@ pub(crate) const LIST: ListRules = ListRules::new(&["names", "organization_guids
     .without_labels()
     .order_by(&["name"]);
 
-/// What a body says about name and limits.
+/// Name and limits of a body.
 #[derive(Debug)]
 pub(crate) struct QuotaChange {
     pub name: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct QuotaChange {
 #[derive(Debug)]
 pub(crate) struct CreateQuota {
     pub organization: OrganizationGuid,
-    /// Those that get the quota at once.
+    /// The spaces that get the quota at once.
     pub spaces: Vec<String>,
     pub change: QuotaChange,
 }

@@ -34,7 +34,7 @@ pub(crate) struct CreateStack {
     pub state: String,
     pub state_reason: Option<String>,
     pub metadata: MetadataChange,
-    /// The request as it came, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 
@@ -66,10 +66,10 @@ pub(crate) fn create(mut body: Body) -> Result<CreateStack> {
 #[derive(Debug)]
 pub(crate) struct StackChange {
     pub state: Option<String>,
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub state_reason: Option<Option<String>>,
     pub metadata: MetadataChange,
-    /// The request as it came, for the audit event.
+    /// The request, for the audit event.
     pub request: Value,
 }
 

@@ -19,14 +19,13 @@ pub(crate) const LIST: ListRules = ListRules::new(&[
 /// The list below an app.
 pub(crate) const LIST_OF_APP: ListRules = ListRules::new(&["names", "states", "sequence_ids"]);
 
-/// A checked `POST /v3/apps/:guid/tasks`; what is `None` comes from the template or is the
-/// platform's.
+/// A validated `POST /v3/apps/:guid/tasks`; `None` means the template's value or the default.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CreateTask {
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub name: Option<Option<String>>,
     pub command: Option<String>,
-    /// `Some(None)` = null was given: the droplet's, whatever the template says.
+    /// `Some(None)` = null in the request: the droplet's user, whatever the template says.
     pub user: Option<Option<String>>,
     pub memory: Option<i64>,
     pub disk: Option<i64>,
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_ccs_words() {
+    fn faults_are_reported_in_ccs_words() {
         let cases = [
             (json!({}), "Command No command or template provided"),
             (

@@ -8,7 +8,7 @@ use crate::cloud_controller::query::{ListQuery, ListRules};
 
 const LIST: ListRules = ListRules::new(&["usernames", "partial_usernames", "origins"]);
 
-/// A list's query.
+/// The query of a list.
 pub(crate) fn list(query: Option<&str>) -> Result<ListQuery> {
     let query = ListQuery::parse(query, &LIST)?;
     let given = |name: &str| query.raw(name).is_some();
@@ -26,12 +26,12 @@ pub(crate) fn list(query: Option<&str>) -> Result<ListQuery> {
     Ok(query)
 }
 
-/// Whom `POST /v3/users` enters.
+/// The user that `POST /v3/users` adds.
 #[derive(Debug, Clone)]
 pub(crate) enum Whom {
-    /// A user or client that UAA knows, or will.
+    /// A user or client that UAA knows, or will know.
     Guid(UserGuid),
-    /// A user of another origin, who is made when UAA does not know it.
+    /// A user of another origin, created when UAA does not know it.
     Name { name: String, origin: String },
 }
 

@@ -1,5 +1,5 @@
-//! A set of many guids: as numbers where they are such, which is most of them, since thousands of
-//! texts cost a list most of its time.
+//! A set of many guids. Most of them are stored as numbers, since comparing thousands of texts
+//! takes most of a list's time.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 /// Guids of resources.
 #[derive(Debug, Default)]
 pub(crate) struct GuidSet {
-    /// Platforms make the guids, which come from chance: no strong hash is needed.
+    /// Guids are random: no strong hash is needed.
     numbers: HashSet<u128, RandomState>,
-    /// Users may have guids of any kind.
+    /// Guids of users may have any form.
     others: HashSet<String>,
 }
 
 impl GuidSet {
-    /// Adds one.
+    /// Adds a guid.
     pub(crate) fn insert(&mut self, guid: &str) {
         match number(guid) {
             Some(number) => self.numbers.insert(number),
@@ -24,12 +24,12 @@ impl GuidSet {
         };
     }
 
-    /// How many there are.
+    /// The number of guids.
     pub(crate) fn len(&self) -> i64 {
         i64::try_from(self.numbers.len() + self.others.len()).unwrap_or(i64::MAX)
     }
 
-    /// Whether it is among them, letter by letter.
+    /// Whether this exact text is in the set.
     pub(crate) fn contains(&self, guid: &str) -> bool {
         match number(guid) {
             Some(number) => self.numbers.contains(&number),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_in_it_as_it_was_written() {
+    fn added_guids_are_found_by_their_exact_text() {
         const GUID: &str = "0f6b5c1e-7a43-4c8e-9b1d-2a3c4d5e6f70";
         let added = [GUID, "admin", "", "0F6B5C1E-0000-4C8E-9B1D-2A3C4D5E6F70"];
         let mut set = GuidSet::default();

@@ -1,5 +1,5 @@
 //! `label_selector`: `env`, `!env`, `env=prod`, `env==prod`, `env!=prod`, `env in (a,b)`,
-//! `env notin (a,b)`, joined by commas (all must hold).
+//! `env notin (a,b)`, joined by commas (all must match).
 //!
 //! Rules and texts: CC `app/messages/list_message.rb`, `models/helpers/metadata_helpers.rb`.
 
@@ -7,7 +7,7 @@ use super::{OneOf, Select};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{ResourceType, key_fault, name_fault};
 
-/// Most requirements at once.
+/// Most requirements in one selector.
 const MOST: usize = 50;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ enum Requirement {
     NotIn(String, Vec<String>),
 }
 
-/// Adds the selector's requirements on the listed resources.
+/// Adds conditions for the selector's requirements on the listed resources.
 pub(crate) fn apply(select: &mut Select, text: &str, resource: ResourceType) -> Result<()> {
     for requirement in parse(text)? {
         let (wanted, key, values) = match requirement {
@@ -46,7 +46,7 @@ pub(crate) fn apply(select: &mut Select, text: &str, resource: ResourceType) -> 
     Ok(())
 }
 
-/// As Cloud Controller reads it: blanks count, empty parts do not.
+/// As Cloud Controller parses it: blanks are significant, empty parts are ignored.
 fn parse(text: &str) -> Result<Vec<Requirement>> {
     let parts = split(text);
     if parts.is_empty() {
@@ -134,7 +134,7 @@ fn requirement(text: &str) -> Option<Requirement> {
     }
 }
 
-/// An empty text is no value at all.
+/// An empty text means no values.
 fn values(text: &str) -> Vec<String> {
     let mut values: Vec<String> = text.split(',').map(str::to_owned).collect();
     while values.last().is_some_and(String::is_empty) {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_selectors_are_refused() {
         let many = vec!["a"; 51].join(",");
         let cases = [
             ("", "Missing label_selector value"),

@@ -1,4 +1,4 @@
-//! Runs a list: one count and one page.
+//! Runs a list query: one count and one page.
 
 use rusqlite::{Row, params_from_iter};
 
@@ -7,12 +7,12 @@ use super::{End, ListQuery, OneOf, Page, Select};
 use crate::cloud_controller::error::Result;
 use crate::db::ReadTx;
 
-/// One page of rows and how many there are in all.
+/// One page of rows and the total count.
 #[derive(Debug)]
 pub(crate) struct Listed<T> {
     /// All rows that match.
     pub total: i64,
-    /// This page's.
+    /// The rows of this page.
     pub rows: Vec<T>,
 }
 
@@ -68,8 +68,8 @@ fn page<T>(
     Ok(Listed { total, rows })
 }
 
-/// The same where labels decide too: one walk in the list's order finds the page, and counts where
-/// the labels alone do not tell how many there are. SQLite would look up every row twice.
+/// Like [`page`] with labels: one scan in the list's order finds the page, and counts where the
+/// labels alone do not give the count. SQLite would look up every row twice.
 fn list_labelled<T>(
     tx: &ReadTx<'_>,
     select: &Select,
@@ -87,7 +87,7 @@ fn list_labelled<T>(
         }
         sets.push((label.wanted, set));
     }
-    // No label outlives its resource.
+    // Labels are deleted with their resource.
     let known = match &*sets {
         [(true, set)] if select.is_whole_table() => Some(set.len()),
         [(false, set)] if select.is_whole_table() => Some(count(tx, select)? - set.len()),
@@ -128,7 +128,7 @@ fn list_labelled<T>(
     })
 }
 
-/// Reads one page of a table whose growing `id` tells the order of insertion, also within one
+/// Reads one page of a table whose growing `id` gives the order of insertion, even within one
 /// microsecond.
 pub(crate) fn list_by_id<T>(
     tx: &ReadTx<'_>,
@@ -141,7 +141,7 @@ pub(crate) fn list_by_id<T>(
     page_by_id(tx, select, columns, (query, total), row)
 }
 
-/// The same where the number of rows is known.
+/// The same with a known count.
 pub(crate) fn page_by_id<T>(
     tx: &ReadTx<'_>,
     select: &Select,
@@ -152,7 +152,7 @@ pub(crate) fn page_by_id<T>(
     page(tx, select, columns, found, ("id", Page::order_by_id), row)
 }
 
-/// How many rows match.
+/// The number of rows that match.
 pub(crate) fn count(tx: &ReadTx<'_>, select: &Select) -> Result<i64> {
     let mut count = tx.sql().prepare_cached(&select.count_sql())?;
     Ok(count.query_row(params_from_iter(select.values()), |r| r.get(0))?)
@@ -178,7 +178,7 @@ mod tests {
     use crate::cloud_controller::query::{Column, ListRules};
     use crate::db::{Db, DbError};
 
-    /// How SQLite goes about a statement.
+    /// SQLite's plan for a statement.
     async fn plan(db: &Db, sql: String) -> Vec<String> {
         let explained = db.read(move |tx| {
             let mut statement = tx.sql().prepare(&format!("explain query plan {sql}"))?;

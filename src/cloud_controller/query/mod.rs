@@ -1,5 +1,4 @@
-//! Lists: what a query string asks for ([`ListQuery`]), the SQL that finds it ([`Select`]) and the
-//! page that is shown.
+//! Lists: the parsed query string ([`ListQuery`]), its SQL ([`Select`]) and the resulting page.
 
 mod guid_set;
 mod label_selector;

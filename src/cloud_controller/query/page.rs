@@ -1,4 +1,4 @@
-//! Pages: which part of a list, and where it is found.
+//! Pages of lists.
 
 /// From where a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) struct Page {
     pub number: i64,
     /// Rows a page, 1 to 5000.
     pub size: i64,
-    /// Column and direction, as asked for; the default is insertion order.
+    /// Column and direction; the default is insertion order.
     pub order: Order,
 }
 
@@ -25,16 +25,16 @@ pub(crate) struct Page {
 pub(crate) struct Order {
     /// One of the list's `order_by` values.
     pub key: &'static str,
-    /// What decides between rows that are equal in it, before their guids do.
+    /// Breaks ties before the guid does.
     pub then: Option<&'static str>,
     /// `-key`.
     pub descending: bool,
-    /// False = the default order, which links do not repeat.
+    /// False = the default order, which links omit.
     pub asked: bool,
 }
 
 impl Default for Order {
-    /// That of insertion.
+    /// Insertion order.
     fn default() -> Self {
         Self {
             key: "id",
@@ -46,12 +46,12 @@ impl Default for Order {
 }
 
 impl Page {
-    /// Whether none of `total` rows are on it.
+    /// Whether the page is behind the last of `total` rows.
     pub(crate) fn starts_after(&self, total: i64) -> bool {
         self.window().start >= total
     }
 
-    /// The places of its rows in the whole list, from 0.
+    /// The range of its rows in the whole list, from 0.
     pub(crate) fn window(&self) -> std::ops::Range<i64> {
         let start = (self.number - 1).saturating_mul(self.size);
         start..start.saturating_add(self.size)
@@ -61,7 +61,7 @@ impl Page {
     pub(crate) fn order(&self, alias: &str, from: End) -> String {
         let direction = self.direction(from);
         let column = match self.order.key {
-            // The default order is that of insertion.
+            // The default order is insertion order.
             "id" => "created_at",
             key => key,
         };
@@ -107,7 +107,7 @@ impl Page {
 mod tests {
     use super::*;
 
-    /// The places of a page's rows when `part` is taken from one end of `total` rows.
+    /// The positions of a page's rows when `part` is taken from one end of `total` rows.
     fn taken(page: &Page, total: i64) -> Vec<i64> {
         let (from, part) = page.part(total);
         let [limit, offset] = part.map(|n| usize::try_from(n).expect("a count"));

@@ -1,13 +1,13 @@
-//! The one query builder: a statement is composed of conditions, each with its values.
+//! The query builder: a statement is composed of conditions with their values.
 //!
 //! A statement's text depends on which filters a request has, never on how many values a filter
-//! has: one value is compared with `=`, several are bound as one JSON text ([`OneOf`]). SQLite keeps
-//! statements prepared, so there must be few different texts, and each must be short.
+//! has: one value is compared with `=`, several are bound as one JSON text ([`OneOf`]). SQLite
+//! caches prepared statements, so there must be few different texts, and each must be short.
 
 use rusqlite::types::Value;
 use serde::Serialize;
 
-/// A `select` that grows conditions.
+/// A `select` to which conditions are added.
 pub(crate) struct Select {
     from: String,
     conditions: Vec<Condition>,
@@ -28,7 +28,7 @@ pub(crate) struct Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    /// A column that matches many rows: an index on it is kept out (`+`) where a page is looked for.
+    /// A column that matches many rows: an index on it is disabled (`+`) where a page is searched.
     /// The rows are then found in the list's order, which costs the same for every page, and not
     /// sorted afterwards. A count has no order and may use the index.
     pub(crate) const fn scanned(name: &'a str) -> Self {
@@ -49,7 +49,7 @@ impl<'a> From<&'a str> for Column<'a> {
     }
 }
 
-/// "Is one of these values", as SQL to stand behind a column, with one value to bind.
+/// "Is one of these values", as SQL that follows a column, with one value to bind.
 #[derive(Debug, Clone)]
 pub(crate) struct OneOf {
     sql: &'static str,
@@ -57,7 +57,7 @@ pub(crate) struct OneOf {
 }
 
 impl OneOf {
-    /// One of these texts; of none there is no row.
+    /// One of these texts; an empty list matches no row.
     pub(crate) fn texts<S: AsRef<str>>(texts: &[S]) -> Self {
         match texts {
             [text] => Self::equal(text.as_ref().to_owned()),
@@ -88,28 +88,28 @@ impl OneOf {
         }
     }
 
-    /// What stands behind the column, with one mark.
+    /// The SQL that follows the column, with one placeholder.
     pub(crate) fn sql(&self) -> &'static str {
         self.sql
     }
 
-    /// The value of the mark.
+    /// The value of the placeholder.
     pub(crate) fn value(&self) -> Value {
         self.value.clone()
     }
 }
 
-/// The listed rows' guids must, or must not, be among those of a set, which may be large.
+/// The listed rows' guids must, or must not, be in a set, which may be large.
 pub(crate) struct Labelled {
-    /// Whether they must be.
+    /// Whether they must be in it.
     pub wanted: bool,
-    /// A statement that gives the set.
+    /// A statement that selects the set.
     pub sql: String,
-    /// The values of its marks.
+    /// The values of its placeholders.
     pub values: Vec<Value>,
 }
 
-/// What a statement is for.
+/// The purpose of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Aim {
     Rows,
@@ -127,12 +127,12 @@ impl Select {
         }
     }
 
-    /// Adds a condition; `sql` holds as many `?` as `values` has.
+    /// Adds a condition; `sql` has as many `?` as `values` has values.
     pub(crate) fn and<V: Into<Value>>(&mut self, sql: &str, values: impl IntoIterator<Item = V>) {
         self.add(false, sql.to_owned(), values);
     }
 
-    /// Adds a condition that begins with a column.
+    /// Adds a condition that starts with a column.
     pub(crate) fn and_column<'a, V: Into<Value>>(
         &mut self,
         column: impl Into<Column<'a>>,
@@ -153,7 +153,7 @@ impl Select {
         self.values.extend(values.into_iter().map(Into::into));
     }
 
-    /// Adds that the listed rows' guids are, or are not, among those that the statement `sql` gives.
+    /// Adds that the listed rows' guids are, or are not, in the result of the statement `sql`.
     pub(crate) fn and_labelled(
         &mut self,
         wanted: bool,
@@ -167,12 +167,13 @@ impl Select {
         });
     }
 
-    /// What [`Select::and_labelled`] added: no statement here has it, [`super::list()`] sees to it.
+    /// The label conditions of [`Select::and_labelled`]; [`super::list()`] applies them, no statement here
+    /// does.
     pub(crate) fn labels(&self) -> &[Labelled] {
         &self.labels
     }
 
-    /// Whether every row of one table is listed, but for labels.
+    /// Whether every row of one table is listed, apart from labels.
     pub(crate) fn is_whole_table(&self) -> bool {
         self.conditions.is_empty() && !self.from.contains(" join ")
     }
@@ -201,8 +202,8 @@ impl Select {
         self.and_column(column, &rest, [one.value]);
     }
 
-    /// Adds that a column is among what `inner` selects: `inner` ends with a column of its own that
-    /// has one of these values.
+    /// Adds that a column is in the result of `inner`, which ends with a column of its own that has
+    /// one of these values.
     pub(crate) fn and_through<'a, S: AsRef<str>>(
         &mut self,
         column: impl Into<Column<'a>>,
@@ -214,10 +215,10 @@ impl Select {
     }
 
     /// The statement for one page: the rows' keys are found first, mostly in an index, and only the
-    /// page's rows are read. `way` is the order in which they are found; limit and offset follow the
-    /// values of the conditions.
+    /// page's rows are read. `way` is the order in which they are found; limit and offset follow
+    /// the values of the conditions.
     pub(crate) fn page_sql(&self, columns: &str, key: &str, way: &str, order: &str) -> String {
-        // SQLite plans anew for every other limit; a sum it does not look into.
+        // SQLite replans for every new limit, but not for a sum.
         let keys = self.sql(key, &format!("{way} limit ? + 0 offset ?"));
         format!(
             "select {columns} from {} where {key} in ({keys}) {order}",
@@ -239,8 +240,8 @@ impl Select {
         )
     }
 
-    /// The statement that counts. SQLite leaves out outer joins that change nothing, but not in
-    /// aggregates: so the rows are listed inside.
+    /// The statement that counts. SQLite omits outer joins without effect, but not in aggregates:
+    /// so the rows are selected in a subquery.
     pub(crate) fn count_sql(&self) -> String {
         if self.from.contains("left join") {
             let rows = self.composed("1", "limit -1", Aim::Count);
@@ -250,7 +251,7 @@ impl Select {
         }
     }
 
-    /// The whole statement for `columns`, with `tail` (order, limit) behind the conditions.
+    /// The whole statement for `columns`, followed by `tail` (order, limit).
     pub(crate) fn sql(&self, columns: &str, tail: &str) -> String {
         self.composed(columns, tail, Aim::Rows)
     }
@@ -267,7 +268,7 @@ impl Select {
         sql + " " + tail
     }
 
-    /// The values in the order of their marks.
+    /// The values in the order of their placeholders.
     pub(crate) fn values(&self) -> &[Value] {
         &self.values
     }

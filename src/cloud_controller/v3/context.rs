@@ -1,5 +1,5 @@
-//! What every handler gets: the controller, the caller, the time and the caller's URLs; and the
-//! extractors for bodies.
+//! The context of every handler: the controller, the caller, the time and the caller's URLs; and
+//! the extractors for bodies.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -30,11 +30,11 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// One authenticated request.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// The controller and what it works with.
+    /// The controller and its parts.
     pub cc: CloudController,
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// When, once for the whole request.
+    /// The time of the request, the same throughout.
     pub now: Timestamp,
     /// Builds links as the caller sees this server.
     pub urls: Urls,
@@ -51,7 +51,7 @@ impl Context {
         Ok(self.cc.db().read(move |tx| work(tx, &ctx)).await?)
     }
 
-    /// Writes in one transaction, which is undone when `work` refuses.
+    /// Writes in one transaction, which is rolled back when `work` fails.
     pub(crate) async fn write<T, F>(&self, work: F) -> ApiResult<T>
     where
         F: FnOnce(&WriteTx<'_>, &Self) -> Result<T> + Send + 'static,
@@ -136,7 +136,7 @@ impl FromRequestParts<CloudController> for Context {
     }
 }
 
-/// Whoever writes needs the scope for it, whatever their roles (CC `application_controller.rb`).
+/// Writing needs the write scope, whatever the caller's roles (CC `application_controller.rb`).
 fn check_scope(method: &Method, claims: &Claims, caller: &Caller) -> ApiResult<()> {
     let allowed = if matches!(*method, Method::GET | Method::HEAD) {
         caller.sees_all() || claims.has_scope("cloud_controller.read")

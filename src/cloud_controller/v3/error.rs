@@ -1,13 +1,12 @@
 //! Cloud Controller's errors: title, code, status and text, in one table.
 //!
-//! Shape: `{"errors":[{"code":10008,"title":"CF-UnprocessableEntity","detail":"…"}]}`. Titles, codes
-//! and statuses are those of CC's `errors/v3.yml`, else `errors/v2.yml`; an unexpected failure is
-//! `UnknownError` (`v3_error_hasher.rb`). It shows nothing of its cause; that goes to the log with the
+//! Shape: `{"errors":[{"code":10008,"title":"CF-UnprocessableEntity","detail":"…"}]}`. Titles,
+//! codes and statuses are those of CC's `errors/v3.yml`, else `errors/v2.yml`; an unexpected
+//! failure is `UnknownError` (`v3_error_hasher.rb`). Its cause is not shown; it is logged with the
 //! request's id.
 //!
 //! Decisions: CC has no error for a body that is too large or too slow, since nginx in front of it
-//! answers 413 and 408. Here such a body is one that cannot be read (`MessageParseError`), with
-//! nginx's status.
+//! answers 413 and 408. Here the error is `MessageParseError` with nginx's status.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -63,16 +62,16 @@ errors! {
     AnnotationLimitExceeded = 390_023, "AnnotationLimitExceeded", UNPROCESSABLE_ENTITY;
 }
 
-/// An error as HTTP tells it.
+/// An error as an HTTP response.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     error: Error,
-    /// In place of the kind's own.
+    /// Replaces the kind's own status.
     status: Option<StatusCode>,
 }
 
 impl ApiError {
-    /// 408 for a body that came too slowly.
+    /// 408 for a body that arrived too slowly.
     pub(crate) fn request_timeout() -> Self {
         Self {
             error: Error::parse(crate::net::slow_body::TooSlow.to_string()),
@@ -80,7 +79,7 @@ impl ApiError {
         }
     }
 
-    /// 413 for a body that is larger than the server takes.
+    /// 413 for a body that is larger than the limit.
     pub(crate) fn too_large(largest: usize) -> Self {
         Self {
             error: Error::parse(format!("the request body is larger than {largest} bytes")),
@@ -165,7 +164,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_error_is_one_of_ccs_and_none_is_there_twice() {
+    fn every_error_is_one_of_ccs_and_unique() {
         let ours: BTreeSet<(u32, String, u16)> = ALL
             .iter()
             .map(|kind| {

@@ -1,4 +1,4 @@
-//! How jobs end, with errors as clients see them; and the answers that name a job.
+//! The results of jobs, with errors as clients see them; and the responses that name a job.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -12,13 +12,13 @@ use crate::cloud_controller::model::jobs::JobState;
 use crate::cloud_controller::v3::{Urls, entries};
 use crate::db::WriteTx;
 
-/// A job that is over when it is stored.
+/// A job that is finished when it is stored.
 pub(crate) struct Finished<'a> {
-    /// `<resource type>.<deed>`, e.g. `buildpack.upload`.
+    /// `<resource type>.<action>`, e.g. `buildpack.upload`.
     pub operation: &'a str,
-    /// Guid of the resource; empty when it is gone.
+    /// Guid of the resource; empty when it is deleted.
     pub resource: &'a str,
-    /// How it went.
+    /// The result.
     pub result: Result<()>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn record(
     Ok(guid)
 }
 
-/// Ends a job; with errors it has failed.
+/// Finishes a job; with errors it has failed.
 pub(crate) fn finish(
     tx: &WriteTx<'_>,
     guid: &JobGuid,

@@ -1,4 +1,4 @@
-//! The JSON of a list: `pagination` with links that carry every parameter, `resources`, `included`.
+//! The JSON of a list: `pagination` with links that keep every parameter, `resources`, `included`.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -47,8 +47,8 @@ impl<T> Listed<T> {
     }
 }
 
-/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text: as
-/// a tree, a page would be thousands of scattered pieces of memory.
+/// `{"pagination": …, "resources": […]}`, and `included` if there is any. The resources are text:
+/// as a tree, a page would be thousands of scattered allocations.
 #[derive(Serialize)]
 pub(crate) struct ListBody {
     pagination: Value,
@@ -58,17 +58,17 @@ pub(crate) struct ListBody {
 }
 
 impl ListBody {
-    /// Puts `included` into it.
+    /// Adds `included`.
     pub(crate) fn including(mut self, included: Included) -> Self {
         self.included = map_of(included);
         self
     }
 }
 
-/// What `include` asked for, by the name of the resource.
+/// The included resources, by type.
 pub(crate) type Included = Vec<(&'static str, Vec<Value>)>;
 
-/// Puts `included` into a resource's JSON.
+/// Adds `included` to a resource's JSON.
 pub(crate) fn with_included(mut body: Value, included: Included) -> Value {
     if !included.is_empty() {
         body["included"] = Value::Object(map_of(included));
@@ -83,7 +83,7 @@ fn map_of(included: Included) -> Map<String, Value> {
         .collect()
 }
 
-/// Rows that become JSON one after the other, while they are written.
+/// Rows that are converted to JSON one after the other, while they are written.
 struct OneByOne<'a, T, F>(&'a [T], F);
 
 impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
@@ -92,8 +92,8 @@ impl<'a, T, P: Serialize, F: Fn(&'a T) -> P> Serialize for OneByOne<'a, T, F> {
     }
 }
 
-/// The `pagination` object. `parameters` are the request's without those of paging, encoded; in
-/// links all stand in the order of their names.
+/// The `pagination` object. `parameters` are the request's without those of paging, encoded; links
+/// list all parameters in the order of their names.
 fn pagination(page: &Page, total: i64, urls: &Urls, path: &str, parameters: &[String]) -> Value {
     let pages = ((total + page.size - 1) / page.size).max(1);
     let mut parameters = parameters.to_vec();
@@ -126,7 +126,7 @@ mod tests {
     const RULES: ListRules = ListRules::new(&["names"]).order_by(&["name"]);
 
     #[test]
-    fn links_carry_every_parameter_once() {
+    fn links_keep_every_parameter_once() {
         let q = ListQuery::parse(Some("names=a%20b&page=2&order_by=-name"), &RULES).expect("valid");
         let urls = Urls::new("http://x");
         let shown = pagination(&q.page, 101, &urls, "/v3/apps", &q.link_parameters());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_in_the_order_of_names_and_the_last_of_two_counts() {
+    fn links_are_in_the_order_of_names_and_use_the_last_of_two() {
         let query = "space_guids=s&names=a&names=b%252C,c&updated_ats%5Bgt%5D=2020-01-01T00:00:00Z";
         let q = ListQuery::parse(Some(query), &ListRules::new(&["names", "space_guids"]));
         let q = q.expect("valid");

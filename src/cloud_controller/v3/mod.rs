@@ -1,4 +1,4 @@
-//! The envelope of the v3 API: requests, errors, links and jobs, as all resources share them.
+//! Shared parts of the v3 API: callers, bodies and queries, lists, errors and metadata.
 //!
 //! One request is: [`Context`] (caller, clock, URLs) → payload → one transaction
 //! (`find_visible` = 404, `may_*` = 403, action) → presenter.

@@ -1,4 +1,4 @@
-//! Relationships as they are shown: `{"data": {"guid": "x"}}`.
+//! Relationships as shown: `{"data": {"guid": "x"}}`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,12 +30,12 @@ pub(crate) fn guid_data<G: Serialize>(guids: &[G]) -> Value {
     guids.iter().map(|guid| json!({ "guid": guid })).collect()
 }
 
-/// The answer about a relationship to several resources, without a link to these.
+/// The response with a relationship to several resources, without a link to these.
 pub(crate) fn related<G: Serialize>(guids: &[G], urls: &Urls, path: &str) -> Value {
     json!({ "data": guid_data(guids), "links": { "self": urls.link(path) } })
 }
 
-/// The answer about a relationship to one resource at `path`, which is found at `related` + guid.
+/// The response with a relationship to one resource at `path`, which is found at `related` + guid.
 pub(crate) fn related_one<G: std::fmt::Display>(
     guid: Option<&G>,
     urls: &Urls,

@@ -1,22 +1,23 @@
-//! What Cloud Controller's servers do with a request before it is routed.
+//! Normalizes or rejects requests before routing, as Cloud Controller's servers do.
 //!
 //! - `/v3` is a Rails application behind `Rack::URLMap`: each run of slashes counts as one, and a
 //!   slash at the end does not count (`ActionDispatch::Journey::Router::Utils.normalize_path`).
 //! - `/` and `/v2` are Sinatra's: runs of slashes count as one (`Rack::Protection::PathTraversal`),
 //!   but a slash at the end makes it another path.
-//! - Puma takes query strings of up to 10 KiB (`ext/puma_http11/puma_http11.c`) and answers 400 to
-//!   longer ones. The bound keeps filters small; here the answer has the shape of other errors.
+//! - Puma accepts query strings of up to 10 KiB (`ext/puma_http11/puma_http11.c`) and answers 400
+//!   to longer ones. The limit keeps filters small; here the response has the shape of other
+//!   errors.
 
 use http::Uri;
 
 use crate::cloud_controller::error::{Error, Result};
 use crate::net::paths;
 
-/// Bytes of a query string at most.
+/// Most bytes of a query string.
 pub(crate) const LONGEST_QUERY: usize = 10 * 1024;
 
-/// Tidies the path of a request for the Cloud Controller and refuses a query that is too long. What
-/// is asked of others stays as it is.
+/// Normalizes the path of a request for the Cloud Controller and refuses a query that is too long.
+/// Other requests are left unchanged.
 pub(crate) fn screen(uri: &mut Uri) -> Result<()> {
     let path = uri.path();
     let first = paths::first_segment(path);

@@ -14,13 +14,13 @@ use tokio_util::io::StreamReader;
 
 use crate::blobs::{Blob, BlobError, Blobs};
 
-/// How much of a file's start is looked at to tell its kind.
+/// How many bytes of a file's start are read to detect its type.
 const HEAD: u64 = 512;
 
-/// A file that came in.
+/// An uploaded file.
 #[derive(Debug)]
 pub(crate) struct UploadedFile {
-    /// Its name at the client's; may be empty.
+    /// Its name on the client; may be empty.
     pub name: String,
     /// Its bytes.
     pub blob: Blob,
@@ -28,10 +28,10 @@ pub(crate) struct UploadedFile {
     pub head: Vec<u8>,
 }
 
-/// Why no file came in.
+/// Why no file was uploaded.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The body is no form.
+    /// The body is not a form.
     NoForm,
     /// The body ended early or is malformed.
     Broken(String),
@@ -54,7 +54,7 @@ pub(crate) async fn one_file(
     Ok(None)
 }
 
-/// The request's body as a form, which is read while it comes in.
+/// The request's body as a form, which is read as a stream.
 pub(crate) async fn form(request: Request) -> Result<Multipart, Fault> {
     let paced = request.map(|body| Body::from_stream(Paced::new(body)));
     let form = Multipart::from_request(paced, &()).await;
@@ -74,13 +74,13 @@ async fn store(blobs: &Blobs, field: Field<'_>, limit: u64) -> Result<UploadedFi
     Ok(UploadedFile { name, blob, head })
 }
 
-/// A body that ended early or is malformed, seen between its fields.
+/// A body that ended early or is malformed, detected between its fields.
 pub(crate) fn broken(error: &MultipartError) -> Fault {
     Fault::Broken(error.body_text())
 }
 
 impl From<BlobError> for Fault {
-    /// The source of a blob is the form.
+    /// The form is the source of the blob.
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Source(error) => Self::Broken(error.to_string()),
@@ -89,10 +89,11 @@ impl From<BlobError> for Fault {
     }
 }
 
-/// A body that gives one piece and then lets others have a turn, which the form's parser (multer
-/// 3.1) needs for two reasons. It reads pieces until none is ready, however many that are: a fast
-/// client would fill the memory. And in the search for the first boundary it asks twice: when a
-/// body came whole in between, it took the end for an early one and refused a good upload.
+/// A body that returns one piece and then yields to other tasks, which the form's parser (multer
+/// 3.1) needs for two reasons. It reads pieces until none is ready, however many those are: a fast
+/// client would fill the memory. And in the search for the first boundary it polls twice: when a
+/// body arrived completely in between, it mistook the end for an early one and refused a good
+/// upload.
 struct Paced {
     pieces: BodyDataStream,
     rests: bool,
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_form_that_arrives_whole_between_two_looks_is_whole() {
+    async fn a_form_that_arrives_completely_between_two_polls_is_accepted() {
         let late = [Poll::Pending, Poll::Ready(Bytes::from_static(FORM))];
         assert_eq!(first_field(request(stream::iter(late))).await, "zip");
         for cut in 1..FORM.len() {

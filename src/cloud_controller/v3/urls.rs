@@ -1,4 +1,4 @@
-//! Absolute URLs, built from scheme, host and port under which the caller asked.
+//! Absolute URLs, built from scheme, host and port of the caller's request.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ impl Link {
         Self { href, method: None }
     }
 
-    /// What the URL is for.
+    /// Sets the method for the URL.
     pub(crate) fn by(self, method: &'static str) -> Self {
         Self {
             method: Some(method),

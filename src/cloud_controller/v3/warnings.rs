@@ -1,11 +1,11 @@
-//! `X-Cf-Warnings`: texts that clients show besides the answer.
+//! `X-Cf-Warnings`: texts that clients show in addition to the response.
 
 use axum::response::{IntoResponseParts, ResponseParts};
 use http::{HeaderName, HeaderValue};
 
 const HEADER: HeaderName = HeaderName::from_static("x-cf-warnings");
 
-/// The warnings of an answer, as part of it.
+/// The warnings of a response, as part of it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Vec<String>);
 

@@ -1,5 +1,5 @@
-//! What happens to clients, each in its caller's transaction: the row, and the end of the tokens
-//! that must not outlive the change.
+//! Changes to clients, each in its caller's transaction: the row, and the end of the tokens that
+//! must not outlive the change.
 
 use super::payload::{ChangeMode, NewClient, validate_secret};
 use super::{Client, store};
@@ -24,7 +24,7 @@ pub(super) fn create(tx: &WriteTx<'_>, vault: &Vault, new: NewClient) -> UaaResu
     }
 }
 
-/// Replaces all of a client but its secret.
+/// Replaces everything of a client except its secret.
 pub(super) fn update(tx: &WriteTx<'_>, client_id: &str, new: NewClient) -> UaaResult<Client> {
     let before = changeable(tx, client_id)?;
     let after = Client {
@@ -42,7 +42,7 @@ pub(super) fn update(tx: &WriteTx<'_>, client_id: &str, new: NewClient) -> UaaRe
     Ok(after)
 }
 
-/// Removes a client and everything issued through it.
+/// Deletes a client and everything issued through it.
 pub(super) fn delete(
     tx: &WriteTx<'_>,
     revocations: &Revocations,
@@ -55,7 +55,7 @@ pub(super) fn delete(
     Ok(client)
 }
 
-/// Changes the secrets of a client. When one stops counting, so does what was issued before.
+/// Changes the secrets of a client. When a secret is removed, everything issued before ends.
 pub(super) fn change_secret(
     tx: &WriteTx<'_>,
     (vault, revocations): (&Vault, &Revocations),

@@ -58,7 +58,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(present(&created.await?))))
 }
 
-/// `PUT /oauth/clients/:id`; the secret stays.
+/// `PUT /oauth/clients/:id`; the secret is kept.
 pub(crate) async fn replace(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -73,7 +73,7 @@ pub(crate) async fn replace(
     Ok(Json(present(&updated.await?)))
 }
 
-/// `DELETE /oauth/clients/:id`; answers the client.
+/// `DELETE /oauth/clients/:id`; returns the client.
 pub(crate) async fn delete(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -101,7 +101,7 @@ pub(crate) async fn change_secret(
             let text = "Only a client itself or an administrator may change its secret";
             return Err(UaaError::access_denied(text));
         }
-        require_old(&uaa, &client_id, body.old_secret.as_ref()).await?;
+        check_old_secret(&uaa, &client_id, body.old_secret.as_ref()).await?;
     }
     let (vault, mode, now) = (uaa.vault().clone(), body.change_mode, uaa.now());
     uaa.write(move |tx, revocations| {
@@ -117,7 +117,7 @@ pub(crate) async fn change_secret(
     Ok(Json(json!({ "status": "ok", "message": message })))
 }
 
-async fn require_old(
+async fn check_old_secret(
     uaa: &Uaa,
     client_id: &str,
     old: Option<&crate::base::Secret<String>>,

@@ -1,4 +1,4 @@
-//! How long what is issued through a client lives.
+//! Lifetimes of what is issued through a client.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use super::{Client, GrantType};
 use crate::uaa::lifetime;
 
 impl Client {
-    /// A user's access token through this self.
+    /// The lifetime of a user's access token through this client.
     pub(crate) fn user_access_lifetime(&self) -> Duration {
         or(self.access_validity, lifetime::USER_ACCESS)
     }
 
-    /// This client's own access token.
+    /// The lifetime of this client's own access token.
     pub(crate) fn client_access_lifetime(&self) -> Duration {
         or(self.access_validity, lifetime::CLIENT_ACCESS)
     }
 
-    /// A refresh token through this self.
+    /// The lifetime of a refresh token through this client.
     pub(crate) fn refresh_lifetime(&self) -> Duration {
         or(self.refresh_validity, lifetime::REFRESH)
     }
 
-    /// The access tokens of this client, for those who ask what it may do.
+    /// The lifetime of this client's access tokens, as its description shows it.
     pub(crate) fn access_lifetime(&self) -> Duration {
         if self.allows(GrantType::ClientCredentials) {
             self.client_access_lifetime()

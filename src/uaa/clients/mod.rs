@@ -1,7 +1,7 @@
 //! OAuth clients: who may ask for tokens, how, and with which scopes.
 //!
-//! The platform's own clients are written at every start, so that an upgrade changes what they
-//! may do; their secrets are made once and stay. Administrators add others. A client's id is its
+//! The platform's own clients are written at every start, so that an upgrade changes what they may
+//! do; their secrets are generated once and kept. Administrators add others. A client's id is its
 //! name, chosen by people. While a client moves to a new secret it may have two.
 
 pub(crate) mod actions;
@@ -45,7 +45,7 @@ pub(crate) fn routes() -> Router<Uaa> {
 pub enum GrantType {
     /// The user's name and password.
     Password,
-    /// A refresh token obtained before.
+    /// A refresh token obtained earlier.
     RefreshToken,
     /// The client's own secret.
     ClientCredentials,
@@ -54,7 +54,7 @@ pub enum GrantType {
 }
 
 impl GrantType {
-    /// All of them.
+    /// All grant types.
     pub const ALL: [Self; 4] = [
         Self::Password,
         Self::RefreshToken,
@@ -62,7 +62,7 @@ impl GrantType {
         Self::AuthorizationCode,
     ];
 
-    /// As OAuth writes it.
+    /// The name that OAuth uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -72,7 +72,7 @@ impl GrantType {
         }
     }
 
-    /// The one called `name`.
+    /// The grant type called `name`.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant| grant.as_str() == name)
     }
@@ -81,35 +81,35 @@ impl GrantType {
 /// An OAuth client.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its name.
+    /// Its id.
     pub client_id: String,
-    /// Its name for people.
+    /// Its display name.
     pub name: String,
-    /// Encrypted; a public client has none.
+    /// Encrypted; public clients have none.
     pub(crate) sealed_secret: Option<Vec<u8>>,
-    /// Encrypted; counts, too.
+    /// Encrypted; valid as well.
     pub(crate) sealed_second_secret: Option<Vec<u8>>,
     /// Ways it may obtain a token.
     pub grant_types: Vec<GrantType>,
-    /// The most a user's token obtained through it may carry.
+    /// The most that a user's token obtained through it may carry.
     pub scopes: Scopes,
     /// What its own tokens carry.
     pub authorities: Scopes,
-    /// Where codes may be sent.
+    /// Registered redirect URIs.
     pub redirect_uris: Vec<String>,
-    /// What other servers call themselves in `aud`; kept for those who read it.
+    /// The names of resource servers in `aud`; stored for clients that read them.
     pub(crate) resource_ids: Vec<String>,
-    /// Which scopes users need not agree to.
+    /// Scopes that users need not approve.
     pub(crate) auto_approve: AutoApprove,
-    /// Seconds that access tokens live, unless the default.
+    /// Lifetime of access tokens in seconds; `None` = default.
     pub(crate) access_validity: Option<u32>,
-    /// Seconds that refresh tokens live, unless the default.
+    /// Lifetime of refresh tokens in seconds; `None` = default.
     pub(crate) refresh_validity: Option<u32>,
     /// Whether it is one of the platform's.
     pub(crate) built_in: bool,
-    /// Grows when everything issued through it has to stop working.
+    /// Incremented when everything issued through it has to become invalid.
     pub(crate) generation: i64,
-    /// When it appeared.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -121,7 +121,7 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
-    /// Whether it has no secret, because it could not keep one.
+    /// Whether it has no secret, because it could not keep one confidential.
     pub(crate) fn is_public(&self) -> bool {
         self.sealed_secret.is_none()
     }
@@ -131,7 +131,7 @@ impl Client {
         open(self.sealed_secret.as_deref(), vault)
     }
 
-    /// Whether `secret` is one of the client's; compares digests, so that time tells nothing.
+    /// Whether `secret` is one of the client's; compares digests in constant time.
     pub(crate) fn has_secret(
         &self,
         secret: &Secret<String>,
@@ -157,10 +157,10 @@ fn open(sealed: Option<&[u8]>, vault: &Vault) -> Result<Secret<String>, VaultErr
     Ok(Secret::new(text))
 }
 
-/// What users need not agree to.
+/// Which scopes users need not approve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AutoApprove {
-    /// Anything.
+    /// All scopes.
     All,
     /// These scopes.
     Scopes(Scopes),
@@ -176,7 +176,7 @@ impl AutoApprove {
         }
     }
 
-    /// Those of `wanted` that users have to agree to.
+    /// The scopes of `wanted` that users have to approve.
     pub(crate) fn leaves(&self, wanted: &Scopes) -> Scopes {
         match self {
             Self::All => Scopes::default(),
@@ -195,9 +195,9 @@ impl std::fmt::Display for AutoApprove {
 }
 
 enum Kind {
-    /// Its secret is empty: whoever runs the CLI could read it anyway.
+    /// Its secret is empty: anyone who runs the CLI could read it anyway.
     Public,
-    /// Its secret is made at first boot.
+    /// Its secret is generated at first boot.
     Confidential,
 }
 
@@ -211,7 +211,7 @@ struct Seed {
     redirect_uris: &'static [&'static str],
 }
 
-/// What people do through the CLI and the console.
+/// Scopes for users of the CLI and the console.
 const FOR_PEOPLE: &[&[&str]] = &[
     scopes::OF_EVERY_USER,
     scopes::OF_ADMINISTRATORS,
@@ -305,7 +305,7 @@ pub(crate) fn seed(tx: &WriteTx<'_>, vault: &Vault, now: Timestamp) -> Result<()
 /// Why the platform's own clients could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// The database refused.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
     /// A secret could not be encrypted.

@@ -1,4 +1,4 @@
-//! Bodies of requests on clients, checked on the way in.
+//! Bodies of requests on clients, validated.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::uaa::lifetime;
 use crate::uaa::scopes::Scopes;
 use crate::uaa::search::filter::{Attribute, Attributes};
 
-/// What filters and `sortBy` may ask about clients.
+/// The attributes of clients that filters and `sortBy` may name.
 pub(crate) const ATTRIBUTES: Attributes = &[
     ("client_id", Attribute::text("client_id")),
     ("id", Attribute::text("client_id")),
@@ -20,8 +20,8 @@ pub(crate) const ATTRIBUTES: Attributes = &[
 
 const LONGEST: usize = 255;
 
-/// A client as an administrator writes it. What nobody may set (`lastModified`, …) is ignored, so
-/// that what was read can be sent back.
+/// A client as an administrator sends it. Read-only attributes (`lastModified`, …) are ignored, so
+/// that a response can be sent back.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ClientBody {
     client_id: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct ClientBody {
     refresh_token_validity: Option<i64>,
 }
 
-/// A list, which may also be written as text with commas.
+/// A list, which may also be a string with commas.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum List {
@@ -75,16 +75,16 @@ fn words(list: Option<List>, default: &str) -> UaaResult<Vec<String>> {
     Ok(words)
 }
 
-/// A checked client, its secrets still to be sealed.
+/// A validated client, its secrets not encrypted yet.
 pub(crate) struct NewClient {
     pub(crate) client: Client,
     pub(crate) secret: Option<Secret<String>>,
-    /// Whether it may do without a secret.
+    /// Whether it may lack a secret.
     pub(crate) public: bool,
 }
 
 impl ClientBody {
-    /// A client of this shape.
+    /// Validates the body.
     pub(crate) fn validate(self, now: Timestamp) -> UaaResult<NewClient> {
         let client_id = self.client_id.unwrap_or_default();
         validate_id(&client_id)?;
@@ -145,7 +145,7 @@ fn validate_id(client_id: &str) -> UaaResult<()> {
     Ok(())
 }
 
-/// Checks a secret that a client shall have.
+/// Checks a new secret of a client.
 pub(crate) fn validate_secret(secret: &Secret<String>) -> UaaResult<()> {
     if secret.expose().is_empty() {
         return Err(UaaError::invalid_client("Client secret cannot be empty"));
@@ -218,7 +218,7 @@ fn not_approvable() -> UaaError {
 fn validity(seconds: Option<i64>, name: &str) -> UaaResult<Option<u32>> {
     let longest = i64::try_from(lifetime::LONGEST.as_secs()).unwrap_or(i64::MAX);
     match seconds {
-        // UAA shows clients without a validity of their own so.
+        // UAA shows clients without a validity of their own like this.
         None | Some(0) => Ok(None),
         Some(seconds) if (1..=longest).contains(&seconds) => Ok(u32::try_from(seconds).ok()),
         Some(_) => Err(UaaError::invalid_client(format!(
@@ -239,15 +239,15 @@ pub(crate) struct SecretBody {
     pub(crate) change_mode: ChangeMode,
 }
 
-/// What happens to the secrets of a client.
+/// How to change the secrets of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum ChangeMode {
-    /// The new one replaces all.
+    /// The new secret replaces all others.
     #[default]
     Update,
-    /// The new one counts beside the old one.
+    /// The new secret is valid in addition to the old one.
     Add,
-    /// The older of two goes.
+    /// The older of two secrets is removed.
     Delete,
 }

@@ -1,4 +1,4 @@
-//! Clients as UAA shows them: never with a secret.
+//! Clients as UAA shows them, never with a secret.
 
 use serde_json::{Value, json};
 

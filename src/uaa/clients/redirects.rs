@@ -1,15 +1,15 @@
 //! Where codes may be sent: only to addresses the client registered.
 //!
-//! A registered address counts as it stands; in its host the first label may be `*`, in its path
-//! `*` stands for a segment and `**` for any rest. Scheme and port are never free, a user name
-//! or fragment is never allowed.
+//! A registered address matches literally, with these exceptions: the first label of its host may
+//! be `*`, and in its path `*` stands for a segment and `**` for any rest. Scheme and port must
+//! always match; a user name or fragment is never allowed.
 
 use url::Url;
 
 use crate::net::origin::PLATFORM_NAMES;
 use crate::uaa::error::{UaaError, UaaResult};
 
-/// Registered by the console: any page of the platform's console as seen from the caller.
+/// Registered by the console: any page of the platform's console as the caller sees it.
 pub(crate) const CONSOLE: &str = "platform:console";
 
 /// Checks an address that a client wants to register.
@@ -54,8 +54,8 @@ pub(crate) fn matches(registered: &[String], asked: &str, base: &str) -> bool {
     })
 }
 
-/// The console answers under this server's own address, and under the name `console` where the
-/// platform is asked by name.
+/// The console is served under this server's own address, and under the name `console` where the
+/// platform is addressed by name.
 fn is_console(url: &Url, base: &str) -> bool {
     let Ok(base) = Url::parse(base) else {
         return false;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_addresses_cannot_be_registered() {
+    fn invalid_addresses_cannot_be_registered() {
         for fine in [
             "https://a.example/x",
             "http://*.a.example/**",

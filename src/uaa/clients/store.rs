@@ -91,7 +91,7 @@ fn words(list: &str) -> Vec<String> {
     list.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A grant type that an older version wrote and this one no longer knows is none.
+/// A grant type that an older version stored and this one does not know is skipped.
 fn grant_types(list: &str) -> Vec<GrantType> {
     list.split_whitespace()
         .filter_map(GrantType::parse)
@@ -110,12 +110,12 @@ pub fn find_client(tx: &ReadTx<'_>, client_id: &str) -> Result<Option<Client>, D
     Ok(found.optional()?)
 }
 
-/// One page of clients, and how many there are in all.
+/// One page of clients, and the total count.
 pub(super) fn list(tx: &ReadTx<'_>, wanted: &Search) -> Result<(Vec<Client>, i64), DbError> {
     search(tx, &LIST, wanted, client)
 }
 
-/// Writes a client of ours; one that exists keeps its secret.
+/// Writes one of the platform's clients; an existing one keeps its secret.
 pub(super) fn upsert_keeping_secret(tx: &WriteTx<'_>, client: &Client) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(UPSERT)?;
     statement.execute(named_params! {
@@ -133,12 +133,12 @@ pub(super) fn upsert_keeping_secret(tx: &WriteTx<'_>, client: &Client) -> Result
     Ok(())
 }
 
-/// Writes a new client; false when its id is taken.
+/// Inserts a new client; false when its id is taken.
 pub(super) fn insert(tx: &WriteTx<'_>, client: &Client) -> Result<bool, DbError> {
     write(tx, INSERT, client, client.created_at)
 }
 
-/// Writes a changed client.
+/// Updates a client.
 pub(super) fn update(tx: &WriteTx<'_>, client: &Client) -> Result<bool, DbError> {
     write(tx, UPDATE, client, client.updated_at)
 }
@@ -164,14 +164,14 @@ fn write(tx: &WriteTx<'_>, sql: &str, client: &Client, now: Timestamp) -> Result
     Ok(written == 1)
 }
 
-/// Removes a client; its tokens, codes and approvals go with it.
+/// Deletes a client; its tokens, codes and approvals go with it.
 pub(super) fn delete(tx: &WriteTx<'_>, client_id: &str) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE)?;
     statement.execute(named_params! { ":client_id": client_id })?;
     Ok(())
 }
 
-/// What is being issued through the client right now will not count.
+/// Invalidates what is being issued through the client at this moment.
 pub(crate) fn raise_generation(tx: &WriteTx<'_>, client_id: &str) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(RAISE_GENERATION)?;
     statement.execute(named_params! { ":client_id": client_id })?;

@@ -1,4 +1,4 @@
-//! Administrators make clients, and the clients get tokens.
+//! Administrators create clients, and the clients get tokens.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ async fn token(world: &World, secret: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_admin_made_client_speaks_for_itself() {
+async fn a_created_client_gets_its_own_token() {
     let world = World::new().await;
     let made = call(&world, "POST", "/oauth/clients", Some(robot())).await;
     assert_eq!(made.status, 201, "{made:?}");

@@ -1,4 +1,4 @@
-//! What happens to groups, each in its caller's transaction.
+//! Changes to groups, each in its caller's transaction.
 
 use super::payload::MemberChange;
 use super::{Group, GroupGuid, store};
@@ -24,7 +24,7 @@ pub(super) fn create(
     Ok(group)
 }
 
-/// Replaces `before` by `after` and changes its members.
+/// Replaces `before` with `after` and changes its members.
 pub(super) fn update(
     tx: &WriteTx<'_>,
     before: &Group,
@@ -62,7 +62,7 @@ pub(super) fn update(
     Ok(after)
 }
 
-/// Removes a group.
+/// Deletes a group.
 pub(super) fn delete(tx: &WriteTx<'_>, group: &Group) -> UaaResult<()> {
     if group.is_of_the_platform() {
         return Err(UaaError::access_denied(format!(
@@ -73,7 +73,7 @@ pub(super) fn delete(tx: &WriteTx<'_>, group: &Group) -> UaaResult<()> {
     Ok(store::delete(tx, &group.guid)?)
 }
 
-/// Adds a user to a group; false when it is in it already.
+/// Adds a user to a group; false when it is a member already.
 pub(super) fn add_member(
     tx: &WriteTx<'_>,
     group: &Group,

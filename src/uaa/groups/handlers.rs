@@ -119,7 +119,7 @@ async fn change(
     Ok(answer(StatusCode::OK, changed.await?))
 }
 
-/// `DELETE /Groups/:id`; answers the group.
+/// `DELETE /Groups/:id`; returns the group.
 pub(crate) async fn delete(
     State(uaa): State<Uaa>,
     caller: Caller,

@@ -67,7 +67,7 @@ pub(crate) async fn get(
     Ok(Json(present_member(&found.await?)))
 }
 
-/// `DELETE /Groups/:id/members/:user`; answers the member.
+/// `DELETE /Groups/:id/members/:user`; returns the member.
 pub(crate) async fn remove(
     State(uaa): State<Uaa>,
     caller: Caller,

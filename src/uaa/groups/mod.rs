@@ -1,7 +1,7 @@
-//! Groups: their names are scopes, and members' tokens may carry them.
+//! Groups: their names are scopes that the tokens of their members may carry.
 //!
-//! Some groups hold every user without a row ([`scopes::OF_EVERY_USER`]); members of the others
-//! are rows. The platform's own groups cannot be removed or renamed. Groups hold users only, not
+//! Some groups contain every user without a row ([`scopes::OF_EVERY_USER`]); members of the others
+//! are rows. The platform's own groups cannot be deleted or renamed. Groups contain users only, not
 //! other groups.
 
 pub(crate) mod actions;
@@ -54,13 +54,13 @@ pub(crate) struct Group {
     /// The scope.
     pub(crate) name: String,
     pub(crate) description: Option<String>,
-    /// Grows with every change, for `If-Match`.
+    /// Incremented with every change, for `If-Match`.
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
-/// Groups the platform itself relies on.
+/// Groups the platform itself depends on.
 fn of_the_platform() -> impl Iterator<Item = &'static str> {
     let all = [
         scopes::OF_EVERY_USER,
@@ -80,7 +80,7 @@ impl Group {
     }
 }
 
-/// Checks a group's name, which has to pass for a scope.
+/// Checks a group's name, which has to be a valid scope.
 fn validate_name(name: &str) -> UaaResult<()> {
     if name.is_empty() {
         return Err(UaaError::invalid_scim("A group must have a displayName."));
@@ -95,7 +95,7 @@ fn validate_name(name: &str) -> UaaResult<()> {
     Ok(())
 }
 
-/// Writes the groups that every platform has.
+/// Creates the groups that every platform has.
 pub(crate) fn seed(tx: &WriteTx<'_>, guids: &GuidSource, now: Timestamp) -> Result<(), DbError> {
     for name in of_the_platform() {
         store::ensure(tx, &GroupGuid::generate(guids), name, now)?;

@@ -1,4 +1,4 @@
-//! Bodies of requests on groups, checked on the way in.
+//! Bodies of requests on groups, validated.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::base::guid::UserGuid;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::search::filter::{Attribute, Attributes};
 
-/// What filters and `sortBy` may ask about groups.
+/// The attributes of groups that filters and `sortBy` may name.
 pub(crate) const ATTRIBUTES: Attributes = &[
     ("id", Attribute::text("guid")),
     ("displayName", Attribute::text("name")),
@@ -16,8 +16,8 @@ pub(crate) const ATTRIBUTES: Attributes = &[
     ("meta.lastModified", Attribute::time("updated_at")),
 ];
 
-/// A group as a client writes it. What a client may not set (`id`, `zoneId`, …) is ignored, so
-/// that what was read can be sent back.
+/// A group as a client sends it. Read-only attributes (`id`, `zoneId`, …) are ignored, so that a
+/// response can be sent back.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GroupBody {
@@ -34,7 +34,7 @@ struct Meta {
     attributes: Vec<String>,
 }
 
-/// A member as a client writes it.
+/// A member as a client sends it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct MemberBody {
     value: String,
@@ -43,7 +43,7 @@ pub(crate) struct MemberBody {
     operation: Option<String>,
 }
 
-/// What a request does to the members of a group.
+/// A change to the members of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MemberChange {
     Add(UserGuid),
@@ -89,7 +89,7 @@ impl GroupBody {
         Ok((name, self.description, users(self.members)?))
     }
 
-    /// `group` and its members replaced by this body (`PUT`).
+    /// `group` and its members replaced with this body (`PUT`).
     pub(crate) fn replace(self, group: &Group) -> UaaResult<(Group, Vec<MemberChange>)> {
         let (name, description, members) = self.into_new()?;
         let mut changes = vec![MemberChange::RemoveAll];
@@ -102,7 +102,7 @@ impl GroupBody {
         Ok((group, changes))
     }
 
-    /// `group` changed where this body says so (`PATCH`).
+    /// `group` with the changes of this body (`PATCH`).
     pub(crate) fn patch(self, group: &Group) -> UaaResult<(Group, Vec<MemberChange>)> {
         let mut group = group.clone();
         let mut changes = Vec::new();

@@ -62,7 +62,7 @@ pub(crate) struct Member {
     pub(crate) origin: String,
 }
 
-/// A group by guid and name, as users show them.
+/// A group's guid and name, as users show them.
 pub(crate) type Named = (GroupGuid, String);
 
 fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
@@ -76,7 +76,7 @@ fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
     })
 }
 
-/// Makes sure that a group exists.
+/// Creates a group unless it exists.
 pub(super) fn ensure(
     tx: &WriteTx<'_>,
     guid: &GroupGuid,
@@ -88,7 +88,7 @@ pub(super) fn ensure(
     Ok(())
 }
 
-/// Writes a new group; false when its name is taken.
+/// Inserts a new group; false when its name is taken.
 pub(super) fn insert(tx: &WriteTx<'_>, group: &Group) -> Result<bool, DbError> {
     let mut statement = tx.sql().prepare_cached(INSERT)?;
     let inserted = statement.execute(named_params! {
@@ -107,12 +107,12 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &GroupGuid) -> Result<Option<Group>, D
     Ok(found.optional()?)
 }
 
-/// One page of groups, and how many there are in all.
+/// One page of groups, and the total count.
 pub(super) fn list(tx: &ReadTx<'_>, wanted: &Search) -> Result<(Vec<Group>, i64), DbError> {
     search(tx, &LIST, wanted, group)
 }
 
-/// Writes a changed group; false when its name is taken. The members stay.
+/// Updates a group; false when its name is taken. The members stay.
 pub(super) fn update(tx: &WriteTx<'_>, group: &Group) -> Result<bool, DbError> {
     let mut statement = tx.sql().prepare_cached(UPDATE)?;
     let updated = statement.execute(named_params! {
@@ -125,14 +125,14 @@ pub(super) fn update(tx: &WriteTx<'_>, group: &Group) -> Result<bool, DbError> {
     Ok(updated == 1)
 }
 
-/// Removes a group; its memberships go with it.
+/// Deletes a group; its memberships go with it.
 pub(super) fn delete(tx: &WriteTx<'_>, guid: &GroupGuid) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE)?;
     statement.execute(named_params! { ":guid": guid })?;
     Ok(())
 }
 
-/// Adds a user to a group; false when it is in it already or there is no such group.
+/// Adds a user to a group; false when it is a member already or there is no such group.
 pub fn add_member(
     tx: &WriteTx<'_>,
     name: &str,
@@ -144,7 +144,7 @@ pub fn add_member(
     Ok(statement.execute(parameters)? == 1)
 }
 
-/// Takes a user out of a group; false when it was not in it.
+/// Removes a user from a group; false when it was not a member.
 pub(super) fn remove_member(
     tx: &WriteTx<'_>,
     name: &str,
@@ -154,7 +154,7 @@ pub(super) fn remove_member(
     Ok(statement.execute(named_params! { ":name": name, ":user_guid": user })? == 1)
 }
 
-/// The users in these groups, by the groups' names.
+/// The users in these groups, by group name.
 pub(super) fn members(
     tx: &ReadTx<'_>,
     groups: &[Group],
@@ -177,7 +177,7 @@ pub(super) fn members(
     Ok(found)
 }
 
-/// All groups of a user, those of every user among them.
+/// All groups of a user, including those of every user.
 pub fn groups_of(tx: &ReadTx<'_>, user: &UserGuid) -> Result<Scopes, DbError> {
     let mut statement = tx.sql().prepare_cached(OF_USER)?;
     let rows = statement.query_map(named_params! { ":user_guid": user }, |row| row.get(0))?;
@@ -189,7 +189,7 @@ pub fn groups_of(tx: &ReadTx<'_>, user: &UserGuid) -> Result<Scopes, DbError> {
         .collect())
 }
 
-/// The groups of each of these users that are rows.
+/// The groups of each of these users that are stored as rows.
 pub(crate) fn memberships(
     tx: &ReadTx<'_>,
     users: &[&UserGuid],
@@ -205,7 +205,7 @@ pub(crate) fn memberships(
     Ok(found)
 }
 
-/// The groups of every user.
+/// The groups that contain every user.
 pub(crate) fn of_everybody(tx: &ReadTx<'_>) -> Result<Vec<Named>, DbError> {
     let mut statement = tx.sql().prepare_cached(OF_EVERYBODY)?;
     let names = serde_json::json!(OF_EVERY_USER).to_string();

@@ -1,4 +1,4 @@
-//! Administrators put people into groups, and their tokens follow.
+//! Administrators add users to groups, and their tokens follow.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn a_member_of_a_group_gets_its_scope() {
 }
 
 #[tokio::test]
-async fn a_group_is_made_changed_and_deleted() {
+async fn a_group_is_created_changed_and_deleted() {
     let world = World::new().await;
     let bob = world.user("bob", "secret").await;
     let body = json!({

@@ -1,6 +1,6 @@
 //! `/token_key` and `/token_keys`: how others verify our tokens. Public by nature.
 //!
-//! `POST /token_keys` is ours, not UAA's: it makes a new key at once.
+//! `POST /token_keys` is an extension of cflite: it creates a new key at once.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,13 +22,13 @@ pub(crate) async fn all(State(uaa): State<Uaa>) -> Json<Value> {
     Json(uaa.keys().published_all())
 }
 
-/// `POST /token_keys`: answers the new key.
+/// `POST /token_keys`: returns the new key.
 pub(crate) async fn rotate(
     State(uaa): State<Uaa>,
     caller: Caller,
 ) -> UaaResult<(StatusCode, Json<Value>)> {
     caller.require_any(&[UAA_ADMIN])?;
     let rotated = uaa.keys().rotate(uaa.db(), uaa.vault(), uaa.now()).await;
-    rotated.map_err(|error| UaaError::internal("make a key", &error))?;
+    rotated.map_err(|error| UaaError::internal("create a signing key", &error))?;
     Ok((StatusCode::CREATED, Json(uaa.keys().published())))
 }

@@ -1,9 +1,9 @@
-//! The RSA keys that sign tokens: made at first boot, kept encrypted, published as a JWKS.
+//! The RSA keys that sign tokens: created at first boot, stored encrypted, published as a JWKS.
 //!
-//! The newest key signs. A new one is made after [`LIFETIME`] or when an administrator asks; the
-//! older ones verify until the last token they can have signed has expired, and are then removed.
+//! The newest key signs. A new one is created after [`LIFETIME`] or when an administrator asks; the
+//! older ones verify until the last token they can have signed has expired, and are then deleted.
 //!
-//! Making a key takes a good part of a second and signing a few milliseconds, so both happen on
+//! Generating a key takes most of a second and signing a few milliseconds, so both happen on
 //! blocking threads; verifying is cheap enough for a request's own thread.
 
 pub(crate) mod handlers;
@@ -38,13 +38,13 @@ crate::guid_types! {
 
 const BITS: usize = 2048;
 
-/// No token of ours comes near this; longer ones are not even decoded.
+/// No token of ours comes near this size; longer ones are not decoded.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The key pair could not be made or read.
+    /// The key pair could not be generated or parsed.
     #[error("token signing key: {0}")]
     Unusable(String),
     /// The key pair could not be decrypted.
@@ -84,8 +84,8 @@ impl Key {
         })
     }
 
-    /// The payload of a token with the signature of this key. ring needs a tenth of the time that
-    /// jsonwebtoken's own arithmetic does, and every request asks.
+    /// The payload of a token, if this key signed it. ring needs a tenth of the time of
+    /// jsonwebtoken's own arithmetic, and this runs for every request.
     fn payload(&self, token: &str) -> Option<Map<String, Value>> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -112,22 +112,22 @@ impl Key {
 /// How long a key signs.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// A key is not removed sooner after it stopped signing.
-const SETTLING: Duration = Duration::from_secs(3600);
+/// A key is deleted no sooner than this after it stopped signing.
+const GRACE_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Requests that began before a key was replaced may still sign with it for so long.
+/// Requests that began before a key was replaced may sign with it for this long.
 const SLACK: Duration = Duration::from_secs(60);
 
 /// All keys of this platform; the last one signs. There is always one.
 ///
-/// The copy in memory changes with the commits that add and remove keys
-/// ([`WriteTx::after_commit`](crate::db::WriteTx::after_commit)): two changes at once, or a request
-/// dropped half-way, cannot leave it behind the database.
+/// The copy in memory changes with the commits that add and delete keys
+/// ([`WriteTx::after_commit`](crate::db::WriteTx::after_commit)): two concurrent changes, or a
+/// request dropped half-way, cannot leave it out of date.
 pub(crate) struct Keyring(Arc<ArcSwap<Keys>>);
 
 struct Keys {
     current: Arc<Key>,
-    /// The current one's age.
+    /// When the current key was created.
     since: Timestamp,
     older: Vec<Arc<Key>>,
 }
@@ -137,7 +137,7 @@ impl Keys {
         std::iter::once(&self.current).chain(&self.older)
     }
 
-    /// With a newer one, which signs from now on.
+    /// With a newer key, which signs from now on.
     fn with(&self, current: Arc<Key>, since: Timestamp) -> Self {
         let mut older = self.older.clone();
         older.push(self.current.clone());
@@ -148,7 +148,7 @@ impl Keys {
         }
     }
 
-    /// Without keys that nobody needs any more; the current one always stays.
+    /// Without keys that are no longer needed; the current one always stays.
     fn without(&self, gone: &[KeyId]) -> Self {
         let mut older = self.older.clone();
         older.retain(|key| !gone.contains(&key.id));
@@ -176,7 +176,7 @@ impl Keys {
                     since,
                     older: keys,
                 }),
-                _ => Err(unusable("there is none")),
+                _ => Err(unusable("no key found")),
             }
         });
         read.await.map_err(unusable)?
@@ -184,7 +184,7 @@ impl Keys {
 }
 
 /// A new key, and its encrypted form for the database.
-async fn make(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
+async fn create_key(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
     let vault = vault.clone();
     tokio::task::spawn_blocking(move || {
         let pem = generate()?;
@@ -196,11 +196,11 @@ async fn make(vault: &Vault) -> Result<(Arc<Key>, Vec<u8>), KeyError> {
 }
 
 impl Keyring {
-    /// Reads the keys, or makes the first one. Two openings at once agree on one key.
+    /// Reads the keys, or creates the first one. Concurrent calls agree on one key.
     pub(crate) async fn open(db: &Db, vault: &Vault, clock: &dyn Clock) -> Result<Self, KeyError> {
         let mut stored = db.read(store::list).await?;
         if stored.is_empty() {
-            let (key, sealed) = make(vault).await?;
+            let (key, sealed) = create_key(vault).await?;
             let now = clock.now();
             stored = db
                 .write(move |tx| {
@@ -215,17 +215,17 @@ impl Keyring {
         Ok(Self(Arc::new(ArcSwap::from_pointee(keys))))
     }
 
-    /// Makes a new key, which signs from now on.
+    /// Creates a new key, which signs from now on.
     pub(crate) async fn rotate(
         &self,
         db: &Db,
         vault: &Vault,
         now: Timestamp,
     ) -> Result<(), KeyError> {
-        let (key, sealed) = make(vault).await?;
+        let (key, sealed) = create_key(vault).await?;
         let ring = self.0.clone();
         db.write_without_wake(move |tx| {
-            // Newer than all others, whatever the clock says.
+            // Newer than all others, even if the clock went back.
             let after = store::newest(tx)?.map(|newest| newest.plus(Duration::from_micros(1)));
             let at = after.map_or(now, |after| after.max(now));
             store::insert(tx, &key.id, &sealed, at)?;
@@ -238,7 +238,7 @@ impl Keyring {
         .await
     }
 
-    /// Replaces a key that has signed long enough, and removes those nobody needs any more.
+    /// Replaces a key at the end of its lifetime, and deletes those no longer needed.
     pub(crate) async fn maintain(
         &self,
         db: &Db,
@@ -250,7 +250,7 @@ impl Keyring {
         }
         let settled = Timestamp::from_micros(
             now.as_micros()
-                .saturating_sub(i64::try_from(SETTLING.as_micros()).unwrap_or(i64::MAX)),
+                .saturating_sub(i64::try_from(GRACE_PERIOD.as_micros()).unwrap_or(i64::MAX)),
         );
         let ring = self.0.clone();
         db.write_without_wake(move |tx| {
@@ -273,7 +273,7 @@ impl Keyring {
         jsonwebtoken::encode(&header, claims, &keys.current.signing).map_err(unusable)
     }
 
-    /// The claims of a token that one of our keys signed. Says nothing about its age.
+    /// The claims of a token that one of our keys signed. Does not check its expiry.
     pub(crate) fn open_token(&self, token: &str) -> Result<Map<String, Value>, TokenError> {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenError::Unknown);
@@ -310,7 +310,7 @@ pub(crate) fn generate() -> Result<Secret<String>, KeyError> {
     Ok(Secret::new(pem.as_str().to_owned()))
 }
 
-/// A name for the key that only its bytes decide.
+/// A key id derived from the key's bytes alone.
 pub(crate) fn thumbprint(pem: &Secret<String>) -> KeyId {
     let digest = Sha256::digest(pem.expose().as_bytes());
     KeyId::from(format!("key-{}", hex::encode(&digest[..8])))

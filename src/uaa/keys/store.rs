@@ -12,7 +12,7 @@ const LIST: &str = "select kid, private_key, created_at from signing_keys order 
 
 const NEWEST: &str = "select max(created_at) from signing_keys";
 
-// A key signs until the next one is made, and a little longer: requests that were on their way.
+// A key signs until the next one is created, and a little longer for requests in flight.
 const DELETE_UNUSED: &str = "delete from signing_keys as old
 where exists (select 1 from signing_keys where created_at > old.created_at
         and created_at <= :settled)
@@ -23,7 +23,7 @@ returning kid";
 const INSERT: &str = "insert into signing_keys (kid, private_key, created_at)
 values (:kid, :private_key, :now)";
 
-/// A key as it is kept.
+/// A key as stored.
 #[derive(Clone)]
 pub(super) struct Stored {
     pub(super) id: KeyId,
@@ -44,13 +44,13 @@ pub(super) fn list(tx: &ReadTx<'_>) -> Result<Vec<Stored>, DbError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// When the newest key was made.
+/// When the newest key was created.
 pub(super) fn newest(tx: &ReadTx<'_>) -> Result<Option<Timestamp>, DbError> {
     let mut statement = tx.sql().prepare_cached(NEWEST)?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Removes keys whose last token has expired; tells which.
+/// Deletes keys whose last token has expired; returns their ids.
 pub(super) fn delete_unused(
     tx: &WriteTx<'_>,
     settled: Timestamp,
@@ -66,7 +66,7 @@ pub(super) fn delete_unused(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Keeps an encrypted key.
+/// Stores an encrypted key.
 pub(crate) fn insert(
     tx: &WriteTx<'_>,
     id: &KeyId,

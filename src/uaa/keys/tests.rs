@@ -1,4 +1,4 @@
-//! Keys come and go; tokens last as long as they say.
+//! Key rotation and the validity of tokens.
 
 use serde_json::Value;
 
@@ -84,7 +84,7 @@ async fn a_key_signs_for_ninety_days() {
 }
 
 #[tokio::test]
-async fn only_administrators_make_keys() {
+async fn only_administrators_create_keys() {
     let world = World::new().await;
     world.user("bob", "secret").await;
     let token = world.token("bob", "secret").await;

@@ -1,7 +1,8 @@
-//! Proving who one is with a password.
+//! Authentication with a password.
 //!
-//! The right password is answered at once, a wrong one later and later, for each source by itself
-//! ([`throttle`](crate::uaa::throttle)). An unknown name is looked at and answered like a known one.
+//! The right password is answered at once; wrong ones are answered with increasing delays, per
+//! source ([`throttle`](crate::uaa::throttle)). An unknown name is checked and answered like a
+//! known one.
 
 pub(crate) mod store;
 #[cfg(test)]
@@ -14,8 +15,8 @@ use super::users::{self, User};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 
-/// Looks for the user by name and origin, and checks the password.
-pub(crate) async fn prove(
+/// Finds the user by name and origin, and checks the password.
+pub(crate) async fn authenticate(
     uaa: &Uaa,
     source: Source,
     (user_name, origin): (&str, &str),
@@ -27,7 +28,7 @@ pub(crate) async fn prove(
         .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
         .await?;
     if let Some(user) = found.into_iter().next() {
-        return prove_user(uaa, source, &user.guid, password).await;
+        return authenticate_user(uaa, source, &user.guid, password).await;
     }
     let nobody = Subject::new("nobody", &user_name.to_lowercase());
     let attempt = attempt(uaa, source, nobody).await?;
@@ -36,27 +37,27 @@ pub(crate) async fn prove(
 }
 
 /// Checks the password of this user.
-pub(crate) async fn prove_user(
+pub(crate) async fn authenticate_user(
     uaa: &Uaa,
     source: Source,
     guid: &UserGuid,
     password: Secret<String>,
 ) -> UaaResult<Option<User>> {
     let attempt = attempt(uaa, source, Subject::new("user", guid.as_str())).await?;
-    // Only now: the attempt may have waited.
+    // Read only now: the attempt may have waited.
     let asked = guid.clone();
     let login = uaa.db().read(move |tx| store::find(tx, &asked)).await?;
     let Some(login) = login else {
         return Ok(answer(attempt, None).await);
     };
-    attempt.inherit(if counts_still(&login, uaa.opened_at(), uaa.now()) {
+    attempt.add_earlier_failures(if still_counts(&login, uaa.opened_at(), uaa.now()) {
         login.failures
     } else {
         0
     });
     let passwords = uaa.passwords();
     if !passwords.matches(source, password, login.password).await? {
-        note_failure(uaa, guid).await?;
+        record_failure(uaa, guid).await?;
         return Ok(answer(attempt, None).await);
     }
     let asked = guid.clone();
@@ -64,18 +65,18 @@ pub(crate) async fn prove_user(
         .db()
         .read(move |tx| users::store::find_user(tx, &asked))
         .await?;
-    // The password was right at the moment it was read; a change since then counts more.
+    // The password was right when it was read; a change since then takes precedence.
     let unchanged = user.filter(|user| user.active && user.generation == login.generation);
     Ok(answer(attempt, unchanged).await)
 }
 
-/// Waits until an attempt may be looked at.
+/// Waits until an attempt may be checked.
 pub(crate) async fn attempt(uaa: &Uaa, source: Source, subject: Subject) -> UaaResult<Attempt> {
     let admitted = uaa.throttle().attempt(source, subject).await;
     admitted.map_err(|_| UaaError::too_many_attempts())
 }
 
-/// What an attempt proved, when that may be told.
+/// What an attempt proved, returned when the throttle allows it.
 pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> {
     match proven {
         Some(_) => attempt.right(),
@@ -84,9 +85,9 @@ pub(crate) async fn answer<T>(attempt: Attempt, proven: Option<T>) -> Option<T> 
     proven
 }
 
-/// Whether the wrong passwords on record are those of a process before this one, which knows its
-/// own, and not too old.
-fn counts_still(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
+/// Whether the stored failures come from an earlier process (this one counts its own) and are
+/// recent enough.
+fn still_counts(login: &store::Login, opened_at: Timestamp, now: Timestamp) -> bool {
     let at = last_failure(login);
     at <= opened_at && now.since(at) <= MEMORY
 }
@@ -96,14 +97,14 @@ fn last_failure(login: &store::Login) -> Timestamp {
     Timestamp::from_micros(login.not_before.as_micros().saturating_sub(pause))
 }
 
-async fn note_failure(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+async fn record_failure(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let (asked, now) = (guid.clone(), uaa.now());
     let noted = uaa.db().write_without_wake(move |tx| {
         let Some(login) = store::find(tx, &asked)? else {
             return Ok::<_, UaaError>(0);
         };
         let failures = login.failures.saturating_add(1);
-        store::note_failure(tx, &asked, failures, now.plus(pause_after(failures)))?;
+        store::record_failure(tx, &asked, failures, now.plus(pause_after(failures)))?;
         Ok(failures)
     });
     let failures = noted.await?;

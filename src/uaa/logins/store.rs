@@ -1,4 +1,4 @@
-//! SQL of log-ins: the part of `users` that says whether and when a password is looked at.
+//! SQL of log-ins: the columns of `users` that decide whether and when a password is checked.
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -10,17 +10,17 @@ use crate::uaa::password::Hashed;
 const FIND: &str = "select password_hash, generation, failed_logins, login_not_before
 from users where guid = :guid";
 
-const NOTE_FAILURE: &str = "update users
+const RECORD_FAILURE: &str = "update users
 set failed_logins = :failures, login_not_before = :not_before where guid = :guid";
 
-const NOTE_LOGON: &str = "update users set failed_logins = 0, login_not_before = 0,
+const RECORD_LOGON: &str = "update users set failed_logins = 0, login_not_before = 0,
     previous_logon_at = last_logon_at, last_logon_at = :now
 where guid = :guid and generation = :generation and active = 1";
 
-const FORGIVE: &str = "update users set failed_logins = 0, login_not_before = 0
+const RESET_FAILURES: &str = "update users set failed_logins = 0, login_not_before = 0
 where guid = :guid and failed_logins > 0";
 
-/// What decides about an attempt.
+/// The stored state that an attempt is checked against.
 pub(super) struct Login {
     pub(super) password: Option<Hashed>,
     pub(super) generation: i64,
@@ -44,14 +44,14 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<Option<Login>, Db
     Ok(found.optional()?)
 }
 
-/// Counts a wrong password.
-pub(super) fn note_failure(
+/// Records a wrong password.
+pub(super) fn record_failure(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
     failures: u32,
     not_before: Timestamp,
 ) -> Result<(), DbError> {
-    let mut statement = tx.sql().prepare_cached(NOTE_FAILURE)?;
+    let mut statement = tx.sql().prepare_cached(RECORD_FAILURE)?;
     statement.execute(named_params! {
         ":guid": guid,
         ":failures": failures,
@@ -60,21 +60,21 @@ pub(super) fn note_failure(
     Ok(())
 }
 
-/// Counts a log-in; false when the user changed since the password was checked.
-pub(crate) fn note_logon(
+/// Records a log-in; false when the user changed since the password was checked.
+pub(crate) fn record_logon(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
     generation: i64,
     now: Timestamp,
 ) -> Result<bool, DbError> {
-    let mut statement = tx.sql().prepare_cached(NOTE_LOGON)?;
+    let mut statement = tx.sql().prepare_cached(RECORD_LOGON)?;
     let parameters = named_params! { ":guid": guid, ":generation": generation, ":now": now };
     Ok(statement.execute(parameters)? == 1)
 }
 
-/// Forgets wrong passwords once the right one was given.
-pub(crate) fn forgive(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
-    let mut statement = tx.sql().prepare_cached(FORGIVE)?;
+/// Resets the count of wrong passwords after a right one.
+pub(crate) fn reset_failures(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
+    let mut statement = tx.sql().prepare_cached(RESET_FAILURES)?;
     statement.execute(named_params! { ":guid": guid })?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Guessing passwords is slow, and the administrator's follows its file.
+//! Guessing passwords is slow, and the administrator's password follows its file.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn wrong_passwords_slow_down_one_user_and_nobody_else() {
             .refused(401, "unauthorized");
         waits.push(before.elapsed().as_millis());
     }
-    // The clock of the platform stands still, so each attempt waits out the whole pause.
+    // The platform's clock stands still, so each attempt waits for the whole pause.
     assert_eq!(waits[..3], [0, 0, 0]);
     for (wait, pause) in waits[3..].iter().zip([500, 1000, 2000, 4000, 5000]) {
         assert!((pause..pause + 50).contains(wait), "{waits:?}");
@@ -45,7 +45,7 @@ async fn wrong_passwords_slow_down_one_user_and_nobody_else() {
 const OTHER: [u8; 4] = [10, 0, 0, 9];
 
 #[tokio::test(start_paused = true)]
-async fn guessers_keep_nobody_out_who_knows_the_password() {
+async fn guessing_does_not_lock_out_the_right_password() {
     let world = World::new().await;
     let guessers = async {
         let guess = |number: usize| {
@@ -75,9 +75,9 @@ async fn guessers_keep_nobody_out_who_knows_the_password() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_source_mistypes_by_itself_and_a_header_is_no_source() {
+async fn failures_count_per_source_and_headers_do_not_change_it() {
     let world = World::new().await;
-    // Wrong ones since the start are known source by source.
+    // Failures since the start are counted per source.
     world.advance(1);
     for _ in 0..6 {
         world.log_in("admin", "wrong").await;
@@ -104,7 +104,7 @@ async fn each_source_mistypes_by_itself_and_a_header_is_no_source() {
     );
 }
 
-/// How long the answers to `count` of the same call take.
+/// How long the responses to `count` identical calls take.
 async fn waits(world: &World, count: usize, call: impl Fn() -> Call) -> Vec<u128> {
     let mut waits = Vec::new();
     for _ in 0..count {
@@ -117,7 +117,7 @@ async fn waits(world: &World, count: usize, call: impl Fn() -> Call) -> Vec<u128
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_nobody_has_secrets_and_codes_are_guessed_as_slowly() {
+async fn guessing_unknown_names_secrets_and_codes_is_as_slow() {
     let world = World::new().await;
     let token = || Call::new("POST", "/oauth/token");
     let unknown = || {
@@ -157,7 +157,7 @@ async fn names_nobody_has_secrets_and_codes_are_guessed_as_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_count_of_wrong_passwords_survives_a_restart_and_time_passes_for_it() {
+async fn the_count_of_wrong_passwords_survives_a_restart_and_expires() {
     let mut world = World::new().await;
     for _ in 0..4 {
         world.log_in("admin", "wrong").await;

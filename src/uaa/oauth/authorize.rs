@@ -1,8 +1,8 @@
-//! `/oauth/authorize`: a one-time code for a user, to be exchanged for tokens by a client.
+//! `/oauth/authorize`: a one-time code for a user, which a client exchanges for tokens.
 //!
-//! Web clients send browsers here, whose user signs in and, unless the client is trusted, agrees.
-//! `cf ssh` asks with the user's access token instead. A fault in the client or its address is
-//! shown here; any other is told to the client at its address, as OAuth has it.
+//! Web clients send browsers here; the user signs in and, unless the client is trusted, gives
+//! consent. `cf ssh` asks with the user's access token instead. An error in the client or its
+//! address is shown here; any other error is sent to the client's address, as OAuth specifies.
 
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
@@ -42,7 +42,7 @@ pub(crate) async fn authorize(
     done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
 }
 
-/// `POST /oauth/authorize`: what the user said to the page that asks for consent.
+/// `POST /oauth/authorize`: the user's decision on the consent page.
 pub(crate) async fn decide(State(uaa): State<Uaa>, browser: Browser, Form(form): Form) -> Response {
     let done = async {
         let asked = form.require("request")?.to_owned();
@@ -60,13 +60,13 @@ pub(crate) async fn decide(State(uaa): State<Uaa>, browser: Browser, Form(form):
     done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
 }
 
-/// For whom a code is.
+/// Who a code is for.
 enum Subject {
-    /// Asked with an access token.
+    /// Authenticated with an access token.
     Token(UserGuid, Timestamp),
-    /// Signed in.
+    /// Signed in with a browser.
     Browser(Box<Session>),
-    /// Nobody yet.
+    /// Not authenticated.
     Nobody,
 }
 
@@ -90,19 +90,19 @@ async fn subject(uaa: &Uaa, browser: &Browser, headers: &HeaderMap) -> UaaResult
     }
 }
 
-/// A request whose client and address are known to be good.
+/// A request whose client and address are valid.
 struct Request {
     client: Client,
     target: Target,
     query: Parameters,
-    /// The query as it came, to come back to it.
+    /// The original query, to return to it.
     asked: String,
 }
 
-/// Where the code goes.
+/// Where the code is sent.
 struct Target {
     url: Url,
-    /// Not at a client's address but at one of ours, where it is read off without going there.
+    /// Not at a client's address but at one of ours: the client reads the code off the redirect.
     own: bool,
 }
 
@@ -153,20 +153,27 @@ impl Request {
             Subject::Token(guid, since) => (guid.clone(), *since),
             Subject::Browser(session) => (session.user.guid.clone(), session.authenticated_at),
             Subject::Nobody if quiet => return Err(UaaError::login_required()),
-            Subject::Nobody => return login::first(&format!("/oauth/authorize?{}", self.asked)),
+            Subject::Nobody => {
+                return login::redirect_to_login(&format!("/oauth/authorize?{}", self.asked));
+            }
         };
         let scopes = grants::granted(uaa, &self.client, &guid, self.query.get("scope")).await?;
-        let open = consent::open(uaa, &self.client, &guid, &scopes).await?;
-        if !open.is_empty() {
+        let unapproved = consent::unapproved(uaa, &self.client, &guid, &scopes).await?;
+        if !unapproved.is_empty() {
             match (agreed, &subject) {
-                (Some(true), _) => consent::remember(uaa, &self.client, &guid, &scopes).await?,
+                (Some(true), _) => consent::record(uaa, &self.client, &guid, &scopes).await?,
                 (Some(false), _) => {
                     return Err(UaaError::access_denied("User denied access"));
                 }
                 (None, _) if quiet => return Err(UaaError::interaction_required()),
                 (None, Subject::Browser(session)) => {
                     let target = self.target.url.as_str();
-                    return consent::page(session, &self.client, &open, (target, &self.asked));
+                    return consent::page(
+                        session,
+                        &self.client,
+                        &unapproved,
+                        (target, &self.asked),
+                    );
                 }
                 (None, Subject::Token(..) | Subject::Nobody) => {
                     return Err(UaaError::interaction_required());
@@ -236,7 +243,7 @@ impl Request {
         }
     }
 
-    /// Sends the browser to the client with these values and the client's own `state`.
+    /// Redirects the browser to the client with these values and the client's own `state`.
     fn back(&self, values: &[(&str, &str)]) -> UaaResult<Response> {
         let mut url = self.target.url.clone();
         url.query_pairs_mut()
@@ -263,8 +270,8 @@ async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
     }
 }
 
-/// Only an address the client registered. A client without any gets the code at an address of
-/// ours, where it reads it off the redirect without following it.
+/// Only an address the client registered. A client without any gets the code at an address of ours,
+/// where it reads the code off the redirect without following it.
 fn target(client: &Client, asked: Option<&str>, base: &str) -> UaaResult<Target> {
     let plain = |address: &&String| Url::parse(address).is_ok() && !address.contains('*');
     let mut fixed = client

@@ -1,4 +1,4 @@
-//! One-time codes, looking into tokens, and signing out.
+//! One-time codes, token introspection, and signing out.
 
 use http::header;
 use serde_json::json;
@@ -198,7 +198,7 @@ async fn codes_end_with_the_users_password() {
 }
 
 #[tokio::test]
-async fn resource_clients_look_into_tokens() {
+async fn resource_clients_introspect_tokens() {
     let world = World::new().await;
     let secret = world.doppler_secret().await;
     let token = world.admin_token().await;
@@ -239,7 +239,7 @@ async fn resource_clients_look_into_tokens() {
 }
 
 #[tokio::test]
-async fn others_do_not_look_into_tokens() {
+async fn others_cannot_introspect_tokens() {
     let world = World::new().await;
     let token = world.admin_token().await;
     for path in ["/check_token", "/introspect"] {
@@ -264,7 +264,7 @@ async fn others_do_not_look_into_tokens() {
 }
 
 #[tokio::test]
-async fn userinfo_tells_callers_who_they_are() {
+async fn userinfo_describes_the_caller() {
     let world = World::new().await;
     let token = world.admin_token().await;
     let answer = Call::new("GET", "/userinfo")

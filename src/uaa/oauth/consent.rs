@@ -1,5 +1,5 @@
-//! What users let clients do. The platform's clients need not ask; others do once for each set of
-//! scopes, unless an administrator made them trusted (`autoapprove`).
+//! Users' consent for clients. The platform's clients do not need it; others need it once for each
+//! set of scopes, unless an administrator made them trusted (`autoapprove`).
 
 use axum::response::Response;
 use http::StatusCode;
@@ -14,8 +14,8 @@ use crate::uaa::pages::{Frame, show};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::sessions::{Session, store};
 
-/// Those of `wanted` that the user still has to agree to.
-pub(super) async fn open(
+/// The scopes of `wanted` that the user has not approved yet.
+pub(super) async fn unapproved(
     uaa: &Uaa,
     client: &Client,
     user: &UserGuid,
@@ -32,8 +32,8 @@ pub(super) async fn open(
     Ok(left.without(&approved.await?))
 }
 
-/// Remembers that the user agreed.
-pub(super) async fn remember(
+/// Stores the user's consent.
+pub(super) async fn record(
     uaa: &Uaa,
     client: &Client,
     user: &UserGuid,
@@ -47,7 +47,7 @@ pub(super) async fn remember(
     Ok(())
 }
 
-/// Asks the user. `request` is the query to come back to.
+/// Shows the consent page. `request` is the query to return to.
 pub(super) fn page(
     session: &Session,
     client: &Client,

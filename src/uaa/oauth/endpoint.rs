@@ -14,7 +14,7 @@ use crate::uaa::clients::GrantType;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::throttle::Source;
 
-/// Checks the client, then leaves the rest to the kind of grant.
+/// Authenticates the client, then dispatches on the grant type.
 pub(crate) async fn token(
     State(uaa): State<Uaa>,
     Base(base): Base,

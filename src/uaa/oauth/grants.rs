@@ -1,11 +1,11 @@
-//! The ways to a token. The client is authenticated and allowed to go this way already.
+//! The grant types. The client is authenticated and allowed to use the grant type already.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::issue::{self, Refresh, Stamp, TokenResponse, UserGrant};
-use super::keep::{Basis, keep};
+use super::persist::{Basis, persist};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 use crate::uaa::caller::Parameters;
@@ -31,9 +31,9 @@ pub(crate) async fn password(
     }
     let password = Secret::new(form.require("password")?.to_owned());
     let user_name = form.require("username")?;
-    let proven = logins::prove(uaa, source, (user_name, &origin), password).await?;
+    let proven = logins::authenticate(uaa, source, (user_name, &origin), password).await?;
     let user = proven.ok_or_else(UaaError::bad_credentials)?;
-    // The password may have had to wait.
+    // The password check may have waited.
     let stamp = Stamp {
         now: uaa.now(),
         ..stamp
@@ -49,7 +49,7 @@ pub(crate) async fn password(
     };
     let (now, refresh) = (stamp.now, refresh_for(&grant.client));
     let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
-    keep(uaa, issued, Basis::LogIn(user), now).await
+    persist(uaa, issued, Basis::LogIn(user), now).await
 }
 
 /// The same with a one-time code from the browser (`cf login --sso`).
@@ -76,10 +76,10 @@ async fn passcode(
     };
     let (now, refresh) = (stamp.now, refresh_for(&grant.client));
     let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
-    keep(uaa, issued, Basis::Code(user), now).await
+    persist(uaa, issued, Basis::Code(user), now).await
 }
 
-/// `grant_type=refresh_token`. Answers the same refresh token: the CLI's parallel commands share
+/// `grant_type=refresh_token`. Returns the same refresh token: parallel commands of the CLI share
 /// it.
 pub(crate) async fn refresh_token(
     uaa: &Uaa,
@@ -130,14 +130,14 @@ pub(crate) async fn refresh_token(
     let grant = UserGrant {
         user: user.clone(),
         client,
-        scopes: some(scopes)?,
+        scopes: require_scopes(scopes)?,
         grant_type: row.grant_type,
         authenticated_at: row.authenticated_at,
         nonce: None,
     };
     let now = stamp.now;
     let issued = issue::for_user(uaa, grant, stamp, Refresh::Same(token)).await?;
-    keep(uaa, issued, Basis::Refresh(user, row.id), now).await
+    persist(uaa, issued, Basis::Refresh(user, row.id), now).await
 }
 
 /// `grant_type=client_credentials`.
@@ -150,13 +150,13 @@ pub(crate) async fn client_credentials(
     let scopes = match form.get("scope").map(Scopes::parse) {
         None => client.authorities.clone(),
         Some(asked) => {
-            refuse_strange(&asked, &client.authorities)?;
+            refuse_excess_scopes(&asked, &client.authorities)?;
             asked
         }
     };
     let now = stamp.now;
-    let issued = issue::for_client(uaa, client, some(scopes)?, stamp).await?;
-    keep(uaa, issued, Basis::Client, now).await
+    let issued = issue::for_client(uaa, client, require_scopes(scopes)?, stamp).await?;
+    persist(uaa, issued, Basis::Client, now).await
 }
 
 /// `grant_type=authorization_code`.
@@ -178,7 +178,7 @@ pub(crate) async fn authorization_code(
     let (code, user) = taken.ok_or_else(wrong_code)?;
     let grant = UserGrant {
         user: user.clone(),
-        scopes: some(code.scopes.intersection(&client.scopes))?,
+        scopes: require_scopes(code.scopes.intersection(&client.scopes))?,
         grant_type: GrantType::AuthorizationCode.as_str().to_owned(),
         authenticated_at: code.authenticated_at,
         nonce: code.nonce,
@@ -186,10 +186,10 @@ pub(crate) async fn authorization_code(
     };
     let (now, refresh) = (stamp.now, refresh_for(&grant.client));
     let issued = issue::for_user(uaa, grant, stamp, refresh).await?;
-    keep(uaa, issued, Basis::Code(user), now).await
+    persist(uaa, issued, Basis::Code(user), now).await
 }
 
-/// The code and its user, when the code counts. It never counts again.
+/// The code and its user, when the code is valid. A code is valid once.
 pub(crate) async fn take_code(
     uaa: &Uaa,
     client: &Client,
@@ -216,7 +216,7 @@ fn wrong_code() -> UaaError {
     UaaError::invalid_grant("Invalid authorization code")
 }
 
-/// PKCE: who asked for the code with a challenge must know what it was made from.
+/// PKCE: a code requested with a challenge needs the verifier of that challenge.
 fn proves(verifier: Option<&str>, challenge: Option<&str>) -> bool {
     match (verifier, challenge) {
         (_, None) => true,
@@ -250,14 +250,14 @@ pub(crate) async fn granted(
     let scopes = match asked.map(Scopes::parse) {
         None => client.scopes.intersection(&groups),
         Some(asked) => {
-            refuse_strange(&asked, &client.scopes)?;
+            refuse_excess_scopes(&asked, &client.scopes)?;
             asked.intersection(&groups)
         }
     };
-    some(scopes)
+    require_scopes(scopes)
 }
 
-fn refuse_strange(asked: &Scopes, allowed: &Scopes) -> UaaResult<()> {
+fn refuse_excess_scopes(asked: &Scopes, allowed: &Scopes) -> UaaResult<()> {
     let strange = asked.without(allowed);
     if strange.is_empty() {
         return Ok(());
@@ -266,7 +266,7 @@ fn refuse_strange(asked: &Scopes, allowed: &Scopes) -> UaaResult<()> {
     Err(UaaError::invalid_scope(text))
 }
 
-fn some(scopes: Scopes) -> UaaResult<Scopes> {
+fn require_scopes(scopes: Scopes) -> UaaResult<Scopes> {
     if scopes.is_empty() {
         return Err(UaaError::invalid_scope(
             "None of the requested scopes is allowed.",
@@ -275,7 +275,7 @@ fn some(scopes: Scopes) -> UaaResult<Scopes> {
     Ok(scopes)
 }
 
-/// The origin that a client names in `login_hint`: `{"origin":"uaa"}`. Only users kept here have
+/// The origin that a client names in `login_hint`: `{"origin":"uaa"}`. Only users stored here have
 /// a password to check.
 fn hinted_origin(login_hint: Option<&str>) -> UaaResult<String> {
     #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! What a token says and whom it speaks for: `/check_token`, `/introspect`, `/userinfo`.
+//! Token introspection: `/check_token`, `/introspect`, `/userinfo`.
 
 use axum::Json;
 use axum::extract::State;

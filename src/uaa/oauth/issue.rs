@@ -1,4 +1,4 @@
-//! Making tokens: claims out of who, through which client and for what; then signatures.
+//! Issuing tokens: builds claims from the user, client and scopes, then signs them.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,44 +13,44 @@ use crate::uaa::tokens::revocations::signature;
 use crate::uaa::tokens::store::{AccessToken, RefreshToken};
 use crate::uaa::users::User;
 
-/// The only identity zone there is.
+/// The only identity zone.
 const ZONE: &str = "uaa";
 
-/// A user's leave to act through a client.
+/// A user's permission to act through a client.
 #[derive(Clone, Debug)]
 pub(crate) struct UserGrant {
     pub(crate) user: User,
     pub(crate) client: Client,
     pub(crate) scopes: Scopes,
-    /// How it was first obtained; a refresh keeps it.
+    /// The grant type of the first token; a refresh keeps it.
     pub(crate) grant_type: String,
     pub(crate) authenticated_at: Timestamp,
-    /// What the client wants to find in the identity token.
+    /// The nonce for the identity token.
     pub(crate) nonce: Option<String>,
 }
 
-/// Where and when tokens are issued.
+/// The issuer and time of tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     pub(crate) issuer: String,
     pub(crate) now: Timestamp,
 }
 
-/// What comes beside the access token.
+/// The refresh token of a response.
 pub(crate) enum Refresh {
-    /// Nothing: the client may not refresh.
+    /// None: the client may not refresh.
     None,
     /// A new refresh token.
     New,
-    /// The one that was sent.
+    /// The one that the client sent.
     Same(String),
 }
 
-/// The answer of the token endpoint.
+/// The response of the token endpoint.
 #[derive(Serialize)]
 pub(crate) struct TokenResponse {
     access_token: String,
-    // In lower case: the CLI compares it so.
+    // Lower case: the CLI compares it like this.
     token_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<String>,
@@ -61,7 +61,7 @@ pub(crate) struct TokenResponse {
     jti: TokenId,
 }
 
-/// The answer, and the rows that make it count.
+/// The response, and the rows to store with it.
 pub(crate) struct Issued {
     pub(crate) response: TokenResponse,
     pub(crate) access: AccessToken,
@@ -91,7 +91,7 @@ fn sign_for_user(
 ) -> UaaResult<Issued> {
     let claims = user_claims(new_id(uaa), grant, stamp);
     let wants_identity = claims.has_scope(OPENID);
-    let id_token = wants_identity.then(|| sign(uaa, &identity(&claims, grant)));
+    let id_token = wants_identity.then(|| sign(uaa, &identity_payload(&claims, grant)));
     let (refresh_token, row) = match refresh {
         Refresh::None => (None, None),
         Refresh::Same(token) => (Some(token), None),
@@ -107,7 +107,7 @@ fn sign_for_user(
         }
     };
     let response = TokenResponse {
-        access_token: sign(uaa, &wire(&claims, None)?)?,
+        access_token: sign(uaa, &access_payload(&claims, None)?)?,
         token_type: "bearer",
         id_token: id_token.transpose()?,
         refresh_token,
@@ -134,7 +134,7 @@ pub(crate) async fn for_client(
     let signed = tokio::task::spawn_blocking(move || {
         let claims = client_claims(new_id(&uaa), &client, scopes, &stamp);
         let response = TokenResponse {
-            access_token: sign(&uaa, &wire(&claims, Some(&claims.scopes))?)?,
+            access_token: sign(&uaa, &access_payload(&claims, Some(&claims.scopes))?)?,
             token_type: "bearer",
             id_token: None,
             refresh_token: None,
@@ -154,7 +154,7 @@ pub(crate) async fn for_client(
         .map_err(|error| UaaError::internal("sign a token", &error))?
 }
 
-/// A second less than it lives, so that nobody uses it too late.
+/// A second less than the lifetime, so that clients do not use it too late.
 fn expires_in(claims: &Claims) -> u64 {
     let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
     lifetime.saturating_sub(1).try_into().unwrap_or(0)
@@ -205,19 +205,19 @@ fn client_claims(id: TokenId, client: &Client, scopes: Scopes, stamp: &Stamp) ->
     }
 }
 
-/// An access token's payload: the claims, and what other clients of UAA look for.
-fn wire(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Map<String, Value>> {
+/// An access token's payload: the claims, and what other clients of UAA expect.
+fn access_payload(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Map<String, Value>> {
     let value = serde_json::to_value(claims);
     let Ok(Value::Object(mut payload)) = value else {
         return Err(UaaError::internal(
-            "write a token",
+            "encode a token",
             &"claims are not an object",
         ));
     };
     payload.insert("cid".to_owned(), claims.client_id.as_str().into());
     payload.insert("azp".to_owned(), claims.client_id.as_str().into());
     payload.insert("zid".to_owned(), ZONE.into());
-    // Makes the CLI sign out here, too.
+    // Makes the CLI revoke its tokens when it signs out.
     payload.insert("revocable".to_owned(), true.into());
     if let Some(authorities) = authorities {
         payload.insert("authorities".to_owned(), json!(authorities));
@@ -225,7 +225,7 @@ fn wire(claims: &Claims, authorities: Option<&Scopes>) -> UaaResult<Map<String, 
     Ok(payload)
 }
 
-/// A refresh token's payload. It has no `scope`, so that it can never pass for an access token.
+/// A refresh token's payload. It has no `scope`, so that it is never accepted as an access token.
 fn refresh_claims(row: &RefreshToken, access: &Claims) -> Value {
     json!({
         "jti": row.id,
@@ -250,7 +250,7 @@ fn refresh_claims(row: &RefreshToken, access: &Claims) -> Value {
 }
 
 /// An OpenID Connect identity token's payload; without `scope` for the same reason.
-fn identity(claims: &Claims, grant: &UserGrant) -> Value {
+fn identity_payload(claims: &Claims, grant: &UserGrant) -> Value {
     let user = &grant.user;
     let mut identity = json!({
         "sub": claims.subject,

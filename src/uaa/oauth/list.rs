@@ -1,4 +1,4 @@
-//! Which tokens live: `/oauth/token/list…`. Shows what tokens may do, never the tokens.
+//! Lists valid tokens: `/oauth/token/list…`. Shows what tokens may do, never the tokens.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Tokens are listed and ended by user, by client and one by one.
+//! Tokens are listed and revoked by user, by client and one by one.
 
 use serde_json::json;
 

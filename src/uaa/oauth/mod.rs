@@ -1,9 +1,9 @@
-//! How tokens are obtained, looked into and ended.
+//! Issuing, inspecting and revoking tokens.
 //!
-//! Access tokens are JWTs that anybody can verify without asking, so they live briefly; what ends
-//! one early is kept in [`revocations`] until it would have expired. Refresh tokens are JWTs too
-//! (the CLI reads their `jti` to sign out), but count only as long as their row exists, and the
-//! same one serves until it expires: parallel `cf` commands share it.
+//! Access tokens are JWTs that anybody can verify offline, so they live briefly; a revocation is
+//! stored in [`revocations`] until the token would have expired. Refresh tokens are JWTs too (the
+//! CLI reads their `jti` to sign out), but are valid only as long as their row exists. A refresh
+//! token is reused until it expires: parallel `cf` commands share it.
 //!
 //! [`revocations`]: super::tokens::revocations
 
@@ -15,10 +15,10 @@ pub(crate) mod endpoint;
 pub(crate) mod grants;
 pub(crate) mod inspect;
 pub(crate) mod issue;
-pub(crate) mod keep;
 pub(crate) mod list;
 #[cfg(test)]
 mod list_tests;
+pub(crate) mod persist;
 #[cfg(test)]
 mod revocation_tests;
 pub(crate) mod revoke;
@@ -30,7 +30,7 @@ use axum::routing::{delete, get, post};
 
 use super::Uaa;
 
-/// `/oauth/token`, `/oauth/authorize` and what looks into tokens.
+/// `/oauth/token`, `/oauth/authorize` and introspection.
 pub(crate) fn routes() -> Router<Uaa> {
     Router::new()
         .route("/oauth/token", post(endpoint::token))

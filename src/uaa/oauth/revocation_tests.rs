@@ -1,4 +1,4 @@
-//! What was revoked stays so, whatever happens beside it.
+//! A revocation persists, whatever happens concurrently.
 
 use std::sync::mpsc;
 
@@ -8,7 +8,8 @@ use crate::uaa::claims::TokenError;
 use crate::uaa::error::UaaError;
 use crate::uaa::testing::{ADMIN_PASSWORD, Call, World};
 
-/// A write that ends the token, says that it did, and waits for a word before it ends as told.
+/// A write that revokes the token, reports that it did, and waits for a signal before it returns
+/// the given result.
 fn revocation(
     world: &World,
     token: &str,
@@ -19,22 +20,22 @@ fn revocation(
     mpsc::Sender<()>,
 ) {
     let claims = world.uaa.verify(token).unwrap();
-    let (staged, told) = tokio::sync::oneshot::channel();
-    let (word, heard) = mpsc::channel();
+    let (staged, reported) = tokio::sync::oneshot::channel();
+    let (signal, signalled) = mpsc::channel();
     let uaa = world.uaa.clone();
     let write = async move {
         let now = uaa.now();
         uaa.write(move |tx, revocations| {
             revocations.end_token(tx, &claims, now)?;
             staged.send(()).unwrap();
-            heard.recv().unwrap();
+            signalled.recv().unwrap();
             outcome
         })
         .await
     };
     let mut writes = JoinSet::new();
     writes.spawn(write);
-    (writes, told, word)
+    (writes, reported, signal)
 }
 
 async fn refused_write(world: &World) -> bool {
@@ -48,41 +49,41 @@ async fn refused_write(world: &World) -> bool {
 async fn a_token_ends_with_the_commit_and_not_before() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     assert!(world.uaa.verify(&token).is_ok(), "nothing is committed yet");
-    word.send(()).unwrap();
+    signal.send(()).unwrap();
     assert!(write.join_next().await.unwrap().unwrap().is_ok());
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));
 }
 
 #[tokio::test]
-async fn a_failed_write_beside_it_brings_no_revoked_token_back() {
+async fn a_failed_concurrent_write_restores_no_revoked_token() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     // These are behind it in the writer's queue and fail right after its commit.
     let beside = async { tokio::join!(refused_write(&world), refused_write(&world)) };
-    let speak = async { word.send(()).unwrap() };
-    let (refused, (), revoked) = tokio::join!(beside, speak, write.join_next());
+    let send = async { signal.send(()).unwrap() };
+    let (refused, (), revoked) = tokio::join!(beside, send, write.join_next());
     assert!(revoked.unwrap().unwrap().is_ok());
     assert_eq!(refused, (true, true));
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));
 }
 
 #[tokio::test]
-async fn a_write_that_fails_ends_no_token_also_when_nobody_waits_for_it() {
+async fn a_failed_write_ends_no_token_even_when_its_request_is_dropped() {
     let world = World::new().await;
     let token = world.admin_token().await;
     let refusal = || Err(UaaError::insufficient_scope(&[]));
     for dropped in [false, true] {
-        let (mut write, staged, word) = revocation(&world, &token, refusal());
+        let (mut write, staged, signal) = revocation(&world, &token, refusal());
         staged.await.unwrap();
         if dropped {
             write.abort_all();
         }
-        word.send(()).unwrap();
+        signal.send(()).unwrap();
         assert!(!matches!(write.join_next().await.unwrap(), Ok(Ok(()))));
         assert!(refused_write(&world).await, "the writer is free again");
         assert!(world.uaa.verify(&token).is_ok(), "dropped: {dropped}");
@@ -93,10 +94,10 @@ async fn a_write_that_fails_ends_no_token_also_when_nobody_waits_for_it() {
 async fn a_dropped_request_that_commits_ends_the_token() {
     let world = World::new().await;
     let token = world.admin_token().await;
-    let (mut write, staged, word) = revocation(&world, &token, Ok(()));
+    let (mut write, staged, signal) = revocation(&world, &token, Ok(()));
     staged.await.unwrap();
     write.abort_all();
-    word.send(()).unwrap();
+    signal.send(()).unwrap();
     assert!(write.join_next().await.unwrap().is_err());
     assert!(refused_write(&world).await, "the writer is free again");
     assert_eq!(world.uaa.verify(&token), Err(TokenError::Revoked));
@@ -128,7 +129,7 @@ async fn no_revocation_is_lost_between_failing_requests() {
 }
 
 #[tokio::test]
-async fn keys_made_at_once_are_all_known_at_once() {
+async fn keys_created_concurrently_are_all_known() {
     let world = World::new().await;
     let (db, vault, now) = (world.uaa.db(), world.uaa.vault(), world.uaa.now());
     let rotate = || world.uaa.keys().rotate(db, vault, now);

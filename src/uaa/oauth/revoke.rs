@@ -1,7 +1,7 @@
-//! Ending tokens before their time: `/oauth/token/revoke/…`.
+//! Revoking tokens: `/oauth/token/revoke/…`.
 //!
-//! The CLI signs out with two calls, each with the token as proof that it ends; so a refresh token
-//! is accepted as proof there, and nowhere else. Everybody may end their own tokens.
+//! The CLI signs out with two calls, each authenticated with the token that it revokes; so a
+//! refresh token is accepted here, and nowhere else. Everybody may revoke their own tokens.
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
@@ -20,7 +20,7 @@ use crate::uaa::{Uaa, accounts, clients, users};
 
 const REVOKERS: &[&str] = &[TOKENS_REVOKE, UAA_ADMIN];
 
-/// What proves who asks.
+/// How the caller is authenticated.
 enum Proof {
     Access(Box<Claims>),
     Refresh(UserGuid),
@@ -98,7 +98,7 @@ async fn proof(uaa: &Uaa, token: &str) -> UaaResult<Proof> {
     }
 }
 
-/// `GET /oauth/token/revoke/user/:id`: everything issued to a user, whoever it was issued through.
+/// `GET /oauth/token/revoke/user/:id`: everything issued to a user, through any client.
 pub(crate) async fn of_user(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -113,7 +113,7 @@ pub(crate) async fn of_user(
     Ok(StatusCode::OK)
 }
 
-/// `GET /oauth/token/revoke/client/:id`: everything issued through a client, whoever to.
+/// `GET /oauth/token/revoke/client/:id`: everything issued through a client, to any user.
 pub(crate) async fn of_client(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -132,7 +132,7 @@ pub(crate) async fn of_client(
     Ok(StatusCode::OK)
 }
 
-/// `GET /oauth/token/revoke/user/:id/client/:id`: what a user got through one client.
+/// `GET /oauth/token/revoke/user/:id/client/:id`: everything issued to a user through one client.
 pub(crate) async fn of_user_and_client(
     State(uaa): State<Uaa>,
     caller: Caller,

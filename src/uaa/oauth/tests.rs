@@ -62,7 +62,7 @@ async fn users_without_groups_get_the_scopes_of_every_user() {
     assert!(!claims.has_any_scope(&["cloud_controller.admin", "scim.read", "uaa.admin"]));
 }
 
-/// A client, the form it sends, and the status and error it gets.
+/// A client, the form it sends, and the status and error of the response.
 type RefusedForm = (
     &'static str,
     &'static [(&'static str, &'static str)],
@@ -145,7 +145,7 @@ const REFUSED: &[RefusedForm] = &[
 ];
 
 #[tokio::test]
-async fn what_is_wrong_with_a_token_request_is_told_without_giving_anything_away() {
+async fn errors_of_token_requests_reveal_no_secrets() {
     let world = World::new().await;
     world.user("bob", "secret").await;
     for (client, form, status, error) in REFUSED {
@@ -213,7 +213,7 @@ async fn a_login_hint_chooses_the_origin() {
 }
 
 #[tokio::test]
-async fn a_refresh_keeps_the_refresh_token_and_makes_a_new_access_token() {
+async fn a_refresh_keeps_the_refresh_token_and_issues_a_new_access_token() {
     let world = World::new().await;
     let first = world.log_in("admin", ADMIN_PASSWORD).await;
     let token = first.text("refresh_token").to_owned();
@@ -366,7 +366,7 @@ async fn tampered_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_speaks_for_itself_with_a_long_token() {
+async fn a_client_gets_a_long_lived_token_of_its_own() {
     let world = World::new().await;
     let secret = world.doppler_secret().await;
     let fields = [
@@ -412,7 +412,7 @@ async fn keys_and_secrets_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn the_first_opening_makes_a_key_that_stays() {
+async fn the_first_start_creates_a_key_that_stays() {
     let directory = tempfile::tempdir().unwrap();
     let open = || async {
         let path = directory.path().join("cflite.db");

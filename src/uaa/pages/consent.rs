@@ -1,4 +1,4 @@
-//! May this client act for you?
+//! The consent page.
 
 use askama::Template;
 

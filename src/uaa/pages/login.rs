@@ -47,7 +47,7 @@ impl Page for HomePage {
     }
 }
 
-/// `GET /login`: the form for people, what to ask for for programs.
+/// `GET /login`: the form for people, the prompts for programs.
 pub(crate) async fn form(
     State(uaa): State<Uaa>,
     browser: Browser,
@@ -110,7 +110,7 @@ async fn sign_in(
     browser.check_login_token(form)?;
     let user_name = form.get("username").unwrap_or_default();
     let password = Secret::new(form.get_or_empty("password").to_owned());
-    let proven = logins::prove(uaa, source, (user_name, ORIGIN_UAA), password).await?;
+    let proven = logins::authenticate(uaa, source, (user_name, ORIGIN_UAA), password).await?;
     let secret = match &proven {
         None => None,
         Some(user) => sessions::start(uaa, user).await?,
@@ -124,14 +124,14 @@ async fn sign_in(
         }
         return redirect(&format!("/login?{}", query.finish()));
     };
-    // Whoever was signed in here before is not any more.
+    // Ends the previous session of this browser.
     browser.sign_out(uaa).await?;
     let response = redirect(next(form).unwrap_or("/login"))?;
     Ok(with_cookie(response, browser.session_cookie(&secret)))
 }
 
-/// `GET /logout.do`: signs the browser out; `redirect` is followed to addresses that the client
-/// named by `client_id` registered.
+/// `GET /logout.do`: signs the browser out; `redirect` is followed to addresses registered by the
+/// client that `client_id` names.
 pub(crate) async fn log_out(
     State(uaa): State<Uaa>,
     browser: Browser,
@@ -172,8 +172,8 @@ async fn after_log_out(
     Ok(known.then(|| target.to_owned()))
 }
 
-/// The way to the log-in form that leads on to `next` afterwards.
-pub(crate) fn first(next: &str) -> UaaResult<Response> {
+/// Redirects to the log-in form, which continues to `next` afterwards.
+pub(crate) fn redirect_to_login(next: &str) -> UaaResult<Response> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair(NEXT_FIELD, next);
     redirect(&format!("/login?{}", query.finish()))
@@ -183,7 +183,7 @@ fn next(parameters: &Parameters) -> Option<&str> {
     parameters.get(NEXT_FIELD).filter(|next| is_ours(next))
 }
 
-/// Only paths on this server, so that nobody is sent elsewhere by a link to us.
+/// Only paths on this server: a link to us must not redirect elsewhere.
 fn is_ours(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && c != '\\';
     path.starts_with('/') && !path.starts_with("//") && path.chars().all(plain)

@@ -1,7 +1,7 @@
-//! What people see in a browser: signing in and out, passcodes, consent, errors.
+//! HTML pages: signing in and out, passcodes, consent, errors.
 //!
-//! Plain HTML with its style inside: no script, no other host, nothing a page could be framed
-//! by or leak to. Every form carries a token that only a page of ours can know.
+//! Plain HTML with inline style: no scripts, no other hosts, no framing. Every form carries a CSRF
+//! token.
 
 pub(crate) mod consent;
 pub(crate) mod login;
@@ -29,9 +29,9 @@ pub(crate) fn routes() -> Router<Uaa> {
         .route("/passcode", get(passcode::passcode))
 }
 
-/// What every page has.
+/// Values that every page needs.
 pub(crate) struct Frame {
-    /// Lets the page's own style apply and no other.
+    /// Nonce that allows the page's own style and no other.
     pub(crate) nonce: String,
     /// Name of the form field.
     pub(crate) csrf_field: &'static str,
@@ -46,7 +46,7 @@ impl Frame {
     }
 }
 
-/// A page with its frame.
+/// A page and its frame.
 pub(crate) trait Page: Template {
     fn frame(&self) -> &Frame;
 }
@@ -65,18 +65,18 @@ impl Page for ErrorPage {
     }
 }
 
-/// A page as an answer.
+/// Renders a page as a response.
 pub(crate) fn show(status: StatusCode, page: &impl Page) -> UaaResult<Response> {
     let html = page
         .render()
-        .map_err(|error| UaaError::internal("write a page", &error))?;
+        .map_err(|error| UaaError::internal("render a page", &error))?;
     let mut response = (status, Html(html)).into_response();
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; frame-ancestors 'none'",
         page.frame().nonce
     );
     let policy = HeaderValue::from_str(&policy)
-        .map_err(|error| UaaError::internal("write a page's policy", &error))?;
+        .map_err(|error| UaaError::internal("build a page's security policy", &error))?;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     let fixed: [(HeaderName, &'static str); 4] = [
@@ -92,7 +92,7 @@ pub(crate) fn show(status: StatusCode, page: &impl Page) -> UaaResult<Response> 
     Ok(response)
 }
 
-/// An error as a page for people and as JSON for everybody else.
+/// An error as a page for people and as JSON for programs.
 pub(crate) fn error(wants_page: bool, error: UaaError) -> Response {
     if !wants_page {
         return error.into_response();
@@ -110,10 +110,10 @@ pub(crate) fn error(wants_page: bool, error: UaaError) -> Response {
     show(error.status(), &page).unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Sends the browser on.
+/// Redirects the browser.
 pub(crate) fn redirect(location: &str) -> UaaResult<Response> {
     let location = HeaderValue::from_str(location)
-        .map_err(|error| UaaError::internal("write a redirect", &error))?;
+        .map_err(|error| UaaError::internal("build a redirect", &error))?;
     let headers = [
         (header::LOCATION, location),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

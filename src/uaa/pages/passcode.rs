@@ -1,4 +1,4 @@
-//! `GET /passcode`: a one-time code for `cf login --sso`, for whoever is signed in here.
+//! `GET /passcode`: a one-time code for `cf login --sso`, for the user who is signed in.
 
 use askama::Template;
 use axum::Json;
@@ -27,8 +27,8 @@ impl Page for PasscodePage {
     }
 }
 
-/// `GET /passcode`: a page for people, a text for programs. Only a signed-in browser counts: an
-/// access token may allow less than what a passcode leads to.
+/// `GET /passcode`: a page for people, text for programs. Requires a signed-in browser: an access
+/// token may allow less than a passcode leads to.
 pub(crate) async fn passcode(State(uaa): State<Uaa>, browser: Browser) -> Response {
     let done = answer(&uaa, &browser).await;
     done.unwrap_or_else(|failed| error(browser.wants_page, failed))
@@ -37,7 +37,7 @@ pub(crate) async fn passcode(State(uaa): State<Uaa>, browser: Browser) -> Respon
 async fn answer(uaa: &Uaa, browser: &Browser) -> UaaResult<Response> {
     let Some(session) = browser.session(uaa).await? else {
         return if browser.wants_page {
-            login::first("/passcode")
+            login::redirect_to_login("/passcode")
         } else {
             Err(UaaError::unauthenticated())
         };

@@ -1,4 +1,4 @@
-//! People sign in in a browser: for a passcode, and for web clients.
+//! Signing in with a browser: for a passcode, and for web clients.
 
 use http::header;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::uaa::testing::{Answer, Call, World, payload};
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A browser: asks for pages and keeps cookies.
+/// A browser: requests pages and keeps cookies.
 #[derive(Default)]
 struct Browser {
     cookies: Vec<(String, String)>,
@@ -203,7 +203,7 @@ async fn a_wrong_password_leads_back_to_the_form() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_ours_signs_nobody_in() {
+async fn a_form_without_csrf_token_signs_nobody_in() {
     let world = world().await;
     let mut browser = Browser::default();
     browser.get(&world, "/login").await;
@@ -238,7 +238,7 @@ async fn nobody_is_sent_to_another_site_after_signing_in() {
 }
 
 #[tokio::test]
-async fn pages_hold_nothing_foreign_and_cannot_be_framed() {
+async fn pages_load_nothing_from_other_hosts_and_cannot_be_framed() {
     let world = world().await;
     let page = Browser::default()
         .get(&world, "/login?username=%22%3E%3Cscript%3E")
@@ -270,7 +270,7 @@ async fn signing_out_ends_the_session() {
 }
 
 #[tokio::test]
-async fn sessions_end_with_their_day_and_with_the_password() {
+async fn sessions_end_on_expiry_and_with_the_password() {
     let world = world().await;
     let mut browser = Browser::default();
     browser.sign_in(&world, "/login", "secret").await;
@@ -319,7 +319,7 @@ async fn a_web_client_gets_tokens_after_the_user_agreed() {
     redeem(&world, &code, &secret)
         .await
         .refused(400, "invalid_grant");
-    // Remembered: the next time nobody is asked.
+    // The consent is stored: the next request does not ask.
     let again = browser
         .get(&world, &authorize("&prompt=none&nonce=n"))
         .await;
@@ -332,7 +332,7 @@ async fn a_web_client_gets_tokens_after_the_user_agreed() {
 }
 
 #[tokio::test]
-async fn a_user_may_say_no() {
+async fn a_user_may_refuse_consent() {
     let world = world().await;
     client(&world, json!({})).await;
     let mut browser = Browser::default();
@@ -351,7 +351,7 @@ async fn a_user_may_say_no() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_to_the_client_but_never_to_strangers() {
+async fn errors_go_to_the_client_but_never_to_unregistered_addresses() {
     let world = world().await;
     client(&world, json!({ "autoapprove": true })).await;
     let mut browser = Browser::default();
@@ -362,12 +362,15 @@ async fn what_is_wrong_is_told_to_the_client_but_never_to_strangers() {
         ("&scope=uaa.admin", "invalid_scope"),
         ("&scope=openid%20cloud_controller.write", "invalid_scope"),
     ] {
-        let told = browser.get(&world, &authorize(query)).await;
-        assert_eq!(told.parameter("error").as_deref(), Some(error), "{query}");
+        let answer = browser.get(&world, &authorize(query)).await;
+        assert_eq!(answer.parameter("error").as_deref(), Some(error), "{query}");
     }
     let plain = authorize("").replace("S256", "plain");
-    let told = browser.get(&world, &plain).await;
-    assert_eq!(told.parameter("error").as_deref(), Some("invalid_request"));
+    let answer = browser.get(&world, &plain).await;
+    assert_eq!(
+        answer.parameter("error").as_deref(),
+        Some("invalid_request")
+    );
     for (path, status) in [
         (authorize("/other"), 400),
         (authorize("").replace("https://shop", "https://evil"), 400),
@@ -381,15 +384,18 @@ async fn what_is_wrong_is_told_to_the_client_but_never_to_strangers() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_secret_proves_itself_with_its_challenge() {
+async fn a_public_client_authenticates_with_its_challenge() {
     let world = world().await;
     let public = json!({ "client_secret": "", "allowpublic": true, "autoapprove": true });
     client(&world, public).await;
     let mut browser = Browser::default();
     browser.sign_in(&world, "/login", "secret").await;
     let bare = "/oauth/authorize?response_type=code&client_id=shop";
-    let told = browser.get(&world, bare).await;
-    assert_eq!(told.parameter("error").as_deref(), Some("invalid_request"));
+    let answer = browser.get(&world, bare).await;
+    assert_eq!(
+        answer.parameter("error").as_deref(),
+        Some("invalid_request")
+    );
     let code = browser.get(&world, &authorize("")).await;
     let code = code.parameter("code").unwrap();
     let proof = [("client_id", "shop"), ("code_verifier", VERIFIER)];

@@ -58,7 +58,7 @@ pub(crate) async fn create(
     Ok(answer(StatusCode::CREATED, created.await?))
 }
 
-/// `GET /Users/:id`; everybody may see themselves.
+/// `GET /Users/:id`; users may read themselves.
 pub(crate) async fn get(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -116,7 +116,7 @@ async fn change(
     Ok(answer(StatusCode::OK, changed.await?))
 }
 
-/// `DELETE /Users/:id`; answers the user, as the CLI needs a body.
+/// `DELETE /Users/:id`; returns the user, as the CLI needs a body.
 pub(crate) async fn delete(
     State(uaa): State<Uaa>,
     caller: Caller,
@@ -146,7 +146,7 @@ fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<(Value, i64)> {
     Ok((shown.remove(0), user.version))
 }
 
-/// These users with their groups, for a constant number of queries.
+/// These users with their groups, with a constant number of queries.
 fn shown_all(tx: &ReadTx<'_>, users: &[User]) -> UaaResult<Vec<Value>> {
     let guids: Vec<&UserGuid> = users.iter().map(|user| &user.guid).collect();
     let own = groups::store::memberships(tx, &guids)?;

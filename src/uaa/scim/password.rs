@@ -1,7 +1,7 @@
 //! `PUT /Users/:id/password`.
 //!
-//! One's own password takes the old one, also for administrators; somebody else's takes
-//! `uaa.admin`, or a client with `password.write`.
+//! Changing one's own password needs the old one, also for administrators. Changing another user's
+//! needs `uaa.admin`, or a client with `password.write`.
 
 use axum::Json;
 use axum::extract::State;
@@ -34,12 +34,12 @@ pub(crate) async fn change(
         &[UAA_ADMIN]
     })?;
     password::validate(&body.password)?;
-    require_kept_here(&uaa, &guid).await?;
+    require_local_user(&uaa, &guid).await?;
     let generation = if own {
         let old = body.old_password.filter(|old| !old.expose().is_empty());
         let old =
             old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
-        let proven = prove_old((&uaa, source), &guid, old, &body.password).await?;
+        let proven = check_old_password((&uaa, source), &guid, old, &body.password).await?;
         Some(proven.generation)
     } else {
         None
@@ -48,7 +48,7 @@ pub(crate) async fn change(
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
         let user = users::store::find_user(tx, &guid)?;
-        // Somebody may have set another password while this one was hashed.
+        // The password may have changed while this one was hashed.
         if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
             return Err(wrong_old_password());
         }
@@ -60,7 +60,7 @@ pub(crate) async fn change(
     ))
 }
 
-async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
+async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let asked = guid.clone();
     let found = uaa
         .db()
@@ -76,19 +76,19 @@ async fn require_kept_here(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     )))
 }
 
-async fn prove_old(
+async fn check_old_password(
     (uaa, source): (&Uaa, Source),
     guid: &UserGuid,
     old: Secret<String>,
     new: &Secret<String>,
 ) -> UaaResult<User> {
     let same = old == *new;
-    let proven = logins::prove_user(uaa, source, guid, old).await?;
+    let proven = logins::authenticate_user(uaa, source, guid, old).await?;
     let proven = proven.ok_or_else(wrong_old_password)?;
     if same {
         let asked = guid.clone();
         uaa.db()
-            .write_without_wake(move |tx| logins::store::forgive(tx, &asked))
+            .write_without_wake(move |tx| logins::store::reset_failures(tx, &asked))
             .await?;
         let text = "Your new password cannot be the same as the old password.";
         return Err(UaaError::invalid_password(text));

@@ -1,4 +1,4 @@
-//! Bodies of SCIM requests on users, checked on the way in.
+//! Bodies of SCIM requests on users, validated.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::search::filter::{Attribute, Attributes};
 use crate::uaa::users::{NewUser, ORIGIN_UAA, User, validate_origin};
 
-/// What filters and `sortBy` may ask about users.
+/// The attributes of users that filters and `sortBy` may name.
 pub(crate) const ATTRIBUTES: Attributes = &[
     ("id", Attribute::text("guid")),
     ("userName", Attribute::text("user_name")),
@@ -26,8 +26,8 @@ pub(crate) const ATTRIBUTES: Attributes = &[
     ("meta.lastModified", Attribute::time("updated_at")),
 ];
 
-/// A user as a client writes it. What a client may not set (`id`, `meta`, `groups`, …) is ignored,
-/// so that what was read can be sent back.
+/// A user as a client sends it. Read-only attributes (`id`, `meta`, `groups`, …) are ignored, so
+/// that a response can be sent back.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserBody {
@@ -63,7 +63,7 @@ impl UserBody {
         let user_name = self
             .user_name
             .ok_or_else(|| UaaError::invalid_scim("A username must be provided."))?;
-        // The CLI sends an empty origin for users to be kept here.
+        // The CLI sends an empty origin for users to be stored here.
         let origin = self.origin.filter(|origin| !origin.is_empty());
         let origin = origin.unwrap_or_else(|| ORIGIN_UAA.to_owned());
         validate_origin(&origin)?;
@@ -91,7 +91,7 @@ impl UserBody {
         Ok((new, password))
     }
 
-    /// `user` replaced by this body (`PUT`): what is missing is removed.
+    /// `user` replaced with this body (`PUT`): missing attributes are removed.
     pub(crate) fn replace(self, user: &User) -> UaaResult<User> {
         self.refuse_fixed(user)?;
         let email = self.email()?;
@@ -112,7 +112,7 @@ impl UserBody {
         })
     }
 
-    /// `user` changed where this body says so (`PATCH`).
+    /// `user` with the changes of this body (`PATCH`).
     pub(crate) fn patch(self, user: &User) -> UaaResult<User> {
         self.refuse_fixed(user)?;
         let email = self.email()?;
@@ -168,7 +168,7 @@ fn names(name: Option<NameBody>) -> (Option<String>, Option<String>) {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PasswordBody {
-    /// Needed to change one's own.
+    /// Required to change one's own password.
     pub(crate) old_password: Option<Secret<String>>,
     /// The new one.
     pub(crate) password: Secret<String>,

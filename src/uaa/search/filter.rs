@@ -1,7 +1,8 @@
 //! Filters: `userName eq "bob" and (origin eq "uaa" or active eq true)`.
 //!
 //! Attributes and operators may be written in any case. Text compares without case, as in UAA.
-//! Length, depth and number of comparisons are bounded; `id eq "a" or id eq "b" or …` counts as one.
+//! Length, depth and number of comparisons are limited; `id eq "a" or id eq "b" or …` counts as
+//! one.
 
 use crate::base::Timestamp;
 use crate::uaa::error::{UaaError, UaaResult};
@@ -11,7 +12,7 @@ const DEEPEST: usize = 8;
 /// Comparisons of one filter at most.
 const MOST: usize = 32;
 
-/// What an attribute holds.
+/// The type of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -21,7 +22,7 @@ pub(crate) enum Kind {
     Time,
 }
 
-/// What a filter can ask about, and where it is stored.
+/// An attribute that filters can name, and its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attribute {
     pub(crate) column: &'static str,
@@ -62,7 +63,7 @@ pub(crate) fn find(attributes: Attributes, name: &str) -> Option<Attribute> {
         .map(|(_, attribute)| *attribute)
 }
 
-/// How an attribute is compared.
+/// A comparison with an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     Equals(String),
@@ -71,7 +72,7 @@ pub(crate) enum Test {
     Contains(String),
     StartsWith(String),
     Is(bool),
-    /// At, before or after a time.
+    /// Equal to, before or after a time.
     Time(Comparison, Timestamp),
     Present,
 }
@@ -95,7 +96,7 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
-    /// How many comparisons it has.
+    /// The number of comparisons.
     pub(crate) fn tests(&self) -> usize {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::tests).sum(),
@@ -104,7 +105,7 @@ impl Filter {
     }
 }
 
-/// Reads a filter over these attributes.
+/// Parses a filter over these attributes.
 pub(crate) fn parse(text: &str, attributes: Attributes) -> UaaResult<Filter> {
     let refused = |reason: &str| {
         let shown: String = text.chars().take(200).collect();
@@ -269,7 +270,7 @@ impl Parser {
     }
 }
 
-/// Adds `part` to alternatives; a further value of an attribute joins the values it may have.
+/// Adds `part` to alternatives; another value of the same attribute joins its list of values.
 fn add_alternative(parts: &mut Vec<Filter>, part: Filter) {
     let Filter::One(attribute, Test::Equals(text)) = part else {
         parts.push(part);

@@ -12,7 +12,7 @@ use filter::{Attribute, Attributes, Filter};
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 500;
 
-/// What to look for and which part of it to return.
+/// What to search for and which part of it to return.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     pub(crate) filter: Option<Filter>,
@@ -31,7 +31,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// Checks the parameters of a list of resources with these attributes.
+    /// Validates the parameters of a list of resources with these attributes.
     pub(crate) fn validate(query: &Parameters, known: Attributes) -> UaaResult<Self> {
         let start = number(query, "startIndex", 1)?.max(1);
         let limit = number(query, "count", PAGE)?.min(LARGEST_PAGE);
@@ -72,7 +72,7 @@ impl ListQuery {
         })
     }
 
-    /// One page as SCIM shows it, with the attributes that were asked for.
+    /// One page as SCIM shows it, with the requested attributes.
     pub(crate) fn present(&self, resources: Vec<Value>, total: i64, schema: &str) -> Value {
         let resources: Vec<Value> = resources
             .into_iter()

@@ -1,7 +1,7 @@
 //! SQL of searches: a filter becomes a condition of fixed fragments and bound values.
 //!
-//! Filters have many shapes. Statements of simple ones are kept prepared; those of others are not,
-//! so that no caller can fill the memory with them.
+//! Filters have many shapes. Statements of simple ones are cached; those of others are not, so that
+//! no caller can fill the memory with them.
 
 use rusqlite::types::Value;
 use rusqlite::{Row, Statement, params_from_iter};
@@ -10,20 +10,20 @@ use super::Search;
 use super::filter::{Comparison, Filter, Test};
 use crate::db::{DbError, ReadTx};
 
-/// Statements of filters with at most this many comparisons stay prepared.
+/// Statements of filters with at most this many comparisons are cached.
 const SIMPLE: usize = 2;
 
-/// What is searched.
+/// The table to search.
 pub(crate) struct Source {
     /// `select … from table`, without conditions.
     pub(crate) select: &'static str,
-    /// The table alone, to count in.
+    /// The table alone, for counting.
     pub(crate) table: &'static str,
     /// Breaks ties of the order.
     pub(crate) key: &'static str,
 }
 
-/// One page of what is found, and how many there are in all.
+/// One page of the results, and the total count.
 pub(crate) fn search<T>(
     tx: &ReadTx<'_>,
     source: &Source,

@@ -1,4 +1,4 @@
-//! What a browser brings along and what it is given: cookies, and whether it wants pages.
+//! Browsers: their cookies, and whether they want pages.
 
 use axum::extract::FromRequestParts;
 use axum::response::Response;
@@ -17,7 +17,7 @@ use crate::uaa::secrets::random_secret;
 const SESSION_COOKIE: &str = "cflite_login";
 const CSRF_COOKIE: &str = "cflite_login_form";
 
-/// The field of every form that shows it came from a page of ours.
+/// The field that proves that a form came from a page of ours.
 pub(crate) const CSRF_FIELD: &str = "X-Uaa-Csrf";
 
 /// A request as browsers send them.
@@ -62,7 +62,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl Browser {
-    /// Who is signed in.
+    /// The session of the signed-in user.
     pub(crate) async fn session(&self, uaa: &Uaa) -> UaaResult<Option<Session>> {
         match &self.session {
             None => Ok(None),
@@ -70,7 +70,7 @@ impl Browser {
         }
     }
 
-    /// Signs whoever it is out.
+    /// Signs the browser out.
     pub(crate) async fn sign_out(&self, uaa: &Uaa) -> UaaResult<()> {
         match &self.session {
             None => Ok(()),
@@ -78,7 +78,7 @@ impl Browser {
         }
     }
 
-    /// What the log-in form carries: the same as a cookie that scripts and other sites cannot
+    /// The CSRF token of the log-in form: the same as a cookie that scripts and other sites cannot
     /// read. A new one comes with a cookie to set.
     pub(crate) fn login_token(&self) -> (String, Option<HeaderValue>) {
         match &self.csrf {
@@ -91,7 +91,7 @@ impl Browser {
         }
     }
 
-    /// Refuses a log-in form that is not ours.
+    /// Rejects a log-in form without a valid CSRF token.
     pub(crate) fn check_login_token(&self, form: &Parameters) -> UaaResult<()> {
         let expected = self.csrf.as_ref().map_or("", |csrf| csrf.expose().as_str());
         check(expected, form)
@@ -103,7 +103,7 @@ impl Browser {
         self.cookie(SESSION_COOKIE, secret.expose(), seconds)
     }
 
-    /// The cookie that forgets it again.
+    /// The cookie that removes the session cookie.
     pub(crate) fn no_session_cookie(&self) -> Option<HeaderValue> {
         self.cookie(SESSION_COOKIE, "", 0)
     }
@@ -121,13 +121,13 @@ impl Browser {
 }
 
 impl Session {
-    /// Refuses a form that is not of this session.
+    /// Rejects a form that does not belong to this session.
     pub(crate) fn check_token(&self, form: &Parameters) -> UaaResult<()> {
         check(&self.csrf, form)
     }
 }
 
-/// Compares hashes, so that time tells nothing.
+/// Compares hashes, so that timing reveals nothing.
 fn check(expected: &str, form: &Parameters) -> UaaResult<()> {
     let given = form.get_or_empty(CSRF_FIELD);
     if !expected.is_empty() && hash(given) == hash(expected) {
@@ -138,7 +138,7 @@ fn check(expected: &str, form: &Parameters) -> UaaResult<()> {
     ))
 }
 
-/// Adds a cookie to an answer.
+/// Adds a cookie to a response.
 pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -1,8 +1,8 @@
-//! Signed-in browsers, and the one-time passcodes that people carry from there to the CLI.
+//! Browser sessions, and the one-time passcodes that people copy from there to the CLI.
 //!
-//! A session is a random secret in a cookie and a row with its hash. It ends with the user's
-//! generation (new password, deactivation), when signed out, or with its time. Cookies are
-//! `HttpOnly` and `SameSite=Lax`: other sites may send people here, but not act for them.
+//! A session is a random secret in a cookie and a row with its hash. It ends when the user's
+//! generation changes (new password, deactivation), when the user signs out, or when it expires.
+//! Cookies are `HttpOnly` and `SameSite=Lax`: other sites may link here, but not act for the user.
 
 pub(crate) mod browser;
 pub(crate) mod store;
@@ -16,22 +16,22 @@ use crate::uaa::users::User;
 use crate::uaa::{Uaa, logins, users};
 use store::Ticket;
 
-/// Letters and digits that are hard to confuse; 32 of them, so that each is as likely.
+/// Letters and digits that are hard to confuse; 32 of them, so that each is equally likely.
 const PASSCODE_LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyzACDEFHJKL";
 
 const PASSCODE_LENGTH: usize = 16;
 
-/// A browser whose user is known.
+/// A session with a known user.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) user: User,
-    /// When the password was given.
+    /// When the user gave the password.
     pub(crate) authenticated_at: Timestamp,
-    /// What forms of this session carry.
+    /// The CSRF token of this session's forms.
     pub(crate) csrf: String,
 }
 
-/// Signs a browser in whose user just proved who they are. `None` when the user changed since.
+/// Starts a session for a user who has just authenticated. `None` when the user changed since.
 pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<String>>> {
     let secret = random_secret();
     let (session_hash, now) = (hash(secret.expose()), uaa.now());
@@ -42,7 +42,7 @@ pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<Str
         expires_at: now.plus(lifetime::SESSION),
     };
     let started = uaa.db().write_without_wake(move |tx| {
-        if !logins::store::note_logon(tx, &ticket.user, ticket.generation, now)? {
+        if !logins::store::record_logon(tx, &ticket.user, ticket.generation, now)? {
             return Ok::<_, UaaError>(false);
         }
         store::prune(tx, now)?;
@@ -52,7 +52,7 @@ pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<Str
     Ok(started.await?.then_some(secret))
 }
 
-/// The session of this cookie, if it counts.
+/// The session of this cookie, if it is valid.
 pub(crate) async fn find(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<Option<Session>> {
     let session_hash = hash(secret.expose());
     let found = uaa.db().read(move |tx| {
@@ -70,7 +70,7 @@ pub(crate) async fn find(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<Option
     }))
 }
 
-/// Signs a browser out.
+/// Ends a session.
 pub(crate) async fn end(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<()> {
     let session_hash = hash(secret.expose());
     uaa.db()
@@ -79,7 +79,7 @@ pub(crate) async fn end(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<()> {
     Ok(())
 }
 
-/// A new passcode for whoever is signed in.
+/// A new passcode for the signed-in user.
 pub(crate) async fn issue_passcode(uaa: &Uaa, session: &Session) -> UaaResult<Secret<String>> {
     let code: String = rand::random::<[u8; PASSCODE_LENGTH]>()
         .iter()
@@ -101,7 +101,7 @@ pub(crate) async fn issue_passcode(uaa: &Uaa, session: &Session) -> UaaResult<Se
     Ok(Secret::new(code))
 }
 
-/// Redeems a passcode: whose it is and when they gave the password. It never counts again.
+/// Redeems a passcode: its user and when they gave the password. A passcode is valid once.
 pub(crate) async fn take_passcode(
     uaa: &Uaa,
     code: &Secret<String>,

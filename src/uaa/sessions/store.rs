@@ -7,7 +7,7 @@ use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::scopes::Scopes;
 
-/// What a session or a passcode stands for.
+/// The row of a session or a passcode.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
     pub(crate) user: UserGuid,
@@ -40,8 +40,8 @@ values (:user_guid, :client_id, :scopes, :expires_at)
 on conflict (user_guid, client_id) do update
 set scopes = excluded.scopes, expires_at = excluded.expires_at";
 
-const FORGET_SESSIONS: &str = "delete from login_sessions where user_guid = :user_guid";
-const FORGET_PASSCODES: &str = "delete from passcodes where user_guid = :user_guid";
+const DELETE_SESSIONS: &str = "delete from login_sessions where user_guid = :user_guid";
+const DELETE_PASSCODES: &str = "delete from passcodes where user_guid = :user_guid";
 
 const PRUNE_SESSIONS: &str = "delete from login_sessions where expires_at <= :now";
 const PRUNE_PASSCODES: &str = "delete from passcodes where expires_at <= :now";
@@ -68,7 +68,7 @@ fn insert(tx: &WriteTx<'_>, sql: &str, hash: &str, ticket: &Ticket) -> Result<()
     Ok(())
 }
 
-/// Keeps a session by its hash.
+/// Stores a session by its hash.
 pub(super) fn insert_session(tx: &WriteTx<'_>, hash: &str, ticket: &Ticket) -> Result<(), DbError> {
     insert(tx, INSERT_SESSION, hash, ticket)
 }
@@ -80,14 +80,14 @@ pub(super) fn find_session(tx: &ReadTx<'_>, hash: &str) -> Result<Option<Ticket>
     Ok(found.optional()?)
 }
 
-/// Ends a session.
+/// Deletes a session.
 pub(super) fn delete_session(tx: &WriteTx<'_>, hash: &str) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE_SESSION)?;
     statement.execute(named_params! { ":hash": hash })?;
     Ok(())
 }
 
-/// Keeps a passcode by its hash.
+/// Stores a passcode by its hash.
 pub(super) fn insert_passcode(
     tx: &WriteTx<'_>,
     hash: &str,
@@ -96,14 +96,14 @@ pub(super) fn insert_passcode(
     insert(tx, INSERT_PASSCODE, hash, ticket)
 }
 
-/// The passcode with this hash, which is gone afterwards.
+/// Finds and deletes the passcode with this hash.
 pub(super) fn take_passcode(tx: &WriteTx<'_>, hash: &str) -> Result<Option<Ticket>, DbError> {
     let mut statement = tx.sql().prepare_cached(TAKE_PASSCODE)?;
     let found = statement.query_row(named_params! { ":hash": hash }, ticket);
     Ok(found.optional()?)
 }
 
-/// What the user agreed to let the client do.
+/// The scopes that the user approved for the client.
 pub(crate) fn approved(
     tx: &ReadTx<'_>,
     user: &UserGuid,
@@ -116,7 +116,7 @@ pub(crate) fn approved(
     Ok(found.optional()?.unwrap_or_default())
 }
 
-/// Remembers what the user agrees to let the client do, and nothing else.
+/// Stores the scopes that the user approves for the client; replaces earlier ones.
 pub(crate) fn approve(
     tx: &WriteTx<'_>,
     (user, client_id): (&UserGuid, &str),
@@ -133,16 +133,16 @@ pub(crate) fn approve(
     Ok(())
 }
 
-/// Ends all sessions and passcodes of a user.
-pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
-    for sql in [FORGET_SESSIONS, FORGET_PASSCODES] {
+/// Deletes all sessions and passcodes of a user.
+pub(crate) fn delete_of_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
+    for sql in [DELETE_SESSIONS, DELETE_PASSCODES] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":user_guid": user })?;
     }
     Ok(())
 }
 
-/// Removes what has expired.
+/// Deletes expired rows.
 pub(crate) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
     for sql in [PRUNE_SESSIONS, PRUNE_PASSCODES, PRUNE_APPROVALS] {
         let mut statement = tx.sql().prepare_cached(sql)?;

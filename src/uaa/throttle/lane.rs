@@ -1,15 +1,15 @@
-//! The budget of one source, or of one source at one subject: how many attempts may be looked at,
-//! and which of those who wait is next. Pure; time is passed in.
+//! The budget of one source, or of one source for one subject: how many attempts may be checked,
+//! and which waiting attempt is next. Pure; time is passed in.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How wide a lane is.
+/// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Attempts at once, after a rest.
+    /// Attempts at once with a full budget.
     pub(super) burst: u32,
     /// Time in which the budget grows by one attempt.
     pub(super) every: Duration,
@@ -17,15 +17,15 @@ pub(super) struct Limits {
     pub(super) waiting: usize,
 }
 
-/// What becomes of an attempt that waits.
+/// The decision about a waiting attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It may be looked at now.
+    /// It may be checked now.
     Enter,
-    /// Not before this moment, unless somebody gives back.
+    /// Not before this time, unless budget is returned.
     Wait(Instant),
-    /// Newer ones have taken its place.
-    GiveWay,
+    /// Newer attempts evicted it.
+    Evicted,
 }
 
 /// The state of a lane.
@@ -58,7 +58,7 @@ impl Lane {
         }
     }
 
-    /// Notes a use; what is older than `memory` is forgotten.
+    /// Records a use; failures older than `memory` are reset.
     pub(super) fn touch(&mut self, now: Instant, memory: Duration) {
         if now.duration_since(self.used) > memory {
             self.failures = 0;
@@ -71,7 +71,7 @@ impl Lane {
         self.used
     }
 
-    /// A place for the newest attempt. The oldest one gives way when there are too many.
+    /// Queues the newest attempt. The oldest one is evicted when there are too many.
     pub(super) fn join(&mut self) -> u64 {
         self.tickets += 1;
         self.waiting.insert(self.tickets);
@@ -81,15 +81,15 @@ impl Lane {
         self.tickets
     }
 
-    /// Gives up a place, if it still is one.
+    /// Removes an attempt from the queue, if it is still there.
     pub(super) fn leave(&mut self, ticket: u64) {
         self.waiting.remove(&ticket);
     }
 
-    /// Whether an attempt's turn has come: as many as the budget allows, the newest first.
+    /// Decides about an attempt: as many as the budget allows, the newest first.
     pub(super) fn ask(&mut self, ticket: u64, now: Instant) -> Verdict {
         if !self.waiting.contains(&ticket) {
-            return Verdict::GiveWay;
+            return Verdict::Evicted;
         }
         self.grow(now);
         let newer = self.waiting.range(ticket + 1..).count();
@@ -101,26 +101,26 @@ impl Lane {
         Verdict::Wait(self.grown + self.limits.every)
     }
 
-    /// Whether anybody who waits could enter.
+    /// Whether a waiting attempt could enter.
     pub(super) fn may_admit(&self) -> bool {
         self.budget > 0 && !self.waiting.is_empty()
     }
 
-    /// Takes back what an attempt used.
-    pub(super) fn give_back(&mut self) {
+    /// Returns the budget that an attempt used.
+    pub(super) fn refund(&mut self) {
         self.budget = self.limits.burst.min(self.budget + 1);
     }
 
-    /// Counts failures from before this process; does so once.
-    pub(super) fn inherit(&mut self, failures: u32) {
+    /// Adds the failures from before this process, once.
+    pub(super) fn add_earlier_failures(&mut self, failures: u32) {
         if !self.inherited {
             self.inherited = true;
             self.failures = self.failures.saturating_add(failures);
         }
     }
 
-    /// Counts a wrong attempt. Gives how many went before it in a row, and how many answers to such
-    /// are due with this one.
+    /// Counts a failure. Returns how many failures preceded it in a row, and how many delayed
+    /// responses are pending including this one.
     pub(super) fn fail(&mut self) -> (u32, u32) {
         let before = self.failures;
         self.failures = before.saturating_add(1);
@@ -128,13 +128,14 @@ impl Lane {
         (before, self.due)
     }
 
-    /// One answer less is due.
+    /// A delayed response was sent.
     pub(super) fn answered(&mut self) {
         self.due = self.due.saturating_sub(1);
     }
 
-    /// Forgets wrong attempts, unless somebody else at this source is guessing meanwhile.
-    pub(super) fn forgive(&mut self) {
+    /// Resets the failures, unless delayed responses are pending: another client of this source is
+    /// guessing.
+    pub(super) fn reset_failures(&mut self) {
         self.inherited = true;
         if self.due == 0 {
             self.failures = 0;
@@ -146,7 +147,7 @@ impl Lane {
         let grown = u32::try_from(passed / self.limits.every.as_nanos()).unwrap_or(u32::MAX);
         if grown >= self.limits.burst - self.budget {
             self.budget = self.limits.burst;
-            // A full budget does not grow, so time begins to count with the next attempt.
+            // A full budget does not grow, so time counts from the next attempt.
             if grown > 0 {
                 self.grown = now;
             }
@@ -193,23 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_costs_nothing() {
+    fn right_attempts_cost_nothing() {
         let (mut lane, now) = lane();
         for _ in 0..100 {
             let ticket = lane.join();
             assert_eq!(lane.ask(ticket, now), Verdict::Enter);
-            lane.give_back();
+            lane.refund();
         }
-        lane.give_back();
+        lane.refund();
         assert_eq!(lane.budget, LIMITS.burst);
     }
 
     #[test]
-    fn the_newest_is_next_and_the_oldest_gives_way() {
+    fn the_newest_is_next_and_the_oldest_is_evicted() {
         let (mut lane, begin) = lane();
         lane.budget = 0;
         let tickets: Vec<u64> = (0..4).map(|_| lane.join()).collect();
-        assert_eq!(lane.ask(tickets[0], begin), Verdict::GiveWay);
+        assert_eq!(lane.ask(tickets[0], begin), Verdict::Evicted);
         let then = begin + LIMITS.every;
         assert!(matches!(lane.ask(tickets[1], then), Verdict::Wait(_)));
         assert!(matches!(lane.ask(tickets[2], then), Verdict::Wait(_)));
@@ -222,18 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones_count_until_a_right_one_or_a_long_rest() {
+    fn failures_count_until_a_right_attempt_or_a_long_pause() {
         let (mut lane, begin) = lane();
-        lane.inherit(3);
-        lane.inherit(3);
+        lane.add_earlier_failures(3);
+        lane.add_earlier_failures(3);
         assert_eq!(lane.fail(), (3, 1));
         assert_eq!(lane.fail(), (4, 2));
         lane.answered();
-        lane.forgive();
+        lane.reset_failures();
         assert_eq!(lane.fail(), (5, 2), "an answer was due");
         lane.answered();
         lane.answered();
-        lane.forgive();
+        lane.reset_failures();
         assert_eq!(lane.fail(), (0, 1));
         let hour = Duration::from_secs(3600);
         lane.touch(begin + hour, hour);

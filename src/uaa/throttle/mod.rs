@@ -1,18 +1,18 @@
-//! Slows down whoever guesses passwords, secrets and codes, and never the one who knows them.
+//! Slows down attempts to guess passwords, secrets and codes, without slowing down right ones.
 //!
-//! What is right is answered at once. What is wrong is answered late: after the second wrong
-//! attempt in a row the answer to each further one takes longer, up to [`LONGEST_PAUSE`], and longer
-//! still while many such answers are due. Who waits for an answer before trying again is slow.
+//! Right attempts are answered at once. Wrong ones are delayed: after a few wrong attempts in a row
+//! each response takes longer, up to [`LONGEST_PAUSE`], and longer still while many such responses
+//! are pending. This limits clients that wait for the response before they try again.
 //!
-//! Who does not wait is bounded by how many attempts are looked at: per source and subject (a user,
-//! a client), and per source, there is a budget that fills up slowly ([`lane`]). A right attempt
-//! gives back what it took. Attempts beyond the budget wait, and the newest is looked at first:
-//! whoever comes now is served as soon as the budget allows, however many guesses wait. Other
-//! sources have budgets of their own, so that nobody can keep a user from another address out.
-//! The work on passwords itself is shared between sources, too ([`turns`]).
+//! Clients that do not wait are limited by budgets of attempts that may be checked: one per source
+//! and subject (a user, a client), and one per source. A budget refills slowly ([`lane`]). A right
+//! attempt returns what it used. Attempts beyond the budget wait, and the newest is checked first:
+//! a new attempt is served as soon as the budget allows, however many guesses wait. Each source has
+//! its own budgets, so that nobody can lock out a user from another address. Hashing passwords is
+//! shared between sources, too ([`turns`]).
 //!
-//! The budgets live in memory. How many wrong passwords in a row a user saw is in the database as
-//! well, so that whoever goes on guessing after a restart goes on slowly.
+//! The budgets live in memory. The number of consecutive wrong passwords of a user is also in the
+//! database, so that a restart does not reset the delay.
 
 mod lane;
 mod source;
@@ -33,25 +33,25 @@ use tokio::time::Instant;
 use lane::{Lane, Limits, Verdict};
 pub(crate) use source::Source;
 
-/// The longest anyone waits for the answer to one wrong attempt, unless many are due.
+/// The longest delay of one response to a wrong attempt, unless many are pending.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest even then.
+/// The longest delay even then.
 const LONGEST_CROWDED_PAUSE: Duration = Duration::from_secs(30);
 const PAUSES: Backoff = Backoff {
     first: Duration::from_millis(500),
     longest: LONGEST_PAUSE,
 };
 
-/// Wrong attempts that cost nothing: people mistype.
-const FREE: u32 = 2;
+/// Wrong attempts without a delay: people mistype.
+const FREE_FAILURES: u32 = 2;
 
-/// Answers due at once above which each takes longer.
+/// The number of pending responses above which each takes longer.
 const CROWD: u32 = 16;
 
-/// The longest an attempt waits to be looked at.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest time an attempt waits to be checked.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// After so long without an attempt the wrong ones are forgotten.
+/// Failures are reset after this time without an attempt.
 pub(crate) const MEMORY: Duration = Duration::from_secs(3600);
 
 /// Attempts from one source at one subject.
@@ -61,25 +61,25 @@ const OF_SUBJECT: Limits = Limits {
     waiting: 256,
 };
 
-/// Attempts from one source at all its subjects.
+/// Attempts from one source at all subjects.
 const OF_SOURCE: Limits = Limits {
     burst: 96,
     every: Duration::from_millis(50),
     waiting: 256,
 };
 
-/// Sources, and subjects of sources, that are remembered.
-const MOST_REMEMBERED: usize = 10_000;
+/// Sources, and subjects of sources, that are kept in memory.
+const MAX_GATES: usize = 10_000;
 
-/// How long the answer to a wrong attempt takes that follows `failures` others in a row.
+/// The delay of the response to a wrong attempt that follows `failures` others in a row.
 pub(crate) fn pause_after(failures: u32) -> Duration {
-    match failures.checked_sub(FREE + 1) {
+    match failures.checked_sub(FREE_FAILURES + 1) {
         None => Duration::ZERO,
         Some(more) => PAUSES.after(more),
     }
 }
 
-/// The same while `due` such answers wait already: those who guess in parallel leave room.
+/// The delay while `due` responses are pending: it grows when clients guess in parallel.
 fn crowded(pause: Duration, due: u32) -> Duration {
     if due <= CROWD {
         return pause;
@@ -87,12 +87,12 @@ fn crowded(pause: Duration, due: u32) -> Duration {
     (pause * due / CROWD).min(LONGEST_CROWDED_PAUSE.max(pause))
 }
 
-/// What is guessed at: a digest, as the name comes from whoever guesses.
+/// The target of an attempt; a digest, as the client chooses the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Subject([u8; 16]);
 
 impl Subject {
-    /// `name` among all of one `kind`.
+    /// `name` among all subjects of one `kind`.
     pub(crate) fn new(kind: &'static str, name: &str) -> Self {
         let digest = Sha256::digest(format!("{kind}/{name}").as_bytes());
         let mut short = [0; 16];
@@ -101,11 +101,11 @@ impl Subject {
     }
 }
 
-/// Too many attempts wait already, or this one waited too long.
+/// Too many attempts are queued already, or this one waited too long.
 #[derive(Debug)]
-pub(crate) struct Crowded;
+pub(crate) struct Overloaded;
 
-/// A lane, and a bell that rings when it changes.
+/// A lane, and a notification for its changes.
 struct Gate {
     lane: Mutex<Lane>,
     changed: Notify,
@@ -126,14 +126,14 @@ impl Gate {
     fn change(&self, how: impl FnOnce(&mut Lane)) {
         let mut lane = self.lane();
         how(&mut lane);
-        // Those who wait look by themselves when the budget grows.
+        // Waiting attempts check by themselves when the budget grows.
         if lane.may_admit() {
             self.changed.notify_waiters();
         }
     }
 
     /// Waits until the lane admits one more.
-    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(), Crowded> {
+    async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(), Overloaded> {
         let place = Place::take(self);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -141,11 +141,11 @@ impl Gate {
             let verdict = self.lane().ask(place.ticket, Instant::now());
             let until = match verdict {
                 Verdict::Enter => return Ok(()),
-                Verdict::GiveWay => return Err(Crowded),
+                Verdict::Evicted => return Err(Overloaded),
                 Verdict::Wait(until) => until,
             };
             if Instant::now() >= deadline {
-                return Err(Crowded);
+                return Err(Overloaded);
             }
             tokio::select! {
                 () = changed => {}
@@ -155,7 +155,7 @@ impl Gate {
     }
 }
 
-/// A place among those who wait, given up even when the request goes away.
+/// A place in the queue, released even when the request is dropped.
 struct Place {
     gate: Arc<Gate>,
     ticket: u64,
@@ -177,13 +177,13 @@ impl Drop for Place {
     }
 }
 
-/// Gates by what they belong to; those unused for longest are forgotten first.
+/// Gates by key; the least recently used ones are evicted first.
 struct Gates<K>(HashMap<K, Arc<Gate>>);
 
 impl<K: Copy + Eq + Hash> Gates<K> {
     fn gate(&mut self, key: K, limits: Limits) -> Arc<Gate> {
-        if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(&key) {
-            self.forget();
+        if self.0.len() >= MAX_GATES && !self.0.contains_key(&key) {
+            self.evict();
         }
         let gate = self
             .0
@@ -193,8 +193,8 @@ impl<K: Copy + Eq + Hash> Gates<K> {
         gate.clone()
     }
 
-    /// Forgets the older half.
-    fn forget(&mut self) {
+    /// Evicts the older half.
+    fn evict(&mut self) {
         let mut uses: Vec<Instant> = self.0.values().map(|gate| gate.lane().used()).collect();
         uses.sort_unstable();
         let Some(middle) = uses.get(uses.len() / 2).copied() else {
@@ -204,18 +204,18 @@ impl<K: Copy + Eq + Hash> Gates<K> {
     }
 }
 
-struct Remembered {
+struct AllGates {
     sources: Gates<Source>,
     subjects: Gates<(Source, Subject)>,
 }
 
-/// Lets attempts pass as long as they are few.
+/// Admits attempts within the budgets.
 #[derive(Clone)]
-pub(crate) struct Throttle(Arc<Mutex<Remembered>>);
+pub(crate) struct Throttle(Arc<Mutex<AllGates>>);
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Remembered {
+        Self(Arc::new(Mutex::new(AllGates {
             sources: Gates(HashMap::new()),
             subjects: Gates(HashMap::new()),
         })))
@@ -223,12 +223,12 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Waits until an attempt of `source` at `subject` may be looked at.
+    /// Waits until an attempt of `source` at `subject` may be checked.
     pub(crate) async fn attempt(
         &self,
         source: Source,
         subject: Subject,
-    ) -> Result<Attempt, Crowded> {
+    ) -> Result<Attempt, Overloaded> {
         let (of_subject, of_source) = {
             let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (
@@ -236,15 +236,15 @@ impl Throttle {
                 remembered.sources.gate(source, OF_SOURCE),
             )
         };
-        let deadline = Instant::now() + PATIENCE;
-        // The narrow one first: guesses at one user must not use up what the others need.
+        let deadline = Instant::now() + MAX_WAIT;
+        // The narrow one first: guesses at one user must not use up the budget for the others.
         of_subject.enter(deadline).await?;
         let mut attempt = Attempt {
             of_subject,
             of_source: None,
         };
         if let Err(crowded) = of_source.enter(deadline).await {
-            attempt.give_back();
+            attempt.refund();
             return Err(crowded);
         }
         attempt.of_source = Some(of_source);
@@ -252,41 +252,41 @@ impl Throttle {
     }
 }
 
-/// An attempt that may be looked at. One that is dropped undecided, as its request went away, has
-/// used up its part of the budget like a wrong one.
+/// An attempt that may be checked. One that is dropped undecided, as its request was dropped, uses
+/// its part of the budget like a wrong one.
 pub(crate) struct Attempt {
     of_subject: Arc<Gate>,
     of_source: Option<Arc<Gate>>,
 }
 
 impl Attempt {
-    /// Tells how many wrong attempts in a row there were before this process began.
-    pub(crate) fn inherit(&self, failures: u32) {
-        self.of_subject.lane().inherit(failures);
+    /// Reports how many failures in a row there were before this process.
+    pub(crate) fn add_earlier_failures(&self, failures: u32) {
+        self.of_subject.lane().add_earlier_failures(failures);
     }
 
-    /// It was right: it costs nothing, and the wrong ones before it are forgiven, unless answers to
-    /// such are still due: whoever guesses beside it gains nothing by it.
+    /// It was right: it costs nothing and resets the failures before it, unless delayed responses
+    /// are pending. Guessing at the same time gains nothing.
     pub(crate) fn right(self) {
-        self.of_subject.lane().forgive();
-        self.give_back();
+        self.of_subject.lane().reset_failures();
+        self.refund();
     }
 
-    /// It was wrong: returns when that may be told.
+    /// It was wrong: returns when the response may be sent.
     pub(crate) async fn wrong(self) {
         let (before, due) = self.of_subject.lane().fail();
         let _due = Due(self.of_subject.clone());
         tokio::time::sleep(crowded(pause_after(before), due)).await;
     }
 
-    fn give_back(&self) {
+    fn refund(&self) {
         for gate in std::iter::once(&self.of_subject).chain(&self.of_source) {
-            gate.change(Lane::give_back);
+            gate.change(Lane::refund);
         }
     }
 }
 
-/// An answer that is due, also when nobody waits for it any more.
+/// A pending response, counted even when its request is dropped.
 struct Due(Arc<Gate>);
 
 impl Drop for Due {

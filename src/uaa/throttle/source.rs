@@ -1,5 +1,5 @@
-//! Where an attempt comes from: the address of the connection. What a request says of itself
-//! (`X-Forwarded-For`) is not trusted, as whoever guesses writes it.
+//! Where an attempt comes from: the address of the connection. `X-Forwarded-For` is not trusted, as
+//! the client can set it.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::net::RequestBase;
 use crate::uaa::Uaa;
 
-/// A caller's address; who has a network of IPv6 addresses has one source.
+/// A caller's address; a network of IPv6 addresses is one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source(Option<IpAddr>);
 

@@ -1,4 +1,4 @@
-//! Many who guess, and one who knows.
+//! Many guesses, and right attempts among them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,8 @@ fn admin() -> Subject {
     Subject::new("user", "admin")
 }
 
-/// Goes on guessing, each time the answer to the guess before is there; counts what is looked at.
+/// Keeps guessing, each time the previous response has arrived; counts the attempts that are
+/// checked.
 fn guess(throttle: &Throttle, guessers: u32) -> (JoinSet<()>, Arc<AtomicU32>) {
     let guesses = Arc::new(AtomicU32::new(0));
     let mut all = JoinSet::new();
@@ -69,7 +70,7 @@ fn pauses_grow_to_a_cap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_answers_is_slow_and_leaves_room() {
+async fn clients_that_wait_for_responses_are_slow() {
     for guessers in [12, 100] {
         let throttle = Throttle::default();
         let (_guessing, guesses) = guess(&throttle, guessers);
@@ -86,7 +87,7 @@ async fn whoever_waits_for_answers_is_slow_and_leaves_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_does_not_wait_uses_up_its_own_budget_and_the_newest_is_next() {
+async fn clients_that_do_not_wait_use_up_their_own_budget() {
     let throttle = Throttle::default();
     for _ in 0..OF_SUBJECT.burst {
         drop(throttle.attempt(HERE, admin()).await.unwrap());
@@ -98,7 +99,7 @@ async fn whoever_does_not_wait_uses_up_its_own_budget_and_the_newest_is_next() {
     };
     let (older, newer) = tokio::join!(older, newer);
     assert!(newer <= OF_SUBJECT.every, "{newer:?}");
-    // What was right gave its part back at once.
+    // Right attempts returned their budget at once.
     older.unwrap().right();
     assert_eq!(right(&throttle, elsewhere()).await, Duration::ZERO);
     let other = throttle.attempt(HERE, Subject::new("user", "bob")).await;
@@ -106,7 +107,7 @@ async fn whoever_does_not_wait_uses_up_its_own_budget_and_the_newest_is_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_right_ones_at_once_all_pass() {
+async fn many_concurrent_right_attempts_all_pass() {
     let (throttle, turns) = (Throttle::default(), turns::Turns::new(2));
     let mut all = JoinSet::new();
     for _ in 0..200 {
@@ -137,21 +138,21 @@ async fn no_attempt_waits_without_end() {
         });
     }
     let ended = flood.join_all().await;
-    assert!(ended.iter().all(|(_, wait)| *wait <= PATIENCE));
+    assert!(ended.iter().all(|(_, wait)| *wait <= MAX_WAIT));
     let looked_at = ended.iter().filter(|(looked_at, _)| *looked_at).count();
     assert!((48..=150).contains(&looked_at), "{looked_at}");
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_bounded() {
+async fn the_number_of_gates_is_bounded() {
     let throttle = Throttle::default();
-    for number in 0..MOST_REMEMBERED + 10 {
+    for number in 0..MAX_GATES + 10 {
         let subject = Subject::new("nobody", &number.to_string());
         let source =
             Source::at(std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap()).into());
         throttle.attempt(source, subject).await.unwrap().right();
     }
     let remembered = throttle.0.lock().unwrap();
-    assert!(remembered.sources.0.len() <= MOST_REMEMBERED);
-    assert!(remembered.subjects.0.len() <= MOST_REMEMBERED);
+    assert!(remembered.sources.0.len() <= MAX_GATES);
+    assert!(remembered.subjects.0.len() <= MAX_GATES);
 }

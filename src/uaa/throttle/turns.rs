@@ -1,39 +1,39 @@
-//! Turns at work that costs much: a few at a time, and sources take turns, so that one that asks
-//! for much waits behind itself and not before others.
+//! A queue for expensive work: a few requests at a time, and sources take turns, so that a source
+//! with many requests delays only itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Crowded, PATIENCE, Source};
+use super::{MAX_WAIT, Overloaded, Source};
 
-/// Requests that may wait in all; beyond it whoever asked for most loses the oldest one.
+/// Requests that may wait in all; beyond it the source with most of them loses its oldest one.
 const MOST_WAITING: usize = 1024;
 
 struct State {
     free: usize,
-    /// Sources with requests that wait, in the order in which they are served.
+    /// Sources with waiting requests, in the order in which they are served.
     ring: VecDeque<Source>,
     waiting: HashMap<Source, VecDeque<oneshot::Sender<Turn>>>,
     total: usize,
 }
 
-/// The queue; a clone is the same one.
+/// The queue; clones share it.
 #[derive(Clone)]
 pub(crate) struct Turns(Arc<Mutex<State>>);
 
-/// The right to work now; the next one's turn comes when it is dropped.
+/// The right to work now; dropping it lets the next one in.
 pub(crate) struct Turn(Turns);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.hand_on();
+        self.0.pass_on();
     }
 }
 
 impl Turns {
-    /// As many at once.
+    /// A queue that admits this many at once.
     pub(crate) fn new(at_once: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: at_once,
@@ -43,8 +43,8 @@ impl Turns {
         })))
     }
 
-    /// Waits for a turn of `source`, but not for long.
-    pub(crate) async fn take(&self, source: Source) -> Result<Turn, Crowded> {
+    /// Waits for a turn of `source`, up to a limit.
+    pub(crate) async fn take(&self, source: Source) -> Result<Turn, Overloaded> {
         let turn = {
             let mut state = self.state();
             if state.free > 0 {
@@ -54,9 +54,9 @@ impl Turns {
             }
             state.queue(source)
         };
-        match tokio::time::timeout(PATIENCE, turn).await {
+        match tokio::time::timeout(MAX_WAIT, turn).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(Crowded),
+            Ok(Err(_)) | Err(_) => Err(Overloaded),
         }
     }
 
@@ -64,7 +64,7 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_on(&self) {
+    fn pass_on(&self) {
         let next = {
             let mut state = self.state();
             let next = state.next();
@@ -74,7 +74,7 @@ impl Turns {
             next
         };
         if let Some(next) = next {
-            // Who left meanwhile drops the turn, which hands it on.
+            // A receiver that was dropped meanwhile drops the turn, which passes it on.
             drop(next.send(Turn(self.clone())));
         }
     }
@@ -116,7 +116,7 @@ impl State {
         None
     }
 
-    /// Takes the oldest request of a source; one without any leaves the ring.
+    /// Takes the oldest request of a source; a source without any leaves the ring.
     fn pop(&mut self, source: Source) -> Option<oneshot::Sender<Turn>> {
         let queue = self.waiting.get_mut(&source)?;
         let popped = queue.pop_front();
@@ -137,7 +137,7 @@ mod tests {
         Source::at([10, 0, 0, last].into())
     }
 
-    /// Queues and tells who is served, in the order of service.
+    /// Queues requests and returns the sources in the order of service.
     async fn order(asked: &[u8]) -> Vec<u8> {
         let turns = Turns::new(1);
         let first = turns.take(source(0)).await.expect("free");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_is_passed_over() {
+    async fn dropped_requests_are_skipped() {
         let turns = Turns::new(1);
         let first = turns.take(source(0)).await.expect("free");
         let gone = turns.state().queue(source(1));

@@ -1,5 +1,4 @@
-//! What was issued: rows of tokens and codes, and what ended before its time. Nothing here keeps a
-//! token or a code itself, only its hash.
+//! Issued tokens and codes, and revocations. Only hashes of tokens and codes are stored.
 
 pub(crate) mod revocations;
 pub(crate) mod store;

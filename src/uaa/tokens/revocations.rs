@@ -1,10 +1,10 @@
-//! Access tokens that end before their time.
+//! Access tokens that are revoked before they expire.
 //!
-//! The rows in the database are the truth; a copy in memory lets every request check a token
-//! without IO. The copy is read once, when UAA opens. From then on each transaction stages what it
-//! adds, and the commit applies it ([`WriteTx::after_commit`]): a transaction that fails changes
-//! nothing, a request dropped half-way cannot leave the copy behind the database, and nothing
-//! that was revoked ever leaves the copy before it has expired by itself.
+//! The database is authoritative; a copy in memory lets every request check a token without IO. The
+//! copy is read once, when UAA opens. From then on each transaction stages what it adds, and the
+//! commit applies it ([`WriteTx::after_commit`]): a failed transaction changes nothing, a request
+//! dropped half-way cannot leave the copy out of date, and no revocation leaves the copy before its
+//! token has expired.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,7 +33,7 @@ impl Known {
             }
             Revocation::User(guid, generation) => {
                 let known = self.users.entry(guid).or_insert((generation, expires_at));
-                // A user who is gone stays gone, and generations only grow.
+                // A deleted user stays deleted, and generations only grow.
                 let newest = known.0.and_then(|known| Some(known.max(generation?)));
                 *known = (newest, known.1.max(expires_at));
             }
@@ -46,12 +46,12 @@ impl Known {
     }
 }
 
-/// What is known to have ended early; a clone is the same.
+/// The known revocations; clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Revocations(Arc<RwLock<Known>>);
 
 impl Revocations {
-    /// Reads everything that still matters from the database.
+    /// Reads all unexpired revocations from the database.
     pub(crate) async fn open(db: &Db, now: Timestamp) -> Result<Self, DbError> {
         let rows = db.read(move |tx| store::revocations(tx, now)).await?;
         let opened = Self::default();
@@ -59,7 +59,7 @@ impl Revocations {
         Ok(opened)
     }
 
-    /// Ends the user's tokens but those of `generation`; all of them when the user is gone.
+    /// Ends the user's tokens except those of `generation`; all of them when the user is deleted.
     pub(crate) fn end_user_tokens(
         &self,
         tx: &WriteTx<'_>,
@@ -107,7 +107,7 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let (access, _) = store::list_tokens(tx, of, now)?;
-        store::forget(tx, of)?;
+        store::delete_tokens(tx, of)?;
         for token in &access {
             store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;
         }
@@ -142,7 +142,7 @@ impl Revocations {
         }
     }
 
-    /// Refuses a token that ended early.
+    /// Refuses a revoked token.
     pub(crate) fn check(&self, claims: &Claims) -> Result<(), TokenError> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if known.tokens.contains_key(&claims.id) {
@@ -163,7 +163,7 @@ impl Revocations {
     }
 }
 
-/// `rev_sig`: names a generation of a subject's tokens without telling how many there were.
+/// `rev_sig`: identifies a generation of a subject's tokens without revealing its number.
 pub(crate) fn signature(subject: &str, generation: i64) -> String {
     let digest = Sha256::digest(format!("{subject}/{generation}").as_bytes());
     hex::encode(&digest[..8])

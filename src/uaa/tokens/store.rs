@@ -8,7 +8,7 @@ use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::claims::{Claims, TokenId};
 use crate::uaa::scopes::Scopes;
 
-/// A refresh token as it is kept.
+/// A refresh token as stored.
 #[derive(Clone, Debug)]
 pub(crate) struct RefreshToken {
     pub(crate) id: TokenId,
@@ -22,7 +22,7 @@ pub(crate) struct RefreshToken {
     pub(crate) expires_at: Timestamp,
 }
 
-/// An access token that was issued.
+/// An issued access token.
 #[derive(Clone, Debug)]
 pub(crate) struct AccessToken {
     pub(crate) id: TokenId,
@@ -78,7 +78,7 @@ impl<'a> TokensOf<'a> {
     }
 }
 
-/// An authorization code as it is kept.
+/// An authorization code as stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub(crate) user: UserGuid,
@@ -92,7 +92,7 @@ pub(crate) struct Code {
     pub(crate) expires_at: Timestamp,
 }
 
-/// One row of what signed tokens cannot know.
+/// A row of `token_revocations`.
 #[derive(Clone, Debug)]
 pub(crate) enum Revocation {
     Token(TokenId),
@@ -147,7 +147,7 @@ macro_rules! of_client {
     };
 }
 
-/// The same statement by user and by client, so that each follows its index.
+/// The same statement by user and by client, so that each uses its index.
 macro_rules! of_either {
     ($sql:literal, $rest:literal) => {
         (of_user!($sql, $rest), of_client!($sql, $rest))
@@ -169,7 +169,7 @@ from refresh_tokens",
     " and expires_at > :now order by issued_at, token_id"
 );
 
-const FORGET: [OfEither; 3] = [
+const DELETE_TOKENS: [OfEither; 3] = [
     of_either!("delete from access_tokens", ""),
     of_either!("delete from refresh_tokens", ""),
     of_either!("delete from authorization_codes", ""),
@@ -177,9 +177,9 @@ const FORGET: [OfEither; 3] = [
 
 const DELETE_ACCESS: &str = "delete from access_tokens where token_id = :token_id";
 
-const FORGET_ACCESS_OF_USER: &str = "delete from access_tokens where user_guid = :user_guid";
-const FORGET_REFRESH_OF_USER: &str = "delete from refresh_tokens where user_guid = :user_guid";
-const FORGET_CODES_OF_USER: &str = "delete from authorization_codes where user_guid = :user_guid";
+const DELETE_ACCESS_OF_USER: &str = "delete from access_tokens where user_guid = :user_guid";
+const DELETE_REFRESH_OF_USER: &str = "delete from refresh_tokens where user_guid = :user_guid";
+const DELETE_CODES_OF_USER: &str = "delete from authorization_codes where user_guid = :user_guid";
 
 const PRUNE_ACCESS: &str = "delete from access_tokens where expires_at <= :now";
 const PRUNE_REFRESH: &str = "delete from refresh_tokens where expires_at <= :now";
@@ -234,7 +234,7 @@ fn access_token(row: &Row<'_>) -> rusqlite::Result<AccessToken> {
     })
 }
 
-/// Notes that an access token was issued.
+/// Stores an issued access token.
 pub(crate) fn insert_access(tx: &WriteTx<'_>, token: &AccessToken) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(INSERT_ACCESS)?;
     statement.execute(named_params! {
@@ -256,7 +256,7 @@ pub(crate) fn find_access(tx: &ReadTx<'_>, id: &TokenId) -> Result<Option<Access
     Ok(found.optional()?)
 }
 
-/// Access and refresh tokens that still live, the oldest first.
+/// Access and refresh tokens that have not expired, the oldest first.
 pub(crate) fn list_tokens(
     tx: &ReadTx<'_>,
     of: TokensOf<'_>,
@@ -272,24 +272,24 @@ pub(crate) fn list_tokens(
     Ok((access, refresh.collect::<Result<_, _>>()?))
 }
 
-/// Forgets tokens and codes.
-pub(super) fn forget(tx: &WriteTx<'_>, of: TokensOf<'_>) -> Result<(), DbError> {
+/// Deletes tokens and codes.
+pub(super) fn delete_tokens(tx: &WriteTx<'_>, of: TokensOf<'_>) -> Result<(), DbError> {
     let (user, client) = of.parts();
-    for sql in FORGET {
+    for sql in DELETE_TOKENS {
         let mut statement = tx.sql().prepare_cached(of.sql(sql))?;
         statement.execute(named_params! { ":user": user, ":client": client })?;
     }
     Ok(())
 }
 
-/// Forgets one access token.
+/// Deletes one access token.
 pub(super) fn delete_access(tx: &WriteTx<'_>, id: &TokenId) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE_ACCESS)?;
     statement.execute(named_params! { ":token_id": id })?;
     Ok(())
 }
 
-/// Keeps a refresh token by its hash.
+/// Stores a refresh token by its hash.
 pub(crate) fn insert_refresh(
     tx: &WriteTx<'_>,
     token: &RefreshToken,
@@ -328,14 +328,14 @@ pub(crate) fn find_refresh_by_id(
     Ok(found.optional()?)
 }
 
-/// Ends one refresh token.
+/// Deletes one refresh token.
 pub(crate) fn delete_refresh(tx: &WriteTx<'_>, id: &TokenId) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE_REFRESH)?;
     statement.execute(named_params! { ":token_id": id })?;
     Ok(())
 }
 
-/// Keeps a code by its hash.
+/// Stores a code by its hash.
 pub(crate) fn insert_code(tx: &WriteTx<'_>, code: &Code, hash: &str) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(INSERT_CODE)?;
     statement.execute(named_params! {
@@ -353,19 +353,19 @@ pub(crate) fn insert_code(tx: &WriteTx<'_>, code: &Code, hash: &str) -> Result<(
     Ok(())
 }
 
-/// The code with this hash, which is gone afterwards.
+/// Finds and deletes the code with this hash.
 pub(crate) fn take_code(tx: &WriteTx<'_>, hash: &str) -> Result<Option<Code>, DbError> {
     let mut statement = tx.sql().prepare_cached(TAKE_CODE)?;
     let found = statement.query_row(named_params! { ":code_hash": hash }, code);
     Ok(found.optional()?)
 }
 
-/// Ends all refresh tokens and codes of a user.
-pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
+/// Deletes all refresh tokens and codes of a user.
+pub(crate) fn delete_of_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbError> {
     for sql in [
-        FORGET_ACCESS_OF_USER,
-        FORGET_REFRESH_OF_USER,
-        FORGET_CODES_OF_USER,
+        DELETE_ACCESS_OF_USER,
+        DELETE_REFRESH_OF_USER,
+        DELETE_CODES_OF_USER,
     ] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":user_guid": user })?;
@@ -373,7 +373,7 @@ pub(crate) fn forget_user(tx: &WriteTx<'_>, user: &UserGuid) -> Result<(), DbErr
     Ok(())
 }
 
-/// Removes what has expired.
+/// Deletes expired rows.
 pub(crate) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
     for sql in [PRUNE_ACCESS, PRUNE_REFRESH, PRUNE_CODES, PRUNE_REVOCATIONS] {
         let mut statement = tx.sql().prepare_cached(sql)?;
@@ -382,7 +382,7 @@ pub(crate) fn prune(tx: &WriteTx<'_>, now: Timestamp) -> Result<(), DbError> {
     Ok(())
 }
 
-/// All revocations that still matter.
+/// All unexpired revocations.
 pub(super) fn revocations(
     tx: &ReadTx<'_>,
     now: Timestamp,
@@ -398,7 +398,7 @@ pub(super) fn revocations(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Keeps a revocation; a newer one of the same subject replaces it.
+/// Stores a revocation; a newer one of the same subject replaces it.
 pub(super) fn revoke(
     tx: &WriteTx<'_>,
     revocation: &Revocation,

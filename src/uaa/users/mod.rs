@@ -1,9 +1,9 @@
 //! Users and their groups.
 //!
-//! A user is found by name and origin, whatever the case. Every user belongs to the default
-//! groups ([`scopes::OF_EVERY_USER`](crate::uaa::scopes)) without a row; others are rows. Whatever
-//! must end the user's tokens (new password, deactivation, deletion) raises the user's generation
-//! in the same transaction: see [`super::accounts`].
+//! A user is found by name and origin, ignoring case. Every user belongs to the default groups
+//! ([`scopes::OF_EVERY_USER`](crate::uaa::scopes)) without a row; others are rows. A change that
+//! must end the user's tokens (new password, deactivation, deletion) increments the user's
+//! generation in the same transaction: see [`accounts`](crate::uaa::accounts).
 
 pub(crate) mod store;
 
@@ -12,7 +12,7 @@ use crate::base::guid::UserGuid;
 
 use super::error::{UaaError, UaaResult};
 
-/// Origin of users whose password is kept here.
+/// Origin of users whose password is stored here.
 pub const ORIGIN_UAA: &str = "uaa";
 
 /// A user.
@@ -24,21 +24,21 @@ pub struct User {
     pub user_name: String,
     /// Where the identity comes from.
     pub origin: String,
-    /// Its name in another system.
+    /// Its id in another system.
     pub external_id: Option<String>,
     /// First name.
     pub given_name: Option<String>,
     /// Last name.
     pub family_name: Option<String>,
-    /// Address; the CLI puts the user name here.
+    /// E-mail address; the CLI puts the user name here.
     pub email: String,
     /// Whether it may log in.
     pub active: bool,
-    /// Whether the address was confirmed.
+    /// Whether the e-mail address was confirmed.
     pub verified: bool,
-    /// Which tokens count; see the module.
+    /// Which tokens are valid; see the module.
     pub(crate) generation: i64,
-    /// Grows with every change, for `If-Match`.
+    /// Incremented with every change, for `If-Match`.
     pub version: i64,
     /// When the password was set.
     pub password_changed_at: Timestamp,
@@ -52,29 +52,29 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
-/// What a new user is made of, checked.
+/// A new user, validated.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     /// Name to log in with.
     pub user_name: String,
     /// Where the identity comes from.
     pub origin: String,
-    /// Its name in another system.
+    /// Its id in another system.
     pub external_id: Option<String>,
     /// First name.
     pub given_name: Option<String>,
     /// Last name.
     pub family_name: Option<String>,
-    /// Address.
+    /// E-mail address.
     pub email: String,
     /// Whether it may log in.
     pub active: bool,
-    /// Whether the address was confirmed.
+    /// Whether the e-mail address was confirmed.
     pub verified: bool,
 }
 
 impl NewUser {
-    /// A user kept here, made as `cf create-user` makes one.
+    /// A user stored here, as `cf create-user` creates it.
     pub fn named(user_name: &str) -> Self {
         Self {
             user_name: user_name.to_owned(),
@@ -89,7 +89,7 @@ impl NewUser {
     }
 }
 
-/// Checks a user's name; those kept here allow what UAA allows.
+/// Checks a user's name; names of users stored here follow UAA's rules.
 pub(crate) fn validate_name(user_name: &str, origin: &str) -> UaaResult<()> {
     let plain = |c: char| c.is_alphabetic() || c.is_ascii_digit() || "+-_.@'!".contains(c);
     if user_name.trim().is_empty() {

@@ -85,7 +85,7 @@ pub fn find_user(tx: &ReadTx<'_>, guid: &UserGuid) -> Result<Option<User>, DbErr
     Ok(found.optional()?)
 }
 
-/// Users of this name, in one origin or in all.
+/// Users with this name, in one origin or in all.
 pub fn find_users_by_name(
     tx: &ReadTx<'_>,
     user_name: &str,
@@ -103,12 +103,12 @@ const SEARCH: Source = Source {
     key: "guid",
 };
 
-/// One page of the users that a search finds, and how many there are in all.
+/// One page of the users that match a search, and the total count.
 pub(crate) fn search_users(tx: &ReadTx<'_>, wanted: &Search) -> Result<(Vec<User>, i64), DbError> {
     search(tx, &SEARCH, wanted, user)
 }
 
-/// Writes a user that is new; `created_at` counts for all its times.
+/// Inserts a new user; `created_at` is used for all its times.
 pub(crate) fn insert(
     tx: &WriteTx<'_>,
     user: &User,
@@ -131,7 +131,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Writes what may change of a user, but for its password.
+/// Updates the attributes of a user, except its password.
 pub(crate) fn update(tx: &WriteTx<'_>, user: &User) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(UPDATE)?;
     statement.execute(named_params! {
@@ -150,7 +150,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, user: &User) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Sets the password; answers the new generation, or `None` when there is no such user.
+/// Sets the password; returns the new generation, or `None` when there is no such user.
 pub(crate) fn set_password(
     tx: &WriteTx<'_>,
     guid: &UserGuid,
@@ -164,29 +164,29 @@ pub(crate) fn set_password(
     Ok(generation.optional()?)
 }
 
-/// Makes everything issued so far stop counting; answers the new generation, or `None` when there
-/// is no such user.
+/// Invalidates everything issued so far; returns the new generation, or `None` when there is no
+/// such user.
 pub(crate) fn raise_generation(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<Option<i64>, DbError> {
     let mut statement = tx.sql().prepare_cached(RAISE_GENERATION)?;
     let generation = statement.query_row(named_params! { ":guid": guid }, |row| row.get(0));
     Ok(generation.optional()?)
 }
 
-/// Removes a user; its tokens, codes and memberships go with it.
+/// Deletes a user; its tokens, codes and memberships go with it.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(DELETE)?;
     statement.execute(named_params! { ":guid": guid })?;
     Ok(())
 }
 
-/// The administrator's password as it was last given to us, hashed.
+/// The administrator's password as it was last given, hashed.
 pub(crate) fn admin_password_seen(tx: &ReadTx<'_>) -> Result<Option<Hashed>, DbError> {
     let mut statement = tx.sql().prepare_cached(ADMIN_PASSWORD_SEEN)?;
     let found: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
     Ok(found.map(Hashed::stored))
 }
 
-/// Remembers the administrator's password as it was given to us, hashed.
+/// Stores the administrator's password as it was given, hashed.
 pub(crate) fn remember_admin_password(tx: &WriteTx<'_>, password: &Hashed) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(REMEMBER_ADMIN_PASSWORD)?;
     statement.execute(named_params! { ":value": password.as_str() })?;

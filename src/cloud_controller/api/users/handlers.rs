@@ -82,10 +82,7 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<UserGuid>) -> ApiResult<
 async fn enter_caller(ctx: &Context) -> ApiResult<()> {
     let guid = ctx.caller.guid.clone();
     let asked = guid.clone();
-    let known = ctx
-        .cc
-        .db()
-        .read(move |tx| model::users::is_entered(tx, &asked));
+    let known = ctx.cc.db().read(move |tx| model::users::exists(tx, &asked));
     if !known.await? {
         let now = ctx.now;
         ctx.cc

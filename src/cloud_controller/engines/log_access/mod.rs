@@ -1,6 +1,6 @@
-//! Who may read whose logs: whoever may see the app (CC asks the same of `/v3/apps/:guid`), and
-//! those with `doppler.firehose` or `logs.admin`, who read everything. And what apps are called on
-//! their lines.
+//! Who may read whose logs: callers who may see the app (CC requires the same as for
+//! `/v3/apps/:guid`), and those with `doppler.firehose` or `logs.admin`, who read everything. Also
+//! the names of apps on log lines.
 
 mod names;
 
@@ -15,7 +15,7 @@ use crate::cloud_controller::v3::caller_of;
 use crate::db::{DbError, ReadTx};
 use crate::logs::SourceOwners;
 
-/// Logs are of apps, and are kept as long as their app is there.
+/// Logs belong to apps, and are kept as long as their app exists.
 pub(crate) struct Apps;
 
 impl SourceOwners for Apps {
@@ -32,7 +32,7 @@ pub struct LogReader {
 }
 
 impl CloudController {
-    /// The bearer of this `Authorization` header; `None` without a good token.
+    /// The bearer of this `Authorization` header; `None` without a valid token.
     pub fn log_reader(&self, authorization: Option<&str>) -> Option<LogReader> {
         let (scheme, token) = authorization?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -50,12 +50,12 @@ impl CloudController {
 }
 
 impl LogReader {
-    /// Reads all sources, also such that belong to no app.
+    /// Whether the reader may read all sources, including those that belong to no app.
     pub fn reads_all(&self) -> bool {
         self.everything || self.caller.as_ref().is_some_and(Caller::sees_all)
     }
 
-    /// May this source be read?
+    /// Whether the reader may read this source.
     pub async fn may_read(&self, source_id: &str) -> bool {
         self.reads_all() || self.readable().await.iter().any(|guid| guid == source_id)
     }
@@ -71,7 +71,7 @@ impl LogReader {
             .read(move |tx| model::log_access::visible_apps(tx, &caller))
             .await;
         found.unwrap_or_else(|error| {
-            tracing::error!(%error, "cannot tell who may read logs");
+            tracing::error!(%error, "cannot check who may read logs");
             Vec::new()
         })
     }

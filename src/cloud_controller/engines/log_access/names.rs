@@ -1,5 +1,5 @@
-//! What apps, spaces and organizations are called at present, held in memory for the log lines that
-//! carry those names. A rename shows on the next line, without a restart of the app.
+//! The current names of apps, spaces and organizations, cached in memory for log lines. A rename
+//! shows on the next line, without a restart of the app.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct AppNames {
 }
 
 impl AppNames {
-    /// The names as they are in the database; `None` when nothing changed since these were read.
+    /// The names in the database; `None` when nothing changed since these were read.
     pub(crate) fn newer(&self, tx: &ReadTx<'_>) -> Result<Option<Self>> {
         let fingerprint = model::log_access::fingerprint(tx)?;
         if fingerprint == self.fingerprint {
@@ -27,7 +27,7 @@ impl AppNames {
         Ok(Some(Self { fingerprint, apps }))
     }
 
-    /// One app's.
+    /// The names of one app.
     pub(crate) fn get(&self, app: &str) -> Option<&AppName> {
         self.apps.get(&AppGuid::from(app))
     }

@@ -1,10 +1,10 @@
-//! What the router is to know: every HTTP route that leads to an app, with the instances that may
-//! answer for it now. The router's side of what [`super::scheduler`] is for the scheduler.
+//! The router's input: every HTTP route that leads to an app, with the instances that may serve it
+//! now. The counterpart of [`super::scheduler`] for the router.
 //!
-//! - Built whole from one query and the scheduler's routable instances, after every change.
+//! - Built completely from one query and the scheduler's routable instances, after every change.
 //! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool
 //!   along in Cloud Foundry: the name is unknown (404), or a wildcard's or shorter path's.
-//! - Routes of internal domains are not the router's, and TCP routes are not HTTP.
+//! - Routes of internal domains are not served by the router, and TCP routes are not HTTP.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use crate::db::ReadTx;
 use crate::router::{Endpoint, LoadBalancing, Protocol, Route, RouteOptions};
 use crate::scheduler::RoutableInstance;
 
-/// The routes with what answers for them.
+/// The routes with their endpoints.
 pub(crate) fn table(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<Vec<Route>> {
     let processes = model::route_table::processes(tx)?;
     let mut running: HashMap<(&AppGuid, &str), Vec<&RoutableInstance>> = HashMap::new();
@@ -75,7 +75,7 @@ fn options(json: &str) -> RouteOptions {
     }
 }
 
-/// `None` while the instance has no such port: a port that a new route names takes a restart.
+/// `None` while the instance has no such port: a port that a new route names needs a restart.
 fn endpoint(instance: &RoutableInstance, mapping: &Mapping) -> Option<Endpoint> {
     let ports = &instance.address.ports;
     let address = if mapping.port == 0 {

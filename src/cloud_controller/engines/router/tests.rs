@@ -1,4 +1,4 @@
-//! From rows and running instances to the router's table, over a real database.
+//! From rows and running instances to the router's table, with a real database.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ async fn routes_lead_to_the_instances_of_their_process_and_port() {
 }
 
 #[tokio::test]
-async fn a_route_of_an_app_that_is_down_is_unknown_as_an_unmapped_one() {
+async fn a_route_of_a_stopped_app_is_unknown_like_an_unmapped_one() {
     let table = Table::build(routes(Vec::new()).await);
     for host in [
         "shop.cf.localhost",
@@ -134,7 +134,7 @@ async fn a_port_the_instance_does_not_have_yet_gets_no_traffic() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_costs_its_own_route_alone() {
+async fn an_unreadable_row_affects_only_its_own_route() {
     let running = || {
         vec![
             instance("shop-web", "shop", 0, &[8080]),

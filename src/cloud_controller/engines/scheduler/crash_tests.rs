@@ -1,4 +1,4 @@
-//! What becomes of a crash.
+//! How crashes are recorded.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_snapshot_that_cannot_be_read_hides_no_other_and_is_not_taken_for_a_stopped_app() {
+async fn an_unreadable_snapshot_hides_no_other_and_does_not_stop_its_app() {
     let damages = [
         "update desired_processes set environment = x'00' where process_guid = ?1",
         "update desired_processes set specification = '{' where process_guid = ?1",
@@ -21,7 +21,7 @@ async fn a_snapshot_that_cannot_be_read_hides_no_other_and_is_not_taken_for_a_st
         world
             .write(move |_, tx| Ok(tx.sql().execute(damage, [guid])?))
             .await;
-        // A process that just begins has read none of them yet.
+        // A new process has read none of them yet.
         let images = Arc::new(|_: &DropletGuid, _: &crate::blobs::Digest| String::new());
         world.desired = Arc::new(DesiredApps::new(world.vault.clone(), images));
         for _ in 0..2 {

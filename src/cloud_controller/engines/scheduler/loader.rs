@@ -17,10 +17,10 @@ use crate::scheduler::{
 /// How the daemon pulls a droplet's image: a reference by digest.
 pub(crate) type ImageReferences = Arc<dyn Fn(&DropletGuid, &Digest) -> String + Send + Sync>;
 
-/// What should run of all apps.
+/// The desired processes of all apps.
 ///
 /// Snapshots never change within a version, so each is read and decrypted once. One that cannot be
-/// read is told as such, and the others are there all the same.
+/// read is reported as such, and the others are loaded all the same.
 pub(crate) struct DesiredApps {
     vault: Vault,
     images: ImageReferences,
@@ -28,7 +28,7 @@ pub(crate) struct DesiredApps {
 }
 
 impl DesiredApps {
-    /// `images` tells how images are pulled.
+    /// `images` builds the references of images.
     pub(crate) fn new(vault: Vault, images: ImageReferences) -> Self {
         Self {
             vault,
@@ -60,7 +60,7 @@ impl DesiredApps {
     }
 }
 
-/// What is stored cannot be read.
+/// A stored value cannot be read.
 pub(crate) fn broken(what: &'static str, cause: &impl std::fmt::Display) -> DbError {
     DbError::Inconsistent {
         what,
@@ -139,7 +139,7 @@ fn desired(
     }
 }
 
-/// `APP/PROC/WEB`, or `APP/REV/3/PROC/WEB` when revisions are named.
+/// `APP/PROC/WEB`, or `APP/REV/3/PROC/WEB` when the revision is included.
 fn source_type(kind: &str, revision: Option<i64>) -> String {
     let revision = revision.map_or(String::new(), |version| format!("REV/{version}/"));
     format!("APP/{revision}PROC/{}", kind.to_uppercase())
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_lines_name_the_process_and_if_wanted_the_revision() {
+    fn log_lines_name_the_process_and_optionally_the_revision() {
         assert_eq!(source_type("web", None), "APP/PROC/WEB");
         assert_eq!(source_type("worker", Some(3)), "APP/REV/3/PROC/WORKER");
     }

@@ -1,4 +1,4 @@
-//! Is told of crashes and readiness, and records them as CC does.
+//! Receives crashes and readiness changes, and records them as CC does.
 
 use crate::cloud_controller::error::Error;
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, WriteTx};
 use crate::scheduler::{Crash, Observer, Readiness, ReadinessChange};
 
-/// Records what happens to instances of apps.
+/// Records events of apps' instances.
 pub(crate) struct AppObserver {
     guids: GuidSource,
 }
 
-/// Who is named as the actor of an event: no user, but the thing itself.
+/// The actor of an event: no user, but the process or app itself.
 #[derive(Clone, Copy)]
 enum By<'a> {
     App,
@@ -28,14 +28,14 @@ impl AppObserver {
         Self { guids }
     }
 
-    /// Events about an app that is gone are of no use to anybody.
+    /// Events about a deleted app are skipped.
     fn record(
         &self,
         tx: &WriteTx<'_>,
         (app, now): (&AppGuid, Timestamp),
         events: &[(&str, By<'_>, Value)],
     ) -> Result<(), DbError> {
-        let Some(app) = model::apps::find(tx, app).map_err(unwritten)? else {
+        let Some(app) = model::apps::find(tx, app).map_err(write_error)? else {
             return Ok(());
         };
         for (kind, by, data) in events {
@@ -56,13 +56,13 @@ impl AppObserver {
                 now,
                 guids: self.guids.clone(),
             };
-            actions::apps::record(tx, &recorder, kind, &app, data).map_err(unwritten)?;
+            actions::apps::record(tx, &recorder, kind, &app, data).map_err(write_error)?;
         }
         Ok(())
     }
 }
 
-fn unwritten(error: Error) -> DbError {
+fn write_error(error: Error) -> DbError {
     DbError::Interrupted(format!("recording an app's event: {error}"))
 }
 
@@ -77,7 +77,7 @@ impl Observer for AppObserver {
     }
 
     fn readiness_changed(&self, tx: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
-        // An instance of a version that is already replaced says nothing about the process.
+        // An instance of a replaced version says nothing about the process.
         let wanted = model::desired::version(tx, &change.process_guid)?;
         if wanted.is_none_or(|version| version != change.version) {
             return Ok(());

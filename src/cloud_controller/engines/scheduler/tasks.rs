@@ -1,4 +1,4 @@
-//! What a task runs with, read from its snapshot.
+//! A task's desired state, read from its snapshot.
 
 use super::{ImageReferences, broken};
 use crate::base::Megabytes;
@@ -9,7 +9,7 @@ use crate::cloud_controller::model::desired::TaskSpecification;
 use crate::db::{DbError, ReadTx, Vault};
 use crate::scheduler::DesiredTask;
 
-/// Reads what was written down for a task of this app with these limits.
+/// Reads the snapshot of a task of this app with these limits.
 pub(crate) fn desired_task(
     tx: &ReadTx<'_>,
     (vault, images): (&Vault, &ImageReferences),

@@ -1,4 +1,4 @@
-//! From an app to what the scheduler is told, over a real database.
+//! From an app to the scheduler's input, with a real database.
 
 #[path = "crash_tests.rs"]
 mod crashes;
@@ -67,7 +67,7 @@ impl World {
         world
     }
 
-    /// Does something in a transaction that has to work.
+    /// Runs a transaction that has to succeed.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tools, &WriteTx<'_>) -> Result<T> + Send + 'static,
@@ -196,7 +196,7 @@ fn instances(number: i64) -> Scaling {
 }
 
 #[tokio::test]
-async fn a_started_app_is_told_with_all_it_needs() {
+async fn a_started_app_is_desired_with_everything_it_needs() {
     let world = World::new().await;
     let app = world.app("shop").await;
     assert!(
@@ -243,7 +243,7 @@ async fn a_started_app_is_told_with_all_it_needs() {
 }
 
 #[tokio::test]
-async fn instances_change_at_once_and_all_else_with_the_next_start() {
+async fn instances_change_at_once_and_everything_else_with_the_next_start() {
     let world = World::new().await;
     let app = world.app("shop").await;
     let app = world.start(&app).await;

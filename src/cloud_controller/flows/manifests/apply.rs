@@ -16,8 +16,8 @@ use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
 use crate::cloud_controller::payload::manifests::AppManifest;
-use crate::cloud_controller::payload::manifests::processes::ProcessWish;
-use crate::cloud_controller::payload::manifests::route_wishes::RouteWish;
+use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
+use crate::cloud_controller::payload::manifests::routes::RequestedRoute;
 use crate::cloud_controller::payload::route_options::OptionsChange;
 use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
@@ -115,7 +115,7 @@ impl Applying<'_> {
         }
     }
 
-    fn apply_process(&self, tx: &WriteTx<'_>, app: &App, wish: &ProcessWish) -> Result<()> {
+    fn apply_process(&self, tx: &WriteTx<'_>, app: &App, wish: &RequestedProcess) -> Result<()> {
         let found = model::processes::find_of_type(tx, &app.guid, &wish.kind)?;
         let mut process = match found {
             Some(process) => process,
@@ -126,7 +126,7 @@ impl Applying<'_> {
             process = actions::processes::update(tx, self.may, app, process, change, CAUSE)?;
         }
         if let Some(scaling) = wish.scaling {
-            let request = ProcessWish::scaling_request(&scaling);
+            let request = RequestedProcess::scaling_request(&scaling);
             let wanted = (scaling, request);
             actions::processes::scale(tx, self.may, app, process, wanted, CAUSE)?;
         }
@@ -155,7 +155,7 @@ impl Applying<'_> {
         } else {
             app.name.clone()
         };
-        self.map_all(tx, app, &[RouteWish::derived(&host, &domain.name)])
+        self.map_all(tx, app, &[RequestedRoute::derived(&host, &domain.name)])
     }
 
     fn unmap_all(&self, tx: &WriteTx<'_>, app: &App, existing: &[Route]) -> Result<()> {
@@ -169,7 +169,7 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RouteWish]) -> Result<()> {
+    fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RequestedRoute]) -> Result<()> {
         for wish in wishes {
             let place = domain_of(tx, wish)?.ok_or_else(|| {
                 Error::unprocessable(format!("No domains exist for route {}", wish.text))
@@ -184,7 +184,7 @@ impl Applying<'_> {
         &self,
         tx: &WriteTx<'_>,
         app: &App,
-        wish: &RouteWish,
+        wish: &RequestedRoute,
         (host, domain): (String, Domain),
     ) -> Result<()> {
         let mut new = NewRoute::at(self.space, &domain, &host, &wish.path);
@@ -213,7 +213,7 @@ impl Applying<'_> {
 }
 
 /// Host and domain of a wish: the first domain there is decides, also one that may not be used.
-fn domain_of(tx: &WriteTx<'_>, wish: &RouteWish) -> Result<Option<(String, Domain)>> {
+fn domain_of(tx: &WriteTx<'_>, wish: &RequestedRoute) -> Result<Option<(String, Domain)>> {
     for (host, name) in wish.candidates() {
         if let Some(domain) = model::domains::find_by_name(tx, name)? {
             return Ok(Some((host.to_owned(), domain)));

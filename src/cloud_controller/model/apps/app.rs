@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
 
-/// Environment variables as users set them; values other than text are kept as they were given.
+/// Environment variables as users set them; values other than text are stored unchanged.
 pub(crate) type Variables = Map<String, Value>;
 
 /// A stored app, without its environment.
@@ -22,12 +22,12 @@ pub(crate) struct App {
     pub updated_at: Timestamp,
 }
 
-/// What users want of an app.
+/// The state that users requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AppState {
     /// No instances.
     Stopped,
-    /// Its processes have their instances.
+    /// Its processes run their instances.
     Started,
 }
 
@@ -65,12 +65,12 @@ impl LifecycleType {
         }
     }
 
-    /// From what clients send.
+    /// Parses the name that clients send.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// The feature flag that has to be on, if any.
+    /// The feature flag that must be enabled, if any.
     pub(crate) const fn feature_flag(self) -> Option<&'static str> {
         match self {
             Self::Buildpack => None,
@@ -88,17 +88,17 @@ pub(crate) struct Lifecycle {
     pub stack: Option<String>,
 }
 
-/// What a request says about the lifecycle.
+/// A requested change of the lifecycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LifecycleChange {
     pub kind: Option<LifecycleType>,
     /// `Some(vec![])` goes back to detection.
     pub buildpacks: Option<Vec<String>>,
-    /// `Some(None)` = null was given.
+    /// `Some(None)` = null in the request.
     pub stack: Option<Option<String>>,
 }
 
-/// A switch of an app.
+/// A feature of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Feature {
     Ssh,
@@ -126,7 +126,7 @@ impl Feature {
         }
     }
 
-    /// What it does, in CC's words.
+    /// Its description, in CC's words.
     pub(crate) const fn description(self) -> &'static str {
         match self {
             Self::Ssh => "Enable SSHing into the app.",
@@ -141,7 +141,7 @@ impl Feature {
         Self::ALL.into_iter().find(|feature| feature.name() == name)
     }
 
-    /// The feature that can not be on at the same time.
+    /// The feature that cannot be enabled at the same time.
     const fn rival(self) -> Option<Self> {
         match self {
             Self::Ssh | Self::Revisions => None,
@@ -151,7 +151,7 @@ impl Feature {
     }
 }
 
-/// The switches of one app.
+/// The features of one app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Features([bool; 4]);
 
@@ -161,12 +161,12 @@ impl Features {
         Self(switches)
     }
 
-    /// Whether a feature is on.
+    /// Whether a feature is enabled.
     pub(crate) const fn on(self, feature: Feature) -> bool {
         self.0[feature as usize]
     }
 
-    /// With one switch set; the text says why it can not be.
+    /// With one feature set; the text says why it cannot be.
     pub(crate) fn with(mut self, feature: Feature, on: bool) -> Result<Self, &'static str> {
         if on && feature.rival().is_some_and(|rival| self.on(rival)) {
             return Err(
@@ -192,7 +192,7 @@ pub(crate) fn is_buildpack_url(text: &str) -> bool {
     by_ssh || url::Url::parse(text).is_ok()
 }
 
-/// A buildpack as it may be shown: without the password in its URL.
+/// A buildpack as shown to users: without the password in its URL.
 pub(crate) fn without_password(buildpack: &str) -> String {
     let Ok(mut url) = url::Url::parse(buildpack) else {
         return buildpack.to_owned();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn buildpacks_by_url_are_told_from_names_and_shown_without_password() {
+    fn buildpacks_by_url_are_distinguished_from_names_and_shown_without_password() {
         let cases = [
             ("ruby_buildpack", false, "ruby_buildpack"),
             ("https://host/repo.git#v1", true, "https://host/repo.git#v1"),

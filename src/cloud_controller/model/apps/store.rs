@@ -43,7 +43,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &AppGuid) -> R
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("App"))
 }
 
-/// An app, whoever asks.
+/// An app, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<Option<App>> {
     let sql = format!("select {COLUMNS} from apps a where a.guid = ?1");
     Ok(tx
@@ -110,7 +110,7 @@ pub(crate) fn list_visible(
     )
 }
 
-/// Stores a new app; the unique index decides races.
+/// Inserts a new app; the unique index decides races.
 pub(crate) fn insert(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     let done = tx
         .sql()
@@ -131,7 +131,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     name_taken(done, &app.name)
 }
 
-/// Stores what can change of an app besides its environment.
+/// Updates an app except its environment.
 pub(crate) fn update(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     let [ssh, revisions, k8s, files] = Feature::ALL.map(|feature| app.features.on(feature));
     let done = tx
@@ -157,7 +157,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, app: &App) -> Result<()> {
     name_taken(done, &app.name)
 }
 
-/// The environment users set.
+/// The environment that users set.
 pub(crate) fn environment(tx: &ReadTx<'_>, vault: &Vault, guid: &AppGuid) -> Result<Variables> {
     let sealed: Option<Option<Vec<u8>>> = tx
         .sql()
@@ -184,7 +184,7 @@ pub(crate) fn set_environment(
     Ok(())
 }
 
-/// Whether the app is in the middle of a deployment.
+/// Whether the app is being deployed.
 pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<bool> {
     let mut statement = tx.sql().prepare_cached(
         "select 1 from deployments where app_guid = ?1 and status_value = 'ACTIVE' and state <> 'CANCELING'",
@@ -192,7 +192,7 @@ pub(crate) fn deploying(tx: &ReadTx<'_>, guid: &AppGuid) -> Result<bool> {
     Ok(statement.exists([guid])?)
 }
 
-/// Forgets the app's buildpack cache; its blob loses a reference.
+/// Deletes the app's buildpack cache; its blob loses a reference.
 pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("update apps set buildpack_cache_digest = null, buildpack_cache_stack = null where guid = ?1")?
@@ -200,7 +200,7 @@ pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<
     Ok(())
 }
 
-/// Forgets the buildpack cache of every app.
+/// Deletes the buildpack cache of every app.
 pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -210,7 +210,7 @@ pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
+/// Deletes the app, its processes, packages, builds, droplets, tasks, deployments, sidecars and
 /// destinations, and the metadata of all of them.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<()> {
     tx.sql()

@@ -1,4 +1,4 @@
-//! Who writes audit events, and what an event says.
+//! Writing audit events: actor, target and place.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::Result;
 use crate::db::WriteTx;
 
-/// Who did it.
+/// The actor of an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Actor {
     /// User guid, client id, or the guid of the process that crashed.
@@ -34,7 +34,7 @@ impl From<&Caller> for Actor {
     }
 }
 
-/// To what it was done.
+/// The target of an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Target<'a> {
     /// Guid.
@@ -45,12 +45,12 @@ pub(crate) struct Target<'a> {
     pub name: &'a str,
 }
 
-/// Where the target lives; decides who sees the event.
+/// Where the target is; decides who sees the event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Place<'a> {
     /// Space.
     pub space: Option<&'a SpaceGuid>,
-    /// Organization; looked up from the space when absent.
+    /// Organization; read from the space when absent.
     pub organization: Option<&'a OrganizationGuid>,
 }
 
@@ -72,17 +72,17 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What made somebody act.
+/// The trigger of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// A request for just this.
+    /// A request for this action.
     Request,
     /// A manifest that was applied.
     Manifest,
 }
 
 impl Cause {
-    /// Marks what a manifest did.
+    /// Marks the events of a manifest.
     pub(crate) fn mark(self, mut data: Value) -> Value {
         if self == Self::Manifest {
             data["manifest_triggered"] = Value::Bool(true);
@@ -94,9 +94,9 @@ impl Cause {
 /// One writer of events for a request or a worker's pass: actor, time and guids.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    /// Who acts.
+    /// The actor.
     pub actor: Actor,
-    /// When.
+    /// The time.
     pub now: Timestamp,
     /// For the events' guids.
     pub guids: GuidSource,

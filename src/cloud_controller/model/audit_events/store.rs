@@ -71,11 +71,11 @@ pub(crate) fn insert(
 enum By {
     /// By the indexes of spaces and organizations: good when they are few.
     Index,
-    /// Event by event in their order, a `+` keeps the indexes out: good when they are many.
+    /// Event by event in their order, a `+` disables the indexes: good when they are many.
     Scan,
 }
 
-/// More than this many are many.
+/// More matches than this are many.
 const FEW: i64 = 2000;
 
 fn visible(caller: &Caller, by: By) -> Select {
@@ -139,7 +139,7 @@ pub(crate) fn list_visible(
     )
 }
 
-/// How many events match, if nothing but their place decides.
+/// How many events match, if only their place restricts them.
 fn counted(tx: &ReadTx<'_>, caller: &Caller, query: &ListQuery) -> Result<Option<i64>> {
     let filters = query.filters();
     let place = ["space_guids", "organization_guids"]
@@ -188,9 +188,8 @@ pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> Result<Vec<(i64, Option<AuditEv
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map([id], |row| {
         let id: i64 = row.get(12)?;
-        let event = event(row).inspect_err(
-            |error| tracing::error!(event.id = id, %error, "an audit event cannot be read"),
-        );
+        let event = event(row)
+            .inspect_err(|error| tracing::error!(event.id = id, %error, "cannot read audit event"));
         Ok((id, event.ok()))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -1,4 +1,4 @@
-//! Buildpacks that are named by URL.
+//! Buildpacks named by URL.
 
 /// Whether a buildpack is named by URL.
 pub(crate) fn is_url(name: &str) -> bool {
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_told_from_names() {
+    fn urls_are_distinguished_from_names() {
         for name in ["https://x/y", "git@example.com:a/b.git", "ssh://x/y"] {
             assert!(is_url(name), "{name}");
         }

@@ -107,7 +107,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<(), Refu
     refused(insert())
 }
 
-/// Stores everything but the position.
+/// Updates everything except the position.
 pub(crate) fn update(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<(), Refused> {
     let update = || {
         tx.sql()
@@ -130,7 +130,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<(), Refu
     refused(update())
 }
 
-/// Moves a buildpack to a position from 1, at most the last; those between make room.
+/// Moves a buildpack to a position from 1 to the last; the others move to make room.
 pub(crate) fn move_to(tx: &WriteTx<'_>, buildpack: &Buildpack, target: i64) -> Result<()> {
     let target = target.clamp(1, last_position(tx, &buildpack.lifecycle)?.max(1));
     let sql = if target < buildpack.position {
@@ -149,7 +149,7 @@ pub(crate) fn move_to(tx: &WriteTx<'_>, buildpack: &Buildpack, target: i64) -> R
     Ok(())
 }
 
-/// Keeps an archive for a buildpack and lets go of the one before.
+/// References an archive for a buildpack and releases the previous one.
 pub(crate) fn refer_to_files(
     tx: &WriteTx<'_>,
     guid: &BuildpackGuid,
@@ -159,7 +159,7 @@ pub(crate) fn refer_to_files(
     Ok(blob_store::reference(tx, digest, OWNER, guid.as_str())?)
 }
 
-/// Removes a buildpack; those behind it move up.
+/// Deletes a buildpack; those behind it move up.
 pub(crate) fn delete(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<()> {
     blob_store::release(tx, OWNER, buildpack.guid.as_str())?;
     tx.sql()
@@ -193,7 +193,7 @@ pub(crate) fn for_staging(tx: &ReadTx<'_>, name: &str, stack: &str) -> Result<Op
         .optional()?)
 }
 
-/// All that may detect an app on this stack, by position.
+/// The buildpacks that detection tries on this stack, by position.
 pub(crate) fn detectable(tx: &ReadTx<'_>, stack: &str) -> Result<Vec<Buildpack>> {
     let sql = format!(
         "select {COLUMNS} from buildpacks b where b.enabled and b.state = 'READY' and b.lifecycle = 'buildpack' \
@@ -204,9 +204,9 @@ pub(crate) fn detectable(tx: &ReadTx<'_>, stack: &str) -> Result<Vec<Buildpack>>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Enters a built-in buildpack at the end, or brings the file name of the one that is there up to
-/// date. One that an admin replaced by an upload stays replaced, one that an admin deleted stays
-/// away, and so does one whose name an admin gave to another.
+/// Adds a built-in buildpack at the end, or updates the file name of the existing one. A buildpack
+/// that an admin replaced with an upload is kept, one that an admin deleted is not added again, and
+/// neither is one whose name an admin gave to another.
 pub(crate) fn ensure_built_in(
     tx: &WriteTx<'_>,
     (name, folder, stack, filename): (&str, &str, &str, &str),

@@ -1,4 +1,4 @@
-//! What a deployment is, and what it aims at.
+//! A deployment and its goal.
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ pub(crate) struct Deployment {
     pub status_value: DeploymentStatus,
     pub status_reason: StatusReason,
     pub strategy: String,
-    /// A JSON object, as it is shown.
+    /// A JSON object, as shown.
     pub options: Value,
     pub droplet_guid: Option<DropletGuid>,
     pub previous_droplet_guid: Option<DropletGuid>,
@@ -71,15 +71,15 @@ pub(crate) struct Deployment {
     pub error: Option<String>,
     pub last_healthy_at: Option<Timestamp>,
     pub status_updated_at: Timestamp,
-    /// The process that takes the place of the web process; a stopped app's has none.
+    /// The process that replaces the web process; `None` for a stopped app.
     pub process_guid: Option<ProcessGuid>,
-    /// Instances of the web process before.
+    /// Instances of the previous web process.
     pub original_instances: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// How many instances there are to be at the end of a step.
+/// The numbers of instances at the end of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Goal {
     /// Of the new process.
@@ -91,7 +91,7 @@ pub(crate) struct Goal {
 }
 
 impl Deployment {
-    /// Whether it is under way.
+    /// Whether it is in progress.
     pub(crate) fn is_cancelable(&self) -> bool {
         match self.state {
             DeploymentState::Deploying
@@ -102,7 +102,7 @@ impl Deployment {
         }
     }
 
-    /// Whether it waits for a word.
+    /// Whether it waits for a `continue` request.
     pub(crate) fn is_continuable(&self) -> bool {
         self.state == DeploymentState::Paused
     }
@@ -113,7 +113,7 @@ impl Deployment {
         i64::try_from(number).unwrap_or(1)
     }
 
-    /// What the present step aims at.
+    /// The goal of the current step.
     pub(crate) fn goal(&self) -> Goal {
         let max_in_flight = self.option("max_in_flight").unwrap_or(1);
         let (new, old) = if self.state == DeploymentState::Prepaused {
@@ -128,7 +128,7 @@ impl Deployment {
         }
     }
 
-    /// Instances the new process begins with.
+    /// Instances the new process starts with.
     pub(crate) fn first_instances(&self) -> i64 {
         let goal = self.goal();
         goal.max_in_flight.min(goal.new)
@@ -139,8 +139,8 @@ impl Deployment {
             .unwrap_or(self.original_instances)
     }
 
-    /// Instances of the new process and of those before, in the present step: one canary beside
-    /// all others, or by weight. While there is a canary there is one instance more.
+    /// Instances of the new process and of the previous ones in the current step: one canary beside
+    /// all others, or by weight. While there is a canary there is one extra instance.
     fn canary_step(&self) -> (i64, i64) {
         let Some(weights) = self.weights() else {
             return (1, self.original_instances);

@@ -47,23 +47,23 @@ pub(crate) fn find(tx: &ReadTx<'_>, guid: &DeploymentGuid) -> Result<Option<Depl
     Ok(statement.query_row([guid], deployment).optional()?)
 }
 
-/// The one of an app that is under way.
+/// The app's deployment in progress.
 pub(crate) fn active_of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Option<Deployment>> {
     let sql = format!("select {COLUMNS} from {FROM} where d.app_guid = ?1 and {ACTIVE}");
     let mut statement = tx.sql().prepare_cached(&sql)?;
     Ok(statement.query_row([app], deployment).optional()?)
 }
 
-/// Those that something is to be done for, now or later.
-pub(crate) fn moving(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
+/// Deployments that need work, now or later.
+pub(crate) fn to_advance(tx: &ReadTx<'_>) -> Result<Vec<Deployment>> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where {ACTIVE} and d.state <> 'PAUSED' order by d.created_at"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let mut reading = tx.reading("deployments");
-    let moving = reading.rows(&mut statement, [], |row| Ok(deployment(row)?))?;
+    let found = reading.rows(&mut statement, [], |row| Ok(deployment(row)?))?;
     reading.finish();
-    Ok(moving)
+    Ok(found)
 }
 
 /// New processes of deployments of an app that others took the place of, newest first: those on their
@@ -135,7 +135,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, deployment: &Deployment) -> Result<()> {
     Ok(())
 }
 
-/// Stores what can change of a deployment.
+/// Updates a deployment.
 pub(crate) fn update(tx: &WriteTx<'_>, deployment: &Deployment) -> Result<()> {
     tx.sql()
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! A droplet as far as running it goes.
+//! The parts of a droplet needed to run it.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::cloud_controller::model::processes::Process;
 pub(crate) struct Droplet {
     pub guid: DropletGuid,
     pub app_guid: AppGuid,
-    /// Whether it can be run.
+    /// Whether it can run.
     pub staged: bool,
     /// Type → command.
     pub process_types: BTreeMap<String, String>,
     pub sidecars: Vec<DropletSidecar>,
     pub execution_metadata: String,
-    /// The manifest instances start from.
+    /// The image manifest of the instances.
     pub image_digest: Option<String>,
 }
 
-/// A sidecar that a buildpack brought.
+/// A sidecar from a buildpack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DropletSidecar {
     pub name: String,
@@ -34,7 +34,7 @@ pub(crate) struct DropletSidecar {
     pub memory: Option<i64>,
 }
 
-/// An app's droplet and how it is to be run.
+/// An app's droplet and how to run it.
 #[derive(Debug, Clone)]
 pub(crate) struct AppImage {
     pub docker: bool,
@@ -42,7 +42,7 @@ pub(crate) struct AppImage {
 }
 
 impl AppImage {
-    /// The user processes run as unless they name one.
+    /// The default user of processes.
     pub(crate) fn user(&self) -> String {
         if !self.docker {
             return "vcap".to_owned();
@@ -53,7 +53,7 @@ impl AppImage {
 }
 
 impl Droplet {
-    /// The TCP ports a Docker image exposes.
+    /// The TCP ports that a Docker image exposes.
     pub(crate) fn docker_ports(&self) -> Vec<u16> {
         let metadata = self.metadata();
         let ports = metadata
@@ -79,7 +79,7 @@ impl Droplet {
     }
 }
 
-/// The command that is set, else the droplet's for this type.
+/// The configured command, or the droplet's command for this type.
 pub(crate) fn command(process: &Process, droplet: Option<&Droplet>) -> String {
     let own = process
         .command
@@ -106,7 +106,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_image_tells_its_ports_and_user() {
+    fn ports_and_user_are_read_from_the_image() {
         let given =
             r#"{"ports":[{"Port":80,"Protocol":"tcp"},{"Port":53,"Protocol":"udp"}],"user":"app"}"#;
         let docker = |metadata| AppImage {

@@ -1,11 +1,11 @@
-//! What is written down of a started process.
+//! The snapshot of a started process.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::cloud_controller::model::processes::{Check, CheckType};
 
-/// The part of a snapshot that is no secret; a JSON column.
+/// The part of a snapshot that is not secret; a JSON column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Specification {
     /// Words.
@@ -20,7 +20,7 @@ pub(crate) struct Specification {
     pub health_check: StoredCheck,
     pub readiness_check: StoredCheck,
     pub lifecycle_files: bool,
-    /// Named in the source type of its log lines, when that is wanted.
+    /// Included in the source type of its log lines, if configured.
     #[serde(default)]
     pub logged_revision: Option<i64>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Started {
     pub app_guid: AppGuid,
 }
 
-/// The part of a task's snapshot that is no secret and stands nowhere else; a JSON column.
+/// The part of a task's snapshot that is not secret and not in other columns; a JSON column.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TaskSpecification {
     /// Words.

@@ -1,4 +1,4 @@
-//! SQL of `desired_processes`, and of what is read to write one.
+//! SQL of `desired_processes`, and of the inputs of a snapshot.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,7 +19,7 @@ pub(crate) const STARTED: &str = "select d.process_guid, d.version, p.instances,
                        cross join processes p on p.guid = d.process_guid \
                        cross join apps a on a.guid = d.app_guid where p.instances <> 0";
 
-/// A snapshot as it is stored.
+/// A snapshot as stored.
 pub(crate) struct Snapshot {
     pub app_guid: AppGuid,
     pub process_type: String,
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
     pub environment: Vec<u8>,
 }
 
-/// Writes a process's snapshot; it replaces the one before.
+/// Stores a process's snapshot; it replaces the previous one.
 pub(crate) fn save(
     tx: &WriteTx<'_>,
     process: &Process,
@@ -92,7 +92,7 @@ pub(crate) fn snapshot(
     Ok(row.optional()?)
 }
 
-/// What is stored of a task that has not ended.
+/// The stored snapshot of a task that has not ended.
 pub(crate) struct TaskSnapshot {
     pub droplet_guid: DropletGuid,
     pub image_digest: String,
@@ -100,7 +100,7 @@ pub(crate) struct TaskSnapshot {
     pub environment: Vec<u8>,
 }
 
-/// Writes a task's snapshot.
+/// Stores a task's snapshot.
 pub(crate) fn save_task(tx: &WriteTx<'_>, task: &TaskGuid, snapshot: &TaskSnapshot) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -137,15 +137,15 @@ pub(crate) fn task_snapshot(
     Ok(row.optional()?)
 }
 
-/// Lets go of the snapshot of a task that has ended.
-pub(crate) fn forget_task(tx: &WriteTx<'_>, task: &TaskGuid) -> Result<()> {
+/// Deletes the snapshot of a task that has ended.
+pub(crate) fn delete_task(tx: &WriteTx<'_>, task: &TaskGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from desired_tasks where task_guid = ?1")?
         .execute([task])?;
     Ok(())
 }
 
-/// The version that is wanted of a process.
+/// The desired version of a process.
 pub(crate) fn version(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Option<String>, DbError> {
     let mut statement = tx
         .sql()
@@ -160,7 +160,7 @@ pub(crate) fn runs(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<bool> {
     Ok(version(tx, process)?.is_some())
 }
 
-/// The limits a process was started with; `None` when it was not, or nobody can tell.
+/// The limits a process was started with; `None` when it was not started, or they cannot be read.
 pub(crate) fn limits(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Option<Limits>> {
     let snapshot = match snapshot(tx, process) {
         Ok(Some(snapshot)) => snapshot,
@@ -177,7 +177,7 @@ pub(crate) fn limits(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Option<Li
     Ok(spec.ok().map(limits))
 }
 
-/// Those of these processes that are started.
+/// The started ones of these processes.
 pub(crate) fn running<'a>(
     tx: &ReadTx<'_>,
     processes: impl Iterator<Item = &'a ProcessGuid>,
@@ -191,14 +191,14 @@ pub(crate) fn running<'a>(
 }
 
 /// Stops all processes of an app.
-pub(crate) fn forget_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
+pub(crate) fn delete_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from desired_processes where app_guid = ?1")?
         .execute([app])?;
     Ok(())
 }
 
-/// A droplet as far as running it goes.
+/// The parts of a droplet needed to run it.
 pub(crate) fn find_droplet(tx: &ReadTx<'_>, guid: &DropletGuid) -> Result<Option<Droplet>> {
     let sql = format!("select {DROPLET} from droplets d where d.guid = ?1");
     Ok(tx
@@ -208,7 +208,7 @@ pub(crate) fn find_droplet(tx: &ReadTx<'_>, guid: &DropletGuid) -> Result<Option
         .optional()?)
 }
 
-/// Apps' spaces and current droplets, for what is shown of their processes.
+/// Apps' spaces and current droplets, for the presentation of their processes.
 pub(crate) fn contexts_of<'a>(
     tx: &ReadTx<'_>,
     apps: impl Iterator<Item = &'a AppGuid>,
@@ -232,7 +232,7 @@ pub(crate) fn contexts_of<'a>(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The ports that routes name for a process type; 0 = the default one.
+/// The ports that routes name for a process type; 0 = the default port.
 pub(crate) fn mapped_ports(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result<Vec<u16>> {
     let mut statement = tx.sql().prepare_cached(
         "select port from destinations where app_guid = ?1 and process_type = ?2 order by created_at, guid",
@@ -241,7 +241,7 @@ pub(crate) fn mapped_ports(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Where an app, or only one process type of it, can be reached: without scheme.
+/// The addresses of an app, or of one process type of it: without scheme.
 pub(crate) fn uris(tx: &ReadTx<'_>, app: &AppGuid, kind: Option<&str>) -> Result<Vec<String>> {
     let mut statement = tx.sql().prepare_cached(
         "select r.host, d.name, r.path, r.port from routes r join domains d on d.guid = r.domain_guid \
@@ -292,7 +292,7 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
 
 /// Droplets that run, or would run after a `cf start`.
 ///
-/// A guid that is no text is none of a droplet, so it protects none either.
+/// A guid that is not text belongs to no droplet, so it protects none.
 pub(crate) fn runnable_droplets(tx: &ReadTx<'_>) -> Result<BTreeSet<DropletGuid>> {
     let mut statement = tx.sql().prepare_cached(
         "select droplet_guid from desired_processes union select droplet_guid from desired_tasks \

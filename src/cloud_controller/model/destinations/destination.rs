@@ -1,4 +1,4 @@
-//! Where a route leads.
+//! Destinations of routes.
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DestinationGuid, RouteGuid, SpaceGuid};
@@ -6,7 +6,7 @@ use crate::base::guid::{AppGuid, DestinationGuid, RouteGuid, SpaceGuid};
 /// The port of apps that name none.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
 
-/// What a destination speaks.
+/// The protocol of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Protocol {
     /// HTTP/1.1.
@@ -14,7 +14,7 @@ pub(crate) enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
-    /// Bytes; only for routes of TCP domains.
+    /// TCP; only for routes of TCP domains.
     Tcp,
 }
 
@@ -36,7 +36,7 @@ impl Protocol {
     }
 }
 
-/// What makes two destinations of a route the same.
+/// The key that identifies a destination of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DestinationKey {
     pub app_guid: AppGuid,
@@ -53,7 +53,7 @@ pub(crate) struct Destination {
     pub key: DestinationKey,
     pub protocol: Protocol,
     pub weight: Option<i64>,
-    /// The port clients are shown: that of the image when none is set.
+    /// The port shown to clients: that of the image when none is set.
     pub shown_port: u16,
     pub app_name: String,
     pub app_space_guid: SpaceGuid,
@@ -61,14 +61,14 @@ pub(crate) struct Destination {
     pub updated_at: Timestamp,
 }
 
-/// A destination that is asked for.
+/// A requested destination.
 #[derive(Debug, Clone)]
 pub(crate) struct NewDestination {
     pub app_guid: AppGuid,
     pub process_type: String,
     /// `None` = the default.
     pub port: Option<u16>,
-    /// `None` = that of the route.
+    /// `None` = the protocol of the route.
     pub protocol: Option<Protocol>,
     pub weight: Option<i64>,
 }

@@ -44,12 +44,12 @@ pub(crate) fn of_routes(
     Ok(all)
 }
 
-/// What mapping needs to know of an app.
+/// An app as needed to map routes.
 #[derive(Debug, Clone)]
 pub(crate) struct MappedApp {
     pub name: String,
     pub space_guid: SpaceGuid,
-    /// The image decides on the default port.
+    /// The image determines the default port.
     pub is_docker: bool,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, destination: &Destination) -> Result<()> 
     Ok(())
 }
 
-/// Stores what a destination speaks.
+/// Updates the protocol of a destination.
 pub(crate) fn set_protocol(
     tx: &WriteTx<'_>,
     guid: &DestinationGuid,
@@ -121,7 +121,7 @@ pub(crate) fn set_protocol(
     Ok(())
 }
 
-/// Removes the row.
+/// Deletes a destination.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DestinationGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from destinations where guid = ?1")?

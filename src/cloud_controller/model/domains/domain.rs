@@ -13,17 +13,17 @@ const LONGEST_LABEL: usize = 63;
 pub(crate) struct Domain {
     pub guid: DomainGuid,
     pub name: String,
-    /// Its routes are reached by other apps only, past the router.
+    /// Its routes are reached by other apps only, not through the router.
     pub internal: bool,
     pub router_group_guid: Option<String>,
-    /// Its owner; none = shared with all.
+    /// Its owner; `None` = shared with all.
     pub organization_guid: Option<OrganizationGuid>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Domain {
-    /// Belongs to nobody, usable by all.
+    /// Has no owner and is usable by all.
     pub(crate) fn is_shared(&self) -> bool {
         self.organization_guid.is_none()
     }
@@ -38,7 +38,7 @@ impl Domain {
     }
 }
 
-/// Whether `host.domain` is a name the platform itself answers to.
+/// Whether `host.domain` is one of the platform's own names.
 pub(crate) fn is_platform_name(host: &str, domain: &str, system_domain: &str) -> bool {
     domain.eq_ignore_ascii_case(system_domain)
         && PLATFORM_NAMES
@@ -58,7 +58,7 @@ pub(crate) fn with_parents(name: &str) -> Vec<&str> {
     all
 }
 
-/// Adds what is wrong with a domain's name.
+/// Adds the faults of a domain's name.
 pub(crate) fn check_name(name: &str, invalid: &mut Invalid) {
     let length = name.chars().count();
     if length < 3 {

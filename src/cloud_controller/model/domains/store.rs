@@ -18,8 +18,7 @@ use crate::db::{ReadTx, WriteTx};
 const COLUMNS: &str = "d.guid, d.name, d.internal, d.router_group_guid, d.organization_guid, \
                        d.created_at, d.updated_at";
 
-/// Organizations whose private domains a user sees: members of the organization alone, and those
-/// who pay for it, do not.
+/// Organizations whose private domains a user sees: organization users and billing managers do not.
 const READABLE: &str = "select organization_guid from roles where user_guid = ? \
                         and type not in ('organization_user', 'organization_billing_manager')";
 
@@ -54,12 +53,12 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &DomainGuid) -
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Domain"))
 }
 
-/// A domain, whoever asks.
+/// A domain, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &DomainGuid) -> Result<Option<Domain>> {
     one(tx, "d.guid = ?1", guid.as_str())
 }
 
-/// A domain by its name, whoever asks.
+/// A domain by its name, without an access check.
 pub(crate) fn find_by_name(tx: &ReadTx<'_>, name: &str) -> Result<Option<Domain>> {
     one(tx, "d.name = ?1", name)
 }
@@ -107,8 +106,8 @@ pub(crate) fn owned_and_shared(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The domain that routes of an organization get by default: the first shared one that the router
-/// serves, else the organization's first own one.
+/// The default domain of an organization's routes: the first shared one that the router serves,
+/// else the organization's first own one.
 pub(crate) fn default_of(
     tx: &ReadTx<'_>,
     organization: &OrganizationGuid,
@@ -215,7 +214,7 @@ pub(crate) fn name_taken(name: &str) -> Error {
     Error::unprocessable(format!("The domain name \"{name}\" is already in use"))
 }
 
-/// Stores the time of a change.
+/// Updates the time of a change.
 pub(crate) fn touch(tx: &WriteTx<'_>, guid: &DomainGuid, now: Timestamp) -> Result<()> {
     tx.sql()
         .prepare_cached("update domains set updated_at = ?2 where guid = ?1")?
@@ -223,7 +222,7 @@ pub(crate) fn touch(tx: &WriteTx<'_>, guid: &DomainGuid, now: Timestamp) -> Resu
     Ok(())
 }
 
-/// Removes the row; its routes must be gone.
+/// Deletes the domain; its routes must be deleted first.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DomainGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from domains where guid = ?1")?
@@ -282,7 +281,7 @@ pub(crate) fn is_shared_with_any(tx: &ReadTx<'_>, guid: &DomainGuid) -> Result<b
     Ok(statement.exists([guid])?)
 }
 
-/// Whether an organization can make routes of a domain.
+/// Whether an organization can create routes of a domain.
 pub(crate) fn usable_by(
     tx: &ReadTx<'_>,
     domain: &Domain,
@@ -351,7 +350,7 @@ pub(crate) fn foreign_subdomain(
         .optional()?)
 }
 
-/// How many private domains an organization owns, how many it may, and its name.
+/// How many private domains an organization owns, its limit, and its name.
 pub(crate) fn quota(
     tx: &ReadTx<'_>,
     organization: &OrganizationGuid,
@@ -365,7 +364,7 @@ pub(crate) fn quota(
     })?)
 }
 
-/// Stores a shared domain if there is none of this name.
+/// Inserts a shared domain if there is none with this name.
 pub(crate) fn ensure(tx: &WriteTx<'_>, domain: &Domain) -> Result<()> {
     tx.sql()
         .prepare_cached(

@@ -11,11 +11,11 @@ pub(crate) const DEFAULT_MEMORY: i64 = 1024;
 pub(crate) const DEFAULT_DISK: i64 = 1024;
 /// Most disk a process may have in MB.
 pub(crate) const LARGEST_DISK: i64 = 2048;
-/// Most instances of a process: more than one machine can hold, and few enough to be listed.
+/// Most instances of a process: more than one machine can run, and few enough to be listed.
 const MOST_INSTANCES: i64 = 10_000;
 /// Longest startup time in seconds.
 const LONGEST_TIMEOUT: i64 = 180;
-/// The only user a process may ask for.
+/// The only user that a process may run as.
 const PERMITTED_USER: &str = "vcap";
 /// Open files of an instance.
 pub(crate) const FILE_DESCRIPTORS: i64 = 16384;
@@ -34,14 +34,14 @@ pub(crate) struct Process {
     pub log_rate_limit: i64,
     pub health_check: Check,
     pub readiness_check: Check,
-    /// Under which it was started.
+    /// The revision it was started with.
     pub revision_guid: Option<RevisionGuid>,
     pub version: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// How a check asks.
+/// The type of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CheckType {
     Port,
@@ -59,7 +59,7 @@ impl CheckType {
         }
     }
 
-    /// From what clients send; `none` is an old name of `process`.
+    /// Parses the name that clients send; `none` is an old name of `process`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [Self::Port, Self::Process, Self::Http]
             .into_iter()
@@ -90,7 +90,7 @@ impl Check {
         }
     }
 
-    /// Applies a change; the endpoint goes when the check is no longer by HTTP.
+    /// Applies a change; the endpoint is removed when the check no longer uses HTTP.
     pub(crate) fn apply(&mut self, change: &CheckChange) {
         if let Some(kind) = change.kind {
             self.kind = kind;
@@ -113,7 +113,7 @@ impl Check {
     }
 }
 
-/// What a request says about a check; the inner `None` = null was given.
+/// A requested change of a check; the inner `None` = null in the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CheckChange {
     pub kind: Option<CheckType>,
@@ -123,7 +123,7 @@ pub(crate) struct CheckChange {
     pub endpoint: Option<Option<String>>,
 }
 
-/// A checked scaling; what is `None` stays.
+/// A validated scaling; `None` keeps a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Scaling {
     pub instances: Option<i64>,
@@ -132,13 +132,13 @@ pub(crate) struct Scaling {
     pub log_rate_limit: Option<i64>,
 }
 
-/// Whether this is the path of an URI: `/`, or a slash and no blanks.
+/// Whether this is the path of a URI: `/`, or a slash and no blanks.
 pub(crate) fn is_uri_path(text: &str) -> bool {
     text.strip_prefix('/')
         .is_some_and(|rest| !rest.starts_with('/') && !rest.chars().any(char::is_whitespace))
 }
 
-/// What is wrong with the user a process or task is to run as.
+/// The fault of the user that a process or task shall run as.
 pub(crate) fn user_fault(user: &str) -> Option<String> {
     let permitted = user.is_empty() || user.eq_ignore_ascii_case(PERMITTED_USER);
     (!permitted).then(|| {
@@ -149,12 +149,12 @@ pub(crate) fn user_fault(user: &str) -> Option<String> {
 }
 
 impl Process {
-    /// Number of instances as the scheduler counts.
+    /// Number of instances as the scheduler counts them.
     pub(crate) fn wanted(&self) -> u32 {
         u32::try_from(self.instances).unwrap_or(0)
     }
 
-    /// What CC's model refuses, in its words.
+    /// Validates like CC's model, with its error texts.
     pub(crate) fn check(&self, invalid: &mut Invalid) {
         if self.disk > LARGEST_DISK {
             invalid.add(format!(
@@ -214,7 +214,7 @@ impl Process {
     }
 }
 
-/// The limits instances were started with.
+/// The limits that instances were started with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub memory: Megabytes,
@@ -284,7 +284,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn leaving_http_forgets_the_endpoint() {
+    fn leaving_http_removes_the_endpoint() {
         let mut check = Check::new(CheckType::Port);
         let http = CheckChange {
             kind: Some(CheckType::Http),

@@ -16,7 +16,7 @@ const COLUMNS: &str = "p.guid, p.app_guid, p.type, p.command, p.user, p.instance
     p.health_check_invocation_timeout, p.health_check_interval, p.health_check_endpoint, \
     p.readiness_health_check_type, p.readiness_health_check_invocation_timeout, \
     p.readiness_health_check_interval, p.readiness_health_check_endpoint, p.version, p.created_at, p.updated_at, p.revision_guid";
-/// A process's space; no join, so that those who see everything count processes alone.
+/// A process's space; no join, so that callers who see everything count processes alone.
 const SPACE: &str = "(select a.space_guid from apps a where a.guid = p.app_guid)";
 
 fn visible(caller: &Caller) -> Select {
@@ -36,7 +36,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &ProcessGuid) 
     found.ok_or_else(|| Error::not_found("Process"))
 }
 
-/// A process, whoever asks.
+/// A process, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &ProcessGuid) -> Result<Option<Process>> {
     let sql = format!("select {COLUMNS} from processes p where p.guid = ?1");
     let mut statement = tx.sql().prepare_cached(&sql)?;
@@ -77,7 +77,7 @@ pub(crate) fn find_of_type(tx: &ReadTx<'_>, app: &AppGuid, kind: &str) -> Result
         .optional()?)
 }
 
-/// A page of those the caller sees; `app` = only of this one.
+/// A page of those the caller sees; `app` = only of this app.
 pub(crate) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
@@ -110,13 +110,13 @@ pub(crate) fn list_visible(
     )
 }
 
-/// The web process that was there first; there are others only while a deployment is under way.
+/// The oldest web process; there are others only while a deployment is in progress.
 pub(crate) fn oldest_web(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Option<Process>> {
     let all = of_app(tx, app)?;
     Ok(all.into_iter().find(|process| process.kind == "web"))
 }
 
-/// Removes a process; its instances are stopped.
+/// Deletes a process; its instances are stopped.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &ProcessGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from processes where guid = ?1")?
@@ -147,7 +147,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, process: &Process) -> Result<()> {
     update(tx, process)
 }
 
-/// Stores all that can change of a process.
+/// Updates a process.
 pub(crate) fn update(tx: &WriteTx<'_>, process: &Process) -> Result<()> {
     let (health, ready) = (&process.health_check, &process.readiness_check);
     tx.sql()

@@ -1,6 +1,6 @@
-//! Whether what is started fits the quotas of its organization and space.
+//! Whether started processes fit the quotas of their organization and space.
 //!
-//! Checked after a change within its transaction: what does not fit is rolled back.
+//! Checked after a change within its transaction: a change that does not fit is rolled back.
 
 use super::{Owner, QuotaLimits, quota, usage};
 use crate::cloud_controller::body::Invalid;
@@ -8,7 +8,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::apps::{App, AppState};
 use crate::db::ReadTx;
 
-/// What started processes, and tasks that wait or run, use.
+/// The usage of started processes, and of pending and running tasks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     pub memory: i64,
@@ -39,8 +39,8 @@ pub(crate) fn check_started(tx: &ReadTx<'_>, app: &App) -> Result<()> {
     invalid.refuse()
 }
 
-/// 422 when staging with this memory (MB) and log rate (bytes a second, -1 = unlimited) does not fit
-/// beside what runs.
+/// 422 when staging with this memory (MB) and log rate (bytes a second, -1 = unlimited) does not
+/// fit in addition to what runs.
 pub(crate) fn check_staging(
     tx: &ReadTx<'_>,
     app: &App,
@@ -70,8 +70,8 @@ pub(crate) fn check_staging(
     Ok(())
 }
 
-/// 422 when log lines are to be limited where processes log without limit: in the organizations or
-/// spaces of these names, which have the quota.
+/// 422 when a log rate limit is set for organizations or spaces (these names, which have the quota)
+/// with processes that log without limit.
 pub(crate) fn refuse_unlimited_logs(owner: Owner, names: &[String]) -> Result<()> {
     let kind = match owner {
         Owner::Space => "space",
@@ -106,7 +106,7 @@ fn any(limits: &QuotaLimits) -> bool {
     all.iter().any(Option::is_some)
 }
 
-/// What is exceeded, in CC's words; `name` is that of the space or organization.
+/// The exceeded limits, in CC's words; `name` is that of the space or organization.
 fn faults(owner: Owner, name: &str, limits: &QuotaLimits, usage: &Usage) -> Vec<String> {
     let long = owner.as_str();
     let prefix = match owner {

@@ -1,9 +1,9 @@
 //! What organization quotas and space quotas share: their limits, how bodies change them, and the
 //! checks against them.
 //!
-//! Every check runs inside the transaction of the change it is about, so two requests cannot both
-//! take the last of something. What is used is summed from the tables each time; nothing counts
-//! along that could drift.
+//! Every check runs inside the transaction of its change, so two concurrent requests cannot both
+//! use the last of something. The usage is summed from the tables each time; there are no counters
+//! that could drift.
 
 mod check;
 mod limits;
@@ -18,7 +18,7 @@ pub(crate) use task::*;
 use crate::cloud_controller::error::{Error, Result};
 use crate::db::is_unique_violation;
 
-/// 422 when a quota of this name is there already: the loser of a race.
+/// 422 when a quota with this name exists already: the loser of a race.
 pub(crate) fn name_taken(done: rusqlite::Result<usize>, (kind, name): (&str, &str)) -> Result<()> {
     match done {
         Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! SQL of what quotas allow and what is used of it.
+//! SQL of quotas' limits and usage.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -7,7 +7,7 @@ use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::error::Result;
 use crate::db::ReadTx;
 
-/// Who a quota belongs to.
+/// The kind of owner of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Space,
@@ -35,7 +35,7 @@ impl Owner {
     }
 }
 
-/// The quota over a space and the name of who has it.
+/// The quota of a space and the name of its owner.
 pub(crate) fn quota(
     tx: &ReadTx<'_>,
     owner: Owner,
@@ -60,7 +60,7 @@ pub(crate) fn quota(
     Ok(row.optional()?)
 }
 
-/// How many tasks wait or run in a space or its organization.
+/// How many tasks are pending or running in a space or its organization.
 pub(crate) fn tasks(tx: &ReadTx<'_>, owner: Owner, space: &SpaceGuid) -> Result<i64> {
     let sql = format!(
         "select count(*) from tasks t join apps a on a.guid = t.app_guid \
@@ -71,7 +71,7 @@ pub(crate) fn tasks(tx: &ReadTx<'_>, owner: Owner, space: &SpaceGuid) -> Result<
     Ok(statement.query_row([space], |row| row.get(0))?)
 }
 
-/// What started processes and tasks use in a space or its organization, and what one app's do.
+/// The usage of started processes and tasks in a space or its organization, and that of one app.
 pub(crate) fn usage(
     tx: &ReadTx<'_>,
     owner: Owner,
@@ -103,7 +103,7 @@ pub(crate) fn usage(
     Ok(usage?)
 }
 
-/// Those of these organizations or spaces, by name, that have processes which log without limit.
+/// The names of these organizations or spaces that have processes which log without limit.
 pub(crate) fn names_with_unlimited_logs(
     tx: &ReadTx<'_>,
     owner: Owner,

@@ -5,14 +5,14 @@ use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model::apps::App;
 use crate::db::ReadTx;
 
-/// What a task asks for: MB, and bytes a second (-1 = unlimited).
+/// The resources of a task: MB, and bytes a second (-1 = unlimited).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TaskNeeds {
     pub memory: i64,
     pub log_rate: i64,
 }
 
-/// What would be exceeded, in CC's words.
+/// The limits that the task would exceed, in CC's words.
 pub(crate) fn task_faults(tx: &ReadTx<'_>, app: &App, needs: TaskNeeds) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for owner in [Owner::Organization, Owner::Space] {

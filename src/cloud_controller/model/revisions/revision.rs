@@ -1,4 +1,4 @@
-//! What a revision is, and what tells two of them apart: pure types and rules.
+//! Revisions and the differences between them: pure types and rules.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, RevisionGuid};
 use crate::cloud_controller::model::apps::Variables;
 
-/// Versions count up to this one and begin again.
+/// Versions count up to this one and start again.
 const LAST_VERSION: i64 = 9999;
 
 /// A stored revision, without its environment.
@@ -21,23 +21,23 @@ pub(crate) struct Revision {
     pub commands: Commands,
     pub sidecars: Vec<RevisionSidecar>,
     pub description: String,
-    /// Whether its droplet can be run.
+    /// Whether its droplet can run.
     pub deployable: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Revision {
-    /// The command that users had set for a type, if they had; `None` = it had no such type.
+    /// The command that users had set for a type, if any; `None` = it had no such type.
     pub(crate) fn command(&self, kind: &str) -> Option<Option<String>> {
         self.commands.get(kind).cloned()
     }
 }
 
-/// Process type → the command users set, if they did.
+/// Process type → the command that users set, if any.
 pub(crate) type Commands = BTreeMap<String, Option<String>>;
 
-/// A sidecar as it was.
+/// A sidecar of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct RevisionSidecar {
     pub name: String,
@@ -46,7 +46,7 @@ pub(crate) struct RevisionSidecar {
     pub memory_in_mb: Option<i64>,
 }
 
-/// What revisions are compared by.
+/// The content that revisions are compared by.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Content {
     pub droplet_guid: DropletGuid,
@@ -55,7 +55,7 @@ pub(crate) struct Content {
     pub sidecars: Vec<RevisionSidecar>,
 }
 
-/// The version that follows.
+/// The next version.
 pub(crate) fn next_version(latest: Option<i64>) -> i64 {
     match latest {
         Some(version) if version < LAST_VERSION => version + 1,
@@ -63,7 +63,7 @@ pub(crate) fn next_version(latest: Option<i64>) -> i64 {
     }
 }
 
-/// What a new revision changes, in CC's words and order; nothing = no new revision.
+/// The changes of a new revision, in CC's words and order; none = no new revision.
 pub(crate) fn reasons(latest: &Content, next: &Content) -> Vec<String> {
     let mut reasons = Vec::new();
     if latest.droplet_guid != next.droplet_guid {
@@ -95,7 +95,7 @@ fn command_reason(
     was: Option<&Option<String>>,
     is: Option<&Option<String>>,
 ) -> Option<String> {
-    let deed = match (was, is) {
+    let action = match (was, is) {
         (None, Some(_)) => return Some(format!("New process type '{kind}' added.")),
         (Some(_), None) => return Some(format!("Process type '{kind}' removed.")),
         (Some(was), Some(is)) if was != is => match (was, is) {
@@ -105,7 +105,9 @@ fn command_reason(
         },
         _ => return None,
     };
-    Some(format!("Custom start command {deed} for '{kind}' process."))
+    Some(format!(
+        "Custom start command {action} for '{kind}' process."
+    ))
 }
 
 #[cfg(test)]
@@ -144,7 +146,7 @@ mod tests {
     type Change = fn(&mut Content);
 
     #[test]
-    fn every_kind_of_change_is_told() {
+    fn every_kind_of_change_is_reported() {
         assert!(changed(|_| {}).is_empty());
         assert!(changed(|c| c.sidecars.reverse()).is_empty());
         let cases: [(Change, &str); 8] = [
@@ -196,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn several_changes_are_told_in_order() {
-        let told = changed(|c| {
+    fn several_changes_are_reported_in_order() {
+        let reported = changed(|c| {
             c.sidecars.clear();
             c.droplet_guid = "d2".into();
             c.commands.insert("web".to_owned(), Some("x".to_owned()));
         });
         assert_eq!(
-            told,
+            reported,
             [
                 "Custom start command added for 'web' process.",
                 "New droplet deployed.",
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_begin_again_after_the_last() {
+    fn versions_start_again_after_the_last() {
         assert_eq!(next_version(None), 1);
         assert_eq!(next_version(Some(1)), 2);
         assert_eq!(next_version(Some(9998)), 9999);

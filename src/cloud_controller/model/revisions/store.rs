@@ -30,7 +30,7 @@ pub(crate) fn find_visible(
         .optional()?)
 }
 
-/// A revision, whoever asks.
+/// A revision, without an access check.
 pub(crate) fn find(tx: &ReadTx<'_>, guid: &RevisionGuid) -> Result<Option<Revision>> {
     let sql = format!("select {COLUMNS} from revisions r where r.guid = ?1");
     let mut statement = tx.sql().prepare_cached(&sql)?;
@@ -76,7 +76,7 @@ pub(crate) fn list_of_app(
     )
 }
 
-/// A page of those that an app's started processes run under.
+/// A page of the revisions of an app's started processes.
 pub(crate) fn list_deployed(
     tx: &ReadTx<'_>,
     app: &AppGuid,
@@ -101,7 +101,7 @@ pub(crate) fn list_deployed(
     )
 }
 
-/// The environment as it was.
+/// The environment of a revision.
 pub(crate) fn environment(
     tx: &ReadTx<'_>,
     vault: &Vault,
@@ -141,7 +141,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Those of an app that have this version, or that are older than the newest `keep`.
+/// The revisions of an app with this version, and those older than the newest `keep`.
 pub(crate) fn surplus(
     tx: &ReadTx<'_>,
     app: &AppGuid,
@@ -157,7 +157,7 @@ pub(crate) fn surplus(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes one with its metadata.
+/// Deletes one with its metadata.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &RevisionGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from revisions where guid = ?1")?
@@ -165,7 +165,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &RevisionGuid) -> Result<()> {
     Ok(())
 }
 
-/// Notes that something of a revision was changed.
+/// Updates the time of a change.
 pub(crate) fn touch(
     tx: &WriteTx<'_>,
     guid: &RevisionGuid,

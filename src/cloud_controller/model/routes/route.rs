@@ -18,7 +18,7 @@ pub(crate) struct Route {
     pub path: String,
     /// 0 = none.
     pub port: u16,
-    /// Never holds a null.
+    /// Never contains a null.
     pub options: Map<String, Value>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -14,10 +14,10 @@ use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "r.guid, r.space_guid, r.domain_guid, d.name, r.host, r.path, r.port, r.options, \
                        r.created_at, r.updated_at";
-/// Every route has its domain; the outer join is left out where nothing is asked of it.
+/// Every route has its domain; the outer join is removed where no condition uses it.
 const FROM: &str = "routes r left join domains d on d.guid = r.domain_guid";
 
-/// Spaces whose routes a user sees: own ones, and those of organizations managed or audited.
+/// Spaces whose routes a user sees: own spaces, and those of organizations managed or audited.
 const READABLE: &str = "select space_guid from roles where user_guid = ? and space_guid is not null \
     union select s.guid from spaces s join roles o on o.organization_guid = s.organization_guid \
     where o.user_guid = ? and o.type in ('organization_manager', 'organization_auditor')";
@@ -71,7 +71,7 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Route"))
 }
 
-/// The route at this host, path and port of a domain, whoever asks.
+/// The route at this host, path and port of a domain, without an access check.
 pub(crate) fn find_at(
     tx: &ReadTx<'_>,
     domain: &DomainGuid,
@@ -87,7 +87,7 @@ pub(crate) fn find_at(
         .optional()?)
 }
 
-/// Whether there is a route at this host, path and port of a domain.
+/// Whether a route exists at this host, path and port of a domain.
 pub(crate) fn is_reserved(
     tx: &ReadTx<'_>,
     domain: &DomainGuid,
@@ -115,7 +115,7 @@ pub(crate) fn of_app(tx: &ReadTx<'_>, app: &AppGuid) -> Result<Vec<Route>> {
     )
 }
 
-/// The routes of a space that lead nowhere and have no route service.
+/// The routes of a space without destinations and route service.
 pub(crate) fn unmapped_in_space(tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<Vec<Route>> {
     many(
         tx,
@@ -193,7 +193,7 @@ pub(crate) fn list_visible(
     )
 }
 
-/// `ports=` asks for routes without one; what is no port has no route.
+/// `ports=` selects routes without one; an invalid port matches no route.
 fn filter_ports(select: &mut Select, query: &ListQuery) {
     let Some(values) = query.values("ports") else {
         return;
@@ -246,7 +246,7 @@ pub(crate) fn is_host_in_other_space(
     Ok(statement.exists(params![domain, host, space])?)
 }
 
-/// How many routes a space and its organization have, and may have.
+/// The number of routes of a space and its organization, and their limits.
 pub(crate) struct RouteCounts {
     pub space: (i64, Option<i64>),
     pub organization: (i64, Option<i64>),
@@ -290,7 +290,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, route: &Route) -> Result<()> {
     Ok(())
 }
 
-/// Stores what can change of a route.
+/// Updates a route.
 pub(crate) fn update(tx: &WriteTx<'_>, route: &Route) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -305,7 +305,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, route: &Route) -> Result<()> {
     Ok(())
 }
 
-/// Removes the row with its destinations.
+/// Deletes a route with its destinations.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &RouteGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from routes where guid = ?1")?

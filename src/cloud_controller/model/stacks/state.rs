@@ -2,16 +2,16 @@
 
 use super::Stack;
 
-/// What it is wanted for.
+/// What the stack is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StackUse {
     /// The first staging of an app.
     NewApp,
-    /// Another one.
+    /// A later staging.
     Restaging,
 }
 
-/// `Ok` with a warning if there is one, `Err` with the refusal.
+/// `Ok` with an optional warning, `Err` with the refusal.
 pub(crate) fn verdict(stack: &Stack, usage: StackUse) -> Result<Option<String>, String> {
     let reason = stack.state_reason.as_deref().unwrap_or_default();
     let reason = if reason.is_empty() {

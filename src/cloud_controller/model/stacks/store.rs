@@ -47,12 +47,12 @@ pub(crate) fn find_named(tx: &ReadTx<'_>, name: &str) -> Result<Option<Stack>> {
         .optional()?)
 }
 
-/// Whether there is a stack of this name.
+/// Whether a stack with this name exists.
 pub(crate) fn exists(tx: &ReadTx<'_>, name: &str) -> Result<bool> {
     Ok(find_named(tx, name)?.is_some())
 }
 
-/// Whether an app is on the stack.
+/// Whether an app uses the stack.
 pub(crate) fn has_apps(tx: &ReadTx<'_>, name: &str) -> Result<bool> {
     let mut statement = tx
         .sql()
@@ -104,7 +104,7 @@ pub(crate) fn insert(tx: &WriteTx<'_>, stack: &Stack) -> Result<()> {
     }
 }
 
-/// Stores state, reason and time of change.
+/// Updates state, reason and time of change.
 pub(crate) fn update(tx: &WriteTx<'_>, stack: &Stack) -> Result<()> {
     tx.sql()
         .prepare_cached(
@@ -119,7 +119,7 @@ pub(crate) fn update(tx: &WriteTx<'_>, stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Removes a stack.
+/// Deletes a stack.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &StackGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from stacks where guid = ?1")?
@@ -127,7 +127,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &StackGuid) -> Result<()> {
     Ok(())
 }
 
-/// Enters the default stack unless it is there.
+/// Inserts the default stack unless it exists.
 pub(crate) fn ensure(
     tx: &WriteTx<'_>,
     (name, description): (&str, &str),

@@ -1,4 +1,4 @@
-//! The parts of a manifest about what an app gets beside its processes: sidecars and services.
+//! The sidecars and services of an app in a manifest.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::manifests::shown;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
-/// Sidecars to be made or changed; faults go to `faults`.
+/// Sidecars to create or change; faults are added to `faults`.
 pub(crate) fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSidecar> {
     let values = match app.shift_remove("sidecars") {
         None | Some(Value::Null) => return Vec::new(),
@@ -57,7 +57,7 @@ fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
     };
     let memory = value.get("memory").filter(|memory| !memory.is_null());
     let memory = memory.and_then(|memory| {
-        // What is no size with a unit is in MB.
+        // A value without a unit is in MB.
         let size = memory
             .as_str()
             .and_then(|text| payload::manifests::sizes::megabytes(text).ok());
@@ -79,7 +79,7 @@ fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
     })
 }
 
-/// Names of service instances; faults go to `faults`.
+/// Names of service instances; faults are added to `faults`.
 pub(crate) fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<String> {
     let values = match app.shift_remove("services") {
         None | Some(Value::Null) => return Vec::new(),

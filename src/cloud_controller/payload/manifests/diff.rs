@@ -1,20 +1,20 @@
-//! What applying a manifest would change, as JSON patch operations that also tell what was.
+//! The changes that a manifest would make, as JSON patch operations with the previous values.
 //!
-//! Only what applying really changes is told: a key the manifest does not name stays as it is.
+//! Only real changes are reported: a key that is not in the manifest stays as it is.
 
 use serde_json::{Map, Value, json};
 
 use crate::cloud_controller::payload;
 
-/// Lists whose entries are known by a field.
+/// Lists whose entries are identified by a field.
 const IDENTIFIED: &[(&str, &str)] = &[
     ("processes", "type"),
     ("routes", "route"),
     ("sidecars", "name"),
 ];
 
-/// Keys that are told of an app. Memory and disk are told of processes only.
-const TOLD: &[&str] = &[
+/// The reported keys of an app. Memory and disk are reported for processes only.
+const REPORTED: &[&str] = &[
     "name",
     "buildpack",
     "buildpacks",
@@ -45,8 +45,8 @@ const TOLD: &[&str] = &[
     "timeout",
 ];
 
-/// Keys that are told of the entries of a list, or of an object.
-const TOLD_WITHIN: &[(&str, &[&str])] = &[
+/// The reported keys of the entries of a list, or of an object.
+const REPORTED_WITHIN: &[(&str, &[&str])] = &[
     (
         "processes",
         &[
@@ -73,7 +73,7 @@ const TOLD_WITHIN: &[(&str, &[&str])] = &[
     ("metadata", &["labels", "annotations"]),
 ];
 
-/// The operations for one app; `existing` is its written manifest, empty for a new app.
+/// The operations for one app; `existing` is its generated manifest, empty for a new app.
 pub(crate) fn operations(
     index: usize,
     wanted: &Map<String, Value>,
@@ -83,7 +83,7 @@ pub(crate) fn operations(
     let flat = with_web_process(existing);
     for (key, value) in wanted
         .iter()
-        .filter(|(key, _)| TOLD.contains(&key.as_str()))
+        .filter(|(key, _)| REPORTED.contains(&key.as_str()))
     {
         let Some(value) = normal(key, value) else {
             continue;
@@ -100,10 +100,10 @@ pub(crate) fn operations(
     operations
 }
 
-/// A value as a written manifest has it: known keys only, sizes in their usual units. `None` when
-/// nothing of it is known.
+/// A value as in a generated manifest: known keys only, sizes in their usual units. `None` when it
+/// has no known keys.
 fn normal(key: &str, value: &Value) -> Option<Value> {
-    let known = TOLD_WITHIN.iter().find(|(name, _)| *name == key);
+    let known = REPORTED_WITHIN.iter().find(|(name, _)| *name == key);
     let Some((_, keys)) = known else {
         return Some(size(key, value));
     };
@@ -131,7 +131,7 @@ fn normal(key: &str, value: &Value) -> Option<Value> {
     }
 }
 
-/// A size in the units a written manifest has; what is none stays.
+/// A size in the units of a generated manifest; other values stay unchanged.
 fn size(key: &str, value: &Value) -> Value {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -155,7 +155,7 @@ fn size(key: &str, value: &Value) -> Value {
     }
 }
 
-/// The web process's fields count as the app's.
+/// The web process's fields are treated as the app's.
 fn with_web_process(existing: &Map<String, Value>) -> Map<String, Value> {
     let mut flat = existing.clone();
     let processes = existing.get("processes").and_then(Value::as_array);
@@ -171,7 +171,7 @@ fn compare(path: &str, was: &Value, value: &Value, operations: &mut Vec<Value>) 
         _ if was == value => {}
         (Value::Null, _) => operations.push(json!({ "op": "add", "path": path, "value": value })),
         (Value::Object(was), Value::Object(wanted)) => {
-            // What is new comes first.
+            // New values come first.
             let is_new = |key: &String| was.get(key).is_none_or(Value::is_null);
             let (new, known): (Vec<_>, Vec<_>) = wanted.iter().partition(|(key, _)| is_new(key));
             for (key, value) in new.into_iter().chain(known) {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_compared_by_what_they_mean_and_unknown_fields_not_at_all() {
+    fn sizes_are_compared_by_value_and_unknown_fields_are_ignored() {
         let existing = map(json!({
             "name": "a",
             "processes": [{
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_are_told() {
+    fn only_changes_are_reported() {
         let existing = map(json!({
             "name": "a", "stack": "cflinuxfs4", "env": { "A": "1", "B": "2" },
             "processes": [{ "type": "web", "instances": 1, "memory": "64M" }],

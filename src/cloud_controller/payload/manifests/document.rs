@@ -1,28 +1,28 @@
-//! The YAML around the apps.
+//! The YAML document around the apps.
 
 use serde_json::{Map, Value};
 
 use crate::base::yaml::{self, Node};
 use crate::cloud_controller::error::{Error, Result};
 
-/// Most places that are named of one app.
+/// Most places that are named per app.
 const MOST_PLACES: usize = 10;
 
-/// An app as a manifest says.
+/// An app of a manifest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
-    /// Keys and values as JSON, whose keys are text.
+    /// Keys and values as JSON, with text keys.
     pub fields: Map<String, Value>,
-    /// Keys of `env` that are no text in YAML.
-    pub odd_keys: Vec<OddKey>,
+    /// Keys of `env` that are not text in YAML.
+    pub non_text_keys: Vec<NonTextKey>,
 }
 
-/// A key that is no text.
+/// A key that is not text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OddKey {
-    /// What it is instead.
+pub(crate) struct NonTextKey {
+    /// The key as text.
     pub key: String,
-    /// Where, in the manifest as it was sent.
+    /// Its line in the manifest as sent.
     pub line: usize,
 }
 
@@ -50,21 +50,24 @@ pub(crate) fn applications(text: &str) -> Result<Vec<Given>> {
 }
 
 fn given(app: &Node) -> Result<Given> {
-    let odd_keys = app.get("env").map(odd_keys).unwrap_or_default();
+    let non_text_keys = app.get("env").map(non_text_keys).unwrap_or_default();
     match app.clone().into_json() {
-        Value::Object(fields) => Ok(Given { fields, odd_keys }),
+        Value::Object(fields) => Ok(Given {
+            fields,
+            non_text_keys,
+        }),
         _ => Err(Error::unprocessable(
             "Applications must be a list of objects.",
         )),
     }
 }
 
-fn odd_keys(env: &Node) -> Vec<OddKey> {
+fn non_text_keys(env: &Node) -> Vec<NonTextKey> {
     let yaml::Value::Map(pairs) = &env.value else {
         return Vec::new();
     };
     let odd = pairs.iter().filter(|(key, _)| key.as_text().is_none());
-    let odd = odd.take(MOST_PLACES).map(|(key, _)| OddKey {
+    let odd = odd.take(MOST_PLACES).map(|(key, _)| NonTextKey {
         key: key.clone().into_text(),
         line: key.line,
     });
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anchors_merge_and_nonsense_is_refused() {
+    fn anchors_merge_and_invalid_documents_are_refused() {
         let apps =
             applications("defaults: &d\n  memory: 64M\napplications:\n- name: a\n  <<: *d\n")
                 .expect("valid");
@@ -108,13 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_below_the_environment_become_text_and_its_own_are_told() {
+    fn nested_environment_keys_become_text_and_non_text_ones_are_reported() {
         let apps = applications(
             "applications:\n- name: a\n  env:\n    LIST: [x, 1, {true: z}]\n    true: 1\n    7: 2\n    ~: 3\n",
         );
         let app = &apps.expect("valid")[0];
         assert_eq!(app.fields["env"]["LIST"], json!(["x", 1, { "true": "z" }]));
-        let places = app.odd_keys.iter().map(|odd| (odd.key.as_str(), odd.line));
+        let places = app
+            .non_text_keys
+            .iter()
+            .map(|odd| (odd.key.as_str(), odd.line));
         assert_eq!(places.collect::<Vec<_>>(), [("true", 5), ("7", 6), ("", 7)]);
     }
 }

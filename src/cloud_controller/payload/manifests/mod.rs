@@ -1,10 +1,10 @@
-//! One app's part of a manifest, read and checked.
+//! One app's part of a manifest, read and validated.
 
 pub(crate) mod additions;
 pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod processes;
-pub(crate) mod route_wishes;
+pub(crate) mod routes;
 pub(crate) mod sizes;
 
 use serde_json::{Map, Value};
@@ -14,40 +14,40 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::MetadataChange;
 use crate::cloud_controller::model::apps::{Feature, LifecycleChange, LifecycleType, Variables};
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
-use crate::cloud_controller::payload::manifests::document::{Given, OddKey};
-use crate::cloud_controller::payload::manifests::processes::ProcessWish;
-use crate::cloud_controller::payload::manifests::route_wishes::RouteWishes;
+use crate::cloud_controller::payload::manifests::document::{Given, NonTextKey};
+use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
+use crate::cloud_controller::payload::manifests::routes::RequestedRoutes;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
-/// What is wanted of one app.
+/// The requested state of one app.
 #[derive(Debug, Clone)]
 pub(crate) struct AppManifest {
     pub name: String,
     pub lifecycle: LifecycleChange,
     pub metadata: MetadataChange,
     pub environment: Option<Variables>,
-    pub processes: Vec<ProcessWish>,
-    pub routes: RouteWishes,
+    pub processes: Vec<RequestedProcess>,
+    pub routes: RequestedRoutes,
     pub features: Vec<(Feature, bool)>,
     pub sidecars: Vec<NewSidecar>,
     /// Names of service instances.
     pub services: Vec<String>,
-    /// As given but without secrets, for the audit event.
+    /// The request without secrets, for the audit event.
     pub given: Map<String, Value>,
 }
 
-/// What the platform's feature flags allow a manifest.
+/// The features that the platform's feature flags allow in a manifest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Allowed {
-    /// Why Docker apps are not, if they are not.
+    /// Why Docker apps are not allowed; `None` = allowed.
     pub docker: Option<String>,
-    /// Why Cloud Native Buildpacks are not, if they are not.
+    /// Why Cloud Native Buildpacks are not allowed; `None` = allowed.
     pub cnb: Option<String>,
-    /// Whether routes may be balanced by hash.
+    /// Whether hash-based routing is enabled.
     pub hashing: bool,
 }
 
-/// Reads all apps; 422 with every fault of every app.
+/// Reads all apps; 422 with the faults of all apps.
 pub(crate) fn read(apps: Vec<Given>, allowed: &Allowed) -> Result<Vec<AppManifest>> {
     let mut manifests = Vec::new();
     let mut all = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn read(apps: Vec<Given>, allowed: &Allowed) -> Result<Vec<AppManifes
 fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
     let Given {
         fields: given,
-        odd_keys,
+        non_text_keys,
     } = given;
     let mut faults = character_faults(&given);
     let mut app = dashed(&given);
@@ -94,16 +94,16 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
         lifecycle: lifecycle(&mut app, allowed, &mut faults),
         metadata: metadata(&mut app, &mut faults),
         services: additions::services(&mut app, &mut faults),
-        environment: environment(&mut app, &odd_keys, &mut faults),
-        routes: route_wishes::read(&mut app, allowed.hashing, &mut faults),
+        environment: environment(&mut app, &non_text_keys, &mut faults),
+        routes: routes::read(&mut app, allowed.hashing, &mut faults),
         features: features(&mut app, &mut faults),
         given: without_secrets(given),
     };
-    // As on CC, a key nobody knows is the business of clients.
+    // As on CC, unknown keys are ignored.
     (manifest, faults)
 }
 
-/// Keys whose texts are names: they end up in image references, labels and log lines.
+/// Keys whose texts are names, which appear in image references, labels and log lines.
 const NAMES: &[&str] = &["buildpack", "buildpacks", "stack", "docker"];
 
 fn character_faults(app: &Map<String, Value>) -> Vec<String> {
@@ -135,7 +135,7 @@ fn entries<'a>(app: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &
     app.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Keys in the form with dashes: `disk_quota` and `disk-quota` mean the same.
+/// Keys in the form with dashes: `disk_quota` and `disk-quota` are the same.
 pub(crate) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
     given
         .iter()
@@ -143,7 +143,7 @@ pub(crate) fn dashed(given: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// `health-check` → `Health check`, as messages name it.
+/// `health-check` → `Health check`, as in error texts.
 pub(crate) fn shown(key: &str) -> String {
     let spaced = key.replace('-', " ");
     let mut letters = spaced.chars();
@@ -238,7 +238,7 @@ fn lifecycle_type(
                 .to_owned(),
         );
     }
-    // Other names say nothing; Docker is what `docker` makes it.
+    // Other names are ignored; `docker` selects the Docker lifecycle.
     let named = app.shift_remove("lifecycle");
     let named = named.as_ref().and_then(Value::as_str);
     let named = named
@@ -269,7 +269,7 @@ fn metadata(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> MetadataC
 
 fn environment(
     app: &mut Map<String, Value>,
-    odd_keys: &[OddKey],
+    non_text_keys: &[NonTextKey],
     faults: &mut Vec<String>,
 ) -> Option<Variables> {
     let vars = match app.shift_remove("env")? {
@@ -280,18 +280,18 @@ fn environment(
             return None;
         }
     };
-    if !odd_keys.is_empty() {
+    if !non_text_keys.is_empty() {
         faults.push("Env key must be a string".to_owned());
     }
-    // The text of CC says neither which key nor where.
-    faults.extend(odd_keys.iter().map(|OddKey { key, line }| {
+    // CC's text names neither the key nor its place.
+    faults.extend(non_text_keys.iter().map(|NonTextKey { key, line }| {
         let key = if key.is_empty() { "null" } else { key };
         format!(
             "Env key at line {line} is {key} in YAML, where words such as y, yes and on mean true and n, no and off \
              mean false: put it in quotes"
         )
     }));
-    let is_text = |name: &&String| !odd_keys.iter().any(|odd| odd.key == **name);
+    let is_text = |name: &&String| !non_text_keys.iter().any(|odd| odd.key == **name);
     faults.extend(
         vars.keys()
             .filter(is_text)
@@ -341,7 +341,7 @@ mod tests {
     fn of(fields: Map<String, Value>) -> Given {
         Given {
             fields,
-            odd_keys: Vec::new(),
+            non_text_keys: Vec::new(),
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table of cases")]
-    fn every_fault_is_told() {
+    fn every_fault_is_reported() {
         let cases = [
             (json!({}), "Name must not be empty"),
             (

@@ -1,4 +1,4 @@
-//! The part of a manifest about processes: at the app's level for `web`, or in `processes`.
+//! The processes of an app in a manifest: at the app's level for `web`, or in `processes`.
 
 use serde_json::{Map, Value};
 
@@ -7,18 +7,18 @@ use crate::cloud_controller::model::processes::{CheckChange, CheckType, Scaling}
 use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::processes::UpdateProcess;
 
-/// More instances than this are a mistake.
+/// A larger number of instances is treated as a mistake.
 const MOST_INSTANCES: i64 = 2_000_000;
 
-/// What is wanted of one process.
+/// The requested state of one process.
 #[derive(Debug, Clone)]
-pub(crate) struct ProcessWish {
+pub(crate) struct RequestedProcess {
     pub kind: String,
     pub update: Option<UpdateProcess>,
     pub scaling: Option<Scaling>,
 }
 
-/// Keys that change a process.
+/// Keys that update a process.
 const UPDATE_KEYS: &[&str] = &[
     "command",
     "user",
@@ -32,7 +32,7 @@ const UPDATE_KEYS: &[&str] = &[
     "readiness-health-check-invocation-timeout",
     "readiness-health-check-interval",
 ];
-/// Keys that scale it.
+/// Keys that scale a process.
 const SCALE_KEYS: &[&str] = &[
     "instances",
     "memory",
@@ -40,9 +40,12 @@ const SCALE_KEYS: &[&str] = &[
     "log-rate-limit-per-second",
 ];
 
-/// Reads the wishes of one app; faults go to `faults`. Keys are in their dashed form.
-pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<ProcessWish> {
-    let mut wishes = Vec::new();
+/// Reads the processes of one app; faults are added to `faults`. Keys are in their dashed form.
+pub(crate) fn read(
+    app: &mut Map<String, Value>,
+    faults: &mut Vec<String>,
+) -> Vec<RequestedProcess> {
+    let mut requested = Vec::new();
     let mut level: Map<String, Value> = Map::new();
     for key in UPDATE_KEYS
         .iter()
@@ -54,14 +57,14 @@ pub(crate) fn read(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Ve
         }
     }
     let listed = listed(app.shift_remove("processes"), faults);
-    // `processes` may say more of `web`, and then says all.
+    // A `web` entry in `processes` replaces the app's level.
     if !listed.iter().any(|(kind, _)| kind == "web") && !level.is_empty() {
-        wishes.push(wish("web", &level, faults));
+        requested.push(process("web", &level, faults));
     }
-    for (kind, process) in &listed {
-        wishes.push(wish(kind, process, faults));
+    for (kind, given) in &listed {
+        requested.push(process(kind, given, faults));
     }
-    wishes
+    requested
 }
 
 fn listed(value: Option<Value>, faults: &mut Vec<String>) -> Vec<(String, Map<String, Value>)> {
@@ -96,7 +99,7 @@ fn listed(value: Option<Value>, faults: &mut Vec<String>) -> Vec<(String, Map<St
     listed
 }
 
-fn wish(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> ProcessWish {
+fn process(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> RequestedProcess {
     let mut found = Vec::new();
     let has = |keys: &[&str]| keys.iter().any(|key| given.contains_key(*key));
     let update = has(UPDATE_KEYS).then(|| update(given, &mut found));
@@ -106,7 +109,7 @@ fn wish(kind: &str, given: &Map<String, Value>, faults: &mut Vec<String>) -> Pro
             .into_iter()
             .map(|fault| format!("Process \"{kind}\": {fault}")),
     );
-    ProcessWish {
+    RequestedProcess {
         kind: kind.to_owned(),
         update,
         scaling,
@@ -119,7 +122,7 @@ fn update(given: &Map<String, Value>, faults: &mut Vec<String>) -> UpdateProcess
         ..UpdateProcess::default()
     };
     change.command = given.get("command").map(|value| match value {
-        // `null` and "null" and "default" go back to the droplet's command.
+        // `null`, "null" and "default" reset to the droplet's command.
         Value::Null => None,
         Value::String(text) if text == "null" || text == "default" => None,
         Value::String(text) => Some(text.clone()),
@@ -241,7 +244,7 @@ fn log_rate_limit(given: &Map<String, Value>, faults: &mut Vec<String>) -> Optio
     }
 }
 
-/// A size as text; templates leave values empty, and then nothing is said (CC `byte_converter.rb`).
+/// A size as text; a blank value from a template means none (CC `byte_converter.rb`).
 fn not_blank(value: &Value) -> Option<String> {
     let text = (!value.is_null()).then(|| text(value))?;
     (!text.trim().is_empty()).then_some(text)
@@ -261,8 +264,8 @@ fn request(given: &Map<String, Value>, keys: &[&str]) -> Value {
     )
 }
 
-impl ProcessWish {
-    /// The scaling as an audit event shows it.
+impl RequestedProcess {
+    /// The scaling as audit events show it.
     pub(crate) fn scaling_request(scaling: &Scaling) -> Value {
         let mut shown = Map::new();
         let fields = [

@@ -1,6 +1,6 @@
-//! Sizes with units, as people write them in manifests: `64M`, `1GB`, `512 K`.
+//! Sizes with units, as in manifests: `64M`, `1GB`, `512 K`.
 
-/// Why a size cannot be read; the texts follow the field's name.
+/// The fault of a size; the texts follow the field's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SizeFault {
     Unit,
@@ -50,7 +50,7 @@ pub(crate) fn megabytes(text: &str) -> Result<i64, SizeFault> {
     bytes(text).map(|bytes| bytes >> 20)
 }
 
-/// `1048576` → `1M`: the largest unit without a rest.
+/// `1048576` → `1M`: the largest unit without a remainder.
 pub(crate) fn written(bytes: i64) -> String {
     for (unit, shift) in [("T", 40), ("G", 30), ("M", 20), ("K", 10)] {
         if bytes != 0 && bytes % (1_i64 << shift) == 0 {

@@ -1,5 +1,5 @@
-//! Query strings of lists and single resources: every parameter is known or refused, no filter is
-//! ever ignored, an empty value means "equals empty".
+//! Query strings of lists and single resources: unknown parameters are refused, no filter is ever
+//! ignored, an empty value means "equals empty".
 //!
 //! Rules and texts: CC `app/messages/list_message.rb`, `base_message.rb`.
 
@@ -15,7 +15,7 @@ use super::{Column, Order, Page, Select, apply};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 
-/// What one list takes besides the common parameters.
+/// The parameters of a list besides the common ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListRules {
     /// Filters by value list.
@@ -26,16 +26,16 @@ pub(crate) struct ListRules {
     pub includes: &'static [&'static str],
     /// Other parameters that the handler reads itself (`fields[…]`, `embed`, …).
     pub extras: &'static [&'static str],
-    /// Whether resources carry labels.
+    /// Whether resources have labels.
     pub labels: bool,
-    /// Columns the list is sorted by when the request does not say; empty = insertion order.
+    /// Default columns of the order; empty = insertion order.
     pub default_order: &'static [&'static str],
-    /// Whether resources change.
+    /// Whether resources can change.
     pub updates: bool,
 }
 
 impl ListRules {
-    /// A list with these filters, labels and nothing else.
+    /// A list with these filters and labels.
     pub(crate) const fn new(filters: &'static [&'static str]) -> Self {
         Self {
             filters,
@@ -78,7 +78,7 @@ impl ListRules {
         self
     }
 
-    /// With another order than that of insertion when the request asks for none.
+    /// With another default order than insertion order.
     pub(crate) const fn default_order(mut self, columns: &'static [&'static str]) -> Self {
         self.default_order = columns;
         self
@@ -102,15 +102,15 @@ impl ListRules {
     }
 }
 
-/// A checked query string of a list.
+/// A validated query string of a list.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
     parameters: Vec<(String, String)>,
-    /// Which part.
+    /// The requested page.
     pub page: Page,
 }
 
-/// What stays readable in the links of `pagination`.
+/// Characters that are not encoded in the links of `pagination`.
 const KEEP: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -118,7 +118,7 @@ const KEEP: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl ListQuery {
-    /// Checks a list's query string.
+    /// Parses and validates a list's query string.
     pub(crate) fn parse(query: Option<&str>, rules: &ListRules) -> Result<Self> {
         let parameters = pairs(query);
         let valid = rules.valid_names();
@@ -138,7 +138,7 @@ impl ListQuery {
         Ok(this)
     }
 
-    /// Finds their faults before anything is read.
+    /// Checks times and labels before any query runs.
     fn check_times_and_labels(&self) -> Result<()> {
         let mut unused = Select::from("");
         for name in ["created_ats", "updated_ats"] {
@@ -150,7 +150,7 @@ impl ListQuery {
         Ok(())
     }
 
-    /// Checks the query string of a single resource: only `include` (and `extras`) may appear.
+    /// Validates the query string of a single resource: only `include` (and `extras`) may appear.
     pub(crate) fn parse_single(
         query: Option<&str>,
         includes: &'static [&'static str],
@@ -181,9 +181,9 @@ impl ListQuery {
         Some(split(raw))
     }
 
-    /// A parameter as it came.
+    /// The value of a parameter, unchanged.
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
-        // Of a parameter that is given twice the last one counts.
+        // Of a repeated parameter the last one is used.
         let mut reversed = self.parameters.iter().rev();
         let found = reversed.find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
@@ -195,7 +195,7 @@ impl ListQuery {
             .is_some_and(|values| values.iter().any(|value| value == name))
     }
 
-    /// Adds that the column has one of the parameter's values, when it was given.
+    /// Adds the condition that the column has one of the parameter's values, if it was given.
     pub(crate) fn filter<'a>(
         &self,
         select: &mut Select,
@@ -207,7 +207,7 @@ impl ListQuery {
         }
     }
 
-    /// Like [`ListQuery::filter`] for a column that may be null: an empty value stands for null.
+    /// Like [`ListQuery::filter`] for a column that may be null: an empty value means null.
     pub(crate) fn filter_nullable(&self, select: &mut Select, name: &str, column: Column<'_>) {
         let Some(values) = self.values(name) else {
             return;
@@ -221,8 +221,8 @@ impl ListQuery {
         }
     }
 
-    /// Adds that the column is among what `inner` selects by the parameter's values, when it was
-    /// given; see [`Select::and_through`].
+    /// Adds the condition that the column is among what `inner` selects by the parameter's values,
+    /// if it was given; see [`Select::and_through`].
     pub(crate) fn filter_through<'a>(
         &self,
         select: &mut Select,
@@ -262,7 +262,7 @@ impl ListQuery {
         times::filter(&self.parameters, select, name, column.into())
     }
 
-    /// The names of the filters that were given.
+    /// The names of the given filters.
     pub(crate) fn filters(&self) -> BTreeSet<&str> {
         let names = self.parameters.iter().map(|(name, _)| name.as_str());
         names.filter(|name| !is_paging(name)).collect()
@@ -277,7 +277,7 @@ impl ListQuery {
         };
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for (key, value) in self.parameters.iter().filter(|(key, _)| !is_paging(key)) {
-            // Of a parameter that is given twice the last one counts.
+            // Of a repeated parameter the last one is used.
             pairs.retain(|(known, _)| known != key);
             pairs.push((key, value));
         }
@@ -319,7 +319,7 @@ fn is_paging(name: &str) -> bool {
     matches!(name, "page" | "per_page" | "order_by")
 }
 
-/// Splits at commas, then decodes each part once more (`%2C` is a comma inside a value).
+/// Splits at commas, then decodes each part again (`%2C` is a comma inside a value).
 fn split(raw: &str) -> Vec<String> {
     raw.split(',')
         .map(|part| {

@@ -1,4 +1,4 @@
-//! Query strings as lists read them.
+//! Parsing of lists' query strings.
 
 use super::*;
 

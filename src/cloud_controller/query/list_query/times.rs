@@ -1,5 +1,5 @@
-//! `created_ats` and `updated_ats`: one condition for all times that are asked for, and one for each
-//! relational operator.
+//! `created_ats` and `updated_ats`: one condition for all given times, and one for each relational
+//! operator.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::cloud_controller::body::humanize;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::query::{Column, OneOf, Select};
 
-/// A shown second stands for all its microseconds.
+/// A time in seconds matches all its microseconds.
 const SECOND: i64 = 1_000_000;
 
-/// Adds the conditions of the parameter `name` with and without operators. Of a parameter that is
-/// given twice the last one counts.
+/// Adds the conditions of the parameter `name` with and without operators. Of a repeated parameter
+/// the last one is used.
 pub(crate) fn filter(
     parameters: &[(String, String)],
     select: &mut Select,
@@ -48,7 +48,7 @@ fn at(select: &mut Select, name: &str, value: &str, column: Column<'_>) -> Resul
         select.and_column(column, "between ? and ?", bounds);
         return Ok(());
     }
-    // An index finds the rows between the first and the last time.
+    // The index finds the rows between the first and the last time.
     let one = OneOf::numbers(&times);
     let rest = format!(
         "between ? and ? and {0} - {0} % {SECOND} {1}",

@@ -1,6 +1,6 @@
-//! Makes signed tokens count: one transaction looks whether what they were issued on still holds
-//! and writes their rows. Signing takes a while; a password, a secret or a log-out may have come
-//! in between.
+//! Stores issued tokens: one transaction checks that what they were issued on is still valid and
+//! writes their rows. Signing takes a while; a new password, a new secret or a log-out may have
+//! happened in between.
 
 use super::issue::{Issued, TokenResponse};
 use crate::base::Timestamp;
@@ -11,11 +11,11 @@ use crate::uaa::tokens::store;
 use crate::uaa::users::{self, User};
 use crate::uaa::{Uaa, clients, logins};
 
-/// On what tokens were issued.
+/// What tokens were issued on.
 pub(crate) enum Basis {
-    /// A user's proof of who they are just now.
+    /// A user's authentication in this request.
     LogIn(User),
-    /// A code that such a user got earlier.
+    /// A code that an authenticated user got earlier.
     Code(User),
     /// A refresh token.
     Refresh(User, TokenId),
@@ -23,8 +23,8 @@ pub(crate) enum Basis {
     Client,
 }
 
-/// Keeps what was issued, or refuses it when its basis is gone.
-pub(crate) async fn keep(
+/// Stores what was issued, or refuses it when its basis is no longer valid.
+pub(crate) async fn persist(
     uaa: &Uaa,
     issued: Issued,
     basis: Basis,
@@ -44,7 +44,7 @@ pub(crate) async fn keep(
     let kept = uaa.db().write_without_wake(move |tx| {
         let client = clients::store::find_client(tx, &access.client_id)?;
         let same_client = client.is_some_and(|client| client.generation == client_generation);
-        if !same_client || !holds(tx, &basis, now)? {
+        if !same_client || !is_valid(tx, &basis, now)? {
             return Ok::<_, UaaError>(false);
         }
         store::prune(tx, now)?;
@@ -61,13 +61,13 @@ pub(crate) async fn keep(
     }
 }
 
-fn holds(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
+fn is_valid(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
     let unchanged = |before: &User| {
         let found = users::store::find_user(tx, &before.guid)?;
         Ok(found.is_some_and(|user| user.active && user.generation == before.generation))
     };
     match basis {
-        Basis::LogIn(user) => Ok(logins::store::note_logon(
+        Basis::LogIn(user) => Ok(logins::store::record_logon(
             tx,
             &user.guid,
             user.generation,

@@ -1,27 +1,27 @@
-//! The part of a manifest about routes.
+//! The routes of an app in a manifest.
 
 use crate::cloud_controller::payload;
 use serde_json::{Map, Value};
 
-/// What is wanted of an app's routes.
+/// The requested routes of an app.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RouteWishes {
-    /// `no-route: true`: unmap all.
+pub(crate) struct RequestedRoutes {
+    /// `no-route: true`: remove all.
     pub none: bool,
-    /// `random-route: true`: one, if there is none.
+    /// `random-route: true`: create one, if there is none.
     pub random: bool,
-    /// `default-route: true`: one named like the app, if there is none.
+    /// `default-route: true`: create one with the app's name, if there is none.
     pub default: bool,
-    /// `routes`; an empty list wants none, also no default.
-    pub listed: Option<Vec<RouteWish>>,
+    /// `routes`; an empty list requests none, not even a default.
+    pub listed: Option<Vec<RequestedRoute>>,
 }
 
 /// One entry of `routes`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RouteWish {
-    /// As written.
+pub(crate) struct RequestedRoute {
+    /// The text in the manifest.
     pub text: String,
-    /// Host name in full.
+    /// The full host name.
     pub host: String,
     /// Empty or with its slash.
     pub path: String,
@@ -32,19 +32,19 @@ pub(crate) struct RouteWish {
     pub options: Map<String, Value>,
 }
 
-/// Reads the wishes; faults go to `faults`.
+/// Reads the routes; faults are added to `faults`.
 pub(crate) fn read(
     app: &mut Map<String, Value>,
     hashing: bool,
     faults: &mut Vec<String>,
-) -> RouteWishes {
-    let mut wishes = RouteWishes {
+) -> RequestedRoutes {
+    let mut requested = RequestedRoutes {
         none: switch(app, "no-route", faults),
         random: switch(app, "random-route", faults),
         default: switch(app, "default-route", faults),
         listed: None,
     };
-    if wishes.random && wishes.default {
+    if requested.random && requested.default {
         faults.push("Random-route and default-route may not be used together".to_owned());
     }
     match app.shift_remove("routes") {
@@ -53,16 +53,16 @@ pub(crate) fn read(
             let mut listed = Vec::new();
             for value in &values {
                 match entry(value, hashing) {
-                    Ok(wish) => listed.push(wish),
+                    Ok(route) => listed.push(route),
                     Err(found) => faults.extend(found),
                 }
             }
             faults.dedup();
-            wishes.listed = Some(listed);
+            requested.listed = Some(listed);
         }
         Some(_) => faults.push("Routes must be a list of route objects".to_owned()),
     }
-    wishes
+    requested
 }
 
 fn switch(app: &mut Map<String, Value>, key: &str, faults: &mut Vec<String>) -> bool {
@@ -79,7 +79,7 @@ fn switch(app: &mut Map<String, Value>, key: &str, faults: &mut Vec<String>) -> 
     }
 }
 
-fn entry(value: &Value, hashing: bool) -> Result<RouteWish, Vec<String>> {
+fn entry(value: &Value, hashing: bool) -> Result<RequestedRoute, Vec<String>> {
     let one = |fault: &str| vec![fault.to_owned()];
     let text = value
         .get("route")
@@ -88,12 +88,12 @@ fn entry(value: &Value, hashing: bool) -> Result<RouteWish, Vec<String>> {
     if text.is_empty() {
         return Err(one("Routes must be a list of route objects"));
     }
-    let mut wish = parse(text)
+    let mut route = parse(text)
         .ok_or_else(|| vec![format!("The route '{text}' is not a properly formed URL")])?;
     match value.get("protocol") {
         None | Some(Value::Null) => {}
         Some(Value::String(protocol)) if matches!(protocol.as_str(), "http1" | "http2" | "tcp") => {
-            wish.protocol = Some(protocol.clone());
+            route.protocol = Some(protocol.clone());
         }
         Some(_) => return Err(one("Route protocol must be 'http1', 'http2' or 'tcp'.")),
     }
@@ -104,14 +104,14 @@ fn entry(value: &Value, hashing: bool) -> Result<RouteWish, Vec<String>> {
             if !faults.is_empty() {
                 return Err(faults);
             }
-            wish.options = options.clone();
+            route.options = options.clone();
         }
         Some(_) => return Err(vec![format!("Route '{text}': options must be an object")]),
     }
-    Ok(wish)
+    Ok(route)
 }
 
-/// What CC tells of options before it looks at routes; the rest the routes tell themselves.
+/// The faults of options that CC checks before the routes; creating the routes checks the rest.
 fn option_faults(route: &str, options: &Map<String, Value>, hashing: bool) -> Vec<String> {
     let (keys, algorithms): (&[&str], &[&str]) = if hashing {
         (
@@ -144,7 +144,7 @@ fn option_faults(route: &str, options: &Map<String, Value>, hashing: bool) -> Ve
     faults
 }
 
-fn parse(text: &str) -> Option<RouteWish> {
+fn parse(text: &str) -> Option<RequestedRoute> {
     let rest = ["http://", "https://", "tcp://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))
@@ -158,7 +158,7 @@ fn parse(text: &str) -> Option<RouteWish> {
         None => (authority, 0),
     };
     let shaped = host.contains('.') && !host.split('.').any(str::is_empty);
-    shaped.then(|| RouteWish {
+    shaped.then(|| RequestedRoute {
         text: text.to_owned(),
         host: host.to_ascii_lowercase(),
         path: if path == "/" {
@@ -172,8 +172,8 @@ fn parse(text: &str) -> Option<RouteWish> {
     })
 }
 
-impl RouteWish {
-    /// A route that was not written but derived.
+impl RequestedRoute {
+    /// A generated route, not from the manifest.
     pub(crate) fn derived(host: &str, domain: &str) -> Self {
         let full = format!("{host}.{domain}");
         Self {
@@ -186,8 +186,8 @@ impl RouteWish {
         }
     }
 
-    /// Host and domain it may mean: the whole name as domain first, then the name behind the first
-    /// dot.
+    /// Possible splits into host and domain: the whole name as domain first, then the name behind
+    /// the first dot.
     pub(crate) fn candidates(&self) -> Vec<(&str, &str)> {
         let mut all = Vec::new();
         if !self.host.starts_with('*') {
@@ -203,14 +203,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_taken_apart() {
-        let wish = parse("https://A.b.example.com:1024/path").expect("valid");
+    fn routes_are_parsed() {
+        let route = parse("https://A.b.example.com:1024/path").expect("valid");
         assert_eq!(
-            (wish.host.as_str(), wish.port, wish.path.as_str()),
+            (route.host.as_str(), route.port, route.path.as_str()),
             ("a.b.example.com", 1024, "/path")
         );
         assert_eq!(
-            wish.candidates(),
+            route.candidates(),
             [("", "a.b.example.com"), ("a", "b.example.com")]
         );
         assert_eq!(
