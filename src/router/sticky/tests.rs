@@ -32,7 +32,7 @@ fn added_on(path: &str, request: &[&str], response: &[&str]) -> Vec<String> {
     let pool = table.find("app.example", path).unwrap();
     let mut headers = map(SET_COOKIE, response);
     let affinity = asked(request);
-    tie(
+    add_cookies(
         &mut headers,
         affinity.as_deref(),
         pool,
