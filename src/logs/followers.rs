@@ -113,7 +113,7 @@ impl Follower {
 
 impl Logs {
     /// Waits until all followers of a source have read the last line of `source_type` in a range of
-    /// nanoseconds; returns at once without followers, and after [`MAX_WAIT`] at the latest.
+    /// nanoseconds; returns at once without followers, and after `MAX_WAIT` at the latest.
     pub async fn shown_to_followers(&self, source_id: &str, source_type: &str, when: Range<i64>) {
         let shown = self.shown(source_id, source_type, &when);
         // The clock may be set back, and the database may be slow.

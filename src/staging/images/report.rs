@@ -129,7 +129,7 @@ mod tests {
         let (messages, mut received) = mpsc::unbounded_channel();
         let (reporter, listener) = summarized(&messages);
         drop(messages);
-        // What it gives is what the work gives.
+        // The result is that of `work`; only the messages matter.
         listener.run(work(reporter)).await.ok();
         let mut all = Vec::new();
         while let Some(text) = received.recv().await {
