@@ -8,18 +8,18 @@ use sha2::{Digest as _, Sha256};
 
 const PREFIX: &str = "sha256:";
 
-/// `sha256:` and 64 lower-case hexadecimal digits; nothing else can be made.
+/// `sha256:` and 64 lower-case hexadecimal digits; always valid.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
-/// The text is no SHA-256 digest.
+/// The text is not a SHA-256 digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest of the form sha256:<64 lower-case hexadecimal digits>")]
 pub struct InvalidDigest;
 
 impl Digest {
-    /// Checks `text`.
+    /// Validates `text`.
     pub fn parse(text: &str) -> Result<Self, InvalidDigest> {
         let hex = text.strip_prefix(PREFIX).ok_or(InvalidDigest)?;
         let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -34,17 +34,17 @@ impl Digest {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
-    /// The digest of all that went through `hasher`.
+    /// The digest of everything hashed by `hasher`.
     pub(super) fn finish(hasher: Sha256) -> Self {
         Self(format!("{PREFIX}{}", hex::encode(hasher.finalize())))
     }
 
-    /// With the `sha256:` in front.
+    /// With the prefix `sha256:`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The 64 digits alone.
+    /// The 64 digits without prefix.
     pub fn hex(&self) -> &str {
         &self.0[PREFIX.len()..]
     }

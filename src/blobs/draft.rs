@@ -1,4 +1,4 @@
-//! A blob that is being written: a temporary file and the hash of what went into it.
+//! A blob being written: a temporary file and the hash of its content.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Blob, BlobError, Digest};
 
-/// A growing blob for synchronous writers. Dropped, it leaves nothing behind; sealed and given to
-/// [`super::Blobs::keep`], it becomes a blob.
+/// A blob being written by a synchronous writer. Dropping it removes its file; sealing it and
+/// passing it to [`super::Blobs::keep`] stores the blob.
 pub struct Draft {
     file: File,
     temporary: Temporary,
@@ -19,13 +19,13 @@ pub struct Draft {
     limit: Option<u64>,
 }
 
-/// A whole, synced draft that is not in the store yet.
+/// A complete, synced draft that is not in the store yet.
 pub struct Sealed {
     blob: Blob,
     temporary: Temporary,
 }
 
-/// A growing blob that is written out of order, as zip files are: it is hashed at the end.
+/// A blob being written out of order, such as a zip file: it is hashed at the end.
 pub(super) struct Scratch {
     file: File,
     temporary: Temporary,
@@ -43,7 +43,7 @@ impl Temporary {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .map_err(BlobError::storage("make a temporary file"))?;
+            .map_err(BlobError::storage("create a temporary file"))?;
         Ok((file, Self(Some(path))))
     }
 
@@ -80,7 +80,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Ends the writing: all bytes are on disk after this.
+    /// Finishes writing: all bytes are synced to disk.
     pub fn seal(self) -> Result<Sealed, BlobError> {
         self.file
             .sync_all()
@@ -112,7 +112,7 @@ impl Scratch {
         Ok(Self { file, temporary })
     }
 
-    /// Ends the writing; see [`Draft::seal`].
+    /// Finishes writing; see [`Draft::seal`].
     pub(super) fn seal(mut self) -> Result<Sealed, BlobError> {
         let read = BlobError::storage("read a temporary file");
         let mut hasher = Sha256::new();
@@ -132,24 +132,24 @@ impl Scratch {
     }
 }
 
-/// Faults of the disk keep their name on the way through the zip writer.
-fn named<T>(result: io::Result<T>) -> io::Result<T> {
+/// Wraps disk errors, so that they are recognized behind the zip writer.
+fn with_context<T>(result: io::Result<T>) -> io::Result<T> {
     Ok(result.map_err(BlobError::storage("write a temporary file"))?)
 }
 
 impl Write for Scratch {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        named(self.file.write(bytes))
+        with_context(self.file.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        named(self.file.flush())
+        with_context(self.file.flush())
     }
 }
 
 impl Seek for Scratch {
     fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        named(self.file.seek(to))
+        with_context(self.file.seek(to))
     }
 }
 
@@ -167,7 +167,7 @@ impl Write for HashWriter<'_> {
 }
 
 impl Sealed {
-    /// What the blob will be.
+    /// The resulting blob.
     pub fn blob(&self) -> &Blob {
         &self.blob
     }
@@ -180,13 +180,13 @@ impl Sealed {
     /// Moves the file to its place; durable after the folder was synced too.
     pub(super) fn move_to(mut self, target: &Path) -> Result<Blob, BlobError> {
         let folder = target.parent().unwrap_or(Path::new("."));
-        let made = !folder.exists();
-        std::fs::create_dir_all(folder).map_err(BlobError::storage("make a folder"))?;
-        if made && let Some(parent) = folder.parent() {
+        let created = !folder.exists();
+        std::fs::create_dir_all(folder).map_err(BlobError::storage("create a folder"))?;
+        if created && let Some(parent) = folder.parent() {
             sync_folder(parent)?;
         }
         if let Some(path) = &self.temporary.0 {
-            std::fs::rename(path, target).map_err(BlobError::storage("put a file in place"))?;
+            std::fs::rename(path, target).map_err(BlobError::storage("rename a file"))?;
         }
         self.temporary.0 = None;
         sync_folder(folder)?;
@@ -199,7 +199,7 @@ impl Drop for Temporary {
         if let Some(path) = &self.0
             && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::warn!(path = %path.display(), %error, "a temporary file stays until the next start");
+            tracing::warn!(path = %path.display(), %error, "removing temporary file failed; it stays until the next start");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What can go wrong with a blob.
+//! Errors of the blob store.
 
 use std::io;
 
 use crate::base::QueueError;
 use crate::db::DbError;
 
-/// Why a blob could not be stored or read.
+/// Why storing or reading a blob failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The caller's limit was passed; nothing was kept.
+    /// The caller's limit was exceeded; nothing was kept.
     #[error("the content is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -20,30 +20,30 @@ pub enum BlobError {
     /// The disk failed or is full.
     #[error("blob store: cannot {attempt}: {source}")]
     Storage {
-        /// What was tried.
+        /// The attempted operation.
         attempt: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The list of blobs could not be used.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The work was ended from outside: the platform shuts down.
+    /// The work was interrupted: the platform shuts down.
     #[error("blob store: work was interrupted: {0}")]
     Interrupted(String),
-    /// Too much waits already, or its turn did not come in time; nothing was done.
+    /// The queue is full, or the work did not start in time; nothing was done.
     #[error("{0}")]
     Overloaded(QueueError),
 }
 
 impl BlobError {
-    /// Names what was tried.
+    /// Adds the attempted operation.
     pub(crate) fn storage(attempt: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Storage { attempt, source }
     }
 
-    /// Takes a blob error out of the `io::Error` that carried it through a `Read` or `Write`
-    /// chain; what was none came from the source.
+    /// Unwraps a blob error from the `io::Error` that carried it through a `Read` or `Write` chain;
+    /// any other error came from the source.
     pub fn from_io(error: io::Error) -> Self {
         error.downcast::<Self>().unwrap_or_else(Self::Source)
     }

@@ -1,27 +1,26 @@
-//! The content-addressed store of everything large: packages, droplets, buildpacks, build caches
-//! and the layers of the registry.
+//! The content-addressed store of large files: packages, droplets, buildpacks, build caches and the
+//! layers of the registry.
 //!
-//! A blob lives under `sha256/<2 digits>/<64 digits>` of the store's folder and never changes. It
-//! is written to a temporary file while it is hashed, synced, renamed into place and then listed
-//! in the table `blobs`. Rows elsewhere that need a blob say so in `blob_references`
-//! ([`store::reference`]), in their own transaction.
+//! A blob is stored at `sha256/<2 digits>/<64 digits>` in the store's folder and is immutable. It
+//! is written to a temporary file while it is hashed, synced, renamed into place and then listed in
+//! the table `blobs`. Rows that need a blob add a row to `blob_references` ([`store::reference`])
+//! in the same transaction.
 //!
 //! Invariants:
-//! - A listed blob is whole on disk. Dying before the rename leaves a temporary file, which the
-//!   next [`Blobs::open`] removes; dying before the listing leaves a file that [`Blobs::sweep`]
-//!   finds.
-//! - A blob that was just put is safe for an hour without a reference, so that the caller can
-//!   write its row; putting the same bytes again starts that hour anew.
-//! - Sweeping never takes a file away from under a put: putting in place and sweeping exclude one
-//!   another. Readers that have a file open keep it.
+//! - A listed blob is complete on disk. A crash before the rename leaves a temporary file, which
+//!   the next [`Blobs::open`] removes; a crash before the listing leaves a file that
+//!   [`Blobs::sweep`] removes.
+//! - A new blob is kept for an hour without a reference, so that the caller can write its row;
+//!   putting the same bytes again restarts that hour.
+//! - A sweep never removes a file during a put: they exclude each other. Readers keep files they
+//!   have open.
 //!
-//! Decisions: hashing and writing run on blocking threads, a chunk at a time, so memory is flat, the
-//! async threads only move bytes, and no thread waits for the other end of a network: a client
-//! that stalls holds a temporary file and nothing else. The same goes for archives that are made
-//! while a client reads them ([`spool`]). Sources and sinks on this machine (Docker, files) may
-//! hold a thread ([`Blobs::consume`], [`Blobs::produce`]). Blocking work waits in three queues
-//! ([`work`]) by what it costs, so that neither large archives nor streams keep short work from its
-//! turn.
+//! Decisions: hashing and writing run on blocking threads, one chunk at a time, so memory use is
+//! constant, async threads only move bytes, and no thread waits for the network: a stalled client
+//! holds a temporary file and nothing else. The same holds for archives created while a client
+//! reads them ([`spool`]). Sources and sinks on this machine (Docker, files) may hold a thread
+//! ([`Blobs::consume`], [`Blobs::produce`]). Blocking work is queued in three queues ([`work`]) by
+//! cost, so that neither large archives nor streams delay short work.
 
 mod digest;
 mod draft;
@@ -57,9 +56,9 @@ pub use sweep::Swept;
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Blob {
-    /// Its name.
+    /// Its digest.
     pub digest: Digest,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
@@ -71,31 +70,30 @@ struct Inner {
     root: PathBuf,
     db: Db,
     clock: Arc<dyn Clock>,
-    /// Shared by those who put blobs in place, exclusive to the sweep.
-    gate: Arc<RwLock<()>>,
+    /// Held shared while storing blobs, exclusively by the sweep.
+    sweep_lock: Arc<RwLock<()>>,
     queues: work::Queues,
 }
 
 impl Blobs {
-    /// Opens (and makes) the store in the folder `root`, of which this process is the only user,
-    /// and removes what an earlier process left half-written.
+    /// Opens or creates the store in the folder `root`, which this process must own exclusively,
+    /// and removes temporary files of an earlier process.
     pub fn open(root: &Path, db: Db, clock: Arc<dyn Clock>) -> Result<Self, BlobError> {
         let store = Self(Arc::new(Inner {
             root: root.to_owned(),
             db,
             clock,
-            gate: Arc::new(RwLock::new(())),
+            sweep_lock: Arc::new(RwLock::new(())),
             queues: work::Queues::new(),
         }));
         for folder in [store.content_folder(), store.temporary_folder()] {
-            std::fs::create_dir_all(folder).map_err(BlobError::storage("make a folder"))?;
+            std::fs::create_dir_all(folder).map_err(BlobError::storage("create a folder"))?;
         }
         store.remove_temporary_files()?;
         Ok(store)
     }
 
-    /// Stores all bytes of `reader`, at most `limit`. Bytes that are stored already are stored
-    /// once.
+    /// Stores all bytes of `reader`, at most `limit`. Equal content is stored once.
     pub async fn put(
         &self,
         reader: impl AsyncRead + Send,
@@ -108,12 +106,12 @@ impl Blobs {
         self.keep(sealed).await
     }
 
-    /// Stores a few bytes.
+    /// Stores bytes from memory.
     pub async fn put_bytes(&self, bytes: impl Into<bytes::Bytes>) -> Result<Blob, BlobError> {
         self.put(std::io::Cursor::new(bytes.into()), None).await
     }
 
-    /// Starts a blob that a blocking thread writes; [`Blobs::keep`] ends it.
+    /// Starts a blob that a blocking thread writes; [`Blobs::keep`] stores it.
     pub fn draft(&self, limit: Option<u64>) -> Result<Draft, BlobError> {
         Draft::create(&self.temporary_folder(), limit)
     }
@@ -131,24 +129,24 @@ impl Blobs {
         self.0.clock.now()
     }
 
-    /// Puts a sealed draft in place and lists it.
+    /// Moves a sealed draft into the store and lists it.
     pub async fn keep(&self, sealed: Sealed) -> Result<Blob, BlobError> {
-        let place = self.0.gate.clone().read_owned().await;
+        let permit = self.0.sweep_lock.clone().read_owned().await;
         let target = self.path(&sealed.blob().digest);
-        let moved = self.with_files(move || Ok::<_, BlobError>((sealed.move_to(&target)?, place)));
-        let (blob, place) = moved.await?;
+        let moved = self.with_files(move || Ok::<_, BlobError>((sealed.move_to(&target)?, permit)));
+        let (blob, permit) = moved.await?;
         let now = self.now();
         let listed = blob.clone();
         let write = move |tx: &crate::db::WriteTx<'_>| {
             store::insert(tx, &listed, now)?;
-            drop(place);
+            drop(permit);
             Ok::<_, BlobError>(())
         };
         self.0.db.write_without_wake(write).await?;
         Ok(blob)
     }
 
-    /// The blob's bytes, when it is there.
+    /// Opens the blob's file, if it exists.
     pub async fn read(&self, digest: &Digest) -> Result<Option<tokio::fs::File>, BlobError> {
         match tokio::fs::File::open(self.path(digest)).await {
             Ok(file) => Ok(Some(file)),
@@ -157,20 +155,20 @@ impl Blobs {
         }
     }
 
-    /// Where the blob is or would be.
+    /// The path of the blob, which may not exist.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.content_folder().join(&hex[..2]).join(hex)
     }
 
-    /// The listed blob of this name.
+    /// The listed blob with this digest.
     pub async fn find(&self, digest: &Digest) -> Result<Option<Blob>, BlobError> {
         let digest = digest.clone();
         let found = self.0.db.read(move |tx| store::find(tx, &digest)).await?;
         Ok(found)
     }
 
-    /// Appends all bytes of `reader`; the next chunk is read while the one before is written.
+    /// Appends all bytes of `reader`; the next chunk is read while the previous one is written.
     async fn fill(&self, draft: Draft, reader: impl AsyncRead + Send) -> Result<Draft, BlobError> {
         let mut reader = pin!(reader);
         let mut draft = draft;

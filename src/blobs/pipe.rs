@@ -1,11 +1,11 @@
 //! Bridges between async streams and synchronous readers and writers (tar, zip, gzip), with a
-//! bounded number of chunks under way.
+//! bounded number of chunks in flight.
 //!
 //! Both hold a blocking thread until the stream ends, so the other end must be on this machine; for
 //! clients there are [`super::Blobs::put`] and [`super::spool`].
 //!
-//! A stream that is dropped half-way is an error on the other side, never an early end: a cut
-//! upload must not look like a whole one.
+//! A stream that is dropped early is an error on the other side, never an end of file: an aborted
+//! upload must not look complete.
 
 use std::io::{self, Read, Write};
 use std::pin::pin;
@@ -19,14 +19,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::base::{QueueError, WorkQueue};
 
-/// Bytes a chunk holds at most; with [`CHUNKS`] the memory one stream takes.
+/// The maximum size of a chunk; with [`CHUNKS`], bounds the memory of a stream.
 const CHUNK: usize = 128 * 1024;
 const CHUNKS: usize = 4;
 
-/// `Ok` with no bytes is the end; a closed channel without it is a cut stream.
+/// `Ok` with no bytes is the end; a channel closed without it is an aborted stream.
 type Message = io::Result<Bytes>;
 
-/// Runs `work` on a blocking thread over all bytes of `reader`.
+/// Runs `work` on a blocking thread with the bytes of `reader`.
 ///
 /// What `work` does not read is not read from `reader` either.
 pub(super) async fn consume<T, F>(
@@ -48,8 +48,8 @@ where
     futures_util::future::join(worker, feeding).await.0
 }
 
-/// Runs `work` on a blocking thread and gives what it writes as a stream. When the stream is
-/// dropped, the next write of `work` fails. It begins when the stream is first read.
+/// Runs `work` on a blocking thread and returns its output as a stream. After the stream is
+/// dropped, the next write of `work` fails. `work` starts at the first read of the stream.
 pub(super) fn produce<F>(streams: WorkQueue, work: F) -> impl AsyncRead + Send + Unpin + 'static
 where
     F: FnOnce(&mut PipeWriter) -> io::Result<()> + Send + 'static,
@@ -75,7 +75,7 @@ where
         Ok(()) => Ok(Bytes::new()),
         Err(error) => Err(error),
     };
-    // The reader may be gone: then nobody wants to know.
+    // The reader may be gone: then the result is ignored.
     writer.sender.blocking_send(last).ok();
 }
 
@@ -90,13 +90,13 @@ fn messages(
             Some(Ok(chunk)) if chunk.is_empty() => None,
             Some(Ok(chunk)) => Some((Ok(chunk), Some((receiver, worker)))),
             Some(Err(error)) => Some((Err(error), None)),
-            None => Some((Err(cut()), None)),
+            None => Some((Err(aborted()), None)),
         }
     })
 }
 
-pub(super) fn cut() -> io::Error {
-    let text = "the stream was cut before its end";
+pub(super) fn aborted() -> io::Error {
+    let text = "the stream was aborted before its end";
     io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
 
@@ -145,7 +145,7 @@ impl Read for PipeReader {
             self.chunk = self
                 .receiver
                 .blocking_recv()
-                .unwrap_or_else(|| Err(cut()))?;
+                .unwrap_or_else(|| Err(aborted()))?;
             self.ended = self.chunk.is_empty();
         }
         let count = into.len().min(self.chunk.len());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_is_dropped_gives_its_slot_back() {
+    async fn a_dropped_stream_releases_its_slot() {
         let streams = streams();
         let endless = |writer: &mut PipeWriter| loop {
             writer.write_all(&vec![0; CHUNK])?;
@@ -256,18 +256,18 @@ mod tests {
         let mut read = Box::pin(consume(&streams, server, |mut reader| {
             reader.read_to_end(&mut Vec::new())
         }));
-        // Whoever reads it has gone away half-way.
+        // The reader is dropped half-way.
         tokio::io::AsyncWriteExt::write_all(&mut client, b"half")
             .await
             .expect("room");
         assert!(futures_util::poll!(read.as_mut()).is_pending());
         drop(read);
         let slot = streams.enter().await;
-        slot.expect("the slot came back");
+        slot.expect("the slot was released");
     }
 
     #[test]
-    fn a_cut_stream_is_an_error() {
+    fn an_aborted_stream_is_an_error() {
         let (sender, receiver) = mpsc::channel(2);
         sender
             .blocking_send(Ok(Bytes::from_static(b"half")))
@@ -276,7 +276,7 @@ mod tests {
         let mut all = Vec::new();
         let error = PipeReader::new(receiver).read_to_end(&mut all);
         assert_eq!(
-            error.expect_err("cut").kind(),
+            error.expect_err("aborted").kind(),
             io::ErrorKind::ConnectionAborted
         );
     }

@@ -1,11 +1,11 @@
-//! Names of files in archives that others made.
+//! Validation of file names in untrusted archives.
 
-const LONGEST: usize = 4096;
+const MAX_PATH: usize = 4096;
 
-/// The relative path `name` without `.` parts and repeated or closing slashes. `None` when it is
-/// empty, absolute, leaves its folder or cannot be a file's name.
+/// The relative path `name` without `.` parts and repeated or trailing slashes. `None` if it is
+/// empty, absolute, leaves its folder or is not a valid file name.
 pub(super) fn safe_path(name: &str) -> Option<String> {
-    if name.starts_with('/') || name.contains('\0') || name.len() > LONGEST {
+    if name.starts_with('/') || name.contains('\0') || name.len() > MAX_PATH {
         return None;
     }
     let mut parts = Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn safe_path(name: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The folders a path lies in, outermost first.
+/// The parent folders of a path, outermost first.
 pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
 }
@@ -47,7 +47,7 @@ mod tests {
         ] {
             assert_eq!(safe_path(name).as_deref(), expected, "{name:?}");
         }
-        assert_eq!(safe_path(&"a".repeat(LONGEST + 1)), None);
+        assert_eq!(safe_path(&"a".repeat(MAX_PATH + 1)), None);
         assert_eq!(folders("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
     }
 }

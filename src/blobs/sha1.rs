@@ -1,4 +1,4 @@
-//! SHA-1, by which clients name files.
+//! SHA-1, which clients use to identify files.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use sha1::{Digest as _, Sha1 as Hasher};
 pub struct Sha1(String);
 
 impl Sha1 {
-    /// Checks `text`.
+    /// Validates `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        let whole = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        whole.then(|| Self(text.to_ascii_lowercase()))
+        let valid = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        valid.then(|| Self(text.to_ascii_lowercase()))
     }
 
     /// The SHA-1 of `bytes`.
@@ -54,7 +54,7 @@ impl rusqlite::ToSql for Sha1 {
     }
 }
 
-/// Hashes what passes through to `inner`.
+/// Hashes everything written to `inner`.
 pub(super) struct Sha1Writer<W> {
     inner: W,
     hasher: Hasher,

@@ -1,7 +1,7 @@
-//! Archives that are made while a client reads them, over a temporary file in between: whoever
-//! makes them never waits for the client, so that a slow one holds no thread.
+//! Archives created while a client reads them, buffered in a temporary file: the writer never waits
+//! for the client, so that a slow client holds no thread.
 //!
-//! The file has no name from the beginning and is gone with the reader. When the reader is dropped,
+//! The file is unlinked from the start and disappears with the reader. After the reader is dropped,
 //! the next write fails.
 
 use std::fs::File;
@@ -18,12 +18,12 @@ use crate::base::Slot;
 
 use super::BlobError;
 use super::draft::Temporary;
-use super::pipe::cut;
+use super::pipe::aborted;
 
-/// Bytes read from the file at once.
+/// The read size.
 const CHUNK: u64 = 128 * 1024;
 
-/// Runs `work` in its slot and gives what it writes as a stream.
+/// Runs `work` in its slot and returns its output as a stream.
 pub(super) fn spool<F>(
     (written, temporary): (File, Temporary),
     slot: Slot,
@@ -35,7 +35,7 @@ where
     let read = temporary.open()?;
     drop(temporary);
     let (sender, progress) = watch::channel(0);
-    let making = slot.start(move || {
+    let worker = slot.start(move || {
         work(&mut SpoolWriter {
             file: written,
             written: sender,
@@ -45,7 +45,7 @@ where
         file: tokio::fs::File::from_std(read),
         read: 0,
         progress,
-        making,
+        worker,
     };
     Ok(StreamReader::new(Box::pin(reader.chunks())))
 }
@@ -75,7 +75,7 @@ struct Reader {
     file: tokio::fs::File,
     read: u64,
     progress: watch::Receiver<u64>,
-    making: AbortOnDropHandle<io::Result<()>>,
+    worker: AbortOnDropHandle<io::Result<()>>,
 }
 
 impl Reader {
@@ -90,7 +90,7 @@ impl Reader {
         })
     }
 
-    /// The next bytes; none at the end, which only work that succeeded has.
+    /// The next bytes; none at the end, which requires that the work succeeded.
     async fn next(&mut self) -> io::Result<Bytes> {
         loop {
             let ready = *self.progress.borrow_and_update() - self.read;
@@ -103,14 +103,14 @@ impl Reader {
                     .await?;
                 self.read += count as u64;
                 return if count == 0 {
-                    Err(cut())
+                    Err(aborted())
                 } else {
                     Ok(chunk.freeze())
                 };
             }
             if self.progress.changed().await.is_err() {
-                // Nothing more is written, and what was written has been read.
-                (&mut self.making).await.map_err(io::Error::other)??;
+                // The work has ended, and all its output has been read.
+                (&mut self.worker).await.map_err(io::Error::other)??;
                 return Ok(Bytes::new());
             }
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_ends_while_nobody_reads_and_fails_when_the_reader_is_gone() {
+    async fn work_completes_without_reads_and_fails_when_the_reader_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (ended, end) = channel();
         let reader = spool_in(&folder, move |writer| {
@@ -188,24 +188,25 @@ mod tests {
             .unwrap();
         drop(reader);
 
-        let (began, begin) = channel();
-        let (go_on, wait) = channel();
-        let (tell, told) = channel();
+        let (started, begin) = channel();
+        let (proceed, wait) = channel();
+        let (result_sender, result) = channel();
         let reader = spool_in(&folder, move |writer| {
-            began.send(()).map_err(io::Error::other)?;
+            started.send(()).map_err(io::Error::other)?;
             wait.recv().map_err(io::Error::other)?;
-            tell.send(writer.write(b"x").map_err(|error| error.kind()))
+            result_sender
+                .send(writer.write(b"x").map_err(|error| error.kind()))
                 .map_err(io::Error::other)
         })
         .await;
-        // Work that has not begun when its reader goes never does.
+        // Work that has not started when its reader is dropped never starts.
         tokio::task::spawn_blocking(move || begin.recv())
             .await
             .unwrap()
             .unwrap();
         drop(reader);
-        go_on.send(()).unwrap();
-        let written = tokio::task::spawn_blocking(move || told.recv())
+        proceed.send(()).unwrap();
+        let written = tokio::task::spawn_blocking(move || result.recv())
             .await
             .unwrap()
             .unwrap();

@@ -1,7 +1,7 @@
 //! The tables `blobs` and `blob_references`.
 //!
-//! A caller references a blob in the same transaction that makes the row which needs it, and
-//! releases it in the one that deletes that row. What nobody references is swept.
+//! A caller references a blob in the same transaction that creates the row which needs it, and
+//! releases it in the one that deletes that row. Unreferenced blobs are swept.
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -10,8 +10,8 @@ use crate::db::{DbError, ReadTx, WriteTx};
 
 use super::{Blob, Digest};
 
-/// Notes that `owner_name` of kind `owner_kind` needs the blob; noting it twice changes nothing.
-/// Fails when there is no such blob.
+/// Adds a reference of `owner_name` of kind `owner_kind` to the blob; idempotent. Fails if there is
+/// no such blob.
 pub fn reference(
     tx: &WriteTx<'_>,
     digest: &Digest,
@@ -30,7 +30,7 @@ pub fn reference(
     Ok(())
 }
 
-/// Gives up everything the owner referenced.
+/// Releases all references of the owner.
 pub fn release(tx: &WriteTx<'_>, owner_kind: &str, owner_name: &str) -> Result<(), DbError> {
     const SQL: &str = "
         delete from blob_references
@@ -42,7 +42,7 @@ pub fn release(tx: &WriteTx<'_>, owner_kind: &str, owner_name: &str) -> Result<(
     Ok(())
 }
 
-/// Gives up one of the blobs the owner referenced.
+/// Releases one reference of the owner.
 pub fn release_one(
     tx: &WriteTx<'_>,
     owner_kind: &str,
@@ -60,7 +60,7 @@ pub fn release_one(
     Ok(())
 }
 
-/// Gives up everything that owners of a kind referenced.
+/// Releases all references of owners of a kind.
 pub fn release_kind(tx: &WriteTx<'_>, owner_kind: &str) -> Result<(), DbError> {
     const SQL: &str = "delete from blob_references where owner_kind = :owner_kind";
     let mut statement = tx.sql().prepare_cached(SQL)?;
@@ -68,7 +68,7 @@ pub fn release_kind(tx: &WriteTx<'_>, owner_kind: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Everything the owner references, in the order of the digests.
+/// All blobs that the owner references, by digest.
 pub fn referenced(
     tx: &ReadTx<'_>,
     owner_kind: &str,
@@ -92,7 +92,7 @@ pub fn find(tx: &ReadTx<'_>, digest: &Digest) -> Result<Option<Blob>, DbError> {
     Ok(statement.query_row(parameters, blob).optional()?)
 }
 
-/// Lists a blob; one that is listed starts its time of grace anew.
+/// Lists a blob; restarts the grace period of a listed one.
 pub(super) fn insert(tx: &WriteTx<'_>, blob: &Blob, now: Timestamp) -> Result<(), DbError> {
     const SQL: &str = "
         insert into blobs (digest, size, last_put_at) values (:digest, :size, :now)
@@ -105,7 +105,7 @@ pub(super) fn insert(tx: &WriteTx<'_>, blob: &Blob, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Removes from the list what nobody references and nobody put since `before`.
+/// Deletes the rows of blobs that are unreferenced and were not put since `before`.
 pub(super) fn remove_unreferenced(
     tx: &WriteTx<'_>,
     before: Timestamp,
@@ -116,7 +116,7 @@ pub(super) fn remove_unreferenced(
           and not exists (select 1 from blob_references r where r.digest = blobs.digest)
         returning digest, size";
     let mut statement = tx.sql().prepare_cached(SQL)?;
-    // What has no readable name has no file either: its row goes, the others' files are removed.
+    // A row with an unreadable digest has no file: only the row is deleted.
     let mut reading = tx.reading("blobs");
     let removed = reading.rows(&mut statement, named_params! { ":before": before }, |row| {
         Ok(blob(row)?)

@@ -1,4 +1,4 @@
-//! Removing what nobody needs.
+//! Garbage collection of blobs.
 
 use std::fs::DirEntry;
 use std::path::Path;
@@ -9,29 +9,29 @@ use crate::db::DbError;
 
 use super::{BlobError, Blobs, Digest, resources, store};
 
-/// How long a blob lives without a reference.
+/// How long an unreferenced blob is kept.
 const GRACE: Duration = Duration::from_secs(3600);
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Blobs nobody referenced.
+    /// Unreferenced blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Their total bytes.
     pub bytes: u64,
-    /// Files that no row names: a process died between rename and listing.
+    /// Files without a row: a process died between rename and listing.
     pub unlisted: u64,
 }
 
 impl Blobs {
-    /// Forgets files of packages that were not used for a month, removes blobs that nobody
-    /// references and nobody put for an hour, and files which are not listed. Safe to repeat and safe to die in: rows go first, and what they named is unlisted
-    /// then.
+    /// Forgets package files that were not used for a month, removes blobs without a reference or
+    /// put for an hour, and unlisted files. Idempotent and crash-safe: rows are deleted first,
+    /// which makes their files unlisted.
     pub async fn sweep(&self) -> Result<Swept, BlobError> {
         let now = self.0.clock.now();
         let before = minus(now, GRACE);
-        // Nobody may put a file back between the removal of its row and that of its file.
-        let alone = self.0.gate.clone().write_owned().await;
+        // No put may store a file between the removal of its row and of its file.
+        let exclusive = self.0.sweep_lock.clone().write_owned().await;
         let removed = self
             .0
             .db
@@ -70,7 +70,7 @@ impl Blobs {
         swept.unlisted = unlisted.len() as u64;
         let blobs = self.clone();
         self.with_files(move || {
-            let _alone = alone;
+            let _exclusive = exclusive;
             unlisted
                 .iter()
                 .try_for_each(|digest| remove(&blobs.path(digest)))
@@ -126,7 +126,7 @@ fn written_at(file: &DirEntry) -> Result<Timestamp, BlobError> {
     let modified = file
         .metadata()
         .and_then(|metadata| metadata.modified())
-        .map_err(BlobError::storage("look at a file"))?;
+        .map_err(BlobError::storage("read the metadata of a file"))?;
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
     let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
     Ok(Timestamp::from_micros(micros))

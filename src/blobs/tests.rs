@@ -51,7 +51,7 @@ impl Fixture {
     }
 }
 
-/// Gives some bytes, then fails.
+/// Returns some bytes, then fails.
 fn broken_source() -> impl AsyncRead + Send {
     let failing = tokio_util::io::StreamReader::new(tokio_stream::iter([
         Ok(bytes::Bytes::from_static(b"half")),
@@ -61,7 +61,7 @@ fn broken_source() -> impl AsyncRead + Send {
 }
 
 #[tokio::test]
-async fn what_is_put_is_found_under_its_digest_once() {
+async fn a_put_blob_is_found_by_its_digest() {
     let f = fixture();
     let text = vec![7_u8; 300_000];
     let first = f
@@ -96,7 +96,7 @@ async fn what_is_put_is_found_under_its_digest_once() {
 }
 
 #[tokio::test]
-async fn a_blob_over_the_limit_or_cut_short_leaves_nothing() {
+async fn a_too_large_or_aborted_blob_leaves_nothing() {
     let f = fixture();
     let exact = f.blobs.put(Cursor::new(vec![0; 10]), Some(10)).await;
     assert_eq!(exact.expect("fits").size, 10);
@@ -121,7 +121,7 @@ fn a_source_that_stalls_holds_no_thread() {
         let (mut client, server) = tokio::io::duplex(1024);
         let others = async {
             client.write_all(&vec![7; 300_000]).await.expect("taken");
-            // The only blocking thread is free for others while the client says nothing.
+            // The only blocking thread is free for others while the client stalls.
             let other = f.blobs.with_files(|| Ok::<_, BlobError>(1));
             let limit = Duration::from_secs(20);
             let other = tokio::time::timeout(limit, other).await;
@@ -135,7 +135,7 @@ fn a_source_that_stalls_holds_no_thread() {
 }
 
 #[tokio::test]
-async fn dying_before_the_rename_leaves_nothing_after_the_next_start() {
+async fn a_crash_before_the_rename_leaves_nothing_after_a_restart() {
     let f = fixture();
     let mut draft = f.blobs.draft(None).expect("draft");
     draft.append(b"half").expect("append");
@@ -163,7 +163,7 @@ async fn a_dropped_draft_leaves_nothing_and_a_sealed_one_can_be_read() {
 }
 
 #[tokio::test]
-async fn the_sweep_keeps_what_is_referenced_or_young() {
+async fn the_sweep_keeps_referenced_and_new_blobs() {
     let f = fixture();
     let needed = f.blobs.put_bytes("needed").await.expect("put");
     let orphan = f.blobs.put_bytes("orphan").await.expect("put");
@@ -200,7 +200,7 @@ async fn a_file_that_was_never_listed_is_swept_once_it_is_old() {
     let path = f.blobs.path(&digest);
     std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
     std::fs::write(&path, b"unlisted").expect("file");
-    // The manual clock stands in 2023, the file is of today.
+    // The manual clock is in 2023, the file is from today.
     assert_eq!(f.blobs.sweep().await.expect("sweep"), Swept::default());
     let file = std::fs::File::options()
         .write(true)
@@ -213,7 +213,7 @@ async fn a_file_that_was_never_listed_is_swept_once_it_is_old() {
 }
 
 #[tokio::test]
-async fn a_reference_to_nothing_is_refused() {
+async fn a_reference_to_a_missing_blob_is_an_error() {
     let f = fixture();
     let refused = f.reference(&Digest::of(b"nothing"), "a").await;
     assert!(refused.is_err());

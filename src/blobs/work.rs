@@ -1,4 +1,4 @@
-//! The blocking work of the store, in one queue for each order of duration.
+//! The blocking work of the store, in one queue per order of duration.
 
 use std::io;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::pipe::{self, PipeReader, PipeWriter};
 use super::spool::{SpoolWriter, spool};
 use super::{BlobError, Blobs};
 
-/// Making, moving, removing and listing files: milliseconds, the disk decides.
+/// Creating, moving, removing and listing files: milliseconds, bound by the disk.
 const FILES: Bounds = Bounds {
     at_once: 8,
     waiting: 1024,
     timeout: Duration::from_secs(60),
 };
 
-/// Reading and writing whole archives: seconds of processor time each.
+/// Reading and writing whole archives: seconds of CPU time each.
 const ARCHIVES: Bounds = Bounds {
     at_once: 4,
     waiting: 256,
     timeout: Duration::from_secs(300),
 };
 
-/// Archives made or read while their bytes pass: as long as the other end takes.
+/// Streaming archives: as long as the other end takes.
 const STREAMS: Bounds = Bounds {
     at_once: 16,
     waiting: 256,
@@ -50,7 +50,7 @@ impl Queues {
 }
 
 impl Blobs {
-    /// Runs short work with files on a blocking thread.
+    /// Runs short file operations on a blocking thread.
     pub(super) async fn with_files<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce() -> Result<T, E> + Send + 'static,
@@ -65,7 +65,7 @@ impl Blobs {
             .map_err(BlobError::from)?
     }
 
-    /// Runs work through a whole archive on a blocking thread.
+    /// Runs work on a whole archive on a blocking thread.
     pub(super) async fn with_archive<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce() -> Result<T, E> + Send + 'static,
@@ -76,7 +76,7 @@ impl Blobs {
         done.map_err(BlobError::from)?
     }
 
-    /// Runs `work` on a blocking thread over all bytes of `reader`.
+    /// Runs `work` on a blocking thread with the bytes of `reader`.
     ///
     /// What `work` does not read is not read from `reader` either.
     pub async fn consume<T, F>(
@@ -91,8 +91,8 @@ impl Blobs {
         Ok(pipe::consume(&self.0.queues.streams, reader, work).await?)
     }
 
-    /// Runs `work` on a blocking thread and gives what it writes as a stream. It begins when the
-    /// stream is first read; when the stream is dropped, its next write fails.
+    /// Runs `work` on a blocking thread and returns its output as a stream. `work` starts at the
+    /// first read of the stream; after the stream is dropped, its next write fails.
     pub fn produce<F>(&self, work: F) -> impl AsyncRead + Send + Unpin + 'static
     where
         F: FnOnce(&mut PipeWriter) -> io::Result<()> + Send + 'static,
@@ -102,8 +102,8 @@ impl Blobs {
 }
 
 impl Blobs {
-    /// Runs `work` on a blocking thread and gives what it writes as a stream, over a temporary file:
-    /// `work` never waits for whoever reads.
+    /// Runs `work` on a blocking thread and returns its output as a stream, buffered in a temporary
+    /// file: `work` never waits for the reader.
     pub(super) async fn spool<F>(
         &self,
         work: F,

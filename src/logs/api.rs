@@ -1,7 +1,7 @@
 //! The Log Cache REST API: what `cf logs`, `cf push` and the log-cache plugin read from.
 //!
-//! Who may not read gets 404 with an empty body, as upstream's proxy answers; faults of a request
-//! carry gRPC status codes: 3 (invalid argument) with 400, 2 (unknown) with 500.
+//! Unauthorized reads get 404 with an empty body, as from upstream's proxy; errors carry gRPC
+//! status codes: 3 (invalid argument) with 400, 2 (unknown) with 500.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use super::query::{DEFAULT_LIMIT, Query};
 use super::{Logs, SourceMeta};
 use crate::net::RequestBase;
 
-/// The release whose answers these are; from 2.0 on the CLI uses `/api/v1`.
+/// The emulated release; from 2.0 on the CLI uses `/api/v1`.
 const VERSION: &str = "3.2.6";
-const MOST: i64 = 1000;
+const MAX_LIMIT: i64 = 1000;
 
-/// Who may read what; answered by the control plane.
+/// Access control for log reads; implemented by the control plane.
 #[async_trait]
 pub trait LogAccess: Send + Sync + 'static {
     /// Whether the bearer of this `Authorization` header may read the source.
     async fn readable(&self, authorization: Option<&str>, source_id: &str) -> bool;
 
-    /// Which of the sources that have logs the bearer may read.
+    /// The sources that the bearer may read.
     async fn all_readable(&self, authorization: Option<&str>) -> Readable;
 }
 
-/// What somebody may read.
+/// The sources that a caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readable {
     /// The token is missing or bad.
@@ -93,7 +93,7 @@ async fn read(
         && query.follows()
     {
         let followers = api.logs.followers();
-        followers.note(&source_id, base.client, query.start);
+        followers.record_read(&source_id, base.client, query.start);
     }
     match api.logs.read(&source_id, query).await {
         Ok(batch) => Json(Read {
@@ -101,7 +101,7 @@ async fn read(
         })
         .into_response(),
         Err(error) => {
-            tracing::error!(%error, "log envelopes cannot be read");
+            tracing::error!(%error, "reading log envelopes failed");
             Fault::Unknown("log envelopes cannot be read at the moment".to_owned()).into_response()
         }
     }
@@ -145,7 +145,7 @@ struct Meta {
     meta: BTreeMap<String, MetaBody>,
 }
 
-/// Zero fields are left out, integers are text.
+/// Zero fields are omitted, integers are strings.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MetaBody {
@@ -171,12 +171,12 @@ impl From<SourceMeta> for MetaBody {
     }
 }
 
-/// What is wrong with a request.
+/// An error response.
 #[derive(Debug, PartialEq, Eq)]
 enum Fault {
-    /// A value cannot be parsed.
+    /// A value that cannot be parsed.
     Invalid(String),
-    /// A value is refused.
+    /// A value that is rejected.
     Unknown(String),
 }
 
@@ -206,7 +206,7 @@ fn parse(query: &str) -> Result<Query, Fault> {
             "descending" => descending = boolean("descending", &value)?,
             "envelope_types" | "envelopeTypes" => kinds = kinds.with(kind(&value)?),
             "name_filter" | "nameFilter" => name = value.into_owned(),
-            // Tests of Cloud Foundry send `envelope_type`, and expect it to be ignored.
+            // Cloud Foundry's tests send `envelope_type` and expect it to be ignored.
             _ => {}
         }
     }
@@ -214,8 +214,8 @@ fn parse(query: &str) -> Result<Query, Fault> {
         let text = format!("startTime ({start}) must be before endTime ({end})");
         return Err(Fault::Unknown(text));
     }
-    if limit > MOST {
-        let text = format!("limit ({limit}) must be {MOST} or less");
+    if limit > MAX_LIMIT {
+        let text = format!("limit ({limit}) must be {MAX_LIMIT} or less");
         return Err(Fault::Unknown(text));
     }
     if limit < 0 {
@@ -228,7 +228,7 @@ fn parse(query: &str) -> Result<Query, Fault> {
     };
     Ok(Query {
         start,
-        // Without an end everything is wanted: nothing is newer than now but for a raised time.
+        // No end means no upper bound, since raised timestamps may be later than now.
         end: if end == 0 { i64::MAX } else { end },
         limit,
         descending,
@@ -245,7 +245,7 @@ fn name_filter(text: &str) -> Result<Option<regex::Regex>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
-    // The error of the parser is drawn over several lines; its last one says what is wrong.
+    // The parser's error spans several lines; the last one has the reason.
     regex::Regex::new(text).map(Some).map_err(|error| {
         let error = error.to_string();
         let reason = error.lines().last().unwrap_or_default();
@@ -279,7 +279,8 @@ fn boolean(field: &str, text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// One value of `envelope_types`, by name or number. `ANY` names no kind: beside others they count.
+/// One value of `envelope_types`, by name or number. `ANY` adds no kind: with others, only those
+/// count.
 fn kind(text: &str) -> Result<Kinds, Fault> {
     match text {
         "ANY" | "0" => Ok(Kinds::NONE),

@@ -111,7 +111,7 @@ impl Platform {
 }
 
 #[tokio::test]
-async fn info_needs_no_token_and_speaks_in_strings() {
+async fn info_needs_no_token_and_uses_strings() {
     let platform = Platform::start().await;
     platform.clock.advance(Duration::from_secs(789));
     let answer = platform.get_as("", "/api/v1/info").await;
@@ -140,7 +140,7 @@ async fn a_line_reads_as_strict_clients_expect() {
 }
 
 #[tokio::test]
-async fn strangers_find_nothing() {
+async fn unauthorized_callers_find_nothing() {
     let platform = Platform::start().await;
     platform.line("mine", "a");
     platform.line("theirs", "b");

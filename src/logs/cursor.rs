@@ -1,10 +1,10 @@
-//! How far one output of a container was read, and which of Docker's frames are still new.
+//! The read position in one output of a container, which decides which of Docker's frames are new.
 //!
-//! Docker stamps every line of an output with a time that is unique and increasing within that
-//! output; a line longer than 16 KiB arrives as several frames of one time, only the last of which
-//! ends with a newline. A [`Cursor`] names the last line that is stored and, when only the front of
-//! it is, how many bytes. [`Track`] turns frames into pieces and moves the cursor; reading again
-//! from any earlier point gives the rest, nothing twice and nothing lost.
+//! Docker gives every line of an output a timestamp that is unique and increasing within that
+//! output; a line longer than 16 KiB arrives as several frames with one timestamp, only the last of
+//! which ends with a newline. A [`Cursor`] names the last stored line and, if it is stored
+//! partially, how many bytes of it. [`Track`] turns frames into pieces and advances the cursor;
+//! reading again from any earlier point gives the rest without duplicates or losses.
 
 use bytes::Bytes;
 
@@ -14,14 +14,13 @@ use crate::docker::LogFrame;
 /// The last stored line of one output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cursor {
-    /// Docker's time of it; zero before the first.
+    /// Its timestamp from Docker; zero before the first line.
     pub(super) nanos: i64,
-    /// Bytes of it that are stored when the rest is not; `None` when the line is complete.
+    /// The number of stored bytes if the line is stored partially; `None` if it is complete.
     pub(super) open_offset: Option<u64>,
 }
 
-/// A piece of output that can be stored: a whole line, or a part of one that is too long for one
-/// envelope.
+/// A piece of output to store: a complete line, or a part of one that is too long for one envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) nanos: i64,
@@ -35,47 +34,48 @@ pub(super) struct Track {
     open: Option<Open>,
 }
 
-/// A line whose end was not seen yet.
+/// A line whose end was not received yet.
 #[derive(Debug)]
 struct Open {
     nanos: i64,
-    /// Bytes of the line in front of `buffer`.
+    /// Bytes of the line before `buffer`.
     offset: u64,
-    /// Bytes still to come that are stored already.
+    /// Bytes to skip because they are stored already.
     skip: u64,
     buffer: Vec<u8>,
 }
 
 impl Track {
-    /// Continues behind `cursor`.
+    /// Continues after `cursor`.
     pub(super) fn new(cursor: Cursor) -> Self {
         Self { cursor, open: None }
     }
 
-    /// Where reading has to continue if it ended here.
+    /// The position from which a later reading has to continue.
     pub(super) fn cursor(&self) -> Cursor {
         self.cursor
     }
 
-    /// Forgets the beginning of an unfinished line: the next reading starts at the cursor again.
+    /// Drops an unfinished line: the next reading starts at the cursor again.
     pub(super) fn rewind(&mut self) {
         self.open = None;
     }
 
-    /// Whether the frame begins a line that was not seen yet.
+    /// Whether the frame starts a new line.
     pub(super) fn is_new(&self, frame: &LogFrame) -> bool {
         let seen = self.open.as_ref().map_or(0, |open| open.nanos);
         frame.nanos > self.cursor.nanos.max(seen)
     }
 
-    /// Takes a frame and appends what became storable to `pieces`.
+    /// Processes a frame and appends completed pieces to `pieces`.
     pub(super) fn feed(&mut self, frame: LogFrame, pieces: &mut Vec<Piece>) {
         if self
             .open
             .as_ref()
             .is_some_and(|open| open.nanos != frame.nanos)
         {
-            // The rest of that line was lost with a rotated file; another time never continues it.
+            // The rest of that line was lost by log rotation; a frame with another timestamp never
+            // continues it.
             self.finish(pieces);
         }
         let stored = self.cursor.nanos > frame.nanos
@@ -96,7 +96,7 @@ impl Track {
         }
     }
 
-    /// The output ended: what is open is a line without newline.
+    /// The output ended: an open line has no newline.
     pub(super) fn finish(&mut self, pieces: &mut Vec<Piece>) {
         if let Some(open) = self.open.take() {
             self.complete(open.nanos, open.buffer.into(), pieces);
@@ -134,7 +134,7 @@ impl Track {
         open.buffer.extend_from_slice(&frame.data[from..]);
     }
 
-    /// Lets the front of an over-long line go, so that memory stays bounded.
+    /// Emits the front of an over-long line, so that memory stays bounded.
     fn cut_long(&mut self, pieces: &mut Vec<Piece>) {
         let Some(open) = &mut self.open else { return };
         while open.buffer.len() > split::LONGEST_LINE {
@@ -162,7 +162,7 @@ mod tests {
 
     const FRAME: usize = 16 * 1024;
 
-    /// Frames as Docker gives them for lines with these texts.
+    /// The frames that Docker sends for these lines.
     fn frames(lines: &[String], ends_with_newline: bool) -> Vec<LogFrame> {
         let mut frames = Vec::new();
         for (number, line) in (1_i64..).zip(lines) {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_lost_its_end_does_not_swallow_the_next() {
+    fn a_truncated_line_does_not_swallow_the_next() {
         let long = "x".repeat(FRAME + 1);
         let mut all = frames(&[long, "next".into()], true);
         all.remove(1);
@@ -253,23 +253,23 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Readers that die anywhere and begin again anywhere at or before their cursor store, all
-        /// together, exactly what one reader stores.
+        /// Readers that stop anywhere and restart anywhere at or before their cursor store together
+        /// exactly what one reader stores.
         #[test]
-        fn cuts_anywhere_neither_lose_nor_repeat(
+        fn restarts_anywhere_neither_lose_nor_repeat(
             lines in prop::collection::vec(line(), 1..12),
             newline in any::<bool>(),
-            deaths in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..8),
+            restarts in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..8),
         ) {
             let frames = frames(&lines, newline);
             let expected = read_all(&frames);
             let mut stored = Vec::new();
             let mut cursor = Cursor::default();
-            for (death, back) in deaths {
+            for (stop, back) in restarts {
                 // The first frame that can still be needed; a reader may start earlier.
                 let needed = frames.iter().position(|f| f.nanos >= cursor.nanos).unwrap_or(frames.len());
                 let start = pick(needed, back);
-                let end = start + pick(frames.len() - start, death);
+                let end = start + pick(frames.len() - start, stop);
                 let mut track = Track::new(cursor);
                 for frame in &frames[start..end] {
                     track.feed(frame.clone(), &mut stored);

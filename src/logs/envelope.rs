@@ -1,7 +1,7 @@
 //! The envelope: one log line, gauge, counter, timer or event with its time, its source and tags.
 //!
-//! The JSON form is what Cloud Foundry's clients decode strictly: exactly these keys, 64-bit
-//! integers as strings, payloads in padded base64. One key too many ends `cf logs`.
+//! Cloud Foundry's clients decode the JSON form strictly: exactly these keys, 64-bit integers as
+//! strings, payloads in padded base64. An unknown key breaks `cf logs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub use crate::docker::LogStream;
 /// Tags of an envelope by name.
 pub type Tags = BTreeMap<String, String>;
 
-/// One thing that was logged or measured.
+/// One log line or measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// Nanoseconds since 1970; unique and increasing within a source.
@@ -27,11 +27,11 @@ pub struct Envelope {
     pub instance_id: Arc<str>,
     /// Tags, `source_type` among them.
     pub tags: Arc<Tags>,
-    /// What it says.
+    /// Its content.
     pub message: Message,
 }
 
-/// What an envelope says.
+/// The content of an envelope.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// A line without its newline.
@@ -45,14 +45,14 @@ pub enum Message {
     Counter {
         /// Name.
         name: String,
-        /// By how much.
+        /// The increment.
         delta: u64,
-        /// To what.
+        /// The new total.
         total: u64,
     },
     /// Measurements taken at one moment.
     Gauge(BTreeMap<String, GaugeValue>),
-    /// Something that took time.
+    /// A duration.
     Timer {
         /// Name.
         name: String,
@@ -61,7 +61,7 @@ pub enum Message {
         /// Nanoseconds since 1970.
         stop: i64,
     },
-    /// Something that happened.
+    /// An event.
     Event {
         /// Title.
         title: String,
@@ -106,7 +106,7 @@ impl Kinds {
     }
 
     /// Whether the sets share a kind.
-    pub const fn meets(self, other: Self) -> bool {
+    pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -128,8 +128,8 @@ impl Message {
         }
     }
 
-    /// Roughly the memory it takes while it waits to be stored.
-    pub(super) fn weight(&self) -> usize {
+    /// A rough estimate of its memory use in the queue.
+    pub(super) fn size_estimate(&self) -> usize {
         let text = match self {
             Self::Log { payload, .. } => payload.len(),
             Self::Counter { name, .. } | Self::Timer { name, .. } => name.len(),
@@ -210,8 +210,8 @@ impl<T: std::fmt::Display> Serialize for Quoted<T> {
     }
 }
 
-/// A double as protobuf's JSON mapping writes it: JSON itself has no infinities and no NaN, and
-/// whole numbers carry no fraction.
+/// A double in protobuf's JSON mapping: infinities and NaN are strings, and whole numbers have no
+/// fraction.
 struct Double(f64);
 
 impl Serialize for Double {

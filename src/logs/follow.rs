@@ -1,9 +1,8 @@
-//! Following one container: from its cursors to its end, in the order of the contract
-//! "follow, then read once more after the end".
+//! Follows one container from its cursors to its end: follow, then read once more after the end.
 //!
-//! What a follow did not bring (a stopped stream, a rotated file, the last lines of an ended
-//! container) the next reading brings, because every reading starts at the cursors and drops what
-//! is not newer.
+//! Lines that a follow missed (a stopped stream, a rotated file, the last lines of an exited
+//! container) come with the next reading, because every reading starts at the cursors and drops
+//! older lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +23,10 @@ use crate::base::Backoff;
 use crate::base::Timestamp;
 use crate::docker::{ContainerState, DockerError, Labels, LogFrame, LogReading};
 
-/// Frames that are handed on together at most.
+/// The maximum number of frames per batch.
 const BATCH: usize = 128;
-/// A follow that is silent for so long is checked against a plain reading, then less and less often.
+/// A follow that is silent for this long is checked against a plain reading, then less and less
+/// often.
 const CHECKS: Backoff = Backoff {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(60),
@@ -36,18 +36,18 @@ const RETRIES: Backoff = Backoff {
     longest: Duration::from_secs(5),
 };
 const SECOND: i64 = 1_000_000_000;
-/// The two outputs are stamped before they queue for the daemon's one file, so they are out of order
-/// by moments; no reading goes back further than this before the newest cursor. It keeps the silent
-/// output of a chatty container from having everything read again.
-const DISORDER: i64 = 60 * SECOND;
+/// The two outputs get their timestamps before they are queued for the daemon's log file, so they
+/// may be slightly out of order; a reading starts at most this long before the newest cursor.
+/// Otherwise a container with one silent output would be read again from the start.
+const MAX_SKEW: i64 = 60 * SECOND;
 
 /// How following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// The container ended then, and all it wrote is stored.
+    /// The container exited at this time, and all its output is stored.
     Drained(Timestamp),
-    /// It is gone, or was not started.
-    Nothing,
+    /// The container is gone, or was not started.
+    Gone,
 }
 
 /// Follows one container.
@@ -58,7 +58,7 @@ pub(super) struct Follower {
     origin: Arc<Origin>,
     out: Track,
     err: Track,
-    /// Cursors as they were handed on last.
+    /// The cursors last put into the inbox.
     saved: [Cursor; 2],
     limit: RateLimit,
     bytes_per_second: i64,
@@ -97,13 +97,13 @@ impl Follower {
         }
     }
 
-    /// Until the container ended and everything is stored, or it is gone.
+    /// Runs until the container exited and everything is stored, or it is gone.
     pub(super) async fn run(mut self) -> End {
         let mut retries = RETRIES.pauses();
         loop {
             let state = self.ingest.engine().inspect(&self.id).await;
             let step = match state.map(|found| found.map(|container| container.state)) {
-                Ok(None | Some(ContainerState::Created)) => return End::Nothing,
+                Ok(None | Some(ContainerState::Created)) => return End::Gone,
                 Ok(Some(ContainerState::Running { .. })) => self.tail().await,
                 Ok(Some(ContainerState::Exited { at, .. })) => match self.read_to_end().await {
                     Ok(()) => return End::Drained(at),
@@ -114,16 +114,16 @@ impl Follower {
             match step {
                 Ok(true) => retries.reset(),
                 Ok(false) => {}
-                Err(DockerError::NotFound(_)) => return End::Nothing,
+                Err(DockerError::NotFound(_)) => return End::Gone,
                 Err(error) => {
-                    tracing::debug!(%error, container = %self.id, "reading of logs interrupted");
+                    tracing::debug!(%error, container = %self.id, "reading container logs failed; retrying");
                 }
             }
             tokio::time::sleep(retries.pause()).await;
         }
     }
 
-    /// Follows until the stream ends or stalls; tells whether it brought anything.
+    /// Follows until the stream ends or stalls; returns whether it received anything.
     async fn tail(&mut self) -> Result<bool, DockerError> {
         let engine = self.ingest.engine().clone();
         let frames = engine
@@ -132,25 +132,25 @@ impl Follower {
         let mut frames = frames.ready_chunks(BATCH);
         self.rewind();
         let mut checks = CHECKS.pauses();
-        let mut brought = false;
+        let mut received_any = false;
         loop {
             match tokio::time::timeout(checks.pause(), frames.next()).await {
-                Ok(None) => return Ok(brought),
+                Ok(None) => return Ok(received_any),
                 Ok(Some(chunk)) => {
                     self.take(chunk).await?;
-                    brought = true;
+                    received_any = true;
                     checks.reset();
                 }
                 Err(_) if self.is_behind().await? => {
-                    tracing::warn!(container = %self.id, "log stream stalled and is opened again");
-                    return Ok(brought);
+                    tracing::warn!(container = %self.id, "log stream stalled; reopening it");
+                    return Ok(received_any);
                 }
                 Err(_) => {}
             }
         }
     }
 
-    /// Reads what an ended container still has.
+    /// Reads the remaining output of an exited container.
     async fn read_to_end(&mut self) -> Result<(), DockerError> {
         let engine = self.ingest.engine().clone();
         let frames = engine
@@ -172,7 +172,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether the daemon has lines that the follow did not bring.
+    /// Whether the daemon has lines that the follow missed.
     async fn is_behind(&mut self) -> Result<bool, DockerError> {
         let engine = self.ingest.engine().clone();
         let mut frames = engine
@@ -187,7 +187,7 @@ impl Follower {
         Ok(false)
     }
 
-    /// Hands a chunk of frames on; after an error what came before it is kept.
+    /// Processes a chunk of frames; frames before an error are kept.
     async fn take(&mut self, chunk: Vec<Result<LogFrame, DockerError>>) -> Result<(), DockerError> {
         let mut entries = Vec::with_capacity(chunk.len());
         let mut pieces = Vec::new();
@@ -209,7 +209,7 @@ impl Follower {
         result
     }
 
-    /// Lines of the pieces that the rate limit lets pass.
+    /// Adds the lines that pass the rate limit.
     fn admit(&mut self, stream: LogStream, pieces: Vec<Piece>, entries: &mut Vec<Entry>) {
         for piece in pieces {
             for payload in split::lines(piece.data) {
@@ -238,7 +238,7 @@ impl Follower {
         )
     }
 
-    /// Hands lines on together with the cursors behind them.
+    /// Puts lines into the inbox together with the cursors after them.
     async fn put(&mut self, entries: Vec<Entry>) {
         let now = [self.out.cursor(), self.err.cursor()];
         let streams = [LogStream::Out, LogStream::Err].into_iter();
@@ -255,10 +255,10 @@ impl Follower {
         self.ingest.moved(&self.id, now);
     }
 
-    /// Where a reading has to start, in whole seconds: the daemon's filter is not finer everywhere.
+    /// The start of a reading, in whole seconds: some daemons have no finer filter.
     fn since(&self) -> i64 {
         let (out, err) = (self.out.cursor().nanos, self.err.cursor().nanos);
-        let since = out.min(err).max(out.max(err) - DISORDER);
+        let since = out.min(err).max(out.max(err) - MAX_SKEW);
         (since / SECOND * SECOND).max(0)
     }
 
@@ -276,7 +276,7 @@ impl Follower {
 }
 
 impl Drop for Follower {
-    /// After a panic nobody reports the end; the container must be followed again.
+    /// After a panic no end is reported; the container must be followed again.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.ingest.released(&self.id);

@@ -1,18 +1,18 @@
-//! Who follows a source's log, and how far each has read: so that a client that stops reading when
-//! something is over is told so only after it has read what was said until then.
+//! Tracks who follows a source's log and how far each reader is, so that a client that stops
+//! reading when a build ends learns of the end only after it has read the build's last lines.
 //!
 //! `cf push`, `cf restage` and `cf start` print the lines of staging while the build is `STAGING`.
-//! Their reader asks about four times a second, ignores lines younger than two seconds (by its own
-//! clock), asks next from the time behind the last line it took, and stops at once when the build is
-//! over, without a last read. Builds are asked for when they are made and every three seconds then.
-//! So a build that ends after one second would be over before its last lines are shown, and one that
-//! is held back as `STAGING` until they are would be found over three seconds later.
+//! Their reader polls about four times a second, ignores lines younger than two seconds (by its own
+//! clock), continues after the last line it got, and stops at once when the build ends, without a
+//! last read. Builds are polled when they are created and then every three seconds. So a build that
+//! ends after one second would end before its last lines are shown, and if it stayed `STAGING`
+//! until then, its end would be noticed three seconds later.
 //!
-//! The rule with the least cost is therefore: a build is over when it is over, but the *answer* to
-//! the one who asks for it waits until everybody who follows the app's log asks from behind the
-//! build's last line ([`Logs::shown_to_followers`]). Who follows nothing never waits; nor does
-//! anybody once the last line is older than [`SHOWN_AFTER`]. Timestamps stay true, and nothing of
-//! this has to survive a restart: a reader is known again after its second question.
+//! Therefore the build ends at once, but the *response* to a request for it is delayed until every
+//! follower of the app's log has read past the build's last line ([`Logs::shown_to_followers`]).
+//! Nothing waits without followers, or once the last line is older than [`DISPLAY_TIME`].
+//! Timestamps stay true, and none of this state has to survive a restart: a reader is known again
+//! after its second read.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,75 +26,75 @@ use tokio::time::Instant;
 use super::envelope::Kinds;
 use super::{Logs, Query};
 
-/// After this time every reader had its chance to show a line: two seconds in which it ignores it,
-/// a quarter of a second between questions, and some room.
-const SHOWN_AFTER: Duration = Duration::from_secs(3);
-/// Longest wait of all.
-const LONGEST: Duration = Duration::from_secs(5);
-/// Who asked nothing for so long has stopped.
-const GONE_AFTER: Duration = Duration::from_secs(1);
-/// How long a reader takes to print what it has taken.
-const PRINTED_AFTER: Duration = Duration::from_millis(50);
-/// Most readers of one source that are told apart.
-const MOST_FOLLOWERS: usize = 64;
-/// Most sources whose readers are known.
-const MOST_SOURCES: usize = 4096;
-/// How the last line is looked for: so many envelopes at once, and so often.
+/// After this time every reader could show a line: it ignores the line for two seconds, polls every
+/// quarter of a second, plus some slack.
+const DISPLAY_TIME: Duration = Duration::from_secs(3);
+/// The maximum wait.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// A reader without a read for this long has stopped.
+const READER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a reader takes to print the lines it got.
+const PRINT_TIME: Duration = Duration::from_millis(50);
+/// The maximum number of readers tracked per source.
+const MAX_FOLLOWERS: usize = 64;
+/// The maximum number of tracked sources.
+const MAX_SOURCES: usize = 4096;
+/// Limits of the search for the last line: envelopes per page, and pages.
 const PAGE: usize = 200;
 const PAGES: usize = 20;
 
-/// Everybody who follows something.
+/// All followers.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
     by_source: Mutex<HashMap<String, Vec<Follower>>>,
-    /// Changes with every question.
-    asked: watch::Sender<()>,
+    /// Notified at every read.
+    reads: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct Follower {
-    /// A client asks over one connection.
+    /// The client's connection.
     connection: SocketAddr,
-    /// It has everything before this time.
+    /// It has read everything before this time.
     start: i64,
     at: Instant,
-    /// Whoever asks a single time does not follow.
-    again: bool,
+    /// A single read is not following.
+    repeated: bool,
 }
 
 impl Followers {
-    /// Takes down that somebody asked for what a source logged from `start` on.
-    pub(super) fn note(&self, source_id: &str, connection: SocketAddr, start: i64) {
+    /// Records a read of a source from `start` on.
+    pub(super) fn record_read(&self, source_id: &str, connection: SocketAddr, start: i64) {
         let at = Instant::now();
         let mut sources = self.lock();
         if !sources.contains_key(source_id) {
-            sources.retain(|_, followers| followers.iter().any(|one| one.is_there(at)));
-            if sources.len() >= MOST_SOURCES {
+            sources.retain(|_, followers| followers.iter().any(|one| one.is_active(at)));
+            if sources.len() >= MAX_SOURCES {
                 return;
             }
         }
         let followers = sources.entry(source_id.to_owned()).or_default();
-        followers.retain(|one| one.is_there(at));
+        followers.retain(|one| one.is_active(at));
         if let Some(known) = followers.iter_mut().find(|f| f.connection == connection) {
-            (known.start, known.at, known.again) = (start, at, true);
-        } else if followers.len() < MOST_FOLLOWERS {
+            (known.start, known.at, known.repeated) = (start, at, true);
+        } else if followers.len() < MAX_FOLLOWERS {
             followers.push(Follower {
                 connection,
                 start,
                 at,
-                again: false,
+                repeated: false,
             });
         }
         drop(sources);
-        self.asked.send_replace(());
+        self.reads.send_replace(());
     }
 
-    /// Whether anybody follows a source who has not read everything up to and with `time`.
+    /// Whether a source has a follower that has not read everything up to and including `time`.
     fn any_behind(&self, source_id: &str, time: i64) -> bool {
         let at = Instant::now();
         let sources = self.lock();
         let followers = sources.get(source_id).into_iter().flatten();
-        let mut behind = followers.filter(|one| one.again && one.is_there(at));
+        let mut behind = followers.filter(|one| one.repeated && one.is_active(at));
         behind.any(|one| one.start <= time)
     }
 
@@ -106,53 +106,50 @@ impl Followers {
 }
 
 impl Follower {
-    fn is_there(&self, now: Instant) -> bool {
-        now.duration_since(self.at) < GONE_AFTER
+    fn is_active(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < READER_TIMEOUT
     }
 }
 
 impl Logs {
-    /// Waits until those who follow a source have read the last line of `source_type` in a range of
-    /// nanoseconds; not at all when nobody follows, and never longer than it is of use.
+    /// Waits until all followers of a source have read the last line of `source_type` in a range of
+    /// nanoseconds; returns at once without followers, and after `MAX_WAIT` at the latest.
     pub async fn shown_to_followers(&self, source_id: &str, source_type: &str, when: Range<i64>) {
         let shown = self.shown(source_id, source_type, &when);
         // The clock may be set back, and the database may be slow.
-        if tokio::time::timeout(LONGEST, shown).await.is_err() {
-            tracing::debug!(
-                source_id,
-                "those who follow a log did not read to its end in time"
-            );
+        if tokio::time::timeout(MAX_WAIT, shown).await.is_err() {
+            tracing::debug!(source_id, "log followers did not read to the end in time");
         }
     }
 
     async fn shown(&self, source_id: &str, source_type: &str, when: &Range<i64>) {
-        let mut asked = self.followers().asked.subscribe();
+        let mut reads = self.followers().reads.subscribe();
         let mut waited = false;
         loop {
-            asked.mark_unchanged();
+            reads.mark_unchanged();
             if !self.followers().any_behind(source_id, i64::MAX - 1) {
                 return;
             }
-            // Lines that nobody could read yet count too.
+            // Lines that are not readable yet count, too.
             self.flush().await;
             let Some(last) = self.last_line(source_id, source_type, when).await else {
                 return;
             };
             let age = u64::try_from(self.now_nanos().saturating_sub(last)).unwrap_or(0);
-            let left = SHOWN_AFTER.saturating_sub(Duration::from_nanos(age));
+            let left = DISPLAY_TIME.saturating_sub(Duration::from_nanos(age));
             if left.is_zero() {
                 return;
             }
             if !self.followers().any_behind(source_id, last) {
                 if waited {
-                    tokio::time::sleep(PRINTED_AFTER).await;
+                    tokio::time::sleep(PRINT_TIME).await;
                 }
                 return;
             }
             waited = true;
             tokio::select! {
-                _ = asked.changed() => {}
-                () = tokio::time::sleep(left.min(GONE_AFTER / 4)) => {}
+                _ = reads.changed() => {}
+                () = tokio::time::sleep(left.min(READER_TIMEOUT / 4)) => {}
             }
         }
     }
@@ -211,7 +208,7 @@ mod tests {
     }
 
     impl Store {
-        /// With a line of staging, and one of the app's a second later.
+        /// A store with a line of staging, and one of the app a second later.
         async fn start() -> Self {
             let dir = tempfile::tempdir().expect("temporary folder");
             let db = Db::open(&dir.path().join("cflite.db")).expect("database");
@@ -245,7 +242,7 @@ mod tests {
 
         fn ask(&self, port: u16, start: i64) {
             let connection = ([127, 0, 0, 1], port).into();
-            self.logs.followers().note("app", connection, start);
+            self.logs.followers().record_read("app", connection, start);
         }
 
         async fn shown(&self, when: Range<i64>) {
@@ -254,16 +251,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_when_nobody_follows() {
+    async fn nothing_waits_without_followers() {
         let store = Store::start().await;
         assert!(store.shown(ALL).now_or_never().is_some());
-        // One question is no following.
+        // One read is not following.
         store.ask(1, 0);
         assert!(store.shown(ALL).now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn the_answer_waits_until_every_follower_has_read_on() {
+    async fn the_response_waits_until_every_follower_has_read_on() {
         let store = Store::start().await;
         for port in [1, 1, 2, 2] {
             store.ask(port, NOW * 1000);
@@ -273,7 +270,7 @@ mod tests {
         assert!(tokio::time::timeout(briefly, &mut shown).await.is_err());
         store.ask(1, NOW * 1000 + 1);
         assert!(tokio::time::timeout(briefly, &mut shown).await.is_err());
-        // A line that comes meanwhile is waited for too.
+        // A line that arrives meanwhile is waited for, too.
         store.line("STG", "destroyed");
         store.logs.flush().await;
         store.ask(2, NOW * 1000 + 1);
@@ -296,19 +293,19 @@ mod tests {
         tokio::time::timeout(soon, store.shown(later))
             .await
             .expect("no such line");
-        store.clock.advance(SHOWN_AFTER);
+        store.clock.advance(DISPLAY_TIME);
         tokio::time::timeout(soon, store.shown(ALL))
             .await
             .expect("an old line");
     }
 
     #[tokio::test]
-    async fn who_stops_asking_is_not_waited_for() {
+    async fn a_stopped_reader_is_not_waited_for() {
         let store = Store::start().await;
         store.ask(1, 0);
         store.ask(1, 0);
         assert!(store.logs.followers().any_behind("app", NOW * 1000));
-        // The clock of the lines stands still: only the reader's silence can end this.
+        // The manual clock stands still: only the reader's timeout can end the wait.
         let soon = Duration::from_secs(10);
         tokio::time::timeout(soon, store.shown(ALL))
             .await
@@ -320,12 +317,12 @@ mod tests {
     fn readers_and_sources_are_bounded() {
         let followers = Followers::default();
         for port in 0..1000 {
-            followers.note("app", ([127, 0, 0, 1], port).into(), 0);
+            followers.record_read("app", ([127, 0, 0, 1], port).into(), 0);
         }
-        assert_eq!(followers.lock()["app"].len(), MOST_FOLLOWERS);
-        for n in 0..MOST_SOURCES + 10 {
-            followers.note(&n.to_string(), ([127, 0, 0, 1], 1).into(), 0);
+        assert_eq!(followers.lock()["app"].len(), MAX_FOLLOWERS);
+        for n in 0..MAX_SOURCES + 10 {
+            followers.record_read(&n.to_string(), ([127, 0, 0, 1], 1).into(), 0);
         }
-        assert_eq!(followers.lock().len(), MOST_SOURCES);
+        assert_eq!(followers.lock().len(), MAX_SOURCES);
     }
 }

@@ -1,8 +1,8 @@
-//! What waits to be stored: a bounded queue between all who log and the one writer.
+//! A bounded queue between all log producers and the single writer.
 //!
-//! Own lines are never waited for: when the queue is full they are counted and reported. Lines from
-//! Docker wait while it is half full, because Docker keeps them for us; so a chatty app cannot crowd
-//! out the platform's own lines.
+//! The platform's own lines never block: if the queue is full, they are dropped, counted and
+//! reported. Lines from Docker wait while it is half full, because Docker keeps them; so a chatty
+//! app cannot displace the platform's own lines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 use super::cursor::Cursor;
 use super::envelope::{LogStream, Message, Tags};
 
-const MOST_ENTRIES: usize = 16_384;
-const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// From here on the writer does not wait for more.
-const MANY_ENTRIES: usize = 4096;
-const MANY_BYTES: usize = 1024 * 1024;
+const MAX_ENTRIES: usize = 16_384;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Above these sizes the writer does not wait for more.
+const URGENT_ENTRIES: usize = 4096;
+const URGENT_BYTES: usize = 1024 * 1024;
 
-/// Something logged, before it has its final time.
+/// A log entry before it has its final timestamp.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) source_id: Arc<str>,
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub(super) message: Message,
 }
 
-/// Who wrote it.
+/// Its origin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) instance_id: Arc<str>,
@@ -39,16 +39,16 @@ pub(super) struct Origin {
 /// One output of one container.
 pub(super) type Output = (Arc<str>, LogStream);
 
-/// Everything taken out at once, to be stored in one transaction.
+/// A batch taken from the queue, to be stored in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) entries: Vec<Entry>,
     pub(super) cursors: HashMap<Output, Cursor>,
-    /// Own lines per source that found no room.
+    /// Dropped own lines per source.
     pub(super) lost: BTreeMap<Arc<str>, u64>,
     pub(super) forgotten_sources: Vec<Arc<str>>,
     pub(super) forgotten_containers: Vec<Arc<str>>,
-    /// How many times something was put in so far.
+    /// How many times something was queued so far.
     pub(super) sequence: u64,
     bytes: usize,
 }
@@ -57,18 +57,18 @@ pub(super) struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     waiting: Mutex<Taken>,
-    /// There is something to store.
+    /// Notified when there is something to store.
     pub(super) filled: Notify,
-    /// There is so much to store, or somebody waits for it, that it should be done now.
+    /// Notified when a lot is queued, or when a caller waits for it.
     pub(super) urgent: Notify,
     room: Notify,
 }
 
 impl Inbox {
-    /// Puts an own entry in, or counts it as lost.
+    /// Queues an own entry, or counts it as lost.
     pub(super) fn offer(&self, entry: Entry) {
         let mut waiting = self.lock();
-        if waiting.entries.len() >= MOST_ENTRIES || waiting.bytes >= MOST_BYTES {
+        if waiting.entries.len() >= MAX_ENTRIES || waiting.bytes >= MAX_BYTES {
             *waiting.lost.entry(entry.source_id).or_default() += 1;
             return;
         }
@@ -76,7 +76,7 @@ impl Inbox {
         self.wake(waiting);
     }
 
-    /// Puts what was read from a container in, with how far it was read, as soon as there is room.
+    /// Queues entries from a container with their cursors, as soon as there is room.
     pub(super) async fn put(&self, entries: Vec<Entry>, cursors: Vec<(Output, Cursor)>) {
         loop {
             let room = self.room.notified();
@@ -84,7 +84,7 @@ impl Inbox {
             room.as_mut().enable();
             {
                 let mut waiting = self.lock();
-                if waiting.entries.len() < MOST_ENTRIES / 2 && waiting.bytes < MOST_BYTES / 2 {
+                if waiting.entries.len() < MAX_ENTRIES / 2 && waiting.bytes < MAX_BYTES / 2 {
                     for entry in entries {
                         waiting.push(entry);
                     }
@@ -97,7 +97,7 @@ impl Inbox {
         }
     }
 
-    /// Has everything of a source removed.
+    /// Requests the removal of a source.
     pub(super) fn forget_source(&self, source_id: &str) {
         let mut waiting = self.lock();
         waiting
@@ -107,7 +107,7 @@ impl Inbox {
         self.wake(waiting);
     }
 
-    /// Has the cursors of a removed container removed.
+    /// Requests the removal of a container's cursors.
     pub(super) fn forget_container(&self, container_id: &Arc<str>) {
         let mut waiting = self.lock();
         waiting.cursors.retain(|(id, _), _| id != container_id);
@@ -115,7 +115,7 @@ impl Inbox {
         self.wake(waiting);
     }
 
-    /// Everything that waits.
+    /// Takes everything that is queued.
     pub(super) fn take(&self) -> Taken {
         let mut waiting = self.lock();
         let next = Taken {
@@ -128,14 +128,14 @@ impl Inbox {
         taken
     }
 
-    /// How many times something was put in so far.
+    /// How many times something was queued so far.
     pub(super) fn sequence(&self) -> u64 {
         self.lock().sequence
     }
 
     fn wake(&self, mut waiting: MutexGuard<'_, Taken>) {
         waiting.sequence += 1;
-        let many = waiting.entries.len() >= MANY_ENTRIES || waiting.bytes >= MANY_BYTES;
+        let many = waiting.entries.len() >= URGENT_ENTRIES || waiting.bytes >= URGENT_BYTES;
         drop(waiting);
         self.filled.notify_one();
         if many {
@@ -150,7 +150,7 @@ impl Inbox {
 
 impl Taken {
     fn push(&mut self, entry: Entry) {
-        self.bytes += entry.message.weight();
+        self.bytes += entry.message.size_estimate();
         self.entries.push(entry);
     }
 
@@ -191,15 +191,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dockers_lines_wait_while_own_lines_still_find_room() {
+    async fn container_lines_wait_while_own_lines_still_fit() {
         let inbox = Inbox::default();
-        inbox.put(entries(MOST_ENTRIES / 2), Vec::new()).await;
+        inbox.put(entries(MAX_ENTRIES / 2), Vec::new()).await;
         let cursor = (("c".into(), LogStream::Out), Cursor::default());
         let mut waits = Box::pin(inbox.put(entries(1), vec![cursor]));
         assert!((&mut waits).now_or_never().is_none());
         inbox.offer(entry("own"));
         let taken = inbox.take();
-        assert_eq!(taken.entries.len(), MOST_ENTRIES / 2 + 1);
+        assert_eq!(taken.entries.len(), MAX_ENTRIES / 2 + 1);
         assert!(taken.cursors.is_empty());
         assert!(waits.now_or_never().is_some());
         let taken = inbox.take();
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn own_lines_that_find_no_room_are_counted() {
+    fn own_lines_dropped_by_a_full_queue_are_counted() {
         let inbox = Inbox::default();
-        for _ in 0..MOST_ENTRIES + 3 {
+        for _ in 0..MAX_ENTRIES + 3 {
             inbox.offer(entry("x"));
         }
         let taken = inbox.take();
-        assert_eq!(taken.entries.len(), MOST_ENTRIES);
+        assert_eq!(taken.entries.len(), MAX_ENTRIES);
         assert_eq!(taken.lost.get("s"), Some(&3));
     }
 }

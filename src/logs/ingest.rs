@@ -1,8 +1,8 @@
-//! What is known of the containers whose output is read: how far, by whom, how fast.
+//! State of the containers whose output is read: cursors, followers and log rates.
 //!
-//! Running containers are followed; ended ones are read once more to their end, because a follow may
-//! stop before the last lines. Only then is a container *drained* and may be removed: Docker forgets
-//! its output with it.
+//! Running containers are followed; exited ones are read once more to their end, because a follow
+//! may stop before the last lines. Only then is a container *drained* and may be removed: Docker
+//! deletes its output with it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,9 +28,9 @@ pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) labels: Labels,
     containers: Mutex<HashMap<Arc<str>, Entry>>,
-    /// Somebody waits for a container to be looked at.
-    pub(super) poke: Notify,
-    /// Bumped whenever a container was drained.
+    /// Wakes the worker to list the containers.
+    pub(super) wake: Notify,
+    /// Incremented whenever a container was drained.
     pub(super) progress: watch::Sender<u64>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) out: Cursor,
     pub(super) err: Cursor,
     pub(super) followed: bool,
-    /// The end up to which everything is stored.
+    /// The exit time up to which everything is stored.
     pub(super) drained: Option<Timestamp>,
     pub(super) rate: Rate,
 }
@@ -48,33 +48,32 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Rate {
     pub(super) received: Arc<AtomicU64>,
-    asked: Option<(Timestamp, u64)>,
+    last_query: Option<(Timestamp, u64)>,
     latest: u64,
 }
 
 impl Ingest {
-    /// For the containers whose [`LABEL_OWNER`] is `owner`.
+    /// Ingests the containers whose [`LABEL_OWNER`] is `owner`.
     pub fn new(logs: Logs, engine: Arc<dyn Engine>, owner: &str) -> Self {
         Self(Arc::new(Shared {
             logs,
             engine,
             labels: Labels::from([(LABEL_OWNER.to_owned(), owner.to_owned())]),
             containers: Mutex::default(),
-            poke: Notify::new(),
+            wake: Notify::new(),
             progress: watch::Sender::new(0),
         }))
     }
 
-    /// Waits until everything an ended container wrote is stored; to be called before it is removed.
-    /// False when that took longer than `limit` (removing it then loses lines).
+    /// Waits until all output of an exited container is stored; call it before removing the
+    /// container. False if that took longer than `limit` (removing it then loses lines).
     pub async fn drained(&self, container_id: &str, limit: Duration) -> bool {
         tokio::time::timeout(limit, self.wait_drained(container_id))
             .await
             .is_ok()
     }
 
-    /// Bytes per second that a container logged between the two latest of these questions; zero at
-    /// the first.
+    /// Bytes per second that a container logged between the last two calls; zero at the first.
     pub fn log_rate(&self, container_id: &str) -> u64 {
         let now = self.0.logs.now();
         let mut containers = self.0.lock();
@@ -97,11 +96,11 @@ impl Ingest {
                     ContainerState::Exited { .. } | ContainerState::Running { .. } => {}
                 },
                 Err(error) => {
-                    tracing::debug!(%error, container = container_id, "container not inspected");
+                    tracing::debug!(%error, container = container_id, "inspecting container failed; retrying");
                 }
             }
-            self.0.poke.notify_one();
-            // The sender lives in `self`; a timeout only makes it look again.
+            self.0.wake.notify_one();
+            // The sender lives in `self`; a timeout only causes another check.
             drop(tokio::time::timeout(RETRY, progress.changed()).await);
         }
     }
@@ -114,14 +113,14 @@ impl Ingest {
         &self.0.engine
     }
 
-    /// Remembers how far the follower of a container has handed lines on.
+    /// Records the cursors of a container's follower.
     pub(super) fn moved(&self, id: &str, [out, err]: [Cursor; 2]) {
         if let Some(entry) = self.0.lock().get_mut(id) {
             (entry.out, entry.err) = (out, err);
         }
     }
 
-    /// A follower that panicked: another may begin.
+    /// A follower panicked: another one may start.
     pub(super) fn released(&self, id: &str) {
         if let Some(entry) = self.0.lock().get_mut(id) {
             entry.followed = false;
@@ -163,15 +162,15 @@ impl Entry {
 impl Rate {
     fn ask(&mut self, now: Timestamp) -> u64 {
         let received = self.received.load(Ordering::Relaxed);
-        let Some((then, before)) = self.asked else {
-            self.asked = Some((now, received));
+        let Some((then, before)) = self.last_query else {
+            self.last_query = Some((now, received));
             return 0;
         };
         let elapsed = u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
-        // Several who ask at nearly the same time get the same answer.
+        // Calls at nearly the same time get the same result.
         if elapsed >= 1000 {
             self.latest = (received - before).saturating_mul(1000) / elapsed;
-            self.asked = Some((now, received));
+            self.last_query = Some((now, received));
         }
         self.latest
     }

@@ -60,7 +60,7 @@ impl World {
         }
     }
 
-    /// Makes and starts a container that logs for source `app`.
+    /// Creates and starts a container that logs for source `app`.
     async fn container(&self, name: &str, labels: &[(&str, &str)]) -> String {
         let all = [
             (LABEL_OWNER, "p1"),
@@ -100,7 +100,7 @@ impl Platform {
         self.all().await.iter().map(text).collect()
     }
 
-    /// Waits until so many envelopes are stored.
+    /// Waits until `count` envelopes are stored.
     async fn arrived(&self, count: usize) -> Vec<String> {
         let mut written = self.logs.written().subscribe();
         let enough = async {
@@ -162,7 +162,7 @@ async fn a_running_containers_lines_arrive_with_its_labels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_that_logs_and_ends_at_once_is_drained_before_it_is_removed() {
+async fn a_short_lived_container_is_drained_before_it_is_removed() {
     let world = World::new();
     let platform = world.start().await;
     let id = world.container("a", &[]).await;
@@ -209,7 +209,7 @@ async fn a_container_that_starts_again_is_followed_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_gives_up_after_its_limit_and_needs_no_labels() {
+async fn draining_stops_at_its_limit_and_needs_no_labels() {
     let world = World::new();
     let platform = world.start().await;
     let id = world.container("a", &[]).await;
@@ -244,7 +244,7 @@ async fn a_stalled_follow_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_that_goes_away_and_comes_back_costs_nothing() {
+async fn a_daemon_restart_loses_no_lines() {
     let world = World::new();
     let platform = world.start().await;
     let id = world.container("a", &[]).await;
@@ -259,7 +259,7 @@ async fn a_daemon_that_goes_away_and_comes_back_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_limit_of_the_label_drops_and_says_so() {
+async fn the_rate_limit_of_the_label_drops_and_reports() {
     let world = World::new();
     let platform = world.start().await;
     let id = world.container("a", &[(LABEL_RATE_LIMIT, "1024")]).await;
@@ -289,7 +289,7 @@ async fn the_log_rate_is_bytes_per_second() {
     assert_eq!(platform.ingest.log_rate("nobody"), 0);
 }
 
-/// Lines of all sizes, so that parts, cuts and batches fall everywhere.
+/// Lines of all sizes, so that parts, splits and batches vary.
 fn burst(round: usize) -> Vec<String> {
     let sizes = [
         1,
@@ -312,10 +312,10 @@ fn burst(round: usize) -> Vec<String> {
         .collect()
 }
 
-/// Dropping the runtime ends every future where it waits, as kill -9 would; only a transaction that
-/// is being committed is brought to its end.
+/// Dropping the runtime ends every future at its await point, as kill -9 would; only a transaction
+/// that is being committed completes.
 #[test]
-fn dying_at_any_moment_neither_loses_nor_repeats_a_line() {
+fn a_kill_at_any_moment_neither_loses_nor_repeats_a_line() {
     let world = World::new();
     let mut printed = Vec::new();
     let mut id = String::new();

@@ -1,6 +1,5 @@
-//! Docker as the source of lines: one follower for every container that carries
-//! [`LABEL_SOURCE_ID`], found again by label after a restart. The listing
-//! decides, changes only wake: a change carries no data.
+//! Ingests lines from Docker: one follower for every container with [`LABEL_SOURCE_ID`], found by
+//! label after a restart. The listing decides; events only wake the worker and carry no data.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::base::Supervisor;
 use crate::db::DbError;
 use crate::docker::{Container, ContainerChange, DockerError, EngineStream};
 
-/// Containers are listed this often even when no change was told of.
+/// How often containers are listed even without events.
 const TICK: Duration = Duration::from_secs(30);
 
 impl Ingest {
@@ -31,7 +30,7 @@ impl Ingest {
     }
 
     async fn run(&self, token: CancellationToken) -> Result<(), DbError> {
-        let mut known = self.load_cursors().await?;
+        let mut cursors = self.load_cursors().await?;
         let mut followers = JoinSet::new();
         let mut changes = None;
         loop {
@@ -40,17 +39,17 @@ impl Ingest {
             }
             let pause = match self.0.engine.list(&self.0.labels).await {
                 Ok(containers) => {
-                    self.reconcile(containers, &mut known, &mut followers);
+                    self.reconcile(containers, &mut cursors, &mut followers);
                     if changes.is_some() { TICK } else { RETRY }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "containers cannot be listed, their logs wait");
+                    tracing::warn!(%error, "listing containers failed; log ingest delayed");
                     RETRY
                 }
             };
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
-                () = self.0.poke.notified() => {}
+                () = self.0.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
                 alive = next_change(&mut changes) => if !alive { changes = None; },
                 Some(ended) = followers.join_next() => self.ended(ended),
@@ -58,7 +57,7 @@ impl Ingest {
         }
     }
 
-    /// Cursors of an earlier run, or of this one when the worker is started again.
+    /// The cursors of an earlier run, or of this one if the worker was restarted.
     async fn load_cursors(&self) -> Result<HashMap<Arc<str>, Entry>, DbError> {
         self.0.logs.flush().await;
         self.0.lock().clear();
@@ -69,16 +68,16 @@ impl Ingest {
         Ok(entries)
     }
 
-    /// Starts the followers that are missing, and forgets containers that are gone.
+    /// Starts missing followers, and forgets removed containers.
     fn reconcile(
         &self,
         listed: Vec<Container>,
-        known: &mut HashMap<Arc<str>, Entry>,
+        cursors: &mut HashMap<Arc<str>, Entry>,
         followers: &mut JoinSet<(Arc<str>, follow::End)>,
     ) {
         let mut containers = self.0.lock();
-        // What an earlier run knew, and what this one knows, goes with the container.
-        containers.extend(known.drain());
+        // State of earlier and current runs is removed with the container.
+        containers.extend(cursors.drain());
         containers.retain(|id, entry| {
             let exists = entry.followed || listed.iter().any(|container| *container.id == **id);
             if !exists {
@@ -122,8 +121,8 @@ impl Ingest {
                 }
             }
             Err(error) => {
-                // It has released its container itself.
-                tracing::error!(%error, "a log follower failed and is started again");
+                // The follower has released its container itself.
+                tracing::error!(%error, "log follower failed; restarting it");
             }
         }
         drop(containers);
@@ -131,7 +130,7 @@ impl Ingest {
     }
 }
 
-/// Waits for a change and takes all that came with it; false when the daemon hung up.
+/// Waits for an event and drains the pending ones; false if the daemon closed the stream.
 async fn next_change(changes: &mut Option<EngineStream<ContainerChange>>) -> bool {
     let Some(stream) = changes else {
         return std::future::pending().await;

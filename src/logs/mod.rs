@@ -1,5 +1,5 @@
-//! Logs and metrics of apps: taken in from Docker and from the platform's own components, kept for a
-//! while, read through the Log Cache API.
+//! Logs and metrics of apps: ingested from Docker and from the platform's components, stored with
+//! limits, and read through the Log Cache API.
 //!
 //! ```text
 //! containers -> Docker -> Ingest --\                /-> memory (newest) --\
@@ -8,16 +8,16 @@
 //! ```
 //!
 //! Invariants:
-//! - Times are unique and strictly increasing within a source, also across restarts.
-//! - A container's lines are stored exactly once: lines and the cursor behind them commit together.
-//! - [`Logs::emit`] never waits; what finds no room is counted and said in the source's own log.
-//! - No reader slows a writer: readers take snapshots.
-//! - Nothing is stored of a source that has no owner any more ([`SourceOwners`]), and what it logged
-//!   is swept.
+//! - Timestamps are unique and strictly increasing within a source, also across restarts.
+//! - A container's lines are stored exactly once: lines and their cursor are committed together.
+//! - [`Logs::emit`] never blocks; dropped lines are counted and reported in the source's own log.
+//! - Readers never block the writer: they take snapshots.
+//! - Lines of a source without an owner ([`SourceOwners`]) are not stored, and its old lines are
+//!   swept.
 //! - Memory and disk are bounded per source and in total ([`Limits`]).
 //!
-//! Decisions: blocks of envelopes, not rows, because a row for every line costs ten times the writer
-//! time; no reading of Docker on demand, because Docker forgets with the container.
+//! Decisions: blocks of envelopes, not rows, because a row per line costs ten times the writer
+//! time; no reads from Docker on demand, because Docker deletes the logs with the container.
 
 mod api;
 mod cursor;
@@ -59,7 +59,7 @@ use inbox::{Entry, Inbox, Origin};
 use sources::{MemoryLimits, Sources};
 use store::DiskLimits;
 
-/// How much is kept.
+/// Storage limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Envelopes of one source in memory.
@@ -108,20 +108,20 @@ impl Limits {
 }
 
 /// Names that may change while containers run (of app, space and organization), looked up when
-/// envelopes are stored. Asked once per source and batch; must answer from memory.
+/// envelopes are stored. Called once per source and batch; must answer from memory.
 pub trait TagSource: Send + Sync + 'static {
     /// Tags of a source; they replace those of the container's labels.
     fn tags(&self, source_id: &str) -> BTreeMap<String, String>;
 }
 
-/// Tells of which sources lines are kept. Asked inside the transaction that stores them, so that
-/// nothing is stored of a source whose owner is gone by then.
+/// Decides which sources are kept. Called inside the transaction that stores lines, so that nothing
+/// is stored for a source whose owner is gone.
 pub trait SourceOwners: Send + Sync + 'static {
     /// Whether the source has an owner.
     fn keep(&self, tx: &ReadTx<'_>, source_id: &str) -> Result<bool, DbError>;
 }
 
-/// One line of the platform's own about a source.
+/// One of the platform's own lines about a source.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// The app's guid.
@@ -136,7 +136,7 @@ pub struct Line<'a> {
     pub text: &'a str,
 }
 
-/// What is kept of a source, for `/api/v1/meta`.
+/// The totals of a source, for `/api/v1/meta`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceMeta {
     /// Envelopes that can be read.
@@ -169,7 +169,7 @@ struct Inner {
 }
 
 impl Logs {
-    /// Opens what an earlier run stored. Call [`Logs::start`] too, or nothing is written.
+    /// Opens the store of an earlier run. Call [`Logs::start`], too; otherwise nothing is written.
     pub async fn open(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
         Self::open_with(db, clock, Limits::default()).await
     }
@@ -192,17 +192,17 @@ impl Logs {
         })))
     }
 
-    /// Sets where current names come from; the first call counts.
+    /// Sets the source of current names; only the first call has an effect.
     pub fn set_tag_source(&self, names: Arc<dyn TagSource>) {
         self.0.names.get_or_init(|| names);
     }
 
-    /// Sets who tells of which sources lines are kept; without it all are. The first call counts.
+    /// Sets which sources are kept; by default all are. Only the first call has an effect.
     pub fn set_source_owners(&self, owners: Arc<dyn SourceOwners>) {
         self.0.owners.get_or_init(|| owners);
     }
 
-    /// Logs a line; never waits.
+    /// Logs a line; never blocks.
     pub fn emit(&self, line: Line<'_>) {
         let source_id: Arc<str> = line.source_id.into();
         let origin = Arc::new(Origin {
@@ -224,7 +224,7 @@ impl Logs {
         }
     }
 
-    /// Records measurements (name, unit, value) taken together; never waits.
+    /// Records measurements (name, unit, value) taken together; never blocks.
     pub fn emit_gauges<'a>(
         &self,
         source_id: &str,
@@ -240,7 +240,7 @@ impl Logs {
         self.emit_message(source_id, instance_id, tags, message);
     }
 
-    /// Records any message (a timer, a counter, an event); never waits.
+    /// Records any message (a timer, a counter, an event); never blocks.
     pub fn emit_message(&self, source_id: &str, instance_id: &str, tags: Tags, message: Message) {
         self.0.inbox.offer(Entry {
             source_id: source_id.into(),
@@ -254,7 +254,7 @@ impl Logs {
         });
     }
 
-    /// Every source with what is kept of it.
+    /// Every source with its totals.
     pub fn meta(&self) -> BTreeMap<String, SourceMeta> {
         let totals = self.sources().totals();
         let meta = totals.into_iter().map(|(source_id, totals)| {
@@ -269,7 +269,7 @@ impl Logs {
         meta.collect()
     }
 
-    /// Removes everything a source logged, soon. Lines that come later are kept while the source has
+    /// Removes all envelopes of a source asynchronously. Later lines are kept while the source has
     /// an owner.
     pub fn forget(&self, source_id: &str) {
         let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,7 +278,7 @@ impl Logs {
         self.0.inbox.forget_source(source_id);
     }
 
-    /// Has everything removed that sources without an owner logged; gives the number of sources.
+    /// Removes the envelopes of sources without an owner; returns the number of sources.
     pub async fn sweep(&self) -> Result<usize, DbError> {
         let Some(owners) = self.0.owners.get().cloned() else {
             return Ok(0);
@@ -286,7 +286,7 @@ impl Logs {
         let totals = self.sources().totals().into_iter();
         let mut known: BTreeSet<Arc<str>> = totals.map(|(source_id, _)| source_id).collect();
         let gone = self.0.db.read(move |tx| {
-            // What was stored a moment ago is not yet known in memory.
+            // Recently stored sources may not be in memory yet.
             known.extend(store::sources(tx)?.into_iter().map(|(id, _)| id));
             let mut gone = Vec::new();
             for source_id in known {
@@ -350,7 +350,7 @@ impl Logs {
         self.0.opened_at
     }
 
-    /// Adds to what a source lost since the start and gives the sum.
+    /// Adds to the lost lines of a source since the start and returns the sum.
     fn count_lost(&self, source_id: &Arc<str>, count: u64) -> u64 {
         let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let total = lost.entry(source_id.clone()).or_default();

@@ -1,20 +1,20 @@
-//! What a reader asks for.
+//! Read queries.
 
 use regex::Regex;
 
 use super::envelope::Kinds;
 
-/// Envelopes a read gives when it does not say how many.
+/// The default limit of a read.
 pub const DEFAULT_LIMIT: usize = 100;
 
-/// Which envelopes of a source are wanted.
+/// Selects envelopes of a source.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// From this time on, in nanoseconds.
     pub start: i64,
     /// Before this time.
     pub end: i64,
-    /// At most so many.
+    /// The maximum number.
     pub limit: usize,
     /// The newest first (and, with a limit, only those) instead of the oldest.
     pub descending: bool,
@@ -38,8 +38,8 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Whether it is a question of somebody who reads lines as they come.
+    /// Whether it is the query of a reader that follows the log.
     pub(super) fn follows(&self) -> bool {
-        !self.descending && self.end == i64::MAX && self.kinds.meets(Kinds::LOG)
+        !self.descending && self.end == i64::MAX && self.kinds.intersects(Kinds::LOG)
     }
 }

@@ -1,13 +1,12 @@
-//! An app's log rate limit: bytes per second of one instance, measured in the times of the lines
-//! themselves, so that catching up after a restart neither drops nor passes other lines than a
-//! live reader would have.
+//! An app's log rate limit: bytes per second of one instance, measured by the timestamps of the
+//! lines, so that catching up after a restart drops the same lines as a live reader.
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is stored.
     Pass,
-    /// It is dropped, and the app is told that it exceeded its limit.
+    /// It is dropped, and the app's log reports the exceeded limit.
     Report,
     /// It is dropped silently.
     Drop,
@@ -15,11 +14,11 @@ pub(super) enum Verdict {
 
 const SECOND: i64 = 1_000_000_000;
 
-/// A bucket that holds one second's worth of bytes and is refilled steadily; an instance that
-/// overflows it is muted for a second.
+/// A token bucket with the capacity of one second; an instance that exceeds it is muted for a
+/// second.
 #[derive(Debug)]
 pub(super) struct RateLimit {
-    /// `None` lets everything pass.
+    /// `None` = no limit.
     limit: Option<i64>,
     /// Bytes times [`SECOND`], so that slow limits refill exactly.
     level: i128,
@@ -39,7 +38,7 @@ impl RateLimit {
         }
     }
 
-    /// Judges a line of `size` bytes written at `nanos`.
+    /// Decides about a line of `size` bytes written at `nanos`.
     pub(super) fn admit(&mut self, nanos: i64, size: usize) -> Verdict {
         let Some(limit) = self.limit else {
             return Verdict::Pass;
@@ -81,7 +80,7 @@ mod tests {
     const T: i64 = 1_700_000_000 * SECOND;
 
     #[test]
-    fn limits_speak_once_and_then_mute_for_a_second() {
+    fn limits_report_once_and_then_mute_for_a_second() {
         const MS: i64 = SECOND / 1000;
         let cases: [(i64, Lines); 4] = [
             (-1, &[(0, 1 << 30, Pass), (0, 1 << 30, Pass)]),

@@ -10,8 +10,8 @@ use crate::db::DbError;
 impl Logs {
     /// The envelopes of a source that match the query, in the order it asks for.
     pub async fn read(&self, source_id: &str, query: Query) -> Result<Vec<Envelope>, DbError> {
-        // Memory before disk: a segment that moves out of memory in between is on disk since its
-        // commit, so nothing can fall through.
+        // Memory before disk: a segment that is evicted from memory meanwhile was committed to disk
+        // before, so no envelope is missed.
         let Some(view) = self.sources().view(source_id, &query) else {
             return Ok(Vec::new());
         };

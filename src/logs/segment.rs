@@ -1,8 +1,8 @@
 //! Segments: consecutive envelopes of one source in one compact block of bytes, the unit that is
 //! kept in memory, written to SQLite and trimmed.
 //!
-//! Instance and tags are stored once for all envelopes that share them; times are distances from
-//! the first. A line costs about ten bytes on top of its text.
+//! Instance and tags are stored once for all envelopes that share them; times are offsets from the
+//! first. A line has about ten bytes of overhead.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::db::DbError;
 /// First byte of every encoded segment.
 const FORMAT: u8 = 1;
 /// A segment is closed when it holds this many envelopes …
-pub(super) const MOST_ENVELOPES: usize = 1000;
+pub(super) const MAX_ENVELOPES: usize = 1000;
 /// … or this many bytes of text.
-pub(super) const MOST_BYTES: usize = 128 * 1024;
+pub(super) const MAX_BYTES: usize = 128 * 1024;
 
 /// Consecutive envelopes of one source, encoded.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(super) struct Segment {
     pub(super) body: Arc<[u8]>,
 }
 
-/// What envelopes of one instance and one source type share.
+/// Data shared by the envelopes of one instance and source type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shared {
     pub(super) instance_id: Arc<str>,
@@ -77,7 +77,7 @@ fn as_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_bytes(bytes)
 }
 
-/// Encodes envelopes given in order of time; `shared` are the values that the numbers refer to.
+/// Encodes envelopes in order of time; their numbers are indexes into `shared`.
 pub(super) fn encode(
     shared: &[Shared],
     envelopes: &[(i64, usize, &Message)],
@@ -101,7 +101,7 @@ pub(super) fn encode(
     pack(&wire, *first, *last, kinds).map(Some)
 }
 
-/// Puts segments, in order of time, together into one.
+/// Merges segments, given in order of time, into one.
 pub(super) fn merge(segments: &[Segment]) -> Result<Option<Segment>, DbError> {
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
         return Ok(None);
@@ -138,12 +138,12 @@ pub(super) fn merge(segments: &[Segment]) -> Result<Option<Segment>, DbError> {
 }
 
 impl Segment {
-    /// Whether an envelope of it can match the query.
-    pub(super) fn meets(&self, query: &Query) -> bool {
-        self.first < query.end && self.last >= query.start && self.kinds.meets(query.kinds)
+    /// Whether it may have an envelope that matches the query.
+    pub(super) fn intersects(&self, query: &Query) -> bool {
+        self.first < query.end && self.last >= query.start && self.kinds.intersects(query.kinds)
     }
 
-    /// Appends what matches the query to `found` until that holds as many as wanted.
+    /// Appends matching envelopes to `found` up to the query's limit.
     pub(super) fn select(
         &self,
         source_id: &Arc<str>,
@@ -154,7 +154,7 @@ impl Segment {
     }
 }
 
-/// Like [`Segment::select`], from bytes that begin at time `first`.
+/// Like [`Segment::select`], from encoded bytes that start at time `first`.
 pub(super) fn select(
     body: &[u8],
     first: i64,
@@ -267,10 +267,10 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The message as far as the query wants it. A name filter keeps what has a matching name, and
-    /// of a gauge the matching metrics alone; lines and events have no name.
+    /// The message if it matches the query. A name filter keeps messages with a matching name, and
+    /// only the matching metrics of a gauge; lines and events have no name.
     fn matching(&self, query: &Query) -> Option<Message> {
-        if !self.kind().meets(query.kinds) {
+        if !self.kind().intersects(query.kinds) {
             return None;
         }
         let named = |name: &str| {
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_comes_back_as_it_was() {
+    fn every_kind_round_trips() {
         let segment = encoded(-7, &all(), &[shared("0"), shared("1")]);
         assert_eq!((segment.first, segment.last, segment.count), (-7, -3, 5));
         let found = found(&segment, &Query::default());
@@ -467,10 +467,10 @@ mod tests {
     }
 
     #[test]
-    fn foreign_bytes_are_refused() {
+    fn invalid_bytes_are_rejected() {
         for body in [&b""[..], &[FORMAT], &[9, 0, 0], &[FORMAT, 0, 1, 0, 5, 0, 0]] {
-            let refused = select(body, 0, &"s".into(), &Query::default(), &mut Vec::new());
-            assert!(refused.is_err(), "{body:?}");
+            let result = select(body, 0, &"s".into(), &Query::default(), &mut Vec::new());
+            assert!(result.is_err(), "{body:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What is known of every source in memory: totals, the newest time given out, and the tail of its
-//! segments, bounded for each source and for all together.
+//! The in-memory state of every source: totals, the newest timestamp, and the tail of its segments,
+//! bounded per source and in total.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::query::Query;
 use super::segment::{self, Segment};
 use super::store::Totals;
 
-/// So many small segments at the end of a source are put together into one.
+/// This many small segments at the end of a source are merged into one.
 pub(super) const MERGE_AT: usize = 32;
 
 /// How much is kept in memory.
@@ -35,7 +35,7 @@ struct Source {
     tail_bytes: usize,
 }
 
-/// What a reader needs, taken at one moment.
+/// A snapshot for a reader.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) source_id: Arc<str>,
@@ -43,11 +43,11 @@ pub(super) struct View {
     pub(super) segments: Vec<Segment>,
     /// Everything before this time is on disk only.
     pub(super) floor: i64,
-    /// Whether something that can match is on disk only.
+    /// Whether possible matches are on disk only.
     pub(super) older_on_disk: bool,
 }
 
-/// New segments of a source, stored already.
+/// New segments of a source that are stored on disk.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) source_id: Arc<str>,
@@ -56,7 +56,7 @@ pub(super) struct Stored {
 }
 
 impl Sources {
-    /// After a restart: totals only.
+    /// The state after a restart: totals only.
     pub(super) fn new(known: Vec<(Arc<str>, Totals)>) -> Self {
         let known = known.into_iter().map(|(id, totals)| {
             let source = Source {
@@ -71,7 +71,7 @@ impl Sources {
         }
     }
 
-    /// The newest time given out for a source.
+    /// The newest timestamp of a source.
     pub(super) fn newest(&self, source_id: &str) -> Option<i64> {
         self.by_id.get(source_id).map(|source| source.totals.newest)
     }
@@ -84,14 +84,17 @@ impl Sources {
             .collect()
     }
 
-    /// What a reader needs; `None` for an unknown source.
+    /// A snapshot for a reader; `None` for an unknown source.
     pub(super) fn view(&self, source_id: &str, query: &Query) -> Option<View> {
         let (id, source) = self.by_id.get_key_value(source_id)?;
         let floor = source
             .tail
             .front()
             .map_or(i64::MAX, |segment| segment.first);
-        let segments = source.tail.iter().filter(|segment| segment.meets(query));
+        let segments = source
+            .tail
+            .iter()
+            .filter(|segment| segment.intersects(query));
         Some(View {
             source_id: id.clone(),
             segments: segments.cloned().collect(),
@@ -100,7 +103,7 @@ impl Sources {
         })
     }
 
-    /// The small segments at the end of a source, when one more makes them worth merging.
+    /// The small segments at the end of a source, if one more makes them worth merging.
     pub(super) fn mergeable(&self, source_id: &str, next: &Segment) -> Option<Vec<Segment>> {
         let source = self.by_id.get(source_id)?;
         let small = |segment: &Segment| segment.count < MERGE_AT;
@@ -114,11 +117,11 @@ impl Sources {
             .take_while(|segment| small(segment));
         let run: Vec<&Segment> = run.take(MERGE_AT - 1).collect();
         let bytes: usize = run.iter().map(|segment| segment.body.len()).sum();
-        (run.len() == MERGE_AT - 1 && bytes < segment::MOST_BYTES)
+        (run.len() == MERGE_AT - 1 && bytes < segment::MAX_BYTES)
             .then(|| run.into_iter().rev().cloned().collect())
     }
 
-    /// Takes over what was stored.
+    /// Adds stored segments.
     pub(super) fn publish(&mut self, stored: Stored, limits: MemoryLimits) {
         let source = self.by_id.entry(stored.source_id).or_default();
         if let Some(from) = stored.replaced_from {
@@ -128,7 +131,7 @@ impl Sources {
                 .is_some_and(|segment| segment.first >= from)
             {
                 if let Some(old) = source.tail.pop_back() {
-                    self.bytes -= source.take_off(&old);
+                    self.bytes -= source.subtract(&old);
                 }
             }
         }
@@ -142,7 +145,7 @@ impl Sources {
             let Some(old) = source.tail.pop_front() else {
                 break;
             };
-            self.bytes -= source.take_off(&old);
+            self.bytes -= source.subtract(&old);
         }
         while self.bytes > limits.total_bytes {
             let largest = self
@@ -153,11 +156,11 @@ impl Sources {
             let Some(old) = source.tail.pop_front() else {
                 break;
             };
-            self.bytes -= source.take_off(&old);
+            self.bytes -= source.subtract(&old);
         }
     }
 
-    /// Takes over totals, and lets go what was trimmed on disk.
+    /// Sets totals, and evicts segments that were trimmed on disk.
     pub(super) fn set_totals(&mut self, source_id: &Arc<str>, totals: Totals) {
         let source = self.by_id.entry(source_id.clone()).or_default();
         while source
@@ -166,7 +169,7 @@ impl Sources {
             .is_some_and(|segment| segment.first < totals.oldest)
         {
             if let Some(old) = source.tail.pop_front() {
-                self.bytes -= source.take_off(&old);
+                self.bytes -= source.subtract(&old);
             }
         }
         source.totals = totals;
@@ -181,7 +184,7 @@ impl Sources {
 }
 
 impl Source {
-    fn take_off(&mut self, segment: &Segment) -> usize {
+    fn subtract(&mut self, segment: &Segment) -> usize {
         self.tail_count -= segment.count;
         self.tail_bytes -= segment.body.len();
         segment.body.len()
@@ -237,7 +240,7 @@ mod tests {
             stored("other", vec![segment(0, 1, 40), segment(1, 1, 50)]),
             LIMITS,
         );
-        assert_eq!(firsts(&sources, "other"), [1], "the largest gives way");
+        assert_eq!(firsts(&sources, "other"), [1], "the largest is evicted");
         assert_eq!(sources.bytes, 20 + 60 + 50);
         sources.forget("bytes");
         assert_eq!(sources.bytes, 20 + 50);
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_tells_when_older_envelopes_are_on_disk() {
+    fn a_view_shows_whether_older_envelopes_are_on_disk() {
         let mut sources = Sources::default();
         let totals = Totals {
             oldest: 5,

@@ -1,9 +1,9 @@
-//! How output becomes lines: cut at newlines and carriage returns, empty lines dropped, and what
-//! is longer than Cloud Foundry's longest message cut where no character is torn apart.
+//! Splits output into lines at newlines and carriage returns; drops empty lines, and splits lines
+//! longer than Cloud Foundry's maximum between characters.
 
 use bytes::Bytes;
 
-/// The longest payload of one envelope in bytes.
+/// The maximum payload of one envelope in bytes.
 pub const LONGEST_LINE: usize = 61_440;
 
 /// The lines of `text`, in order, sharing its memory.
@@ -30,12 +30,12 @@ pub(super) fn lines(mut text: Bytes) -> impl Iterator<Item = Bytes> {
     })
 }
 
-/// Where to cut `text` so that the front is at most [`LONGEST_LINE`] long.
+/// Where to split `text` so that the front has at most [`LONGEST_LINE`] bytes.
 pub(super) fn cut(text: &[u8]) -> usize {
     if text.len() <= LONGEST_LINE {
         return text.len();
     }
-    // A UTF-8 character has at most three continuation bytes; more of them is not UTF-8.
+    // A UTF-8 character has at most three continuation bytes.
     (LONGEST_LINE - 3..=LONGEST_LINE)
         .rev()
         .find(|at| text[*at] & 0b1100_0000 != 0b1000_0000)

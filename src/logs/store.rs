@@ -84,7 +84,7 @@ pub(super) fn select(
     Ok(found)
 }
 
-/// Adds segments to a source, in place of those from `replaced_from` on, and trims it to its cap.
+/// Adds segments to a source, replacing those from `replaced_from` on, and trims it to its limits.
 pub(super) fn append(
     tx: &WriteTx<'_>,
     source_id: &str,
@@ -124,7 +124,7 @@ pub(super) fn append(
     Ok(totals)
 }
 
-/// Trims the largest sources until all together fit; gives what changed.
+/// Trims the largest sources until the total fits; returns the changed totals.
 pub(super) fn trim_total(
     tx: &WriteTx<'_>,
     limits: DiskLimits,
@@ -142,7 +142,7 @@ pub(super) fn trim_total(
             .sql()
             .prepare_cached("select source_id from log_sources order by bytes desc limit 1")?;
         let source_id: Option<Arc<str>> = largest.query_row([], |row| row.get(0)).ok();
-        // One that cannot be read is left as it is.
+        // An unreadable row is left alone.
         let Some(source_id) = source_id else {
             return Ok(changed.into_iter().collect());
         };
@@ -155,7 +155,7 @@ pub(super) fn trim_total(
     }
 }
 
-/// Removes a source with everything it logged.
+/// Removes a source with all its envelopes.
 pub(super) fn forget_source(tx: &WriteTx<'_>, source_id: &str) -> Result<(), DbError> {
     tx.sql()
         .prepare_cached("delete from log_sources where source_id = :source_id")?
@@ -163,7 +163,7 @@ pub(super) fn forget_source(tx: &WriteTx<'_>, source_id: &str) -> Result<(), DbE
     Ok(())
 }
 
-/// Every cursor. A container whose cursor cannot be read is read from its beginning.
+/// Every cursor. A container with an unreadable cursor is read from its start.
 pub(super) fn cursors(tx: &ReadTx<'_>) -> Result<Vec<(Output, Cursor)>, DbError> {
     let mut statement = tx
         .sql()

@@ -119,7 +119,7 @@ async fn a_restart_keeps_every_line_in_order() {
     for n in 0..2500 {
         store.line(&n.to_string());
     }
-    // No flush: a writer that began stores what waits when it is shut down.
+    // No flush: a running writer stores queued lines at shutdown.
     tokio::task::yield_now().await;
     store.restart().await;
     assert!(store.all().await == numbers(0..2500));
@@ -171,7 +171,7 @@ async fn memory_is_bounded_and_disk_fills_the_gap() {
 }
 
 #[tokio::test]
-async fn small_segments_become_large_ones_unnoticed() {
+async fn small_segments_are_merged_transparently() {
     let mut store = Store::start(Limits::default()).await;
     for n in 0..100 {
         store.line(&n.to_string());
@@ -187,7 +187,7 @@ async fn small_segments_become_large_ones_unnoticed() {
 }
 
 #[tokio::test]
-async fn disk_is_bounded_and_what_expired_is_counted() {
+async fn disk_is_bounded_and_expired_envelopes_are_counted() {
     let limits = Limits {
         disk_count: 2500,
         ..Limits::default()
@@ -207,7 +207,7 @@ async fn disk_is_bounded_and_what_expired_is_counted() {
 }
 
 #[tokio::test]
-async fn the_largest_source_gives_way_when_the_disk_budget_is_spent() {
+async fn the_largest_source_is_trimmed_when_the_disk_limit_is_reached() {
     let limits = Limits {
         disk_total: 60_000,
         ..Limits::default()
@@ -284,7 +284,7 @@ async fn current_names_are_on_every_envelope() {
 }
 
 #[tokio::test]
-async fn dropped_lines_are_confessed_in_the_sources_own_log() {
+async fn dropped_lines_are_reported_in_the_sources_own_log() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     let clock = ManualClock::new(Timestamp::from_micros(NOW));
@@ -366,7 +366,7 @@ impl SourceOwners for Owners {
 }
 
 #[tokio::test]
-async fn what_a_source_without_an_owner_logged_goes_and_late_lines_do_not_bring_it_back() {
+async fn a_source_without_an_owner_is_swept_and_late_lines_do_not_restore_it() {
     let mut store = Store::start(Limits::default()).await;
     let owners = Arc::new(Owners::default());
     owners.set(&["app", "other"]);
@@ -382,7 +382,7 @@ async fn what_a_source_without_an_owner_logged_goes_and_late_lines_do_not_bring_
     store.line("late");
     store.logs.flush().await;
     assert_eq!(store.all().await, ["early"], "not yet swept");
-    // The process dies before anybody sweeps.
+    // The process dies before a sweep.
     store.restart().await;
     store.logs.set_source_owners(owners.clone());
     store.line("later");

@@ -1,9 +1,10 @@
-//! The one writer: takes what waits, gives every envelope its final time, encodes segments and
-//! stores them, with the Docker cursors they belong to, in one transaction; readers see them after.
+//! The single writer: takes queued entries, gives every envelope its final timestamp, encodes
+//! segments and stores them, with their Docker cursors, in one transaction; then publishes them to
+//! readers.
 //!
-//! Times are strictly increasing within a source: clients ask for "last time + 1" next and would
-//! miss equal ones. Within a batch envelopes are sorted by the time they were written, so that
-//! outputs and instances interleave as they happened; what comes late is raised, never lost.
+//! Timestamps strictly increase within a source: clients continue at "last time + 1" and would miss
+//! equal ones. Within a batch, envelopes are sorted by the time they were written, so that outputs
+//! and instances interleave correctly; the timestamps of late ones are raised.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,22 +23,22 @@ use crate::base::Supervisor;
 use crate::db::{DbError, WriteTx};
 
 /// How long lines are collected into one transaction.
-const COLLECT: Duration = Duration::from_millis(80);
-/// How long the writer stays for the last lines of others at shutdown.
-const LINGER: Duration = Duration::from_millis(150);
+const COLLECT_TIME: Duration = Duration::from_millis(80);
+/// How long the writer waits for the last lines of others at shutdown.
+const SHUTDOWN_DELAY: Duration = Duration::from_millis(150);
 const RETRIES: Backoff = Backoff {
     first: Duration::from_millis(200),
     longest: Duration::from_secs(10),
 };
 
-/// A batch that is ready to be stored; storing it again after a failure gives the same result.
+/// A batch to store; storing it again after a failure gives the same result.
 #[derive(Debug)]
 struct Batch {
     stored: Vec<Stored>,
     taken: Taken,
 }
 
-/// What came of a batch.
+/// The result of storing a batch.
 #[derive(Debug, Default)]
 struct Done {
     totals: Vec<(Arc<str>, Totals)>,
@@ -55,7 +56,7 @@ impl Logs {
         });
     }
 
-    /// Waits until everything that was put in before is stored. Needs the writer.
+    /// Waits until everything queued before is stored. Requires the running writer.
     pub async fn flush(&self) {
         let target = self.inbox().sequence();
         let mut written = self.written().subscribe();
@@ -71,31 +72,31 @@ impl Logs {
                 () = token.cancelled() => break,
             }
             tokio::select! {
-                () = tokio::time::sleep(COLLECT) => {}
+                () = tokio::time::sleep(COLLECT_TIME) => {}
                 () = self.inbox().urgent.notified() => {}
                 () = token.cancelled() => {}
             }
-            self.write_what_waits(&token).await?;
+            self.write_queued(&token).await?;
         }
-        tokio::time::sleep(LINGER).await;
-        self.write_what_waits(&token).await
+        tokio::time::sleep(SHUTDOWN_DELAY).await;
+        self.write_queued(&token).await
     }
 
-    async fn write_what_waits(&self, shutdown: &CancellationToken) -> Result<(), DbError> {
+    async fn write_queued(&self, shutdown: &CancellationToken) -> Result<(), DbError> {
         let taken = self.inbox().take();
         let sequence = taken.sequence;
         if !taken.is_empty() {
             let batch = Arc::new(self.prepare(taken)?);
-            let done = self.commit_with_patience(&batch, shutdown).await?;
+            let done = self.commit_with_retries(&batch, shutdown).await?;
             self.publish(batch, done);
         }
         self.written().send_replace(sequence);
         Ok(())
     }
 
-    /// Retries until the database takes the batch: meanwhile Docker keeps its lines for us, and own
-    /// lines that find no room are counted.
-    async fn commit_with_patience(
+    /// Retries until the batch is committed: meanwhile Docker keeps its lines, and own lines that
+    /// do not fit are counted.
+    async fn commit_with_retries(
         &self,
         batch: &Arc<Batch>,
         shutdown: &CancellationToken,
@@ -112,7 +113,7 @@ impl Logs {
                 Ok(done) => return Ok(done),
                 Err(error) if shutdown.is_cancelled() => return Err(error),
                 Err(error) => {
-                    tracing::error!(%error, "log lines cannot be stored yet, trying again");
+                    tracing::error!(%error, "storing log lines failed; retrying");
                     tokio::time::sleep(retries.pause()).await;
                 }
             }
@@ -120,7 +121,7 @@ impl Logs {
     }
 
     fn publish(&self, batch: Arc<Batch>, done: Done) {
-        // The database closure has ended and dropped its share.
+        // The database closure has finished and dropped its reference.
         let Some(batch) = Arc::into_inner(batch) else {
             return;
         };
@@ -184,7 +185,7 @@ impl Logs {
         })
     }
 
-    /// Tells the readers of a source that own lines of it found no room.
+    /// Reports dropped own lines in the source's log.
     fn report_losses(&self, taken: &mut Taken) {
         for (source_id, count) in &taken.lost {
             let total = self.count_lost(source_id, *count);
@@ -228,9 +229,9 @@ fn store_batch(
         let (segments, from) = (&stored.segments, stored.replaced_from);
         match tx.attempt(|| store::append(tx, source_id, segments, from, limits))? {
             Ok(now) => done.totals.push((source_id.clone(), now)),
-            // The others' lines are stored.
+            // The lines of other sources are still stored.
             Err(error) if error.is_unreadable() => {
-                tracing::error!(source_id = %source_id, %error, "lines of a source cannot be stored");
+                tracing::error!(source_id = %source_id, %error, "storing lines of a source failed; lines dropped");
                 done.dropped.insert(source_id.clone());
             }
             Err(error) => return Err(error),
@@ -253,7 +254,7 @@ fn store_batch(
 #[derive(Default)]
 struct Draft<'a> {
     shared: Vec<Shared>,
-    /// Who the numbers of `shared` stand for; few, so searched in order.
+    /// The origins of the entries in `shared`; few, so searched linearly.
     origins: Vec<&'a Origin>,
     latest: Option<(&'a Arc<Origin>, usize)>,
     envelopes: Vec<(i64, usize, &'a Message)>,
@@ -263,7 +264,7 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn add(&mut self, at: i64, entry: &'a Entry, source_id: &Arc<str>, names: &Tags) {
         let number = self.number(&entry.origin, source_id, names);
-        self.bytes += entry.message.weight();
+        self.bytes += entry.message.size_estimate();
         self.envelopes.push((at, number, &entry.message));
     }
 
@@ -289,7 +290,7 @@ impl<'a> Draft<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.envelopes.len() >= segment::MOST_ENVELOPES || self.bytes >= segment::MOST_BYTES
+        self.envelopes.len() >= segment::MAX_ENVELOPES || self.bytes >= segment::MAX_BYTES
     }
 
     fn close(self) -> Result<Option<Segment>, DbError> {
@@ -298,7 +299,8 @@ impl<'a> Draft<'a> {
 }
 
 impl Origin {
-    /// Own tags, over them the names that hold now, over them what identifies the origin.
+    /// The origin's tags, overridden by the current names, overridden by the identity of the
+    /// origin.
     fn complete_tags(&self, source_id: &str, names: &Tags) -> Tags {
         let mut tags = self.tags.clone();
         tags.extend(names.iter().map(|(k, v)| (k.clone(), v.clone())));

@@ -1,8 +1,8 @@
-//! Who may read: the holder of the platform's token.
+//! Access control: readers need the platform's token.
 //!
-//! Graphdriver daemons send credentials only after a 401 on `/v2/`, so the ping is guarded like
-//! everything else. Without the token every user of the machine and every container on the host's
-//! network could read private images.
+//! Graphdriver daemons send credentials only after a 401 on `/v2/`, so the ping also requires the
+//! token. Without the token every user of the machine and every container on the host's network
+//! could read private images.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,16 +15,16 @@ use crate::db::{Db, Vault};
 
 use super::{RegistryError, store};
 
-/// The user name that goes with the token.
+/// The user name for the token.
 pub const USER: &str = "cflite";
 
 const TOKEN_LENGTH: usize = 40;
 
-/// The registry's token of this platform, made at its first use. It is alphanumeric: other
-/// characters do not survive the way through every Docker client.
+/// The registry token of this platform, generated at the first use. It is alphanumeric: some Docker
+/// clients mangle other characters.
 pub async fn token(db: &Db, vault: &Vault) -> Result<Secret<String>, RegistryError> {
-    let fresh = new_token();
-    let sealed = hex::encode(vault.encrypt(fresh.as_bytes())?);
+    let new = new_token();
+    let sealed = hex::encode(vault.encrypt(new.as_bytes())?);
     let stored = db
         .write_without_wake(move |tx| {
             store::insert_token(tx, &sealed)?;
@@ -60,7 +60,7 @@ pub(super) fn is_authorized(headers: &HeaderMap, token: &Secret<String>) -> bool
         return false;
     };
     let wanted = format!("{USER}:{}", token.expose());
-    // Comparing digests takes the same time wherever the two differ.
+    // Comparing digests takes constant time.
     Sha256::digest(given) == Sha256::digest(wanted)
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_is_made_once_and_is_encrypted_at_rest() {
+    async fn the_token_is_generated_once_and_encrypted_at_rest() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("cflite.db");
         let vault = Vault::open(&dir.path().join("key"), &path).expect("vault");

@@ -1,8 +1,7 @@
-//! The reading half of the distribution API over HTTP.
+//! The read-only part of the distribution API over HTTP.
 //!
-//! Stored bytes are answered as they are, whatever `Accept` says: converting a manifest would
-//! break every reference by digest. HEAD answers carry the headers of GET, since daemons decide by
-//! them.
+//! Stored bytes are returned unchanged, whatever `Accept` says: converting a manifest would break
+//! references by digest. HEAD responses have the headers of GET, since daemons rely on them.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -25,21 +24,21 @@ use super::store;
 use super::target::Target;
 use super::{Registry, RegistryError};
 
-/// Bytes read from a blob at once.
+/// The read size for blobs.
 const CHUNK: usize = 256 * 1024;
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 pub(super) fn router(registry: Registry) -> axum::Router {
     axum::Router::new()
-        .route("/v2", any(answer))
-        .route("/v2/{*rest}", any(answer))
-        .route("/v2/", any(answer))
+        .route("/v2", any(respond))
+        .route("/v2/{*rest}", any(respond))
+        .route("/v2/", any(respond))
         .fallback(async || Refusal::not_found())
         .with_state(registry)
 }
 
-async fn answer(State(registry): State<Registry>, request: Request) -> Response {
-    // Nothing here reads a body.
+async fn respond(State(registry): State<Registry>, request: Request) -> Response {
+    // Request bodies are ignored.
     let (request, _) = request.into_parts();
     let mut response = match dispatch(&registry, &request).await {
         Ok(response) => response,
@@ -84,11 +83,11 @@ async fn manifest(
     name: &RepositoryName,
     reference: Reference,
 ) -> Result<Response, Refusal> {
-    let (asked, repository) = (reference.clone(), name.to_string());
+    let (wanted, repository) = (reference.clone(), name.to_string());
     let (found, exists) = registry
         .db()
         .read(move |tx| {
-            let found = store::find(tx, &repository, &asked)?;
+            let found = store::find(tx, &repository, &wanted)?;
             Ok((found, store::exists(tx, &repository)?))
         })
         .await
@@ -130,14 +129,14 @@ async fn blob(
     stream(registry, &blob, part).await
 }
 
-/// A stored blob or a part of it.
+/// Streams a stored blob or a part of it.
 async fn stream(registry: &Registry, blob: &Blob, part: Part) -> Result<Response, Refusal> {
     let (status, first, length) = match part {
         Part::Whole => (StatusCode::OK, 0, blob.size),
         Part::Bytes { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Part::Unsatisfiable => return Err(Refusal::range_not_satisfiable(blob.size)),
     };
-    let mut file = registry.open_whole(blob).await.map_err(Refusal::from)?;
+    let mut file = registry.open_checked(blob).await.map_err(Refusal::from)?;
     if first > 0 {
         file.seek(std::io::SeekFrom::Start(first))
             .await
@@ -159,7 +158,7 @@ async fn stream(registry: &Registry, blob: &Blob, part: Part) -> Result<Response
         .map_err(|error| Refusal::from(RegistryError::InvalidImage(error.to_string())))
 }
 
-/// `n` and `last` of a list; a query that makes no sense asks for everything.
+/// `n` and `last` of a list; an invalid query means no limit.
 fn page(query: &str) -> (u32, String) {
     let (mut limit, mut last) = (u32::MAX, String::new());
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -185,7 +184,7 @@ async fn tags(
             if !store::exists(tx, &repository)? {
                 return Ok(None);
             }
-            // One more than asked for tells whether there is a next page.
+            // One more than requested shows whether there is a next page.
             store::tags(tx, &repository, &last, limit.saturating_add(1)).map(Some)
         })
         .await

@@ -1,4 +1,4 @@
-//! Manifests and image configurations: what they say, and how one more layer changes them.
+//! Manifests and image configurations: parsing, and appending a layer.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::blobs::{Blob, Digest};
 
 use super::RegistryError;
 
-/// Docker's image manifest, version 2 schema 2: every Docker daemon in use reads it.
+/// Docker's image manifest, version 2 schema 2: all Docker daemons support it.
 pub(super) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// What changes in an image's configuration when a layer is appended. Nothing is taken away that
-/// is not replaced.
+/// The changes to an image's configuration when a layer is appended. Values that are not replaced
+/// are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageChange {
     /// Labels to add or replace.
@@ -35,11 +35,11 @@ pub struct ImageChange {
     pub command: Option<Vec<String>>,
     /// TCP ports to expose in addition.
     pub exposed_ports: Vec<u16>,
-    /// What the image's history says of the layer.
+    /// The comment in the image's history.
     pub comment: String,
 }
 
-/// An image manifest as far as it matters here; what else it holds is kept.
+/// The relevant fields of an image manifest; others are kept unchanged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Manifest {
@@ -86,12 +86,12 @@ impl Manifest {
         json!(self).to_string().into_bytes()
     }
 
-    /// The type to serve it as.
+    /// Its media type.
     pub(super) fn media_type(&self) -> &str {
         self.media_type.as_deref().unwrap_or(OCI_MANIFEST)
     }
 
-    /// This image with one more layer and that configuration.
+    /// This image with one more layer and a new configuration.
     pub(super) fn with_layer(mut self, config: &Blob, layer: &Blob) -> Self {
         let kind = match self.media_type() {
             DOCKER_MANIFEST => DOCKER_LAYER,
@@ -103,7 +103,7 @@ impl Manifest {
         self
     }
 
-    /// Every blob the image consists of.
+    /// Every blob of the image.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Digest> {
         std::iter::once(&self.config)
             .chain(&self.layers)
@@ -138,8 +138,8 @@ pub(super) fn diff_ids(config: &[u8]) -> Result<Vec<Digest>, RegistryError> {
     Ok(config.rootfs.diff_ids.unwrap_or_default())
 }
 
-/// The configuration `base` with `layer` (uncompressed, so its digest is its diff id) on top. The
-/// same input gives the same bytes.
+/// Appends `layer` (uncompressed, so its digest is its diff id) to the configuration `base`.
+/// Deterministic: the same input gives the same bytes.
 pub(super) fn append_to_config(
     base: &[u8],
     layer: &Digest,
@@ -148,7 +148,7 @@ pub(super) fn append_to_config(
 ) -> Result<Vec<u8>, RegistryError> {
     let mut config: Map<String, Value> =
         serde_json::from_slice(base).map_err(|e| invalid(&format!("configuration: {e}")))?;
-    // They tell of the container the base was made from, not of this image.
+    // These fields describe the container the base was built from, not this image.
     for stale in ["container", "container_config", "parent", "id"] {
         config.shift_remove(stale);
     }
@@ -201,7 +201,7 @@ fn apply(run: &mut Map<String, Value>, change: &ImageChange) -> Result<(), Regis
     Ok(())
 }
 
-/// The object under `name`, made where there is none or null.
+/// The object under `name`, created if missing or null.
 fn object<'a>(
     parent: &'a mut Map<String, Value>,
     name: &str,
@@ -215,7 +215,7 @@ fn object<'a>(
         .ok_or_else(|| invalid(&format!("configuration: {name} is no object")))
 }
 
-/// The array under `name`, made where there is none or null.
+/// The array under `name`, created if missing or null.
 fn array<'a>(
     parent: &'a mut Map<String, Value>,
     name: &str,
@@ -297,12 +297,12 @@ mod tests {
     fn an_image_without_configuration_gets_one() {
         let bare = br#"{"config":null,"rootfs":{"type":"layers"}}"#;
         let layer = Digest::of(b"layer");
-        let made = append_to_config(bare, &layer, &ImageChange::default(), NOW).expect("append");
-        assert_eq!(diff_ids(&made).expect("diff ids"), [layer]);
+        let result = append_to_config(bare, &layer, &ImageChange::default(), NOW).expect("append");
+        assert_eq!(diff_ids(&result).expect("diff ids"), [layer]);
     }
 
     #[test]
-    fn a_broken_configuration_is_refused() {
+    fn an_invalid_configuration_is_rejected() {
         let layer = Digest::of(b"layer");
         for broken in [
             "",
@@ -311,16 +311,16 @@ mod tests {
             r#"{"history":{}}"#,
             r#"{"config":7}"#,
         ] {
-            let made = append_to_config(broken.as_bytes(), &layer, &ImageChange::default(), NOW);
+            let result = append_to_config(broken.as_bytes(), &layer, &ImageChange::default(), NOW);
             assert!(
-                matches!(made, Err(RegistryError::InvalidImage(_))),
+                matches!(result, Err(RegistryError::InvalidImage(_))),
                 "{broken}"
             );
         }
     }
 
     #[test]
-    fn a_manifest_keeps_what_it_does_not_know_and_its_kind() {
+    fn a_manifest_keeps_unknown_fields_and_its_type() {
         let blob = |text: &str| Blob {
             digest: Digest::of(text.as_bytes()),
             size: text.len() as u64,

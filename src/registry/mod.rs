@@ -1,21 +1,20 @@
-//! The embedded registry: stacks and droplets as images that the Docker daemon pulls from
-//! 127.0.0.1.
+//! The embedded image registry: serves stacks and droplets to the Docker daemon on 127.0.0.1.
 //!
-//! Staging ends with a layer; [`Registry::append_layer`] puts it on the stack's image and shows the
-//! result in a repository named after the droplet, and instances start from it by digest. Stack
-//! images come in through [`Registry::import_saved`]. Bytes are blobs of [`crate::blobs`];
-//! manifests, repositories and tags are rows.
+//! Staging produces a layer; [`Registry::append_layer`] appends it to the stack's image and
+//! publishes the result in a repository named after the droplet; instances start from it by digest.
+//! Stack images are imported with [`Registry::import_saved`]. Content is stored as blobs of
+//! [`crate::blobs`]; manifests, repositories and tags are rows.
 //!
 //! Invariants:
-//! - A blob is readable only through a repository that shows a manifest which needs it.
-//! - Manifests and configurations are answered byte for byte as stored.
-//! - Layers made here are uncompressed tars: their digest is their diff id, equal layers of many
-//!   droplets are one blob, and nothing is spent on compressing for a daemon on the same machine.
-//! - A manifest without tag or repository loses its blobs only to a sweep with a time of grace, so
-//!   that a pull under way ends well.
+//! - A blob is readable only through a repository with a manifest that references it.
+//! - Manifests and configurations are served byte for byte as stored.
+//! - Layers created here are uncompressed tars: their digest is their diff id, equal layers of many
+//!   droplets are one blob, and no time is spent on compression for a daemon on the same machine.
+//! - The blobs of a manifest without tag or repository are removed only by a sweep with a grace
+//!   period, so that a running pull can complete.
 //!
-//! What is absent on purpose: TLS (the daemon takes 127.0.0.0/8 for trusted and falls back to plain
-//! HTTP when the port answers its hello with bytes that start `HTTP/`) and compression of answers.
+//! Omitted on purpose: TLS (the daemon trusts 127.0.0.0/8 and falls back to plain HTTP if the
+//! response to its TLS hello starts with `HTTP/`) and compression of responses.
 
 mod access;
 mod api;
@@ -48,22 +47,22 @@ pub use name::{Reference, RepositoryName, Tag};
 
 use image::Manifest;
 
-/// How long a manifest outlives its last tag.
+/// How long a manifest is kept after its last tag is gone.
 const UNTAGGED_GRACE: Duration = Duration::from_secs(3600);
-/// Manifests and configurations are read into memory; images made here stay far below.
-const LARGEST_DOCUMENT: u64 = 8 * 1024 * 1024;
+/// The maximum size of manifests and configurations, which are read into memory.
+const MAX_DOCUMENT: u64 = 8 * 1024 * 1024;
 
-/// Why an image could not be stored or read.
+/// Why storing or reading an image failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// A repository or tag that the distribution specification does not allow.
-    #[error("{0:?} is no valid name of a repository or tag")]
+    #[error("invalid repository or tag name {0:?}")]
     InvalidName(String),
-    /// What came in is no image that can be used.
+    /// The input is not a usable image.
     #[error("invalid image: {0}")]
     InvalidImage(String),
     /// There is no such image.
-    #[error("the registry holds no image {0}")]
+    #[error("image {0} is not in the registry")]
     NotFound(Digest),
     /// A blob's bytes do not match its row.
     #[error("blob {digest} cannot be read: {reason}")]
@@ -74,7 +73,7 @@ pub enum RegistryError {
         reason: String,
     },
     /// The token cannot be read.
-    #[error("the registry's token: {0}")]
+    #[error("registry token: {0}")]
     Token(#[from] VaultError),
     /// The blob store failed.
     #[error(transparent)]
@@ -93,14 +92,14 @@ impl RegistryError {
     }
 }
 
-/// How the registry is reached.
+/// Settings of the registry.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The port the listener got.
+    /// The port of the listener.
     pub port: u16,
     /// From [`token`].
     pub token: Secret<String>,
-    /// Whether everybody who reaches the port may pull.
+    /// Whether pulls need no token.
     pub anonymous_pull: bool,
 }
 
@@ -116,7 +115,7 @@ struct Inner {
 }
 
 impl Registry {
-    /// A registry over these blobs.
+    /// A registry on top of a blob store.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             blobs,
@@ -126,23 +125,23 @@ impl Registry {
         }))
     }
 
-    /// Everything under `/v2/`.
+    /// The routes under `/v2/`.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
 
-    /// Answers on `listener` until `token` is cancelled and the requests under way are done.
+    /// Serves `listener` until `token` is cancelled and the pending requests are done.
     pub async fn serve(
         &self,
         listener: TcpListener,
         token: CancellationToken,
     ) -> Result<(), ServeError> {
-        let front = serve::Front {
+        let service = serve::RegistryService {
             router: self.router(),
             runtime: Handle::current(),
         };
         let listeners = vec![Listener::plain(listener.into_std()?)];
-        let server = Server::new(listeners, front, serve::limits());
+        let server = Server::new(listeners, service, serve::limits());
         Arc::new(server).run(token).await
     }
 
@@ -151,7 +150,7 @@ impl Registry {
         format!("127.0.0.1:{}/{repository}@{digest}", self.0.settings.port)
     }
 
-    /// What the daemon shows to pull.
+    /// The daemon's credentials for pulls.
     pub fn auth(&self) -> RegistryAuth {
         RegistryAuth {
             username: USER.to_owned(),
@@ -159,7 +158,7 @@ impl Registry {
         }
     }
 
-    /// The manifest a repository shows under a tag or digest.
+    /// The manifest under a tag or digest of a repository.
     pub async fn find(
         &self,
         repository: &str,
@@ -176,7 +175,7 @@ impl Registry {
         Ok(found.map(|manifest| manifest.blob.digest))
     }
 
-    /// Takes in the one image of a `docker save` stream and shows it under `repository:tag`.
+    /// Imports the single image of a `docker save` stream as `repository:tag`.
     pub async fn import_saved(
         &self,
         repository: &str,
@@ -197,11 +196,12 @@ impl Registry {
                 (None, None) => return Err(RegistryError::NotFound(digest)),
             }
         }
-        self.show(names, &Manifest::docker(&config, &layers)).await
+        self.publish(names, &Manifest::docker(&config, &layers))
+            .await
     }
 
-    /// Makes a new image: `base` with one more layer, an uncompressed tar. It is shown under
-    /// `target_repository:target_tag`; `base` stays as it is.
+    /// Creates a new image: `base` with one more layer, an uncompressed tar. It is published as
+    /// `target_repository:target_tag`; `base` is unchanged.
     pub async fn append_layer(
         &self,
         base: &Digest,
@@ -216,7 +216,8 @@ impl Registry {
         let now = self.0.clock.now();
         let config = image::append_to_config(&config, &layer.digest, &change, now)?;
         let config = self.0.blobs.put_bytes(config).await?;
-        self.show(names, &manifest.with_layer(&config, layer)).await
+        self.publish(names, &manifest.with_layer(&config, layer))
+            .await
     }
 
     /// Removes a repository; see [`store::remove_repository`] for use in a transaction.
@@ -229,8 +230,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Gives up manifests that lost their last tag a while ago. Run it before
-    /// [`Blobs::sweep`], which then removes their bytes.
+    /// Removes manifests that lost their last tag a while ago. Run it before [`Blobs::sweep`],
+    /// which then removes their blobs.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
         let now = self.0.clock.now().as_micros();
         let grace = i64::try_from(UNTAGGED_GRACE.as_micros()).unwrap_or(i64::MAX);
@@ -250,7 +251,7 @@ impl Registry {
         &self.0.settings
     }
 
-    async fn show(
+    async fn publish(
         &self,
         (repository, tag): (String, String),
         manifest: &Manifest,
@@ -276,7 +277,7 @@ impl Registry {
         let found = self
             .0
             .db
-            .read(move |tx| store::find_anywhere(tx, &wanted))
+            .read(move |tx| store::find_by_digest(tx, &wanted))
             .await?;
         match found {
             Some(found) => self.document(&found.blob.digest).await,
@@ -284,15 +285,15 @@ impl Registry {
         }
     }
 
-    /// A small blob in memory.
+    /// Reads a small blob into memory.
     async fn document(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
         let found = self.0.blobs.find(digest).await?;
         let blob = found.ok_or_else(|| RegistryError::NotFound(digest.clone()))?;
-        if blob.size > LARGEST_DOCUMENT {
+        if blob.size > MAX_DOCUMENT {
             return Err(RegistryError::unreadable(digest, &"too large"));
         }
         let mut bytes = Vec::new();
-        self.open_whole(&blob)
+        self.open_checked(&blob)
             .await?
             .read_to_end(&mut bytes)
             .await
@@ -300,9 +301,9 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// A listed blob's file, after a look at its size: a short answer would pass for a network
-    /// fault and be asked for again and again.
-    async fn open_whole(&self, blob: &Blob) -> Result<tokio::fs::File, RegistryError> {
+    /// Opens the file of a listed blob and checks its size: clients would treat a short response as
+    /// a network error and retry forever.
+    async fn open_checked(&self, blob: &Blob) -> Result<tokio::fs::File, RegistryError> {
         let digest = &blob.digest;
         let file = self.0.blobs.read(digest).await?;
         let file = file.ok_or_else(|| RegistryError::unreadable(digest, &"its file is missing"))?;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::blobs::Digest;
 
-const LONGEST_REPOSITORY: usize = 255;
-const LONGEST_TAG: usize = 128;
+const MAX_REPOSITORY: usize = 255;
+const MAX_TAG: usize = 128;
 
 /// A repository: components of `[a-z0-9]+` joined by `.`, `_`, `__` or dashes, separated by `/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct RepositoryName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
-/// What a manifest is asked for by.
+/// A reference to a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// A name that may move.
@@ -25,10 +25,10 @@ pub enum Reference {
 }
 
 impl RepositoryName {
-    /// Checks `text`.
+    /// Validates `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        let whole = text.len() <= LONGEST_REPOSITORY && text.split('/').all(is_component);
-        whole.then(|| Self(text.to_owned()))
+        let valid = text.len() <= MAX_REPOSITORY && text.split('/').all(is_component);
+        valid.then(|| Self(text.to_owned()))
     }
 
     /// The text.
@@ -38,13 +38,13 @@ impl RepositoryName {
 }
 
 impl Tag {
-    /// Checks `text`.
+    /// Validates `text`.
     pub fn parse(text: &str) -> Option<Self> {
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let first = *text.as_bytes().first()?;
         let rest = |b: u8| word(b) || b == b'.' || b == b'-';
-        let whole = text.len() <= LONGEST_TAG && word(first) && text.bytes().all(rest);
-        whole.then(|| Self(text.to_owned()))
+        let valid = text.len() <= MAX_TAG && word(first) && text.bytes().all(rest);
+        valid.then(|| Self(text.to_owned()))
     }
 
     /// The text.
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_digests_are_told_apart() {
+    fn tags_and_digests_are_distinguished() {
         let digest = Digest::of(b"x");
         assert_eq!(
             Reference::parse(digest.as_str()),

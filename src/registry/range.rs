@@ -1,9 +1,9 @@
 //! The `Range` header of blob reads: one range of bytes.
 //!
-//! Several ranges, other units and what is no range are ignored, as HTTP allows: the answer is the
-//! whole blob then.
+//! Multiple ranges, other units and invalid ranges are ignored, as HTTP allows: the response is the
+//! whole blob.
 
-/// Which bytes to answer.
+/// Which bytes to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of them, status 200.
@@ -15,7 +15,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Reads a header for a blob of `size` bytes.
+    /// Parses a header for a blob of `size` bytes.
     pub(super) fn of(header: &str, size: u64) -> Self {
         let Some(("bytes", range)) = header.trim().split_once('=') else {
             return Self::Whole;
@@ -44,7 +44,7 @@ impl Part {
     }
 }
 
-/// `None` for no digits at all; digits beyond 64 bits count as "very far".
+/// `None` for no digits; numbers beyond 64 bits are capped.
 fn number(text: &str) -> Result<Option<u64>, ()> {
     match text {
         "" => Ok(None),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_trimmed_refused_or_ignored() {
+    fn ranges_are_clamped_rejected_or_ignored() {
         let cases = [
             ("bytes=500-1499", 3000, bytes(500, 1499)),
             ("bytes=500-", 3000, bytes(500, 2999)),

@@ -1,5 +1,5 @@
-//! Error answers in the shape every registry client reads: `{"errors":[{code, message, detail}]}`.
-//! A body without it is shown raw by the Docker daemon.
+//! Error responses in the registry API's format: `{"errors":[{code, message, detail}]}`. The Docker
+//! daemon shows other bodies unparsed.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::RegistryError;
 
-/// An answer that is not what was asked for.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     status: StatusCode,

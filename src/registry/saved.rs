@@ -1,10 +1,10 @@
 //! Reading the tar stream of `docker save`.
 //!
-//! Daemons write three layouts: `<id>/layer.tar` with a symbolic link where two layers are equal
-//! (up to 24), `blobs/sha256/<digest>` (since 25), and the latter with compressed layers (the
-//! containerd image store). In all of them `manifest.json` tells which file is what, and it may
-//! come last; so every file becomes a draft on disk while the stream passes, and what no image
-//! needs is dropped at the end. Memory is flat in the size of the layers.
+//! Daemons write three layouts: `<id>/layer.tar` with symbolic links for equal layers (up to 24),
+//! `blobs/sha256/<digest>` (since 25), and the latter with compressed layers (the containerd image
+//! store). In all of them `manifest.json` names the files, and it may come last; so every file is
+//! written to a draft on disk while streaming, and unused ones are dropped at the end. Memory use
+//! does not depend on the size of the layers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
@@ -18,14 +18,14 @@ use super::RegistryError;
 use super::image::diff_ids;
 
 /// `manifest.json` and image configurations are far smaller; layers have no limit.
-const LARGEST_DOCUMENT: u64 = 8 * 1024 * 1024;
+const MAX_DOCUMENT: u64 = 8 * 1024 * 1024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The parts of one image.
 pub(super) struct SavedImage {
     pub(super) config: Sealed,
-    /// Digest and bytes of each uncompressed layer, base first; a layer that occurs twice has its
-    /// bytes only the first time.
+    /// Digest and content of each uncompressed layer, base first; a repeated layer has its content
+    /// only the first time.
     pub(super) layers: Vec<(Digest, Option<Sealed>)>,
 }
 
@@ -36,17 +36,17 @@ struct Entry {
     layers: Vec<String>,
 }
 
-/// Reads the one image in the stream.
+/// Reads the single image in the stream.
 pub(super) fn read(blobs: &Blobs, source: impl Read) -> Result<SavedImage, RegistryError> {
     let mut files = Files::read(blobs, source)?;
     let manifest = files
         .manifest
         .take()
-        .ok_or_else(|| invalid("there is no manifest.json: this is no output of docker save"))?;
+        .ok_or_else(|| invalid("manifest.json is missing: not an output of docker save"))?;
     let entries: Vec<Entry> =
         serde_json::from_slice(&manifest).map_err(|e| invalid(format!("manifest.json: {e}")))?;
     let [entry] = <[Entry; 1]>::try_from(entries)
-        .map_err(|all| invalid(format!("one image was expected, not {}", all.len())))?;
+        .map_err(|all| invalid(format!("expected one image, found {}", all.len())))?;
     let config = files.take(&entry.config)?;
     let diff_ids = diff_ids(&document(config.open()?)?)?;
     if diff_ids.len() != entry.layers.len() {
@@ -86,28 +86,28 @@ impl Files {
         };
         let mut archive = tar::Archive::new(source);
         for entry in archive.entries().map_err(broken)? {
-            files.take_in(blobs, entry.map_err(broken)?)?;
+            files.add_entry(blobs, entry.map_err(broken)?)?;
         }
         Ok(files)
     }
 
-    fn take_in(
+    fn add_entry(
         &mut self,
         blobs: &Blobs,
         mut entry: tar::Entry<'_, impl Read>,
     ) -> Result<(), RegistryError> {
-        let name = normal("", &String::from_utf8_lossy(&entry.path_bytes()));
+        let name = normalized("", &String::from_utf8_lossy(&entry.path_bytes()));
         let kind = entry.header().entry_type();
         if kind.is_symlink() || kind.is_hard_link() {
             let target = entry.link_name_bytes().unwrap_or_default();
             let target = String::from_utf8_lossy(&target);
             let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
             let folder = if kind.is_symlink() { folder } else { "" };
-            let target = normal(folder, &target);
+            let target = normalized(folder, &target);
             self.links.insert(name, target);
         } else if name == "manifest.json" {
             self.manifest = Some(document(entry)?);
-        } else if kind.is_file() && !is_legacy_note(&name) {
+        } else if kind.is_file() && !is_legacy_metadata(&name) {
             let mut draft = blobs.draft(None)?;
             io::copy(&mut entry, &mut draft).map_err(broken)?;
             self.drafts.insert(name, draft.seal()?);
@@ -115,10 +115,10 @@ impl Files {
         Ok(())
     }
 
-    /// The file `path`, through links.
+    /// Takes the file `path`, following links.
     fn take(&mut self, path: &str) -> Result<Sealed, RegistryError> {
-        let mut name = normal("", path);
-        // A link to a link is as deep as daemons go; a circle ends here too.
+        let mut name = normalized("", path);
+        // Daemons write at most a link to a link; the limit also ends cycles.
         for _ in 0..8 {
             match self.links.get(&name) {
                 Some(target) => name.clone_from(target),
@@ -131,8 +131,8 @@ impl Files {
     }
 }
 
-/// Small files of the old layout that `manifest.json` makes superfluous.
-fn is_legacy_note(name: &str) -> bool {
+/// Small files of the old layout that `manifest.json` replaces.
+fn is_legacy_metadata(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     matches!(
         last,
@@ -140,7 +140,7 @@ fn is_legacy_note(name: &str) -> bool {
     )
 }
 
-/// Checks that the layer is what the configuration says, after decompression when needed.
+/// Checks that the layer has the digest from the configuration, after decompression if needed.
 fn uncompressed(blobs: &Blobs, layer: Sealed, diff_id: &Digest) -> Result<Sealed, RegistryError> {
     if layer.blob().digest == *diff_id {
         return Ok(layer);
@@ -164,21 +164,21 @@ fn uncompressed(blobs: &Blobs, layer: Sealed, diff_id: &Digest) -> Result<Sealed
     )))
 }
 
-/// A whole small document.
+/// Reads a small document.
 fn document(source: impl Read) -> Result<Vec<u8>, RegistryError> {
     let mut bytes = Vec::new();
     source
-        .take(LARGEST_DOCUMENT + 1)
+        .take(MAX_DOCUMENT + 1)
         .read_to_end(&mut bytes)
         .map_err(broken)?;
-    if bytes.len() as u64 > LARGEST_DOCUMENT {
-        return Err(invalid("a document in it is too large"));
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(invalid("a JSON document is too large"));
     }
     Ok(bytes)
 }
 
-/// `path` as seen from `folder`, without `.` and `..`; it never leaves the archive.
-fn normal(folder: &str, path: &str) -> String {
+/// `path` relative to `folder`, without `.` and `..`; it never leaves the archive.
+fn normalized(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in folder.split('/').chain(path.split('/')) {
         match part {
@@ -208,14 +208,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_seen_from_their_folder_and_stay_inside() {
+    fn paths_are_resolved_and_stay_inside_the_archive() {
         for (folder, path, expected) in [
             ("", "./a/layer.tar", "a/layer.tar"),
             ("a", "../b/layer.tar", "b/layer.tar"),
             ("a/b", "c", "a/b/c"),
             ("a", "../../../etc/passwd", "etc/passwd"),
         ] {
-            assert_eq!(normal(folder, path), expected);
+            assert_eq!(normalized(folder, path), expected);
         }
     }
 }

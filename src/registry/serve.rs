@@ -1,7 +1,7 @@
-//! The registry's own port, served like the platform's: connections that say nothing, never end
-//! their request's head or do not read their response are closed in time.
+//! The registry's own port, served like the platform's: connections that are silent, never complete
+//! their request head or do not read their response are closed after a timeout.
 //!
-//! Requests run on the platform's runtime; a thread of its own carries the bytes.
+//! Requests run on the platform's runtime; a separate thread does the I/O.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use crate::net::server::{BoxError, Limits, Peer, Serve, ServeLocal};
 
-/// One thread carries what a daemon on the same machine pulls.
+/// One thread is enough for a daemon on the same machine.
 pub(super) fn limits() -> Limits {
     Limits {
         threads: 1,
@@ -23,14 +23,14 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// What answers on the port.
+/// The service on the port.
 #[derive(Clone)]
-pub(super) struct Front {
+pub(super) struct RegistryService {
     pub(super) router: axum::Router,
     pub(super) runtime: Handle,
 }
 
-impl Serve for Front {
+impl Serve for RegistryService {
     type Local = Self;
 
     fn local(&self) -> Self {
@@ -38,7 +38,7 @@ impl Serve for Front {
     }
 }
 
-impl ServeLocal for Front {
+impl ServeLocal for RegistryService {
     type Body = Body;
 
     async fn serve(
@@ -46,7 +46,7 @@ impl ServeLocal for Front {
         _peer: Rc<Peer>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, BoxError> {
-        // The registry can only be read: no handler gets a body to wait for.
+        // The registry is read-only: no handler needs a request body.
         let request = request.map(|_| Body::empty());
         let answer = self.router.clone().oneshot(request);
         let running = AbortOnDropHandle::new(self.runtime.spawn(answer));
@@ -54,7 +54,7 @@ impl ServeLocal for Front {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(never)) => match never {},
             Err(error) => {
-                tracing::error!(error = %error, "a registry handler failed");
+                tracing::error!(error = %error, "registry handler failed");
                 Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
             }
         }

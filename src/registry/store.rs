@@ -21,7 +21,7 @@ pub(super) struct StoredManifest {
     pub(super) media_type: String,
 }
 
-/// A manifest to be shown in a repository.
+/// A manifest to publish in a repository.
 pub(super) struct NewManifest {
     pub(super) repository: String,
     pub(super) tag: String,
@@ -30,8 +30,8 @@ pub(super) struct NewManifest {
     pub(super) parts: Vec<Digest>,
 }
 
-/// Shows a manifest in a repository and moves the tag to it. What the tag named before, and no
-/// other tag names, is removed by a later sweep.
+/// Publishes a manifest in a repository and moves the tag to it. A manifest that loses its last tag
+/// by this is removed by a later sweep.
 pub(super) fn record(
     tx: &WriteTx<'_>,
     manifest: &NewManifest,
@@ -40,7 +40,7 @@ pub(super) fn record(
     const MANIFEST: &str = "
         insert into registry_manifests (digest, media_type, created_at)
         values (:digest, :media_type, :now) on conflict do nothing";
-    const SHOWN: &str = "
+    const IN_REPOSITORY: &str = "
         insert into registry_repository_manifests (repository, digest) values (:repository, :digest)
         on conflict do update set untagged_at = null";
     const UNTAGGED: &str = "
@@ -64,9 +64,11 @@ pub(super) fn record(
     for part in std::iter::once(digest).chain(&manifest.parts) {
         blobs::store::reference(tx, part, OWNER, digest.as_str())?;
     }
-    tx.sql().prepare_cached(SHOWN)?.execute(named_params! {
-        ":repository": repository, ":digest": digest,
-    })?;
+    tx.sql()
+        .prepare_cached(IN_REPOSITORY)?
+        .execute(named_params! {
+            ":repository": repository, ":digest": digest,
+        })?;
     tx.sql().prepare_cached(UNTAGGED)?.execute(named_params! {
         ":repository": repository, ":tag": tag, ":digest": digest, ":now": now,
     })?;
@@ -76,7 +78,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// The manifest a repository shows under a tag or digest.
+/// The manifest under a tag or digest of a repository.
 pub(super) fn find(
     tx: &ReadTx<'_>,
     repository: &str,
@@ -99,8 +101,8 @@ pub(super) fn find(
     Ok(statement.query_row(parameters, manifest).optional()?)
 }
 
-/// The manifest by its digest, in whatever repository.
-pub(super) fn find_anywhere(
+/// The manifest by its digest, in any repository.
+pub(super) fn find_by_digest(
     tx: &ReadTx<'_>,
     digest: &Digest,
 ) -> Result<Option<StoredManifest>, DbError> {
@@ -112,7 +114,7 @@ pub(super) fn find_anywhere(
     Ok(statement.query_row(parameters, manifest).optional()?)
 }
 
-/// A blob, if a manifest that the repository shows needs it: blobs of other repositories are not
+/// A blob, if a manifest in the repository references it: blobs of other repositories are not
 /// readable through this one.
 pub(super) fn find_blob(
     tx: &ReadTx<'_>,
@@ -132,7 +134,7 @@ pub(super) fn find_blob(
     Ok(statement.query_row(parameters, blob).optional()?)
 }
 
-/// Whether the repository shows anything.
+/// Whether the repository has any manifest.
 pub(super) fn exists(tx: &ReadTx<'_>, repository: &str) -> Result<bool, DbError> {
     const SQL: &str = "
         select exists (select 1 from registry_repository_manifests where repository = :repository)";
@@ -160,8 +162,8 @@ pub(super) fn tags(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Shows a manifest that is there already in another repository, under a tag; false when there is no
-/// such manifest.
+/// Publishes an existing manifest in another repository under a tag; false if there is no such
+/// manifest.
 pub fn share(
     tx: &WriteTx<'_>,
     digest: &Digest,
@@ -188,16 +190,18 @@ pub fn share(
     Ok(true)
 }
 
-/// Removes a repository with its tags; what no other repository shows is gone with it. Its bytes
-/// go with the next sweep of the blobs. A repository that is not there is no error.
+/// Removes a repository with its tags and the manifests that are in no other repository. The next
+/// sweep removes their blobs. A missing repository is not an error.
 pub fn remove_repository(tx: &WriteTx<'_>, repository: &str) -> Result<(), DbError> {
     const TAGS: &str = "delete from registry_tags where repository = :repository";
-    const SHOWN: &str = "
+    const IN_REPOSITORY: &str = "
         delete from registry_repository_manifests where repository = :repository";
     let parameters = named_params! { ":repository": repository };
     tx.sql().prepare_cached(TAGS)?.execute(parameters)?;
-    tx.sql().prepare_cached(SHOWN)?.execute(parameters)?;
-    remove_hidden(tx)
+    tx.sql()
+        .prepare_cached(IN_REPOSITORY)?
+        .execute(parameters)?;
+    remove_orphans(tx)
 }
 
 /// Removes manifests that lost their last tag before `before`.
@@ -209,11 +213,11 @@ pub(super) fn remove_untagged(tx: &WriteTx<'_>, before: Timestamp) -> Result<(),
     tx.sql()
         .prepare_cached(SQL)?
         .execute(named_params! { ":before": before })?;
-    remove_hidden(tx)
+    remove_orphans(tx)
 }
 
-/// Removes manifests that no repository shows.
-fn remove_hidden(tx: &WriteTx<'_>) -> Result<(), DbError> {
+/// Removes manifests that are in no repository.
+fn remove_orphans(tx: &WriteTx<'_>) -> Result<(), DbError> {
     const SQL: &str = "
         delete from registry_manifests where not exists (
             select 1 from registry_repository_manifests r
@@ -221,8 +225,8 @@ fn remove_hidden(tx: &WriteTx<'_>) -> Result<(), DbError> {
         returning digest";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let rows = statement.query_map([], |row| row.get(0))?;
-    let hidden: Vec<String> = rows.collect::<Result<_, _>>()?;
-    for digest in hidden {
+    let orphans: Vec<String> = rows.collect::<Result<_, _>>()?;
+    for digest in orphans {
         blobs::store::release(tx, OWNER, &digest)?;
     }
     Ok(())
@@ -238,7 +242,7 @@ pub(super) fn token(tx: &ReadTx<'_>) -> Result<Option<String>, DbError> {
         .optional()?)
 }
 
-/// Stores the token unless there is one.
+/// Stores the token unless one exists.
 pub(super) fn insert_token(tx: &WriteTx<'_>, encrypted: &str) -> Result<(), DbError> {
     const SQL: &str = "
         insert into settings (name, value) values (:name, :value) on conflict do nothing";

@@ -1,7 +1,7 @@
-//! What a path under `/v2/` means.
+//! Parses paths under `/v2/`.
 //!
-//! Repository names hold slashes and may hold any word the API uses, so the *last* known segments
-//! decide.
+//! Repository names contain slashes and may contain any word of the API, so the *last* known
+//! segments decide.
 
 use std::borrow::Cow;
 

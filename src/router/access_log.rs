@@ -1,8 +1,8 @@
-//! The access line, byte for byte as Cloud Foundry's router writes it, and where it goes.
+//! The access log line, byte for byte as Cloud Foundry's router writes it, and its sink.
 //!
-//! One line tells of one exchange, written when its last byte went out or the client left. Each
-//! thread of the front door formats into one buffer of its own and lends it to the [`AccessLog`],
-//! so that a line costs no allocation here.
+//! One line per exchange, written when its last byte was sent or the client disconnected. Each
+//! thread of the front door formats into its own buffer and lends it to the [`AccessLog`], so that
+//! a line needs no allocation here.
 
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -14,19 +14,19 @@ use crate::base::guid::AppGuid;
 
 use super::endpoint::EndpointState;
 
-/// Where access lines go. Must return at once.
+/// Receives access lines. Must not block.
 pub trait AccessLog: Send + Sync + 'static {
-    /// Takes the line of an exchange that concerned an app; `index` is the app instance that
-    /// answered (0 when none did). It ends in the app's log as `[RTR/0] OUT`.
+    /// Receives the line of an exchange with an app; `index` is the app instance that answered (0
+    /// if none did). It appears in the app's log as `[RTR/0] OUT`.
     fn line(&self, app_guid: &AppGuid, index: u32, text: &str);
 }
 
-/// Beyond this many bytes the parts clients choose are cut.
-const LONGEST_LINE: usize = 65_400;
-const SHORT_CUT: usize = 1_000;
-const LONG_CUT: usize = 20_000;
+/// In longer lines, client-controlled parts are truncated.
+const MAX_LINE: usize = 65_400;
+const MAX_FIELD: usize = 1_000;
+const MAX_URI: usize = 20_000;
 
-/// Everything a line tells.
+/// The data of a line.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) received: Timestamp,
@@ -65,8 +65,8 @@ impl LineWriter {
         state: Option<&EndpointState>,
     ) -> &str {
         self.render(record, app_guid, state, usize::MAX, usize::MAX);
-        if self.line.len() > LONGEST_LINE {
-            self.render(record, app_guid, state, SHORT_CUT, LONG_CUT);
+        if self.line.len() > MAX_LINE {
+            self.render(record, app_guid, state, MAX_FIELD, MAX_URI);
         }
         &self.line
     }
@@ -196,11 +196,11 @@ fn push_padded(out: &mut String, number: u64) {
 fn push_times(out: &mut String, record: &Record) {
     let total = record.finished.as_micros() - record.received.as_micros();
     push_seconds(out, " response_time:", total);
-    let own = match record.proxied {
+    let routing = match record.proxied {
         Some(proxied) => proxied.as_micros() - record.received.as_micros(),
         None => 0,
     };
-    push_seconds(out, " gorouter_time:", own);
+    push_seconds(out, " gorouter_time:", routing);
 }
 
 fn push_seconds(out: &mut String, name: &str, micros: i64) {
@@ -258,10 +258,10 @@ fn escape_cut(out: &mut String, bytes: &[u8], cut: usize, name: &str) {
     }
 }
 
-/// As Go quotes a string, without the quotes around it.
+/// Escapes like Go's string quoting, without the quotes.
 fn escape(out: &mut String, bytes: &[u8]) {
-    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'"' && *byte != b'\\';
-    if bytes.iter().all(plain)
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'"' && *byte != b'\\';
+    if bytes.iter().all(is_plain)
         && let Ok(text) = std::str::from_utf8(bytes)
     {
         out.push_str(text);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_a_dash() {
+    fn unknown_values_are_dashes() {
         let mut writer = LineWriter::default();
         let mut record = record();
         record.host = None;
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_header_does_not_make_an_endless_line() {
+    fn long_headers_are_truncated() {
         let mut writer = LineWriter::default();
         let mut record = record();
         record.user_agent = Some(HeaderValue::from_str(&"u".repeat(70_000)).unwrap());

@@ -1,12 +1,12 @@
-//! Connections to instances: kept per thread, as many as there are requests at once.
+//! Connections to instances: pooled per thread, one per concurrent request.
 //!
-//! An HTTP/1.1 connection is driven by the very task whose request it carries ([`Http1`] is polled
-//! together with the exchange, not spawned): a request then costs no wake-up and no switch between
-//! tasks. While a connection lies in the pool nobody polls it; whether it still lives is looked at
-//! when it is taken out. HTTP/2 connections are shared by many requests and have a task.
+//! An HTTP/1.1 connection is driven by the task of its request ([`Http1`] is polled together with
+//! the exchange, not spawned), which avoids wake-ups and task switches. Idle connections in the
+//! pool are not polled; their liveness is checked when they are taken out. HTTP/2 connections are
+//! shared by many requests and have their own task.
 //!
-//! Decisions: the waker registered in an idle connection is always the no-op one, so that handing
-//! it to another task does not wake the one before.
+//! Decisions: the waker registered in an idle connection is always the no-op waker, so that handing
+//! it to another task does not wake the previous one.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -27,8 +27,9 @@ use super::failure::{Failure, FailureKind};
 use super::instance_stream::{Inbound, InstanceStream, MAX_RESPONSE_HEAD, Scratch};
 use super::request_body::RequestBody;
 
-/// Fields a response's head may have: what the map of fields can hold, less what the router adds.
-const MOST_FIELDS: usize = 24_000;
+/// The maximum number of response header fields: the capacity of the header map, less the fields
+/// the router adds.
+const MAX_FIELDS: usize = 24_000;
 
 /// One connection that carries one exchange at a time.
 pub(crate) struct Http1 {
@@ -37,14 +38,13 @@ pub(crate) struct Http1 {
     inbound: Rc<Inbound>,
     pub(super) deadline: Pin<Box<Sleep>>,
     ended: bool,
-    /// Carries no further exchange: a part of the last request was not sent.
-    last: bool,
+    /// Not reusable: a part of the last request was not sent.
+    close_after: bool,
     pub(super) reused: bool,
 }
 
-/// Dials an instance that is still in the route table. Packets to an address that nobody has any
-/// more are lost, so that dialling it would take seconds: it ends as soon as the instance is known
-/// to be gone.
+/// Dials an instance that is still in the route table. Dialling an unused address would take
+/// seconds, since its packets are dropped: so it stops as soon as the instance is withdrawn.
 pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpStream, Failure> {
     let address = state.endpoint.address;
     let dialled = async {
@@ -65,13 +65,13 @@ pub(crate) async fn dial(state: &EndpointState, limit: Duration) -> Result<TcpSt
     Err(Failure::dial(address, &error))
 }
 
-/// How HTTP/1.1 is spoken to instances, with room for every head the platform allows. hyper pays
-/// for that with every response.
+/// An HTTP/1.1 client with the platform's limits for response heads. More expensive in hyper for
+/// every response.
 pub(crate) fn wide_http1_builder() -> http1::Builder {
     let limit = MAX_RESPONSE_HEAD as usize;
     let mut builder = http1_builder();
     builder
-        .max_headers(MOST_FIELDS)
+        .max_headers(MAX_FIELDS)
         .max_header_size(limit)
         .max_buf_size(limit);
     builder
@@ -101,12 +101,12 @@ impl Http1 {
             inbound,
             deadline: Box::pin(tokio::time::sleep(limit)),
             ended: false,
-            last: false,
+            close_after: false,
             reused: false,
         })
     }
 
-    /// Sends a request and waits for the response's head.
+    /// Sends a request and waits for the response head.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<RequestBody>,
@@ -118,18 +118,18 @@ impl Http1 {
         self.wait_for_head(request, client).await
     }
 
-    /// After an exchange that failed since the response's head is too large for hyper's usual
-    /// limits: reads the head again within those of the platform. `method` is the request's. A
-    /// body that is still on its way is cut, as on a real router.
-    pub(crate) async fn read_again(
+    /// After an exchange that failed because the response head exceeds hyper's default limits:
+    /// reads the head again with the platform's limits. `method` is the request's. A request body
+    /// still being sent is cut off, as on a real router.
+    pub(crate) async fn reread_head(
         self: Box<Self>,
         method: Method,
         client: &ClientSide<'_>,
     ) -> Result<(Response<Incoming>, Box<Self>), Failure> {
         let parts = self.connection.into_parts();
-        let last = !(self.inbound.is_written() && client.sent_all());
+        let close_after = !(self.inbound.is_written() && client.sent_all());
         let (sender, connection) = wide_http1_builder()
-            .handshake(parts.io.again(parts.read_buf))
+            .handshake(parts.io.replaying(parts.read_buf))
             .await
             .map_err(Failure::from_error)?;
         let mut http = Box::new(Self {
@@ -138,7 +138,7 @@ impl Http1 {
             inbound: self.inbound,
             deadline: self.deadline,
             ended: false,
-            last,
+            close_after,
             reused: false,
         });
         let mut request = Request::new(RequestBody::Empty);
@@ -163,11 +163,11 @@ impl Http1 {
         request: Request<RequestBody>,
         client: &ClientSide<'_>,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut response = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             self.poll_connection(cx);
             client.relay(self.inbound.take_interim());
-            if let Poll::Ready(result) = answer.as_mut().poll(&mut noop()) {
+            if let Poll::Ready(result) = response.as_mut().poll(&mut noop()) {
                 return Poll::Ready(result.map_err(Failure::from_unsent));
             }
             self.deadline
@@ -181,11 +181,11 @@ impl Http1 {
     /// Whether the next exchange may use this connection.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.poll_connection(&mut noop());
-        !(self.ended || self.last) && self.sender.is_ready()
+        !(self.ended || self.close_after) && self.sender.is_ready()
     }
 
     pub(super) fn poll_connection(&mut self, cx: &mut Context<'_>) {
-        // The error, if any, reaches whoever waits for the response or its body.
+        // An error is reported to the task that waits for the response or its body.
         self.ended = self.ended || Pin::new(&mut self.connection).poll(cx).is_ready();
     }
 }
@@ -195,7 +195,7 @@ pub(crate) fn noop() -> Context<'static> {
 }
 
 impl FailureKind {
-    /// Whether a kept connection that fails so was simply closed in the meantime.
+    /// Whether a pooled connection with this failure was just closed by the instance meanwhile.
     pub(crate) fn is_stale(self) -> bool {
         matches!(self, Self::Unsent | Self::Interrupted | Self::Reset)
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_learns_of_the_withdrawal() {
+    async fn waiters_are_notified_of_the_withdrawal() {
         let state = EndpointState::new(endpoint(1));
         let wait = pin!(state.withdrawn());
         let mut wait = wait;

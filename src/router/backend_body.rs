@@ -1,4 +1,4 @@
-//! Response bodies of instances, together with the connection they come by.
+//! Response bodies of instances, together with their connections.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,8 +13,7 @@ use crate::net::server::BoxError;
 use super::backend::{Http1, noop};
 use super::pool::Connections;
 
-/// A response's body together with the connection it comes by, which goes back to the pool at
-/// its end.
+/// A response body with its connection, which returns to the pool at the end.
 pub(crate) struct BackendBody {
     first: Option<Result<Frame<Bytes>, BoxError>>,
     incoming: Incoming,
@@ -23,31 +22,31 @@ pub(crate) struct BackendBody {
     number: u64,
 }
 
-/// A response's body as far as it is known when its head arrives.
-pub(crate) enum Arrived {
-    /// All of it, and whether its length was announced.
-    Whole(Bytes, Announced),
-    /// More will come.
-    Rest(BackendBody),
+/// A response body as far as it was received together with its head.
+pub(crate) enum ReceivedBody {
+    /// The complete body, and whether it has a content length.
+    Complete(Bytes, ContentLength),
+    /// More data follows.
+    Partial(BackendBody),
 }
 
-/// Whether a body's length was told before the body.
+/// Whether the length of a body is known in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
-    Length,
-    Nothing,
+pub(crate) enum ContentLength {
+    Known,
+    Unknown,
 }
 
 impl BackendBody {
-    pub(crate) fn arrive(
+    pub(crate) fn receive(
         mut incoming: Incoming,
         http: Box<Http1>,
         pool: Rc<Connections>,
         number: u64,
-    ) -> Arrived {
-        let announced = match incoming.size_hint().exact() {
-            Some(_) => Announced::Length,
-            None => Announced::Nothing,
+    ) -> ReceivedBody {
+        let content_length = match incoming.size_hint().exact() {
+            Some(_) => ContentLength::Known,
+            None => ContentLength::Unknown,
         };
         let mut first = None;
         let mut ended = incoming.is_end_stream();
@@ -65,15 +64,15 @@ impl BackendBody {
         if ended {
             body.release();
             match body.first.take() {
-                None => return Arrived::Whole(Bytes::new(), announced),
+                None => return ReceivedBody::Complete(Bytes::new(), content_length),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => return Arrived::Whole(data, announced),
+                    Ok(data) => return ReceivedBody::Complete(data, content_length),
                     Err(frame) => body.first = Some(Ok(frame)),
                 },
                 failed => body.first = failed,
             }
         }
-        Arrived::Rest(body)
+        ReceivedBody::Partial(body)
     }
 
     pub(crate) fn poll_frame(
@@ -98,7 +97,7 @@ impl BackendBody {
                 .deadline
                 .as_mut()
                 .poll(cx)
-                .map(|()| Some(Err("the exchange took too long".into()))),
+                .map(|()| Some(Err("the exchange timed out".into()))),
             None => Poll::Ready(None),
         }
     }

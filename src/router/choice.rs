@@ -1,10 +1,10 @@
-//! Which endpoint of a pool takes the next attempt. Pure but for the marks on the endpoints.
+//! Chooses the endpoint of a pool for the next attempt. Pure except for the marks on the endpoints.
 //!
-//! A session that is tied to an instance goes there first, whatever the algorithm; failed marks do
-//! not count then.
+//! A sticky session goes to its instance first, whatever the algorithm and even if the instance is
+//! marked as failed.
 //!
-//! Decisions: least-connection does not look at failed marks, as on a real router; a pool whose
-//! endpoints all failed is forgiven at once, since somebody has to answer.
+//! Decisions: least-connection ignores failed marks, as on a real router; if all endpoints of a
+//! pool failed, their marks are cleared at once, since one has to answer.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::base::Timestamp;
 use super::endpoint::EndpointState;
 use super::table::{LoadBalancing, Pool};
 
-/// What a request asks for with `X-CF-App-Instance` or `X-CF-Process-Instance`.
+/// The target of a request with `X-CF-App-Instance` or `X-CF-Process-Instance`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// `X-CF-App-Instance: guid:index`.
@@ -45,7 +45,7 @@ impl Target {
         })
     }
 
-    pub(crate) fn fits(&self, state: &EndpointState) -> bool {
+    pub(crate) fn matches(&self, state: &EndpointState) -> bool {
         let endpoint = &state.endpoint;
         match self {
             Self::AppInstance { guid, index } => {
@@ -73,21 +73,21 @@ fn parse_index(text: &str) -> Option<u32> {
         .flatten()
 }
 
-/// The endpoint for the next attempt; those in `tried` are out. `tied` is the guid of the instance
-/// a session is tied to.
+/// The endpoint for the next attempt, except those in `tried`. `sticky` is the instance guid of a
+/// sticky session.
 pub(crate) fn choose(
     pool: &Pool,
     target: Option<&Target>,
-    tied: Option<&str>,
+    sticky: Option<&str>,
     tried: &[u64],
     now: Timestamp,
 ) -> Option<Arc<EndpointState>> {
     let usable = |state: &EndpointState| {
         !state.is_withdrawn()
             && !tried.contains(&state.number)
-            && target.is_none_or(|target| target.fits(state))
+            && target.is_none_or(|target| target.matches(state))
     };
-    if let Some(guid) = tied.filter(|_| tried.is_empty())
+    if let Some(guid) = sticky.filter(|_| tried.is_empty())
         && let Some(state) = pool
             .endpoints
             .iter()
@@ -96,12 +96,12 @@ pub(crate) fn choose(
         return Some(state.clone());
     }
     match pool.options.load_balancing {
-        LoadBalancing::RoundRobin => rotate(pool, usable, now),
-        LoadBalancing::LeastConnection => least_busy(pool, usable),
+        LoadBalancing::RoundRobin => round_robin(pool, usable, now),
+        LoadBalancing::LeastConnection => least_connection(pool, usable),
     }
 }
 
-fn rotate(
+fn round_robin(
     pool: &Pool,
     usable: impl Fn(&EndpointState) -> bool,
     now: Timestamp,
@@ -120,12 +120,17 @@ fn rotate(
         failed = failed.or(Some(state));
     }
     if failed.is_some() {
-        pool.endpoints.iter().for_each(|state| state.forgive());
+        pool.endpoints
+            .iter()
+            .for_each(|state| state.clear_failure());
     }
     failed.cloned()
 }
 
-fn least_busy(pool: &Pool, usable: impl Fn(&EndpointState) -> bool) -> Option<Arc<EndpointState>> {
+fn least_connection(
+    pool: &Pool,
+    usable: impl Fn(&EndpointState) -> bool,
+) -> Option<Arc<EndpointState>> {
     let count = pool.endpoints.len();
     let start = pool.next_turn();
     (0..count)
@@ -158,20 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn round_robin_is_a_strict_rotation_that_passes_failed_endpoints_over() {
+    fn round_robin_rotates_strictly_and_skips_failed_endpoints() {
         let now = Timestamp::from_micros(0);
         let pool = pool_of(LoadBalancing::RoundRobin, 3);
         assert_eq!(ports(&pool, 6, now), [1, 2, 3, 1, 2, 3]);
         pool.endpoints[1].mark_failed(now);
         assert!(!ports(&pool, 9, now).contains(&2));
-        let later = now.plus(INELIGIBLE_AND_A_BIT);
+        let later = now.plus(AFTER_INELIGIBLE);
         assert!(ports(&pool, 3, later).contains(&2));
     }
 
-    const INELIGIBLE_AND_A_BIT: std::time::Duration = std::time::Duration::from_secs(31);
+    const AFTER_INELIGIBLE: std::time::Duration = std::time::Duration::from_secs(31);
 
     #[test]
-    fn a_pool_that_failed_as_a_whole_is_forgiven() {
+    fn the_marks_of_a_completely_failed_pool_are_cleared() {
         let now = Timestamp::from_micros(0);
         let pool = pool_of(LoadBalancing::RoundRobin, 2);
         pool.endpoints
@@ -194,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn tried_endpoints_are_out() {
+    fn tried_endpoints_are_skipped() {
         let now = Timestamp::from_micros(0);
         let pool = pool_of(LoadBalancing::RoundRobin, 2);
         let tried = [pool.endpoints[0].number];
@@ -211,22 +216,22 @@ mod tests {
         let now = Timestamp::from_micros(0);
         for algorithm in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
             let pool = pool_of(algorithm, 3);
-            let choose_tied = |tied: &str, tried: &[u64]| {
-                let state = choose(&pool, None, Some(tied), tried, now).unwrap();
+            let choose_sticky = |sticky: &str, tried: &[u64]| {
+                let state = choose(&pool, None, Some(sticky), tried, now).unwrap();
                 state.endpoint.address.port()
             };
             pool.endpoints[1].mark_failed(now);
             pool.endpoints[1].begin();
             for _ in 0..4 {
-                assert_eq!(choose_tied("instance-2", &[]), 2);
-                assert_ne!(choose_tied("instance-2", &[pool.endpoints[1].number]), 2);
-                assert_ne!(choose_tied("gone", &[]), 2);
+                assert_eq!(choose_sticky("instance-2", &[]), 2);
+                assert_ne!(choose_sticky("instance-2", &[pool.endpoints[1].number]), 2);
+                assert_ne!(choose_sticky("gone", &[]), 2);
             }
         }
     }
 
     #[test]
-    fn withdrawn_endpoints_are_out() {
+    fn withdrawn_endpoints_are_skipped() {
         let now = Timestamp::from_micros(0);
         for balancing in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
             let pool = pool_of(balancing, 2);

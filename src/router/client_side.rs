@@ -1,4 +1,4 @@
-//! What an attempt needs of the client while it waits for an instance's response.
+//! The client's side of an exchange, while an attempt waits for an instance's response.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use super::request_body::{Signal, Upload};
 /// The client of an exchange.
 #[derive(Default)]
 pub(crate) struct ClientSide<'c> {
-    /// Takes interim responses, where the client's protocol has room for them.
+    /// Receives interim responses, if the client's protocol supports them.
     pub(crate) interim: Option<&'c Interim>,
-    /// Lets the body go when the app agrees to it.
+    /// Releases the body when the app sends `100 Continue`.
     pub(crate) signal: Option<Arc<Signal>>,
-    /// The body on its way.
+    /// The body being sent.
     pub(crate) upload: Option<Rc<Upload>>,
 }
 
 impl ClientSide<'_> {
-    /// Whether nothing of the request's body is left to be sent.
+    /// Whether the request body was sent completely.
     pub(crate) fn sent_all(&self) -> bool {
         self.upload.as_ref().is_none_or(|upload| upload.ended.get())
     }
 
-    /// Passes interim responses on. A `100 Continue` the client waits for comes from hyper, as
-    /// soon as the body is asked for.
+    /// Relays interim responses. hyper itself sends a `100 Continue` that the client expects, as
+    /// soon as the body is read.
     pub(crate) fn relay(&self, heads: Vec<InterimHead>) {
         for head in heads {
             match (&self.signal, self.interim) {
@@ -41,7 +41,7 @@ impl ClientSide<'_> {
     }
 }
 
-/// As HTTP/1.1 writes it.
+/// Encodes a head for HTTP/1.1.
 fn encode(mut head: InterimHead) -> Vec<u8> {
     prepare_interim(&mut head.headers);
     let status = head.status;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interim_response_is_written_without_what_concerns_one_connection() {
+    fn an_interim_response_is_written_without_hop_by_hop_fields() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("link", "</a.css>; rel=preload"),

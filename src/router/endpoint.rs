@@ -1,9 +1,9 @@
-//! One place an app's instance answers at, and what the router remembers about it.
+//! An endpoint of an app instance, and its state in the router.
 //!
 //! A failed attempt makes an endpoint ineligible for [`INELIGIBLE`]; it stays in its pool, since
 //! the scheduler, not the router, decides what runs. An endpoint that left the table is withdrawn
-//! for good: its address may belong to another app soon, so no connection to it is made any more,
-//! by whichever request still holds it.
+//! permanently: its address may soon belong to another app, so no request opens a connection to it
+//! any more.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, InstanceGuid, ProcessGuid};
 
-/// How long a failed endpoint is passed over.
+/// How long a failed endpoint is skipped.
 pub const INELIGIBLE: Duration = Duration::from_secs(30);
 
-/// What an instance speaks.
+/// The protocol of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -38,10 +38,10 @@ impl Protocol {
     }
 }
 
-/// Where one instance of an app answers.
+/// The endpoint of an app instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Address that can be dialled from here.
+    /// Address to connect to.
     pub address: SocketAddr,
     /// The app.
     pub app_guid: AppGuid,
@@ -51,11 +51,11 @@ pub struct Endpoint {
     pub instance_guid: InstanceGuid,
     /// The instance's index.
     pub index: u32,
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: Protocol,
 }
 
-/// What makes two endpoints the same one.
+/// The identity of an endpoint.
 pub(crate) type EndpointKey = (SocketAddr, InstanceGuid);
 
 impl Endpoint {
@@ -64,10 +64,10 @@ impl Endpoint {
     }
 }
 
-/// An endpoint with its marks.
+/// An endpoint with its state.
 #[derive(Debug)]
 pub struct EndpointState {
-    /// Where it is.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// Unique in this process; never given to another endpoint.
     pub(crate) number: u64,
@@ -75,7 +75,7 @@ pub struct EndpointState {
     failed_until: AtomicI64,
     in_flight: AtomicU32,
     withdrawn: AtomicBool,
-    /// Wakes those who dial.
+    /// Wakes tasks that dial.
     withdrawal: Notify,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct EndpointHeaders {
     pub(crate) address: String,
 }
 
-static NUMBERS: AtomicU64 = AtomicU64::new(0);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl EndpointState {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
@@ -106,7 +106,7 @@ impl EndpointState {
         };
         Self {
             endpoint,
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             headers,
             failed_until: AtomicI64::new(i64::MIN),
             in_flight: AtomicU32::new(0),
@@ -115,7 +115,7 @@ impl EndpointState {
         }
     }
 
-    /// The endpoint left the route table: nobody dials it any more, and who does now gives up.
+    /// The endpoint left the route table: no new connections, and pending dials are aborted.
     pub(crate) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
         self.withdrawal.notify_waiters();
@@ -128,14 +128,14 @@ impl EndpointState {
 
     /// Waits until the endpoint leaves the route table.
     pub(crate) async fn withdrawn(&self) {
-        // Registered before the look, so that no withdrawal falls in between.
+        // Registered before the check, so that no withdrawal is missed.
         let withdrawal = self.withdrawal.notified();
         if !self.is_withdrawn() {
             withdrawal.await;
         }
     }
 
-    /// Passes the endpoint over until [`INELIGIBLE`] has gone by.
+    /// Makes the endpoint ineligible for [`INELIGIBLE`].
     pub fn mark_failed(&self, now: Timestamp) {
         let until = now.plus(INELIGIBLE).as_micros();
         self.failed_until.store(until, Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl EndpointState {
         self.failed_until.load(Ordering::Relaxed) > now.as_micros()
     }
 
-    pub(crate) fn forgive(&self) {
+    pub(crate) fn clear_failure(&self) {
         self.failed_until.store(i64::MIN, Ordering::Relaxed);
     }
 

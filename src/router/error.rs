@@ -1,4 +1,4 @@
-//! Errors the router answers with itself, as Cloud Foundry's router words them.
+//! Errors of the router itself, with the texts of Cloud Foundry's router.
 
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
@@ -39,7 +39,7 @@ pub(crate) enum RouterError {
     HeadTooLarge,
     #[error("Registered endpoint failed to handle the request.")]
     EndpointFailure { cause: String },
-    #[error("the answer changes to a protocol nobody asked for")]
+    #[error("the response switches to a protocol that was not requested")]
     WrongUpgrade,
     #[error("Request Cancelled")]
     ClientGone,
@@ -48,7 +48,7 @@ pub(crate) enum RouterError {
 }
 
 impl RouterError {
-    /// The status it is answered with.
+    /// The response status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::EmptyHost

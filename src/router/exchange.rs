@@ -1,4 +1,4 @@
-//! A request on its way, as forwarding and tunnels share it.
+//! A request in progress, shared by forwarding and tunnels.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::sticky::{self, Affinity};
 use super::table::Pool;
 use super::trace::Trace;
 
-/// A request on its way.
+/// A request in progress.
 pub(crate) struct Exchange {
     pub(crate) local: Rc<LocalRouter>,
     pub(crate) pool: Arc<Pool>,
@@ -26,28 +26,28 @@ pub(crate) struct Exchange {
     pub(crate) affinity: Option<Box<Affinity>>,
     pub(crate) trace: Box<Trace>,
     pub(crate) request_id: HeaderValue,
-    /// When the first attempt began.
-    pub(crate) began: Timestamp,
+    /// When the first attempt started.
+    pub(crate) started_at: Timestamp,
 }
 
 impl Exchange {
     /// The endpoint for the next attempt.
     pub(crate) fn choose(&self, tried: &[u64], now: Timestamp) -> Option<Arc<EndpointState>> {
-        let tied = self.affinity.as_ref().map(|affinity| &*affinity.instance);
-        choose(&self.pool, self.target.as_ref(), tied, tried, now)
+        let sticky = self.affinity.as_ref().map(|affinity| &*affinity.instance);
+        choose(&self.pool, self.target.as_ref(), sticky, tried, now)
     }
 
-    /// Makes the headers of an instance's answer those the client gets.
-    pub(crate) fn settle(&self, headers: &mut HeaderMap, state: &EndpointState) {
+    /// Turns the headers of an instance's response into those for the client.
+    pub(crate) fn finish_headers(&self, headers: &mut HeaderMap, state: &EndpointState) {
         prepare_response(headers, &self.request_id);
         let affinity = self.affinity.as_deref();
-        sticky::tie(headers, affinity, &self.pool, state, self.began);
+        sticky::add_cookies(headers, affinity, &self.pool, state, self.started_at);
     }
 }
 
-/// A response written by the router itself.
-pub(crate) fn refuse(mut trace: Box<Trace>, error: &RouterError) -> Response<ResponseBody> {
-    trace.refused(error);
+/// An error response of the router itself.
+pub(crate) fn error_response(mut trace: Box<Trace>, error: &RouterError) -> Response<ResponseBody> {
+    trace.failed(error);
     let text = Bytes::from(error.text());
     error
         .head()

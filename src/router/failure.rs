@@ -1,4 +1,4 @@
-//! Why an attempt failed, as far as the next step depends on it.
+//! Why an attempt failed; decides the next step.
 
 use std::error::Error;
 use std::io;
@@ -10,10 +10,10 @@ use hyper::client::conn::TrySendError;
 use super::instance_stream::MAX_RESPONSE_HEAD;
 use super::request_body::RequestBody;
 
-/// What stopped an attempt.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// No connection came about.
+    /// The connection was not established.
     Dial,
     /// The request was not written.
     Unsent,
@@ -21,22 +21,22 @@ pub(crate) enum FailureKind {
     Interrupted,
     /// The connection was reset before the response began.
     Reset,
-    /// The client's own body broke off.
+    /// The client's request body was cut off.
     Upload,
-    /// Time was up.
+    /// The timeout elapsed.
     Timeout,
-    /// The response's head is beyond the limits.
+    /// The response head exceeds the limits.
     TooLarge,
-    /// The answer was not HTTP, or something stranger.
+    /// Anything else, such as a response that is not HTTP.
     Other,
 }
 
 /// A failed attempt.
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
-    /// In the words a real router uses in `X-Cf-RouterError`.
+    /// As a real router reports it in `X-Cf-RouterError`.
     pub(crate) cause: String,
-    /// The request, untouched, when it came back.
+    /// The unsent request, if it was returned.
     pub(crate) request: Option<Box<Request<RequestBody>>>,
 }
 
@@ -72,7 +72,7 @@ impl Failure {
         Self::new(FailureKind::TooLarge, cause)
     }
 
-    /// The response's head is short enough, but has more fields than there is room for.
+    /// The response head is within the size limit, but has too many fields.
     pub(crate) fn too_many_fields() -> Self {
         Self::new(FailureKind::TooLarge, "Too many response headers")
     }
@@ -122,8 +122,8 @@ impl Failure {
         }
     }
 
-    /// Whether the endpoint shall be passed over for a while.
-    pub(crate) fn blames_endpoint(&self) -> bool {
+    /// Whether the endpoint becomes ineligible for a while.
+    pub(crate) fn is_endpoint_failure(&self) -> bool {
         matches!(self.kind, FailureKind::Dial | FailureKind::Reset)
     }
 }

@@ -1,10 +1,10 @@
-//! The one service behind every HTTP and HTTPS listener: the platform's names to the platform,
+//! The service behind every HTTP and HTTPS listener: platform host names go to the platform,
 //! everything else to the route table.
 //!
-//! Platform requests run on the platform's own runtime, so that a slow handler never holds the
-//! thread that carries apps' traffic; every one of them learns its [`RequestBase`] and
-//! [`RequestId`] as request extensions. Their bodies have a deadline by progress ([`slow_body`]);
-//! whatever a handler makes of it, the client that was too slow is answered here.
+//! Platform requests run on the platform's own runtime, so that a slow handler never blocks a
+//! thread that carries apps' traffic; each has its [`RequestBase`] and [`RequestId`] as request
+//! extensions. Their bodies must keep making progress ([`slow_body`]); a client that is too slow
+//! gets its response here, whatever the handler does.
 //!
 //! [`slow_body`]: crate::net::slow_body
 
@@ -36,27 +36,27 @@ use super::local::LocalRouter;
 use super::proxy;
 use super::response_body::ResponseBody;
 
-/// Changes a request before it is routed, or answers it.
+/// Modifies a request before it is routed, or responds to it.
 pub type Screen = fn(&mut Request<axum::body::Body>) -> Option<Response<axum::body::Body>>;
 
-/// What a front door is made of.
+/// The parts of a front door.
 #[derive(Clone)]
 pub struct FrontDoor {
-    /// Answers for apps.
+    /// Serves apps.
     pub router: Router,
-    /// Answers for the platform's names.
+    /// Serves the platform's host names.
     pub platform: axum::Router,
-    /// Looks at the platform's requests before they are routed.
+    /// Checks platform requests before they are routed.
     pub screen: Screen,
-    /// Tells one from the other.
+    /// Distinguishes them.
     pub hosts: PlatformHosts,
-    /// Time of access lines and of the router's rules.
+    /// Clock of access lines and of the router's rules.
     pub clock: Arc<dyn Clock>,
-    /// Where the platform's handlers run.
+    /// The runtime of the platform's handlers.
     pub runtime: Handle,
-    /// How slow bodies of requests to the platform may be.
+    /// Limits for slow request bodies to the platform.
     pub body_limits: BodyLimits,
-    /// Answers the client of such a request, given its path, when its body was too slow.
+    /// The response if such a body is too slow, given the request's path.
     pub too_slow: fn(&str) -> axum::response::Response,
 }
 
@@ -89,7 +89,7 @@ impl ServeLocal for LocalFrontDoor {
         if let Some(host) = host.filter(|host| self.door.hosts.contains(host)) {
             return match host.parse() {
                 Ok(authority) => Ok(self.serve_platform(&peer, authority, request).await),
-                Err(_) => Ok(plain(
+                Err(_) => Ok(text_response(
                     RouterError::EmptyHost.status(),
                     &RouterError::EmptyHost.text(),
                 )),
@@ -99,28 +99,31 @@ impl ServeLocal for LocalFrontDoor {
         if let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await {
             return Ok(response);
         }
-        tracing::error!("the router failed on a request");
+        tracing::error!("router panicked on a request");
         let error = RouterError::Panic;
         Ok(error.head().map(|()| ResponseBody::empty(None)))
     }
 }
 
 impl LocalFrontDoor {
-    /// Holds the request's body, if it has one, to the platform's limits.
-    fn timed(&self, request: Request<Incoming>) -> (Request<axum::body::Body>, Option<Slow>) {
+    /// Applies the platform's limits to the request body, if any.
+    fn limit_body(
+        &self,
+        request: Request<Incoming>,
+    ) -> (Request<axum::body::Body>, Option<PendingBody>) {
         if request.body().is_end_stream() {
             return (request.map(|_| axum::body::Body::empty()), None);
         }
         let (uri, version) = (request.uri().clone(), request.version());
         let (head, body) = request.into_parts();
         let body = TimedBody::new(body, self.door.body_limits.clone());
-        let slow = Slow {
+        let pending = PendingBody {
             progress: body.progress(),
             uri,
             version,
         };
         let request = Request::from_parts(head, axum::body::Body::new(body));
-        (request, Some(slow))
+        (request, Some(pending))
     }
 
     async fn serve_platform(
@@ -137,7 +140,7 @@ impl LocalFrontDoor {
         let hosts = &self.door.hosts;
         if !hosts.admits(request.method(), request.headers(), &base) {
             let text = "403 Forbidden: requests from pages of other sites are refused\n";
-            return plain(StatusCode::FORBIDDEN, text);
+            return text_response(StatusCode::FORBIDDEN, text);
         }
         let (head, body) = request.into_parts();
         if proxy::is_too_large(&head) {
@@ -146,7 +149,7 @@ impl LocalFrontDoor {
         }
         let id = RequestId::random();
         let request = Request::from_parts(head, body);
-        let (mut request, slow) = self.timed(request);
+        let (mut request, pending) = self.limit_body(request);
         if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
             request.headers_mut().insert(header::HOST, host);
         }
@@ -157,8 +160,8 @@ impl LocalFrontDoor {
             Some(answer) => answer.map(ResponseBody::platform),
             None => self.route(request).await,
         };
-        if let Some(slow) = slow.filter(|slow| slow.progress.timed_out()) {
-            response = slow.answer(self.door.too_slow);
+        if let Some(pending) = pending.filter(|pending| pending.progress.timed_out()) {
+            response = pending.answer(self.door.too_slow);
         }
         if !response.headers().contains_key(REQUEST_ID_HEADER) {
             response
@@ -175,25 +178,25 @@ impl LocalFrontDoor {
             Ok(Ok(response)) => response.map(ResponseBody::platform),
             Ok(Err(never)) => match never {},
             Err(error) => {
-                tracing::error!(error = %error, "a platform handler failed");
+                tracing::error!(error = %error, "platform handler failed");
                 let text = "500 Internal Server Error\n";
-                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+                text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
         }
     }
 }
 
-/// A request whose body is still to come.
-struct Slow {
+/// A request whose body was not received yet.
+struct PendingBody {
     progress: Progress,
     uri: Uri,
     version: Version,
 }
 
-impl Slow {
+impl PendingBody {
     fn answer(&self, too_slow: fn(&str) -> axum::response::Response) -> Response<ResponseBody> {
         let mut response = too_slow(self.uri.path()).map(ResponseBody::platform);
-        // What the client may send yet belongs to no request.
+        // Further bytes of the client belong to no request.
         if self.version < Version::HTTP_2 {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -202,12 +205,14 @@ impl Slow {
     }
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<ResponseBody> {
+fn text_response(status: StatusCode, text: &str) -> Response<ResponseBody> {
     let body = ResponseBody::whole(Bytes::copy_from_slice(text.as_bytes()), None);
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     let nosniff = HeaderValue::from_static("nosniff");
     response
         .headers_mut()

@@ -1,7 +1,7 @@
-//! What the router changes in headers, on the way to an instance and back. Pure.
+//! Header rewriting, for requests to an instance and for its responses. Pure.
 //!
-//! Values a client must not choose (`X-CF-*`, the request id) are overwritten; what it may add to
-//! (`X-Forwarded-For`) is extended; hop-by-hop fields end here in both directions.
+//! Values that a client must not set (`X-CF-*`, the request id) are overwritten; `X-Forwarded-For`
+//! is extended; hop-by-hop fields are removed in both directions.
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
@@ -29,9 +29,9 @@ const IDEMPOTENCY_KEYS: [HeaderName; 2] = [
     HeaderName::from_static("x-idempotency-key"),
 ];
 
-/// Fields of a request that `Connection` cannot name away: they are for the app, which relies on
-/// them, or tell how long the body is. Without this a client could take off what a proxy in front
-/// of the router added.
+/// Request fields that a client cannot remove with `Connection`: apps rely on them, or they define
+/// the body's length. Otherwise a client could remove fields that a proxy in front of the router
+/// added.
 const END_TO_END: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,
@@ -44,7 +44,7 @@ const END_TO_END: [HeaderName; 10] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
-/// The same, by how their names begin.
+/// The same, by prefix.
 const END_TO_END_PREFIXES: [&str; 4] = ["x-forwarded-", "x-cf-", "x-vcap-", "x-b3-"];
 
 fn is_end_to_end(name: &HeaderName) -> bool {
@@ -54,7 +54,7 @@ fn is_end_to_end(name: &HeaderName) -> bool {
             .any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// The protocol a request wants to change to, when it does.
+/// The protocol of an upgrade request.
 pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(header::UPGRADE)?;
     tokens(headers, &header::CONNECTION)
@@ -62,7 +62,7 @@ pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
         .then(|| upgrade.clone())
 }
 
-/// Whether a request may be sent again although the first try was written.
+/// Whether a request may be retried after it was written.
 pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
     matches!(
         *method,
@@ -99,8 +99,8 @@ pub(crate) fn prepare_request(
     headers.remove(APP_INSTANCE);
 }
 
-/// Names the instance that is about to get the request.
-pub(crate) fn name_instance(headers: &mut HeaderMap, state: &EndpointState) {
+/// Sets the headers that name the instance of the next attempt.
+pub(crate) fn set_instance_headers(headers: &mut HeaderMap, state: &EndpointState) {
     headers.insert(APPLICATION_ID, state.headers.application.clone());
     headers.insert(INSTANCE_ID, state.headers.instance.clone());
     headers.insert(INSTANCE_INDEX, state.headers.index.clone());
@@ -108,7 +108,7 @@ pub(crate) fn name_instance(headers: &mut HeaderMap, state: &EndpointState) {
 
 /// Prepares an instance's response headers for the client.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue) {
-    // An app decides what it answers, but not by the way how long the body is.
+    // An app may remove its own response headers, but not the body's length.
     remove_hop_by_hop(headers, |name| *name == header::CONTENT_LENGTH);
     headers.remove(PROXY_SIGNATURE);
     if !headers.contains_key(REQUEST_ID_HEADER) {
@@ -123,7 +123,7 @@ pub(crate) fn prepare_interim(headers: &mut HeaderMap) {
     headers.remove(PROXY_SIGNATURE);
 }
 
-/// Bytes of a request's head as HTTP/1.1 writes it.
+/// The size of a request head in HTTP/1.1.
 pub(crate) fn head_size(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
     const LINE: usize = " ".len() + " HTTP/1.1\r\n".len();
     const FIELD: usize = ": ".len() + "\r\n".len();
@@ -134,7 +134,7 @@ pub(crate) fn head_size(method: &Method, uri: &Uri, headers: &HeaderMap) -> usiz
     method.as_str().len() + target + LINE + fields.sum::<usize>()
 }
 
-/// HTTP/2 may send a cookie in pieces; HTTP/1.1 knows one line only.
+/// HTTP/2 may split cookies over several fields; HTTP/1.1 allows one field only.
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let mut pieces = headers.get_all(header::COOKIE).iter();
     if pieces.next().is_none() || pieces.next().is_none() {
@@ -160,7 +160,7 @@ fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item =
         .filter(|token| !token.is_empty())
 }
 
-/// Fields that concern one connection only.
+/// Fields of one connection only.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -172,17 +172,16 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     PROXY_CONNECTION,
 ];
 
-/// Removes the fields of one connection and those `Connection` names, but for those that `stays`
-/// protects.
-fn remove_hop_by_hop(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
-    // Most messages have none; one look at the names is cheaper than eight searches.
+/// Removes the hop-by-hop fields and those named in `Connection`, except protected ones.
+fn remove_hop_by_hop(headers: &mut HeaderMap, is_protected: impl Fn(&HeaderName) -> bool) {
+    // Most messages have none; one scan of the names is cheaper than eight lookups.
     if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
         return;
     }
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
             .filter_map(|token| token.parse().ok())
-            .filter(|name| !stays(name))
+            .filter(|name| !is_protected(name))
             .collect();
         for name in named {
             headers.remove(name);
@@ -229,7 +228,7 @@ mod tests {
         let peer = Peer::new("10.0.0.9:5000".parse().unwrap(), Scheme::Https);
         let id = HeaderValue::from_static("request-id");
         prepare_request(&mut headers, &peer, id, Timestamp::from_micros(1_234_567));
-        name_instance(&mut headers, &EndpointState::new(endpoint(8080)));
+        set_instance_headers(&mut headers, &EndpointState::new(endpoint(8080)));
         headers
     }
 
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_learns_who_asked_and_which_instance_it_is() {
+    fn an_app_gets_the_client_and_its_own_instance() {
         let headers = prepared(&[("host", "Shop.example:8080")]);
         let expected = [
             ("host", "Shop.example:8080"),
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_fields_end_here_but_protected_ones_cannot_be_named_away() {
+    fn hop_by_hop_fields_are_removed_but_protected_ones_stay() {
         let headers = prepared(&[
             ("connection", "close, X-Mine, x-forwarded-proto"),
             ("connection", "X-B3-TraceId"),
@@ -320,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_take_off_what_an_app_relies_on() {
+    fn a_client_cannot_remove_protected_fields() {
         let fields = [
             "host",
             "content-length",
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_loses_what_its_connection_names_but_not_its_length() {
+    fn a_response_loses_the_fields_its_connection_names_but_not_its_length() {
         let id = HeaderValue::from_static("router");
         let mut headers = map(&[
             ("connection", "X-Mine, content-length, x-vcap-request-id"),
@@ -371,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_keep_what_the_app_said_about_the_request_id() {
+    fn responses_keep_the_apps_request_id() {
         let id = HeaderValue::from_static("router");
         let mut headers = map(&[("x-cf-proxy-signature", "s"), ("connection", "close")]);
         prepare_response(&mut headers, &id);
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_head_is_that_of_its_bytes_less_the_empty_line() {
+    fn the_size_of_a_head_excludes_the_empty_line() {
         let uri = Uri::from_static("http://shop.example/a?b");
         let headers = map(&[("host", "shop.example"), ("x", "1"), ("x", "")]);
         let bytes = "GET /a?b HTTP/1.1\r\nhost: shop.example\r\nx: 1\r\nx: \r\n";
@@ -404,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_in_pieces_become_one() {
+    fn split_cookies_are_joined() {
         let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2")]);
         join_cookies(&mut headers);
         assert_eq!(headers.get_all("cookie").iter().count(), 1);
@@ -412,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn only_harmless_or_marked_requests_are_idempotent() {
+    fn only_safe_or_marked_requests_are_idempotent() {
         let none = HeaderMap::new();
         assert!(is_idempotent(&Method::GET, &none));
         assert!(!is_idempotent(&Method::POST, &none));

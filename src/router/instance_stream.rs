@@ -1,12 +1,12 @@
-//! A connection to an instance as hyper reads and writes it, with two abilities hyper lacks.
+//! A connection to an instance, read and written by hyper, with two features that hyper lacks.
 //!
-//! - **Interim responses** (1xx but 101) are taken out of what the instance sends and handed to
-//!   whoever waits for the response. hyper has a callback for them, which costs every request
-//!   four allocations; here the first read of a response goes through a buffer that the thread
-//!   shares, where its first bytes can be looked at.
-//! - **Reading again**: a response's head that is beyond hyper's usual limits is given to a second
-//!   HTTP state with wider ones. hyper reads a response only after it sent a request, so that
-//!   state sends one that ends here.
+//! - **Interim responses** (1xx except 101) are extracted from the stream and passed to the task
+//!   that waits for the response. hyper has a callback for them, which costs four allocations per
+//!   request; here the first read of a response goes through a per-thread buffer, where its first
+//!   bytes are checked.
+//! - **Replay**: a response head beyond hyper's default limits is replayed to a second HTTP state
+//!   with wider limits. hyper reads a response only after it sent a request, so the request of that
+//!   state is discarded here.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,15 +20,15 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Bytes a response's head may have, the limit of Go's client.
+/// The maximum size of a response head, the limit of Go's client.
 pub(crate) const MAX_RESPONSE_HEAD: u32 = 10 << 20;
 
-/// Bytes of the buffer a thread's responses begin in.
-const SCRATCH: usize = 16 << 10;
-/// Longest head of an interim response; a longer one is hyper's to skip.
-const LONGEST_INTERIM: usize = 64 << 10;
-/// Interim responses that wait for whoever relays them; more are not relayed.
-const MOST_INTERIM: usize = 64;
+/// The size of the per-thread buffer.
+const SCRATCH_SIZE: usize = 16 << 10;
+/// The maximum head of an interim response; hyper skips longer ones.
+const MAX_INTERIM_HEAD: usize = 64 << 10;
+/// The maximum number of pending interim responses; more are dropped.
+const MAX_PENDING_INTERIM: usize = 64;
 
 /// The buffer of one thread.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct Scratch(Rc<RefCell<Box<[u8]>>>);
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self(Rc::new(RefCell::new(vec![0; SCRATCH].into())))
+        Self(Rc::new(RefCell::new(vec![0; SCRATCH_SIZE].into())))
     }
 }
 
@@ -47,14 +47,14 @@ pub(crate) struct InterimHead {
     pub(crate) headers: HeaderMap,
 }
 
-/// What is known of a connection outside hyper.
+/// State of a connection outside hyper.
 #[derive(Default)]
 pub(crate) struct Inbound {
-    /// The head of a response comes next.
+    /// A response head is expected next.
     expecting: Cell<bool>,
-    /// Bytes wait because the instance does not take them.
+    /// The last write is pending: the instance does not read.
     blocked: Cell<bool>,
-    any: Cell<bool>,
+    has_interim: Cell<bool>,
     interim: RefCell<Vec<InterimHead>>,
 }
 
@@ -64,14 +64,14 @@ impl Inbound {
         self.expecting.set(true);
     }
 
-    /// Whether everything hyper wrote went out.
+    /// Whether everything hyper wrote was sent.
     pub(crate) fn is_written(&self) -> bool {
         !self.blocked.get()
     }
 
-    /// Takes the interim responses that came.
+    /// Takes the received interim responses.
     pub(crate) fn take_interim(&self) -> Vec<InterimHead> {
-        if self.any.replace(false) {
+        if self.has_interim.replace(false) {
             return self.interim.take();
         }
         Vec::new()
@@ -79,30 +79,30 @@ impl Inbound {
 
     fn push(&self, head: InterimHead) {
         let mut interim = self.interim.borrow_mut();
-        if interim.len() < MOST_INTERIM {
+        if interim.len() < MAX_PENDING_INTERIM {
             interim.push(head);
-            self.any.set(true);
+            self.has_interim.set(true);
         }
     }
 }
 
-/// How far a second HTTP state got with the request it sends before it reads.
+/// The progress of a second HTTP state, whose request is discarded before it reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Muted {
-    No,
-    /// Its request is still to come.
+enum Replay {
+    Off,
+    /// Its request was not written yet.
     Waiting,
-    /// Its request came and went nowhere.
-    Swallowed,
+    /// Its request was discarded.
+    Discarded,
 }
 
 pub(crate) struct InstanceStream {
     io: TokioIo<TcpStream>,
     inbound: Rc<Inbound>,
     scratch: Scratch,
-    /// Read and not yet given to hyper.
-    ahead: BytesMut,
-    muted: Muted,
+    /// Read from the socket, not yet by hyper.
+    buffered: BytesMut,
+    replay: Replay,
 }
 
 impl InstanceStream {
@@ -111,31 +111,31 @@ impl InstanceStream {
             io: TokioIo::new(socket),
             inbound,
             scratch,
-            ahead: BytesMut::new(),
-            muted: Muted::No,
+            buffered: BytesMut::new(),
+            replay: Replay::Off,
         }
     }
 
-    /// For a second HTTP state that shall read `bytes` again.
-    pub(crate) fn again(mut self, bytes: Bytes) -> Self {
-        let mut ahead = BytesMut::from(bytes);
-        ahead.unsplit(std::mem::take(&mut self.ahead));
-        self.ahead = ahead;
-        self.muted = Muted::Waiting;
+    /// Prepares for a second HTTP state that reads `bytes` again.
+    pub(crate) fn replaying(mut self, bytes: Bytes) -> Self {
+        let mut buffered = BytesMut::from(bytes);
+        buffered.unsplit(std::mem::take(&mut self.buffered));
+        self.buffered = buffered;
+        self.replay = Replay::Waiting;
         self
     }
 
-    fn give(&mut self, buf: &mut ReadBufCursor<'_>) {
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..count]);
-        self.ahead.advance(count);
-        if self.ahead.is_empty() {
-            // Its memory is of no use any more.
-            self.ahead = BytesMut::new();
+    fn fill(&mut self, buf: &mut ReadBufCursor<'_>) {
+        let count = self.buffered.len().min(buf.remaining());
+        buf.put_slice(&self.buffered[..count]);
+        self.buffered.advance(count);
+        if self.buffered.is_empty() {
+            // Frees the memory.
+            self.buffered = BytesMut::new();
         }
     }
 
-    /// Reads while the head of a response is expected.
+    /// Reads while a response head is expected.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -148,36 +148,37 @@ impl InstanceStream {
             let mut read = ReadBuf::new(&mut scratch[..room]);
             ready!(Pin::new(&mut self.io).poll_read(cx, read.unfilled()))?;
             let bytes = read.filled();
-            if self.ahead.is_empty() && !may_be_interim(bytes) {
+            if self.buffered.is_empty() && !may_be_interim(bytes) {
                 self.inbound.expecting.set(false);
                 buf.put_slice(bytes);
                 return Poll::Ready(Ok(()));
             }
-            self.ahead.extend_from_slice(bytes);
+            self.buffered.extend_from_slice(bytes);
             if bytes.is_empty() || !self.take_interim() {
                 self.inbound.expecting.set(false);
-                self.give(buf);
+                self.fill(buf);
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// Takes whole interim responses off the front; false when what follows is hyper's.
+    /// Removes complete interim responses from the front; false if the remaining bytes are for
+    /// hyper.
     fn take_interim(&mut self) -> bool {
         loop {
-            if !may_be_interim(&self.ahead) {
+            if !may_be_interim(&self.buffered) {
                 return false;
             }
-            let Some(length) = head_length(&self.ahead) else {
-                return self.ahead.len() <= LONGEST_INTERIM;
+            let Some(length) = head_length(&self.buffered) else {
+                return self.buffered.len() <= MAX_INTERIM_HEAD;
             };
-            let Some(head) = parse(&self.ahead[..length]) else {
+            let Some(head) = parse(&self.buffered[..length]) else {
                 return false;
             };
             self.inbound.push(head);
-            self.ahead.advance(length);
-            if self.ahead.is_empty() {
-                self.ahead = BytesMut::new();
+            self.buffered.advance(length);
+            if self.buffered.is_empty() {
+                self.buffered = BytesMut::new();
                 return true;
             }
         }
@@ -194,7 +195,7 @@ fn may_be_interim(bytes: &[u8]) -> bool {
     like && !bytes.is_empty() && bytes.get(9..12) != Some(b"101")
 }
 
-/// Bytes of a head up to the end of its empty line.
+/// The length of a head including its empty line.
 fn head_length(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
@@ -229,20 +230,20 @@ impl Read for InstanceStream {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.muted {
-            Muted::No => {}
-            Muted::Waiting => {
-                // Looked at again once the request is there, which is next.
+        match self.replay {
+            Replay::Off => {}
+            Replay::Waiting => {
+                // Polled again after the request is written, which is next.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Muted::Swallowed => self.muted = Muted::No,
+            Replay::Discarded => self.replay = Replay::Off,
         }
         if self.inbound.expecting.get() {
             return self.poll_head(cx, &mut buf);
         }
-        if !self.ahead.is_empty() {
-            self.give(&mut buf);
+        if !self.buffered.is_empty() {
+            self.fill(&mut buf);
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_read(cx, buf)
@@ -262,8 +263,8 @@ impl Write for InstanceStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.muted != Muted::No {
-            self.muted = Muted::Swallowed;
+        if self.replay != Replay::Off {
+            self.replay = Replay::Discarded;
             return Poll::Ready(Ok(buf.len()));
         }
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
@@ -275,8 +276,8 @@ impl Write for InstanceStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.muted != Muted::No {
-            self.muted = Muted::Swallowed;
+        if self.replay != Replay::Off {
+            self.replay = Replay::Discarded;
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_heads_of_interim_responses_are_looked_into() {
+    fn only_interim_heads_are_inspected() {
         for bytes in [&b"H"[..], b"HTTP/1.", b"HTTP/1.0 1", b"HTTP/1.1 103 E"] {
             assert!(may_be_interim(bytes), "{bytes:?}");
         }

@@ -1,4 +1,4 @@
-//! What one serving thread keeps of the router: connections and the line buffer.
+//! The router's state on one serving thread: connections and the line buffer.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,10 +9,10 @@ use crate::base::{Clock, Timestamp};
 use super::Router;
 use super::access_log::{LineWriter, Record};
 use super::endpoint::EndpointState;
-use super::pool::{Connections, sweep_regularly};
+use super::pool::{Connections, spawn_sweeper};
 use super::table::Pool;
 
-/// A router as one thread uses it.
+/// The router on one thread.
 pub(crate) struct LocalRouter {
     pub(crate) router: Router,
     pub(crate) connections: Rc<Connections>,
@@ -25,7 +25,7 @@ impl LocalRouter {
     pub(crate) fn new(router: Router, clock: Arc<dyn Clock>) -> Self {
         let connections = Rc::new(Connections::new(router.settings().clone()));
         let tables = router.clone();
-        sweep_regularly(&connections, move || tables.table());
+        spawn_sweeper(&connections, move || tables.table());
         Self {
             router,
             connections,
@@ -38,7 +38,7 @@ impl LocalRouter {
         self.clock.now()
     }
 
-    /// Hands the line of a finished exchange over, when it concerns an app.
+    /// Writes the line of a finished exchange, if it belongs to an app.
     pub(crate) fn write_line(
         &self,
         record: &Record,

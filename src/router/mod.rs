@@ -1,14 +1,14 @@
-//! The HTTP router: which instance answers a request, and carrying request and response.
+//! The HTTP router: chooses the instance for a request and proxies request and response.
 //!
-//! Flow: the front door takes a request off a listener ([`crate::net::server`]) → platform names
-//! go to the platform's own `axum::Router`, everything else is looked up in the [`Table`] →
-//! [`headers`] are rewritten → an attempt per endpoint until one takes it → bodies stream both
-//! ways → the access line.
+//! Flow: the front door receives a request from a listener ([`crate::net::server`]) → platform host
+//! names go to the platform's own `axum::Router`, everything else is looked up in the [`Table`] →
+//! [`headers`] are rewritten → an attempt per endpoint until one succeeds → bodies stream both ways
+//! → the access line.
 //!
-//! Invariants: the table is replaced whole, never changed; a body is never held as a whole; no
-//! request waits for a lock; an engine knows nothing of Cloud Controller: whoever feeds
-//! [`Router::swap`] decides what is routable. Absent on purpose: TTLs and pruning by age, since
-//! the table is fed in-process by somebody who knows when an instance ends.
+//! Invariants: the table is replaced as a whole, never modified; bodies are never buffered
+//! completely; no request waits for a lock; the router knows nothing of Cloud Controller: the
+//! caller of [`Router::swap`] decides what is routable. Omitted on purpose: TTLs and pruning by
+//! age, since the table is updated in-process when an instance ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,9 +48,9 @@ pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
 /// The limits of an exchange.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// For a connection to an instance to be made.
+    /// Timeout for connecting to an instance.
     pub dial_timeout: std::time::Duration,
-    /// For a whole exchange; tunnels are exempt.
+    /// Timeout for a whole exchange, except tunnels.
     pub request_timeout: std::time::Duration,
     /// How long an unused connection to an instance is kept.
     pub backend_idle: std::time::Duration,
@@ -70,7 +70,7 @@ impl Default for Settings {
     }
 }
 
-/// The route table in force and what is needed to serve by it; a clone is the same router.
+/// The current route table with the settings and the access log; clones share them.
 #[derive(Clone)]
 pub struct Router {
     shared: Arc<Shared>,
@@ -94,17 +94,17 @@ impl Router {
         }
     }
 
-    /// Puts `table` in force for every request that starts from now on. Exchanges under way end
-    /// where they are; marks of endpoints that stay are kept. No new connection leads to an endpoint
-    /// that is not in `table`, also not for requests that are under way.
+    /// Replaces the table for all new requests. Exchanges in progress complete on their endpoints;
+    /// the marks of endpoints in both tables are kept. No new connection is opened to an endpoint
+    /// that is not in `table`, even for requests in progress.
     pub fn swap(&self, table: Table) {
         let old = self.table();
         let table = Arc::new(table.adopt(&old));
         self.shared.table.store(table.clone());
-        old.withdraw_all_but(&table);
+        old.withdraw_missing(&table);
     }
 
-    /// The table in force.
+    /// The current table.
     pub fn table(&self) -> Arc<Table> {
         self.shared.table.load_full()
     }
@@ -118,7 +118,7 @@ impl Router {
         &self.shared.settings
     }
 
-    /// Where access lines go.
+    /// The sink of access lines.
     pub fn access_log(&self) -> &Arc<dyn AccessLog> {
         &self.shared.access_log
     }

@@ -1,8 +1,8 @@
 //! The idle connections of one thread, by endpoint.
 //!
-//! The pool follows concurrency: what comes back is kept, up to [`MOST_IDLE`] for an endpoint, and
-//! closed after the settings' idle time or when its endpoint left the route table, so that an
-//! address given to another container never meets an old connection.
+//! The pool grows with concurrency: returned connections are kept, up to [`MAX_IDLE`] per endpoint,
+//! and closed after the idle timeout or when their endpoint left the route table, so that no old
+//! connection is used for a reassigned address.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,9 +26,9 @@ use super::request_body::RequestBody;
 use super::table::Table;
 use crate::net::server::LocalExecutor;
 
-const MOST_IDLE: usize = 1024;
-/// How often idle connections are looked through.
-pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const MAX_IDLE: usize = 1024;
+/// How often idle connections are checked.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Connections of one thread.
 pub(crate) struct Connections {
@@ -47,18 +47,18 @@ struct Idle {
 /// A request that may have to be sent more than once.
 pub(crate) struct Outgoing {
     pub(crate) request: Option<Box<Request<RequestBody>>>,
-    /// The head again, when the request may be repeated after it was written.
-    pub(crate) again: Option<Box<Parts>>,
+    /// A copy of the head, if the request may be retried after it was written.
+    pub(crate) retry_head: Option<Box<Parts>>,
 }
 
 impl Outgoing {
-    /// After a failure: puts a request in place for the next try; false when none is left.
+    /// After a failure: restores the request for the next attempt; false if that is not possible.
     pub(crate) fn restore(&mut self, failure: &mut Failure) -> bool {
         if let Some(request) = failure.request.take() {
             self.request = Some(request);
         } else if failure.kind == FailureKind::Interrupted || failure.kind == FailureKind::Reset {
             self.request = self
-                .again
+                .retry_head
                 .as_ref()
                 .map(|parts| Box::new(Request::from_parts((**parts).clone(), RequestBody::Empty)));
         }
@@ -77,7 +77,7 @@ impl Connections {
         }
     }
 
-    /// Takes a connection back after its exchange, when it can carry another.
+    /// Returns a connection after its exchange, if it is reusable.
     pub(crate) fn put(&self, number: u64, mut http: Box<Http1>) {
         if !http.is_idle() {
             return;
@@ -85,7 +85,7 @@ impl Connections {
         http.reused = true;
         let mut idle = self.idle.borrow_mut();
         let known = idle.entry(number).or_default();
-        if known.len() < MOST_IDLE {
+        if known.len() < MAX_IDLE {
             let since = self.sweeps.get();
             known.push(Idle { http, since });
         }
@@ -102,24 +102,24 @@ impl Connections {
         None
     }
 
-    /// Closes what lay idle too long or leads to endpoints that are gone.
+    /// Closes connections that were idle too long or whose endpoint is gone.
     pub(crate) fn sweep(&self, table: &Table) {
         let now = self.sweeps.get().wrapping_add(1);
         self.sweeps.set(now);
-        let limit = self.settings.backend_idle.as_secs() / SWEEP_EVERY.as_secs();
+        let limit = self.settings.backend_idle.as_secs() / SWEEP_INTERVAL.as_secs();
         self.idle.borrow_mut().retain(|number, known| {
             known.retain_mut(|idle| {
                 u64::from(now.wrapping_sub(idle.since)) <= limit && idle.http.is_idle()
             });
-            !known.is_empty() && table.holds(*number)
+            !known.is_empty() && table.contains(*number)
         });
         self.shared
             .borrow_mut()
-            .retain(|number, sender| table.holds(*number) && !sender.is_closed());
+            .retain(|number, sender| table.contains(*number) && !sender.is_closed());
     }
 
-    /// One attempt over HTTP/1.1. A kept connection that turns out to be closed is replaced by a
-    /// new one; that is no failure of the endpoint.
+    /// One attempt over HTTP/1.1. A pooled connection that turns out to be closed is replaced by a
+    /// new one; that is not a failure of the endpoint.
     pub(crate) async fn send_http1(
         &self,
         state: &EndpointState,
@@ -139,14 +139,14 @@ impl Connections {
             let mut failure = match http.exchange(*request, limit, client).await {
                 Ok(response) => return Ok((response, http)),
                 Err(failure) if failure.kind == FailureKind::TooLarge => {
-                    return Box::pin(http.read_again(method, client)).await;
+                    return Box::pin(http.reread_head(method, client)).await;
                 }
                 Err(failure) => failure,
             };
             if !(http.reused && failure.kind.is_stale() && outgoing.restore(&mut failure)) {
                 return Err(failure);
             }
-            // The others are as old; what comes next is new.
+            // The other pooled ones are as old; the next one is new.
             self.idle.borrow_mut().remove(&state.number);
         }
     }
@@ -199,7 +199,7 @@ impl Connections {
             .map_err(Failure::from_error)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error = %error, "an instance's HTTP/2 connection ended");
+                tracing::debug!(error = %error, "http/2 connection to instance failed");
             }
         });
         let mut shared = self.shared.borrow_mut();
@@ -226,14 +226,14 @@ fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
     request
 }
 
-/// Looks through the connections until whoever holds them is gone.
-pub(crate) fn sweep_regularly(
+/// Sweeps the connections periodically until they are dropped.
+pub(crate) fn spawn_sweeper(
     connections: &Rc<Connections>,
     table: impl Fn() -> std::sync::Arc<Table> + 'static,
 ) {
     let connections = Rc::downgrade(connections);
     tokio::task::spawn_local(async move {
-        let mut interval = tokio::time::interval(SWEEP_EVERY);
+        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             interval.tick().await;
             let Some(connections) = connections.upgrade() else {

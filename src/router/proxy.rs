@@ -12,16 +12,16 @@ use crate::net::RequestId;
 use crate::net::server::{Interim, MAX_HEAD, Peer};
 
 use super::access_log::Record;
-use super::backend_body::{Arrived, BackendBody};
+use super::backend_body::{BackendBody, ReceivedBody};
 use super::choice::Target;
 use super::client_side::ClientSide;
 use super::endpoint::{EndpointState, Protocol};
 use super::error::RouterError;
-use super::exchange::{Exchange, Waiting, refuse};
+use super::exchange::{Exchange, Waiting, error_response};
 use super::failure::{Failure, FailureKind};
 use super::headers::{
-    APP_INSTANCE, PROCESS_INSTANCE, head_size, is_idempotent, join_cookies, name_instance,
-    prepare_request, upgrade_of,
+    APP_INSTANCE, PROCESS_INSTANCE, head_size, is_idempotent, join_cookies, prepare_request,
+    set_instance_headers, upgrade_of,
 };
 use super::local::LocalRouter;
 use super::pool::Outgoing;
@@ -32,10 +32,10 @@ use super::table::Pool;
 use super::trace::Trace;
 use super::upgrade;
 
-/// Requests some load balancers send to see whether a router lives.
+/// The user agent of some load balancers' health checks.
 const HEALTH_USER_AGENT: &str = "HTTP-Monitor/1.1";
 
-/// The host a request is for: of its URL, else of its `Host`.
+/// The host of a request: from its URL, else from its `Host`.
 pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
     match uri.authority() {
         Some(authority) => Some(authority.as_str()),
@@ -43,17 +43,17 @@ pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r st
     }
 }
 
-/// Answers a request from the route table.
+/// Proxies a request by the route table.
 pub(crate) async fn serve(
     local: Rc<LocalRouter>,
     peer: &Peer,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let (mut head, body) = request.into_parts();
-    if let Some(response) = answer_at_once(&head.method, &head.uri, &head.headers) {
+    if let Some(response) = immediate_response(&head.method, &head.uri, &head.headers) {
         return response;
     }
-    settle_host(&mut head);
+    normalize_host(&mut head);
     let mut trace = Box::new(Trace::new(local.clone(), record_of(&local, peer, &head)));
     let (pool, target) = match look_up(&local, &head) {
         Ok(found) => found,
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
             if let Some(pool) = pool {
                 trace.routed(pool);
             }
-            return refuse(trace, &error);
+            return error_response(trace, &error);
         }
     };
     trace.routed(pool.clone());
@@ -73,14 +73,14 @@ pub(crate) async fn serve(
         affinity: Affinity::of_request(&head.headers),
         trace,
         request_id: RequestId::random().header(),
-        began: now,
+        started_at: now,
     };
     if is_too_large(&head) {
-        // The line goes to the log of the instance that would have been asked.
+        // The access line goes to the log of the instance that would have been chosen.
         if let Some(state) = exchange.choose(&[], now) {
             exchange.trace.attempted(state);
         }
-        return refuse(exchange.trace, &RouterError::HeadTooLarge);
+        return error_response(exchange.trace, &RouterError::HeadTooLarge);
     }
     let upgrade = upgrade_of(&head.headers);
     let request_id = exchange.request_id.clone();
@@ -95,19 +95,19 @@ pub(crate) async fn serve(
     forward(exchange, prepared, interim).await
 }
 
-/// Whether a request's head has as many bytes as the platform does not allow.
+/// Whether a request head exceeds the platform's limit.
 pub(crate) fn is_too_large(head: &http::request::Parts) -> bool {
     head_size(&head.method, &head.uri, &head.headers) >= MAX_HEAD
 }
 
-/// Where interim responses go: HTTP/1.0 does not know them, and hyper writes HTTP/2 alone.
+/// The sink of interim responses: HTTP/1.0 has none, and hyper writes those of HTTP/2 itself.
 fn interim_of(peer: &Peer, version: Version) -> Option<&Interim> {
     peer.interim
         .as_ref()
         .filter(|_| version == Version::HTTP_11)
 }
 
-fn answer_at_once(
+fn immediate_response(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
@@ -120,8 +120,8 @@ fn answer_at_once(
         .then(|| Response::new(ResponseBody::whole(Bytes::from_static(b"ok\n"), None)))
 }
 
-/// Makes `Host` say what the request line says, and an HTTP/2 request line an HTTP/1.1 one.
-fn settle_host(head: &mut http::request::Parts) {
+/// Sets `Host` from the request line, and turns an HTTP/2 request line into an HTTP/1.1 one.
+fn normalize_host(head: &mut http::request::Parts) {
     if let Some(authority) = head.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
@@ -178,7 +178,7 @@ fn look_up(
     let target = target_of(&head.headers).map_err(|error| (error, None))?;
     let found = target
         .as_ref()
-        .is_none_or(|target| pool.endpoints.iter().any(|state| target.fits(state)));
+        .is_none_or(|target| pool.endpoints.iter().any(|state| target.matches(state)));
     match target {
         Some(Target::AppInstance { guid, index }) if !found => {
             let host = named();
@@ -224,12 +224,12 @@ fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Versio
     head.version = Version::HTTP_11;
     head.extensions.clear();
     if body.is_end_stream() {
-        let again = is_idempotent(&head.method, &head.headers).then(|| Box::new(head.clone()));
+        let retry = is_idempotent(&head.method, &head.headers).then(|| Box::new(head.clone()));
         let request = Request::from_parts(head, RequestBody::Empty);
         return Prepared {
             outgoing: Outgoing {
                 request: Some(Box::new(request)),
-                again,
+                retry_head: retry,
             },
             upload: None,
             signal: None,
@@ -247,7 +247,7 @@ fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Versio
     Prepared {
         outgoing: Outgoing {
             request: Some(Box::new(request)),
-            again: None,
+            retry_head: None,
         },
         upload: Some(upload),
         signal,
@@ -272,21 +272,21 @@ async fn forward(
     let mut tried = Vec::new();
     let mut last: Option<Failure> = None;
     while tried.len() < attempts {
-        let now = exchange.began;
+        let now = exchange.started_at;
         let Some(state) = exchange.choose(&tried, now) else {
             break;
         };
         let mut failure = match attempt(&mut exchange, &state, &mut outgoing, &client).await {
-            Ok(reply) => return answer(exchange, &state, reply),
+            Ok(reply) => return respond(exchange, &state, reply),
             Err(failure) => failure,
         };
-        if failure.blames_endpoint() {
+        if failure.is_endpoint_failure() {
             state.mark_failed(exchange.local.now());
         }
         tried.push(state.number);
-        let again = failure.kind == FailureKind::Dial || outgoing.restore(&mut failure);
+        let retry = failure.kind == FailureKind::Dial || outgoing.restore(&mut failure);
         last = Some(failure);
-        if !again {
+        if !retry {
             break;
         }
     }
@@ -298,17 +298,17 @@ async fn forward(
             cause: "No endpoints available".to_owned(),
         },
     };
-    refuse(exchange.trace, &error)
+    error_response(exchange.trace, &error)
 }
 
-/// A response whose body still comes.
+/// A response whose body is still being received.
 struct Reply {
     head: http::response::Parts,
-    body: Arriving,
+    body: ReplyBody,
 }
 
-enum Arriving {
-    Http1(Arrived),
+enum ReplyBody {
+    Http1(ReceivedBody),
     Http2(Incoming),
 }
 
@@ -320,10 +320,10 @@ async fn attempt(
 ) -> Result<Reply, Failure> {
     exchange.trace.attempted(state.clone());
     if let Some(request) = &mut outgoing.request {
-        name_instance(request.headers_mut(), state);
+        set_instance_headers(request.headers_mut(), state);
     }
-    if let Some(again) = &mut outgoing.again {
-        name_instance(&mut again.headers, state);
+    if let Some(head) = &mut outgoing.retry_head {
+        set_instance_headers(&mut head.headers, state);
     }
     let _waiting = Waiting::on(state);
     let connections = &exchange.local.connections;
@@ -332,31 +332,31 @@ async fn attempt(
             let (response, http) = connections.send_http1(state, outgoing, client).await?;
             let (head, body) = response.into_parts();
             let pool = connections.clone();
-            let body = Arriving::Http1(BackendBody::arrive(body, http, pool, state.number));
+            let body = ReplyBody::Http1(BackendBody::receive(body, http, pool, state.number));
             Ok(Reply { head, body })
         }
         Protocol::Http2 => {
             let response = connections.send_http2(state, outgoing).await?;
             let (head, body) = response.into_parts();
-            let body = Arriving::Http2(body);
+            let body = ReplyBody::Http2(body);
             Ok(Reply { head, body })
         }
     }
 }
 
-fn answer(exchange: Exchange, state: &EndpointState, reply: Reply) -> Response<ResponseBody> {
+fn respond(exchange: Exchange, state: &EndpointState, reply: Reply) -> Response<ResponseBody> {
     let Reply { mut head, body } = reply;
-    tracing::trace!(instance = %state.endpoint.instance_guid, "an instance answered");
-    exchange.settle(&mut head.headers, state);
+    tracing::trace!(instance = %state.endpoint.instance_guid, "instance responded");
+    exchange.finish_headers(&mut head.headers, state);
     let mut trace = exchange.trace;
     head.version = Version::HTTP_11;
     trace.answered(head.status);
     let body = match body {
-        Arriving::Http1(Arrived::Whole(bytes, announced)) => {
-            ResponseBody::arrived(bytes, announced, trace)
+        ReplyBody::Http1(ReceivedBody::Complete(bytes, content_length)) => {
+            ResponseBody::received(bytes, content_length, trace)
         }
-        Arriving::Http1(Arrived::Rest(body)) => ResponseBody::backend(body, trace),
-        Arriving::Http2(body) => ResponseBody::stream(body, trace),
+        ReplyBody::Http1(ReceivedBody::Partial(body)) => ResponseBody::backend(body, trace),
+        ReplyBody::Http2(body) => ResponseBody::stream(body, trace),
     };
     Response::from_parts(head, body)
 }

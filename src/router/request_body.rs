@@ -1,4 +1,4 @@
-//! Request bodies on their way to instances: counted, never held.
+//! Request bodies for instances: counted and streamed, never buffered.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -16,20 +16,20 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 /// How long a body waits for the app's `100 Continue`.
-const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is known of a request body while somebody else sends it.
+/// The progress of a request body while it is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Upload {
     /// Bytes taken from the client.
     pub(crate) bytes: Cell<u64>,
-    /// The client broke off.
+    /// The client aborted.
     pub(crate) broken: Cell<bool>,
     /// Everything was taken from the client.
     pub(crate) ended: Cell<bool>,
 }
 
-/// A request's body on its way to an instance.
+/// A request body for an instance.
 pub(crate) enum RequestBody {
     Empty,
     Stream(Box<StreamBody>),
@@ -41,13 +41,13 @@ pub(crate) struct StreamBody {
     gate: Option<Gate>,
 }
 
-/// Keeps a body back until the app agrees to it, for [`CONTINUE_WAIT`] at most.
+/// Delays a body until the app sends `100 Continue`, for [`CONTINUE_TIMEOUT`] at most.
 struct Gate {
     signal: Arc<Signal>,
-    patience: Pin<Box<Sleep>>,
+    timeout: Pin<Box<Sleep>>,
 }
 
-/// The app's agreement.
+/// Signals the app's `100 Continue`.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     given: AtomicBool,
@@ -55,7 +55,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// The app wants the body.
+    /// The app sent `100 Continue`.
     pub(crate) fn give(&self) {
         self.given.store(true, Ordering::Release);
         self.waker.wake();
@@ -68,7 +68,7 @@ impl Gate {
         if self.signal.given.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
-        self.patience.as_mut().poll(cx)
+        self.timeout.as_mut().poll(cx)
     }
 }
 
@@ -80,7 +80,7 @@ impl RequestBody {
     ) -> Self {
         let gate = signal.map(|signal| Gate {
             signal,
-            patience: Box::pin(tokio::time::sleep(CONTINUE_WAIT)),
+            timeout: Box::pin(tokio::time::sleep(CONTINUE_TIMEOUT)),
         });
         Self::Stream(Box::new(StreamBody {
             incoming,

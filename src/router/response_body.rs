@@ -1,4 +1,4 @@
-//! Response bodies on their way to clients: counted, never held.
+//! Response bodies for clients: counted and streamed, never buffered.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,10 +9,10 @@ use hyper::body::Incoming;
 
 use crate::net::server::BoxError;
 
-use super::backend_body::{Announced, BackendBody};
+use super::backend_body::{BackendBody, ContentLength};
 use super::trace::Trace;
 
-/// A response's body on its way to the client; its end is the end of the exchange.
+/// A response body for the client; its end is the end of the exchange.
 pub struct ResponseBody {
     source: Source,
     trace: Option<Box<Trace>>,
@@ -20,7 +20,7 @@ pub struct ResponseBody {
 
 enum Source {
     Empty,
-    Whole(Bytes, Announced),
+    Whole(Bytes, ContentLength),
     Backend(Box<BackendBody>),
     Stream(Incoming),
     Platform(axum::body::Body),
@@ -38,16 +38,16 @@ impl ResponseBody {
         let source = if bytes.is_empty() {
             Source::Empty
         } else {
-            Source::Whole(bytes, Announced::Length)
+            Source::Whole(bytes, ContentLength::Known)
         };
         Self { source, trace }
     }
 
-    /// A body that arrived as a whole; whether its length is told stays as it was.
-    pub(crate) fn arrived(bytes: Bytes, announced: Announced, trace: Box<Trace>) -> Self {
-        let source = match announced {
-            Announced::Length if bytes.is_empty() => Source::Empty,
-            announced => Source::Whole(bytes, announced),
+    /// A completely received body; keeps whether its length is sent.
+    pub(crate) fn received(bytes: Bytes, content_length: ContentLength, trace: Box<Trace>) -> Self {
+        let source = match content_length {
+            ContentLength::Known if bytes.is_empty() => Source::Empty,
+            content_length => Source::Whole(bytes, content_length),
         };
         Self {
             source,
@@ -120,8 +120,8 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
-            Source::Whole(bytes, Announced::Length) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Whole(_, Announced::Nothing) => SizeHint::new(),
+            Source::Whole(bytes, ContentLength::Known) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Whole(_, ContentLength::Unknown) => SizeHint::new(),
             Source::Backend(body) => body.size_hint(),
             Source::Stream(body) => body.size_hint(),
             Source::Platform(body) => body.size_hint(),

@@ -1,6 +1,6 @@
-//! One exchange from its first byte to its last, told in one access line when it is dropped.
+//! The trace of one exchange; writes one access line when it is dropped.
 //!
-//! Dropping is the one end every exchange has: finished, failed, or left by the client.
+//! Every exchange ends with a drop: completed, failed, or aborted by the client.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::request_body::Upload;
 use super::table::Pool;
 use crate::net::caller::REQUEST_ID_HEADER;
 
-/// An exchange's record in the making.
+/// The access record of an exchange in progress.
 pub(crate) struct Trace {
     local: Rc<LocalRouter>,
     record: Record,
@@ -38,12 +38,12 @@ impl Trace {
         }
     }
 
-    /// The request goes to this pool from now on.
+    /// The request goes to this pool.
     pub(crate) fn routed(&mut self, pool: Arc<Pool>) {
         self.pool = Some(pool);
     }
 
-    /// Notes the headers the instance gets.
+    /// Records the headers that the instance gets.
     pub(crate) fn note_request(&mut self, headers: &HeaderMap, now: Timestamp) {
         let record = &mut self.record;
         record.referer = headers.get(header::REFERER).cloned();
@@ -59,7 +59,7 @@ impl Trace {
         self.endpoint = Some(endpoint);
     }
 
-    /// Where the request body is counted.
+    /// Counts the request body.
     pub(crate) fn uploading(&mut self, upload: Rc<Upload>) {
         self.upload = Some(upload);
     }
@@ -69,14 +69,14 @@ impl Trace {
         self.record.status = Some(status);
     }
 
-    /// The router answers by itself.
-    pub(crate) fn refused(&mut self, error: &RouterError) {
+    /// The router responds with an error.
+    pub(crate) fn failed(&mut self, error: &RouterError) {
         self.record.status = Some(error.status());
         self.record.router_error = error.code();
     }
 
     /// A tunnel carried this much up and down.
-    pub(crate) fn carried(&mut self, up: u64, down: u64) {
+    pub(crate) fn tunnelled(&mut self, up: u64, down: u64) {
         self.record.request_bytes = up;
         self.record.response_bytes = down;
     }
@@ -91,7 +91,7 @@ impl Drop for Trace {
     fn drop(&mut self) {
         if self.record.status.is_none() {
             let gone = RouterError::ClientGone;
-            self.refused(&gone);
+            self.failed(&gone);
             self.record.response_bytes = gone.text().len() as u64;
         }
         if let Some(upload) = &self.upload {

@@ -1,7 +1,7 @@
-//! Protocol upgrades (WebSocket and others) and `CONNECT`: a tunnel once the app agrees.
+//! Protocol upgrades (WebSocket and others) and `CONNECT`: a tunnel once the app accepts.
 //!
-//! A tunnel has a connection and a task of its own, no time limit, and one access line at its
-//! close. An answer other than an upgrade is relayed like any response.
+//! A tunnel has its own connection and task, no timeout, and one access line at its end. A response
+//! other than an upgrade is relayed as usual.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -23,18 +23,18 @@ use super::backend::{dial, wide_http1_builder};
 use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::error::RouterError;
-use super::exchange::{Exchange, Waiting, refuse};
+use super::exchange::{Exchange, Waiting, error_response};
 use super::failure::{Failure, FailureKind};
-use super::headers::name_instance;
+use super::headers::set_instance_headers;
 use super::instance_stream::InterimHead;
 use super::request_body::{RequestBody, Upload};
 use super::response_body::ResponseBody;
 use super::trace::Trace;
 
-/// Interim responses that wait to be relayed; more are dropped.
-const MOST_INTERIM: usize = 64;
+/// The maximum number of pending interim responses; more are dropped.
+const MAX_PENDING_INTERIM: usize = 64;
 
-/// Forwards a request that asks for another protocol.
+/// Forwards an upgrade request.
 pub(crate) async fn serve(
     mut exchange: Exchange,
     mut head: Parts,
@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         Ok(answered) => answered,
         Err(Failure { cause, .. }) => {
             let error = RouterError::EndpointFailure { cause };
-            return refuse(exchange.trace, &error);
+            return error_response(exchange.trace, &error);
         }
     };
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -72,14 +72,14 @@ pub(crate) async fn serve(
     }
     let answered = response.headers().get(header::UPGRADE);
     if !connect && !same_protocol(answered, protocol.as_ref()) {
-        return refuse(exchange.trace, &RouterError::WrongUpgrade);
+        return error_response(exchange.trace, &RouterError::WrongUpgrade);
     }
     let answered = answered.cloned();
     let app = hyper::upgrade::on(&mut response);
     let Some(client) = client else {
-        return refuse(exchange.trace, &RouterError::WrongUpgrade);
+        return error_response(exchange.trace, &RouterError::WrongUpgrade);
     };
-    exchange.settle(response.headers_mut(), &state);
+    exchange.finish_headers(response.headers_mut(), &state);
     open_tunnel(exchange.trace, response, answered, (client, app))
 }
 
@@ -111,7 +111,7 @@ async fn send(
             break;
         };
         exchange.trace.attempted(state.clone());
-        name_instance(request.headers_mut(), &state);
+        set_instance_headers(request.headers_mut(), &state);
         let _waiting = Waiting::on(&state);
         let socket = match dial(&state, settings.dial_timeout).await {
             Ok(socket) => socket,
@@ -128,7 +128,7 @@ async fn send(
             .map_err(Failure::from_error)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(error = %error, "a tunnel's connection ended");
+                tracing::debug!(error = %error, "tunnel connection failed");
             }
         });
         let client = ClientSide {
@@ -153,8 +153,8 @@ async fn send(
     }))
 }
 
-/// Interim responses on the way from the task of a tunnel's connection to who waits for the final
-/// one.
+/// Passes interim responses from the task of a tunnel's connection to the task that waits for the
+/// final response.
 #[derive(Default)]
 struct InterimHeads {
     heads: Mutex<Vec<InterimHead>>,
@@ -162,10 +162,10 @@ struct InterimHeads {
 }
 
 impl InterimHeads {
-    /// hyper sends a `100 Continue` by itself when the body is asked for.
+    /// hyper itself sends a `100 Continue` when the body is read.
     fn push(&self, status: StatusCode, headers: &HeaderMap) {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if status != StatusCode::CONTINUE && heads.len() < MOST_INTERIM {
+        if status != StatusCode::CONTINUE && heads.len() < MAX_PENDING_INTERIM {
             let headers = headers.clone();
             heads.push(InterimHead { status, headers });
             self.waker.wake();
@@ -185,7 +185,7 @@ fn relay(
     response: Response<Incoming>,
 ) -> Response<ResponseBody> {
     let (mut head, body) = response.into_parts();
-    exchange.settle(&mut head.headers, state);
+    exchange.finish_headers(&mut head.headers, state);
     let mut trace = exchange.trace;
     head.extensions.clear();
     trace.answered(head.status);
@@ -213,12 +213,12 @@ fn open_tunnel(
 async fn tunnel(mut trace: Box<Trace>, client: OnUpgrade, app: OnUpgrade) {
     let (client, app) = match tokio::try_join!(client, app) {
         Ok(both) => both,
-        Err(error) => return tracing::debug!(error = %error, "a tunnel did not come about"),
+        Err(error) => return tracing::debug!(error = %error, "tunnel upgrade failed"),
     };
     let copied = copy(client, app).await;
     match copied {
-        Ok((up, down)) => trace.carried(up, down),
-        Err(error) => tracing::debug!(error = %error, "a tunnel broke"),
+        Ok((up, down)) => trace.tunnelled(up, down),
+        Err(error) => tracing::debug!(error = %error, "tunnel failed"),
     }
 }
 

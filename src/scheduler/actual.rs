@@ -1,6 +1,6 @@
-//! What is: the instances on record and the containers the daemon has, as a pass sees them.
+//! The actual state: instance records and the daemon's containers, as one pass sees them.
 //!
-//! A container tells by its labels which instance it is; names and rows are never the only link.
+//! The labels of a container identify its instance; names and rows are never the only link.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,33 +10,33 @@ use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
 use crate::docker::{Container, ContainerState};
 
-/// Everything there is.
+/// The actual state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Actual {
-    /// Instances on record.
+    /// Instance records.
     pub(super) instances: Vec<Record>,
-    /// Containers by the instance they are.
-    pub(super) containers: BTreeMap<InstanceGuid, Held>,
-    /// Instances something is being done for right now.
+    /// Containers by instance guid.
+    pub(super) containers: BTreeMap<InstanceGuid, InstanceContainer>,
+    /// Instances with an effect in progress.
     pub(super) busy: BTreeSet<InstanceGuid>,
-    /// Instances whose last attempt failed, and when the next one is due.
+    /// Instances whose last attempt failed, with the time of the next one.
     pub(super) paused: BTreeMap<InstanceGuid, Timestamp>,
 }
 
-/// A container that is, or was, an instance.
+/// The container of a current or former instance.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct InstanceContainer {
     pub(super) container_id: String,
-    /// What its labels say it is; `None` when they are incomplete.
+    /// The slot from its labels; `None` when they are incomplete.
     pub(super) slot: Option<Slot>,
     pub(super) state: ContainerState,
     pub(super) address: InstanceAddress,
-    /// It was seen running while the daemon's changes were being followed without a break since:
-    /// the daemon itself was up when it ended.
+    /// It was seen running, and the daemon's events were followed without a gap since: the daemon
+    /// itself was up when it exited.
     pub(super) watched: bool,
 }
 
-impl Held {
+impl InstanceContainer {
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state, ContainerState::Running { .. })
     }
@@ -47,7 +47,10 @@ impl Actual {
         let containers = containers
             .iter()
             .map(|(container, watched)| {
-                (labels::instance_guid(container), hold(container, *watched))
+                (
+                    labels::instance_guid(container),
+                    instance_container(container, *watched),
+                )
             })
             .collect();
         Self {
@@ -62,12 +65,12 @@ impl Actual {
     pub(super) fn daemon_was_up(&self, moment: Timestamp) -> bool {
         self.containers
             .values()
-            .any(|held| matches!(held.state, ContainerState::Running { since } if since < moment))
+            .any(|container| matches!(container.state, ContainerState::Running { since } if since < moment))
     }
 }
 
-fn hold(container: &Container, watched: bool) -> Held {
-    Held {
+fn instance_container(container: &Container, watched: bool) -> InstanceContainer {
+    InstanceContainer {
         container_id: container.id.clone(),
         slot: labels::slot(container),
         state: container.state.clone(),
@@ -76,7 +79,7 @@ fn hold(container: &Container, watched: bool) -> Held {
     }
 }
 
-/// Published ports where there are any, else the container's own address.
+/// Published ports if there are any, else the container's own address.
 fn address(container: &Container) -> InstanceAddress {
     let mut ports = container.published.clone();
     if let Some(ip) = container.ip {

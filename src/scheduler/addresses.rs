@@ -1,10 +1,9 @@
-//! Which address the next container gets. Pure; `now` counts from any fixed moment and never goes
-//! back.
+//! Address allocation for containers. Pure; `now` is monotonic and counts from any fixed moment.
 //!
-//! An address is used again as late as possible: in rotation over the whole range, and never
-//! before [`QUIET`] has gone by since no container had it. Whoever still knows a container that
-//! ended by its address (a request being sent, a health check, a tunnel) then meets nobody, and
-//! never the instance of another app.
+//! Addresses are reused as late as possible: in rotation over the whole range, and only
+//! [`COOLDOWN`] after the last container released them. A client that still uses the address of an
+//! ended container (a request, a health check, a tunnel) then gets no connection, and never reaches
+//! another app's instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -12,20 +11,20 @@ use std::time::Duration;
 
 use crate::docker::AddressRange;
 
-/// How long nobody gets an address after its last container was seen to be gone. Longer than
-/// anybody keeps the address of a container that ended.
-pub(super) const QUIET: Duration = Duration::from_secs(120);
+/// How long a released address stays unused. Longer than any client keeps the address of an ended
+/// container.
+pub(super) const COOLDOWN: Duration = Duration::from_secs(120);
 
-/// The longest time from choosing an address to the container that has it.
-pub(super) const CREATION: Duration = Duration::from_secs(300);
+/// The longest time from allocating an address to the creation of its container.
+pub(super) const CREATION_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What is known of an address that was handed out.
+/// The state of an allocated address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// A container has it, or is about to be made with it.
-    Used { since: Duration },
-    /// No container has it.
-    Quiet { since: Duration },
+enum AddressState {
+    /// A container has it, or is being created with it.
+    InUse { since: Duration },
+    /// Released; not free yet.
+    Cooling { since: Duration },
 }
 
 /// The addresses of one network.
@@ -33,7 +32,7 @@ enum Held {
 pub(super) struct Addresses {
     range: AddressRange,
     next: u32,
-    held: BTreeMap<u32, Held>,
+    states: BTreeMap<u32, AddressState>,
 }
 
 impl Addresses {
@@ -42,31 +41,32 @@ impl Addresses {
         let mut addresses = Self {
             range,
             next: range.first.into(),
-            held: BTreeMap::new(),
+            states: BTreeMap::new(),
         };
-        if let Some(newest) = newest.filter(|address| addresses.holds(*address)) {
+        if let Some(newest) = newest.filter(|address| addresses.contains(*address)) {
             addresses.next = addresses.after(newest.into());
         }
         addresses
     }
 
     /// Whether these are the addresses of `range`.
-    pub(super) fn are_of(&self, range: AddressRange) -> bool {
+    pub(super) fn cover(&self, range: AddressRange) -> bool {
         self.range == range
     }
 
-    /// The next address; `None` when every one is in use or was until just now.
+    /// Allocates the next address; `None` when all are in use or cooling down.
     pub(super) fn take(&mut self, now: Duration) -> Option<Ipv4Addr> {
         let mut candidate = self.next;
         loop {
-            let free = match self.held.get(&candidate) {
+            let free = match self.states.get(&candidate) {
                 None => true,
-                Some(Held::Used { .. }) => false,
-                Some(Held::Quiet { since }) => now.saturating_sub(*since) >= QUIET,
+                Some(AddressState::InUse { .. }) => false,
+                Some(AddressState::Cooling { since }) => now.saturating_sub(*since) >= COOLDOWN,
             };
             let following = self.after(candidate);
             if free {
-                self.held.insert(candidate, Held::Used { since: now });
+                self.states
+                    .insert(candidate, AddressState::InUse { since: now });
                 self.next = following;
                 return Some(candidate.into());
             }
@@ -77,35 +77,35 @@ impl Addresses {
         }
     }
 
-    /// Compares with the addresses that containers have, running or not. Quiet ones whose time is
-    /// over are forgotten.
-    pub(super) fn compare(&mut self, used: &BTreeSet<Ipv4Addr>, now: Duration) {
+    /// Updates the states from the addresses of all containers, running or not. Frees addresses
+    /// whose cooldown is over.
+    pub(super) fn update(&mut self, used: &BTreeSet<Ipv4Addr>, now: Duration) {
         let AddressRange { first, last } = self.range;
         for address in used.range(first..=last) {
-            let held = self.held.entry((*address).into());
-            let held = held.or_insert(Held::Used { since: now });
-            if let Held::Quiet { .. } = held {
-                *held = Held::Used { since: now };
+            let state = self.states.entry((*address).into());
+            let state = state.or_insert(AddressState::InUse { since: now });
+            if let AddressState::Cooling { .. } = state {
+                *state = AddressState::InUse { since: now };
             }
         }
-        self.held.retain(|address, held| match held {
-            Held::Used { .. } if used.contains(&Ipv4Addr::from(*address)) => true,
-            Held::Used { since } => {
-                if now.saturating_sub(*since) >= CREATION {
-                    *held = Held::Quiet { since: now };
+        self.states.retain(|address, state| match state {
+            AddressState::InUse { .. } if used.contains(&Ipv4Addr::from(*address)) => true,
+            AddressState::InUse { since } => {
+                if now.saturating_sub(*since) >= CREATION_TIMEOUT {
+                    *state = AddressState::Cooling { since: now };
                 }
                 true
             }
-            Held::Quiet { since } => now.saturating_sub(*since) < QUIET,
+            AddressState::Cooling { since } => now.saturating_sub(*since) < COOLDOWN,
         });
     }
 
-    /// Whether the next address may only look used: then containers should be looked at.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.held.contains_key(&self.next)
+    /// Whether the next address is marked as used; then call [`Self::update`] first.
+    pub(super) fn needs_update(&self) -> bool {
+        self.states.contains_key(&self.next)
     }
 
-    fn holds(&self, address: Ipv4Addr) -> bool {
+    fn contains(&self, address: Ipv4Addr) -> bool {
         (self.range.first..=self.range.last).contains(&address)
     }
 
@@ -140,26 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_address_is_the_last_to_come_again() {
+    fn a_freed_address_is_reused_last() {
         let mut addresses = Addresses::new(range(4), None);
         let taken: Vec<_> = (0..4).map(|_| last_byte(addresses.take(at(0)))).collect();
         assert_eq!(taken, [Some(1), Some(2), Some(3), Some(4)]);
         assert_eq!(addresses.take(at(0)), None);
-        // Container 2 ended long ago; that it is gone is seen now.
+        // Container 2 ended long ago; its end is noticed now.
         let used = [1, 3, 4].map(|last| Ipv4Addr::new(10, 0, 0, last)).into();
-        addresses.compare(&used, at(1000));
+        addresses.update(&used, at(1000));
         assert_eq!(addresses.take(at(1000)), None);
         assert_eq!(addresses.take(at(1119)), None);
         assert_eq!(last_byte(addresses.take(at(1120))), Some(2));
     }
 
     #[test]
-    fn a_container_that_is_still_being_made_keeps_its_address() {
+    fn a_container_being_created_keeps_its_address() {
         let mut addresses = Addresses::new(range(1), None);
         assert!(addresses.take(at(0)).is_some());
-        addresses.compare(&BTreeSet::new(), at(299));
+        addresses.update(&BTreeSet::new(), at(299));
         assert_eq!(addresses.take(at(299 + 120)), None);
-        addresses.compare(&BTreeSet::new(), at(300));
+        addresses.update(&BTreeSet::new(), at(300));
         assert_eq!(last_byte(addresses.take(at(420))), Some(1));
     }
 
@@ -167,7 +167,7 @@ mod tests {
     fn the_rotation_goes_on_after_a_restart() {
         let used: BTreeSet<_> = [3, 9].map(|last| Ipv4Addr::new(10, 0, 0, last)).into();
         let mut addresses = Addresses::new(range(9), Some(Ipv4Addr::new(10, 0, 0, 9)));
-        addresses.compare(&used, at(0));
+        addresses.update(&used, at(0));
         let taken: Vec<_> = (0..3).map(|_| last_byte(addresses.take(at(0)))).collect();
         assert_eq!(taken, [Some(1), Some(2), Some(4)]);
         let foreign = Addresses::new(range(9), Some(Ipv4Addr::new(10, 9, 0, 1)));
@@ -175,8 +175,8 @@ mod tests {
     }
 
     proptest! {
-        /// Containers come and go in any order; nobody gets an address that somebody has, or had
-        /// within the quiet time.
+        /// Containers come and go in any order; no address is allocated while in use or within the
+        /// cooldown.
         #[test]
         fn no_address_is_given_to_two_containers_in_a_row(
             steps in proptest::collection::vec((0_u8..4, 0_u64..200, any::<prop::sample::Index>()), 1..200),
@@ -192,7 +192,7 @@ mod tests {
                         if let Some(address) = addresses.take(at(now)) {
                             prop_assert!(!living.contains(&address));
                             let since = ended.get(&address).map(|end| now - end);
-                            prop_assert!(since.is_none_or(|time| time >= QUIET.as_secs()));
+                            prop_assert!(since.is_none_or(|time| time >= COOLDOWN.as_secs()));
                             living.push(address);
                         }
                     }
@@ -200,7 +200,7 @@ mod tests {
                         let address = living.swap_remove(which.index(living.len()));
                         ended.insert(address, now);
                     }
-                    _ => addresses.compare(&living.iter().copied().collect(), at(now)),
+                    _ => addresses.update(&living.iter().copied().collect(), at(now)),
                 }
             }
         }

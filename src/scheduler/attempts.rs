@@ -1,5 +1,4 @@
-//! What is being done at present, and what waits because the last attempt failed. Nothing here has
-//! to survive a restart.
+//! Work in progress, and retries after failed attempts. Nothing here has to survive a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ const PAUSES: Backoff = Backoff {
     longest: Duration::from_secs(30),
 };
 
-/// Work on things that are named by guids.
+/// Attempts at work, keyed by guid.
 pub(super) struct Attempts<G: Ord> {
     wake: Arc<Notify>,
     work: Mutex<Work<G>>,
@@ -32,7 +31,7 @@ struct Failure {
 }
 
 impl<G: Ord + Clone> Attempts<G> {
-    /// None yet; `wake` is told when one ends.
+    /// No attempts yet; `wake` is notified when one ends.
     pub(super) fn new(wake: Arc<Notify>) -> Self {
         let work = Work {
             busy: BTreeSet::new(),
@@ -44,12 +43,12 @@ impl<G: Ord + Clone> Attempts<G> {
         }
     }
 
-    /// What something is being done for.
+    /// The guids with an attempt in progress.
     pub(super) fn busy(&self) -> BTreeSet<G> {
         self.work().busy.clone()
     }
 
-    /// What failed last, with the time of the next attempt.
+    /// The guids whose last attempt failed, with the time of the next one.
     pub(super) fn paused(&self) -> BTreeMap<G, Timestamp> {
         let work = self.work();
         let failures = work.failures.iter();
@@ -58,21 +57,21 @@ impl<G: Ord + Clone> Attempts<G> {
             .collect()
     }
 
-    /// Marks it busy until the guard is dropped; `None` when it is already.
+    /// Marks `guid` busy until the guard is dropped; `None` when it is busy already.
     pub(super) fn begin(self: &Arc<Self>, guid: &G) -> Option<Busy<G>> {
-        let begun = self.work().busy.insert(guid.clone());
-        begun.then(|| Busy {
+        let inserted = self.work().busy.insert(guid.clone());
+        inserted.then(|| Busy {
             attempts: self.clone(),
             guid: guid.clone(),
         })
     }
 
-    /// The attempt worked.
+    /// Records a success.
     pub(super) fn succeeded(&self, guid: &G) {
         self.work().failures.remove(guid);
     }
 
-    /// The attempt failed; the next one has to wait, longer each time.
+    /// Records a failure; the delay before the next attempt grows each time.
     pub(super) fn failed(&self, guid: &G, now: Timestamp) {
         let mut work = self.work();
         let failure = work.failures.entry(guid.clone()).or_insert(Failure {
@@ -83,8 +82,8 @@ impl<G: Ord + Clone> Attempts<G> {
         failure.count += 1;
     }
 
-    /// Forgets the failures of what is no more.
-    pub(super) fn keep(&self, known: &BTreeSet<G>) {
+    /// Forgets the failures of unknown guids.
+    pub(super) fn retain(&self, known: &BTreeSet<G>) {
         self.work().failures.retain(|guid, _| known.contains(guid));
     }
 
@@ -93,7 +92,7 @@ impl<G: Ord + Clone> Attempts<G> {
     }
 }
 
-/// Keeps something busy; wakes its reconciler in the end, whatever that is.
+/// Keeps a guid busy; wakes the reconciler when dropped.
 pub(super) struct Busy<G: Ord + Clone> {
     attempts: Arc<Attempts<G>>,
     guid: G,

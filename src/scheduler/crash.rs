@@ -1,7 +1,7 @@
-//! What a crash leads to: counting, back-off and the words for it.
+//! Crash handling: counting, backoff and exit descriptions.
 //!
 //! The first two crashes in a row restart at once, later ones wait 30 s × 2^(n−3), at most 16
-//! minutes; after 200 the instance is given up. Five minutes of RUNNING start the count again.
+//! minutes; after 200 the instance is not restarted. Five minutes of RUNNING reset the count.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::instance::{Phase, Record};
 use crate::base::Backoff;
 use crate::base::Timestamp;
 
-const AT_ONCE_UP_TO: u32 = 2;
-const GIVE_UP_AT: u32 = 200;
+const IMMEDIATE_RESTARTS: u32 = 2;
+const MAX_CRASHES: u32 = 200;
 const WAITS: Backoff = Backoff {
     first: Duration::from_secs(30),
     longest: Duration::from_secs(960),
 };
-const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
+const RESET_AFTER: Duration = Duration::from_secs(300);
 
 /// What follows a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,28 +27,28 @@ pub(super) enum Restart {
 
 /// What follows the `count`th crash in a row.
 pub(super) fn restart_after(count: u32) -> Restart {
-    if count <= AT_ONCE_UP_TO {
+    if count <= IMMEDIATE_RESTARTS {
         return Restart::AtOnce;
     }
-    if count >= GIVE_UP_AT {
+    if count >= MAX_CRASHES {
         return Restart::Never;
     }
-    Restart::After(WAITS.after(count - AT_ONCE_UP_TO - 1))
+    Restart::After(WAITS.after(count - IMMEDIATE_RESTARTS - 1))
 }
 
-/// The number of a crash that happens to `record` now.
+/// The crash count of `record` if it crashes now.
 pub(super) fn next_count(record: &Record, now: Timestamp) -> u32 {
-    if record.phase == Phase::Running && now.since(record.since) > FORGIVEN_AFTER {
+    if record.phase == Phase::Running && now.since(record.since) > RESET_AFTER {
         1
     } else {
         record.crash_count.saturating_add(1)
     }
 }
 
-/// When a crashed instance is to be started again; `None` = never.
+/// When to restart a crashed instance; `None` = never.
 pub(super) fn due(record: &Record, now: Timestamp) -> Option<Timestamp> {
     let crashed_at = record.last_crash_at.unwrap_or(record.since);
-    // A clock that was set back must not make anybody wait for it.
+    // A clock that was set back must not delay the restart.
     if crashed_at > now {
         return Some(now);
     }
@@ -59,7 +59,7 @@ pub(super) fn due(record: &Record, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// How an exit is told of, in events and in the API.
+/// The description of an exit in events and in the API.
 pub(super) fn exit_description(process_type: &str, code: i64, out_of_memory: bool) -> String {
     if code == 0 {
         return "Codependent step exited".to_owned();
@@ -68,7 +68,7 @@ pub(super) fn exit_description(process_type: &str, code: i64, out_of_memory: boo
     format!("APP/PROC/{kind}: Exited with status {code}{cause}")
 }
 
-/// What is said behind an exit status.
+/// The suffix of an exit status.
 pub(super) fn cause(out_of_memory: bool) -> &'static str {
     if out_of_memory {
         " (out of memory)"
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn back_off_doubles_from_30_seconds_to_16_minutes_and_ends_at_200() {
+    fn backoff_doubles_from_30_seconds_to_16_minutes_and_ends_at_200() {
         let seconds = |n| Restart::After(Duration::from_secs(n));
         let table = [
             (1, Restart::AtOnce),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_five_minutes_of_running_start_the_count_again() {
+    fn more_than_five_minutes_of_running_reset_the_count() {
         let five_minutes = 300_000_000;
         let at = |micros| Timestamp::from_micros(micros);
         let running = record(Phase::Running, 0, 7);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn exits_are_told_in_cloud_foundrys_words() {
+    fn exits_are_described_as_in_cloud_foundry() {
         let table = [
             (0, false, "Codependent step exited"),
             (1, false, "APP/PROC/WEB: Exited with status 1"),

@@ -1,4 +1,4 @@
-//! What should run: the scheduler's input, provided by whoever owns apps and processes.
+//! The desired state: the scheduler's input, provided by the owner of apps and processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,19 +9,19 @@ use crate::base::guid::{AppGuid, ProcessGuid};
 use crate::base::{Megabytes, Timestamp};
 use crate::db::{DbError, ReadTx};
 
-/// Tells what should run; asked at the start of every pass.
+/// Provides the desired state; called at the start of every pass.
 pub trait DesiredState: Send + Sync + 'static {
     /// Every process that should have instances. One that is missing, or has 0 instances, is
     /// stopped.
     fn load(&self, tx: &ReadTx<'_>) -> Result<Wanted, DbError>;
 }
 
-/// What should run.
+/// The desired state.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Every process that should have instances.
     pub processes: Vec<DesiredProcess>,
-    /// Processes nobody can tell of what they should be: their instances stay as they are.
+    /// Processes whose desired state is unreadable: their instances are left alone.
     pub unreadable: BTreeSet<ProcessGuid>,
 }
 
@@ -53,14 +53,14 @@ pub struct DesiredProcess {
     pub image: String,
     /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
     pub entrypoint: Option<Vec<String>>,
-    /// Words of the command.
+    /// Arguments of the command.
     pub command: Vec<String>,
     /// `2000:2000`, a name, or `None` for the image's user.
     pub user: Option<String>,
     /// Working folder, `None` for the image's.
     pub working_dir: Option<String>,
-    /// The app's part of the environment, lowest precedence first; the scheduler puts what only
-    /// it knows (instance guid, index, ports) below it.
+    /// The app's part of the environment, lowest precedence first; the scheduler adds its own
+    /// variables (instance guid, index, ports) below it.
     pub environment: Vec<(String, String)>,
     /// Memory limit.
     pub memory: Megabytes,
@@ -94,7 +94,7 @@ impl fmt::Debug for DesiredProcess {
     }
 }
 
-/// How a check asks.
+/// How a check probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     /// The process runs.
@@ -111,7 +111,7 @@ pub enum CheckKind {
 /// Startup and liveness check of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// How to ask.
+    /// How to probe.
     pub kind: CheckKind,
     /// How long the startup check may take to pass.
     pub timeout: Duration,
@@ -136,7 +136,7 @@ impl HealthCheck {
 /// Readiness check of a process: decides about traffic only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadinessCheck {
-    /// How to ask; `Process` is always ready.
+    /// How to probe; `Process` is always ready.
     pub kind: CheckKind,
     /// How long one probe may take.
     pub invocation_timeout: Duration,
@@ -155,14 +155,14 @@ impl ReadinessCheck {
     }
 }
 
-/// Everything that should run, as a pass sees it.
+/// The desired state, as one pass sees it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Desired {
     /// Processes by guid.
     pub(super) processes: BTreeMap<ProcessGuid, Arc<DesiredProcess>>,
-    /// Processes whose instances stay as they are.
+    /// Processes whose instances are left alone.
     pub(super) unreadable: BTreeSet<ProcessGuid>,
-    /// How long an instance that had traffic goes on before SIGTERM.
+    /// How long an instance that had traffic keeps running before SIGTERM.
     pub(super) drain: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The environment of an instance and the rest of its container's make-up.
+//! The environment and the container specification of an instance.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::docker::ContainerSpec;
 
 const PIDS: i64 = 1024;
 const OPEN_FILES: i64 = 16_384;
-const FULL_SHARES: i64 = 1024;
-const FEWEST_SHARES: i64 = 10;
+const MAX_SHARES: i64 = 1024;
+const MIN_SHARES: i64 = 10;
 
 /// The container of an instance.
 pub(super) fn container_spec(
@@ -35,12 +35,12 @@ pub(super) fn container_spec(
         hostname: Some(guid.to_string()),
         labels: labels::of_instance(&settings.platform_id, process, index, guid),
         ports: process.ports.clone(),
-        ..limited(process.memory, grace)
+        ..with_limits(process.memory, grace)
     }
 }
 
-/// A container's limits.
-pub(super) fn limited(memory: Megabytes, grace: Duration) -> ContainerSpec {
+/// A container specification with its resource limits.
+pub(super) fn with_limits(memory: Megabytes, grace: Duration) -> ContainerSpec {
     ContainerSpec {
         memory: Some(memory),
         cpu_shares: Some(cpu_shares(memory)),
@@ -53,23 +53,23 @@ pub(super) fn limited(memory: Megabytes, grace: Duration) -> ContainerSpec {
 
 /// CPU weight grows with memory between 128 MB and 8 GB.
 fn cpu_shares(memory: Megabytes) -> i64 {
-    (FULL_SHARES * memory.0.clamp(128, 8192) / 8192).max(FEWEST_SHARES)
+    (MAX_SHARES * memory.0.clamp(128, 8192) / 8192).max(MIN_SHARES)
 }
 
-/// What only the scheduler knows, below what the app's owner set.
+/// The scheduler's variables, overridden by those of the app.
 fn environment(
     settings: &Settings,
     process: &DesiredProcess,
     index: u32,
     guid: &InstanceGuid,
 ) -> Vec<(String, String)> {
-    let mut all = platform_part(settings, process, index, guid);
+    let mut all = platform_variables(settings, process, index, guid);
     all.extend(process.environment.iter().cloned());
-    each_once(all)
+    deduplicated(all)
 }
 
 /// Each name once: the last value wins and keeps its place in the order.
-pub(super) fn each_once(all: Vec<(String, String)>) -> Vec<(String, String)> {
+pub(super) fn deduplicated(all: Vec<(String, String)>) -> Vec<(String, String)> {
     let last: BTreeMap<String, usize> = all
         .iter()
         .enumerate()
@@ -82,7 +82,7 @@ pub(super) fn each_once(all: Vec<(String, String)>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a user finds on a stack's image; other images have their own.
+/// The user's variables on a stack's image; other images bring their own.
 pub(super) fn of_stack(is_stack: bool) -> Vec<(String, String)> {
     let all = [
         ("LANG", "en_US.UTF-8"),
@@ -96,8 +96,9 @@ pub(super) fn of_stack(is_stack: bool) -> Vec<(String, String)> {
 }
 
 /// `CF_INSTANCE_PORT` and `CF_INSTANCE_ADDR` are absent, as on every Cloud Foundry whose cells do
-/// not expose host ports. `CF_INSTANCE_INTERNAL_IP` is only known inside: the launcher sets it.
-fn platform_part(
+/// not expose host ports. `CF_INSTANCE_INTERNAL_IP` is only known inside the container: the
+/// launcher sets it.
+fn platform_variables(
     settings: &Settings,
     process: &DesiredProcess,
     index: u32,

@@ -1,11 +1,11 @@
-//! The effects: one instance's container made and started, or stopped and removed.
+//! The effects: create and start, or stop and remove, one instance's container.
 //!
-//! Every step may be the last one before the process dies: the next pass finds the container by
-//! its labels and goes on from there.
+//! The process may die after any step: the next pass finds the container by its labels and
+//! continues.
 
 use std::time::Duration;
 
-use super::containers::gone_is_fine;
+use super::containers::ignore_not_found;
 use super::desired::DesiredProcess;
 use super::environment::container_spec;
 use super::inner::Inner;
@@ -15,8 +15,8 @@ use crate::base::guid::InstanceGuid;
 use crate::db::DbError;
 use crate::docker::{Container, ContainerState, DockerError, LogStream};
 
-const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
-const KILLED: i64 = 137;
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const SIGKILL_EXIT_CODE: i64 = 137;
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -27,19 +27,19 @@ enum Failure {
 }
 
 impl Inner {
-    /// Makes and starts an instance's container. What the daemon refuses is a crash; when it does
-    /// not answer, the instance waits for it.
+    /// Creates and starts an instance's container. If the daemon refuses, the instance crashes; if
+    /// the daemon is unreachable, the instance waits.
     pub(super) async fn launch(
         &self,
         record: &Record,
         process: &DesiredProcess,
-        made: Option<String>,
+        created: Option<String>,
     ) {
         let Ok(_permit) = self.launches.acquire().await else {
             return;
         };
         let guid = &record.guid;
-        let recorded = match self.make_and_start(record, process, made).await {
+        let recorded = match self.create_and_start(record, process, created).await {
             Ok(()) => {
                 self.attempts.succeeded(guid);
                 return;
@@ -47,26 +47,26 @@ impl Inner {
             Err(Failure::Db(error)) => Err(error),
             Err(Failure::Docker(error @ DockerError::Unreachable(_))) => {
                 self.attempts.failed(guid, self.clock.now());
-                self.unplaced(guid, error.to_string()).await
+                self.record_placement_problem(guid, error.to_string()).await
             }
             Err(Failure::Docker(error)) => {
                 let cell = &self.settings.cell_id;
                 let text =
                     format!("Cell {cell} failed to create container for instance {guid}: {error}");
-                self.say(record, "CELL", LogStream::Err, text);
+                self.log(record, "CELL", LogStream::Err, text);
                 let description = format!("failed to create container: {error}");
-                self.refused(guid, description).await
+                self.record_creation_failure(guid, description).await
             }
         };
-        // Whatever was made by then shows up in the next listing.
+        // A container that was created shows up in the next listing.
         self.view.invalidate();
         if let Err(error) = recorded {
             self.attempts.failed(guid, self.clock.now());
-            tracing::error!(instance.guid = %guid, %error, "instance could not be started");
+            tracing::error!(instance.guid = %guid, %error, "starting instance failed; retrying");
         }
     }
 
-    /// Stops and removes a container that ran as `record`, and forgets that.
+    /// Stops and removes the container of `record`, then deletes the record.
     pub(super) async fn stop(&self, record: &Record, container_id: &str) {
         let Ok(_permit) = self.stops.acquire().await else {
             return;
@@ -77,64 +77,72 @@ impl Inner {
                 self.attempts.succeeded(&guid);
                 self.usage.forget(&guid);
             }
-            Err(error) => self.not_stopped(&guid, &error),
+            Err(error) => self.stop_failed(&guid, &error),
         }
     }
 
-    /// Stops and removes a container that is no instance.
+    /// Stops and removes a container that belongs to no instance.
     pub(super) async fn discard(&self, guid: &InstanceGuid, container_id: &str) {
         let Ok(_permit) = self.stops.acquire().await else {
             return;
         };
         let removed = async {
             let grace = self.settings.stop_grace;
-            gone_is_fine(self.engine.stop(container_id, grace).await)?;
-            self.logs.drained(container_id, LOGS_READ_WITHIN).await;
-            gone_is_fine(self.engine.remove(container_id).await)?;
+            ignore_not_found(self.engine.stop(container_id, grace).await)?;
+            self.logs.drained(container_id, LOG_DRAIN_TIMEOUT).await;
+            ignore_not_found(self.engine.remove(container_id).await)?;
             self.view.patch(container_id, None);
             Ok::<(), DockerError>(())
         };
         match removed.await {
             Ok(()) => self.attempts.succeeded(guid),
-            Err(error) => self.not_stopped(guid, &error.into()),
+            Err(error) => self.stop_failed(guid, &error.into()),
         }
     }
 
-    async fn make_and_start(
+    async fn create_and_start(
         &self,
         record: &Record,
         process: &DesiredProcess,
-        made: Option<String>,
+        created: Option<String>,
     ) -> Result<(), Failure> {
         let (cell, guid) = (&self.settings.cell_id, record.guid.clone());
-        let id = if let Some(id) = made {
+        let id = if let Some(id) = created {
             id
         } else {
             let text = format!("Cell {cell} creating container for instance {guid}");
-            self.say(record, "CELL", LogStream::Out, text);
+            self.log(record, "CELL", LogStream::Out, text);
             let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
-            self.containers.make(spec).await?
+            self.containers.create(spec).await?
         };
         self.containers.start(&id, process.lifecycle_files).await?;
         self.view.patch(&id, self.engine.inspect(&id).await?);
         self.view.started(&id);
-        // Said before it is on record: the health check that follows has lines, too.
+        // Logged before it is recorded: the health check that follows logs, too.
         let text = format!("Cell {cell} successfully created container for instance {guid}");
-        self.say(record, "CELL", LogStream::Out, text);
+        self.log(record, "CELL", LogStream::Out, text);
         self.db
             .write(move |tx| super::store::set_container(tx, &guid, &id))
             .await?;
         Ok(())
     }
 
-    async fn unplaced(&self, guid: &InstanceGuid, problem: String) -> Result<(), DbError> {
+    async fn record_placement_problem(
+        &self,
+        guid: &InstanceGuid,
+        problem: String,
+    ) -> Result<(), DbError> {
         let guid = guid.clone();
         self.db
             .write(move |tx| super::store::set_problem(tx, &guid, &problem).map(drop))
             .await
     }
 
-    async fn refused(&self, guid: &InstanceGuid, description: String) -> Result<(), DbError> {
+    async fn record_creation_failure(
+        &self,
+        guid: &InstanceGuid,
+        description: String,
+    ) -> Result<(), DbError> {
         let (facts, guid, now) = (self.facts.clone(), guid.clone(), self.clock.now());
         self.db
             .write(move |tx| facts.crashed(tx, &guid, &description, now).map(drop))
@@ -147,17 +155,17 @@ impl Inner {
         let ran = before.as_ref().is_some_and(is_running);
         if ran {
             let text = format!("Cell {cell} stopping instance {guid}");
-            self.say(record, "CELL", LogStream::Out, text);
+            self.log(record, "CELL", LogStream::Out, text);
             let grace = self.settings.stop_grace;
-            gone_is_fine(self.engine.stop(container_id, grace).await)?;
+            ignore_not_found(self.engine.stop(container_id, grace).await)?;
         }
-        self.logs.drained(container_id, LOGS_READ_WITHIN).await;
+        self.logs.drained(container_id, LOG_DRAIN_TIMEOUT).await;
         if let Some(container) = self.engine.inspect(container_id).await? {
-            self.tell_exit(record, &container, ran);
+            self.log_exit(record, &container, ran);
         }
         let text = format!("Cell {cell} destroying container for instance {guid}");
-        self.say(record, "CELL", LogStream::Out, text);
-        gone_is_fine(self.engine.remove(container_id).await)?;
+        self.log(record, "CELL", LogStream::Out, text);
+        ignore_not_found(self.engine.remove(container_id).await)?;
         self.view.patch(container_id, None);
         self.db
             .write({
@@ -166,11 +174,11 @@ impl Inner {
             })
             .await?;
         let text = format!("Cell {cell} successfully destroyed container for instance {guid}");
-        self.say(record, "CELL", LogStream::Out, text);
+        self.log(record, "CELL", LogStream::Out, text);
         Ok(())
     }
 
-    fn tell_exit(&self, record: &Record, container: &Container, stopped: bool) {
+    fn log_exit(&self, record: &Record, container: &Container, stopped: bool) {
         let ContainerState::Exited {
             code,
             out_of_memory,
@@ -181,7 +189,7 @@ impl Inner {
         };
         let cause = if out_of_memory {
             " (out of memory)".to_owned()
-        } else if stopped && code == KILLED {
+        } else if stopped && code == SIGKILL_EXIT_CODE {
             let grace = super::health_check::duration_text(self.settings.stop_grace);
             format!(" (exceeded {grace} graceful shutdown interval)")
         } else {
@@ -189,16 +197,16 @@ impl Inner {
         };
         let source_type = labels::log_source_type(container);
         let text = format!("Exit status {code}{cause}");
-        self.say(record, &source_type, LogStream::Out, text);
+        self.log(record, &source_type, LogStream::Out, text);
     }
 
-    fn not_stopped(&self, guid: &InstanceGuid, error: &Failure) {
+    fn stop_failed(&self, guid: &InstanceGuid, error: &Failure) {
         self.attempts.failed(guid, self.clock.now());
         self.view.invalidate();
-        tracing::warn!(instance.guid = %guid, %error, "container could not be removed yet");
+        tracing::warn!(instance.guid = %guid, %error, "removing container failed; retrying");
     }
 
-    fn say(&self, record: &Record, source_type: &str, stream: LogStream, text: String) {
+    fn log(&self, record: &Record, source_type: &str, stream: LogStream, text: String) {
         self.logs
             .line(log_sink::line(record, source_type, stream, text));
     }

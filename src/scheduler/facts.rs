@@ -1,7 +1,7 @@
-//! Writing down what was decided or found, together with whoever is to be told of it.
+//! Records decisions and observations, and notifies the observer of them.
 //!
-//! All functions run inside the caller's transaction and check the state they start from, so a fact
-//! that comes twice or too late changes nothing.
+//! All functions run inside the caller's transaction and check the state they start from, so a
+//! duplicate or late fact changes nothing.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::base::guid::InstanceGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::db::{DbError, WriteTx};
 
-/// Writes facts; cheap to clone.
+/// Records facts; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Facts {
     pub(super) observer: Arc<dyn Observer>,
@@ -23,7 +23,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Carries out one planned change.
+    /// Applies one planned change.
     pub(super) fn apply(
         &self,
         tx: &WriteTx<'_>,
@@ -33,14 +33,14 @@ impl Facts {
         match change {
             Change::Place { slot } => {
                 let guid = InstanceGuid::generate(&self.guids);
-                store::insert(tx, &fresh(guid, slot.clone(), now))?;
+                store::insert(tx, &new_record(guid, slot.clone(), now))?;
             }
             Change::Adopt {
                 guid,
                 slot,
                 container_id,
             } => {
-                let mut record = fresh(guid.clone(), slot.clone(), now);
+                let mut record = new_record(guid.clone(), slot.clone(), now);
                 record.container_id = Some(container_id.clone());
                 store::insert(tx, &record)?;
             }
@@ -67,7 +67,7 @@ impl Facts {
     }
 
     /// An instance crashed: it is retired, and another one takes its place, at once or after its
-    /// back-off. False when it was not active any more.
+    /// backoff. False if it was no longer active.
     pub(super) fn crashed(
         &self,
         tx: &WriteTx<'_>,
@@ -81,7 +81,7 @@ impl Facts {
         let crash_count = crash::next_count(&record, now);
         store::retire(tx, guid, now)?;
         let successor = InstanceGuid::generate(&self.guids);
-        let mut next = fresh(successor, record.slot.clone(), now);
+        let mut next = new_record(successor, record.slot.clone(), now);
         next.crash_count = crash_count;
         next.last_crash_at = Some(now);
         if crash::restart_after(crash_count) != Restart::AtOnce {
@@ -102,11 +102,11 @@ impl Facts {
             crash_count,
             at: now,
         };
-        tell(tx, || self.observer.crashed(tx, &crash))?;
+        notify(tx, || self.observer.crashed(tx, &crash))?;
         Ok(true)
     }
 
-    /// The readiness check changed its mind. False when that is known already.
+    /// The readiness of an instance changed. False if that is already recorded.
     pub(super) fn readiness(
         &self,
         tx: &WriteTx<'_>,
@@ -132,7 +132,7 @@ impl Facts {
             readiness,
             at: now,
         };
-        tell(tx, || self.observer.readiness_changed(tx, &change))?;
+        notify(tx, || self.observer.readiness_changed(tx, &change))?;
         Ok(true)
     }
 
@@ -147,7 +147,7 @@ impl Facts {
         };
         store::retire(tx, guid, now)?;
         let successor = InstanceGuid::generate(&self.guids);
-        let mut next = fresh(successor, record.slot, now);
+        let mut next = new_record(successor, record.slot, now);
         next.crash_count = record.crash_count;
         next.last_crash_at = record.last_crash_at;
         store::insert(tx, &next)?;
@@ -155,7 +155,7 @@ impl Facts {
     }
 }
 
-/// The startup check passed. False when that is known or of no interest any more.
+/// The startup check passed. False if that is already recorded or no longer relevant.
 pub(super) fn healthy(
     tx: &WriteTx<'_>,
     guid: &InstanceGuid,
@@ -168,10 +168,10 @@ pub(super) fn healthy(
     store::set_running(tx, guid, now)
 }
 
-/// What the observer cannot write down must not keep the instances of all apps waiting.
-fn tell(tx: &WriteTx<'_>, observer: impl FnOnce() -> Result<(), DbError>) -> Result<(), DbError> {
+/// An observer that fails to record an event must not block the instances of all apps.
+fn notify(tx: &WriteTx<'_>, observer: impl FnOnce() -> Result<(), DbError>) -> Result<(), DbError> {
     if let Err(error) = tx.attempt(observer)? {
-        tracing::error!(%error, "an event of an instance is lost");
+        tracing::error!(%error, "recording instance event failed; event lost");
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ fn active(tx: &WriteTx<'_>, guid: &InstanceGuid) -> Result<Option<Record>, DbErr
     Ok(record.filter(|r| matches!(r.phase, Phase::Starting | Phase::Running)))
 }
 
-fn fresh(guid: InstanceGuid, slot: Slot, now: Timestamp) -> Record {
+fn new_record(guid: InstanceGuid, slot: Slot, now: Timestamp) -> Record {
     Record {
         guid,
         slot,

@@ -1,4 +1,4 @@
-//! Stand-ins for tests: an app's answers to probes, an observer and a log that remember.
+//! Fakes for tests: probe responses of an app, and an observer and a log that record.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,7 +53,7 @@ impl FakeDesired {
         lock(&self.0).processes = processes;
     }
 
-    /// Processes whose rows cannot be read from now on.
+    /// From now on the rows of these processes are unreadable.
     pub fn set_unreadable(&self, processes: &[&str]) {
         lock(&self.0).unreadable = processes.iter().map(|guid| (*guid).into()).collect();
     }
@@ -65,7 +65,7 @@ impl DesiredState for FakeDesired {
     }
 }
 
-/// Apps that are healthy until told otherwise.
+/// Apps that are healthy unless a check is set to fail.
 #[derive(Default)]
 pub struct FakeProbe(Mutex<BTreeMap<String, String>>);
 
@@ -96,7 +96,7 @@ impl Probe for FakeProbe {
     }
 }
 
-/// Remembers what it is told.
+/// Records all notifications.
 #[derive(Default)]
 pub struct FakeObserver {
     crashes: Mutex<Vec<Crash>>,
@@ -105,7 +105,7 @@ pub struct FakeObserver {
 }
 
 impl FakeObserver {
-    /// From now on nothing can be written down.
+    /// From now on recording fails.
     pub fn refuse(&self) {
         *lock(&self.refuses) = true;
     }
@@ -142,7 +142,7 @@ impl Observer for FakeObserver {
     }
 }
 
-/// Remembers lines and measurements.
+/// Records lines and measurements.
 #[derive(Default)]
 pub struct FakeLogs {
     lines: Mutex<Vec<LogLine>>,

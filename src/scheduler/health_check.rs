@@ -1,5 +1,5 @@
-//! One probe of a health or readiness check, from outside against the container's address, so that
-//! an app that listens on loopback only fails as it does on Cloud Foundry.
+//! One probe of a health or readiness check. It connects from outside to the container's address,
+//! so that an app that only listens on loopback fails as it does on Cloud Foundry.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,16 +20,16 @@ const REDIRECTS: usize = 10;
 pub struct ProbeTarget {
     /// Port inside the container.
     pub port: u16,
-    /// The container's own `IP:port`, for texts.
+    /// The container's own `IP:port`, for messages.
     pub shown: String,
     /// Where to connect to; `None` when the container has no address (yet).
     pub address: Option<SocketAddr>,
 }
 
-/// Asks an app how it is.
+/// Probes an app.
 #[async_trait]
 pub trait Probe: Send + Sync + 'static {
-    /// `Err` says what was wrong, in Cloud Foundry's words.
+    /// `Err` is the reason, in Cloud Foundry's words.
     async fn probe(
         &self,
         kind: &CheckKind,
@@ -38,7 +38,7 @@ pub trait Probe: Send + Sync + 'static {
     ) -> Result<(), String>;
 }
 
-/// Asks over the network.
+/// Probes over the network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetworkProbe;
 
@@ -82,7 +82,7 @@ async fn port(target: &ProbeTarget, limit: Duration) -> Result<(), String> {
 }
 
 async fn http(target: &ProbeTarget, endpoint: &str, limit: Duration) -> Result<(), String> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let port = target.port;
     let failed =
         |why: String| format!("failed to make HTTP request to '{endpoint}' on port {port}: {why}");
@@ -92,7 +92,7 @@ async fn http(target: &ProbeTarget, endpoint: &str, limit: Duration) -> Result<(
     match tokio::time::timeout(limit, follow(address, &target.shown, endpoint)).await {
         Ok(Ok(200)) => Ok(()),
         Ok(Ok(status)) => {
-            let millis = begun.elapsed().as_millis();
+            let millis = started.elapsed().as_millis();
             Err(failed(format!(
                 "received status code {status} in {millis}ms"
             )))
@@ -102,8 +102,8 @@ async fn http(target: &ProbeTarget, endpoint: &str, limit: Duration) -> Result<(
     }
 }
 
-/// The status at the end of the redirects. They stay with the container: whatever name they carry,
-/// it is this app that is asked.
+/// The status after following redirects. All requests go to this container, whatever host the
+/// redirect names.
 async fn follow(address: SocketAddr, host: &str, endpoint: &str) -> Result<u16, String> {
     let base = format!("http://{host}");
     let base = url::Url::parse(&base).map_err(|e| e.to_string())?;
@@ -136,10 +136,10 @@ async fn get(address: SocketAddr, url: &url::Url) -> Result<(u16, Option<String>
         .header("Connection", "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
-    // The connection is driven beside the exchange; when it ends first, its answer is on the way.
+    // The connection is driven concurrently; if it ends first, the response is already on its way.
     let drive = async {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection of a health check ended");
+            tracing::debug!(%error, "health check connection closed");
         }
         std::future::pending::<()>().await;
     };
@@ -156,7 +156,7 @@ fn timed_out(limit: Duration) -> String {
     format!("timed out after {:.2} seconds", limit.as_secs_f64())
 }
 
-/// The words without Rust's `(os error N)`.
+/// The error text without Rust's `(os error N)`.
 fn io_text(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
@@ -168,7 +168,7 @@ fn io_text(error: &std::io::Error) -> String {
     }
 }
 
-/// `1m0s`, `45s`, `1m0.162s`: how Cloud Foundry writes durations in its texts.
+/// `1m0s`, `45s`, `1m0.162s`: durations as Cloud Foundry formats them.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
     let (minutes, seconds, rest) = (millis / 60_000, millis / 1000 % 60, millis % 1000);
@@ -193,7 +193,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// Answers each connection with the next of `answers` and gives back the requests.
+    /// Answers each connection with the next of `answers` and returns the requests.
     async fn serve(answers: Vec<&'static str>) -> (ProbeTarget, impl Future<Output = Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("free port");
         let address = listener.local_addr().expect("bound");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_connections_are_told_with_the_containers_address() {
+    async fn refused_connections_are_reported_with_the_containers_address() {
         let targets = [refused().await];
         let port = NetworkProbe.probe(&CheckKind::Port, &targets, LIMIT).await;
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What the scheduler's workers share: its parts, its last look at the world, and the work under
-//! way. Nothing here has to survive a restart.
+//! State shared by the scheduler's workers: its parts, the last observation, and work in progress.
+//! Nothing here has to survive a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) usage: UsageTable,
     pub(super) wake: Arc<Notify>,
     pub(super) routable: watch::Sender<Arc<Vec<RoutableInstance>>>,
-    pub(super) rest: watch::Sender<Rest>,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) launches: Semaphore,
     pub(super) stops: Semaphore,
     pub(super) containers: Containers,
@@ -46,11 +46,11 @@ pub(super) struct Inner {
     publishing: Mutex<()>,
 }
 
-/// Whether there was anything left to do, and at which change of the database.
+/// Whether a pass left work to do, and which database change it saw.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct Progress {
     pub(super) change: u64,
-    pub(super) quiet: bool,
+    pub(super) idle: bool,
 }
 
 /// An instance whose container runs.
@@ -84,7 +84,7 @@ impl Inner {
             attempts: Arc::new(Attempts::new(wake.clone())),
             wake,
             routable: watch::Sender::default(),
-            rest: watch::Sender::default(),
+            progress: watch::Sender::default(),
             launches: Semaphore::new(parts.settings.launches),
             stops: Semaphore::new(parts.settings.stops),
             containers: Containers::new(parts.engine.clone(), parts.settings.clone()),
@@ -95,8 +95,8 @@ impl Inner {
         }
     }
 
-    /// What should run, and the instances on record. Records that cannot be read are removed: their
-    /// containers become instances again by their labels.
+    /// The desired state and the instance records. Unreadable records are removed: their containers
+    /// are adopted again by their labels.
     pub(super) async fn read(&self) -> Result<(Wanted, Vec<Record>), SchedulerError> {
         let source = self.desired.clone();
         let read = self
@@ -105,14 +105,14 @@ impl Inner {
         let (wanted, (records, unreadable)) = read.await?;
         if unreadable {
             self.db.write(store::forget_unreadable).await?;
-            // They begin anew, and so do their checks.
+            // These instances start over, and so do their health checks.
             let known = records.iter().map(|record| record.guid.clone()).collect();
-            self.keep_monitors(&known);
+            self.retain_monitors(&known);
         }
         Ok((wanted, records))
     }
 
-    /// The instances whose containers ran at the last look.
+    /// The instances whose containers ran at the last observation.
     pub(super) fn running(&self) -> Arc<BTreeMap<InstanceGuid, Running>> {
         let running = self.running.lock();
         running.unwrap_or_else(PoisonError::into_inner).clone()
@@ -123,19 +123,20 @@ impl Inner {
         *current = Arc::new(running);
     }
 
-    /// Held while it is told who runs: what is told last is what was seen last.
+    /// Held while publishing, so that the latest observation is published last.
     pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
         let turn = self.publishing.lock();
         turn.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels the monitors of all others and gives those of `wanted` that have none a token.
-    pub(super) fn switch_monitors(
+    /// Cancels the monitors of instances that are not in `wanted`; returns guards for those without
+    /// a monitor.
+    pub(super) fn update_monitors(
         self: &Arc<Self>,
         wanted: &BTreeSet<InstanceGuid>,
         parent: &CancellationToken,
-    ) -> Vec<Watch> {
-        self.keep_monitors(wanted);
+    ) -> Vec<MonitorGuard> {
+        self.retain_monitors(wanted);
         let mut monitors = self.monitors();
         let missing: Vec<_> = wanted
             .iter()
@@ -148,12 +149,12 @@ impl Inner {
                 let token = parent.child_token();
                 monitors.insert(guid.clone(), token.clone());
                 let inner = self.clone();
-                Watch { inner, guid, token }
+                MonitorGuard { inner, guid, token }
             })
             .collect()
     }
 
-    fn keep_monitors(&self, wanted: &BTreeSet<InstanceGuid>) {
+    fn retain_monitors(&self, wanted: &BTreeSet<InstanceGuid>) {
         self.monitors().retain(|guid, token| {
             let keep = wanted.contains(guid);
             if !keep {
@@ -169,15 +170,15 @@ impl Inner {
 }
 
 /// The right to monitor one instance.
-pub(super) struct Watch {
+pub(super) struct MonitorGuard {
     inner: Arc<Inner>,
     pub(super) guid: InstanceGuid,
     pub(super) token: CancellationToken,
 }
 
-impl Drop for Watch {
+impl Drop for MonitorGuard {
     fn drop(&mut self) {
-        // A cancelled one was taken off already, and another may be in its place.
+        // A cancelled monitor was removed already, and another one may have its place.
         if !self.token.is_cancelled() {
             self.inner.monitors().remove(&self.guid);
             self.inner.wake.notify_one();

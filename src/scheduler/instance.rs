@@ -1,5 +1,4 @@
-//! Instances: what the platform remembers of each, what its API shows, and the facts others are
-//! told of.
+//! Instances: the record of each, its API representation, and the events for observers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,15 +10,15 @@ use crate::db::{DbError, WriteTx};
 /// State as the v3 API names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceState {
-    /// Being made, or its startup check has not passed yet.
+    /// Being created, or its startup check has not passed yet.
     Starting,
     /// Its startup check passed.
     Running,
-    /// Waits for its back-off, or was given up.
+    /// In backoff, or no longer restarted.
     Crashed,
-    /// Wanted, but there is none or it can not be placed.
+    /// Wanted, but it does not exist or cannot be placed.
     Down,
-    /// Not wanted any more, its container is not gone yet.
+    /// No longer wanted; its container still exists.
     Stopping,
 }
 
@@ -53,20 +52,20 @@ pub struct Instance {
     pub version: String,
     /// State.
     pub state: InstanceState,
-    /// When it came into this state.
+    /// When it entered this state.
     pub since: Timestamp,
     /// Crashes in a row.
     pub crash_count: u32,
-    /// Why it crashed or can not be placed.
+    /// Why it crashed or cannot be placed.
     pub details: Option<String>,
     /// Whether it gets traffic.
     pub routable: bool,
-    /// Its container, once it is made.
+    /// Its container, once created.
     pub container_id: Option<String>,
 }
 
-/// The instances that speak for the indexes `0..wanted` of a version: the active one, else the
-/// one that is stopping, else `None` (show it as DOWN).
+/// The instance to show for each index `0..wanted` of a version: the active one, else the stopping
+/// one, else `None` (shown as DOWN).
 pub fn by_index(instances: &[Instance], version: &str, wanted: u32) -> Vec<Option<Instance>> {
     let of_index = |index: u32| {
         instances
@@ -127,7 +126,7 @@ pub struct Crash {
     pub at: Timestamp,
 }
 
-/// A readiness check changed its mind.
+/// A change of readiness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadinessChange {
     /// The instance.
@@ -150,16 +149,16 @@ pub struct ReadinessChange {
     pub at: Timestamp,
 }
 
-/// Whether an instance takes traffic, in its own opinion.
+/// Whether an instance is ready for traffic, by its own check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It does.
+    /// It is ready.
     Ready,
-    /// It does not.
+    /// It is not ready.
     NotReady,
 }
 
-/// Is told of facts in the transaction that records them; must not have effects.
+/// Notified of facts in the transaction that records them; must not have side effects.
 pub trait Observer: Send + Sync + 'static {
     /// An instance crashed.
     fn crashed(&self, tx: &WriteTx<'_>, crash: &Crash) -> Result<(), DbError>;
@@ -168,7 +167,7 @@ pub trait Observer: Send + Sync + 'static {
     fn readiness_changed(&self, tx: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError>;
 }
 
-/// What is stored of an instance.
+/// The record of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) guid: InstanceGuid,
@@ -183,7 +182,7 @@ pub(super) struct Record {
     pub(super) details: Option<String>,
 }
 
-/// The place an instance fills.
+/// The slot that an instance fills.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot {
     pub(super) process_guid: ProcessGuid,
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_spoken_for_by_its_active_instance_of_the_version() {
+    fn an_index_shows_its_active_instance_of_the_version() {
         let all = [
             instance("old", 0, "v1", InstanceState::Running),
             instance("leaving", 0, "v2", InstanceState::Stopping),

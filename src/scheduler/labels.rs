@@ -1,5 +1,5 @@
-//! The labels of an instance's container: all that is needed to adopt it after a restart, and what
-//! the log reader needs to know.
+//! The labels of an instance's container: all data to adopt it after a restart, and for the log
+//! reader.
 
 use super::desired::DesiredProcess;
 use super::instance::Slot;
@@ -28,7 +28,7 @@ pub const LABEL_PORTS: &str = "cflite.ports";
 
 const NAME_PART: usize = 24;
 
-/// The labels all our instances' containers have.
+/// The labels of all our instances' containers.
 pub(super) fn of_platform(platform_id: &str) -> Labels {
     labels([(LABEL_OWNER, platform_id), (LABEL_KIND, KIND_INSTANCE)])
 }
@@ -80,17 +80,20 @@ pub(super) fn of_name(
     container_name(platform_id, &words, guid.as_str())
 }
 
-/// A name that tells people what the container is; the same for every attempt to make it.
+/// A readable container name, the same for every attempt to create it.
 pub(super) fn container_name(platform_id: &str, words: &[&str], guid: &str) -> String {
-    let platform = plain(platform_id, 8);
-    let words: Vec<String> = words.iter().map(|word| plain(word, NAME_PART)).collect();
-    // The end of a guid differs in counted guids, too.
-    let guid = plain(guid, usize::MAX);
+    let platform = sanitized(platform_id, 8);
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| sanitized(word, NAME_PART))
+        .collect();
+    // The last digits also differ in the sequential guids of tests.
+    let guid = sanitized(guid, usize::MAX);
     let short = &guid[guid.len().saturating_sub(12)..];
     format!("cflite-{platform}-{}-{short}", words.join("-"))
 }
 
-/// The instance a container is; its own id stands in where the label is missing.
+/// The instance guid of a container; falls back to the container id if the label is missing.
 pub(super) fn instance_guid(container: &Container) -> InstanceGuid {
     match container.labels.get(LABEL_INSTANCE) {
         Some(guid) => InstanceGuid::from(guid.as_str()),
@@ -98,7 +101,7 @@ pub(super) fn instance_guid(container: &Container) -> InstanceGuid {
     }
 }
 
-/// The slot a container was made for.
+/// The slot a container was created for.
 pub(super) fn slot(container: &Container) -> Option<Slot> {
     let label = |name: &str| container.labels.get(name).map(String::as_str);
     label(LABEL_INSTANCE)?;
@@ -136,7 +139,7 @@ pub(super) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
 }
 
 /// Only what Docker allows in names, at most `length` characters.
-fn plain(text: &str, length: usize) -> String {
+fn sanitized(text: &str, length: usize) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     text.chars().filter(allowed).take(length).collect()
 }

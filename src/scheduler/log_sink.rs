@@ -1,5 +1,5 @@
-//! Where the scheduler's own log lines and measurements go, and the promise that a container's
-//! output was read before it is removed.
+//! Receives the scheduler's log lines and measurements, and ensures that a container's output is
+//! read before it is removed.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct LogLine {
     pub index: u32,
     /// `CELL`, `HEALTH`, `APP/PROC/WEB`.
     pub source_type: String,
-    /// Out, or Err for failures.
+    /// `Out`, or `Err` for failures.
     pub stream: LogStream,
     /// Text without newline.
     pub text: String,
@@ -46,13 +46,13 @@ pub struct UsageReport {
 /// The logs, as far as the scheduler needs them. Nothing here may block.
 #[async_trait]
 pub trait LogSink: Send + Sync + 'static {
-    /// Takes a line.
+    /// Logs a line.
     fn line(&self, line: LogLine);
 
-    /// Takes a measurement.
+    /// Records a measurement.
     fn usage(&self, report: &UsageReport);
 
-    /// Bytes a second a container logs at present.
+    /// The current log rate of a container in bytes per second.
     fn log_rate(&self, container_id: &str) -> u64;
 
     /// Returns when all output of an ended container was stored, or after `limit`.

@@ -1,19 +1,19 @@
-//! Runs what should run: keeps the containers of every process's instances as its owner wants
-//! them, checks their health, restarts what crashes and tells who takes traffic.
+//! Runs the instances of apps: reconciles their containers with the desired state, checks their
+//! health, restarts crashed instances and publishes which instances take traffic.
 //!
-//! A pass observes ([`DesiredState`], the `instances` table, the daemon's containers), makes a plan
-//! (`plan`, pure), writes down what the plan decided, and carries out the rest (`execute`). Whoever
-//! owns apps changes what is desired and commits; that wakes a pass.
+//! A pass observes ([`DesiredState`], the `instances` table, the daemon's containers), plans
+//! (`plan`, pure), records the changes of the plan, and executes its effects (`execute`). The owner
+//! of apps commits a new desired state; that wakes a pass.
 //!
 //! Invariants:
-//! - Nothing else makes, starts or stops containers of instances.
-//! - An instance is on record before its container is made, and its container is gone before its
-//!   record is. Containers carry all that is needed to adopt them (`labels`); Docker's restart
-//!   policy stays off.
+//! - Nothing else creates, starts or stops containers of instances.
+//! - An instance is recorded before its container is created, and its container is removed before
+//!   its record. Containers carry all data to adopt them (`labels`); Docker's restart policy stays
+//!   off.
 //! - Traffic is withdrawn ([`Scheduler::routable`]) before an instance is stopped.
-//! - Stopping this process changes nothing about running instances.
-//! - A process whose row cannot be read keeps its instances, and those keep their traffic; an
-//!   instance whose record cannot be read is taken on again by its container's labels.
+//! - Stopping this process does not affect running instances.
+//! - A process whose row is unreadable keeps its instances, and those keep their traffic; an
+//!   instance whose record is unreadable is adopted again by its container's labels.
 //! - Addresses are never stored: they come from the daemon after every start.
 //! - The scheduler knows nothing of apps, routes or users beyond what [`DesiredProcess`] says.
 
@@ -72,7 +72,7 @@ use crate::base::{Clock, GuidSource, Supervisor};
 use crate::db::{Db, DbError};
 use crate::docker::{DockerError, Engine};
 
-/// Why a pass did not work.
+/// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
     /// The daemon.
@@ -83,7 +83,7 @@ pub enum SchedulerError {
     Db(#[from] DbError),
 }
 
-/// What a scheduler is made of.
+/// The parts of a scheduler.
 pub struct Parts {
     /// Database.
     pub db: Db,
@@ -95,11 +95,11 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// What should run.
     pub desired: Arc<dyn DesiredState>,
-    /// Is told of crashes and readiness.
+    /// Notified of crashes and readiness changes.
     pub observer: Arc<dyn Observer>,
-    /// Takes log lines and measurements.
+    /// Receives log lines and measurements.
     pub logs: Arc<dyn LogSink>,
-    /// Asks apps how they are.
+    /// Probes apps.
     pub probe: Arc<dyn Probe>,
     /// Settings.
     pub settings: Settings,
@@ -132,7 +132,7 @@ impl Scheduler {
         });
     }
 
-    /// The instances that take traffic, marked changed whenever they are.
+    /// The instances that take traffic; receivers are notified of every change.
     pub fn routable(&self) -> watch::Receiver<Arc<Vec<RoutableInstance>>> {
         self.0.routable.subscribe()
     }
@@ -148,18 +148,18 @@ impl Scheduler {
         self.0.usage.get(guid)
     }
 
-    /// Samples those of `guids` again whose last sample is older than 5 s. False when the daemon did
-    /// not answer within `limit`.
+    /// Takes new samples for those of `guids` whose last sample is older than 5 s. False if the
+    /// daemon did not answer within `limit`.
     pub async fn refresh_usage(&self, guids: &[InstanceGuid], limit: Duration) -> bool {
         self.0.refresh_usage(guids, limit).await
     }
 
-    /// Waits until everything committed so far is carried out: every instance is RUNNING or
-    /// CRASHED, and none is stopping. For tests; has no time limit.
+    /// Waits until everything committed so far is executed: every instance is RUNNING or CRASHED,
+    /// and none is stopping. For tests; has no time limit.
     pub async fn settled(&self) {
         let wanted = *self.0.db.changes().borrow();
-        let mut rest = self.0.rest.subscribe();
-        let settled = rest.wait_for(|rest| rest.quiet && rest.change >= wanted);
+        let mut progress = self.0.progress.subscribe();
+        let settled = progress.wait_for(|progress| progress.idle && progress.change >= wanted);
         // The sender lives as long as `self`.
         drop(settled.await);
     }

@@ -1,11 +1,10 @@
-//! Watches one running container: startup check, then liveness, and readiness beside both.
+//! Monitors one running container: startup check, then liveness, and readiness concurrently.
 //!
-//! A monitor only finds out and writes facts; what follows from them is planned like everything
-//! else. It ends when the instance is found unhealthy, and is cancelled when the instance is
-//! retired or its container ends.
+//! A monitor only probes and records facts; the planner decides what follows. It ends when the
+//! instance is unhealthy, and is cancelled when the instance is retired or its container exits.
 //!
-//! Decisions: the startup check is repeated every 100 ms for the first three seconds, because
-//! most apps are up by then and people wait, and every 2 s afterwards as on Cloud Foundry.
+//! Decisions: the startup check is repeated every 100 ms for the first three seconds, because most
+//! apps are up by then and users wait, and every 2 s afterwards as on Cloud Foundry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +20,11 @@ use super::log_sink;
 use crate::db::DbError;
 use crate::docker::{ContainerState, LogStream};
 
-const EAGER_FOR: Duration = Duration::from_secs(3);
-const EAGER_PAUSE: Duration = Duration::from_millis(100);
-const PATIENT_PAUSE: Duration = Duration::from_secs(2);
+const FAST_PERIOD: Duration = Duration::from_secs(3);
+const FAST_INTERVAL: Duration = Duration::from_millis(100);
+const SLOW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is watched.
+/// The monitor of one instance.
 pub(super) struct Monitor {
     pub(super) record: Record,
     pub(super) process: Arc<DesiredProcess>,
@@ -36,7 +35,7 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Runs until the instance is found unhealthy.
+    /// Runs until the instance is unhealthy.
     pub(super) async fn run(&self, inner: &Inner) -> Result<(), DbError> {
         tokio::select! {
             result = self.health(inner) => result,
@@ -45,7 +44,7 @@ impl Monitor {
     }
 
     async fn health(&self, inner: &Inner) -> Result<(), DbError> {
-        if self.record.phase == Phase::Starting && !self.start_up(inner).await? {
+        if self.record.phase == Phase::Starting && !self.check_startup(inner).await? {
             return Ok(());
         }
         let check = &self.process.health_check;
@@ -66,8 +65,8 @@ impl Monitor {
         }
     }
 
-    /// True when the instance is RUNNING afterwards.
-    async fn start_up(&self, inner: &Inner) -> Result<bool, DbError> {
+    /// Returns whether the instance is RUNNING afterwards.
+    async fn check_startup(&self, inner: &Inner) -> Result<bool, DbError> {
         let check = &self.process.health_check;
         if check.kind != CheckKind::Process {
             self.cell_line(inner, "Starting health monitoring of container");
@@ -92,7 +91,7 @@ impl Monitor {
     async fn await_startup(&self, inner: &Inner) -> Result<(), StartupFailure> {
         let check = &self.process.health_check;
         let limit = check.timeout.saturating_sub(self.age);
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut attempts = 0_u32;
         loop {
             attempts += 1;
@@ -102,7 +101,7 @@ impl Monitor {
             let Err(why) = probe.await else {
                 return Ok(());
             };
-            let spent = begun.elapsed();
+            let spent = started.elapsed();
             if spent >= limit {
                 let timeout = duration_text(check.timeout);
                 let why = format!(
@@ -127,7 +126,7 @@ impl Monitor {
         } else {
             Readiness::NotReady
         };
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let probe = inner
                 .probe
@@ -137,18 +136,18 @@ impl Monitor {
                 Err(why) => (Readiness::NotReady, Some(why)),
             };
             if found != current {
-                self.readiness_is(inner, found, why).await?;
+                self.record_readiness(inner, found, why).await?;
                 current = found;
             }
             sleep(match current {
                 Readiness::Ready => check.interval,
-                Readiness::NotReady => pause(begun.elapsed()),
+                Readiness::NotReady => pause(started.elapsed()),
             })
             .await;
         }
     }
 
-    async fn readiness_is(
+    async fn record_readiness(
         &self,
         inner: &Inner,
         readiness: Readiness,
@@ -184,8 +183,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Counts as a crash, if the container still runs: else its end tells more than a failed
-    /// probe does, and when the daemon is away the app is not to blame.
+    /// Records a crash if the container still runs. Otherwise its exit status says more than the
+    /// failed probe; and if the daemon is unreachable, the app is not at fault.
     async fn unhealthy(
         &self,
         inner: &Inner,
@@ -200,7 +199,7 @@ impl Monitor {
             inner.view.invalidate();
             return Ok(());
         }
-        // Said first: once the crash is on record, the next pass may cancel this monitor.
+        // Logged first: once the crash is recorded, the next pass may cancel this monitor.
         self.health_line(inner, why);
         let line = log_sink::line(&self.record, "CELL", LogStream::Err, line);
         inner.logs.line(line);
@@ -232,9 +231,9 @@ struct StartupFailure {
 }
 
 fn pause(spent: Duration) -> Duration {
-    if spent < EAGER_FOR {
-        EAGER_PAUSE
+    if spent < FAST_PERIOD {
+        FAST_INTERVAL
     } else {
-        PATIENT_PAUSE
+        SLOW_INTERVAL
     }
 }

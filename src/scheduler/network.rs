@@ -1,7 +1,7 @@
-//! The network that instances and tasks are on, and their addresses there.
+//! The network of instances and tasks, and their addresses on it.
 //!
-//! The daemon is asked for the network before every container: people prune networks that nobody
-//! uses, and a new one may have other addresses.
+//! The network is ensured before every container creation: users prune unused networks, and a
+//! recreated one may have another address range.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::addresses::Addresses;
 use crate::docker::{AddressRange, DockerError, Engine, LABEL_OWNER, Labels};
 
-/// The network of one platform; a clone is the same one.
+/// The network of one platform; clones share it.
 #[derive(Clone, Debug)]
 pub struct Network(Arc<Inner>);
 
@@ -21,18 +21,18 @@ pub struct Network(Arc<Inner>);
 struct Inner {
     name: String,
     labels: Labels,
-    /// Times are counted from here.
-    begun: Instant,
+    /// The origin of all times.
+    started: Instant,
     addresses: Mutex<Option<Addresses>>,
 }
 
 impl Network {
-    /// The network of a platform; nothing is made yet.
+    /// The network of a platform; nothing is created yet.
     pub fn of_platform(platform_id: &str) -> Self {
         Self(Arc::new(Inner {
             name: format!("cflite-{platform_id}"),
             labels: Labels::from([(LABEL_OWNER.to_owned(), platform_id.to_owned())]),
-            begun: Instant::now(),
+            started: Instant::now(),
             addresses: Mutex::default(),
         }))
     }
@@ -42,35 +42,35 @@ impl Network {
         &self.0.name
     }
 
-    /// The address of the next container, on a network that is there.
+    /// Ensures the network and allocates the address of the next container.
     pub(super) async fn next_address(&self, engine: &dyn Engine) -> Result<Ipv4Addr, DockerError> {
         let inner = &*self.0;
         let mut slot = inner.addresses.lock().await;
         let range = engine.ensure_network(&inner.name, &inner.labels).await?;
         let addresses = match &mut *slot {
-            Some(addresses) if addresses.are_of(range) => addresses,
-            _ => slot.insert(self.look(engine, range).await?),
+            Some(addresses) if addresses.cover(range) => addresses,
+            _ => slot.insert(self.load(engine, range).await?),
         };
-        let now = inner.begun.elapsed();
-        if addresses.is_crowded() {
-            addresses.compare(&self.used(engine).await?.0, now);
+        let now = inner.started.elapsed();
+        if addresses.needs_update() {
+            addresses.update(&self.used(engine).await?.0, now);
         }
         addresses.take(now).ok_or_else(|| {
             DockerError::Failed(format!(
-                "no address is free on network {}: all from {} to {} are in use or were until minutes ago",
+                "no free address on network {}: {} to {} are all in use or were released minutes ago",
                 inner.name, range.first, range.last
             ))
         })
     }
 
-    async fn look(
+    async fn load(
         &self,
         engine: &dyn Engine,
         range: AddressRange,
     ) -> Result<Addresses, DockerError> {
         let (used, newest) = self.used(engine).await?;
         let mut addresses = Addresses::new(range, newest);
-        addresses.compare(&used, self.0.begun.elapsed());
+        addresses.update(&used, self.0.started.elapsed());
         Ok(addresses)
     }
 

@@ -1,22 +1,22 @@
-//! The decision: what to record and what to do, from what should be and what is.
+//! The planner: decides what to record and what to do from desired and actual state.
 //!
-//! Pure. [`Change`]s are written first, in one transaction, and the plan is made again; only a
-//! plan without changes has its [`Effect`]s carried out. So nothing is done that is not on record,
-//! and traffic is withdrawn before anything is stopped.
+//! Pure. [`Change`]s are written first, in one transaction, and the plan is computed again; only
+//! the [`Effect`]s of a plan without changes are executed. So every effect is on record first, and
+//! traffic is withdrawn before anything is stopped.
 //!
 //! Decisions:
 //! - *A stopped container is not always a crash.* When the daemon or the machine goes down, all
-//!   containers end. An exit is blamed on the app if the daemon was certainly up: its changes were
-//!   being followed without a break since the container was seen running, or another container of
-//!   ours ran before and after that exit. Otherwise the instance is replaced at once and nothing
-//!   is counted; an app that crashes again will be watched then.
-//! - *A slot is filled again after its last holder is gone* when that one was stopped on purpose
-//!   (`cf restart-app-instance`, scaling down and up), so that two never claim one index. A crash
-//!   and a new version do not wait.
+//!   containers exit. An exit counts as a crash if the daemon was certainly up: its events were
+//!   followed without a gap since the container was seen running, or another container of ours ran
+//!   before and after that exit. Otherwise the instance is replaced at once and no crash is
+//!   counted; if the app crashes again, that exit is watched.
+//! - *A slot is filled again only after the container of its last instance is gone* if that
+//!   instance was stopped on purpose (`cf restart-app-instance`, scaling down and up), so that two
+//!   never claim one index. Crashes and new versions do not wait.
 
 use std::collections::BTreeSet;
 
-use super::actual::{Actual, Held};
+use super::actual::{Actual, InstanceContainer};
 use super::crash;
 use super::desired::Desired;
 use super::instance::{Phase, Record, Slot};
@@ -24,18 +24,18 @@ use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
 use crate::docker::ContainerState;
 
-/// What to write down.
+/// What to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// A new instance.
     Place { slot: Slot },
-    /// A container without a record becomes an instance again.
+    /// A container without a record is adopted as an instance.
     Adopt {
         guid: InstanceGuid,
         slot: Slot,
         container_id: String,
     },
-    /// The container runs, although nobody wrote that down.
+    /// The container runs, but its start is not recorded.
     Started {
         guid: InstanceGuid,
         container_id: String,
@@ -45,11 +45,11 @@ pub(super) enum Change {
         guid: InstanceGuid,
         description: String,
     },
-    /// Another instance takes its place, without it having crashed.
+    /// Another instance takes its place; not a crash.
     Replace { guid: InstanceGuid },
     /// It is to be stopped.
     Retire { guid: InstanceGuid },
-    /// Its back-off is over.
+    /// Its backoff is over.
     Retry { guid: InstanceGuid },
     /// Nothing of it is left.
     Forget { guid: InstanceGuid },
@@ -58,7 +58,7 @@ pub(super) enum Change {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Make and start its container, or go on with a made one.
+    /// Create and start its container, or start an existing one.
     Launch {
         guid: InstanceGuid,
         container_id: Option<String>,
@@ -68,30 +68,30 @@ pub(super) enum Effect {
         guid: InstanceGuid,
         container_id: String,
     },
-    /// Stop and remove a container that is no instance of anything.
+    /// Stop and remove a container that belongs to no instance.
     Discard {
         guid: InstanceGuid,
         container_id: String,
     },
 }
 
-/// Something planned, and why.
+/// A planned step and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Planned<T> {
     pub(super) what: T,
     pub(super) reason: &'static str,
 }
 
-/// What follows from one look at everything.
+/// The steps that follow from one observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) changes: Vec<Planned<Change>>,
     pub(super) effects: Vec<Planned<Effect>>,
-    /// When time alone will call for something.
+    /// When the next step is due even if nothing changes.
     pub(super) next_check: Option<Timestamp>,
 }
 
-/// Compares what should be with what is.
+/// Compares desired with actual state.
 pub(super) fn plan(desired: &Desired, actual: &Actual, now: Timestamp) -> Plan {
     let mut planner = Planner {
         desired,
@@ -116,14 +116,14 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn instance(&mut self, record: &Record) {
-        let held = self.actual.containers.get(&record.guid);
+        let container = self.actual.containers.get(&record.guid);
         let slot = &record.slot;
         let wanted = self
             .desired
             .wants(&slot.process_guid, &slot.version, slot.index);
         match (record.phase, wanted) {
-            (Phase::Stopping, _) => self.stopping(record, held),
-            // Nobody knows what it should be.
+            (Phase::Stopping, _) => self.stopping(record, container),
+            // Its desired state is unknown.
             _ if self.desired.unreadable.contains(&slot.process_guid) => {}
             (_, None) => {
                 let reason = if self.desired.processes.contains_key(&slot.process_guid) {
@@ -135,32 +135,32 @@ impl Planner<'_> {
                 self.change(Change::Retire { guid }, reason);
             }
             (Phase::Crashed, Some(_)) => self.crashed(record),
-            (Phase::Starting | Phase::Running, Some(_)) => self.active(record, held),
+            (Phase::Starting | Phase::Running, Some(_)) => self.active(record, container),
         }
     }
 
-    fn stopping(&mut self, record: &Record, held: Option<&Held>) {
+    fn stopping(&mut self, record: &Record, container: Option<&InstanceContainer>) {
         if self.actual.busy.contains(&record.guid) {
             return;
         }
         let guid = record.guid.clone();
-        let Some(held) = held else {
+        let Some(container) = container else {
             self.change(Change::Forget { guid }, "its container is gone");
             return;
         };
-        if record.serving && held.is_running() {
+        if record.serving && container.is_running() {
             let drained = self.desired.drained_at(record.since);
-            // A clock that was set back must not keep it for long.
+            // A clock that was set back must not keep it running.
             if drained > self.now && record.since <= self.now {
                 self.check_at(drained);
                 return;
             }
         }
-        let container_id = held.container_id.clone();
+        let container_id = container.container_id.clone();
         self.effect(
             Effect::Stop { guid, container_id },
             &record.guid,
-            "it is not wanted any more",
+            "it is no longer wanted",
         );
     }
 
@@ -168,50 +168,50 @@ impl Planner<'_> {
         match crash::due(record, self.now) {
             Some(due) if due <= self.now => {
                 let guid = record.guid.clone();
-                self.change(Change::Retry { guid }, "its back-off is over");
+                self.change(Change::Retry { guid }, "its backoff is over");
             }
             Some(due) => self.check_at(due),
             None => {}
         }
     }
 
-    fn active(&mut self, record: &Record, held: Option<&Held>) {
+    fn active(&mut self, record: &Record, container: Option<&InstanceContainer>) {
         if self.actual.busy.contains(&record.guid) {
             return;
         }
         let guid = record.guid.clone();
         let starting = record.phase == Phase::Starting;
-        match held.map(|held| (held, &held.state)) {
+        match container.map(|container| (container, &container.state)) {
             None if starting => {
                 let container_id = None;
                 let launch = Effect::Launch { guid, container_id };
                 self.effect(launch, &record.guid, "it has no container");
             }
             None => self.change(Change::Replace { guid }, "its container is gone"),
-            Some((held, ContainerState::Created)) if starting => {
-                let container_id = Some(held.container_id.clone());
+            Some((container, ContainerState::Created)) if starting => {
+                let container_id = Some(container.container_id.clone());
                 let launch = Effect::Launch { guid, container_id };
                 self.effect(launch, &record.guid, "its container was never started");
             }
             Some((_, ContainerState::Created)) => {
-                self.change(Change::Replace { guid }, "its container was made anew");
+                self.change(Change::Replace { guid }, "its container was recreated");
             }
-            Some((held, ContainerState::Running { .. })) => {
-                if starting && record.container_id.as_ref() != Some(&held.container_id) {
-                    let container_id = held.container_id.clone();
+            Some((container, ContainerState::Running { .. })) => {
+                if starting && record.container_id.as_ref() != Some(&container.container_id) {
+                    let container_id = container.container_id.clone();
                     let started = Change::Started { guid, container_id };
                     self.change(started, "its container runs");
                 }
             }
             Some((
-                held,
+                container,
                 ContainerState::Exited {
                     code,
                     out_of_memory,
                     at,
                 },
             )) => {
-                if held.watched || self.actual.daemon_was_up(*at) {
+                if container.watched || self.actual.daemon_was_up(*at) {
                     let kind = &record.slot.process_type;
                     let description = crash::exit_description(kind, *code, *out_of_memory);
                     self.change(Change::Crash { guid, description }, "its container ended");
@@ -223,10 +223,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Fills empty slots; gives the containers that come back as instances.
+    /// Fills empty slots; returns the instances whose containers were adopted.
     fn slots(&mut self) -> BTreeSet<InstanceGuid> {
         let mut adopted = BTreeSet::new();
-        let held: BTreeSet<(&_, &_, u32)> = self
+        let filled: BTreeSet<(&_, &_, u32)> = self
             .actual
             .instances
             .iter()
@@ -234,7 +234,7 @@ impl Planner<'_> {
             .collect();
         for process in self.desired.processes.values() {
             for index in 0..process.instances {
-                if held.contains(&(&process.process_guid, &process.version, index)) {
+                if filled.contains(&(&process.process_guid, &process.version, index)) {
                     continue;
                 }
                 let slot = Slot {
@@ -260,37 +260,37 @@ impl Planner<'_> {
         adopted
     }
 
-    /// A running container without a record that was made for this very slot.
+    /// A running container without a record that was created for this slot.
     fn stray_for(&self, slot: &Slot) -> Option<(InstanceGuid, String)> {
         let on_record: BTreeSet<_> = self.actual.instances.iter().map(|r| &r.guid).collect();
         self.actual
             .containers
             .iter()
-            .find(|(guid, held)| {
-                held.is_running()
-                    && held.slot.as_ref() == Some(slot)
+            .find(|(guid, container)| {
+                container.is_running()
+                    && container.slot.as_ref() == Some(slot)
                     && !on_record.contains(guid)
                     && !self.actual.busy.contains(*guid)
             })
-            .map(|(guid, held)| (guid.clone(), held.container_id.clone()))
+            .map(|(guid, container)| (guid.clone(), container.container_id.clone()))
     }
 
-    /// Removes containers nothing stands for. An instance that waits out its back-off has none.
+    /// Removes containers without an instance. An instance in backoff has no container.
     fn strays(&mut self, adopted: &BTreeSet<InstanceGuid>) {
         let records = self.actual.instances.iter();
-        let holders = records.filter(|r| r.phase != Phase::Crashed);
-        let known: BTreeSet<_> = holders.map(|r| &r.guid).collect();
-        for (guid, held) in &self.actual.containers {
+        let with_container = records.filter(|r| r.phase != Phase::Crashed);
+        let known: BTreeSet<_> = with_container.map(|r| &r.guid).collect();
+        for (guid, container) in &self.actual.containers {
             if known.contains(guid) || adopted.contains(guid) || self.actual.busy.contains(guid) {
                 continue;
             }
-            let process = held.slot.as_ref().map(|slot| &slot.process_guid);
+            let process = container.slot.as_ref().map(|slot| &slot.process_guid);
             if process.is_some_and(|guid| self.desired.unreadable.contains(guid)) {
                 continue;
             }
             let discard = Effect::Discard {
                 guid: guid.clone(),
-                container_id: held.container_id.clone(),
+                container_id: container.container_id.clone(),
             };
             self.effect(discard, guid, "it belongs to no instance");
         }

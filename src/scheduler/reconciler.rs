@@ -1,8 +1,8 @@
-//! The passes: look, decide, write down, act.
+//! The reconciliation passes: observe, plan, record, act.
 //!
-//! Woken by changes of the database, changes the daemon tells of, work that ended, the time the
-//! last plan asked for, and a slow tick. A wake-up carries no data. One pass at a time; effects run
-//! beside the passes, one at a time for each instance.
+//! A pass is woken by database changes, daemon events, finished effects, the time the last plan
+//! asked for, and a slow tick. A wake-up carries no data. Passes run one at a time; effects run
+//! concurrently with passes, one at a time for each instance.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::SchedulerError;
 use super::actual::Actual;
 use super::desired::Desired;
 use super::health_check::ProbeTarget;
-use super::inner::{Inner, Rest, Running};
+use super::inner::{Inner, Progress, Running};
 use super::instance::{Phase, RoutableInstance};
 use super::labels;
 use super::monitor::Monitor;
@@ -32,12 +32,13 @@ const RETRIES: Backoff = Backoff {
     first: Duration::from_millis(200),
     longest: Duration::from_secs(5),
 };
-/// Changes that follow from changes settle in two or three rounds.
+/// Follow-up changes settle in two or three rounds.
 const ROUNDS: usize = 8;
-/// Changes after which a container is not what it was; the scheduler's own doings are patched in.
-const TELLING: [&str; 2] = ["die", "destroy"];
+/// Daemon events after which a container no longer runs; the scheduler's own actions are patched
+/// in.
+const EXIT_ACTIONS: [&str; 2] = ["die", "destroy"];
 
-struct World {
+struct Observation {
     desired: Desired,
     actual: Actual,
     change: u64,
@@ -45,7 +46,7 @@ struct World {
 }
 
 impl Inner {
-    /// Passes until shutdown.
+    /// Runs passes until shutdown.
     pub(super) async fn reconcile(
         self: Arc<Self>,
         supervisor: Supervisor,
@@ -54,7 +55,7 @@ impl Inner {
         let mut changes = self.db.changes();
         let mut retries = RETRIES.pauses();
         let mut tick = Instant::now() + TICK;
-        // An earlier run of this worker may have been cut short while it looked.
+        // An earlier run of this worker may have been interrupted while listing.
         self.view.invalidate();
         loop {
             if Instant::now() >= tick {
@@ -71,7 +72,7 @@ impl Inner {
                     next.map_or(TICK, |at| at.since(self.clock.now()))
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "apps can not be looked after for the moment");
+                    tracing::warn!(%error, "reconciliation failed; retrying");
                     retries.pause()
                 }
             };
@@ -85,7 +86,7 @@ impl Inner {
         }
     }
 
-    /// Follows the daemon's changes until shutdown, over every loss of the connection.
+    /// Follows the daemon's events until shutdown; reconnects when the connection is lost.
     pub(super) async fn follow_daemon(
         self: Arc<Self>,
         token: CancellationToken,
@@ -100,7 +101,7 @@ impl Inner {
                 let begun = Instant::now();
                 while let Some(change) = changes.next().await {
                     let change = change?;
-                    if TELLING.contains(&change.action.as_str()) {
+                    if EXIT_ACTIONS.contains(&change.action.as_str()) {
                         self.withdraw(&change.id);
                         self.wake.notify_one();
                     }
@@ -116,7 +117,7 @@ impl Inner {
             match ended {
                 Ok(begun) if begun.elapsed() > RETRIES.longest => retries.reset(),
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "the daemon's changes are not told"),
+                Err(error) => tracing::debug!(%error, "docker event stream failed; reconnecting"),
             }
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
@@ -125,28 +126,32 @@ impl Inner {
         }
     }
 
-    /// One pass; gives the time at which the next one is due at the latest.
+    /// One pass; returns the latest time for the next one.
     async fn pass(
         self: &Arc<Self>,
         changes: &mut watch::Receiver<u64>,
         supervisor: &Supervisor,
     ) -> Result<Option<Timestamp>, SchedulerError> {
         for _ in 0..ROUNDS {
-            let world = self.look(changes).await?;
-            let plan = plan(&world.desired, &world.actual, world.now);
+            let observation = self.observe(changes).await?;
+            let plan = plan(&observation.desired, &observation.actual, observation.now);
             if plan.changes.is_empty() {
                 let next = plan.next_check;
-                self.act(&world, plan, supervisor);
+                self.act(&observation, plan, supervisor);
                 return Ok(next);
             }
-            self.write_down(plan.changes, world.now).await?;
+            self.record_changes(plan.changes, observation.now).await?;
         }
         Ok(Some(self.clock.now()))
     }
 
-    async fn look(&self, changes: &mut watch::Receiver<u64>) -> Result<World, SchedulerError> {
+    async fn observe(
+        &self,
+        changes: &mut watch::Receiver<u64>,
+    ) -> Result<Observation, SchedulerError> {
         let change = *changes.borrow_and_update();
-        // Before the containers: what ends after this is seen busy, what ended before is listed.
+        // Read before the containers: an effect that ends later is seen as busy, one that ended
+        // earlier is in the list.
         let busy = self.attempts.busy();
         let ours = labels::of_platform(&self.settings.platform_id);
         let listed = self.view.refresh(self.engine.as_ref(), &ours).await;
@@ -155,10 +160,10 @@ impl Inner {
         let mut actual = Actual::new(instances, &self.view.containers());
         actual.busy = busy;
         actual.paused = self.attempts.paused();
-        // Also while the daemon is away: what was stopped must not get traffic.
+        // Also while the daemon is unreachable: a stopped instance must not get traffic.
         self.publish(&desired, &actual);
         listed?;
-        Ok(World {
+        Ok(Observation {
             desired,
             actual,
             change,
@@ -166,14 +171,14 @@ impl Inner {
         })
     }
 
-    async fn write_down(
+    async fn record_changes(
         &self,
         changes: Vec<Planned<Change>>,
         now: Timestamp,
     ) -> Result<(), SchedulerError> {
         for planned in &changes {
             let (change, reason) = (&planned.what, planned.reason);
-            tracing::info!(?change, reason, "instance changes");
+            tracing::info!(?change, reason, "recording instance change");
         }
         let facts = self.facts.clone();
         let write = self.db.write(move |tx| {
@@ -185,33 +190,33 @@ impl Inner {
         Ok(write.await?)
     }
 
-    fn act(self: &Arc<Self>, world: &World, plan: Plan, supervisor: &Supervisor) {
-        let known: BTreeSet<_> = world
+    fn act(self: &Arc<Self>, observation: &Observation, plan: Plan, supervisor: &Supervisor) {
+        let known: BTreeSet<_> = observation
             .actual
             .instances
             .iter()
             .map(|r| r.guid.clone())
-            .chain(world.actual.containers.keys().cloned())
+            .chain(observation.actual.containers.keys().cloned())
             .collect();
-        self.attempts.keep(&known);
-        self.watch_instances(supervisor);
-        let quiet = plan.effects.is_empty()
-            && world.actual.busy.is_empty()
-            && world
+        self.attempts.retain(&known);
+        self.start_monitors(supervisor);
+        let idle = plan.effects.is_empty()
+            && observation.actual.busy.is_empty()
+            && observation
                 .actual
                 .instances
                 .iter()
                 .all(|r| matches!(r.phase, Phase::Running | Phase::Crashed));
         for planned in plan.effects {
-            self.begin_effect(world, planned, supervisor);
+            self.begin_effect(observation, planned, supervisor);
         }
-        let change = world.change;
-        self.rest.send_replace(Rest { change, quiet });
+        let change = observation.change;
+        self.progress.send_replace(Progress { change, idle });
     }
 
     fn begin_effect(
         self: &Arc<Self>,
-        world: &World,
+        observation: &Observation,
         planned: Planned<Effect>,
         supervisor: &Supervisor,
     ) {
@@ -221,12 +226,16 @@ impl Inner {
         let Some(busy) = self.attempts.begin(guid) else {
             return;
         };
-        tracing::info!(effect = ?planned.what, reason = planned.reason, "instance is worked on");
-        let record = world.actual.instances.iter().find(|r| r.guid == *guid);
+        tracing::info!(effect = ?planned.what, reason = planned.reason, "starting instance effect");
+        let record = observation
+            .actual
+            .instances
+            .iter()
+            .find(|r| r.guid == *guid);
         let record = record.cloned();
         let process = record
             .as_ref()
-            .and_then(|r| world.desired.processes.get(&r.slot.process_guid))
+            .and_then(|r| observation.desired.processes.get(&r.slot.process_guid))
             .cloned();
         let (inner, token) = (self.clone(), supervisor.token());
         supervisor.once(async move {
@@ -252,12 +261,12 @@ impl Inner {
         });
     }
 
-    /// Sees to it that every running instance has its monitor, and no other.
-    fn watch_instances(self: &Arc<Self>, supervisor: &Supervisor) {
+    /// Ensures that exactly the running instances have a monitor.
+    fn start_monitors(self: &Arc<Self>, supervisor: &Supervisor) {
         let running = self.running();
         let wanted: BTreeSet<_> = running.keys().cloned().collect();
-        for watch in self.switch_monitors(&wanted, &supervisor.token()) {
-            let Some(one) = running.get(&watch.guid) else {
+        for guard in self.update_monitors(&wanted, &supervisor.token()) {
+            let Some(one) = running.get(&guard.guid) else {
                 continue;
             };
             let monitor = Monitor {
@@ -270,19 +279,19 @@ impl Inner {
             let inner = self.clone();
             supervisor.once(async move {
                 let ended = tokio::select! {
-                    () = watch.token.cancelled() => Ok(()),
+                    () = guard.token.cancelled() => Ok(()),
                     ended = monitor.run(&inner) => ended,
                 };
                 if let Err(error) = ended {
-                    tracing::error!(instance.guid = %watch.guid, %error, "monitor failed");
+                    tracing::error!(instance.guid = %guard.guid, %error, "monitor failed");
                     sleep(RETRIES.first).await;
                 }
-                drop(watch);
+                drop(guard);
             });
         }
     }
 
-    /// Takes a container that ended out of traffic at once, before anything else is looked at.
+    /// Removes an exited container from routing at once, before anything else is checked.
     fn withdraw(&self, container_id: &str) {
         let _turn = self.publishing();
         self.view.ended(container_id);
@@ -307,16 +316,16 @@ impl Inner {
         self.set_running(running);
     }
 
-    /// Tells who runs and who takes traffic.
+    /// Publishes the running and the routable instances.
     fn publish(&self, desired: &Desired, actual: &Actual) {
         let _turn = self.publishing();
         let mut running: Vec<Running> = running(desired, actual);
         let mut routable = routable(desired, actual, &running);
-        // It may have ended since it was listed.
+        // A container may have exited since it was listed.
         running.retain(|one| !self.view.has_ended(&one.container_id));
         routable.retain(|one| {
-            let held = actual.containers.get(&one.instance_guid);
-            !held.is_some_and(|held| self.view.has_ended(&held.container_id))
+            let container = actual.containers.get(&one.instance_guid);
+            !container.is_some_and(|container| self.view.has_ended(&container.container_id))
         });
         self.set_running(
             running
@@ -339,8 +348,8 @@ fn running(desired: &Desired, actual: &Actual) -> Vec<Running> {
     let one = |record: &super::instance::Record| {
         let slot = &record.slot;
         let process = desired.wants(&slot.process_guid, &slot.version, slot.index)?;
-        let held = actual.containers.get(&record.guid)?;
-        let ContainerState::Running { since } = held.state else {
+        let container = actual.containers.get(&record.guid)?;
+        let ContainerState::Running { since } = container.state else {
             return None;
         };
         let active = matches!(record.phase, Phase::Starting | Phase::Running);
@@ -348,22 +357,22 @@ fn running(desired: &Desired, actual: &Actual) -> Vec<Running> {
         (active && launched).then(|| Running {
             record: record.clone(),
             process: process.clone(),
-            container_id: held.container_id.clone(),
+            container_id: container.container_id.clone(),
             since,
-            address: held.address.clone(),
+            address: container.address.clone(),
         })
     };
     actual.instances.iter().filter_map(one).collect()
 }
 
-/// Those of the running instances that take traffic, and those that took it when the row of their
-/// process could still be read.
+/// The running instances that take traffic, and those that took it while the row of their process
+/// was still readable.
 fn routable(desired: &Desired, actual: &Actual, running: &[Running]) -> Vec<RoutableInstance> {
     let known = running.iter().map(|one| (&one.record, &one.address));
     let kept = actual.instances.iter().filter_map(|record| {
         let kept = desired.unreadable.contains(&record.slot.process_guid);
-        let held = actual.containers.get(&record.guid)?;
-        (kept && held.is_running()).then_some((record, &held.address))
+        let container = actual.containers.get(&record.guid)?;
+        (kept && container.is_running()).then_some((record, &container.address))
     });
     known
         .chain(kept)

@@ -1,4 +1,5 @@
-//! What instances use: sampled every 15 s, and on demand when the last sample is older than 5 s.
+//! Samples the resource usage of instances: every 15 s, and on demand if the last sample is older
+//! than 5 s.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,23 +15,23 @@ use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
 use crate::docker::DockerError;
 
-const EVERY: Duration = Duration::from_secs(15);
-const GOOD_FOR: Duration = Duration::from_secs(5);
-/// The size of a writable layer is costly to find.
-const DISK_GOOD_FOR: Duration = Duration::from_secs(60);
-const AT_ONCE: usize = 8;
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
+const MAX_SAMPLE_AGE: Duration = Duration::from_secs(5);
+/// Measuring the size of a writable layer is expensive.
+const MAX_DISK_AGE: Duration = Duration::from_secs(60);
+const CONCURRENCY: usize = 8;
 
 impl Inner {
-    /// Samples all running instances now and then.
+    /// Samples all running instances periodically.
     pub(super) async fn sample_usage(&self, token: CancellationToken) -> Result<(), DockerError> {
         tokio::select! {
             () = token.cancelled() => Ok(()),
-            never = self.sample_for_ever() => never,
+            never = self.sample_forever() => never,
         }
     }
 
-    async fn sample_for_ever(&self) -> Result<(), DockerError> {
-        let mut ticks = tokio::time::interval(EVERY);
+    async fn sample_forever(&self) -> Result<(), DockerError> {
+        let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -38,18 +39,18 @@ impl Inner {
             self.usage
                 .with(|all| all.retain(|guid, _| running.contains_key(guid)));
             futures_util::stream::iter(running.values())
-                .for_each_concurrent(AT_ONCE, |one| self.sample_and_report(one))
+                .for_each_concurrent(CONCURRENCY, |one| self.sample_and_report(one))
                 .await;
         }
     }
 
-    /// Samples those of `guids` whose last sample is too old; false when that did not work for all of
-    /// them within `limit`.
+    /// Samples those of `guids` whose last sample is too old; false if any of them failed or
+    /// `limit` passed.
     pub(super) async fn refresh_usage(&self, guids: &[InstanceGuid], limit: Duration) -> bool {
         let (running, now) = (self.running(), self.clock.now());
         let is_stale = |one: &&Running| {
             let sample = self.usage.sample(&one.record.guid);
-            sample.is_none_or(|sample| now.since(sample.at) >= GOOD_FOR)
+            sample.is_none_or(|sample| now.since(sample.at) >= MAX_SAMPLE_AGE)
         };
         let stale: Vec<Running> = guids
             .iter()
@@ -58,7 +59,7 @@ impl Inner {
             .cloned()
             .collect();
         let missed = AtomicBool::new(false);
-        let all = futures_util::stream::iter(stale).for_each_concurrent(AT_ONCE, |one| {
+        let all = futures_util::stream::iter(stale).for_each_concurrent(CONCURRENCY, |one| {
             let missed = &missed;
             async move {
                 if self.sample_one(&one, Some(limit / 2)).await.is_err() {
@@ -84,22 +85,24 @@ impl Inner {
         });
     }
 
-    /// `hurry` = somebody waits: the disk is measured only where it never was, and not longer.
+    /// With `disk_limit`, a caller waits: the disk is measured only if it never was, within that
+    /// limit.
     async fn sample_one(
         &self,
         running: &Running,
-        hurry: Option<Duration>,
+        disk_limit: Option<Duration>,
     ) -> Result<Option<Sample>, DockerError> {
         let id = &running.container_id;
         let usage = self.engine.usage(id).await;
-        let usage = usage
-            .inspect_err(|error| tracing::debug!(container = %id, %error, "usage is unknown"))?;
+        let usage = usage.inspect_err(
+            |error| tracing::debug!(container = %id, %error, "reading usage failed"),
+        )?;
         let Some(usage) = usage else { return Ok(None) };
         let now = self.clock.now();
         let before = self.usage.sample(&running.record.guid);
-        let (disk, disk_at) = match hurry {
+        let (disk, disk_at) = match disk_limit {
             None => self.disk(id, before, now).await,
-            Some(limit) => self.disk_in_a_hurry(id, before, now, limit).await,
+            Some(limit) => self.disk_within(id, before, now, limit).await,
         };
         let sample = Sample {
             usage: InstanceUsage {
@@ -120,7 +123,7 @@ impl Inner {
         Ok(Some(sample))
     }
 
-    async fn disk_in_a_hurry(
+    async fn disk_within(
         &self,
         id: &str,
         before: Option<Sample>,
@@ -138,21 +141,21 @@ impl Inner {
     async fn disk(&self, id: &str, before: Option<Sample>, now: Timestamp) -> (u64, Timestamp) {
         let known = before.map(|sample| (sample.usage.disk, sample.disk_at));
         if let Some((disk, at)) = known
-            && now.since(at) < DISK_GOOD_FOR
+            && now.since(at) < MAX_DISK_AGE
         {
             return (disk, at);
         }
         match self.engine.writable_size(id).await {
             Ok(disk) => (disk, now),
             Err(error) => {
-                tracing::debug!(container = %id, %error, "disk usage is unknown");
+                tracing::debug!(container = %id, %error, "reading disk usage failed");
                 (known.map_or(0, |(disk, _)| disk), now)
             }
         }
     }
 }
 
-/// CPU time spent since the sample before, or since the start, as a fraction of one core.
+/// CPU time spent since the previous sample, or since the start, as a fraction of one core.
 fn cpu_fraction(started: Timestamp, before: Option<Sample>, cpu_nanos: u64, now: Timestamp) -> f64 {
     let (from, spent) = match before {
         Some(sample) => (sample.at, cpu_nanos.saturating_sub(sample.usage.cpu_nanos)),

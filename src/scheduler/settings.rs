@@ -1,4 +1,4 @@
-//! What the scheduler has to be told about the platform it works for.
+//! The settings of the scheduler.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::docker::RegistryAuth;
 /// Settings of one platform's scheduler.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Value of the owner label; tells our containers from those of other platforms.
+    /// Value of the owner label; distinguishes our containers from those of other platforms.
     pub platform_id: String,
     /// Name of this machine in events and log lines.
     pub cell_id: String,
@@ -21,14 +21,14 @@ pub struct Settings {
     pub network: Network,
     /// For pulling from the embedded registry.
     pub registry_auth: Option<RegistryAuth>,
-    /// Tar that is unpacked at `/` of containers that want the lifecycle files
+    /// Tar that is unpacked at `/` of containers that need the lifecycle files
     /// (`tmp/lifecycle/launcher` and so on).
     pub lifecycle_files: Bytes,
-    /// How long an instance whose traffic was withdrawn goes on before SIGTERM.
+    /// How long an instance keeps running after its traffic was withdrawn, before SIGTERM.
     pub drain: Duration,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
-    /// Containers made at the same time.
+    /// Containers created at the same time.
     pub launches: usize,
     /// Containers stopped at the same time.
     pub stops: usize,

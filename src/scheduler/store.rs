@@ -1,7 +1,7 @@
 //! All SQL of the `instances` table.
 //!
-//! Every change names the state it starts from, so that repeating it or coming too late does
-//! nothing; the number of changed rows tells.
+//! Every statement names the state it starts from, so that a repeated or late change does nothing;
+//! the number of changed rows shows whether it applied.
 
 use rusqlite::{Row, named_params};
 
@@ -45,7 +45,7 @@ const RETRY: &str = "update instances set state = 'STARTING', since = :now, deta
     where guid = :guid and state = 'CRASHED'";
 const FORGET: &str = "delete from instances where guid = :guid";
 
-/// Every instance of a process, those that are stopping included, by index.
+/// Every instance of a process, including stopping ones, by index.
 pub fn instances(tx: &ReadTx<'_>, process: &ProcessGuid) -> Result<Vec<Instance>, DbError> {
     let mut statement = tx.sql().prepare_cached(OF_PROCESS)?;
     let rows = statement.query_and_then(named_params! {":process_guid": process}, decode)?;
@@ -69,8 +69,8 @@ pub fn find_instance(tx: &ReadTx<'_>, guid: &InstanceGuid) -> Result<Option<Inst
     Ok(find(tx, guid)?.map(Record::present))
 }
 
-/// Stops the instance with this index and lets another take its place, its crashes forgotten.
-/// False when there is none.
+/// Stops the instance with this index; another one takes its place with its crash count reset.
+/// False if there is none.
 pub fn restart_instance(
     tx: &WriteTx<'_>,
     process: &ProcessGuid,
@@ -84,7 +84,7 @@ pub fn restart_instance(
     Ok(changed > 0)
 }
 
-/// Every record, and whether there are others that cannot be read.
+/// Every readable record, and whether there are unreadable ones.
 pub(super) fn all(tx: &ReadTx<'_>) -> Result<(Vec<Record>, bool), DbError> {
     let mut statement = tx.sql().prepare_cached(ALL)?;
     let mut reading = tx.reading("instances");
@@ -94,7 +94,7 @@ pub(super) fn all(tx: &ReadTx<'_>) -> Result<(Vec<Record>, bool), DbError> {
     Ok((records, unreadable))
 }
 
-/// Removes records that cannot be read; their containers' labels tell as much.
+/// Removes unreadable records; the labels of their containers hold the same data.
 pub(super) fn forget_unreadable(tx: &WriteTx<'_>) -> Result<(), DbError> {
     let mut statement = tx.sql().prepare_cached(ALL)?;
     let mut rows = statement.query([])?;
@@ -121,7 +121,7 @@ pub(super) fn find(tx: &ReadTx<'_>, guid: &InstanceGuid) -> Result<Option<Record
     rows.next().transpose()
 }
 
-/// Adds an instance, unless its slot is filled already.
+/// Adds an instance unless its slot is filled already.
 pub(super) fn insert(tx: &WriteTx<'_>, record: &Record) -> Result<bool, DbError> {
     let changed = tx.sql().prepare_cached(INSERT)?.execute(named_params! {
         ":guid": record.guid,

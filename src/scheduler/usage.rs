@@ -1,4 +1,4 @@
-//! What instances use: the last samples.
+//! The last usage samples of instances.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
 
-/// What an instance uses.
+/// The resource usage of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct InstanceUsage {
-    /// Fraction of one core since the sample before.
+    /// Fraction of one core since the previous sample.
     pub cpu: f64,
     /// CPU time since its start in nanoseconds.
     pub cpu_nanos: u64,
@@ -18,7 +18,7 @@ pub struct InstanceUsage {
     pub memory: u64,
     /// Bytes in its writable layer.
     pub disk: u64,
-    /// Bytes a second it logs.
+    /// Log rate in bytes per second.
     pub log_rate: u64,
     /// Received bytes.
     pub rx: u64,

@@ -1,33 +1,33 @@
-//! The last look at the daemon's containers.
+//! A cached view of the daemon's containers.
 //!
-//! Listing all containers is the costly part of a pass, so it is done only when something may have
-//! changed: after a change the daemon told of, at the slow tick, and when the connection to the
-//! daemon was lost. What the scheduler itself did is patched in.
+//! Listing all containers is the expensive part of a pass, so it is done only when something may
+//! have changed: after a daemon event, at the slow tick, and when the connection to the daemon was
+//! lost. The scheduler's own actions are patched in.
 //!
-//! The view also knows which containers were seen running since the daemon's changes are being
-//! followed: only of those it is certain that the daemon was up when they ended.
+//! The view also tracks which containers were seen running while the daemon's events are followed:
+//! only for those it is certain that the daemon was up when they exited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::docker::{Container, ContainerState, DockerError, Engine, Labels};
 
-/// What the daemon's containers were at the last look.
+/// The daemon's containers as of the last listing.
 #[derive(Default)]
 pub(super) struct View(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     containers: BTreeMap<String, Container>,
-    /// The containers must be listed again.
+    /// False if the containers must be listed again.
     fresh: bool,
-    /// Counts patches; those a listing may have missed are put over it.
+    /// Counts patches; those a listing may have missed are applied on top of it.
     epoch: u64,
     patches: BTreeMap<String, (u64, Option<Container>)>,
     following: bool,
     seen_running: BTreeSet<String>,
-    /// Containers the daemon told to have ended, each with the patch count of that moment; a
-    /// listing that began later knows it, too.
+    /// Containers that exited according to the daemon's events, each with the epoch of that moment;
+    /// a listing that began later shows it, too.
     ended: BTreeMap<String, u64>,
 }
 
@@ -62,7 +62,7 @@ impl View {
         self.lock().fresh = false;
     }
 
-    /// The daemon told that the container ended.
+    /// The daemon reported that the container exited.
     pub(super) fn ended(&self, id: &str) {
         let mut state = self.lock();
         state.fresh = false;
@@ -71,12 +71,13 @@ impl View {
         state.ended.insert(id.to_owned(), epoch);
     }
 
-    /// Whether the daemon told that the container ended, and no later look found it running.
+    /// Whether the daemon reported that the container exited, and no later listing found it
+    /// running.
     pub(super) fn has_ended(&self, id: &str) -> bool {
         self.lock().ended.contains_key(id)
     }
 
-    /// The daemon's changes are being followed from now on, or not any more.
+    /// Sets whether the daemon's events are being followed.
     pub(super) fn follow(&self, following: bool) {
         let mut state = self.lock();
         state.fresh = false;
@@ -84,7 +85,7 @@ impl View {
         state.seen_running.clear();
     }
 
-    /// The container was started by us just now.
+    /// The scheduler just started the container.
     pub(super) fn started(&self, id: &str) {
         let mut state = self.lock();
         if state.following {
@@ -92,7 +93,7 @@ impl View {
         }
     }
 
-    /// The container was looked at on its own; `None` = it is gone.
+    /// The container was inspected on its own; `None` = it is gone.
     pub(super) fn patch(&self, id: &str, container: Option<Container>) {
         let mut state = self.lock();
         state.epoch += 1;
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_listing_missed_is_put_over_it() {
+    fn patches_are_applied_over_an_older_listing() {
         let view = View::default();
         view.lock()
             .replace(0, vec![running("old"), running("gone")]);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_stays_ended_until_a_later_look() {
+    fn an_exit_is_kept_until_a_later_listing() {
         let view = View::default();
         view.lock().replace(0, vec![running("a")]);
         let epoch = view.lock().epoch;
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_runs_while_changes_are_followed_is_watched() {
+    fn only_containers_seen_running_while_following_are_watched() {
         let view = View::default();
         view.lock().replace(0, vec![running("a")]);
         assert_eq!(shown(&view), [("a".to_owned(), false)]);

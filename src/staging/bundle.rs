@@ -1,4 +1,4 @@
-//! The files of this binary that go into containers: lifecycle scripts and built-in buildpacks.
+//! The embedded files for containers: lifecycle scripts and built-in buildpacks.
 
 use std::io::{self, Write};
 
@@ -9,21 +9,21 @@ use tar::{Builder, EntryType, Header};
 static LIFECYCLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images/lifecycle");
 static BUILDPACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images/buildpacks");
 
-/// What the built-in buildpacks share; no buildpack itself.
+/// Files shared by the built-in buildpacks; not a buildpack.
 const COMMON: &str = "common";
 /// The user that apps run as.
 pub(super) const VCAP: u64 = 2000;
 
-/// A buildpack in this binary.
+/// A built-in buildpack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltInBuildpack {
-    /// Its folder, `staticfile`; its platform name is this with `_buildpack` behind it.
+    /// Its folder, `staticfile`; its platform name has the suffix `_buildpack`.
     pub folder: String,
     /// Its version.
     pub version: String,
 }
 
-/// All buildpacks in this binary, by folder.
+/// All built-in buildpacks, by folder.
 pub fn built_in_buildpacks() -> Vec<BuiltInBuildpack> {
     let mut found: Vec<BuiltInBuildpack> = BUILDPACKS
         .dirs()
@@ -59,7 +59,7 @@ pub(super) fn has_buildpack(folder: &str) -> bool {
     folder != COMMON && BUILDPACKS.get_dir(folder).is_some()
 }
 
-/// The given built-in buildpacks and what they share, below `buildpacks/`.
+/// Adds the given built-in buildpacks and their shared files below `buildpacks/`.
 pub(super) fn add_buildpacks(tar: &mut Builder<impl Write>, folders: &[String]) -> io::Result<()> {
     let wanted = folders.iter().map(String::as_str).chain([COMMON]);
     for folder in wanted.filter(|_| !folders.is_empty()) {
@@ -95,7 +95,7 @@ pub(super) fn add_folder(tar: &mut Builder<impl Write>, path: &str) -> io::Resul
     tar.append_data(&mut header, format!("{path}/"), io::empty())
 }
 
-/// A header for what belongs to vcap.
+/// A header of an entry owned by vcap.
 pub(super) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -103,7 +103,7 @@ pub(super) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header.set_size(size);
     header.set_uid(VCAP);
     header.set_gid(VCAP);
-    // Not zero: some tools take 1970 for a missing time.
+    // Not zero: some tools treat 1970 as a missing time.
     header.set_mtime(1_000_000_000);
     header
 }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buildpack_comes_with_what_it_shares() {
+    fn a_buildpack_includes_the_shared_files() {
         let mut tar = Builder::new(Vec::new());
         add_buildpacks(&mut tar, &["staticfile".to_owned()]).expect("a tar");
         let modes = modes(&tar.into_inner().expect("a tar"));

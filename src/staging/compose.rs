@@ -7,10 +7,10 @@ use crate::blobs::{Blob, Digest};
 use crate::docker::Labels;
 use crate::registry::{ImageChange, Registry, RegistryError};
 
-/// Why a layer did not become an image.
+/// Why composing an image failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// The stack's images are not to be had.
+    /// The stack's images are not available.
     #[error(transparent)]
     Stack(#[from] ImagesError),
     /// The registry failed.
@@ -18,7 +18,7 @@ pub enum ComposeError {
     Registry(#[from] RegistryError),
 }
 
-/// Makes images of droplets that were not staged here; cheap to clone.
+/// Creates images of droplets that were not staged here; cheap to clone.
 #[derive(Clone)]
 pub struct DropletImages {
     registry: Registry,
@@ -27,7 +27,7 @@ pub struct DropletImages {
 }
 
 impl DropletImages {
-    /// Over the registry and the stacks, for the images of this platform.
+    /// Composes images of this platform from the registry and the stacks.
     pub fn new(registry: Registry, images: Images, platform_id: &str) -> Self {
         Self {
             registry,
@@ -36,8 +36,8 @@ impl DropletImages {
         }
     }
 
-    /// Puts a layer on a stack and shows the image in the droplet's repository. The stack's images
-    /// are made first where they are missing, which takes minutes.
+    /// Adds a layer to a stack and publishes the image in the droplet's repository. Builds missing
+    /// stack images first, which takes minutes.
     pub async fn compose(
         &self,
         droplet: &DropletGuid,

@@ -1,4 +1,4 @@
-//! The container of one build: its specification, and the files that go in.
+//! The container of one build: its specification and its input files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,14 +20,14 @@ const KIND: &str = "staging";
 const KIND_DROPLET: &str = "droplet";
 /// Label: the build's guid.
 const LABEL_BUILD: &str = "cflite.build";
-/// Label: the guid of the droplet an image is.
+/// Label: the droplet guid of an image.
 pub const LABEL_DROPLET: &str = "cflite.droplet";
-/// Label: which attempt of the build it is.
+/// Label: the number of the attempt.
 const LABEL_ATTEMPT: &str = "cflite.attempt";
 
 const OPEN_FILES: i64 = 16_384;
 const PIDS: i64 = 1024;
-/// Half of what an instance of 8 GB gets: a build must not starve apps.
+/// Half the shares of an 8 GB instance: a build must not starve apps.
 const CPU_SHARES: i64 = 512;
 
 /// The build a container belongs to, and its attempt.
@@ -54,7 +54,7 @@ pub fn droplets_labels(platform_id: &str) -> Labels {
         .into()
 }
 
-/// Labels of one droplet's image: by them it is removed when nobody runs it any more.
+/// Labels of one droplet's image; used to find and remove unused images.
 pub(super) fn droplet_labels(platform_id: &str, droplet: &DropletGuid) -> Labels {
     let mut labels = droplets_labels(platform_id);
     labels.insert(LABEL_DROPLET.to_owned(), droplet.to_string());
@@ -90,25 +90,25 @@ pub(super) fn spec(
 }
 
 fn builder_arguments(request: &StagingRequest) -> Vec<String> {
-    let mut words = Vec::new();
+    let mut arguments = Vec::new();
     if request.skip_detect {
-        words.push("--skip-detect".to_owned());
+        arguments.push("--skip-detect".to_owned());
     }
     for choice in &request.buildpacks {
         let key = choice.source.key();
-        words.extend(match &choice.source {
+        arguments.extend(match &choice.source {
             BuildpackSource::Url(_) => ["--custom".to_owned(), key],
             _ => ["--buildpack".to_owned(), format!("{key}={}", choice.name)],
         });
     }
-    words
+    arguments
 }
 
-/// What the container adds below what the request brings; each name once.
+/// The container's variables, overridden by those of the request; each name once.
 fn environment(settings: &Settings, request: &StagingRequest) -> Vec<(String, String)> {
     let memory = format!("{}m", request.memory.0);
     let host = settings.host_ip.to_string();
-    let own = [
+    let platform_variables = [
         ("LANG", "en_US.UTF-8"),
         ("HOME", "/home/vcap"),
         ("USER", "vcap"),
@@ -120,12 +120,15 @@ fn environment(settings: &Settings, request: &StagingRequest) -> Vec<(String, St
         ("CF_STACK", &request.stack),
         ("MEMORY_LIMIT", &memory),
     ];
-    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let all = own.into_iter().chain(request.environment.iter().cloned());
+    let platform_variables =
+        platform_variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let all = platform_variables
+        .into_iter()
+        .chain(request.environment.iter().cloned());
     all.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-/// The files that go into a container.
+/// The input files of a container.
 pub(super) struct Files {
     app: (PathBuf, u64),
     cache: Option<(PathBuf, u64)>,
@@ -134,7 +137,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Finds all files of a request. A missing cache is no fault: it only saves time.
+    /// Finds all files of a request. A missing cache is not an error: it only saves time.
     pub(super) async fn find(blobs: &Blobs, request: &StagingRequest) -> Result<Self, String> {
         let app = blobs
             .find(&request.package)
@@ -145,10 +148,10 @@ impl Files {
             Some(digest) => blobs.find(digest).await.ok().flatten(),
             None => None,
         };
-        let place = |blob: &Blob| (blobs.path(&blob.digest), blob.size);
+        let located = |blob: &Blob| (blobs.path(&blob.digest), blob.size);
         let mut files = Self {
-            app: place(&app),
-            cache: cache.as_ref().map(place),
+            app: located(&app),
+            cache: cache.as_ref().map(located),
             built_in: Vec::new(),
             uploaded: Vec::new(),
         };
@@ -182,7 +185,7 @@ impl Files {
         self.cache.as_ref().map(|(_, size)| *size)
     }
 
-    /// Writes all as one tar for `/tmp`.
+    /// Writes all files as one tar for `/tmp`.
     pub(super) fn write(self, writer: &mut PipeWriter) -> io::Result<()> {
         let mut tar = Builder::new(writer);
         add_lifecycle(&mut tar, "")?;

@@ -1,4 +1,5 @@
-//! The worker: takes pending builds, at most a few at once, and answers each exactly once.
+//! The worker: processes pending builds with bounded concurrency and writes exactly one result for
+//! each.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,17 +26,17 @@ use crate::blobs::store;
 use crate::db::DbError;
 use crate::docker::DockerError;
 
-/// Looked for work at least this often, should a wake-up be lost.
+/// The polling interval, in case a wake-up is lost.
 const TICK: Duration = Duration::from_secs(30);
-/// A build that was interrupted is staged anew, but not for ever.
-const MOST_ATTEMPTS: u32 = 2;
-/// How long the daemon may be away before an interrupted build is given up.
-const DAEMON_ABSENCE: Duration = Duration::from_secs(300);
-const PAUSE: Duration = Duration::from_secs(1);
-/// An answer that the rows do not take is tried so often.
-const MOST_REFUSALS: u32 = 10;
-/// How long running builds get to remove their containers at a shutdown.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// The maximum number of attempts for a build that gets interrupted.
+const MAX_ATTEMPTS: u32 = 2;
+/// How long the daemon may be unreachable before an interrupted build fails.
+const DAEMON_TIMEOUT: Duration = Duration::from_secs(300);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The maximum number of attempts to write a result over unreadable rows.
+const MAX_UNREADABLE: u32 = 10;
+/// The time for running builds to remove their containers at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The staging worker; cheap to clone.
 #[derive(Clone)]
@@ -75,10 +76,10 @@ impl Staging {
                             cancel.cancel();
                         }
                     }
-                    // What is under way has what it needs.
+                    // Running builds do not need their rows any more.
                     let new = |(guid, _): &(BuildGuid, _)| !cancels.contains_key(guid);
                     pending.unreadable.retain(new);
-                    self.refuse(pending.unreadable).await;
+                    self.fail_unreadable(pending.unreadable).await;
                     for request in pending.requests {
                         let guid = request.build_guid.clone();
                         let full = cancels.len() >= self.0.settings.concurrency;
@@ -87,15 +88,19 @@ impl Staging {
                         }
                         let cancel = token.child_token();
                         let before = attempts.get(guid.as_str()).copied().unwrap_or(0);
-                        running.push(self.clone().serve(request, before, cancel.clone()).boxed());
+                        running.push(
+                            self.clone()
+                                .process(request, before, cancel.clone())
+                                .boxed(),
+                        );
                         cancels.insert(guid, cancel);
                     }
                     TICK
                 }
-                // The builds under way go on.
+                // Running builds continue.
                 Err(error) => {
-                    tracing::warn!(%error, "builds cannot be read, trying again");
-                    PAUSE
+                    tracing::warn!(%error, "reading builds failed; retrying");
+                    RETRY_DELAY
                 }
             };
             tokio::select! {
@@ -107,9 +112,9 @@ impl Staging {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // Children of the token are cancelled: they only clean up.
-        let rest = async { while running.next().await.is_some() {} };
-        drop(tokio::time::timeout(FAREWELL, rest).await);
+        // Child tokens are cancelled: the builds only clean up.
+        let remaining = async { while running.next().await.is_some() {} };
+        drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, remaining).await);
         Ok(())
     }
 
@@ -118,8 +123,8 @@ impl Staging {
         self.0.db.read(move |tx| builds.pending(tx)).await
     }
 
-    /// Fails builds that cannot be staged. What is not written now is tried in the next pass.
-    async fn refuse(&self, unreadable: Vec<(BuildGuid, String)>) {
+    /// Fails unreadable builds. Failed writes are retried in the next pass.
+    async fn fail_unreadable(&self, unreadable: Vec<(BuildGuid, String)>) {
         for (build_guid, why) in unreadable {
             let why = format!("the build cannot be read from the database ({why}); push again");
             let (error_id, message) = Reason::Other(why).describe();
@@ -131,26 +136,26 @@ impl Staging {
             let builds = self.0.builds.clone();
             let written = self.0.db.write(move |tx| builds.failed(tx, &failure));
             if let Err(error) = written.await {
-                tracing::error!(build.guid = %build_guid, %error, "an unreadable build stays as it is");
+                tracing::error!(build.guid = %build_guid, %error, "failing unreadable build failed; retrying");
             }
         }
     }
 
-    /// Removes the containers of an earlier process; tells which attempt each build was at. Tried
-    /// until it works: nothing can be staged without Docker.
+    /// Removes the containers of an earlier process; returns the last attempt of each build.
+    /// Retries until it succeeds: nothing can be staged without Docker.
     async fn remove_leftovers(&self) -> BTreeMap<String, u32> {
         let mut attempts = BTreeMap::new();
-        let mut pause = PAUSE;
-        while let Err(error) = self.remove_those_left(&mut attempts).await {
-            tracing::warn!(%error, "containers of earlier builds are not removed, trying again");
+        let mut pause = RETRY_DELAY;
+        while let Err(error) = self.try_remove_leftovers(&mut attempts).await {
+            tracing::warn!(%error, "removing leftover staging containers failed; retrying");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(TICK);
         }
         attempts
     }
 
-    /// A container is counted before it is removed, and kept count of when the removal fails.
-    async fn remove_those_left(
+    /// Counts a container before removing it, so that the count survives a failed removal.
+    async fn try_remove_leftovers(
         &self,
         attempts: &mut BTreeMap<String, u32>,
     ) -> Result<(), DockerError> {
@@ -166,8 +171,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Serves one build to its end: a droplet, a failure or a cancellation.
-    async fn serve(
+    /// Processes one build to its end: a droplet, a failure or a cancellation.
+    async fn process(
         self,
         request: StagingRequest,
         attempts_before: u32,
@@ -183,7 +188,7 @@ impl Staging {
             Ok(Err(Fault::Interrupted(why))) => Reason::Interrupted(why),
             Err(_) => {
                 tracing::error!(build.guid = %guid, "staging panicked");
-                Reason::Other("an internal error; the server's own log knows more".to_owned())
+                Reason::Other("internal error; see the server log".to_owned())
             }
         };
         let (error_id, message) = reason.describe();
@@ -193,9 +198,9 @@ impl Staging {
             error_id,
             message,
         };
-        let failed = self.answer(&cancel, move |tx, builds| builds.failed(tx, &failure));
+        let failed = self.write_result(&cancel, move |tx, builds| builds.failed(tx, &failure));
         if let Err(error) = failed.await {
-            tracing::error!(build.guid = %guid, %error, "the failure of a build was not stored");
+            tracing::error!(build.guid = %guid, %error, "recording build failure failed");
         }
         guid
     }
@@ -207,10 +212,10 @@ impl Staging {
         log: &BuildLog,
         cancel: &CancellationToken,
     ) -> Result<(), Fault> {
-        let mut last = "the platform was stopped while the app was staged".to_owned();
-        for number in before + 1..=MOST_ATTEMPTS {
+        let mut last = "the platform was stopped during staging".to_owned();
+        for number in before + 1..=MAX_ATTEMPTS {
             if number > 1 {
-                log.error(&format!("Staging was interrupted ({last}) and starts anew"));
+                log.error(&format!("Staging was interrupted ({last}); restarting"));
             }
             let attempt = Attempt {
                 shared: self.0.clone(),
@@ -221,23 +226,23 @@ impl Staging {
             };
             match attempt.stage().await {
                 Ok(staged) => {
-                    let answer = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
+                    let write = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
                         if builds.staged(tx, &staged)? {
-                            record(tx, &staged)?;
+                            update_references(tx, &staged)?;
                         }
                         Ok(())
                     };
-                    let answered = self.answer(cancel, answer).await;
+                    let answered = self.write_result(cancel, write).await;
                     attempt.clean_up().await;
                     return answered.map_err(|error| {
                         Fault::Failed(Reason::Other(format!(
-                            "the droplet cannot be stored: {error}"
+                            "storing the droplet failed: {error}"
                         )))
                     });
                 }
                 Err(Fault::Interrupted(why)) => {
                     last = why;
-                    self.daemon_is_back(cancel).await?;
+                    self.wait_for_daemon(cancel).await?;
                     attempt.clean_up().await;
                 }
                 Err(fault) => {
@@ -249,23 +254,23 @@ impl Staging {
         Err(Fault::Interrupted(last))
     }
 
-    async fn daemon_is_back(&self, cancel: &CancellationToken) -> Result<(), Fault> {
+    async fn wait_for_daemon(&self, cancel: &CancellationToken) -> Result<(), Fault> {
         let back = async {
             while self.0.engine.info().await.is_err() {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         };
         tokio::select! {
             () = cancel.cancelled() => Err(Fault::Cancelled),
-            answered = tokio::time::timeout(DAEMON_ABSENCE, back) => answered.map_err(|_| {
-                Fault::Failed(Reason::Other("Docker went away and did not come back".to_owned()))
+            answered = tokio::time::timeout(DAEMON_TIMEOUT, back) => answered.map_err(|_| {
+                Fault::Failed(Reason::Other("Docker became unreachable and did not recover".to_owned()))
             }),
         }
     }
 
-    /// Writes an answer; tried until it is written, because staging again would change nothing. Given
-    /// up after a while when the rows are at fault, which would keep others waiting for ever.
-    async fn answer<F>(&self, cancel: &CancellationToken, write: F) -> Result<(), DbError>
+    /// Writes a result; retries until it succeeds, because staging again would not help. Gives up
+    /// after some attempts if rows are unreadable, which would block other builds forever.
+    async fn write_result<F>(&self, cancel: &CancellationToken, write: F) -> Result<(), DbError>
     where
         F: Fn(&crate::db::WriteTx<'_>, &dyn Builds) -> Result<(), DbError>
             + Clone
@@ -273,26 +278,26 @@ impl Staging {
             + Sync
             + 'static,
     {
-        let mut refusals = 0;
+        let mut failures = 0;
         loop {
             let (builds, write) = (self.0.builds.clone(), write.clone());
             let written = self.0.db.write(move |tx| write(tx, &*builds)).await;
             let Err(error) = written else { return Ok(()) };
-            tracing::error!(%error, "the result of a build was not stored");
-            refusals += u32::from(error.is_unreadable());
-            if refusals >= MOST_REFUSALS {
+            tracing::error!(%error, "recording build result failed; retrying");
+            failures += u32::from(error.is_unreadable());
+            if failures >= MAX_UNREADABLE {
                 return Err(error);
             }
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
     }
 }
 
-/// Keeps the blobs of a success alive; an older cache is given up.
-fn record(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
+/// References the blobs of a success and releases the old cache.
+fn update_references(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     let droplet = staged.droplet_guid.as_str();
     store::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
     let app = staged.app_guid.as_str();

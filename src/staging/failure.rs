@@ -1,18 +1,18 @@
-//! Which of the Cloud Controller's errors a staging ends with. Pure.
+//! Maps a staging failure to an error of the Cloud Controller. Pure.
 //!
-//! For exit codes the texts are Cloud Foundry's, word by word; the cause the builder gave follows
-//! them. What has no code there (time, disk, Docker) is a `StagingError` that goes on with the
+//! For exit codes the texts are Cloud Foundry's, verbatim, followed by the builder's cause.
+//! Failures without a code there (timeout, disk, Docker) are a `StagingError` followed by the
 //! reason.
 
 use std::time::Duration;
 
 use crate::base::{Bytes, Megabytes};
 
-/// Names of the errors staging can end with.
+/// Names of the staging errors.
 pub mod error_ids {
-    /// Everything without a name of its own.
+    /// All errors without a specific name.
     pub const STAGING: &str = "StagingError";
-    /// No buildpack wants the app.
+    /// No buildpack detected the app.
     pub const NOT_DETECTED: &str = "NoAppDetectedError";
     /// Compile or finalize failed.
     pub const COMPILE: &str = "BuildpackCompileFailed";
@@ -23,17 +23,17 @@ pub mod error_ids {
 /// Why a staging failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reason {
-    /// The builder ended with this code, and said why if it could.
+    /// The builder exited with this code and, if possible, gave a cause.
     Exit { code: i64, cause: Option<String> },
-    /// The kernel ended it or one of its children.
+    /// The kernel killed it or one of its children.
     OutOfMemory(Megabytes),
     /// It took too long.
     Timeout(Duration),
-    /// It wrote more than it may.
+    /// It exceeded its disk limit.
     Disk { used: Bytes, limit: Megabytes },
-    /// It was cut short twice.
+    /// It was interrupted twice.
     Interrupted(String),
-    /// Anything else, in words.
+    /// Any other reason.
     Other(String),
 }
 
@@ -46,13 +46,13 @@ impl Reason {
                 "out of memory (limit {}): ask for more with -m or an app manifest",
                 limit.to_bytes().to_short()
             )),
-            Self::Timeout(limit) => staging(&format!("exceeded {} timeout", go_duration(*limit))),
+            Self::Timeout(limit) => staging(&format!("exceeded {} timeout", duration_text(*limit))),
             Self::Disk { used, limit } => staging(&format!(
                 "out of disk: {} used of {}: ask for more with -k or an app manifest",
                 used.to_short(),
                 limit.to_bytes().to_short()
             )),
-            Self::Interrupted(why) => staging(&format!("interrupted twice, last by: {why}")),
+            Self::Interrupted(why) => staging(&format!("interrupted twice, last cause: {why}")),
             Self::Other(why) => staging(why),
         }
     }
@@ -73,7 +73,7 @@ fn of_exit(code: i64, cause: Option<&str>) -> (&'static str, String) {
             "App staging failed in the buildpack release phase",
         ),
         1 | 225 | 226 => return staging(cause.unwrap_or_default()),
-        // None of the builder's own: somebody ended it.
+        // Not one of the builder's codes: it was killed.
         _ => {
             let ended = format!("the builder ended with exit status {code}");
             return staging(cause.unwrap_or(&ended));
@@ -99,8 +99,8 @@ pub fn failure_text(why: &str) -> String {
     }
 }
 
-/// `15m0s`, as Cloud Foundry's cells write durations.
-fn go_duration(time: Duration) -> String {
+/// `15m0s`: durations as Cloud Foundry's cells format them.
+fn duration_text(time: Duration) -> String {
     let (minutes, seconds) = (time.as_secs() / 60, time.as_secs() % 60);
     match (minutes / 60, minutes % 60) {
         (0, 0) => format!("{seconds}s"),
@@ -179,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn durations_read_as_cells_write_them() {
+    fn durations_are_formatted_as_in_cloud_foundry() {
         let cases = [(5, "5s"), (60, "1m0s"), (900, "15m0s"), (3723, "1h2m3s")];
         for (seconds, text) in cases {
-            assert_eq!(go_duration(Duration::from_secs(seconds)), text);
+            assert_eq!(duration_text(Duration::from_secs(seconds)), text);
         }
     }
 }

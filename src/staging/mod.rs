@@ -1,4 +1,4 @@
-//! From a package to a droplet: throw-away containers in which buildpacks run, and the stack
+//! From a package to a droplet: runs buildpacks in temporary containers, and builds the stack
 //! images they run on.
 //!
 //! ```text
@@ -7,19 +7,19 @@
 //!                  layer -> blobs -> registry: stack + layer = image -> Builds::staged
 //! ```
 //!
-//! A request is a row of the Cloud Controller's; this module learns of it through [`Builds`] and
-//! answers in one transaction. Staging can be repeated: nothing but the answer is kept, so a build
-//! that was cut short (kill -9, a Docker restart) is staged anew from scratch, once; its container
-//! carries the number of the attempt, so that no build is tried for ever.
+//! A request is a row of the Cloud Controller; this module reads it through [`Builds`] and writes
+//! the result in one transaction. Staging is repeatable: only the result is kept, so a build that
+//! was interrupted (kill -9, a Docker restart) is staged again from scratch, once; its container is
+//! labelled with the attempt, so that no build is retried forever.
 //!
 //! Invariants:
-//! - No container outlives its build: each is removed at the end, and what an earlier process left
-//!   behind is removed before the first build.
+//! - No container outlives its build: each is removed at the end, and leftovers of an earlier
+//!   process are removed before the first build.
 //! - Environment values are never logged.
-//! - What containers hand out is not trusted: sizes are bounded, and `result.json` is checked.
+//! - The output of containers is not trusted: sizes are bounded, and `result.json` is validated.
 //!
 //! Decisions: output is followed here and not by the log ingest, because an interrupted staging
-//! starts anew and needs no cursor.
+//! restarts and needs no cursor.
 
 mod bundle;
 mod compose;
@@ -66,11 +66,11 @@ pub trait Builds: Send + Sync + 'static {
     /// cancelled.
     fn pending(&self, tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError>;
 
-    /// Takes a success; false when nobody wants it any more, and nothing of it is kept. Otherwise
+    /// Records a success; false if the build is no longer wanted, then nothing is kept. Otherwise
     /// layer and cache are referenced in the same transaction.
     fn staged(&self, tx: &WriteTx<'_>, staged: &Staged) -> Result<bool, DbError>;
 
-    /// Takes a failure.
+    /// Records a failure.
     fn failed(&self, tx: &WriteTx<'_>, failure: &StagingFailure) -> Result<(), DbError>;
 }
 
@@ -79,12 +79,12 @@ pub trait Builds: Send + Sync + 'static {
 pub struct PendingBuilds {
     /// Oldest first.
     pub requests: Vec<StagingRequest>,
-    /// Builds that cannot be staged, because what they are staged with cannot be read, and why.
+    /// Builds whose rows are unreadable, and why.
     pub unreadable: Vec<(BuildGuid, String)>,
 }
 
 impl PendingBuilds {
-    /// Whether a build is to be staged as far as anybody can tell.
+    /// Whether a build is pending, readable or not.
     fn has(&self, guid: &BuildGuid) -> bool {
         let mut unreadable = self.unreadable.iter();
         self.requests.iter().any(|one| one.build_guid == *guid)
@@ -92,24 +92,24 @@ impl PendingBuilds {
     }
 }
 
-/// What is to be staged, and how.
+/// A staging request.
 #[derive(Clone)]
 pub struct StagingRequest {
     /// The build.
     pub build_guid: BuildGuid,
     /// Its app.
     pub app_guid: AppGuid,
-    /// The droplet to be made.
+    /// The droplet to create.
     pub droplet_guid: DropletGuid,
     /// The package's zip.
     pub package: Digest,
     /// Buildpacks in order.
     pub buildpacks: Vec<BuildpackChoice>,
-    /// All buildpacks were asked for; otherwise the first that detects the app is used.
+    /// Use all buildpacks; otherwise the first one that detects the app.
     pub skip_detect: bool,
     /// The stack.
     pub stack: String,
-    /// The environment of staging, complete but for what only the container knows.
+    /// The environment of staging, without the container's own variables.
     pub environment: Vec<(String, String)>,
     /// Memory limit.
     pub memory: Megabytes,
@@ -117,9 +117,9 @@ pub struct StagingRequest {
     pub disk: Megabytes,
     /// Bytes of output a second, -1 for no limit.
     pub log_rate_limit: i64,
-    /// The cache an earlier staging left.
+    /// The build cache of an earlier staging.
     pub cache: Option<Digest>,
-    /// Longest time from the container's making to its end.
+    /// The limit from the container's creation to its end.
     pub timeout: Duration,
 }
 
@@ -134,7 +134,7 @@ impl fmt::Debug for StagingRequest {
     }
 }
 
-/// A buildpack that takes part.
+/// A buildpack to use.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BuildpackChoice {
     /// Its name on the platform, or its URL.
@@ -179,21 +179,21 @@ pub struct Staged {
     pub image_digest: Digest,
     /// Start commands by process type.
     pub process_types: BTreeMap<String, String>,
-    /// The same in the order they were found.
+    /// The same in the order of discovery.
     pub processes: Vec<StagedProcess>,
-    /// Sidecars that buildpacks asked for.
+    /// Sidecars from buildpacks.
     pub sidecars: Vec<StagedSidecar>,
-    /// Buildpacks that took part.
+    /// The buildpacks that were used.
     pub buildpacks: Vec<StagedBuildpack>,
     /// Empty for buildpack apps.
     pub execution_metadata: String,
-    /// What the next staging gets back.
+    /// The build cache for the next staging.
     pub cache: Option<Blob>,
     /// The stack.
     pub stack: String,
 }
 
-/// A process that staging found.
+/// A process type from staging.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagedProcess {
     /// `web`, `worker`, …
@@ -202,7 +202,7 @@ pub struct StagedProcess {
     pub command: String,
 }
 
-/// A sidecar that a buildpack asked for.
+/// A sidecar from a buildpack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagedSidecar {
     /// Name.
@@ -215,12 +215,12 @@ pub struct StagedSidecar {
     pub memory: Option<Megabytes>,
 }
 
-/// A buildpack that took part, as droplets show it.
+/// A buildpack that was used, as droplets show it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct StagedBuildpack {
     /// Name on the platform, or the URL.
     pub name: String,
-    /// What its detection said; empty for all but the last.
+    /// The output of its detection; empty for all but the last.
     pub detect_output: String,
     /// Its own name.
     pub buildpack_name: Option<String>,

@@ -1,4 +1,4 @@
-//! A build's lines in the app's log: the platform's own and those the container writes.
+//! The log lines of a build: those of the platform and those of the container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::base::guid::AppGuid;
 use crate::docker::{DockerError, Engine, LogReading, LogStream};
 use crate::logs::{Line, Logs};
 
-/// Output of one build that is kept; a loop that prints must not push out the app's own log.
-const MOST_BYTES: u64 = 32 << 20;
-/// A line without an end is passed on in parts of this size.
-const LONGEST_LINE: usize = 60 * 1024;
+/// The maximum output of one build; a runaway build must not evict the app's own log.
+const MAX_BYTES: u64 = 32 << 20;
+/// Longer lines are split into parts of this size.
+const MAX_LINE: usize = 60 * 1024;
 
 /// Writes lines of source type `STG`.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl BuildLog {
     }
 }
 
-/// Passes on what a container writes until it ends.
+/// Forwards a container's output until it exits.
 pub(super) async fn follow(
     engine: &dyn Engine,
     id: &str,
@@ -57,51 +57,51 @@ pub(super) async fn follow(
     rate: i64,
 ) -> Result<(), DockerError> {
     let mut frames = engine.logs(id, 0, LogReading::Follow).await?;
-    let mut gate = Gate::new(rate);
+    let mut output_limit = OutputLimit::new(rate);
     let mut lines: BTreeMap<LogStream, Vec<u8>> = BTreeMap::new();
     while let Some(frame) = frames.next().await {
         let frame = frame?;
         let line = lines.entry(frame.stream).or_default();
         line.extend_from_slice(&frame.data);
-        if !line.ends_with(b"\n") && line.len() < LONGEST_LINE {
+        if !line.ends_with(b"\n") && line.len() < MAX_LINE {
             continue;
         }
         let bytes = std::mem::take(line);
         let text = String::from_utf8_lossy(&bytes);
-        match gate.pass(bytes.len(), Instant::now()) {
+        match output_limit.pass(bytes.len(), Instant::now()) {
             Verdict::Pass => log.line(frame.stream, text.trim_end_matches(['\n', '\r'])),
             Verdict::Drop => {}
-            Verdict::Say(text) => log.error(&text),
+            Verdict::Notify(text) => log.error(&text),
         }
     }
     Ok(())
 }
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Pass,
     Drop,
-    Say(String),
+    Notify(String),
 }
 
 /// Bounds output per second and in total. Pure.
-struct Gate {
+struct OutputLimit {
     rate: i64,
     second: Option<Instant>,
     in_second: usize,
-    told: bool,
+    notified: bool,
     total: u64,
     closed: bool,
 }
 
-impl Gate {
+impl OutputLimit {
     fn new(rate: i64) -> Self {
         Self {
             rate,
             second: None,
             in_second: 0,
-            told: false,
+            notified: false,
             total: 0,
             closed: false,
         }
@@ -112,11 +112,11 @@ impl Gate {
             return Verdict::Drop;
         }
         self.total += bytes as u64;
-        if self.total > MOST_BYTES {
+        if self.total > MAX_BYTES {
             self.closed = true;
-            let limit = crate::base::Bytes(MOST_BYTES.cast_signed()).to_short();
-            return Verdict::Say(format!(
-                "the build wrote more than {limit}: the rest is left out"
+            let limit = crate::base::Bytes(MAX_BYTES.cast_signed()).to_short();
+            return Verdict::Notify(format!(
+                "the build output exceeded {limit}; discarding the rest"
             ));
         }
         let Ok(rate) = usize::try_from(self.rate) else {
@@ -128,16 +128,16 @@ impl Gate {
         if fresh {
             self.second = Some(now);
             self.in_second = 0;
-            self.told = false;
+            self.notified = false;
         }
         self.in_second += bytes;
         if self.in_second <= rate {
             return Verdict::Pass;
         }
-        if std::mem::replace(&mut self.told, true) {
+        if std::mem::replace(&mut self.notified, true) {
             return Verdict::Drop;
         }
-        Verdict::Say(format!(
+        Verdict::Notify(format!(
             "app instance exceeded log rate limit ({rate} bytes/sec)"
         ))
     }
@@ -150,22 +150,22 @@ mod tests {
     #[test]
     fn the_rest_of_a_second_is_dropped_above_the_rate() {
         let begin = Instant::now();
-        let mut gate = Gate::new(10);
-        assert_eq!(gate.pass(10, begin), Verdict::Pass);
-        assert!(matches!(gate.pass(1, begin), Verdict::Say(_)));
-        assert_eq!(gate.pass(1, begin), Verdict::Drop);
+        let mut output_limit = OutputLimit::new(10);
+        assert_eq!(output_limit.pass(10, begin), Verdict::Pass);
+        assert!(matches!(output_limit.pass(1, begin), Verdict::Notify(_)));
+        assert_eq!(output_limit.pass(1, begin), Verdict::Drop);
         let next = begin + Duration::from_secs(1);
-        assert_eq!(gate.pass(5, next), Verdict::Pass);
+        assert_eq!(output_limit.pass(5, next), Verdict::Pass);
     }
 
     #[test]
     fn no_limit_passes_until_the_total_is_reached_and_zero_passes_nothing() {
         let begin = Instant::now();
-        let mut open = Gate::new(-1);
-        let most = usize::try_from(MOST_BYTES).expect("a small number");
-        assert_eq!(open.pass(most, begin), Verdict::Pass);
-        assert!(matches!(open.pass(1, begin), Verdict::Say(_)));
-        assert_eq!(open.pass(1, begin), Verdict::Drop);
-        assert_eq!(Gate::new(0).pass(1, begin), Verdict::Drop);
+        let mut unlimited = OutputLimit::new(-1);
+        let max = usize::try_from(MAX_BYTES).expect("a small number");
+        assert_eq!(unlimited.pass(max, begin), Verdict::Pass);
+        assert!(matches!(unlimited.pass(1, begin), Verdict::Notify(_)));
+        assert_eq!(unlimited.pass(1, begin), Verdict::Drop);
+        assert_eq!(OutputLimit::new(0).pass(1, begin), Verdict::Drop);
     }
 }

@@ -1,5 +1,5 @@
-//! The files a build leaves: droplet, cache and result, or why it failed, each out of the one-file
-//! tar the daemon gives.
+//! The output files of a build: droplet, cache and result, or the cause of its failure. The daemon
+//! sends each as a tar with one file.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -8,12 +8,12 @@ use super::{BuildpackChoice, StagingRequest};
 use crate::blobs::{Blob, BlobError, Blobs};
 use crate::docker::{ByteReader, DockerError, Engine};
 
-/// Largest build cache that is kept.
-const LARGEST_CACHE: u64 = 2 << 30;
-/// Bytes that are read of why a build failed.
-const LONGEST_CAUSE: u64 = 4096;
-/// Letters of it that are told.
-const TOLD_CAUSE: usize = 1000;
+/// The maximum size of a build cache.
+const MAX_CACHE: u64 = 2 << 30;
+/// The maximum number of bytes read of a failure cause.
+const MAX_CAUSE_BYTES: u64 = 4096;
+/// The maximum number of characters shown of it.
+const MAX_CAUSE_CHARS: usize = 1000;
 const BLOCK: usize = 512;
 
 /// Why an output cannot be used.
@@ -50,27 +50,27 @@ pub(super) async fn droplet(
     store(engine, blobs, id, "/tmp/droplet.tar", limit).await
 }
 
-/// What the next staging gets back; `None` when it is too large or missing.
+/// The build cache; `None` if it is too large or missing.
 pub(super) async fn cache(
     engine: &dyn Engine,
     blobs: &Blobs,
     id: &str,
 ) -> Result<Option<Blob>, OutputError> {
-    match store(engine, blobs, id, "/tmp/output-cache.tar", LARGEST_CACHE).await {
+    match store(engine, blobs, id, "/tmp/output-cache.tar", MAX_CACHE).await {
         Ok(blob) => Ok(Some(blob)),
         Err(OutputError::TooLarge(_) | OutputError::Missing(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// What the builder says of the droplet.
+/// The builder's summary of the droplet.
 pub(super) async fn summary(
     engine: &dyn Engine,
     id: &str,
     choices: &[BuildpackChoice],
 ) -> Result<Summary, OutputError> {
     let (size, mut file) = single_file(download(engine, id, "/tmp/result.json").await?).await?;
-    if size > result::LARGEST {
+    if size > result::MAX_SIZE {
         return Err(OutputError::TooLarge(size));
     }
     let mut json = Vec::new();
@@ -78,37 +78,37 @@ pub(super) async fn summary(
     result::read(&json, choices).map_err(broken)
 }
 
-/// Why the build failed, in the builder's words; `None` when it could not say.
+/// Why the build failed, as given by the builder; `None` if it gave no cause.
 pub(super) async fn cause(engine: &dyn Engine, id: &str) -> Option<String> {
     let read = async {
         let (_, file) = single_file(download(engine, id, "/tmp/failure").await?).await?;
         let mut text = Vec::new();
-        let mut start = file.take(LONGEST_CAUSE);
+        let mut start = file.take(MAX_CAUSE_BYTES);
         start.read_to_end(&mut text).await.map_err(broken)?;
         Ok::<_, OutputError>(text)
     };
     match read.await {
-        Ok(text) => told(&String::from_utf8_lossy(&text)),
+        Ok(text) => last_line(&String::from_utf8_lossy(&text)),
         Err(error) => {
-            tracing::debug!(?error, "the build does not say why it failed");
+            tracing::debug!(?error, "reading the failure cause failed");
             None
         }
     }
 }
 
-/// The last line, fit to be shown: the CLI takes what it prints for a template, in which `{{` opens
-/// an action.
-fn told(text: &str) -> Option<String> {
+/// The last line, sanitized: the CLI parses error messages as a template, in which `{{` opens an
+/// action.
+fn last_line(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut told: String = line.chars().map(plain).take(TOLD_CAUSE).collect();
-    if line.chars().nth(TOLD_CAUSE).is_some() {
-        told.push('…');
+    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut last_line: String = line.chars().map(printable).take(MAX_CAUSE_CHARS).collect();
+    if line.chars().nth(MAX_CAUSE_CHARS).is_some() {
+        last_line.push('…');
     }
-    while told.contains("{{") {
-        told = told.replace("{{", "{ {");
+    while last_line.contains("{{") {
+        last_line = last_line.replace("{{", "{ {");
     }
-    Some(told)
+    Some(last_line)
 }
 
 async fn download(
@@ -135,7 +135,7 @@ async fn store(
     }
     let blob = match blobs.put(file, Some(limit)).await {
         Ok(blob) => blob,
-        // The connection to the daemon broke: that can be tried again.
+        // The connection to the daemon broke: retryable.
         Err(BlobError::Source(error)) => {
             return Err(DockerError::Unreachable(format!("{path}: {error}")).into());
         }
@@ -144,7 +144,7 @@ async fn store(
     if blob.size == size {
         Ok(blob)
     } else {
-        Err(DockerError::Unreachable(format!("{path} came only in part")).into())
+        Err(DockerError::Unreachable(format!("{path} is truncated")).into())
     }
 }
 
@@ -161,11 +161,11 @@ async fn single_file(
         if kind.is_file() {
             return Ok((size, tar.take(size)));
         }
-        // Extended headers may come first; nothing they say matters here.
+        // Extended headers may come first; their content is ignored.
         let extended = kind.is_pax_local_extensions()
             || kind.is_pax_global_extensions()
             || kind.is_gnu_longname();
-        if !extended || size > result::LARGEST {
+        if !extended || size > result::MAX_SIZE {
             return Err(broken("an output of the build is not a file"));
         }
         let padded = size.next_multiple_of(BLOCK as u64);
@@ -222,7 +222,7 @@ mod tests {
             ("a\u{1b}[31m{{{b}}", Some("a [31m{ { {b}}")),
             (&long, Some(cut.as_str())),
         ] {
-            assert_eq!(told(text).as_deref(), expected, "{text:?}");
+            assert_eq!(last_line(text).as_deref(), expected, "{text:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What staging works with.
+//! Settings and parts of staging.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::docker::Engine;
 use crate::logs::Logs;
 use crate::registry::Registry;
 
-/// How staging runs.
+/// Settings of staging.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The platform's id: label of its containers, and the cell's name in log lines.
@@ -20,12 +20,12 @@ pub struct Settings {
     pub host_ip: IpAddr,
     /// Network of the containers, `None` for the default bridge.
     pub network: Option<String>,
-    /// Builds at once.
+    /// Maximum concurrent builds.
     pub concurrency: usize,
 }
 
 impl Settings {
-    /// The usual settings.
+    /// The default settings.
     pub fn new(platform_id: &str, host_ip: IpAddr) -> Self {
         Self {
             platform_id: platform_id.to_owned(),
@@ -36,7 +36,7 @@ impl Settings {
     }
 }
 
-/// What staging is made of.
+/// The parts of staging.
 pub struct StagingParts {
     /// Database.
     pub db: Db,
@@ -44,17 +44,17 @@ pub struct StagingParts {
     pub blobs: Blobs,
     /// Docker.
     pub engine: Arc<dyn Engine>,
-    /// Where droplets become images.
+    /// Stores droplet images.
     pub registry: Registry,
-    /// Where lines go.
+    /// Receives log lines.
     pub logs: Logs,
     /// The rows of builds.
     pub builds: Arc<dyn Builds>,
     /// The stacks.
     pub images: Images,
-    /// How it runs.
+    /// Settings.
     pub settings: Settings,
 }
 
-/// What all attempts share.
+/// Shared by all attempts.
 pub(super) type Shared = StagingParts;

@@ -1,4 +1,4 @@
-//! `result.json`, what the builder says of the droplet. Pure.
+//! `result.json`, the builder's summary of the droplet. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::{BuildpackChoice, BuildpackSource, StagedBuildpack, StagedProcess, StagedSidecar};
 use crate::base::Megabytes;
 
-/// Largest file that is read.
-pub(super) const LARGEST: u64 = 1 << 20;
-const MOST_PROCESSES: usize = 200;
-const LONGEST_NAME: usize = 255;
+/// The maximum size of the file.
+pub(super) const MAX_SIZE: u64 = 1 << 20;
+const MAX_PROCESSES: usize = 200;
+const MAX_NAME: usize = 255;
 
-/// The file's content, checked.
+/// The validated content of the file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Summary {
     pub(super) process_types: BTreeMap<String, String>,
@@ -67,21 +67,21 @@ struct Buildpack {
     version: Option<String>,
 }
 
-/// Reads and checks the file; `choices` give the buildpacks their names on the platform.
+/// Parses and validates the file; `choices` map the buildpacks to their names on the platform.
 pub(super) fn read(json: &[u8], choices: &[BuildpackChoice]) -> Result<Summary, String> {
-    // Serde would take an array for a struct, too.
+    // Serde would also accept an array for a struct.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err("result.json is not an object".to_owned());
     }
     let file: File =
-        serde_json::from_slice(json).map_err(|e| format!("result.json is not as expected: {e}"))?;
+        serde_json::from_slice(json).map_err(|e| format!("result.json is invalid: {e}"))?;
     let types = file.process_types.keys();
     let names = types.chain(file.sidecars.iter().map(|sidecar| &sidecar.name));
     let mut count = 0;
     for name in names {
         count += 1;
-        if name.is_empty() || name.len() > LONGEST_NAME || count > MOST_PROCESSES {
-            return Err(format!("result.json has an unusable process {name:?}"));
+        if name.is_empty() || name.len() > MAX_NAME || count > MAX_PROCESSES {
+            return Err(format!("result.json has an invalid process {name:?}"));
         }
     }
     Ok(Summary {
@@ -131,7 +131,7 @@ fn buildpacks(metadata: Metadata, choices: &[BuildpackChoice]) -> Vec<StagedBuil
 }
 
 impl BuildpackSource {
-    /// What the builder knows it by: the folder in `/tmp/buildpacks`, or the URL.
+    /// The builder's key: the folder in `/tmp/buildpacks`, or the URL.
     pub(super) fn key(&self) -> String {
         match self {
             Self::BuiltIn(folder) => folder.clone(),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_results_are_rejected() {
         let long = format!(r#"{{"process_types":{{"{}":"x"}}}}"#, "x".repeat(300));
         let cases = [
             "",

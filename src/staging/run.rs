@@ -1,4 +1,4 @@
-//! One attempt to stage one build, from the container's making to its removal.
+//! One attempt to stage one build, from the creation of the container to its removal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::base::{Bytes, Megabytes};
 use crate::blobs::Blob;
 use crate::docker::{ContainerState, DockerError, Upload};
 
-/// How often the disk a build uses is measured.
+/// How often the disk usage of a build is measured.
 const DISK_CHECK: Duration = Duration::from_secs(10);
-/// How long output may come behind the container's end.
-const LAST_OUTPUT: Duration = Duration::from_secs(5);
+/// How long to wait for output after the container's exit.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How an attempt ended without a droplet.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// For good.
+    /// Not worth a retry.
     Failed(Reason),
-    /// The daemon went away or somebody removed the container: worth another attempt.
+    /// The daemon is unreachable or the container was removed: worth a retry.
     Interrupted(String),
-    /// Nobody wants the build any more, or the platform shuts down.
+    /// The build is no longer wanted, or the platform shuts down.
     Cancelled,
 }
 
@@ -50,7 +50,7 @@ impl From<OutputError> for Fault {
         match error {
             OutputError::Docker(error) => error.into(),
             OutputError::Missing(path) => {
-                Self::Failed(Reason::Other(format!("the build left no {path}")))
+                Self::Failed(Reason::Other(format!("the build produced no {path}")))
             }
             OutputError::Broken(why) => Self::Failed(Reason::Other(why)),
             OutputError::TooLarge(size) => Self::Failed(Reason::Other(format!(
@@ -65,7 +65,7 @@ fn bytes(size: u64) -> Bytes {
     Bytes(i64::try_from(size).unwrap_or(i64::MAX))
 }
 
-/// What the container handed out.
+/// The outputs of the container.
 struct Outputs {
     layer: Blob,
     cache: Option<Blob>,
@@ -82,8 +82,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Stages. The container is still there after a success: removing it must not make the user
-    /// wait; see [`Attempt::clean_up`].
+    /// Stages the build. The container still exists after a success: its removal must not delay the
+    /// user; see [`Attempt::clean_up`].
     pub(super) async fn stage(&self) -> Result<Staged, Fault> {
         let images = self.stack().await?;
         let limit = self.request.timeout;
@@ -126,8 +126,10 @@ impl Attempt {
             Ok(()) => self.log.out(&format!(
                 "Cell {cell} successfully destroyed container for instance {guid}"
             )),
-            // The next start of the worker removes what is left.
-            Err(error) => tracing::warn!(%error, build.guid = %guid, "container not removed"),
+            // The next start of the worker removes leftovers.
+            Err(error) => {
+                tracing::warn!(%error, build.guid = %guid, "removing staging container failed")
+            }
         }
     }
 
@@ -136,12 +138,12 @@ impl Attempt {
         spec.name
     }
 
-    /// The stack's images; they are made first where they are missing, which takes minutes and
-    /// does not count as staging time.
+    /// The stack's images; builds missing ones first, which takes minutes and does not count as
+    /// staging time.
     async fn stack(&self) -> Result<StackImages, Fault> {
-        let (progress, mut told) = tokio::sync::mpsc::unbounded_channel::<String>();
-        let say = async {
-            while let Some(text) = told.recv().await {
+        let (progress, mut messages) = tokio::sync::mpsc::unbounded_channel::<String>();
+        let forward = async {
+            while let Some(text) = messages.recv().await {
                 self.log.out(&text);
             }
         };
@@ -156,7 +158,7 @@ impl Attempt {
         };
         tokio::select! {
             () = self.cancelled.cancelled() => Err(Fault::Cancelled),
-            (ready, ()) = async { tokio::join!(ready, say) } => {
+            (ready, ()) = async { tokio::join!(ready, forward) } => {
                 ready.map_err(|error| Fault::Failed(Reason::Other(error.to_string())))
             }
         }
@@ -205,12 +207,12 @@ impl Attempt {
         })
     }
 
-    /// Makes the container and puts all files in.
+    /// Creates the container and uploads all files.
     async fn prepare(&self, images: &StackImages) -> Result<String, Fault> {
         let (shared, request) = (&self.shared, &self.request);
         let (guid, cell) = (&request.build_guid, &shared.settings.platform_id);
-        let missing = |why| Fault::Failed(Reason::Other(why));
-        let files = Files::find(&shared.blobs, request).await.map_err(missing)?;
+        let failed = |why| Fault::Failed(Reason::Other(why));
+        let files = Files::find(&shared.blobs, request).await.map_err(failed)?;
         for choice in &request.buildpacks {
             if !matches!(choice.source, super::BuildpackSource::Url(_)) {
                 self.log.out(&format!("Downloading {}...", choice.name));
@@ -222,12 +224,12 @@ impl Attempt {
         ));
         let spec = container::spec(&shared.settings, request, &images.build, self.number);
         let id = match shared.engine.create(&spec).await {
-            // Left over by a call whose answer was lost.
+            // Left over from a call whose response was lost.
             Err(DockerError::Conflict(_)) => {
                 shared.engine.remove(&spec.name).await?;
                 shared.engine.create(&spec).await?
             }
-            made => made?,
+            created => created?,
         };
         self.log.out(&format!(
             "Cell {cell} successfully created container for instance {guid}"
@@ -255,11 +257,11 @@ impl Attempt {
         Ok(id)
     }
 
-    /// Follows the container to its end; gives its exit code.
+    /// Follows the container to its end; returns its exit code.
     async fn watch(&self, id: &str) -> Result<i64, Fault> {
         let engine = &*self.shared.engine;
-        let follow = output::follow(engine, id, &self.log, self.request.log_rate_limit);
-        let mut follow = std::pin::pin!(follow);
+        let following = output::follow(engine, id, &self.log, self.request.log_rate_limit);
+        let mut following = std::pin::pin!(following);
         let mut followed = None;
         let wait = engine.wait(id);
         let mut wait = std::pin::pin!(wait);
@@ -268,13 +270,13 @@ impl Attempt {
         let code = loop {
             tokio::select! {
                 code = &mut wait => break code?,
-                end = &mut follow, if followed.is_none() => followed = Some(end),
+                end = &mut following, if followed.is_none() => followed = Some(end),
                 _ = checks.tick() => self.check_disk(engine.writable_size(id).await?)?,
             }
         };
         let followed = match followed {
             Some(end) => Some(end),
-            None => tokio::time::timeout(LAST_OUTPUT, follow).await.ok(),
+            None => tokio::time::timeout(OUTPUT_TIMEOUT, following).await.ok(),
         };
         if !matches!(followed, Some(Ok(()))) {
             self.log.error("Some output of the build could not be read");

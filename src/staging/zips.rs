@@ -1,7 +1,7 @@
 //! An uploaded buildpack's zip as tar entries.
 //!
-//! Names are checked: nothing leaves the buildpack's folder. Declared sizes are not believed: an
-//! entry that is shorter or longer than it says is an error.
+//! Names are checked: nothing leaves the buildpack's folder. Declared sizes are not trusted: an
+//! entry that is shorter or longer than declared is an error.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,31 +12,31 @@ use zip::ZipArchive;
 
 use super::bundle::{add_folder, header};
 
-/// Bytes a buildpack may unpack to; offline ones carry their dependencies.
-const LARGEST: u64 = 8 << 30;
-const MOST_ENTRIES: usize = 300_000;
+/// The maximum unpacked size of a buildpack; offline buildpacks include their dependencies.
+const MAX_UNPACKED: u64 = 8 << 30;
+const MAX_ENTRIES: usize = 300_000;
 
-fn refuse(why: &str) -> io::Error {
+fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
 }
 
 /// Adds all entries of the zip at `path` below `folder`.
 pub(super) fn add_zip(tar: &mut Builder<impl Write>, folder: &str, path: &Path) -> io::Result<()> {
     let mut zip = ZipArchive::new(File::open(path)?).map_err(io::Error::other)?;
-    if zip.len() > MOST_ENTRIES {
-        return Err(refuse("the buildpack has too many files"));
+    if zip.len() > MAX_ENTRIES {
+        return Err(invalid("the buildpack has too many files"));
     }
     add_folder(tar, folder)?;
     let mut total = 0_u64;
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(io::Error::other)?;
         let Some(name) = entry.enclosed_name() else {
-            return Err(refuse("the buildpack has a file outside of its folder"));
+            return Err(invalid("the buildpack has a file outside of its folder"));
         };
         let name = format!("{folder}/{}", name.display());
         total = total.saturating_add(entry.size());
-        if total > LARGEST {
-            return Err(refuse("the buildpack is too large"));
+        if total > MAX_UNPACKED {
+            return Err(invalid("the buildpack is too large"));
         }
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o777;
         if entry.is_dir() {
@@ -49,9 +49,9 @@ pub(super) fn add_zip(tar: &mut Builder<impl Write>, folder: &str, path: &Path) 
         } else {
             let size = entry.size();
             let mut header = header(EntryType::Regular, mode, size);
-            let content = Exactly {
+            let content = ExactSize {
                 inner: entry,
-                left: size,
+                remaining: size,
             };
             tar.append_data(&mut header, &name, content)?;
         }
@@ -59,20 +59,20 @@ pub(super) fn add_zip(tar: &mut Builder<impl Write>, folder: &str, path: &Path) 
     Ok(())
 }
 
-/// Fails when there are fewer or more bytes than said.
-struct Exactly<R> {
+/// Fails if there are fewer or more bytes than declared.
+struct ExactSize<R> {
     inner: R,
-    left: u64,
+    remaining: u64,
 }
 
-impl<R: Read> Read for Exactly<R> {
+impl<R: Read> Read for ExactSize<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(into)?;
-        let wrong = || refuse("a file of the zip has another size than it says");
-        if count == 0 && self.left > 0 && !into.is_empty() {
+        let wrong = || invalid("a file of the zip does not have its declared size");
+        if count == 0 && self.remaining > 0 && !into.is_empty() {
             return Err(wrong());
         }
-        self.left = self.left.checked_sub(count as u64).ok_or_else(wrong)?;
+        self.remaining = self.remaining.checked_sub(count as u64).ok_or_else(wrong)?;
         Ok(count)
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_out_are_refused() {
+    fn names_outside_the_folder_are_rejected() {
         for name in ["../evil", "a/../../evil"] {
             let file = zip_of(|zip| {
                 zip.start_file(name, SimpleFileOptions::default())
@@ -147,16 +147,19 @@ mod tests {
 
     #[test]
     fn a_wrong_size_is_an_error() {
-        for said in [2, 4] {
-            let mut reader = Exactly {
+        for declared in [2, 4] {
+            let mut reader = ExactSize {
                 inner: &b"abc"[..],
-                left: said,
+                remaining: declared,
             };
-            assert!(io::copy(&mut reader, &mut io::sink()).is_err(), "{said}");
+            assert!(
+                io::copy(&mut reader, &mut io::sink()).is_err(),
+                "{declared}"
+            );
         }
-        let mut reader = Exactly {
+        let mut reader = ExactSize {
             inner: &b"abc"[..],
-            left: 3,
+            remaining: 3,
         };
         assert_eq!(io::copy(&mut reader, &mut io::sink()).expect("all"), 3);
     }

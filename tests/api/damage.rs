@@ -137,7 +137,7 @@ async fn a_task_whose_environment_cannot_be_read_fails_and_others_run() {
     let second = admin.post(&path, &task).await.unwrap();
     app.engine().heal();
     for (task, state, reason) in [
-        (&first, "FAILED", "what the task runs with cannot be read"),
+        (&first, "FAILED", "cannot read the task's configuration"),
         (&second, "SUCCEEDED", ""),
     ] {
         let path = format!("/v3/tasks/{}", task.text("/guid"));

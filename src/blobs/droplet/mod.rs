@@ -1,7 +1,7 @@
-//! Droplets as clients know them: a `.tgz` of `./app`, `./deps` and so on, made from and into the
-//! layer that instances have at `/home/vcap`.
+//! Droplets in the clients' format: a `.tgz` of `./app`, `./deps` and so on, converted from and to
+//! the layer that instances have at `/home/vcap`.
 //!
-//! Both directions stream: memory does not grow with the droplet.
+//! Both directions stream: memory use does not depend on the droplet's size.
 
 mod tar_entry;
 
@@ -19,23 +19,23 @@ use super::{Blob, BlobError, Blobs, Digest, Sealed};
 
 use tar_entry::Meta;
 
-/// Where a droplet lies in an instance, as a layer names it.
+/// The droplet's folder in an instance, as a path in a layer.
 const HOME: &str = "home/vcap/";
 /// User and group `vcap`.
 const VCAP: u64 = 2000;
-/// Names that mean something else in a layer.
+/// Names with a special meaning in a layer.
 const WHITEOUT: &str = ".wh.";
 
-/// Why an uploaded droplet cannot be used.
+/// Why an uploaded droplet is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// No gzipped tar, or a broken one.
+    /// Not a gzipped tar, or a broken one.
     #[error("the droplet is no gzipped tar archive: {0}")]
     Invalid(String),
-    /// A name that leaves the droplet or cannot be in a layer.
+    /// A name that leaves the droplet or is not allowed in a layer.
     #[error("file path '{0}' is not safe")]
     UnsafePath(String),
-    /// A device, pipe or anything else that is no file, folder or link.
+    /// A device, pipe or anything else that is not a file, folder or link.
     #[error("'{0}' is neither file nor folder nor link")]
     SpecialFile(String),
     /// The store failed, or the droplet is too large.
@@ -53,8 +53,8 @@ impl From<io::Error> for LayerError {
 }
 
 impl Blobs {
-    /// The droplet as `.tgz`, made from its layer while it is read, but not slower than that;
-    /// `None` when there is no such layer.
+    /// The droplet as `.tgz`, created from its layer independently of the reader's speed; `None` if
+    /// there is no such layer.
     pub async fn droplet_tgz(
         &self,
         layer: &Digest,
@@ -68,7 +68,7 @@ impl Blobs {
             let mut tar = Builder::new(gzip);
             tar_entry::visit(
                 io::BufReader::new(file),
-                |meta, content| match outside_of_layer(meta) {
+                |meta, content| match to_droplet_entry(meta) {
                     Some(meta) => tar_entry::write(&mut tar, &meta, content),
                     None => Ok(()),
                 },
@@ -79,8 +79,8 @@ impl Blobs {
         self.spool(tgz).await.map(Some)
     }
 
-    /// The layer of an uploaded droplet `.tgz`, of at most `limit` bytes when unpacked. Everything
-    /// in it belongs to `vcap`.
+    /// The layer of an uploaded droplet `.tgz`, of at most `limit` unpacked bytes. All entries are
+    /// owned by `vcap`.
     pub async fn layer_from_tgz(
         &self,
         tgz: impl AsyncRead + Send,
@@ -93,8 +93,8 @@ impl Blobs {
     }
 }
 
-/// An entry of the layer as one of the `.tgz`; `None` for what is not in the droplet.
-fn outside_of_layer(mut meta: Meta) -> Option<Meta> {
+/// Converts an entry of the layer to one of the `.tgz`; `None` if it is not part of the droplet.
+fn to_droplet_entry(mut meta: Meta) -> Option<Meta> {
     let known = meta.kind.is_file()
         || meta.kind.is_dir()
         || meta.kind.is_symlink()
@@ -113,7 +113,7 @@ fn outside_of_layer(mut meta: Meta) -> Option<Meta> {
     Some(meta)
 }
 
-/// `home/vcap/app` as `./app`.
+/// `home/vcap/app` becomes `./app`.
 fn below_home(path: &[u8]) -> Option<Vec<u8>> {
     let short = path.strip_prefix(b"./").or(path.strip_prefix(b"/"));
     let below = short.unwrap_or(path).strip_prefix(HOME.as_bytes())?;
@@ -122,29 +122,29 @@ fn below_home(path: &[u8]) -> Option<Vec<u8>> {
 
 fn write_layer(store: &Blobs, source: impl Read, limit: u64) -> Result<Sealed, LayerError> {
     let mut layer = Builder::new(store.draft(Some(limit))?);
-    // The tar's own headers and padding count too, but a stream without end stops here.
+    // Leaves room for the tar's headers and padding, but bounds an endless stream.
     let mut plain = MultiGzDecoder::new(source).take(limit.saturating_mul(2));
-    tar_entry::visit(&mut plain, |meta, content| match inside_layer(meta)? {
+    tar_entry::visit(&mut plain, |meta, content| match to_layer_entry(meta)? {
         Some(meta) => Ok::<_, LayerError>(tar_entry::write(&mut layer, &meta, content)?),
         None => Ok(()),
     })?;
-    // What follows the tar is read too: the checksum of the gzip comes last.
+    // Reads past the tar: the gzip checksum comes last.
     io::copy(&mut plain, &mut io::sink())?;
     Ok(layer.into_inner()?.seal()?)
 }
 
-/// An entry of the `.tgz` as one of the layer; `None` for the folder that holds everything.
-fn inside_layer(meta: Meta) -> Result<Option<Meta>, LayerError> {
+/// Converts an entry of the `.tgz` to one of the layer; `None` for the root folder.
+fn to_layer_entry(meta: Meta) -> Result<Option<Meta>, LayerError> {
     let shown = String::from_utf8_lossy(&meta.path).into_owned();
     if meta.kind.is_dir() && matches!(shown.as_str(), "." | "./") {
         return Ok(None);
     }
-    let place = |path: &[u8]| {
+    let checked = |path: &[u8]| {
         let text = std::str::from_utf8(path).ok().and_then(safe_path);
         let text = text.filter(|path| !path.split('/').any(|part| part.starts_with(WHITEOUT)));
         text.ok_or_else(|| LayerError::UnsafePath(String::from_utf8_lossy(path).into_owned()))
     };
-    let mut path = format!("{HOME}{}", place(&meta.path)?).into_bytes();
+    let mut path = format!("{HOME}{}", checked(&meta.path)?).into_bytes();
     let (kind, link) = match meta.kind {
         EntryType::Directory => {
             path.push(b'/');
@@ -153,7 +153,7 @@ fn inside_layer(meta: Meta) -> Result<Option<Meta>, LayerError> {
         EntryType::Regular | EntryType::Continuous => (EntryType::Regular, None),
         EntryType::Symlink => (meta.kind, meta.link),
         EntryType::Link => {
-            let target = place(meta.link.as_deref().unwrap_or_default())?;
+            let target = checked(meta.link.as_deref().unwrap_or_default())?;
             (meta.kind, Some(format!("{HOME}{target}").into_bytes()))
         }
         _ => return Err(LayerError::SpecialFile(shown)),

@@ -1,21 +1,21 @@
-//! Tar entries read and written with their exact names.
+//! Reads and writes tar entries with their exact names.
 //!
-//! Long names are read and written here and not by the tar crate: it reads a name of any length
-//! into memory, and it drops the `./` in front of the names it writes.
+//! Long names are handled here and not by the tar crate, which reads names of any length into
+//! memory and drops a leading `./` from the names it writes.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use tar::{Archive, Builder, EntryType, Header};
 
-/// Longest name or link target.
-const LONGEST_NAME: u64 = 4096;
-/// Longest extended header.
-const LONGEST_HEADER: u64 = 1024 * 1024;
-/// Bytes of a name in a header.
-const SHORT: usize = 100;
+/// The maximum length of a name or link target.
+const MAX_NAME: u64 = 4096;
+/// The maximum size of an extended header.
+const MAX_HEADER: u64 = 1024 * 1024;
+/// The size of the name field in a header.
+const NAME_FIELD: usize = 100;
 
-/// What a tar says of an entry.
+/// The metadata of an entry.
 pub(super) struct Meta {
     pub(super) path: Vec<u8>,
     pub(super) link: Option<Vec<u8>>,
@@ -42,7 +42,7 @@ pub(super) fn visit<E: From<io::Error>>(
         } else if kind.is_gnu_longlink() {
             long_link = Some(name(&mut entry)?);
         } else if kind.is_pax_local_extensions() {
-            let extended = bounded(&mut entry, LONGEST_HEADER)?;
+            let extended = bounded(&mut entry, MAX_HEADER)?;
             for extension in tar::PaxExtensions::new(&extended) {
                 let extension = extension?;
                 let value = || Some(extension.value_bytes().to_vec());
@@ -100,7 +100,7 @@ pub(super) fn write<W: Write>(
 }
 
 fn write_long_name<W: Write>(tar: &mut Builder<W>, kind: EntryType, name: &[u8]) -> io::Result<()> {
-    if name.len() <= SHORT {
+    if name.len() <= NAME_FIELD {
         return Ok(());
     }
     let mut header = Header::new_gnu();
@@ -115,13 +115,13 @@ fn write_long_name<W: Write>(tar: &mut Builder<W>, kind: EntryType, name: &[u8])
     tar.append(&header, name.chain(&[0_u8][..]))
 }
 
-fn fill(field: &mut [u8; SHORT], name: &[u8]) {
-    let count = name.len().min(SHORT);
+fn fill(field: &mut [u8; NAME_FIELD], name: &[u8]) {
+    let count = name.len().min(NAME_FIELD);
     field[..count].copy_from_slice(&name[..count]);
 }
 
 fn name(entry: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut name = bounded(entry, LONGEST_NAME + 1)?;
+    let mut name = bounded(entry, MAX_NAME + 1)?;
     if name.last() == Some(&0) {
         name.pop();
     }

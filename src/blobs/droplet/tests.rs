@@ -9,7 +9,7 @@ use super::*;
 use crate::blobs::tests::{Fixture, fixture};
 
 /// Kind, mode, owner, link target and content of an entry.
-type Seen = (u8, u32, u64, String, String);
+type Entry = (u8, u32, u64, String, String);
 
 struct Tar(Builder<Vec<u8>>);
 
@@ -48,31 +48,31 @@ impl Tar {
     }
 }
 
-fn look(tar: impl Read) -> BTreeMap<String, Seen> {
-    let mut seen = BTreeMap::new();
+fn read_entries(tar: impl Read) -> BTreeMap<String, Entry> {
+    let mut entry_of = BTreeMap::new();
     tar_entry::visit(tar, |meta, content| {
         let mut text = String::new();
         content.read_to_string(&mut text)?;
         let link = String::from_utf8(meta.link.unwrap_or_default()).expect("text");
         let path = String::from_utf8(meta.path).expect("text");
         let entry = (meta.kind.as_byte(), meta.mode, meta.uid, link, text);
-        seen.insert(path, entry);
+        entry_of.insert(path, entry);
         Ok::<_, io::Error>(())
     })
     .expect("tar");
-    seen
+    entry_of
 }
 
 async fn upload(f: &Fixture, tgz: Vec<u8>) -> Result<Blob, LayerError> {
     f.blobs.layer_from_tgz(Cursor::new(tgz), 100_000).await
 }
 
-fn seen(kind: u8, mode: u32, link: &str, content: &str) -> Seen {
+fn entry_of(kind: u8, mode: u32, link: &str, content: &str) -> Entry {
     (kind, mode, 2000, link.to_owned(), content.to_owned())
 }
 
 #[tokio::test]
-async fn an_uploaded_droplet_becomes_a_layer_of_vcap_and_comes_back() {
+async fn an_uploaded_droplet_round_trips_through_a_layer_of_vcap() {
     let f = fixture();
     let long = format!("./app/{}/file", "x".repeat(150));
     let tgz = Tar::new()
@@ -85,25 +85,28 @@ async fn an_uploaded_droplet_becomes_a_layer_of_vcap_and_comes_back() {
         .file("staging_info.yml", "{}");
     let layer = upload(&f, tgz.gzipped()).await.expect("layer");
     let file = std::fs::File::open(f.blobs.path(&layer.digest)).expect("blob");
-    let inside = look(file);
+    let inside = read_entries(file);
     let expected = BTreeMap::from([
-        ("home/vcap/app/".to_owned(), seen(b'5', 0o755, "", "")),
+        ("home/vcap/app/".to_owned(), entry_of(b'5', 0o755, "", "")),
         (
             "home/vcap/app/link".to_owned(),
-            seen(b'2', 0o755, "/dev/stdout", ""),
+            entry_of(b'2', 0o755, "/dev/stdout", ""),
         ),
-        ("home/vcap/app/run".to_owned(), seen(b'0', 0o755, "", "run")),
+        (
+            "home/vcap/app/run".to_owned(),
+            entry_of(b'0', 0o755, "", "run"),
+        ),
         (
             "home/vcap/app/same".to_owned(),
-            seen(b'1', 0o755, "home/vcap/app/run", ""),
+            entry_of(b'1', 0o755, "home/vcap/app/run", ""),
         ),
         (
             format!("home/vcap/{}", &long[2..]),
-            seen(b'0', 0o755, "", "long"),
+            entry_of(b'0', 0o755, "", "long"),
         ),
         (
             "home/vcap/staging_info.yml".to_owned(),
-            seen(b'0', 0o755, "", "{}"),
+            entry_of(b'0', 0o755, "", "{}"),
         ),
     ]);
     assert_eq!(inside, expected);
@@ -112,7 +115,7 @@ async fn an_uploaded_droplet_becomes_a_layer_of_vcap_and_comes_back() {
     let stream = f.blobs.droplet_tgz(&layer.digest).await.expect("stream");
     let mut stream = stream.expect("there");
     stream.read_to_end(&mut back).await.expect("whole");
-    let outside = look(MultiGzDecoder::new(&back[..]));
+    let outside = read_entries(MultiGzDecoder::new(&back[..]));
     let stripped: BTreeMap<_, _> = expected
         .into_iter()
         .map(|(path, mut entry)| {
@@ -124,7 +127,7 @@ async fn an_uploaded_droplet_becomes_a_layer_of_vcap_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_download_holds_the_droplet_alone() {
+async fn a_download_contains_only_the_droplet() {
     let f = fixture();
     let tar = Tar::new()
         .entry(EntryType::Directory, "home/", "", "")
@@ -138,7 +141,9 @@ async fn a_download_holds_the_droplet_alone() {
     let mut tgz = Vec::new();
     let mut stream = stream.expect("there");
     stream.read_to_end(&mut tgz).await.expect("whole");
-    let paths: Vec<String> = look(MultiGzDecoder::new(&tgz[..])).into_keys().collect();
+    let paths: Vec<String> = read_entries(MultiGzDecoder::new(&tgz[..]))
+        .into_keys()
+        .collect();
     assert_eq!(paths, ["./", "./app/run"]);
     let missing = f.blobs.droplet_tgz(&Digest::of(b"missing")).await;
     assert!(missing.expect("answer").is_none());
@@ -157,7 +162,7 @@ async fn a_broken_layer_gives_an_error_and_not_a_short_droplet() {
 }
 
 #[tokio::test]
-async fn unsafe_and_broken_droplets_are_refused_and_leave_nothing() {
+async fn unsafe_and_broken_droplets_are_rejected_and_leave_nothing() {
     let f = fixture();
     let whole = Tar::new().file("app/run", &"x".repeat(5000)).gzipped();
     let long = Tar::new().file(&"x/".repeat(3000), "").gzipped();

@@ -1,4 +1,4 @@
-//! Remembering a package's files.
+//! Indexes the files of packages.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use crate::db::DbError;
 use super::{FileKey, Sha1Writer, is_matched_size, store};
 
 impl Blobs {
-    /// Remembers the files of a finished package for later pushes and gives their number. Runs
-    /// after the package is ready, nobody waits for it; safe to repeat.
+    /// Indexes the files of a finished package for later pushes and returns their number. Runs in
+    /// the background after the package is ready; idempotent.
     pub async fn index_package(
         &self,
         package: &Digest,
@@ -49,7 +49,7 @@ impl Blobs {
             .write_without_wake(move |tx| {
                 store::touch(tx, &keys, now)?;
                 for (key, digest) in &stored {
-                    store::remember(tx, key, digest, now)?;
+                    store::insert(tx, key, digest, now)?;
                 }
                 Ok::<_, DbError>(())
             })
@@ -58,7 +58,7 @@ impl Blobs {
     }
 }
 
-/// Files worth remembering with their place in the zip, each content once.
+/// The files to index with their index in the zip, each content once.
 fn candidates(archive: &mut Archive, limits: ZipLimits) -> Result<Vec<(usize, FileKey)>, ZipError> {
     let mut files: Vec<(usize, FileKey)> = Vec::new();
     for (index, entry) in read_checked(archive, limits)?.into_iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Files of uploaded packages that later pushes may leave out: `POST /v3/resource_matches`.
+//! Files of uploaded packages that later pushes may omit: `POST /v3/resource_matches`.
 //!
-//! Every file of a package between the two sizes is a blob of its own, found by SHA-1 and size.
-//! What nobody pushed or matched for a month is forgotten by the sweep.
+//! Every file of a package within the size bounds is a separate blob, found by SHA-1 and size. The
+//! sweep forgets files that were not pushed or matched for a month.
 
 mod index;
 mod store;
@@ -14,7 +14,7 @@ pub use store::{match_resources, touch};
 pub use super::sha1::Sha1;
 pub(super) use super::sha1::Sha1Writer;
 
-/// Smaller files are quicker uploaded than looked for; both bounds are Cloud Controller's.
+/// Smaller files are faster to upload than to match; both bounds are Cloud Controller's.
 pub const SMALLEST: u64 = 64 * 1024;
 /// Larger files are always uploaded.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub fn is_matched_size(size: u64) -> bool {
     (SMALLEST..=LARGEST).contains(&size)
 }
 
-/// What a file is looked for by.
+/// The key of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileKey {
     /// Of the content.

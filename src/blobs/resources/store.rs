@@ -11,7 +11,7 @@ use super::FileKey;
 /// Owner kind of blob references.
 const OWNER: &str = "resource";
 
-/// For each file the blob that holds it, in the order asked for.
+/// The blob of each file, in the given order.
 pub fn match_resources(tx: &ReadTx<'_>, files: &[FileKey]) -> Result<Vec<Option<Digest>>, DbError> {
     const SQL: &str = "
         select blob_digest from resource_files where sha1 = :sha1 and size = :size";
@@ -24,7 +24,7 @@ pub fn match_resources(tx: &ReadTx<'_>, files: &[FileKey]) -> Result<Vec<Option<
     Ok(found?)
 }
 
-/// Notes that these files are used, so that they stay.
+/// Updates the last use of these files, so that they are kept.
 pub fn touch(tx: &WriteTx<'_>, files: &[FileKey], now: Timestamp) -> Result<(), DbError> {
     const SQL: &str = "
         update resource_files set last_used_at = :now where sha1 = :sha1 and size = :size";
@@ -37,8 +37,8 @@ pub fn touch(tx: &WriteTx<'_>, files: &[FileKey], now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-/// Remembers a file; one that is known keeps its blob.
-pub(super) fn remember(
+/// Adds a file; a known one keeps its blob.
+pub(super) fn insert(
     tx: &WriteTx<'_>,
     file: &FileKey,
     digest: &Digest,
@@ -58,7 +58,7 @@ pub(super) fn remember(
     store::reference(tx, &kept, OWNER, &owner(file.sha1.as_str(), file.size))
 }
 
-/// Forgets what nobody used since `before`.
+/// Forgets files that were not used since `before`.
 pub(in crate::blobs) fn forget(tx: &WriteTx<'_>, before: Timestamp) -> Result<(), DbError> {
     const SQL: &str = "
         delete from resource_files where last_used_at < :before returning sha1, size";

@@ -1,4 +1,4 @@
-//! Looking through a zip.
+//! Validates zips.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -12,11 +12,11 @@ use crate::blobs::safe_path::{folders, safe_path};
 use crate::blobs::sha1::Sha1Writer;
 use crate::blobs::{BlobError, Blobs, Digest};
 
-/// Deflate reaches 1032 on nothing but zeros; real packages stay below 20.
-const HIGHEST_RATIO: u64 = 200;
-/// Below this size the ratio does not matter.
-const RATIO_MATTERS: u64 = 64 * 1024 * 1024;
-const LONGEST_LINK: u64 = 4096;
+/// The maximum compression ratio. Deflate reaches 1032 on zeros; real packages stay below 20.
+const MAX_RATIO: u64 = 200;
+/// Below this size the ratio is not checked.
+const MIN_BOMB_SIZE: u64 = 64 * 1024 * 1024;
+const MAX_LINK: u64 = 4096;
 
 const TYPE: u32 = 0o170_000;
 const FILE: u32 = 0o100_000;
@@ -26,7 +26,7 @@ const LINK: u32 = 0o120_000;
 pub(in crate::blobs) type Archive = ZipArchive<BufReader<File>>;
 
 impl Blobs {
-    /// The entries of a stored zip, after all of it was read and found whole and safe.
+    /// The entries of a stored zip, after reading and validating all of it.
     pub async fn zip_entries(
         &self,
         zip: &Digest,
@@ -68,7 +68,7 @@ pub(in crate::blobs) fn read_checked(
             unpacked += size;
         }
         if is_bomb(packed, unpacked) {
-            let limit = HIGHEST_RATIO;
+            let limit = MAX_RATIO;
             return Err(ZipError::Bomb { limit });
         }
         entries.push(entry);
@@ -78,12 +78,12 @@ pub(in crate::blobs) fn read_checked(
 }
 
 fn is_bomb(packed: u64, unpacked: u64) -> bool {
-    unpacked > RATIO_MATTERS && unpacked / HIGHEST_RATIO > packed
+    unpacked > MIN_BOMB_SIZE && unpacked / MAX_RATIO > packed
 }
 
 fn read_entry(
     file: &mut ZipFile<'_, impl Read>,
-    left: u64,
+    remaining: u64,
     limits: ZipLimits,
 ) -> Result<ZipEntry, ZipError> {
     let name = file.name()?.into_owned();
@@ -99,7 +99,7 @@ fn read_entry(
         },
         FILE | 0 => {
             let limit = limits.unpacked;
-            if file.size() > left {
+            if file.size() > remaining {
                 return Err(ZipError::TooLarge { limit });
             }
             content(file, &path)?
@@ -110,7 +110,7 @@ fn read_entry(
     Ok(ZipEntry { path, kind, mode })
 }
 
-/// Reads the whole file: its end and checksum have to be where the zip says.
+/// Reads the whole file, which checks its size and checksum.
 fn content(file: &mut ZipFile<'_, impl Read>, path: &str) -> Result<ZipEntryKind, ZipError> {
     let size = file.size();
     let mut sha1 = Sha1Writer::new(io::sink());
@@ -127,14 +127,14 @@ fn content(file: &mut ZipFile<'_, impl Read>, path: &str) -> Result<ZipEntryKind
 
 fn link_target(file: &mut ZipFile<'_, impl Read>, path: &str) -> Result<String, ZipError> {
     let mut target = Vec::new();
-    file.take(LONGEST_LINK + 1).read_to_end(&mut target)?;
+    file.take(MAX_LINK + 1).read_to_end(&mut target)?;
     match String::from_utf8(target) {
-        Ok(target) if !target.is_empty() && target.len() as u64 <= LONGEST_LINK => Ok(target),
+        Ok(target) if !target.is_empty() && target.len() as u64 <= MAX_LINK => Ok(target),
         _ => Err(ZipError::Invalid(format!("'{path}' is a broken link"))),
     }
 }
 
-/// No place twice, and nothing below what is no folder.
+/// Checks for duplicate paths, and for entries below a file or link.
 fn find_conflict(entries: &[ZipEntry]) -> Result<(), ZipError> {
     let mut places = HashMap::with_capacity(entries.len());
     for entry in entries {
@@ -153,7 +153,7 @@ fn find_conflict(entries: &[ZipEntry]) -> Result<(), ZipError> {
     Ok(())
 }
 
-/// Whether a folder among the entries holds nothing.
+/// Whether any folder among the entries is empty.
 pub fn has_empty_folders(entries: &[ZipEntry]) -> bool {
     let used: HashSet<&str> = entries
         .iter()
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_empty_when_nothing_lies_in_them() {
+    fn folders_without_entries_are_empty() {
         let entry = |path: &str, kind: ZipEntryKind| ZipEntry {
             path: path.to_owned(),
             kind,
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_large_zips_that_pack_too_well_are_bombs() {
+    fn only_large_zips_with_a_high_ratio_are_bombs() {
         const MIB: u64 = 1024 * 1024;
         for (packed, unpacked, bomb) in [
             (0, 0, false),

@@ -1,4 +1,4 @@
-//! The finished package: what was uploaded, completed with files of earlier pushes.
+//! Builds the final package: the upload, completed with files of earlier pushes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::blobs::draft::Scratch;
 use crate::blobs::safe_path::{folders, safe_path};
 use crate::blobs::{Blob, BlobError, Blobs, Digest, Sealed};
 
-/// A file to be added.
+/// A file to add.
 struct Addition {
     source: PathBuf,
     mode: u32,
@@ -23,10 +23,10 @@ struct Addition {
 type Additions = BTreeMap<String, Addition>;
 
 impl Blobs {
-    /// Makes the package out of an uploaded zip (if there is one) and files that are stored
-    /// already. A stored file takes the place of an uploaded one with the same path.
+    /// Builds the package from an uploaded zip (if any) and stored files. A stored file replaces an
+    /// uploaded one with the same path.
     ///
-    /// The same input gives the same blob, and nothing is kept when it fails.
+    /// Deterministic: the same input gives the same blob. Nothing is kept on failure.
     pub async fn merge_zip(
         &self,
         upload: Option<&Digest>,
@@ -63,7 +63,7 @@ fn write(
     Ok(scratch.seal()?)
 }
 
-/// The stored files by path, and their bytes together.
+/// The stored files by path, and their total size.
 fn additions(
     store: &Blobs,
     matched: Vec<MatchedFile>,
@@ -83,7 +83,9 @@ fn additions(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ZipError::ResourceGone(file.path));
             }
-            Err(error) => return Err(BlobError::storage("look at a blob")(error).into()),
+            Err(error) => {
+                return Err(BlobError::storage("read the metadata of a blob")(error).into());
+            }
         };
         let mode = file.mode & 0o777;
         additions.insert(path, Addition { source, mode });
@@ -96,7 +98,7 @@ fn additions(
     Ok((additions, size))
 }
 
-/// Copies the checked entries as they are packed and gives their unpacked bytes.
+/// Copies the checked entries without repacking and returns their unpacked size.
 fn copy_upload(
     package: &mut ZipWriter<BufWriter<Scratch>>,
     path: &std::path::Path,
@@ -131,7 +133,7 @@ fn copy_upload(
     Ok(size)
 }
 
-/// Stored, not deflated: it is read once, on this machine, right after.
+/// Stored without compression: it is read once, on this machine, soon after.
 fn add(
     package: &mut ZipWriter<BufWriter<Scratch>>,
     path: &str,
@@ -140,7 +142,7 @@ fn add(
     let mut source = File::open(&addition.source).map_err(BlobError::storage("open a blob"))?;
     let length = source
         .metadata()
-        .map_err(BlobError::storage("look at a blob"))?
+        .map_err(BlobError::storage("read the metadata of a blob"))?
         .len();
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)

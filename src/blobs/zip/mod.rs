@@ -1,13 +1,13 @@
-//! Package zips that users upload: looked through before anybody unpacks them, and completed with
-//! files that earlier pushes left here.
+//! Package zips uploaded by users: validated before they are unpacked, and completed with files of
+//! earlier pushes.
 //!
-//! Nothing is unpacked to disk. Every entry is decompressed once to see that it is whole and as
-//! large as it says; the finished zip is written anew from the checked entries, so whatever a
-//! crafted upload hid between them is gone.
+//! Nothing is unpacked to disk. Every entry is decompressed once to check that it is complete and
+//! has its declared size; the final zip is rebuilt from the checked entries, which drops any data
+//! that a crafted upload hid between them.
 //!
-//! Like Cloud Controller the finished package holds no entries for folders: an empty folder does
-//! not survive a push. Symbolic links stay, wherever they point (apps link their logs to
-//! `/dev/stdout`); but no entry may lie behind a link.
+//! As with Cloud Controller, the final package has no entries for folders: an empty folder does not
+//! survive a push. Symbolic links are kept, wherever they point (apps link their logs to
+//! `/dev/stdout`); but no entry may be below a link.
 
 mod check;
 mod merge;
@@ -25,7 +25,7 @@ use super::{BlobError, Digest};
 pub use check::has_empty_folders;
 pub(super) use check::{Archive, open, read_checked};
 
-/// Bounds of a package.
+/// Limits of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZipLimits {
     /// Bytes of all files together, unpacked.
@@ -48,13 +48,13 @@ impl Default for ZipLimits {
 pub struct ZipEntry {
     /// Relative path that stays inside.
     pub path: String,
-    /// What it is.
+    /// Its kind.
     pub kind: ZipEntryKind,
     /// Permission bits.
     pub mode: u32,
 }
 
-/// What an entry of a zip is.
+/// The kind of a zip entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZipEntryKind {
     /// A file.
@@ -73,27 +73,27 @@ pub enum ZipEntryKind {
     },
 }
 
-/// A file of an earlier push that takes part in a package.
+/// A file of an earlier push to add to a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchedFile {
-    /// Where it belongs.
+    /// Its path.
     pub path: String,
-    /// Its bytes, from [`super::resources::match_resources`].
+    /// Its content, from [`super::resources::match_resources`].
     pub digest: Digest,
     /// Permission bits.
     pub mode: u32,
 }
 
-/// Why a package cannot be used.
+/// Why a package is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ZipError {
-    /// No zip, or a broken one.
+    /// Not a zip, or a broken one.
     #[error("Invalid zip archive: {0}")]
     Invalid(String),
     /// A path that leaves the package.
     #[error("File path '{0}' is not safe.")]
     UnsafePath(String),
-    /// Two entries want the same place, or one lies behind a file or link.
+    /// Two entries have the same path, or one is below a file or link.
     #[error("Invalid zip archive: '{0}' is there twice, or below a file or link")]
     Conflict(String),
     /// A device, pipe or socket.
@@ -111,13 +111,13 @@ pub enum ZipError {
         /// The limit.
         limit: usize,
     },
-    /// Far more bytes than such a small zip can hold honestly.
+    /// The compression ratio is too high.
     #[error("Invalid zip archive: it unpacks to more than {limit} times its size")]
     Bomb {
         /// The limit.
         limit: u64,
     },
-    /// A file of an earlier push is not here any more: the client has to upload it.
+    /// A file of an earlier push is no longer stored: the client has to upload it.
     #[error("'{0}' is not stored here any more: push again")]
     ResourceGone(String),
     /// The store failed.
@@ -140,7 +140,7 @@ impl From<::zip::result::ZipError> for ZipError {
     }
 }
 
-/// The zip crate tells broken content as IO errors too; a fault of our disk carries a
+/// The zip crate also reports broken content as I/O errors; errors of our disk carry a
 /// [`BlobError`].
 impl From<io::Error> for ZipError {
     fn from(error: io::Error) -> Self {

@@ -1,4 +1,4 @@
-//! One file out of a stored zip.
+//! Reads one file of a stored zip.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use super::{ZipError, open};
 use crate::blobs::{Blobs, Digest};
 
 impl Blobs {
-    /// The content of the file `name` in a stored zip; `None` when there is no such file. More than
+    /// The content of the file `name` in a stored zip; `None` if there is no such file. More than
     /// `limit` bytes are an error.
     pub async fn zip_file(
         &self,

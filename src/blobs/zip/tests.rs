@@ -1,4 +1,4 @@
-//! Packages: what is refused and what comes of the rest.
+//! Packages: rejected ones, and the result for valid ones.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::*;
 use crate::blobs::resources::{self, FileKey};
 use crate::blobs::tests::{Fixture, fixture};
 
-/// Where an entry of a zip's directory holds its size and its mode.
+/// Offsets of size and mode in an entry of a zip's directory.
 const UNPACKED_SIZE: usize = 24;
 const ATTRIBUTES: usize = 38;
 
@@ -80,7 +80,7 @@ fn file(path: &str, content: &[u8], mode: u32) -> ZipEntry {
 }
 
 #[tokio::test]
-async fn a_good_zip_tells_its_entries() {
+async fn a_valid_zip_lists_its_entries() {
     let f = fixture();
     let zip = Upload::new()
         .folder("bin")
@@ -117,7 +117,7 @@ async fn expect_refusals(cases: Vec<(&str, Vec<u8>, &str)>) {
 }
 
 #[tokio::test]
-async fn zips_with_unsafe_paths_are_refused() {
+async fn zips_with_unsafe_paths_are_rejected() {
     let zip = Upload::new;
     let pipe = patched(zip().file("a", b"").bytes(), ATTRIBUTES, 0o010_644 << 16);
     expect_refusals(vec![
@@ -153,7 +153,7 @@ async fn zips_with_unsafe_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn broken_and_too_large_zips_are_refused() {
+async fn broken_and_too_large_zips_are_rejected() {
     let plain = || Upload::new().file("a", &[b'a'; 500]).bytes();
     let cut = plain()[..100].to_vec();
     let large = Upload::new().file("a", &[0; 600]).file("b", &[0; 401]);
@@ -217,7 +217,7 @@ async fn the_package_is_the_upload_completed_with_stored_files() {
 }
 
 #[tokio::test]
-async fn stored_files_that_do_not_fit_are_refused() {
+async fn conflicting_stored_files_are_rejected() {
     let f = fixture();
     let stored = f.blobs.put_bytes("stored").await.expect("put").digest;
     let gone = Digest::of(b"gone");

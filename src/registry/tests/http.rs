@@ -1,4 +1,4 @@
-//! What clients get to see.
+//! The registry as clients see it.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -8,7 +8,7 @@ use crate::base::Supervisor;
 use super::*;
 
 #[tokio::test]
-async fn everything_asks_for_the_token_unless_pulls_are_open_to_all() {
+async fn every_request_needs_the_token_unless_pulls_are_anonymous() {
     let closed = fixture();
     for path in ["/v2/", "/v2", "/v2/a/tags/list", "/v2/a/manifests/x"] {
         let refused = closed.send(Request::builder().uri(path)).await;
@@ -72,7 +72,7 @@ async fn head_and_get_carry_the_same_headers() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_blob_is_answered() {
+async fn ranges_of_a_blob_are_served() {
     let f = fixture();
     f.base().await;
     let path = format!("/v2/stacks/base/blobs/{}", Digest::of(b"base layer"));
@@ -97,7 +97,7 @@ async fn expect_code(f: &Fixture, method: &str, path: &str, expected: (u16, &str
 }
 
 #[tokio::test]
-async fn what_is_unknown_has_its_code() {
+async fn unknown_resources_have_their_codes() {
     let f = fixture();
     let known = f.base().await;
     let unknown = Digest::of(b"unknown");
@@ -118,7 +118,7 @@ async fn what_is_unknown_has_its_code() {
 }
 
 #[tokio::test]
-async fn writing_is_not_offered() {
+async fn writes_are_unsupported() {
     let f = fixture();
     let known = f.base().await;
     let manifest = format!("/v2/stacks/base/manifests/{known}");
@@ -177,7 +177,7 @@ async fn a_blob_is_readable_only_through_a_repository_that_needs_it() {
 }
 
 #[tokio::test]
-async fn a_blob_that_lost_bytes_is_an_error_and_not_a_short_answer() {
+async fn a_truncated_blob_is_an_error_and_not_a_short_response() {
     let f = fixture();
     f.base().await;
     let digest = Digest::of(b"base layer");
@@ -187,7 +187,7 @@ async fn a_blob_that_lost_bytes_is_an_error_and_not_a_short_answer() {
     assert_eq!(code(answer).await, "UNKNOWN");
 }
 
-/// Docker's containerd image store falls back to plain HTTP only when the answer to its TLS hello
+/// Docker's containerd image store falls back to plain HTTP only if the response to its TLS hello
 /// starts like this.
 #[tokio::test]
 async fn a_tls_hello_is_answered_in_plain_http() {

@@ -67,7 +67,7 @@ async fn an_image_of_the_new_layout_may_have_compressed_layers_and_the_manifest_
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_refused_and_leaves_nothing() {
+async fn invalid_images_are_rejected_and_leave_nothing() {
     let f = fixture();
     let config = config_of(&[b"one"]);
     let cases = [
@@ -142,7 +142,7 @@ async fn the_same_layer_on_the_same_base_is_the_same_image() {
 }
 
 #[tokio::test]
-async fn the_sweep_keeps_what_images_need_and_removes_the_rest() {
+async fn the_sweep_keeps_referenced_blobs_and_removes_the_rest() {
     let f = fixture();
     let base = f.base().await;
     f.append(&base, "droplets/1", "latest", "droplet one").await;

@@ -1,4 +1,4 @@
-//! `docker save` streams made by hand.
+//! Hand-made `docker save` streams.
 
 use std::io::Cursor;
 
@@ -47,7 +47,7 @@ impl Saved {
     }
 }
 
-/// As a daemon before 25 writes it, with the manifest at the end.
+/// The layout of daemons before 25, with the manifest at the end.
 pub(super) fn classic_tar(layers: &[&[u8]]) -> ByteReader {
     let mut saved = Saved::new().file("config.json", &config_of(layers));
     let mut paths = Vec::new();

@@ -1,12 +1,12 @@
-//! Sticky sessions: which instance a session is tied to, told by cookies.
+//! Sticky sessions: cookies bind a session to an instance.
 //!
-//! An app that sets a session cookie gets a twin `__VCAP_ID__` that names the instance, with the
-//! attributes of the session cookie, and `__VCAP_ID_META__` that repeats those attributes as text.
-//! A request that carries a session cookie and `__VCAP_ID__` goes to that instance; when it is
-//! gone, another one answers and `__VCAP_ID__` is set anew, with the attributes that
-//! `__VCAP_ID_META__` remembered. An app that sets `__VCAP_ID__` itself is left alone.
+//! If an app sets a session cookie, the router adds `__VCAP_ID__`, which names the instance and has
+//! the attributes of the session cookie, and `__VCAP_ID_META__`, which repeats those attributes as
+//! text. A request with a session cookie and `__VCAP_ID__` goes to that instance; if it is gone,
+//! another one answers and `__VCAP_ID__` is set again, with the attributes from `__VCAP_ID_META__`.
+//! If an app sets `__VCAP_ID__` itself, the router adds no cookies.
 //!
-//! A request or response without cookies costs one look-up of a header.
+//! A request or response without cookies costs one header lookup.
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use jiff::civil::DateTime;
@@ -19,7 +19,7 @@ use super::table::Pool;
 
 const VCAP_ID: &str = "__VCAP_ID__";
 const VCAP_ID_META: &str = "__VCAP_ID_META__";
-/// Names of cookies that begin a session, also behind [`HOST_PREFIX`].
+/// Names of session cookies, also with [`HOST_PREFIX`].
 const SESSION_COOKIES: [&str; 1] = ["JSESSIONID"];
 const HOST_PREFIX: &str = "__Host-";
 
@@ -28,10 +28,10 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// What the cookies of a request in a session say.
+/// The sticky session of a request, from its cookies.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Affinity {
-    /// The instance the session is tied to.
+    /// The instance of the session.
     pub(crate) instance: String,
     /// Value of `__VCAP_ID_META__`.
     meta: Option<String>,
@@ -62,8 +62,8 @@ impl Affinity {
     }
 }
 
-/// Adds the cookies that tie a session to the instance that answered, where they are due.
-pub(crate) fn tie(
+/// Adds the cookies that bind a session to the instance that answered, if needed.
+pub(crate) fn add_cookies(
     headers: &mut HeaderMap,
     affinity: Option<&Affinity>,
     pool: &Pool,
@@ -94,7 +94,7 @@ pub(crate) fn tie(
             Ok(cookie) => {
                 headers.append(SET_COOKIE, cookie);
             }
-            Err(error) => tracing::warn!(error = %error, "a session cookie was not set"),
+            Err(error) => tracing::warn!(error = %error, "setting session cookie failed"),
         }
     };
     for attributes in &sessions {
@@ -114,7 +114,7 @@ fn is_session_cookie(name: &str) -> bool {
     SESSION_COOKIES.contains(&name.strip_prefix(HOST_PREFIX).unwrap_or(name))
 }
 
-/// `name=value`, without the space and the quotes around them.
+/// `name=value`, without surrounding spaces and quotes.
 fn name_and_value(piece: &[u8]) -> Option<(&str, &str)> {
     let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
     let value = value.trim();
@@ -124,7 +124,7 @@ fn name_and_value(piece: &[u8]) -> Option<(&str, &str)> {
     Some((name.trim(), unquoted.unwrap_or(value)))
 }
 
-/// How long and where a cookie is kept.
+/// The attributes of a cookie.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Attributes {
     secure: bool,
@@ -160,7 +160,7 @@ impl SameSite {
 }
 
 impl Attributes {
-    /// From what follows name and value in `Set-Cookie`; what makes no sense is passed over.
+    /// From the attributes in `Set-Cookie`; invalid ones are ignored.
     fn of_cookie<'c>(parts: impl Iterator<Item = &'c [u8]>) -> Self {
         let mut found = Self::default();
         for part in parts.filter_map(|part| str::from_utf8(part).ok()) {

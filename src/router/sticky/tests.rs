@@ -32,7 +32,7 @@ fn added_on(path: &str, request: &[&str], response: &[&str]) -> Vec<String> {
     let pool = table.find("app.example", path).unwrap();
     let mut headers = map(SET_COOKIE, response);
     let affinity = asked(request);
-    tie(
+    add_cookies(
         &mut headers,
         affinity.as_deref(),
         pool,
@@ -120,7 +120,7 @@ fn a_session_that_stays_where_it_is_gets_no_cookie() {
 }
 
 #[test]
-fn a_session_that_moved_is_tied_anew_as_it_was() {
+fn a_moved_session_is_bound_again_with_its_attributes() {
     let plain = "JSESSIONID=a; __VCAP_ID__=gone";
     insta::assert_snapshot!(added(&[plain], &["other=1"]).join("\n"),
         @"__VCAP_ID__=instance-1; Path=/; HttpOnly");

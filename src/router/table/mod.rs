@@ -1,10 +1,10 @@
-//! The route table: which pool of endpoints answers for a host and a path. Pure.
+//! The route table: maps a host and a path to a pool of endpoints. Pure.
 //!
-//! A table is built whole from what the platform wants and what runs, and swapped in atomically;
-//! it never changes afterwards. Only the marks inside an [`EndpointState`] (failed until, requests
-//! in flight) and a pool's turn move, and [`Table::adopt`] carries them over to the next table.
+//! A table is built from the routes and the running instances, and swapped in atomically; it is
+//! immutable. Only the marks inside an [`EndpointState`] (failed until, requests in flight) and a
+//! pool's turn change, and [`Table::adopt`] transfers them to the next table.
 //!
-//! Rules, in the order they are tried:
+//! Rules, in order:
 //! 1. hosts and paths match without regard to case, a port in the host is ignored;
 //! 2. on the exact host the longest registered path wins, by whole segments; an empty pool yields
 //!    to a shorter one that has endpoints; when none has, the deepest one decides;
@@ -40,38 +40,38 @@ impl LoadBalancing {
     }
 }
 
-/// A route's options, as far as the router follows them.
+/// The route options that the router supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteOptions {
     /// How requests are spread over the endpoints.
     pub load_balancing: LoadBalancing,
 }
 
-/// One route with the endpoints that may answer for it now.
+/// One route with its current endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Full host name, `*.` in front for a wildcard.
     pub host: String,
     /// Context path, empty or starting with `/`.
     pub path: String,
-    /// The app that hears of requests no endpoint could take.
+    /// The app whose log gets requests that no endpoint could serve.
     pub app_guid: AppGuid,
     /// Options of the route.
     pub options: RouteOptions,
-    /// What may answer, of every app the route leads to.
+    /// Endpoints of every app of the route.
     pub endpoints: Vec<Endpoint>,
 }
 
 /// The endpoints of one route.
 #[derive(Debug)]
 pub struct Pool {
-    /// The app that hears of requests no endpoint could take.
+    /// The app whose log gets requests that no endpoint could serve.
     pub app_guid: AppGuid,
     /// Options of the route.
     pub options: RouteOptions,
-    /// The route's path, `/` when it has none; where cookies of the router hold.
+    /// The route's path, `/` if empty; the path of the router's cookies.
     pub(crate) context_path: Box<str>,
-    /// What may answer.
+    /// The endpoints.
     pub endpoints: Vec<Arc<EndpointState>>,
     turn: AtomicUsize,
 }
@@ -98,18 +98,18 @@ pub struct Table {
 }
 
 impl Table {
-    /// Builds a table. Routes with the same host and path become one pool; the options of the
-    /// last one hold.
+    /// Builds a table. Routes with the same host and path become one pool with the options of the
+    /// last one.
     pub fn build(routes: Vec<Route>) -> Self {
         let mut table = Self::default();
         for route in routes {
             table.add(route);
         }
-        table.count_numbers();
+        table.index_numbers();
         table
     }
 
-    /// This table with the marks of endpoints and pools that `old` knew already.
+    /// This table with the marks of endpoints and pools that are also in `old`.
     #[must_use]
     pub fn adopt(mut self, old: &Self) -> Self {
         for (key, state) in &mut self.endpoints {
@@ -119,17 +119,17 @@ impl Table {
                 *state = known.clone();
             }
         }
-        self.count_numbers();
+        self.index_numbers();
         for (host, node) in &mut self.hosts {
             node.adopt(old.hosts.get(host), &self.endpoints);
         }
         self
     }
 
-    /// The pool for a request, by its `Host` (port and case as they came) and path. `None`: no
-    /// such route. An empty pool: the route is known, nothing answers for it.
+    /// The pool for a request, by its `Host` (with port and in any case) and path. `None`: no such
+    /// route. An empty pool: the route exists but has no endpoints.
     pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
-        let host = normal_host(host);
+        let host = normalize_host(host);
         if let Some(pool) = self.find_on(&host, path) {
             return Some(pool);
         }
@@ -147,26 +147,26 @@ impl Table {
         None
     }
 
-    /// Withdraws the endpoints that `new` does not have.
-    pub(crate) fn withdraw_all_but(&self, new: &Self) {
+    /// Withdraws the endpoints that are not in `new`.
+    pub(crate) fn withdraw_missing(&self, new: &Self) {
         for state in self.endpoints.values() {
-            if !new.holds(state.number) {
+            if !new.contains(state.number) {
                 state.withdraw();
             }
         }
     }
 
     /// Whether the endpoint with this number is part of the table.
-    pub(crate) fn holds(&self, number: u64) -> bool {
+    pub(crate) fn contains(&self, number: u64) -> bool {
         self.numbers.contains(&number)
     }
 
-    /// Number of different endpoints.
+    /// Number of distinct endpoints.
     pub fn endpoint_count(&self) -> usize {
         self.endpoints.len()
     }
 
-    fn count_numbers(&mut self) {
+    fn index_numbers(&mut self) {
         self.numbers = self.endpoints.values().map(|state| state.number).collect();
     }
 
@@ -175,13 +175,13 @@ impl Table {
         if node.children.is_empty() {
             return node.pool.as_ref();
         }
-        node.find(&normal_path(path))
+        node.find(&normalize_path(path))
     }
 
     fn add(&mut self, route: Route) {
-        let host = normal_host(&route.host).into_owned();
+        let host = normalize_host(&route.host).into_owned();
         let mut node = self.hosts.entry(host).or_default();
-        for segment in segments(&normal_path(&route.path)) {
+        for segment in segments(&normalize_path(&route.path)) {
             node = node.children.entry(segment.to_owned()).or_default();
         }
         let mut endpoints = node
@@ -255,13 +255,13 @@ impl Node {
 }
 
 /// Lower case, without port.
-fn normal_host(host: &str) -> Cow<'_, str> {
+fn normalize_host(host: &str) -> Cow<'_, str> {
     let host = host.split_once(':').map_or(host, |(name, _)| name);
     lower(host)
 }
 
 /// Lower case, without query and without one trailing slash.
-fn normal_path(path: &str) -> Cow<'_, str> {
+fn normalize_path(path: &str) -> Cow<'_, str> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     lower(path.strip_suffix('/').unwrap_or(path))
 }

@@ -1,4 +1,4 @@
-//! Rules one by one, then all of them against a slow matcher that states them plainly.
+//! The rules one by one, then all of them against a slow, simple matcher.
 
 use proptest::prelude::*;
 
@@ -111,11 +111,11 @@ fn marks_and_turns_survive_a_swap_but_not_a_new_instance() {
     assert!(pool.endpoints[0].is_failed(now));
     assert!(!pool.endpoints[1].is_failed(now));
     assert_eq!(pool.next_turn(), 1);
-    assert!(new.holds(kept.number));
-    assert!(!new.holds(gone.number));
+    assert!(new.contains(kept.number));
+    assert!(!new.contains(gone.number));
 }
 
-/// The rules again, as a search through a list.
+/// The same rules as a linear search.
 fn slow_answer(routes: &[(String, String, bool)], host: &str, path: &str) -> String {
     let host = host.to_lowercase();
     let path = path.to_lowercase();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::harness::{Client, answering, app, door, header, ok};
 
 #[test]
-fn an_app_gets_the_request_as_the_client_wrote_it_and_the_line_tells_of_it() {
+fn an_app_gets_the_request_unchanged_and_an_access_line_is_written() {
     let door = door();
     let app = answering(ok);
     door.routes(&[("shop.test", &[app])]);
@@ -105,7 +105,7 @@ fn a_body_goes_to_the_app_with_its_framing() {
 }
 
 #[test]
-fn responses_keep_their_framing_and_nothing_is_made_up() {
+fn responses_keep_their_framing() {
     let door = door();
     let app = answering(|head| {
         let path = head.split(' ').nth(1).unwrap_or_default();
@@ -169,7 +169,7 @@ fn absolute_form_http_1_0_and_options_star_work() {
 }
 
 #[test]
-fn instances_can_be_asked_for_by_header() {
+fn instances_can_be_selected_by_header() {
     const GUID: &str = "0f7a3c2e-1111-4222-8333-abcdefabcdef";
     let door = door();
     let apps = [answering(|_| ok("zero")), answering(|_| ok("one"))];
@@ -228,7 +228,7 @@ fn a_parked_connection_wakes_up_with_what_is_sent() {
 }
 
 #[test]
-fn connection_names_fields_away_but_not_the_host() {
+fn connection_removes_fields_but_not_the_host() {
     let door = door();
     door.routes(&[("shop.test", &[answering(ok)])]);
     let head = door

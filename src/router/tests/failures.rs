@@ -1,4 +1,4 @@
-//! What happens when apps or clients do not do their part.
+//! Failures of apps and clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::router::{Endpoint, Settings, Table};
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 
 #[test]
-fn unknown_names_and_empty_routes_are_told_apart() {
+fn unknown_hosts_and_empty_routes_are_distinguished() {
     let door = door();
     door.routes(&[("empty.test", &[])]);
     let unknown = door.ask("GET / HTTP/1.1\r\nHost: No.test:80\r\n\r\n");
@@ -52,7 +52,7 @@ fn unknown_names_and_empty_routes_are_told_apart() {
 }
 
 #[test]
-fn a_refused_connection_is_tried_elsewhere_also_with_a_body() {
+fn a_refused_connection_is_retried_elsewhere_also_with_a_body() {
     let door = door();
     let app = app(|mut client| {
         while client.head().is_some() {
@@ -73,7 +73,7 @@ fn a_refused_connection_is_tried_elsewhere_also_with_a_body() {
 }
 
 #[test]
-fn when_nobody_answers_the_cause_is_named() {
+fn the_cause_is_reported_if_no_endpoint_answers() {
     let door = door();
     let nobody = nobody();
     door.routes(&[("shop.test", &[nobody])]);
@@ -94,7 +94,7 @@ fn when_nobody_answers_the_cause_is_named() {
 }
 
 #[test]
-fn a_connection_that_ends_before_the_answer_is_retried_when_that_is_harmless() {
+fn a_connection_closed_before_the_response_is_retried_if_safe() {
     let door = door();
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
@@ -120,9 +120,9 @@ fn a_connection_that_ends_before_the_answer_is_retried_when_that_is_harmless() {
 }
 
 #[test]
-fn a_kept_connection_the_app_closed_is_replaced_without_anybody_noticing() {
+fn a_stale_pooled_connection_is_replaced() {
     let door = door();
-    // Answers one request a connection, then closes without having said so.
+    // Answers one request per connection, then closes without `Connection: close`.
     let app = app(|mut client| {
         if client.head().is_some() {
             client.send(ok("once").as_bytes());
@@ -153,7 +153,7 @@ fn garbage_is_a_bad_gateway() {
 }
 
 #[test]
-fn an_answer_cut_short_cuts_the_client_too_and_is_logged() {
+fn a_truncated_response_is_truncated_for_the_client_and_logged() {
     let door = door();
     let (seen, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
@@ -173,7 +173,7 @@ fn an_answer_cut_short_cuts_the_client_too_and_is_logged() {
 }
 
 #[test]
-fn a_silent_app_runs_into_the_time_limit() {
+fn a_silent_app_runs_into_the_timeout() {
     let settings = Settings {
         request_timeout: Duration::from_millis(50),
         ..Settings::default()
@@ -233,7 +233,7 @@ fn smuggling_is_refused() {
 }
 
 #[test]
-fn an_endless_request_head_is_cut_off() {
+fn an_endless_request_head_is_rejected() {
     let limits = Limits {
         header_read: Duration::from_millis(20),
         tick: Duration::from_millis(5),
@@ -246,12 +246,12 @@ fn an_endless_request_head_is_cut_off() {
 }
 
 #[test]
-fn a_request_under_way_never_reaches_an_endpoint_that_left_the_table() {
+fn a_request_in_progress_never_reaches_a_withdrawn_endpoint() {
     let door = door();
     let (taken, is_taken) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new((taken, released));
-    // Takes the request, waits, and hangs up without an answer: a GET is tried elsewhere.
+    // Accepts the request, waits, and closes without a response: a GET is retried elsewhere.
     let first = app(move |mut client| {
         let gate = gate.lock().unwrap();
         client.head();
@@ -261,7 +261,7 @@ fn a_request_under_way_never_reaches_an_endpoint_that_left_the_table() {
     });
     let hits = Arc::new(AtomicUsize::new(0));
     let counted = hits.clone();
-    // Its instance ends meanwhile; whoever listens there now is another app.
+    // Its instance ends meanwhile; another app now listens at the address.
     let reused = answering(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
         ok("another app")

@@ -18,7 +18,7 @@ use crate::pki::Pki;
 use crate::router::testing::{endpoint, route};
 use crate::router::{AccessLog, Endpoint, FrontDoor, Router, Settings, Table};
 
-/// Access lines, waited for.
+/// Collects access lines.
 #[derive(Default)]
 pub(super) struct Lines {
     lines: Mutex<VecDeque<(String, u32, String)>>,
@@ -131,7 +131,7 @@ pub(super) fn door_of(
 }
 
 impl Door {
-    /// Leads `host` to these addresses.
+    /// Routes each host to these addresses.
     pub(super) fn routes(&self, routes: &[(&str, &[SocketAddr])]) {
         let routes = routes
             .iter()
@@ -151,7 +151,7 @@ impl Door {
         Client::connect(self.http)
     }
 
-    /// An app that speaks HTTP/2 only and answers what it was asked.
+    /// An HTTP/2-only app that echoes the request.
     pub(super) fn http2_app(&self) -> SocketAddr {
         use hyper_util::rt::{TokioExecutor, TokioIo};
         let listener = self.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
@@ -252,13 +252,13 @@ pub(super) fn ok(body: &str) -> String {
     )
 }
 
-/// An address nobody answers at.
+/// An address without a listener.
 pub(super) fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-/// One end of a connection that speaks bytes.
+/// One end of a connection, with raw bytes.
 pub(super) struct Client {
     socket: TcpStream,
     buffer: Vec<u8>,
@@ -305,7 +305,7 @@ impl Client {
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) {
-        // The other side may be gone already; what it says shows in what is read.
+        // The other side may be gone already; the next read shows that.
         let _sent = self.socket.write_all(bytes);
     }
 
@@ -358,7 +358,7 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Reads until `text` has come.
+    /// Reads until `text` was received.
     pub(super) fn until(&mut self, text: &str) -> String {
         loop {
             let all = String::from_utf8_lossy(&self.buffer).into_owned();
@@ -370,7 +370,7 @@ impl Client {
         }
     }
 
-    /// The next response, with a body as its length or chunks say.
+    /// The next response, with its body by length or chunks.
     pub(super) fn answer(&mut self) -> Answer {
         let head = self.head().expect("an answer");
         let body = match header(&head, "content-length") {
@@ -407,7 +407,7 @@ impl Client {
         Self::new(self.socket.try_clone().unwrap())
     }
 
-    /// Closes so that the other side is told by a reset where the system does that.
+    /// Closes with a reset where the system supports that.
     pub(super) fn close(self) {
         drop(self.socket);
     }

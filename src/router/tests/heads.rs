@@ -21,7 +21,7 @@ fn get(fields: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: shop.test\r\n{fields}\r\n")
 }
 
-/// An app that says how many `x-` fields it got.
+/// An app that returns how many `x-` fields it got.
 fn counting() -> std::net::SocketAddr {
     answering(|head| {
         let count = head.lines().filter(|line| line.starts_with("X-")).count();
@@ -112,7 +112,7 @@ fn the_bound_of_a_request_is_a_mebibyte_of_head() {
 }
 
 #[test]
-fn the_platform_takes_what_apps_take() {
+fn the_platform_has_the_same_limits_as_apps() {
     let platform = axum::Router::new().fallback(async |headers: http::HeaderMap| {
         headers
             .keys()
@@ -201,7 +201,7 @@ fn a_response_may_have_many_fields_whatever_the_request_was() {
 }
 
 #[test]
-fn a_large_response_that_comes_early_is_relayed_and_its_connection_used_no_more() {
+fn an_early_large_response_is_relayed_and_its_connection_closed() {
     let door = door();
     let app = app(|mut client| {
         let head = client.head().unwrap();
@@ -227,7 +227,7 @@ fn a_large_response_that_comes_early_is_relayed_and_its_connection_used_no_more(
 }
 
 #[test]
-fn a_tunnel_may_begin_with_many_fields() {
+fn a_tunnel_response_may_have_many_fields() {
     let door = door();
     let app = app(|mut client| {
         client.head();

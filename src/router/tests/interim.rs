@@ -1,4 +1,4 @@
-//! Interim responses on their way to the client.
+//! Interim responses to the client.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -40,7 +40,7 @@ fn early_hints_reach_the_client_before_the_final_response_exists() {
 }
 
 #[test]
-fn an_interim_response_in_pieces_is_whole_at_the_client() {
+fn a_fragmented_interim_response_is_relayed_complete() {
     let door = door();
     let (next, wait) = channel::<()>();
     let wait = Mutex::new(wait);
@@ -80,7 +80,7 @@ fn pipelined_requests_get_their_interim_responses_in_order() {
 }
 
 #[test]
-fn a_client_that_does_not_read_gets_whole_messages_in_the_end() {
+fn a_slow_reader_gets_complete_messages() {
     const SIZE: usize = 8 << 20;
     let door = door();
     let app = app(|mut client| {
@@ -158,7 +158,7 @@ fn interim_responses_precede_a_tunnel_too() {
 }
 
 #[test]
-fn who_cannot_have_interim_responses_gets_the_final_one() {
+fn clients_without_interim_support_get_the_final_response() {
     let door = door();
     let app = app(|mut client| {
         while client.head().is_some() {

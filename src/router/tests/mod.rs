@@ -1,5 +1,5 @@
-//! The whole router over real sockets: a front door on loopback, little apps behind it, clients
-//! that speak raw bytes where bytes matter.
+//! The whole router over real sockets: a front door on loopback, small apps behind it, and clients
+//! that send raw bytes where needed.
 
 mod exchanges;
 mod failures;

@@ -1,4 +1,4 @@
-//! The platform's names go to the platform, whoever else claims them.
+//! The platform's host names go to the platform, even if a route claims them.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn platform_door_with(body_limits: BodyLimits) -> Door {
 }
 
 #[test]
-fn platform_names_reach_the_platform_and_know_how_they_were_asked() {
+fn platform_hosts_reach_the_platform_with_their_request_base() {
     let door = platform_door();
     for host in ["api.cf.localhost:8080", "localhost:8080", "127.0.0.1"] {
         let answer = door.ask(&format!("GET /base HTTP/1.1\r\nHost: {host}\r\n\r\n"));
@@ -59,7 +59,7 @@ fn platform_names_reach_the_platform_and_know_how_they_were_asked() {
 }
 
 #[test]
-fn a_foreign_name_that_resolves_to_us_finds_nothing() {
+fn an_unknown_host_finds_nothing() {
     let door = platform_door();
     let answer = door.ask("GET /base HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert_eq!(answer.status(), "404");
@@ -70,7 +70,7 @@ fn a_foreign_name_that_resolves_to_us_finds_nothing() {
 }
 
 #[test]
-fn uploads_reach_the_platform_whole() {
+fn uploads_reach_the_platform_completely() {
     const SIZE: usize = 5_000_000;
     let door = platform_door();
     let mut client = door.client();
@@ -82,8 +82,8 @@ fn uploads_reach_the_platform_whole() {
     assert_eq!(client.answer().body, SIZE.to_string());
 }
 
-/// Gives up at the first byte that lets itself be waited for.
-fn impatient() -> BodyLimits {
+/// Aborts a body at the first delay.
+fn strict_limits() -> BodyLimits {
     BodyLimits {
         stall: Duration::from_millis(1),
         ..BodyLimits::default()
@@ -91,8 +91,8 @@ fn impatient() -> BodyLimits {
 }
 
 #[test]
-fn a_body_that_stalls_is_given_up_and_the_connection_closed() {
-    let door = platform_door_with(impatient());
+fn a_stalled_body_is_aborted_and_the_connection_closed() {
+    let door = platform_door_with(strict_limits());
     for framing in [
         "Content-Length: 9\r\n\r\nhalf",
         "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
@@ -123,7 +123,7 @@ fn a_stalled_http2_body_costs_its_stream_alone() {
     };
     let none = || StreamBody::new(Box::pin(futures_util::stream::empty()) as _);
     let silent = StreamBody::new(Box::pin(futures_util::stream::pending()) as _);
-    let door = platform_door_with(impatient());
+    let door = platform_door_with(strict_limits());
     let requests = [
         request("POST", "/length", silent),
         request("GET", "/base", none()),
@@ -140,7 +140,7 @@ fn a_stalled_http2_body_costs_its_stream_alone() {
 }
 
 #[test]
-fn an_answer_that_needs_no_body_does_not_wait_for_it() {
+fn a_response_that_needs_no_body_does_not_wait_for_it() {
     let door = platform_door();
     let mut client = door.client();
     client.send(b"POST /base HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");

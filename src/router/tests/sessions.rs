@@ -8,7 +8,7 @@ use http_body_util::Empty;
 use super::harness::{Answer, Door, answering, app, door, header};
 use super::tls;
 
-/// An app that begins a session on `/login` and says which instance it is.
+/// An app that starts a session on `/login` and returns its instance.
 fn instance() -> SocketAddr {
     answering(|head| {
         let instance = header(head, "x-cf-instanceid").unwrap();
@@ -41,7 +41,7 @@ fn get(door: &Door, path: &str, cookies: &str) -> Answer {
     ))
 }
 
-/// Logs in; the instance and the cookies a client sends from then on.
+/// Logs in; returns the instance and the cookies for further requests.
 fn log_in(door: &Door) -> (String, String) {
     let answer = get(door, "/login", "other=1");
     let cookies = set_cookies(&answer);
@@ -59,7 +59,7 @@ fn log_in(door: &Door) -> (String, String) {
 }
 
 #[test]
-fn a_session_stays_at_the_instance_that_began_it() {
+fn a_session_stays_at_the_instance_that_started_it() {
     let door = door();
     door.routes(&[("shop.cf.localhost", &[instance(), instance(), instance()])]);
     let (own, cookies) = log_in(&door);
@@ -121,7 +121,7 @@ fn sessions_work_over_http2() {
 }
 
 #[test]
-fn a_websocket_begins_and_follows_a_session() {
+fn a_websocket_starts_and_follows_a_session() {
     let door = door();
     let instance = || {
         app(|mut client| {

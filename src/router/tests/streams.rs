@@ -1,4 +1,4 @@
-//! Bodies and tunnels that last: nothing is held back, nothing is held.
+//! Long-lived bodies and tunnels: streamed without delay and without buffering.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -40,7 +40,7 @@ fn events_arrive_while_the_stream_is_open() {
 fn bodies_stream_both_ways_at_once_under_back_pressure() {
     const SIZE: usize = 64 << 20;
     let door = door();
-    // Echoes as it reads; never holds more than one piece.
+    // Echoes as it reads; buffers at most one chunk.
     let app = app(|mut client| {
         client.head();
         client.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n").as_bytes());
@@ -74,7 +74,7 @@ fn bodies_stream_both_ways_at_once_under_back_pressure() {
 }
 
 #[test]
-fn a_websocket_becomes_a_tunnel_with_one_line_at_its_end() {
+fn a_websocket_becomes_a_tunnel_with_one_access_line() {
     let door = door();
     let app = app(|mut client| {
         let head = client.head().unwrap();
@@ -100,7 +100,7 @@ fn a_websocket_becomes_a_tunnel_with_one_line_at_its_end() {
 }
 
 #[test]
-fn a_refused_upgrade_is_an_ordinary_answer_and_a_wrong_one_is_an_error() {
+fn a_refused_upgrade_is_a_normal_response_and_a_wrong_one_an_error() {
     let door = door();
     let app = answering(|head| {
         if head.starts_with("GET /wrong") {
@@ -128,7 +128,7 @@ fn a_refused_upgrade_is_an_ordinary_answer_and_a_wrong_one_is_an_error() {
 }
 
 #[test]
-fn an_expectation_is_the_apps_to_meet() {
+fn an_expect_header_is_answered_by_the_app() {
     let door = door();
     let app = app(|mut client| {
         while let Some(head) = client.head() {
@@ -204,7 +204,7 @@ fn apps_that_speak_http2_get_http2_in_clear_text() {
 }
 
 #[test]
-fn shutdown_lets_exchanges_end_and_refuses_new_ones() {
+fn shutdown_completes_exchanges_and_rejects_new_ones() {
     let door = door_with(Settings::default(), &Limits::default(), axum::Router::new());
     let (asked, wait_asked) = channel();
     let (go_on, wait) = channel::<()>();

@@ -1,4 +1,4 @@
-//! Asking over TLS: by HTTP/2, or with bytes by HTTP/1.1.
+//! Requests over TLS: HTTP/2, or raw HTTP/1.1.
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -6,7 +6,7 @@ use crate::docker::{
     Container, ContainerSpec, LABEL_INSTANCE_ID, LABEL_KIND, LABEL_OWNER, LABEL_RATE_LIMIT,
     LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, Labels,
 };
-use crate::scheduler::environment::{self, limited};
+use crate::scheduler::environment::{self, with_limits};
 use crate::scheduler::labels::{LABEL_APP, container_name, labels};
 use crate::scheduler::settings::Settings;
 
@@ -15,12 +15,12 @@ const KIND: &str = "task";
 /// Task guid.
 const LABEL_TASK: &str = "cflite.task";
 
-/// The labels all containers of tasks have.
+/// The labels of all task containers.
 pub(super) fn of_platform(platform_id: &str) -> Labels {
     labels([(LABEL_OWNER, platform_id), (LABEL_KIND, KIND)])
 }
 
-/// The task a container is; its own id stands in where the label is missing.
+/// The task guid of a container; falls back to the container id if the label is missing.
 pub(super) fn task_guid(container: &Container) -> TaskGuid {
     match container.labels.get(LABEL_TASK) {
         Some(guid) => TaskGuid::from(guid.as_str()),
@@ -57,12 +57,12 @@ pub(super) fn spec(settings: &Settings, task: &OpenTask, desired: &DesiredTask) 
         working_dir: desired.working_dir.clone(),
         hostname: Some(task.guid.to_string()),
         labels: all,
-        ..limited(desired.memory, settings.stop_grace)
+        ..with_limits(desired.memory, settings.stop_grace)
     }
 }
 
-/// `CF_INSTANCE_ADDR` and `CF_INSTANCE_PORT` are there and empty. The guid is the documentation's
-/// promise, which Cloud Controller does not keep.
+/// `CF_INSTANCE_ADDR` and `CF_INSTANCE_PORT` are set but empty. The guid is documented, although
+/// Cloud Controller does not set it.
 fn environment(
     settings: &Settings,
     task: &OpenTask,
@@ -70,7 +70,7 @@ fn environment(
 ) -> Vec<(String, String)> {
     let mut all = environment::of_stack(desired.lifecycle_files);
     let host = settings.host_ip.to_string();
-    let own = [
+    let platform_variables = [
         ("CF_INSTANCE_GUID", task.guid.as_str()),
         ("INSTANCE_GUID", task.guid.as_str()),
         ("CF_INSTANCE_IP", &host),
@@ -78,7 +78,7 @@ fn environment(
         ("CF_INSTANCE_PORT", ""),
         ("CF_INSTANCE_PORTS", "[]"),
     ];
-    all.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    all.extend(platform_variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     all.extend(desired.environment.iter().cloned());
-    environment::each_once(all)
+    environment::deduplicated(all)
 }

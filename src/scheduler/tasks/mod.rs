@@ -1,14 +1,14 @@
 //! Runs tasks: commands that run once, each in a container of its own.
 //!
 //! A pass reads the tasks that have not ended and lists their containers, decides (`plan`, pure)
-//! and acts. Whoever owns tasks makes and cancels them in the database; that wakes a pass.
+//! and acts. The owner of tasks creates and cancels them in the database; that wakes a pass.
 //!
 //! Invariants:
-//! - A task is started at most once: it is on record as started before it is, and what was started
-//!   and is gone has failed.
-//! - How a task ended is on record before its container is removed, and its output was read before.
-//! - A container without a task that has not ended is removed, whatever happened before: that is
-//!   how the task of a deleted app is stopped. One of a task whose row cannot be read stays.
+//! - A task is started at most once: its start is recorded first, and a started task whose
+//!   container is gone has failed.
+//! - A task's output is stored before its result, and its result before its container is removed.
+//! - A container without an open task is removed; that is how the task of a deleted app is stopped.
+//!   The container of a task whose row is unreadable stays.
 //! - Stopping this process changes nothing about running tasks.
 
 mod container;
@@ -27,16 +27,17 @@ use crate::docker::Engine;
 
 use super::{LogSink, Settings};
 
-/// Knows the tasks, and is told what comes of them.
+/// Provides the tasks and records their results.
 pub trait TaskList: Send + Sync + 'static {
-    /// Those that have not ended.
+    /// The tasks that have not ended.
     fn open(&self, tx: &ReadTx<'_>) -> Result<OpenTasks, DbError>;
 
-    /// What a task that is to run, or runs, runs with; `None` = it is canceled, has ended or is not
-    /// there any more. One whose row cannot be read fails.
+    /// The configuration of a pending or running task; `None` if it is canceled, has ended or no
+    /// longer exists. Fails if its row is unreadable.
     fn desired(&self, tx: &ReadTx<'_>, guid: &TaskGuid) -> Result<Option<DesiredTask>, DbError>;
 
-    /// A PENDING task is started now; false when it must not be, because it is canceled or has ended.
+    /// Records that a PENDING task starts now; false if it must not start because it is canceled or
+    /// has ended.
     fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError>;
 
     /// A task has ended.
@@ -54,7 +55,7 @@ pub trait TaskList: Send + Sync + 'static {
 pub struct OpenTasks {
     /// The tasks.
     pub tasks: Vec<OpenTask>,
-    /// Tasks nobody can tell the state of: their containers stay as they are.
+    /// Tasks whose rows are unreadable: their containers are left alone.
     pub unreadable: BTreeSet<TaskGuid>,
 }
 
@@ -69,7 +70,7 @@ pub struct OpenTask {
     pub name: String,
     /// State.
     pub state: TaskState,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -80,7 +81,7 @@ pub enum TaskState {
     Pending,
     /// It was started.
     Running,
-    /// It is to be stopped.
+    /// It is being canceled.
     Canceling,
 }
 
@@ -93,7 +94,7 @@ pub enum TaskEnd {
     Failed(String),
 }
 
-/// What a task runs with.
+/// The configuration of a task.
 #[derive(Clone)]
 pub struct DesiredTask {
     /// The app's name, for people who read `docker ps`.
@@ -102,13 +103,13 @@ pub struct DesiredTask {
     pub image: String,
     /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
     pub entrypoint: Option<Vec<String>>,
-    /// Words of the command.
+    /// Arguments of the command.
     pub command: Vec<String>,
     /// `2000:2000`, a name, or `None` for the image's user.
     pub user: Option<String>,
     /// Working folder, `None` for the image's.
     pub working_dir: Option<String>,
-    /// Environment, lowest precedence first; what only the scheduler knows is put below it.
+    /// Environment, lowest precedence first; the scheduler adds its own variables below it.
     pub environment: Vec<(String, String)>,
     /// Memory limit.
     pub memory: Megabytes,
@@ -118,7 +119,7 @@ pub struct DesiredTask {
     pub lifecycle_files: bool,
 }
 
-/// What the runner of tasks is made of.
+/// The parts of the task runner.
 pub struct TaskParts {
     /// Database.
     pub db: Db,

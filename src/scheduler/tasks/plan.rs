@@ -1,5 +1,4 @@
-//! The decision: what is to be done for each task, from what is on record and what its container
-//! does. Pure.
+//! The planner: decides the next action for each task from its record and its container. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,63 +9,63 @@ use crate::base::guid::TaskGuid;
 use crate::docker::{Container, ContainerState};
 use crate::scheduler::crash;
 
-/// How long a task may wait for a daemon that does not take it.
-const PLACED_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// How long a task may wait for an unreachable daemon.
+const PLACEMENT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Make and start its container, or go on with a made one.
+    /// Create and start its container, or start an existing one.
     Launch(Option<String>),
-    /// Write down that it was started.
+    /// Record that it was started.
     Started,
-    /// Wait until its container ends.
+    /// Wait until its container exits.
     Watch(String),
-    /// Write down how it ended, then remove its container.
+    /// Record how it ended, then remove its container.
     Finish(String, TaskEnd),
-    /// Stop it, write down that it was canceled, then remove its container.
+    /// Stop it, record that it was canceled, then remove its container.
     Stop(String),
-    /// Write down how it ended; there is no container.
+    /// Record how it ended; there is no container.
     End(TaskEnd),
     /// Stop and remove a container without a task.
     Discard(String),
 }
 
-/// What there is.
+/// The observed state.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World {
+pub(super) struct Observation {
     /// Tasks that have not ended.
     pub(super) open: Vec<OpenTask>,
-    /// Tasks that are left as they are.
+    /// Tasks that are left alone.
     pub(super) unreadable: BTreeSet<TaskGuid>,
-    /// Containers by the task they are.
+    /// Containers by task guid.
     pub(super) containers: BTreeMap<TaskGuid, Container>,
-    /// Tasks something is being done for right now.
+    /// Tasks with an action in progress.
     pub(super) busy: BTreeSet<TaskGuid>,
-    /// Tasks whose last attempt failed, and when the next one is due.
+    /// Tasks whose last attempt failed, with the time of the next one.
     pub(super) paused: BTreeMap<TaskGuid, Timestamp>,
 }
 
-/// What follows from one look at everything, and when time alone will call for something.
+/// The actions for one observation, and when the next one is due even if nothing changes.
 pub(super) fn plan(
-    world: &World,
+    observation: &Observation,
     now: Timestamp,
 ) -> (BTreeMap<TaskGuid, Action>, Option<Timestamp>) {
-    let tasks = world.open.iter().map(|task| {
-        let container = world.containers.get(&task.guid);
+    let tasks = observation.open.iter().map(|task| {
+        let container = observation.containers.get(&task.guid);
         (&task.guid, of_task(task, container, now))
     });
-    let known: BTreeSet<_> = world.open.iter().map(|task| &task.guid).collect();
-    let strays = world.containers.iter();
+    let known: BTreeSet<_> = observation.open.iter().map(|task| &task.guid).collect();
+    let strays = observation.containers.iter();
     let strays = strays
-        .filter(|(guid, _)| !known.contains(guid) && !world.unreadable.contains(*guid))
+        .filter(|(guid, _)| !known.contains(guid) && !observation.unreadable.contains(*guid))
         .map(|(guid, container)| (guid, Action::Discard(container.id.clone())));
     let (mut actions, mut next_check) = (BTreeMap::new(), None);
     for (guid, action) in tasks.chain(strays) {
-        if world.busy.contains(guid) {
+        if observation.busy.contains(guid) {
             continue;
         }
-        match world.paused.get(guid) {
+        match observation.paused.get(guid) {
             Some(until) if *until > now => {
                 next_check = Some(next_check.map_or(*until, |at: Timestamp| at.min(*until)));
             }
@@ -88,7 +87,7 @@ fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Ac
     let id = container.id.clone();
     match (task.state, &container.state) {
         (TaskState::Canceling, _) => Action::Stop(id),
-        // Nothing ran in it yet.
+        // It has not run yet.
         (_, ContainerState::Created) => Action::Launch(Some(id)),
         (TaskState::Pending, _) => Action::Started,
         (TaskState::Running, ContainerState::Running { .. }) => Action::Watch(id),
@@ -105,15 +104,15 @@ fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Ac
 
 /// Whether a task waited too long to be started.
 pub(super) fn is_expired(task: &OpenTask, now: Timestamp) -> bool {
-    task.state == TaskState::Pending && now.since(task.created_at) >= PLACED_WITHIN
+    task.state == TaskState::Pending && now.since(task.created_at) >= PLACEMENT_TIMEOUT
 }
 
-/// How a task ends that was not started in time.
+/// The result of a task that was not started in time.
 pub(super) fn expired() -> TaskEnd {
     TaskEnd::Failed("not started within time limit".to_owned())
 }
 
-/// How a task ends that was canceled.
+/// The result of a canceled task.
 pub(super) fn canceled() -> TaskEnd {
     TaskEnd::Failed("task was cancelled".to_owned())
 }
@@ -172,18 +171,18 @@ mod tests {
         }
     }
 
-    fn world(open: Option<OpenTask>, state: Option<ContainerState>) -> World {
+    fn observation(open: Option<OpenTask>, state: Option<ContainerState>) -> Observation {
         let held = state.map(|state| ("t".into(), container(state)));
-        World {
+        Observation {
             open: open.into_iter().collect(),
             containers: held.into_iter().collect(),
-            ..World::default()
+            ..Observation::default()
         }
     }
 
     fn decided(open: Option<(TaskState, i64)>, state: Option<ContainerState>) -> Action {
-        let world = world(open.map(|(state, age)| task(state, age)), state);
-        let (mut actions, next) = plan(&world, at(0));
+        let observation = observation(open.map(|(state, age)| task(state, age)), state);
+        let (mut actions, next) = plan(&observation, at(0));
         assert_eq!(next, None);
         let action = actions.remove(&TaskGuid::from("t"));
         assert!(actions.is_empty(), "{actions:?}");
@@ -249,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worked_on_has_to_wait_or_cannot_be_read_is_left_alone() {
-        let mut waiting = world(Some(task(TaskState::Pending, 5)), None);
+    fn busy_paused_and_unreadable_tasks_are_left_alone() {
+        let mut waiting = observation(Some(task(TaskState::Pending, 5)), None);
         waiting.paused = [("t".into(), at(-7))].into();
         assert_eq!(plan(&waiting, at(0)), (BTreeMap::new(), Some(at(-7))));
         assert_eq!(plan(&waiting, at(-7)).0.len(), 1);
-        let mut unreadable = world(None, Some(ContainerState::Created));
+        let mut unreadable = observation(None, Some(ContainerState::Created));
         unreadable.unreadable = ["t".into()].into();
         assert_eq!(plan(&unreadable, at(0)), (BTreeMap::new(), None));
         waiting.busy = ["t".into()].into();

@@ -1,7 +1,7 @@
-//! The passes and the effects: one task's container made, ended or removed.
+//! The reconciliation passes and the effects: create, stop or remove one task's container.
 //!
-//! Every step may be the last one before the process dies: the next pass finds the container by
-//! its label and goes on from there.
+//! The process may die after any step: the next pass finds the container by its label and
+//! continues.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::container;
-use super::plan::{Action, World, canceled, expired, is_expired, plan};
+use super::plan::{Action, Observation, canceled, expired, is_expired, plan};
 use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts};
 use crate::base::Backoff;
 use crate::base::guid::TaskGuid;
@@ -21,17 +21,17 @@ use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
 use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream};
 use crate::scheduler::attempts::Attempts;
-use crate::scheduler::containers::{Containers, gone_is_fine};
+use crate::scheduler::containers::{Containers, ignore_not_found};
 use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
 
-/// Also for what the daemon did not tell.
+/// Also covers lost daemon events.
 const TICK: Duration = Duration::from_secs(30);
 const RETRIES: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(5),
 };
-const AT_REST_AFTER: Duration = Duration::from_secs(300);
-const LOGS_READ_WITHIN: Duration = Duration::from_secs(5);
+const IDLE_AFTER: Duration = Duration::from_secs(300);
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Runner {
     db: Db,
@@ -44,30 +44,30 @@ pub(super) struct Runner {
     wake: Arc<Notify>,
     attempts: Arc<Attempts<TaskGuid>>,
     launches: Semaphore,
-    /// Containers whose end is waited for.
+    /// Containers whose exit is awaited.
     watched: Mutex<BTreeSet<String>>,
-    /// The containers may be others than at the last look.
+    /// The containers may have changed since the last listing.
     stale: AtomicBool,
 }
 
-/// The last look.
+/// The last listing of the containers.
 #[derive(Default)]
-struct Seen {
+struct LastListing {
     open: Vec<OpenTask>,
     containers: Vec<Container>,
     listed_at: Option<Instant>,
-    /// Something was done since, or while, the containers were listed.
+    /// An action ran since, or during, the listing.
     outdated: bool,
-    /// When there was something to do.
+    /// When the last action started.
     acted_at: Option<Instant>,
 }
 
-impl Seen {
-    /// Whether no container can be there that nobody knows of. At first there may be those of an
-    /// earlier process, and a daemon that did not answer may have made one all the same.
+impl LastListing {
+    /// Whether no unknown container can exist. After a start there may be containers of an earlier
+    /// process, and a request that timed out may still have created one.
     fn is_settled(&self) -> bool {
-        let at_rest = self.acted_at.is_none_or(|at| at.elapsed() > AT_REST_AFTER);
-        self.listed_at.is_some() && self.containers.is_empty() && at_rest
+        let idle = self.acted_at.is_none_or(|at| at.elapsed() > IDLE_AFTER);
+        self.listed_at.is_some() && self.containers.is_empty() && idle
     }
 
     fn is_old(&self) -> bool {
@@ -94,20 +94,20 @@ impl Runner {
         }
     }
 
-    /// Passes until shutdown.
+    /// Runs passes until shutdown.
     pub(super) async fn reconcile(
         self: Arc<Self>,
         supervisor: Supervisor,
         token: CancellationToken,
     ) -> Result<(), SchedulerError> {
         let mut changes = self.db.changes();
-        let mut seen = Seen::default();
+        let mut listing = LastListing::default();
         let mut retries = RETRIES.pauses();
         loop {
             changes.borrow_and_update();
             let passed = tokio::select! {
                 () = token.cancelled() => return Ok(()),
-                passed = self.pass(&mut seen, &supervisor) => passed,
+                passed = self.pass(&mut listing, &supervisor) => passed,
             };
             let wait = match passed {
                 Ok(next) => {
@@ -115,7 +115,7 @@ impl Runner {
                     next.map_or(TICK, |at| at.since(self.clock.now())).min(TICK)
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "tasks can not be looked after for the moment");
+                    tracing::warn!(%error, "task reconciliation failed; retrying");
                     retries.pause()
                 }
             };
@@ -128,13 +128,13 @@ impl Runner {
         }
     }
 
-    /// One pass; gives the time at which the next one is due at the latest.
+    /// One pass; returns the latest time for the next one.
     async fn pass(
         self: &Arc<Self>,
-        seen: &mut Seen,
+        listing: &mut LastListing,
         supervisor: &Supervisor,
     ) -> Result<Option<Timestamp>, SchedulerError> {
-        // Before the tasks and the containers: what ends after this is seen busy.
+        // Read before the tasks and the containers: an action that ends later is seen as busy.
         let busy = self.attempts.busy();
         let tasks = self.tasks.clone();
         let read = self.db.read(move |tx| tasks.open(tx));
@@ -142,12 +142,12 @@ impl Runner {
             tasks: open,
             unreadable,
         } = read.await?;
-        if open.is_empty() && seen.is_settled() {
+        if open.is_empty() && listing.is_settled() {
             return Ok(None);
         }
-        self.look(&open, !busy.is_empty(), seen).await?;
-        let containers = seen.containers.iter();
-        let world = World {
+        self.refresh(&open, !busy.is_empty(), listing).await?;
+        let containers = listing.containers.iter();
+        let observation = Observation {
             containers: containers
                 .map(|container| (container::task_guid(container), container.clone()))
                 .collect(),
@@ -156,41 +156,48 @@ impl Runner {
             busy,
             paused: self.attempts.paused(),
         };
-        let known = world.open.iter().map(|task| &task.guid);
-        let known = known.chain(world.containers.keys()).cloned().collect();
-        self.attempts.keep(&known);
-        let (actions, next) = plan(&world, self.clock.now());
+        let known = observation.open.iter().map(|task| &task.guid);
+        let known = known
+            .chain(observation.containers.keys())
+            .cloned()
+            .collect();
+        self.attempts.retain(&known);
+        let (actions, next) = plan(&observation, self.clock.now());
         let acts = actions.values().any(|a| !matches!(a, Action::Watch(_)));
-        if !world.busy.is_empty() || acts {
-            seen.acted_at = Some(Instant::now());
+        if !observation.busy.is_empty() || acts {
+            listing.acted_at = Some(Instant::now());
         }
-        seen.outdated |= acts;
+        listing.outdated |= acts;
         for (guid, action) in actions {
-            let task = world.open.iter().find(|task| task.guid == guid).cloned();
+            let task = observation
+                .open
+                .iter()
+                .find(|task| task.guid == guid)
+                .cloned();
             self.begin(guid, task, action, supervisor);
         }
         Ok(next)
     }
 
-    /// Lists the containers if they may be others than at the last look. Without the daemon the
-    /// only thing to decide is which tasks have waited too long for it.
-    async fn look(
+    /// Lists the containers if they may have changed. While the daemon is unreachable, only expires
+    /// tasks that waited too long for it.
+    async fn refresh(
         &self,
         open: &[OpenTask],
         busy: bool,
-        seen: &mut Seen,
+        listing: &mut LastListing,
     ) -> Result<(), SchedulerError> {
         let stale = self.stale.swap(false, Ordering::Relaxed);
-        if !stale && !seen.outdated && !seen.is_old() && seen.open == open {
+        if !stale && !listing.outdated && !listing.is_old() && listing.open == open {
             return Ok(());
         }
         let ours = container::of_platform(&self.settings.platform_id);
         match self.engine.list(&ours).await {
             Ok(containers) => {
-                seen.containers = containers;
-                seen.listed_at = Some(Instant::now());
-                seen.outdated = busy;
-                seen.open = open.to_vec();
+                listing.containers = containers;
+                listing.listed_at = Some(Instant::now());
+                listing.outdated = busy;
+                listing.open = open.to_vec();
                 Ok(())
             }
             Err(error) => {
@@ -217,8 +224,8 @@ impl Runner {
         let Some(busy) = self.attempts.begin(&guid) else {
             return;
         };
-        tracing::info!(task.guid = %guid, ?action, "task is worked on");
-        // It is a failure until it has worked: a fault in the middle has to wait, too.
+        tracing::info!(task.guid = %guid, ?action, "starting task action");
+        // Recorded as a failure until it succeeds, so that a panic also delays the next attempt.
         self.attempts.failed(&guid, self.clock.now());
         let (runner, token) = (self.clone(), supervisor.token());
         supervisor.once(async move {
@@ -227,7 +234,7 @@ impl Runner {
                 done = runner.act(&guid, task.as_ref(), action) => match done {
                     Ok(()) => runner.attempts.succeeded(&guid),
                     Err(error) => {
-                        tracing::warn!(task.guid = %guid, %error, "task has to wait");
+                        tracing::warn!(task.guid = %guid, %error, "task action failed; retrying");
                     }
                 },
             }
@@ -242,86 +249,86 @@ impl Runner {
         action: Action,
     ) -> Result<(), SchedulerError> {
         match (action, task) {
-            (Action::Launch(made), Some(task)) => self.launch(task, made).await,
+            (Action::Launch(created), Some(task)) => self.launch(task, created).await,
             (Action::Started, _) => self.started(guid).await.map(drop),
             (Action::Finish(id, end), Some(task)) => self.finish(task, &id, end).await,
             (Action::Stop(id), Some(task)) => {
-                self.cell(task, LogStream::Out, format!("stopping instance {guid}"));
-                gone_is_fine(self.engine.stop(&id, self.settings.stop_grace).await)?;
+                self.log_cell(task, LogStream::Out, format!("stopping instance {guid}"));
+                ignore_not_found(self.engine.stop(&id, self.settings.stop_grace).await)?;
                 self.finish(task, &id, canceled()).await
             }
             (Action::End(end), _) => self.ended(guid, end).await,
             (Action::Discard(id), _) => {
-                gone_is_fine(self.engine.stop(&id, self.settings.stop_grace).await)?;
-                self.logs.drained(&id, LOGS_READ_WITHIN).await;
-                Ok(gone_is_fine(self.engine.remove(&id).await)?)
+                ignore_not_found(self.engine.stop(&id, self.settings.stop_grace).await)?;
+                self.logs.drained(&id, LOG_DRAIN_TIMEOUT).await;
+                Ok(ignore_not_found(self.engine.remove(&id).await)?)
             }
-            // Nothing of this is planned.
+            // The planner never yields these.
             (Action::Launch(_) | Action::Finish(..) | Action::Stop(_), None)
             | (Action::Watch(_), _) => Ok(()),
         }
     }
 
-    /// What the daemon refuses is a failed task; when it does not answer, the task waits for it.
-    async fn launch(&self, task: &OpenTask, made: Option<String>) -> Result<(), SchedulerError> {
+    /// If the daemon refuses, the task fails; if the daemon is unreachable, the task waits.
+    async fn launch(&self, task: &OpenTask, created: Option<String>) -> Result<(), SchedulerError> {
         let Ok(_permit) = self.launches.acquire().await else {
             return Ok(());
         };
-        match self.make_and_start(task, made).await {
+        match self.create_and_start(task, created).await {
             Err(SchedulerError::Docker(error)) if !matches!(error, DockerError::Unreachable(_)) => {
                 let text = format!(
                     "failed to create container for instance {}: {error}",
                     task.guid
                 );
-                self.cell(task, LogStream::Err, text);
+                self.log_cell(task, LogStream::Err, text);
                 let reason = format!("failed to create container: {error}");
                 self.ended(&task.guid, TaskEnd::Failed(reason)).await
             }
             Err(SchedulerError::Db(error)) if error.is_unreadable() => {
-                let reason = format!("what the task runs with cannot be read: {error}");
+                let reason = format!("cannot read the task's configuration: {error}");
                 let text = format!(
                     "not creating container for instance {}: {reason}",
                     task.guid
                 );
-                self.cell(task, LogStream::Err, text);
+                self.log_cell(task, LogStream::Err, text);
                 self.ended(&task.guid, TaskEnd::Failed(reason)).await
             }
             done => done,
         }
     }
 
-    /// It is on record as started before it is: so nothing is ever started twice.
-    async fn make_and_start(
+    /// Records the start before starting, so that no task is started twice.
+    async fn create_and_start(
         &self,
         task: &OpenTask,
-        made: Option<String>,
+        created: Option<String>,
     ) -> Result<(), SchedulerError> {
         let guid = &task.guid;
         let Some(desired) = self.desired(guid).await? else {
             return Ok(());
         };
-        let id = match made {
-            Some(id) if self.is_fresh(&id).await? => id,
+        let id = match created {
+            Some(id) if self.was_never_started(&id).await? => id,
             Some(_) => return Ok(()),
             None => {
                 let text = format!("creating container for instance {guid}");
-                self.cell(task, LogStream::Out, text);
+                self.log_cell(task, LogStream::Out, text);
                 let spec = container::spec(&self.settings, task, &desired);
-                self.containers.make(spec).await?
+                self.containers.create(spec).await?
             }
         };
-        // Making it may have taken long, with its image to pull.
+        // Creating it may have taken long if the image was pulled.
         if !self.started(guid).await? {
             return Ok(());
         }
         self.containers.start(&id, desired.lifecycle_files).await?;
         let text = format!("successfully created container for instance {guid}");
-        self.cell(task, LogStream::Out, text);
+        self.log_cell(task, LogStream::Out, text);
         Ok(())
     }
 
-    /// Whether a made container was never started: starting one that ended would run it again.
-    async fn is_fresh(&self, id: &str) -> Result<bool, SchedulerError> {
+    /// Whether a container was never started: starting an exited one would run the task again.
+    async fn was_never_started(&self, id: &str) -> Result<bool, SchedulerError> {
         let found = self.engine.inspect(id).await?;
         Ok(found.is_some_and(|container| container.state == ContainerState::Created))
     }
@@ -332,19 +339,19 @@ impl Runner {
         Ok(read.await?)
     }
 
-    /// Output first, then the record, and the container last.
+    /// Stores the output first, then the result; removes the container last.
     async fn finish(&self, task: &OpenTask, id: &str, end: TaskEnd) -> Result<(), SchedulerError> {
-        self.logs.drained(id, LOGS_READ_WITHIN).await;
+        self.logs.drained(id, LOG_DRAIN_TIMEOUT).await;
         if let Some(container) = self.engine.inspect(id).await? {
-            self.tell_exit(task, &container);
+            self.log_exit(task, &container);
         }
         self.ended(&task.guid, end).await?;
         let guid = &task.guid;
         let text = format!("destroying container for instance {guid}");
-        self.cell(task, LogStream::Out, text);
-        gone_is_fine(self.engine.remove(id).await)?;
+        self.log_cell(task, LogStream::Out, text);
+        ignore_not_found(self.engine.remove(id).await)?;
         let text = format!("successfully destroyed container for instance {guid}");
-        self.cell(task, LogStream::Out, text);
+        self.log_cell(task, LogStream::Out, text);
         Ok(())
     }
 
@@ -363,7 +370,7 @@ impl Runner {
         Ok(write.await?)
     }
 
-    /// Wakes a pass when a container ends.
+    /// Wakes a pass when a container exits.
     fn watch(self: &Arc<Self>, container_id: String, supervisor: &Supervisor) {
         let new = self.watched().insert(container_id.clone());
         if !new {
@@ -376,7 +383,7 @@ impl Runner {
                 waited = runner.engine.wait(&container_id) => waited,
             };
             if let Err(error) = waited {
-                tracing::debug!(container = %container_id, %error, "cannot wait for a task's end");
+                tracing::debug!(container = %container_id, %error, "waiting for task container failed; retrying");
                 sleep(RETRIES.first).await;
             }
             runner.watched().remove(&container_id);
@@ -388,7 +395,7 @@ impl Runner {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell_exit(&self, task: &OpenTask, container: &Container) {
+    fn log_exit(&self, task: &OpenTask, container: &Container) {
         let ContainerState::Exited {
             code,
             out_of_memory,
@@ -399,15 +406,15 @@ impl Runner {
         };
         let cause = crash::cause(out_of_memory);
         let text = format!("Exit status {code}{cause}");
-        self.say(task, container::source_type(task), LogStream::Out, text);
+        self.log(task, container::source_type(task), LogStream::Out, text);
     }
 
-    fn cell(&self, task: &OpenTask, stream: LogStream, text: String) {
+    fn log_cell(&self, task: &OpenTask, stream: LogStream, text: String) {
         let text = format!("Cell {} {text}", self.settings.cell_id);
-        self.say(task, "CELL".to_owned(), stream, text);
+        self.log(task, "CELL".to_owned(), stream, text);
     }
 
-    fn say(&self, task: &OpenTask, source_type: String, stream: LogStream, text: String) {
+    fn log(&self, task: &OpenTask, source_type: String, stream: LogStream, text: String) {
         self.logs.line(LogLine {
             app_guid: task.app_guid.clone(),
             index: 0,

@@ -18,7 +18,7 @@ use crate::scheduler::Settings;
 use crate::scheduler::fake::FakeLogs;
 use crate::scheduler::tests::PausedClock;
 
-/// A task, how it ended, and how often it was told to have started.
+/// A task, how it ended, and how often its start was reported.
 type Known = (OpenTask, Option<TaskEnd>, u32);
 
 /// Tasks by guid.
@@ -113,7 +113,7 @@ struct World {
 }
 
 impl World {
-    /// A runner without tasks, over a daemon whose containers do this.
+    /// A runner without tasks; the daemon's containers show `behaviour`.
     fn new(behaviour: Behaviour) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock(Instant::now()));
         let dir = tempfile::tempdir().expect("temporary folder");
@@ -158,12 +158,12 @@ impl World {
         write.await.expect("commit");
     }
 
-    /// Makes the task `t`.
-    async fn make(&self) {
-        self.make_named("t", "migrate").await;
+    /// Creates the task `t`.
+    async fn create(&self) {
+        self.create_named("t", "migrate").await;
     }
 
-    async fn make_named(&self, guid: &str, name: &str) {
+    async fn create_named(&self, guid: &str, name: &str) {
         let task = OpenTask {
             guid: guid.into(),
             app_guid: "a".into(),
@@ -176,7 +176,7 @@ impl World {
         self.commit().await;
     }
 
-    /// Lets time pass, also that of the database's threads, which know no paused clock.
+    /// Lets time pass, also for the database's threads, which do not use the paused clock.
     async fn pass(&self, time: Duration) {
         sleep(time).await;
         let read = self.db.read(|_| Ok::<_, DbError>(()));
@@ -195,7 +195,7 @@ impl World {
         self.engine.list(&ours).await.expect("a list")
     }
 
-    /// How the task ended, once nothing is left of it.
+    /// How the task ended, once its container is gone.
     async fn end(&self) -> TaskEnd {
         for _ in 0..10_000 {
             let end = self.tasks.all().get(&"t".into()).and_then(|t| t.1.clone());
@@ -232,9 +232,9 @@ fn failed(reason: &str) -> TaskEnd {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_runs_once_and_leaves_nothing_but_its_end() {
+async fn a_task_runs_once_and_its_container_is_removed() {
     let world = World::new(Behaviour::runs().waits(Duration::from_secs(3)).exits(0));
-    world.make().await;
+    world.create().await;
     let id = world.until_running().await;
     let spec = world.engine.spec(&id).expect("a specification");
     assert_eq!(spec.name, "cflite-0f0f-dora-task-migrate-t");
@@ -259,7 +259,7 @@ async fn a_task_runs_once_and_leaves_nothing_but_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_badly_has_failed_for_a_reason() {
+async fn a_failed_task_has_a_reason() {
     let table = [
         (
             Behaviour::runs().exits(3),
@@ -272,7 +272,7 @@ async fn what_ends_badly_has_failed_for_a_reason() {
     ];
     for (behaviour, reason) in table {
         let world = World::new(behaviour);
-        world.make().await;
+        world.create().await;
         assert_eq!(world.end().await, failed(reason));
     }
 }
@@ -286,7 +286,7 @@ async fn a_task_that_ends_at_once_runs_once_whatever_else_is_committed() {
             counted.fetch_add(1, Ordering::Relaxed);
         };
         let world = World::new(Behaviour::runs().works(count).exits(0));
-        world.make().await;
+        world.create().await;
         let commits = async {
             for _ in 0..20 {
                 world.commit().await;
@@ -300,14 +300,14 @@ async fn a_task_that_ends_at_once_runs_once_whatever_else_is_committed() {
 #[tokio::test(start_paused = true)]
 async fn a_canceled_task_is_stopped_also_before_it_runs() {
     let world = World::new(Behaviour::runs());
-    world.make().await;
+    world.create().await;
     world.until_running().await;
     world.cancel().await;
     assert_eq!(world.end().await, failed("task was cancelled"));
 
     let world = World::new(Behaviour::runs());
     world.engine.stall(Verb::Create);
-    world.make().await;
+    world.create().await;
     sleep(Duration::from_secs(1)).await;
     world.cancel().await;
     world.engine.heal();
@@ -316,7 +316,7 @@ async fn a_canceled_task_is_stopped_also_before_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_survives_the_platforms_death_at_every_step() {
+async fn a_task_survives_kill_9_at_every_step() {
     for verb in [
         Verb::List,
         Verb::Create,
@@ -328,7 +328,7 @@ async fn a_task_survives_the_platforms_death_at_every_step() {
     ] {
         let mut world = World::new(Behaviour::runs().waits(Duration::from_secs(5)).exits(0));
         world.engine.stall(verb);
-        world.make().await;
+        world.create().await;
         sleep(Duration::from_secs(20)).await;
         world.kill_and_start().await;
         assert_eq!(world.end().await, TaskEnd::Succeeded, "{verb:?}");
@@ -340,14 +340,14 @@ async fn a_task_survives_the_platforms_death_at_every_step() {
 async fn a_task_waits_half_an_hour_for_the_daemon() {
     let world = World::new(Behaviour::runs().exits(0));
     world.engine.set_reachable(false);
-    world.make().await;
+    world.create().await;
     sleep(Duration::from_secs(60)).await;
     world.engine.set_reachable(true);
     assert_eq!(world.end().await, TaskEnd::Succeeded);
 
     let world = World::new(Behaviour::runs().exits(0));
     world.engine.set_reachable(false);
-    world.make().await;
+    world.create().await;
     for _ in 0..10_000 {
         world.pass(Duration::from_secs(1)).await;
         if world.tasks.open_ones() == 0 {
@@ -360,21 +360,21 @@ async fn a_task_waits_half_an_hour_for_the_daemon() {
     let world = World::new(Behaviour::runs().exits(0));
     let gone = DockerError::Unreachable("no such socket".to_owned());
     world.engine.fail(Verb::Create, gone);
-    world.make().await;
+    world.create().await;
     assert_eq!(world.end().await, failed("not started within time limit"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_daemon_refuses_or_loses_has_failed() {
+async fn a_task_fails_if_the_daemon_refuses_or_loses_it() {
     let world = World::new(Behaviour::runs());
     let refusal = DockerError::Failed("no space left".to_owned());
     world.engine.fail_next(Verb::Start, refusal);
-    world.make().await;
+    world.create().await;
     let reason = "failed to create container: docker: no space left";
     assert_eq!(world.end().await, failed(reason));
 
     let world = World::new(Behaviour::runs());
-    world.make().await;
+    world.create().await;
     let id = world.until_running().await;
     world.engine.remove(&id).await.expect("removed");
     let reason = "cell disappeared before completion";
@@ -384,7 +384,7 @@ async fn what_the_daemon_refuses_or_loses_has_failed() {
 #[tokio::test(start_paused = true)]
 async fn the_container_of_a_deleted_task_is_removed_also_after_a_restart() {
     let mut world = World::new(Behaviour::runs());
-    world.make().await;
+    world.create().await;
     world.until_running().await;
     assert!(world.supervisor.shut_down(Duration::from_secs(1)).await);
     world.tasks.all().clear();
@@ -399,9 +399,9 @@ async fn the_container_of_a_deleted_task_is_removed_also_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_whose_row_cannot_be_read_keeps_nobody_waiting_and_its_container() {
+async fn an_unreadable_task_blocks_no_other_and_keeps_its_container() {
     let world = World::new(Behaviour::runs());
-    world.make().await;
+    world.create().await;
     world.until_running().await;
     let rename = |name: &str| {
         if let Some((task, ..)) = world.tasks.all().get_mut(&"t".into()) {
@@ -409,7 +409,7 @@ async fn a_task_whose_row_cannot_be_read_keeps_nobody_waiting_and_its_container(
         }
     };
     rename("damaged");
-    world.make_named("u", "no-environment").await;
+    world.create_named("u", "no-environment").await;
     let failed = |guid: &str| {
         let all = world.tasks.all();
         all.get(&guid.into()).and_then(|(_, end, _)| end.clone())
@@ -417,7 +417,7 @@ async fn a_task_whose_row_cannot_be_read_keeps_nobody_waiting_and_its_container(
     for _ in 0..100 {
         world.pass(Duration::from_secs(1)).await;
     }
-    let reason = "what the task runs with cannot be read: database holds an invalid \
+    let reason = "cannot read the task's configuration: database holds an invalid \
                   desired_tasks.environment: not JSON";
     assert_eq!(failed("u"), Some(TaskEnd::Failed(reason.to_owned())));
     assert_eq!(world.containers().await.len(), 1, "it goes on");

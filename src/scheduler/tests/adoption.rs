@@ -1,4 +1,4 @@
-//! What survives the end of this process, of the daemon and of the machine.
+//! Restarts of this process, of the daemon and of the machine.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn containers_are_adopted_by_their_labels_when_the_records_are_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_while_nobody_looked_is_a_crash() {
+async fn a_crash_while_the_scheduler_is_down_is_counted() {
     let mut world = World::new();
     world.want(vec![process("p", 2)]).await;
     world.settle().await;
@@ -60,7 +60,7 @@ async fn everything_is_back_after_the_daemon_restarted_and_nothing_crashed() {
     world.settle().await;
     let before = world.running().await;
     for code in [137, 143, 0, 255] {
-        // Not at a tick: a real daemon can not be gone and back before anybody notices.
+        // Not at a tick: a real daemon cannot restart unnoticed.
         tokio::time::sleep(Duration::from_secs(50)).await;
         world.engine.restart_daemon(code);
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -124,10 +124,10 @@ async fn a_removed_container_is_replaced_and_a_foreign_one_is_left_alone() {
     assert!(world.engine.inspect(&stranger).await.expect("ok").is_some());
 }
 
-/// The process dies before each of the daemon's verbs, that is after each of the steps before it,
-/// while starting, replacing and stopping; the next one brings everything to the same end.
+/// The process dies before each daemon call while starting, replacing and stopping; the next
+/// process converges to the same state.
 #[tokio::test(start_paused = true)]
-async fn it_may_die_after_any_step() {
+async fn it_converges_after_kill_9_at_any_step() {
     let verbs = [
         Verb::List,
         Verb::Create,

@@ -1,4 +1,4 @@
-//! Whatever the situation, plan → apply comes to rest in the wanted state.
+//! From any state, plan → apply converges to the desired state.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
 use crate::docker::ContainerState;
-use crate::scheduler::actual::{Actual, Held};
+use crate::scheduler::actual::{Actual, InstanceContainer};
 use crate::scheduler::crash::{self, Restart};
 use crate::scheduler::desired::Desired;
 use crate::scheduler::fake::process;
@@ -17,7 +17,7 @@ use crate::scheduler::plan::{Change, Effect, plan};
 
 const ROUNDS: usize = 40;
 
-/// What the store and the daemon would do, without either.
+/// A model of the store and the daemon.
 #[derive(Debug)]
 struct Model {
     actual: Actual,
@@ -98,15 +98,15 @@ impl Model {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn execute(&mut self, effect: Effect) {
         match effect {
             Effect::Launch { guid, .. } => {
                 let slot = self.find(&guid).slot.clone();
                 let id = format!("c-{guid}");
                 self.find(&guid).container_id = Some(id.clone());
                 let state = ContainerState::Running { since: self.now };
-                let held = held(&id, slot, state, true);
-                self.actual.containers.insert(guid, held);
+                let container = instance_container(&id, slot, state, true);
+                self.actual.containers.insert(guid, container);
             }
             Effect::Stop { guid, .. } => {
                 self.actual.containers.remove(&guid);
@@ -116,8 +116,8 @@ impl Model {
         }
     }
 
-    /// Until nothing is left to do; `cut` effects of each plan are carried out at most.
-    fn settle(&mut self, desired: &Desired, cut: usize) -> bool {
+    /// Runs until nothing is left to do; executes at most `max_effects` effects of each plan.
+    fn settle(&mut self, desired: &Desired, max_effects: usize) -> bool {
         for _ in 0..ROUNDS * 10 {
             let plan = plan(desired, &self.actual, self.now);
             if plan.changes.is_empty() && plan.effects.is_empty() {
@@ -128,8 +128,8 @@ impl Model {
                 }
             }
             if plan.changes.is_empty() {
-                for effect in plan.effects.into_iter().take(cut) {
-                    self.carry_out(effect.what);
+                for effect in plan.effects.into_iter().take(max_effects) {
+                    self.execute(effect.what);
                 }
             } else {
                 for change in plan.changes {
@@ -141,8 +141,13 @@ impl Model {
     }
 }
 
-fn held(id: &str, slot: Slot, state: ContainerState, watched: bool) -> Held {
-    Held {
+fn instance_container(
+    id: &str,
+    slot: Slot,
+    state: ContainerState,
+    watched: bool,
+) -> InstanceContainer {
+    InstanceContainer {
         container_id: id.to_owned(),
         slot: Some(slot),
         state,
@@ -155,7 +160,7 @@ fn held(id: &str, slot: Slot, state: ContainerState, watched: bool) -> Held {
 }
 
 prop_compose! {
-    fn a_slot()(process in 0..3_u8, version in 0..2_u8, index in 0..3_u32) -> Slot {
+    fn any_slot()(process in 0..3_u8, version in 0..2_u8, index in 0..3_u32) -> Slot {
         Slot {
             process_guid: format!("p{process}").into(),
             version: format!("v{version}"),
@@ -166,7 +171,7 @@ prop_compose! {
     }
 }
 
-fn a_phase() -> impl Strategy<Value = Phase> {
+fn any_phase() -> impl Strategy<Value = Phase> {
     prop_oneof![
         Just(Phase::Starting),
         Just(Phase::Running),
@@ -175,7 +180,7 @@ fn a_phase() -> impl Strategy<Value = Phase> {
     ]
 }
 
-fn a_state() -> impl Strategy<Value = Option<ContainerState>> {
+fn any_state() -> impl Strategy<Value = Option<ContainerState>> {
     let time = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
     prop_oneof![
         Just(None),
@@ -190,10 +195,10 @@ fn a_state() -> impl Strategy<Value = Option<ContainerState>> {
 }
 
 prop_compose! {
-    fn an_instance()(
-        slot in a_slot(),
-        phase in prop::option::of(a_phase()),
-        state in a_state(),
+    fn any_instance()(
+        slot in any_slot(),
+        phase in prop::option::of(any_phase()),
+        state in any_state(),
         crash_count in 0..5_u32,
         flags in any::<[bool; 3]>(),
         since in 0..1100_i64,
@@ -203,7 +208,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn a_world()(instances in prop::collection::vec(an_instance(), 0..12)) -> Model {
+    fn any_model()(instances in prop::collection::vec(any_instance(), 0..12)) -> Model {
         let mut actual = Actual::default();
         let mut taken = std::collections::BTreeSet::new();
         for (n, (slot, phase, state, crash_count, flags, since)) in instances.into_iter().enumerate() {
@@ -226,7 +231,7 @@ prop_compose! {
                 });
             }
             if let Some(state) = state {
-                actual.containers.insert(guid, held(&id, slot, state, flags[2]));
+                actual.containers.insert(guid, instance_container(&id, slot, state, flags[2]));
             }
         }
         Model { actual, now: Timestamp::from_micros(1_000_000_000), guids: 0 }
@@ -235,10 +240,10 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn every_situation_comes_to_rest_as_wanted(
-        mut model in a_world(),
+    fn every_state_converges_to_the_desired_state(
+        mut model in any_model(),
         wanted in prop::collection::vec((0..2_u8, 0..4_u32), 0..3),
-        cut in 1..4_usize,
+        max_effects in 1..4_usize,
     ) {
         let processes = wanted.into_iter().enumerate().map(|(n, (version, instances))| {
             let mut process = process(&format!("p{n}"), instances);
@@ -246,15 +251,15 @@ proptest! {
             process
         });
         let desired = Desired::new(processes.collect::<Vec<_>>().into(), Duration::from_secs(1));
-        prop_assert!(model.settle(&desired, cut), "never came to rest: {:#?}", model.actual);
+        prop_assert!(model.settle(&desired, max_effects), "did not converge: {:#?}", model.actual);
         let slots: usize = desired.processes.values().map(|p| p.instances as usize).sum();
         prop_assert_eq!(model.actual.instances.len(), slots);
         for record in &model.actual.instances {
             let slot = &record.slot;
             let wanted = desired.wants(&slot.process_guid, &slot.version, slot.index);
             prop_assert!(wanted.is_some(), "{:?} is not wanted", record);
-            let held = model.actual.containers.get(&record.guid);
-            let runs = held.is_some_and(Held::is_running);
+            let container = model.actual.containers.get(&record.guid);
+            let runs = container.is_some_and(InstanceContainer::is_running);
             prop_assert_eq!(runs, record.phase != Phase::Crashed, "{:?}", record);
         }
         let crashed = model.actual.instances.iter().filter(|r| r.phase == Phase::Crashed);

@@ -1,4 +1,4 @@
-//! Crashes: counting, back-off, texts.
+//! Crashes: counting, backoff, exit descriptions.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn two_crashes_restart_at_once_and_the_third_waits_30_seconds() {
         world.settle().await;
         assert_eq!(world.states().await, "RUNNING", "after crash {count}");
     }
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     world.engine.exit(&world.container().await, 1);
     let all = world
         .until(|all| all.iter().any(|i| i.state == InstanceState::Crashed))
@@ -34,7 +34,7 @@ async fn two_crashes_restart_at_once_and_the_third_waits_30_seconds() {
     );
     assert_eq!(world.routable(), 0);
     world.until(all_running(1)).await;
-    let waited = begun.elapsed();
+    let waited = started.elapsed();
     assert!((30..31).contains(&waited.as_secs()), "waited {waited:?}");
     assert_eq!(world.crash_counts(), [1, 2, 3]);
     let crash = &world.observer.crashes()[0];
@@ -43,19 +43,19 @@ async fn two_crashes_restart_at_once_and_the_third_waits_30_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_can_not_run_shows_crashed_and_backs_off_further_each_time() {
+async fn a_failing_app_shows_crashed_and_its_backoff_grows() {
     let world = World::new();
     world.engine.script("dora", Behaviour::runs().exits(1));
     world.want(vec![process("p", 1)]).await;
     world
         .until(|all| all.iter().any(|i| i.crash_count == 3))
         .await;
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     world
         .until(|all| all.iter().any(|i| i.crash_count == 6))
         .await;
     // 30 s, 60 s and 120 s.
-    let waited = begun.elapsed();
+    let waited = started.elapsed();
     assert!((210..212).contains(&waited.as_secs()), "waited {waited:?}");
     world.settle().await;
     assert_eq!(world.states().await, "CRASHED");
@@ -77,15 +77,15 @@ async fn a_new_version_forgets_the_crashes() {
     world
         .until(|all| all.iter().any(|i| i.crash_count == 4))
         .await;
-    let mut mended = process("p", 1);
-    mended.version = "v2".to_owned();
-    world.want(vec![mended]).await;
+    let mut fixed = process("p", 1);
+    fixed.version = "v2".to_owned();
+    world.want(vec![fixed]).await;
     let all = world.until(all_running(1)).await;
     assert_eq!(all[0].crash_count, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_minutes_of_running_start_the_count_again() {
+async fn five_minutes_of_running_reset_the_count() {
     let world = World::new();
     world.want(vec![process("p", 1)]).await;
     for _ in 0..3 {
@@ -101,7 +101,7 @@ async fn five_minutes_of_running_start_the_count_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_way_to_end_has_its_words() {
+async fn every_kind_of_exit_has_its_description() {
     let world = World::new();
     let mut worker = process("p", 1);
     worker.process_type = "worker".to_owned();
@@ -135,7 +135,7 @@ async fn every_way_to_end_has_its_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_does_not_exist_is_a_crash_that_says_so() {
+async fn a_missing_image_is_a_crash_with_details() {
     let world = World::new();
     let mut wanted = process("p", 1);
     wanted.image = "nowhere@sha256:2".to_owned();
@@ -153,7 +153,7 @@ async fn an_image_that_does_not_exist_is_a_crash_that_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_ends_loses_its_traffic_before_anything_is_looked_at() {
+async fn an_exited_instance_loses_its_traffic_before_containers_are_listed() {
     let world = World::new();
     world.want(vec![process("p", 2)]).await;
     world.settle().await;
@@ -163,7 +163,7 @@ async fn an_instance_that_ends_loses_its_traffic_before_anything_is_looked_at() 
     world.engine.exit(&container, 1);
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(world.routable(), 1);
-    // A pass that is under way must not bring it back.
+    // A running pass must not restore it.
     world.want(vec![process("p", 2)]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.routable(), 1);

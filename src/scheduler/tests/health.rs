@@ -27,12 +27,12 @@ async fn an_app_that_never_listens_crashes_after_its_timeout() {
     let crash = world.observer.crashes()[0].exit_description.clone();
     assert_eq!(crash, format!("Instance never healthy after 1m0s: {why}"));
     let lines = world.logs.lines();
-    let told = lines
+    let position = lines
         .iter()
         .position(|l| *l == format!("[HEALTH/0] ERR {why}"));
-    let told = told.expect("what the check said");
+    let position = position.expect("the check's message");
     assert_eq!(
-        lines[told + 1],
+        lines[position + 1],
         "[CELL/0] ERR Failed after 1m0s: startup health check never passed."
     );
 }
@@ -73,7 +73,7 @@ async fn one_failed_liveness_check_is_a_crash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_that_went_away_is_no_reason_to_call_an_app_unhealthy() {
+async fn an_unreachable_daemon_makes_no_app_unhealthy() {
     let world = World::new();
     world.want(vec![process("p", 1)]).await;
     world.settle().await;

@@ -56,18 +56,18 @@ async fn traffic_is_withdrawn_a_drain_before_sigterm() {
     world.want(vec![process("p", 1)]).await;
     world.settle().await;
     let mut routable = world.scheduler.routable();
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     world.want(vec![]).await;
     routable
         .wait_for(|all| all.is_empty())
         .await
         .expect("withdrawn");
-    assert!(begun.elapsed() < Duration::from_millis(100));
+    assert!(started.elapsed() < Duration::from_millis(100));
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(world.running().await.len(), 1);
     assert_eq!(world.states().await, "STOPPING");
     world.settle().await;
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(started.elapsed() >= Duration::from_secs(1));
     let lines = world.logs.lines();
     insta::assert_debug_snapshot!(lines[lines.len() - 4..], @r#"
     [
@@ -86,10 +86,10 @@ async fn an_app_that_ignores_sigterm_is_killed_after_ten_seconds() {
     world.engine.script("dora", stubborn);
     world.want(vec![process("p", 1)]).await;
     world.settle().await;
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     world.want(vec![]).await;
     world.settle().await;
-    assert!(begun.elapsed() >= Duration::from_secs(11));
+    assert!(started.elapsed() >= Duration::from_secs(11));
     let expected = "[APP/PROC/WEB/0] OUT Exit status 137 (exceeded 10s graceful shutdown interval)";
     assert!(world.logs.lines().iter().any(|line| line == expected));
 }
@@ -121,7 +121,7 @@ async fn a_new_version_replaces_all_instances_without_waiting_for_the_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restarted_instance_is_seen_stopping_before_its_successor_runs() {
+async fn a_restarted_instance_is_stopping_before_its_successor_runs() {
     let world = World::new();
     world.want(vec![process("p", 2)]).await;
     world.settle().await;
@@ -157,19 +157,19 @@ async fn an_image_the_daemon_lacks_is_pulled_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_that_is_away_makes_instances_wait_not_crash() {
+async fn an_unreachable_daemon_makes_instances_wait_not_crash() {
     let world = World::new();
     world.want(vec![process("p", 1)]).await;
     world.settle().await;
-    let away = DockerError::Unreachable("gone fishing".to_owned());
-    world.engine.fail(Verb::Create, away);
+    let unreachable = DockerError::Unreachable("no such socket".to_owned());
+    world.engine.fail(Verb::Create, unreachable);
     world.want(vec![process("p", 2)]).await;
     let all = world.until(|all| all.len() == 2).await;
     assert_eq!(all[0].state, InstanceState::Running);
     let down = world.until(|all| all[1].state == InstanceState::Down).await;
     assert_eq!(
         down[1].details.as_deref(),
-        Some("docker does not answer: gone fishing")
+        Some("docker does not answer: no such socket")
     );
     tokio::time::sleep(Duration::from_secs(120)).await;
     world.engine.heal();
@@ -212,14 +212,14 @@ async fn usage_is_sampled_every_15_seconds_and_on_demand_after_5() {
         .await;
     let second = world.scheduler.usage(&guid).expect("sampled");
     assert!((0.45..0.61).contains(&second.cpu), "{}", second.cpu);
-    // Nobody waits for a daemon that does not answer.
+    // Callers do not wait longer for a daemon that does not answer.
     world.engine.stall(Verb::Usage);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let answered = world
         .scheduler
         .refresh_usage(std::slice::from_ref(&guid), limit)
         .await;
     assert!(!answered);
-    assert_eq!(begun.elapsed(), limit);
+    assert_eq!(started.elapsed(), limit);
 }

@@ -1,4 +1,4 @@
-//! Decisions, one situation each. A situation is written in lines:
+//! Planner decisions, one test each. A situation is written in lines:
 //!
 //! - `want p v1 2`: process `p` in version `v1` with two instances
 //! - `record i1 p v1 0 RUNNING`: an instance on record, with options `@90` (in its state since
@@ -7,14 +7,14 @@
 //!   `created`; option `watched`
 //! - `busy i1`, `paused i1 until 120`
 //!
-//! It is second 100; what was served is drained for 5 s.
+//! The current time is second 100; the drain time is 5 s.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::Timestamp;
 use crate::docker::ContainerState;
-use crate::scheduler::actual::{Actual, Held};
+use crate::scheduler::actual::{Actual, InstanceContainer};
 use crate::scheduler::desired::Desired;
 use crate::scheduler::fake::process;
 use crate::scheduler::instance::{InstanceAddress, Phase, Record, Slot};
@@ -54,7 +54,7 @@ fn record(words: &[&str]) -> Record {
     }
 }
 
-fn held(words: &[&str]) -> Held {
+fn instance_container(words: &[&str]) -> InstanceContainer {
     let (state, at) = words[4].split_once('@').unwrap_or((words[4], "0"));
     let at = second(at);
     let state = match state {
@@ -71,7 +71,7 @@ fn held(words: &[&str]) -> Held {
             }
         }
     };
-    Held {
+    InstanceContainer {
         container_id: format!("c-{}", words[0]),
         slot: Some(slot(&words[1..4])),
         state,
@@ -97,11 +97,13 @@ fn decide(situation: &str) -> String {
             "record" => actual.instances.push(record(&words[1..])),
             "container" => {
                 let guid = words[1].into();
-                actual.containers.insert(guid, held(&words[1..]));
+                actual
+                    .containers
+                    .insert(guid, instance_container(&words[1..]));
             }
             "busy" => drop(actual.busy.insert(words[1].into())),
             "paused" => drop(actual.paused.insert(words[1].into(), second(words[3]))),
-            other => panic!("unknown word {other}"),
+            other => panic!("unknown keyword {other}"),
         }
     }
     let desired = Desired::new(wanted.into(), Duration::from_secs(5));
@@ -113,7 +115,7 @@ fn decide(situation: &str) -> String {
         .map(|(what, reason)| format!("{what}: {reason}"))
         .collect();
     if let Some(at) = plan.next_check {
-        lines.push(format!("look again at {}", at.as_seconds()));
+        lines.push(format!("next check at {}", at.as_seconds()));
     }
     lines.join("\n")
 }
@@ -161,7 +163,7 @@ fn a_wanted_process_is_placed_then_launched() {
 }
 
 #[test]
-fn what_runs_as_wanted_is_left_alone() {
+fn a_converged_process_needs_no_change() {
     insta::assert_snapshot!(decide("
         want p v1 2
         record i0 p v1 0 RUNNING
@@ -172,7 +174,7 @@ fn what_runs_as_wanted_is_left_alone() {
 }
 
 #[test]
-fn a_start_nobody_wrote_down_is_written_down() {
+fn an_unrecorded_start_is_recorded() {
     insta::assert_snapshot!(decide("
         want p v1 1
         record i0 p v1 0 STARTING
@@ -181,7 +183,7 @@ fn a_start_nobody_wrote_down_is_written_down() {
 }
 
 #[test]
-fn what_is_not_wanted_is_retired_and_the_new_version_does_not_wait_for_it() {
+fn unwanted_instances_are_retired_and_the_new_version_does_not_wait() {
     insta::assert_snapshot!(decide("
         want p v2 1
         record i0 p v1 0 RUNNING
@@ -198,7 +200,7 @@ fn what_is_not_wanted_is_retired_and_the_new_version_does_not_wait_for_it() {
 }
 
 #[test]
-fn what_served_is_drained_before_it_is_stopped() {
+fn a_serving_instance_is_drained_before_it_is_stopped() {
     insta::assert_snapshot!(decide("
         record a p v1 0 STOPPING @96 serving
         record b p v1 1 STOPPING @95 serving
@@ -211,16 +213,16 @@ fn what_served_is_drained_before_it_is_stopped() {
         container d p v1 3 exited(1)@20
         container e p v1 4 running@10
     "), @"
-    stop b in c-b: it is not wanted any more
-    stop c in c-c: it is not wanted any more
-    stop d in c-d: it is not wanted any more
-    stop e in c-e: it is not wanted any more
-    look again at 101
+    stop b in c-b: it is no longer wanted
+    stop c in c-c: it is no longer wanted
+    stop d in c-d: it is no longer wanted
+    stop e in c-e: it is no longer wanted
+    next check at 101
     ");
 }
 
 #[test]
-fn a_slot_waits_for_the_container_that_was_stopped_on_purpose() {
+fn a_slot_waits_for_a_deliberately_stopped_container() {
     insta::assert_snapshot!(decide("
         want p v1 2
         record i0 p v1 0 STOPPING
@@ -228,12 +230,12 @@ fn a_slot_waits_for_the_container_that_was_stopped_on_purpose() {
         container i0 p v1 0 running@10
     "), @"
     forget i1: its container is gone
-    stop i0 in c-i0: it is not wanted any more
+    stop i0 in c-i0: it is no longer wanted
     ");
 }
 
 #[test]
-fn an_exit_that_was_watched_is_a_crash() {
+fn a_watched_exit_is_a_crash() {
     insta::assert_snapshot!(decide("
         want p v1 1
         record i0 p v1 0 RUNNING
@@ -258,7 +260,7 @@ fn an_unwatched_exit_is_a_crash_only_if_another_container_outlived_it() {
 }
 
 #[test]
-fn a_container_that_vanished_or_was_made_anew_is_replaced() {
+fn a_removed_or_recreated_container_is_replaced() {
     insta::assert_snapshot!(decide("
         want p v1 2
         record i0 p v1 0 RUNNING
@@ -266,12 +268,12 @@ fn a_container_that_vanished_or_was_made_anew_is_replaced() {
         container i1 p v1 1 created
     "), @"
     replace i0: its container is gone
-    replace i1: its container was made anew
+    replace i1: its container was recreated
     ");
 }
 
 #[test]
-fn back_off_is_waited_for_and_ends_at_200() {
+fn backoff_delays_restarts_and_ends_at_200() {
     insta::assert_snapshot!(decide("
         want p v1 4
         record i0 p v1 0 CRASHED @70 crashes=3
@@ -279,13 +281,13 @@ fn back_off_is_waited_for_and_ends_at_200() {
         record i2 p v1 2 CRASHED @71 crashes=4
         record i3 p v1 3 CRASHED @1 crashes=200
     "), @"
-    retry i0: its back-off is over
-    look again at 101
+    retry i0: its backoff is over
+    next check at 101
     ");
 }
 
 #[test]
-fn a_container_that_outlived_its_crash_goes_while_the_instance_waits() {
+fn a_leftover_container_is_removed_during_the_backoff() {
     insta::assert_snapshot!(decide("
         want p v1 2
         record i0 p v1 0 CRASHED @71 crashes=3
@@ -295,12 +297,12 @@ fn a_container_that_outlived_its_crash_goes_while_the_instance_waits() {
     "), @"
     discard c-i0: it belongs to no instance
     discard c-i1: it belongs to no instance
-    look again at 101
+    next check at 101
     ");
 }
 
 #[test]
-fn strays_are_adopted_where_they_fit_and_discarded_elsewhere() {
+fn matching_strays_are_adopted_and_others_discarded() {
     insta::assert_snapshot!(decide("
         want p v2 2
         container old p v1 0 running@10
@@ -317,7 +319,7 @@ fn strays_are_adopted_where_they_fit_and_discarded_elsewhere() {
 }
 
 #[test]
-fn what_is_worked_on_is_left_alone_and_what_failed_waits() {
+fn busy_instances_are_skipped_and_failed_ones_wait() {
     insta::assert_snapshot!(decide("
         want p v1 3
         record i0 p v1 0 STARTING
@@ -331,5 +333,5 @@ fn what_is_worked_on_is_left_alone_and_what_failed_waits() {
         busy i3
         busy stray
         paused i1 until 120
-    "), @"look again at 120");
+    "), @"next check at 120");
 }

@@ -1,4 +1,4 @@
-//! Rows that cannot be read: nothing is stopped for them, and nobody else waits.
+//! Unreadable rows: nothing is stopped because of them, and nothing else is blocked.
 
 use super::world::{World, all_running};
 use crate::db::DbError;
@@ -13,7 +13,7 @@ async fn an_app_whose_row_cannot_be_read_keeps_its_instances_and_their_traffic()
     world.kill().await;
     world.desired.set_unreadable(&["p"]);
     world.start_again();
-    // All others are looked after.
+    // All others are reconciled.
     world.want(vec![process("q", 2)]).await;
     world.settle().await;
     assert_eq!(world.instances("p").await, instances);
@@ -22,7 +22,7 @@ async fn an_app_whose_row_cannot_be_read_keeps_its_instances_and_their_traffic()
     let running = world.running().await;
     assert!(containers.iter().all(|id| running.contains(id)));
 
-    // What ended meanwhile has no traffic, and comes back with the row.
+    // An instance that exits meanwhile loses its traffic, and restarts once the row is readable.
     let ended = world.container().await;
     world.engine.exit(&ended, 1);
     let mut routable = world.scheduler.routable();
@@ -37,7 +37,7 @@ async fn an_app_whose_row_cannot_be_read_keeps_its_instances_and_their_traffic()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_instance_goes_although_its_row_cannot_be_read() {
+async fn a_stopping_instance_is_removed_although_its_row_cannot_be_read() {
     let world = World::new();
     world.want(vec![process("p", 2)]).await;
     world.settle().await;
@@ -53,7 +53,7 @@ async fn a_stopped_instance_goes_although_its_row_cannot_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_whose_record_cannot_be_read_is_taken_on_by_its_container() {
+async fn an_instance_with_an_unreadable_record_is_adopted_by_its_container() {
     let world = World::new();
     world.want(vec![process("p", 2), process("q", 1)]).await;
     world.settle().await;
@@ -77,7 +77,7 @@ async fn an_instance_whose_record_cannot_be_read_is_taken_on_by_its_container() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_that_cannot_be_told_of_is_looked_after_all_the_same() {
+async fn a_crash_is_handled_although_its_event_is_lost() {
     let world = World::new();
     world.want(vec![process("p", 1), process("q", 1)]).await;
     world.settle().await;

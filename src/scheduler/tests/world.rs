@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Ends the scheduler as kill -9 would: nothing is tidied up.
+    /// Ends the scheduler as kill -9 would, without cleanup.
     pub(super) async fn kill(&self) {
         assert!(self.supervisor.shut_down(Duration::from_secs(1)).await);
     }
@@ -97,14 +97,14 @@ impl World {
         self.scheduler.start(&self.supervisor);
     }
 
-    /// Loses the database, too.
+    /// Another scheduler process over an empty database.
     pub(super) fn start_over(&mut self) {
         let path = self.dir.path().join("other.db");
         self.db = Db::open(&path).expect("fresh database");
         self.start_again();
     }
 
-    /// Wants these processes, and nothing else.
+    /// Sets the desired state to these processes.
     pub(super) async fn want(&self, processes: Vec<DesiredProcess>) {
         self.desired.set(processes);
         self.db

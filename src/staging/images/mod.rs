@@ -1,22 +1,21 @@
-//! The stack images: built from the recipes in this binary, found by what they were built from,
-//! and taken into the registry as the base of droplets.
+//! The stack images: built from the recipe in this binary, identified by the recipe's hash, and
+//! imported into the registry as the base of droplets.
 //!
 //! A stack is two images of one repository: `run-<recipe>` for apps and tasks, and on top of it
-//! `build-<recipe>` for staging. `<recipe>` is a hash of everything that goes into the build, so an
-//! image that is there is up to date, building can be repeated at any time, and a new cflite
-//! brings its own images. They belong to the machine and not to one platform: the last one that uses
-//! an image removes it ([`users`]).
+//! `build-<recipe>` for staging. `<recipe>` is a hash of all build inputs, so an existing image is
+//! up to date, a build is idempotent, and a new cflite builds its own images. Images belong to the
+//! machine and not to one platform: the last platform that uses an image removes it ([`users`]).
 //!
 //! Decisions:
-//! - The base is Debian's own image when it is there or comes quickly, else one that mmdebstrap
-//!   makes: no image registry is needed.
-//! - The run image goes through the registry once and is pulled back from it: from then on the
-//!   daemon knows its layers by the registry's digests and fetches only a droplet's own layer.
+//! - The base is Debian's own image if it is present or can be pulled quickly, else one built with
+//!   mmdebstrap: no image registry is needed.
+//! - The run image is imported into the registry and pulled back once: from then on the daemon
+//!   knows its layers by the registry's digests and pulls only a droplet's own layer.
 
 mod base;
 mod recipe;
+mod report;
 mod users;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +24,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use self::recipe::Recipe;
+use self::report::Reporter;
 use self::users::Others;
-use self::words::Told;
 use crate::blobs::Digest;
 use crate::docker::{BuildSpec, DockerError, Engine, Image, Labels, Progress};
 use crate::registry::{Registry, RegistryError};
@@ -45,34 +44,34 @@ const REPOSITORY: &str = "cflite/cflinuxfs4";
 /// Why a stack is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ImagesError {
-    /// Nothing is known of it.
+    /// The stack does not exist.
     #[error("there is no stack {0}")]
     UnknownStack(String),
-    /// No base image could be had.
+    /// No base image is available.
     #[error(
-        "no Debian base image: {pull}; and {make}. Install mmdebstrap, or run \
-         `docker pull debian:bookworm-slim` where a registry answers"
+        "no Debian base image: {pull}; and {bootstrap}. Install mmdebstrap, or run \
+         `docker pull debian:bookworm-slim` where a registry is reachable"
     )]
     NoBase {
         /// Why pulling failed.
         pull: String,
-        /// Why making one failed.
-        make: String,
+        /// Why building one failed.
+        bootstrap: String,
     },
     /// Docker failed.
-    #[error("the images of the stack: {0}")]
+    #[error("stack images: {0}")]
     Docker(#[from] DockerError),
     /// The registry failed.
-    #[error("the images of the stack: {0}")]
+    #[error("stack images: {0}")]
     Registry(#[from] RegistryError),
 }
 
-/// What staging needs of a stack.
+/// The images of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackImages {
     /// Image that buildpacks run in.
     pub build: String,
-    /// Image that droplets are put on, in the daemon.
+    /// Base image of droplets, in the daemon.
     pub run: String,
     /// The same in the registry.
     pub base: Digest,
@@ -93,7 +92,7 @@ pub struct Listed {
     pub current: bool,
 }
 
-/// What became of the images when a platform stopped using them.
+/// The result of removing unused images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
     /// How many were removed.
@@ -103,7 +102,7 @@ pub struct Removed {
 }
 
 /// Removes the stack images that no other platform uses, and the base they were built on together
-/// with the last ones. `platform_id` is the one that stops using them.
+/// with the last ones. `platform_id` is the platform that stops using them.
 pub async fn remove_unused(
     engine: &dyn Engine,
     platform_id: Option<&str>,
@@ -121,7 +120,7 @@ pub async fn remove_unused(
         }
         match engine.remove_image(&reference).await {
             Ok(()) => removed.count += 1,
-            // A container that is not ours.
+            // A foreign container uses it.
             Err(DockerError::Conflict(_)) => kept = true,
             Err(error) => return Err(error.into()),
         }
@@ -134,22 +133,22 @@ pub async fn remove_unused(
     Ok(removed)
 }
 
-/// Notes that a platform uses the current images, which must be there.
+/// Marks the current images, which must exist, as used by a platform.
 pub async fn mark(engine: &dyn Engine, platform_id: &str) -> Result<(), ImagesError> {
     Ok(users::mark(engine, platform_id, &Recipe::embedded()).await?)
 }
 
-/// Notes that a platform uses no stack images any more; they stay.
+/// Removes a platform's marks from all stack images; the images stay.
 pub async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(), ImagesError> {
     Ok(users::unmark(engine, platform_id).await?)
 }
 
 /// Builds the images that are missing. For the command line: no registry is involved.
 pub async fn build_all(engine: &dyn Engine, progress: &Progress) -> Result<(), ImagesError> {
-    build(engine, &Recipe::embedded(), &Told::everything(progress)).await
+    build(engine, &Recipe::embedded(), &Reporter::everything(progress)).await
 }
 
-/// The names of all stack images, each with its image, but not the marks of those who use them.
+/// The names of all stack images, each with its image, without the marks of their users.
 async fn references(engine: &dyn Engine) -> Result<Vec<(String, Image)>, ImagesError> {
     let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);
     let mut found = Vec::new();
@@ -184,7 +183,7 @@ struct Inner {
     registry: Registry,
     recipe: Recipe,
     platform_id: String,
-    /// Held while images are made: two builds that need them wait for the same ones.
+    /// Held while images are built: concurrent builds wait for the same ones.
     ready: Mutex<BTreeMap<String, StackImages>>,
 }
 
@@ -200,8 +199,8 @@ impl Images {
         }))
     }
 
-    /// The images of a stack; made first where they are missing, which `progress` is told in words.
-    /// Once made they are found in milliseconds.
+    /// The images of a stack; builds missing ones first and reports that to `progress`. Existing
+    /// images are found in milliseconds.
     pub async fn ready(
         &self,
         stack: &str,
@@ -212,20 +211,20 @@ impl Images {
         }
         let mut ready = self.0.ready.lock().await;
         if let Some(images) = ready.get(stack) {
-            // Somebody may have removed it since.
+            // It may have been removed since.
             if self.0.engine.image(&images.build).await?.is_some() {
                 return Ok(images.clone());
             }
         }
-        let (told, listener) = words::in_words(progress);
+        let (reporter, listener) = report::summarized(progress);
         let images = listener
-            .beside(async move { self.make(&told).await })
+            .run(async move { self.ensure(&reporter).await })
             .await?;
         ready.insert(stack.to_owned(), images.clone());
         Ok(images)
     }
 
-    /// The run image of a stack in the registry; made first where it is missing.
+    /// The run image of a stack in the registry; builds it first if missing.
     pub(super) async fn base(
         &self,
         stack: &str,
@@ -238,15 +237,15 @@ impl Images {
         if let Some(base) = self.0.registry.find(REPOSITORY, &tag).await? {
             return Ok(base);
         }
-        // Nobody else makes it meanwhile.
+        // Prevents concurrent builds.
         let _ready = self.0.ready.lock().await;
-        let (told, listener) = words::in_words(progress);
+        let (reporter, listener) = report::summarized(progress);
         listener
-            .beside(async move { self.make_base(&told).await })
+            .run(async move { self.ensure_base(&reporter).await })
             .await
     }
 
-    async fn make(&self, told: &Told) -> Result<StackImages, ImagesError> {
+    async fn ensure(&self, reporter: &Reporter) -> Result<StackImages, ImagesError> {
         let Inner {
             engine,
             registry,
@@ -254,16 +253,16 @@ impl Images {
             platform_id,
             ..
         } = &*self.0;
-        let base = self.make_base(told).await?;
+        let base = self.ensure_base(reporter).await?;
         users::mark(&**engine, platform_id, recipe).await?;
-        // The daemon learns by which digests the registry knows the layers it has, and will not
-        // fetch them with droplets. What names the image stays: its own tag.
+        // The pull teaches the daemon the registry's digests of the layers it already has, so it
+        // does not pull them again with droplets. The image keeps its own tag.
         let reference = registry.reference(REPOSITORY, &base);
         let auth = Some(registry.auth());
         let silent = tokio::sync::mpsc::unbounded_channel().0;
         engine.pull(&reference, auth, silent).await?;
         engine.remove_image(&reference).await?;
-        self.remove_former().await?;
+        self.remove_outdated().await?;
         Ok(StackImages {
             build: recipe.build_reference(),
             run: recipe.run_reference(),
@@ -271,8 +270,8 @@ impl Images {
         })
     }
 
-    /// Builds what is missing and takes the run image into the registry.
-    async fn make_base(&self, told: &Told) -> Result<Digest, ImagesError> {
+    /// Builds missing images and imports the run image into the registry.
+    async fn ensure_base(&self, reporter: &Reporter) -> Result<Digest, ImagesError> {
         let Inner {
             engine,
             registry,
@@ -282,48 +281,50 @@ impl Images {
         let (run, tag) = (recipe.run_reference(), recipe.run_tag());
         let known = registry.find(REPOSITORY, &tag).await?;
         if let (Some(base), None) = (&known, engine.image(&run).await?) {
-            self.fetch_back(base, &run, told).await;
+            self.restore_run_image(base, &run, reporter).await;
         }
-        build(&**engine, recipe, told).await?;
+        build(&**engine, recipe, reporter).await?;
         if let Some(base) = known {
             return Ok(base);
         }
-        told.say("Taking the stack into the registry (once)...");
+        reporter.message("Importing the stack into the registry (once)...");
         let saved = engine.save(&run).await?;
         Ok(registry.import_saved(REPOSITORY, &tag, saved).await?)
     }
 
-    /// Somebody removed the image from the daemon: the registry still has it. When that fails it is
-    /// built anew.
-    async fn fetch_back(&self, base: &Digest, run: &str, told: &Told) {
+    /// Restores an image that was removed from the daemon but is still in the registry. If that
+    /// fails, the image is built again.
+    async fn restore_run_image(&self, base: &Digest, run: &str, reporter: &Reporter) {
         let Inner {
             engine, registry, ..
         } = &*self.0;
-        told.say("Fetching the run image of the stack back from the registry...");
+        reporter.message("Restoring the run image of the stack from the registry...");
         let reference = registry.reference(REPOSITORY, base);
         let auth = Some(registry.auth());
         let fetched = async {
-            engine.pull(&reference, auth, told.output.clone()).await?;
+            engine
+                .pull(&reference, auth, reporter.output.clone())
+                .await?;
             engine.tag(&reference, run).await
         };
         if let Err(error) = fetched.await {
-            tracing::warn!(%error, "the stack was not fetched back from the registry");
+            tracing::warn!(%error, "restoring the run image from the registry failed");
         }
     }
 
     /// Removes images of other recipes that no container and no other platform uses.
-    async fn remove_former(&self) -> Result<(), ImagesError> {
+    async fn remove_outdated(&self) -> Result<(), ImagesError> {
         let engine = &*self.0.engine;
-        let mut former = references(engine).await?;
-        former.retain(|(reference, _)| !self.0.recipe.names(reference));
-        if former.is_empty() {
+        let mut outdated = references(engine).await?;
+        outdated.retain(|(reference, _)| !self.0.recipe.names(reference));
+        if outdated.is_empty() {
             return Ok(());
         }
         let others = Others::find(engine, Some(&self.0.platform_id)).await?;
-        former.retain(|(_, image)| !others.use_image(image));
-        for (reference, _) in former {
+        outdated.retain(|(_, image)| !others.use_image(image));
+        for (reference, _) in outdated {
             match engine.remove_image(&reference).await {
-                Ok(()) => tracing::info!(image = %reference, "former stack image removed"),
+                Ok(()) => tracing::info!(image = %reference, "removed outdated stack image"),
                 Err(DockerError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -332,22 +333,26 @@ impl Images {
     }
 }
 
-/// Builds what is missing: the run image, then the build image on top of it.
-async fn build(engine: &dyn Engine, recipe: &Recipe, told: &Told) -> Result<(), ImagesError> {
+/// Builds missing images: the run image, then the build image on top of it.
+async fn build(
+    engine: &dyn Engine,
+    recipe: &Recipe,
+    reporter: &Reporter,
+) -> Result<(), ImagesError> {
     let (run, build) = (recipe.run_reference(), recipe.build_reference());
     if !is_current(engine.image(&run).await?, recipe.run_hash()) {
-        told.say("Building the run image of the stack (once, takes minutes)...");
-        let base = base::find_or_make(engine, told).await?;
+        reporter.message("Building the run image of the stack (once, takes minutes)...");
+        let base = base::find_or_create(engine, reporter).await?;
         let spec = build_spec(&run, "run", recipe.run_hash(), ("BASE", &base));
         engine
-            .build(spec, recipe.context(), told.output.clone())
+            .build(spec, recipe.context(), reporter.output.clone())
             .await?;
     }
     if !is_current(engine.image(&build).await?, recipe.build_hash()) {
-        told.say("Building the build image of the stack (once, takes minutes)...");
+        reporter.message("Building the build image of the stack (once, takes minutes)...");
         let spec = build_spec(&build, "build", recipe.build_hash(), ("RUN", &run));
         engine
-            .build(spec, recipe.context(), told.output.clone())
+            .build(spec, recipe.context(), reporter.output.clone())
             .await?;
     }
     Ok(())

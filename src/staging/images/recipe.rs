@@ -16,9 +16,9 @@ static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images/cflinuxfs4");
 
 /// Where Debian and Ubuntu keep authorities that the machine's owner added.
 const AUTHORITIES: &str = "/usr/local/share/ca-certificates";
-/// Files that only the build image is made from.
-const ONLY_BUILD: [&str; 2] = ["build.Dockerfile", "packages/build.list"];
-/// Digits of a hash that tags carry.
+/// Files that only the build image is built from.
+const BUILD_ONLY: [&str; 2] = ["build.Dockerfile", "packages/build.list"];
+/// Length of the hash in tags.
 const TAG_DIGITS: usize = 12;
 
 /// All files of a stack's build context.
@@ -30,8 +30,8 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe in this binary, with the authorities of this machine: behind a proxy that
-    /// re-signs TLS nothing could be installed without them.
+    /// The recipe in this binary with the authorities of this machine: without them no package can
+    /// be installed behind a TLS-intercepting proxy.
     pub(super) fn embedded() -> Self {
         let mut files = BTreeMap::new();
         collect(&FOLDER, &mut files);
@@ -44,7 +44,7 @@ impl Recipe {
     pub(super) fn of(files: BTreeMap<String, Vec<u8>>) -> Self {
         let run = files
             .iter()
-            .filter(|(path, _)| !ONLY_BUILD.contains(&path.as_str()));
+            .filter(|(path, _)| !BUILD_ONLY.contains(&path.as_str()));
         let (run_hash, build_hash) = (hash(run), hash(files.iter()));
         Self {
             files,
@@ -112,19 +112,19 @@ fn hash<'a>(files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>) -> String {
 fn collect(dir: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
     for file in dir.files() {
         let path = file.path().display().to_string();
-        // What people read changes nothing in the image.
+        // Documentation does not affect the image.
         if Path::new(&path).extension().is_none_or(|kind| kind != "md") {
             files.insert(path, file.contents().to_owned());
         }
     }
-    // COPY needs the folder to have a file, also where there are no authorities.
+    // COPY needs a file in the folder even if there are no authorities.
     files.entry("certificates/README".to_owned()).or_default();
     for inner in dir.dirs() {
         collect(inner, files);
     }
 }
 
-/// The authorities' files; none where there is no such folder.
+/// The authorities' files; empty if there is no such folder.
 fn authorities(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_rebuilds_only_what_it_reaches() {
+    fn a_change_rebuilds_only_affected_images() {
         let old = recipe(&[]);
         let compilers = recipe(&[("packages/build.list", "gcc make")]);
         assert_eq!(old.run_hash(), compilers.run_hash());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_recipe_is_whole() {
+    fn the_embedded_recipe_is_complete() {
         let recipe = Recipe::embedded();
         for path in [
             "run.Dockerfile",

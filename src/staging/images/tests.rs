@@ -40,7 +40,7 @@ fn silent() -> Progress {
     tokio::sync::mpsc::unbounded_channel().0
 }
 
-/// What the registry will serve has to be pullable before the first question.
+/// The image must be pullable from the registry before the first request.
 async fn offer_base(bench: &Bench) {
     build_all(&bench.engine, &silent()).await.expect("built");
     let recipe = Recipe::embedded();
@@ -97,7 +97,7 @@ async fn a_ready_stack_was_pulled_through_the_registry() {
 }
 
 #[tokio::test]
-async fn images_of_former_recipes_are_removed_unless_used() {
+async fn images_of_older_recipes_are_removed_unless_used() {
     let bench = bench();
     offer_base(&bench).await;
     for tag in ["run-aaaa", "run-bbbb"] {
@@ -114,14 +114,14 @@ async fn images_of_former_recipes_are_removed_unless_used() {
     };
     bench.engine.create(&spec).await.expect("created");
     bench.images.ready(STACK, &silent()).await.expect("ready");
-    let former: Vec<String> = list(&bench.engine)
+    let outdated: Vec<String> = list(&bench.engine)
         .await
         .expect("listed")
         .into_iter()
         .filter(|listed| !listed.current)
         .map(|listed| listed.reference)
         .collect();
-    assert_eq!(former, [format!("{REPOSITORY}:run-bbbb")]);
+    assert_eq!(outdated, [format!("{REPOSITORY}:run-bbbb")]);
 }
 
 #[tokio::test]
@@ -159,13 +159,13 @@ async fn a_removed_run_image_comes_back_from_the_registry() {
 }
 
 #[tokio::test]
-async fn an_unknown_stack_is_told_by_its_name() {
+async fn an_unknown_stack_is_reported_by_name() {
     let error = bench().images.ready("windows", &silent()).await;
     let error = error.expect_err("no such stack");
     assert_eq!(error.to_string(), "there is no stack windows");
 }
 
-/// A platform as one more image of the daemon shows it.
+/// A droplet image that reveals another platform.
 fn droplet_of(platform: &str) -> Image {
     let labels = [(crate::docker::LABEL_OWNER.to_owned(), platform.to_owned())];
     Image {
@@ -205,7 +205,7 @@ async fn the_last_platform_that_uses_the_images_removes_them() {
 }
 
 #[tokio::test]
-async fn a_platform_that_marks_nothing_keeps_all_images() {
+async fn a_platform_without_marks_keeps_all_images() {
     let bench = bench();
     offer_base(&bench).await;
     bench.images.ready(STACK, &silent()).await.expect("ready");
@@ -243,16 +243,16 @@ async fn images_of_another_recipe_stay_for_the_platform_that_marked_them() {
     }
     bench.images.ready(STACK, &silent()).await.expect("ready");
     let listed = list(&bench.engine).await.expect("listed");
-    let former: Vec<&str> = listed
+    let outdated: Vec<&str> = listed
         .iter()
         .filter(|listed| !listed.current)
         .map(|listed| &*listed.reference)
         .collect();
-    assert_eq!(former, [other]);
+    assert_eq!(outdated, [other]);
 }
 
 #[tokio::test]
-async fn an_upgraded_platform_takes_its_mark_along() {
+async fn an_upgrade_moves_the_marks_to_the_new_images() {
     let bench = bench();
     offer_base(&bench).await;
     bench.engine.add_image_like(Image {
@@ -260,7 +260,7 @@ async fn an_upgraded_platform_takes_its_mark_along() {
             format!("{REPOSITORY}:run-aaaa"),
             "cflite/in-use:here-run".to_owned(),
         ],
-        id: "sha256:former".to_owned(),
+        id: "sha256:outdated".to_owned(),
         labels: [(LABEL_STACK.to_owned(), STACK.to_owned())].into(),
         ..bench.engine.add_image("scratch:x")
     });

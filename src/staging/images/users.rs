@@ -1,8 +1,9 @@
 //! Which platforms use the stack images of a daemon: several may share one.
 //!
-//! A platform marks the images it uses with a name of its own, as soon as it has them and until it
-//! is reset. A name costs nothing, needs no state beside the daemon's and goes with the image. A
-//! platform of a version that marks nothing shows by its containers and droplets; it may use any.
+//! A platform marks the images it uses with a tag of its own, from their creation until it is
+//! reset. A tag costs nothing, needs no state outside the daemon and is removed with the image. A
+//! platform of an older version that sets no marks is found by its containers and droplets; it may
+//! use any image.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ fn marker(platform_id: &str, role: &str) -> String {
     format!("{MARKERS}:{platform_id}-{role}")
 }
 
-/// Whose marks an image carries.
+/// The platforms that mark an image.
 fn marked_by(image: &Image) -> PlatformIds {
     let marks = image.tags.iter().filter_map(|tag| {
         let mark = tag.strip_prefix(MARKERS)?.strip_prefix(':')?;
@@ -31,7 +32,7 @@ fn marked_by(image: &Image) -> PlatformIds {
     marks.map(str::to_owned).collect()
 }
 
-/// Marks the images of this recipe, and takes the marks from those of former ones.
+/// Marks the images of this recipe; this moves the marks from those of older recipes.
 pub(super) async fn mark(
     engine: &dyn Engine,
     platform_id: &str,
@@ -46,7 +47,7 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// Takes a platform's marks away; the images stay.
+/// Removes a platform's marks; the images stay.
 pub(super) async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(), DockerError> {
     let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);
     for image in engine.images(&labels).await? {
@@ -58,7 +59,7 @@ pub(super) async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(),
                 continue;
             }
             match engine.remove_image(&mark).await {
-                // Its last name, and a container uses it.
+                // The image's last tag, and a container uses it.
                 Ok(()) | Err(DockerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -72,12 +73,12 @@ pub(super) async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(),
 pub(super) struct Others {
     own: Option<String>,
     marking: PlatformIds,
-    /// Those that mark nothing.
+    /// Platforms that set no marks.
     unmarked: PlatformIds,
 }
 
 impl Others {
-    /// Looks for all platforms but this one.
+    /// Finds all platforms except this one.
     pub(super) async fn find(engine: &dyn Engine, own: Option<&str>) -> Result<Self, DockerError> {
         let everything = Labels::new();
         let images = engine.images(&everything).await?;
@@ -85,12 +86,12 @@ impl Others {
         let containers = engine.list(&everything).await?;
         let labels = images.iter().map(|image| &image.labels);
         let labels = labels.chain(containers.iter().map(|container| &container.labels));
-        let seen: PlatformIds = labels
+        let owners: PlatformIds = labels
             .filter_map(|labels| labels.get(LABEL_OWNER).cloned())
             .collect();
         let mut others = Self {
             own: own.map(str::to_owned),
-            unmarked: seen.difference(&marking).cloned().collect(),
+            unmarked: owners.difference(&marking).cloned().collect(),
             marking,
         };
         if let Some(own) = own {

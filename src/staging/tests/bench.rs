@@ -17,13 +17,13 @@ pub(super) struct Rows {
     pub(super) pending: Mutex<Vec<StagingRequest>>,
     pub(super) staged: Mutex<Vec<Staged>>,
     pub(super) failed: Mutex<Vec<StagingFailure>>,
-    /// What the next looks fail with.
+    /// Errors of the next reads.
     pub(super) faults: Mutex<Vec<DbError>>,
     pub(super) unreadable: Mutex<Vec<(BuildGuid, String)>>,
-    /// Successes come too late.
+    /// Successes are rejected as too late.
     pub(super) unwanted: Mutex<bool>,
-    /// Looks so far.
-    pub(super) looks: Mutex<u32>,
+    /// Number of reads so far.
+    pub(super) reads: Mutex<u32>,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -39,7 +39,7 @@ impl Rows {
 
 impl Builds for Rows {
     fn pending(&self, _tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError> {
-        *locked(&self.looks) += 1;
+        *locked(&self.reads) += 1;
         if let Some(fault) = locked(&self.faults).pop() {
             return Err(fault);
         }
@@ -106,12 +106,12 @@ impl Bench {
             images,
             supervisor,
         };
-        bench.make_stack().await;
+        bench.build_stack().await;
         bench
     }
 
-    /// The stack as it is after its first use.
-    pub(super) async fn make_stack(&self) {
+    /// Builds the stack as its first use does.
+    pub(super) async fn build_stack(&self) {
         self.engine.offer("debian:bookworm-slim");
         let silent = tokio::sync::mpsc::unbounded_channel().0;
         images::build_all(&self.engine, &silent)
@@ -204,7 +204,7 @@ impl Bench {
     }
 
     pub(super) async fn lines(&self) -> Vec<String> {
-        // Lines are read when their writer is done with them.
+        // Shut down first, so that all lines are written.
         assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
         let query = Query {
             limit: 1000,

@@ -83,7 +83,7 @@ async fn a_good_build_becomes_a_droplet_with_an_image() {
 }
 
 #[tokio::test]
-async fn the_container_is_bounded_and_knows_its_place() {
+async fn the_container_has_limits_and_its_environment() {
     let bench = Bench::new().await;
     bench.engine.script(BUILDER, Behaviour::runs());
     let request = bench.request("build-1").await;
@@ -118,7 +118,7 @@ async fn the_container_is_bounded_and_knows_its_place() {
         assert_eq!(value(name), expected, "{name}");
     }
 
-    // Nobody wants the build any more.
+    // The build is no longer wanted.
     bench.rows.finish(&"build-1".into());
     bench
         .db
@@ -138,7 +138,7 @@ async fn the_container_is_bounded_and_knows_its_place() {
 
 type Failure = (&'static str, fn() -> Behaviour);
 
-/// What a failed build is called, and what its container did.
+/// The error of a failed build, and the behaviour of its container.
 const FAILURES: [Failure; 8] = [
     (
         "StagingError - Staging error: staging failed: the buildpack cannot be fetched",
@@ -180,7 +180,7 @@ const FAILURES: [Failure; 8] = [
         || builder().grows(2 << 30).exits(0),
     ),
     (
-        "StagingError - Staging error: staging failed: the build left no /tmp/droplet.tar",
+        "StagingError - Staging error: staging failed: the build produced no /tmp/droplet.tar",
         || builder().exits(0),
     ),
 ];
@@ -209,7 +209,7 @@ async fn failures_have_cloud_foundrys_names_and_say_why() {
 }
 
 #[tokio::test]
-async fn an_interrupted_build_is_staged_anew_once() {
+async fn an_interrupted_build_is_staged_again_once() {
     let bench = Bench::new().await;
     bench.engine.script(BUILDER, good_builder());
     let broken = || DockerError::Unreachable("gone".into());
@@ -218,7 +218,7 @@ async fn an_interrupted_build_is_staged_anew_once() {
     assert_eq!(locked(&bench.rows.staged).len(), 1);
     let lines = bench.lines().await;
     assert!(
-        lines.iter().any(|line| line.contains("starts anew")),
+        lines.iter().any(|line| line.contains("; restarting")),
         "{lines:?}"
     );
 
@@ -235,7 +235,7 @@ async fn an_interrupted_build_is_staged_anew_once() {
 }
 
 #[tokio::test]
-async fn a_database_that_fails_for_a_moment_interrupts_no_build() {
+async fn a_transient_database_error_interrupts_no_build() {
     let bench = Bench::new().await;
     bench.engine.script(BUILDER, Behaviour::runs());
     for guid in ["build-1", "build-2"] {
@@ -250,11 +250,11 @@ async fn a_database_that_fails_for_a_moment_interrupts_no_build() {
         }
     };
     until(&|| bench.engine.container_names().len() == 2).await;
-    let looks = *locked(&bench.rows.looks);
+    let reads = *locked(&bench.rows.reads);
     locked(&bench.rows.faults).push(DbError::Interrupted("for a moment".to_owned()));
     let commit = bench.db.write(|_| Ok::<_, DbError>(())).await;
     commit.expect("a wake-up");
-    until(&|| *locked(&bench.rows.looks) >= looks + 2).await;
+    until(&|| *locked(&bench.rows.reads) >= reads + 2).await;
     let mut names = bench.engine.container_names();
     names.sort();
     assert_eq!(
@@ -296,7 +296,7 @@ async fn a_build_that_cannot_be_read_fails_and_the_others_are_staged() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_build_that_nobody_wants_any_more() {
+async fn nothing_is_kept_of_an_unwanted_build() {
     let bench = Bench::new().await;
     *locked(&bench.rows.unwanted) = true;
     bench.engine.script(BUILDER, good_builder());
@@ -312,7 +312,7 @@ async fn nothing_is_kept_of_a_build_that_nobody_wants_any_more() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_process_left_is_removed_and_counted() {
+async fn leftovers_of_an_earlier_process_are_removed_and_counted() {
     for (attempt, succeeds) in [("1", true), ("2", false)] {
         let bench = Bench::new().await;
         bench.engine.script(BUILDER, good_builder());
@@ -340,7 +340,7 @@ async fn what_an_earlier_process_left_is_removed_and_counted() {
 }
 
 #[tokio::test]
-async fn builds_run_side_by_side_but_not_all_at_once() {
+async fn builds_run_with_bounded_concurrency() {
     let bench = Bench::new().await;
     bench.engine.script(BUILDER, Behaviour::runs());
     for guid in ["build-1", "build-2", "build-3"] {
@@ -363,7 +363,7 @@ async fn builds_run_side_by_side_but_not_all_at_once() {
         let names = bench.engine.container_names();
         names.iter().any(|name| !name.contains("build-3"))
     };
-    // A failure is written down after the container is gone.
+    // A failure is recorded after the container is removed.
     while others() || locked(&bench.rows.failed).len() < 2 {
         for name in &names {
             bench.engine.exit(name, 223);
@@ -379,12 +379,12 @@ async fn builds_run_side_by_side_but_not_all_at_once() {
     assert_eq!(
         locked(&bench.rows.pending).len(),
         1,
-        "goes on at the next start"
+        "continues at the next start"
     );
 }
 
 #[tokio::test]
-async fn a_cache_comes_back_and_a_zip_is_unpacked() {
+async fn a_cache_is_restored_and_a_zip_is_unpacked() {
     let bench = Bench::new().await;
     let cache = bench.blobs.put_bytes("old cache").await.expect("stored");
     let zip = {

@@ -1,7 +1,7 @@
-//! What people are told while the images of a stack are made.
+//! Progress messages while the images of a stack are built.
 //!
-//! The command line shows what the daemon writes. An app's staging log has no room for that: there
-//! it becomes a few sentences, and its last lines are told only when the build fails.
+//! The command line shows the daemon's output. An app's staging log gets only a few messages, and
+//! the last lines of the output if the build fails.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use tokio::time::Instant;
 
 use crate::docker::Progress;
 
-/// How often somebody who waits hears that the work goes on.
-const NEWS_EVERY: Duration = Duration::from_secs(20);
+/// How often a waiting user gets a progress message.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 /// Lines of output that explain a failure.
 const LAST_LINES: usize = 10;
 
-/// Where words for people go, and where what the daemon writes goes.
+/// Receives messages for users, and the daemon's output.
 #[derive(Clone)]
-pub(super) struct Told {
-    words: Progress,
+pub(super) struct Reporter {
+    messages: Progress,
     pub(super) output: Progress,
 }
 
-impl Told {
-    /// Both to one place.
+impl Reporter {
+    /// Sends both to one place.
     pub(super) fn everything(progress: &Progress) -> Self {
         Self {
-            words: progress.clone(),
+            messages: progress.clone(),
             output: progress.clone(),
         }
     }
 
-    /// Says something in words.
-    pub(super) fn say(&self, text: &str) {
-        // Nobody has to listen.
-        drop(self.words.send(text.to_owned()));
+    /// Sends a message.
+    pub(super) fn message(&self, text: &str) {
+        // The receiver may be gone.
+        drop(self.messages.send(text.to_owned()));
     }
 
     /// Passes on a line of output.
@@ -44,34 +44,34 @@ impl Told {
     }
 }
 
-/// Words for people; the output is left to the listener, which tells in words how far it is.
-pub(super) fn in_words(words: &Progress) -> (Told, Listener) {
+/// Sends messages only; the listener consumes the output and reports progress as messages.
+pub(super) fn summarized(messages: &Progress) -> (Reporter, Listener) {
     let (output, lines) = mpsc::unbounded_channel();
-    let told = Told {
-        words: words.clone(),
+    let reporter = Reporter {
+        messages: messages.clone(),
         output,
     };
-    let words = words.clone();
-    (told, Listener { words, lines })
+    let messages = messages.clone();
+    (reporter, Listener { messages, lines })
 }
 
-/// Listens to the output of work that is told of in words.
+/// Consumes the output of a build and reports its progress.
 pub(super) struct Listener {
-    words: Progress,
+    messages: Progress,
     lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Listener {
-    /// Listens while `work` goes on, which drops what it was told by at its end.
-    pub(super) async fn beside<T, E>(
+    /// Runs `work`, which drops its [`Reporter`] at the end, and listens meanwhile.
+    pub(super) async fn run<T, E>(
         mut self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let (done, last) = tokio::join!(work, self.listen());
         if done.is_err() && !last.is_empty() {
-            self.say("The stack was not made. The end of Docker's output:".to_owned());
+            self.message("Building the stack failed. Last lines of Docker's output:".to_owned());
             for line in last {
-                self.say(format!("  {line}"));
+                self.message(format!("  {line}"));
             }
         }
         done
@@ -79,7 +79,7 @@ impl Listener {
 
     async fn listen(&mut self) -> VecDeque<String> {
         let begin = Instant::now();
-        let mut news = tokio::time::interval_at(begin + NEWS_EVERY, NEWS_EVERY);
+        let mut ticks = tokio::time::interval_at(begin + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
         let mut last = VecDeque::with_capacity(LAST_LINES);
         let mut step = None;
         loop {
@@ -92,22 +92,22 @@ impl Listener {
                     }
                     last.push_back(line);
                 }
-                _ = news.tick() => {
-                    self.say(going_on(step.as_deref(), begin.elapsed().as_secs()));
+                _ = ticks.tick() => {
+                    self.message(progress_message(step.as_deref(), begin.elapsed().as_secs()));
                 }
             }
         }
     }
 
-    fn say(&self, text: String) {
-        drop(self.words.send(text));
+    fn message(&self, text: String) {
+        drop(self.messages.send(text));
     }
 }
 
-fn going_on(step: Option<&str>, seconds: u64) -> String {
+fn progress_message(step: Option<&str>, seconds: u64) -> String {
     match step {
-        Some(step) => format!("The stack is still being made: {step}, {seconds} s so far"),
-        None => format!("The stack is still being made, {seconds} s so far"),
+        Some(step) => format!("Still building the stack: {step}, {seconds} s elapsed"),
+        None => format!("Still building the stack, {seconds} s elapsed"),
     }
 }
 
@@ -123,14 +123,16 @@ fn step_of(line: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    async fn told<F: Future<Output = Result<(), ()>>>(work: impl FnOnce(Told) -> F) -> Vec<String> {
-        let (words, mut heard) = mpsc::unbounded_channel();
-        let (told, listener) = in_words(&words);
-        drop(words);
-        // What it gives is what the work gives.
-        listener.beside(work(told)).await.ok();
+    async fn reported<F: Future<Output = Result<(), ()>>>(
+        work: impl FnOnce(Reporter) -> F,
+    ) -> Vec<String> {
+        let (messages, mut received) = mpsc::unbounded_channel();
+        let (reporter, listener) = summarized(&messages);
+        drop(messages);
+        // The result is that of `work`; only the messages matter.
+        listener.run(work(reporter)).await.ok();
         let mut all = Vec::new();
-        while let Some(text) = heard.recv().await {
+        while let Some(text) = received.recv().await {
             all.push(text);
         }
         all
@@ -138,20 +140,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn output_becomes_a_few_sentences() {
-        let all = told(async move |told| {
-            told.say("Building...");
-            told.output("Step 3/9 : RUN apt-get install");
-            told.output("Get:1 http://deb.example bookworm");
+        let all = reported(async move |reporter| {
+            reporter.message("Building...");
+            reporter.output("Step 3/9 : RUN apt-get install");
+            reporter.output("Get:1 http://deb.example bookworm");
             tokio::time::sleep(Duration::from_secs(45)).await;
-            told.say("Built");
+            reporter.message("Built");
             Ok(())
         });
         assert_eq!(
             all.await,
             [
                 "Building...",
-                "The stack is still being made: step 3 of 9, 20 s so far",
-                "The stack is still being made: step 3 of 9, 40 s so far",
+                "Still building the stack: step 3 of 9, 20 s elapsed",
+                "Still building the stack: step 3 of 9, 40 s elapsed",
                 "Built",
             ]
         );
@@ -159,16 +161,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_explained_by_the_last_lines() {
-        let all = told(async move |told| {
+        let all = reported(async move |reporter| {
             for number in 0..30 {
-                told.output(&format!("line {number}"));
+                reporter.output(&format!("line {number}"));
             }
             Err(())
         });
         let all = all.await;
         assert_eq!(all.len(), LAST_LINES + 1);
         assert_eq!(all.last().map(String::as_str), Some("  line 29"));
-        assert!(told(async |_| Err(())).await.is_empty());
+        assert!(reported(async |_| Err(())).await.is_empty());
     }
 
     #[test]
