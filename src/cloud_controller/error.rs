@@ -73,7 +73,7 @@ pub(crate) enum Kind {
     AnnotationLimitExceeded,
 }
 
-/// An error as the client is told it. Several texts may go out at once (validation of manifests).
+/// An error as clients see it. Several texts may go out at once (validation of manifests).
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,

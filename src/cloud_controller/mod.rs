@@ -1,6 +1,6 @@
 //! Cloud Controller v3: desired state of organizations, spaces, apps and routes behind CC's API.
 //!
-//! The floors, from the bottom up; a floor uses those below it only (`tests/tidy` checks it):
+//! The layers, from the bottom up; a layer uses those below it only (`tests/tidy` checks it):
 //!
 //! 1. [`error`], [`body`], [`metadata`], [`query`]: how requests are read and refused, without HTTP.
 //! 2. [`access`]: who calls and what they may.

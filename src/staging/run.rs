@@ -128,7 +128,7 @@ impl Attempt {
             )),
             // The next start of the worker removes leftovers.
             Err(error) => {
-                tracing::warn!(%error, build.guid = %guid, "removing staging container failed")
+                tracing::warn!(%error, build.guid = %guid, "removing staging container failed");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Rows that cannot be read: their app keeps what it has and is told, nobody else is touched.
+//! Rows that cannot be read: their app keeps what it has and learns of it, nobody else is touched.
 
 use std::time::Duration;
 

@@ -101,8 +101,8 @@ async fn a_stopped_app_goes_back_to_a_revision() {
     for colour in ["blue", "green"] {
         let body = json!({ "var": { "COLOUR": colour } });
         admin.patch(&variables, &body).await.unwrap();
-        for deed in ["start", "stop"] {
-            let path = format!("/v3/apps/{guid}/actions/{deed}");
+        for action in ["start", "stop"] {
+            let path = format!("/v3/apps/{guid}/actions/{action}");
             admin.post(&path, &json!({})).await.unwrap();
         }
     }

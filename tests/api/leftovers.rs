@@ -16,7 +16,7 @@ const IMAGES: &str = "select count(*) from registry_repository_manifests \
 
 /// What happens to one of two apps.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Action {
     /// Uploads a package and has it staged; with `true` the end is waited for.
     Push(bool),
     /// Copies the newest package and the newest droplet to the other app.
@@ -31,16 +31,16 @@ enum Deed {
     Renew,
 }
 
-fn deed() -> impl Strategy<Value = (Deed, usize)> {
-    let deeds = prop_oneof![
-        3 => any::<bool>().prop_map(Deed::Push),
-        2 => Just(Deed::Copy),
-        1 => Just(Deed::DeletePackage),
-        1 => Just(Deed::DeleteDroplet),
-        1 => Just(Deed::ClearCaches),
-        2 => Just(Deed::Renew),
+fn action() -> impl Strategy<Value = (Action, usize)> {
+    let actions = prop_oneof![
+        3 => any::<bool>().prop_map(Action::Push),
+        2 => Just(Action::Copy),
+        1 => Just(Action::DeletePackage),
+        1 => Just(Action::DeleteDroplet),
+        1 => Just(Action::ClearCaches),
+        2 => Just(Action::Renew),
     ];
-    (deeds, 0..2_usize)
+    (actions, 0..2_usize)
 }
 
 fn zip() -> Vec<u8> {
@@ -113,17 +113,17 @@ impl Play {
         assert_eq!(deleted.status, 202, "{deleted:?}");
     }
 
-    async fn act(&mut self, (deed, app): (Deed, usize)) {
-        match deed {
-            Deed::Push(wait) => self.push(app, wait).await,
-            Deed::Copy => self.copy(app).await,
-            Deed::DeletePackage => self.delete_newest(app, "packages").await,
-            Deed::DeleteDroplet => self.delete_newest(app, "droplets").await,
-            Deed::ClearCaches => {
+    async fn act(&mut self, (action, app): (Action, usize)) {
+        match action {
+            Action::Push(wait) => self.push(app, wait).await,
+            Action::Copy => self.copy(app).await,
+            Action::DeletePackage => self.delete_newest(app, "packages").await,
+            Action::DeleteDroplet => self.delete_newest(app, "droplets").await,
+            Action::ClearCaches => {
                 let path = "/v3/admin/actions/clear_buildpack_cache";
                 self.client.post(path, &json!({})).await.unwrap();
             }
-            Deed::Renew => {
+            Action::Renew => {
                 self.delete_app(app).await;
                 let name = format!("app-{app}");
                 let made = app_in_space(&self.client, &self.space, &name).await;
@@ -133,7 +133,7 @@ impl Play {
     }
 }
 
-async fn nothing_is_left_after(deeds: Vec<(Deed, usize)>) {
+async fn nothing_is_left_after(actions: Vec<(Action, usize)>) {
     let app = TestApp::with_stack().await.unwrap();
     let client = app.admin().await.unwrap();
     let (_, space) = organization_and_space(&client, "acme").await.unwrap();
@@ -144,34 +144,34 @@ async fn nothing_is_left_after(deeds: Vec<(Deed, usize)>) {
         space,
         apps: [first, second],
     };
-    for deed in &deeds {
-        play.act(*deed).await;
+    for action in &actions {
+        play.act(*action).await;
     }
     play.delete_app(0).await;
     play.delete_app(1).await;
-    none_of(&app, REFERENCES, &deeds).await;
+    none_of(&app, REFERENCES, &actions).await;
     // A build that ended between the image and the droplet leaves its image to the sweep at the start.
     let app = app.restart().await.unwrap();
-    none_of(&app, IMAGES, &deeds).await;
-    none_of(&app, REFERENCES, &deeds).await;
+    none_of(&app, IMAGES, &actions).await;
+    none_of(&app, REFERENCES, &actions).await;
 }
 
-async fn none_of(app: &TestApp, query: &'static str, deeds: &[(Deed, usize)]) {
+async fn none_of(app: &TestApp, query: &'static str, actions: &[(Action, usize)]) {
     for _ in 0..500 {
         if app.count(query).await.unwrap() == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{query}: something is left after {deeds:?}");
+    panic!("{query}: something is left after {actions:?}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_left_of_what_was_deleted(deeds in prop::collection::vec(deed(), 4..9)) {
+    fn nothing_is_left_of_what_was_deleted(actions in prop::collection::vec(action(), 4..9)) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(nothing_is_left_after(deeds));
+        runtime.block_on(nothing_is_left_after(actions));
     }
 }

@@ -1,4 +1,4 @@
-//! What is told with an app's log lines.
+//! Log lines of apps, and what goes with them.
 
 use std::time::Duration;
 

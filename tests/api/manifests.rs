@@ -209,8 +209,8 @@ async fn sizes_in_other_units_are_no_difference() {
     for (log_rate, differs) in [("-1", false), ("\"-1\"", false), ("1K", true)] {
         let body = manifest(log_rate).into_bytes();
         let diff = admin.raw("POST", &path, YAML, body).await.unwrap();
-        let told = !diff.body["diff"].as_array().unwrap().is_empty();
-        assert_eq!(told, differs, "{diff:?}");
+        let listed = !diff.body["diff"].as_array().unwrap().is_empty();
+        assert_eq!(listed, differs, "{diff:?}");
     }
 }
 

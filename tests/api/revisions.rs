@@ -3,13 +3,13 @@
 use cflite::testing::{Answer, TestApp, TestClient, app_in_space, organization_and_space};
 use serde_json::json;
 
-async fn act(client: &TestClient, app: &str, deed: &str) {
-    let path = format!("/v3/apps/{app}/actions/{deed}");
+async fn act(client: &TestClient, app: &str, action: &str) {
+    let path = format!("/v3/apps/{app}/actions/{action}");
     let done = client.post(&path, &json!({})).await.unwrap();
     assert_eq!(done.status, 200, "{done:?}");
 }
 
-fn told(revisions: &Answer) -> Vec<(i64, &str)> {
+fn described(revisions: &Answer) -> Vec<(i64, &str)> {
     let all = revisions.body["resources"].as_array().unwrap();
     all.iter()
         .map(|one| {
@@ -30,12 +30,12 @@ async fn a_start_that_changes_something_is_a_revision() {
         .droplet(&admin, &guid, json!({ "web": "serve" }))
         .await
         .unwrap();
-    assert!(told(&admin.get(&list).await.unwrap()).is_empty());
+    assert!(described(&admin.get(&list).await.unwrap()).is_empty());
 
     act(&admin, &guid, "start").await;
     act(&admin, &guid, "restart").await;
     let first = admin.get(&list).await.unwrap();
-    assert_eq!(told(&first), [(1, "Initial revision.")]);
+    assert_eq!(described(&first), [(1, "Initial revision.")]);
     assert_eq!(first.text("/resources/0/droplet/guid"), droplet);
     assert_eq!(first.body["resources"][0]["deployable"], true);
     assert_eq!(
@@ -55,10 +55,10 @@ async fn a_start_that_changes_something_is_a_revision() {
     let all = admin.get(&list).await.unwrap();
     let second = "Custom start command added for 'web' process. New environment variables deployed. \
                   Sidecars updated.";
-    assert_eq!(told(&all), [(1, "Initial revision."), (2, second)]);
+    assert_eq!(described(&all), [(1, "Initial revision."), (2, second)]);
     let newest = all.text("/resources/1/guid").to_owned();
     let deployed = admin.get(&format!("{list}/deployed")).await.unwrap();
-    assert_eq!(told(&deployed), [(2, second)]);
+    assert_eq!(described(&deployed), [(2, second)]);
     assert_eq!(
         admin
             .get(&process)
@@ -75,14 +75,14 @@ async fn a_start_that_changes_something_is_a_revision() {
 
     act(&admin, &guid, "stop").await;
     let deployed = admin.get(&format!("{list}/deployed")).await.unwrap();
-    assert!(told(&deployed).is_empty());
+    assert!(described(&deployed).is_empty());
     let found = admin
         .get(&format!(
             "{list}?versions=2,3&deployable=true&order_by=-created_at"
         ))
         .await
         .unwrap();
-    assert_eq!(told(&found), [(2, second)]);
+    assert_eq!(described(&found), [(2, second)]);
     let events = admin
         .get("/v3/audit_events?types=audit.app.revision.create")
         .await
@@ -106,7 +106,7 @@ async fn an_app_without_the_feature_has_no_revisions() {
         .unwrap();
     act(&admin, &guid, "start").await;
     let list = format!("/v3/apps/{guid}/revisions");
-    assert!(told(&admin.get(&list).await.unwrap()).is_empty());
+    assert!(described(&admin.get(&list).await.unwrap()).is_empty());
 }
 
 #[tokio::test]

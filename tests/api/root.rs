@@ -25,10 +25,10 @@ async fn every_link_leads_somewhere() {
     let admin = platform.admin().await.unwrap();
     let mut count = 0;
     for document in ["/", "/v3", "/v3/info", "/v2/info"] {
-        let told = admin.get(document).await.unwrap();
-        assert_eq!(told.status, 200, "{document}");
+        let answer = admin.get(document).await.unwrap();
+        assert_eq!(answer.status, 200, "{document}");
         let mut links = Vec::new();
-        addresses("", &told.body, &mut links);
+        addresses("", &answer.body, &mut links);
         for (name, link) in links {
             let path = url::Url::parse(&link).unwrap().path().to_owned();
             // What Cloud Controller links to as well, without answering a plain GET.

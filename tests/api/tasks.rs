@@ -168,7 +168,7 @@ async fn a_task_runs_to_its_end_and_is_accounted_for() {
     let events = admin.get("/v3/app_usage_events").await.unwrap();
     let events = events.body["resources"].as_array().unwrap().clone();
     let of_task = events.iter().filter(|event| event["task"]["guid"] == task);
-    let told: Vec<_> = of_task
+    let reported: Vec<_> = of_task
         .map(|event| {
             let state = |when: &str| event["state"][when].as_str().unwrap_or("none").to_owned();
             assert_eq!(event["task"]["name"], "greet");
@@ -178,7 +178,7 @@ async fn a_task_runs_to_its_end_and_is_accounted_for() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         ["TASK_STARTED after PENDING", "TASK_STOPPED after RUNNING"]
     );
     let events = admin

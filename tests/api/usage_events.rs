@@ -5,14 +5,14 @@ use serde_json::json;
 
 const EVENTS: &str = "/v3/app_usage_events";
 
-async fn act(client: &TestClient, app: &str, deed: &str) {
-    let path = format!("/v3/apps/{app}/actions/{deed}");
+async fn act(client: &TestClient, app: &str, action: &str) {
+    let path = format!("/v3/apps/{app}/actions/{action}");
     let done = client.post(&path, &json!({})).await.unwrap();
     assert_eq!(done.status, 200, "{done:?}");
 }
 
 /// State, previous state, instances and previous instances of each event.
-fn told(events: &Answer) -> Vec<(&str, &str, i64, i64)> {
+fn described(events: &Answer) -> Vec<(&str, &str, i64, i64)> {
     let all = events.body["resources"].as_array().unwrap();
     all.iter()
         .map(|event| {
@@ -55,7 +55,7 @@ async fn what_a_started_app_uses_is_told() {
     act(&admin, &guid, "stop").await;
     let events = admin.get(EVENTS).await.unwrap();
     assert_eq!(
-        told(&events),
+        described(&events),
         [
             ("STARTED", "STOPPED", 2, 2),
             ("STARTED", "STARTED", 3, 2),
@@ -79,14 +79,14 @@ async fn what_a_started_app_uses_is_told() {
         .get(&format!("{EVENTS}?after_guid={after}&per_page=1"))
         .await
         .unwrap();
-    assert_eq!(told(&rest), [("STARTED", "STOPPED", 3, 3)]);
+    assert_eq!(described(&rest), [("STARTED", "STOPPED", 3, 3)]);
     assert_eq!(rest.body["pagination"]["total_results"], 2);
     let next = rest.text("/pagination/next/href").to_owned();
     let next = admin
         .get(next.strip_prefix(&app.url()).unwrap())
         .await
         .unwrap();
-    assert_eq!(told(&next), [("STOPPED", "STARTED", 3, 3)]);
+    assert_eq!(described(&next), [("STOPPED", "STARTED", 3, 3)]);
     let path = format!("{EVENTS}/{after}");
     assert_eq!(admin.get(&path).await.unwrap().text("/guid"), after);
 
@@ -96,7 +96,7 @@ async fn what_a_started_app_uses_is_told() {
         .get(&format!("{EVENTS}?order_by=-created_at&per_page=1"))
         .await
         .unwrap();
-    assert_eq!(told(&last), [("STOPPED", "STARTED", 3, 3)]);
+    assert_eq!(described(&last), [("STOPPED", "STARTED", 3, 3)]);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn reseeding_tells_of_what_is_started_only() {
     let done = admin.post(&reseed, &json!({})).await.unwrap();
     assert_eq!((done.status, done.body), (200, json!({})));
     let events = admin.get(EVENTS).await.unwrap();
-    assert_eq!(told(&events), [("STARTED", "STARTED", 1, 1)]);
+    assert_eq!(described(&events), [("STARTED", "STARTED", 1, 1)]);
     assert_eq!(events.text("/resources/0/app/name"), "one");
 }
 
@@ -173,7 +173,7 @@ async fn usage_is_for_those_who_see_everything() {
         .to_owned();
     let user = app.user("dora").await.unwrap();
     let seen = user.get(EVENTS).await.unwrap();
-    assert_eq!((seen.status, told(&seen).len()), (200, 0));
+    assert_eq!((seen.status, described(&seen).len()), (200, 0));
     let hidden = user.get(&format!("{EVENTS}/{event}")).await.unwrap();
     assert_eq!(
         (hidden.status, hidden.detail()),

@@ -1,4 +1,4 @@
-"""Clients that wish a platform no good: lists with long filters, and callers that hang up."""
+"""Hostile clients: lists with long filters, and callers that hang up."""
 
 import http.client
 import random

@@ -1,4 +1,4 @@
-//! Clients that wish the platform no good: lists with long filters, and callers that hang up. What
+//! Hostile clients: lists with long filters, and callers that hang up. What
 //! the process holds afterwards is what it held before.
 
 use std::collections::BTreeMap;

@@ -86,9 +86,9 @@ impl Platform {
 
     /// Pushes the sample app under this name and gives its host.
     pub(crate) fn push_sample(&self, name: &str) -> String {
-        let told: Value =
+        let document: Value =
             serde_json::from_str(&self.run(&["demo", "--name", name, "--json"])).expect("JSON");
-        let url = told["url"].as_str().expect("URL");
+        let url = document["url"].as_str().expect("URL");
         let host = url.trim_start_matches("http://");
         host.split(':').next().expect("host").to_owned()
     }
@@ -179,9 +179,9 @@ impl Platform {
 
     /// The admin's password.
     pub(crate) fn password(&self) -> String {
-        let told: Value =
+        let document: Value =
             serde_json::from_str(&self.run(&["credentials", "--json"])).expect("JSON");
-        told["password"].as_str().expect("password").to_owned()
+        document["password"].as_str().expect("password").to_owned()
     }
 
     /// What the process logged.

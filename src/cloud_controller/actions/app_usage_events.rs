@@ -1,4 +1,4 @@
-//! Writing app usage events, inside the transaction of the deed.
+//! Writing app usage events, inside the transaction of the change.
 
 use crate::base::guid::{AppGuid, TaskGuid};
 use crate::base::{GuidSource, Timestamp};

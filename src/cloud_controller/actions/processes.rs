@@ -140,7 +140,7 @@ pub(crate) fn scale(
     Ok(process)
 }
 
-/// The same as part of another deed, which is told instead.
+/// Scales a process as part of a larger change, whose own event records it.
 pub(crate) fn resize(
     tx: &WriteTx<'_>,
     may: &MaySupport,

@@ -15,7 +15,8 @@ use crate::uaa;
 
 const NO_MEMBER: &str = "Users cannot be assigned roles in a space if they do not have a role in that space's organization.";
 
-/// Gives a role. Whether the place exists is no secret: who may not give roles there is told so.
+/// Gives a role. Who may not give roles in an organization or space gets 403, never 404: that it
+/// exists is no secret.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
     recorder: &Recorder,

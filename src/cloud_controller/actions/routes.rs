@@ -45,10 +45,10 @@ impl<'a> NewRoute<'a> {
     }
 }
 
-/// Where routes are made, and why.
+/// What creating a route needs to know beside the route.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Making<'a> {
-    /// Its platform names are nobody's.
+pub(crate) struct RouteContext<'a> {
+    /// Routes cannot take the platform's own names below it.
     pub system_domain: &'a str,
     /// For the audit event.
     pub cause: Cause,
@@ -59,11 +59,11 @@ pub(crate) fn create(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     new: NewRoute<'_>,
-    making: Making<'_>,
+    context: RouteContext<'_>,
 ) -> Result<Route> {
     may.covers(&new.space.guid)?;
     let options = new.options.clone().apply(&Map::new(), hashing(tx)?)?;
-    actions::routes_checks::check(tx, &new, making.system_domain)?;
+    actions::routes_checks::check(tx, &new, context.system_domain)?;
     let route = Route {
         guid: RouteGuid::generate(&may.guids),
         space_guid: new.space.guid.clone(),
@@ -79,7 +79,7 @@ pub(crate) fn create(
     model::routes::insert(tx, &route)?;
     new.metadata
         .store(tx, ResourceType::Route, route.guid.as_str())?;
-    let data = making.cause.mark(json!({ "request": new.request }));
+    let data = context.cause.mark(json!({ "request": new.request }));
     record(tx, may, "audit.route.create", &route, &data)?;
     Ok(route)
 }
@@ -91,7 +91,7 @@ pub(crate) fn find_or_create(
     may: &MaySupport,
     caller: &Caller,
     new: NewRoute<'_>,
-    making: Making<'_>,
+    context: RouteContext<'_>,
 ) -> Result<Route> {
     let place = (new.host.as_str(), new.path.as_str(), new.port);
     if let Some(route) = model::routes::find_at(tx, &new.domain.guid, place)? {
@@ -106,7 +106,7 @@ pub(crate) fn find_or_create(
         return update(tx, may, route, new.options, &new.metadata);
     }
     may_create(tx, caller, new.domain, &new.host)?;
-    create(tx, may, new, making)
+    create(tx, may, new, context)
 }
 
 /// 403 when the feature flag stops this caller, or a wildcard would catch what is others'.

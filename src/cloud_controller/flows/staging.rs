@@ -167,12 +167,12 @@ fn assemble(
     let (memory, disk, log_rate_limit) =
         model::builds::web_limits(tx, &app.guid)?.unwrap_or((LEAST_MEMORY, LEAST_DISK, -1));
     let disk = wanted.disk.unwrap_or(disk).max(LEAST_DISK);
-    let wish = wanted.lifecycle.as_ref();
-    if wish.is_some_and(|wish| wish.kind != app.lifecycle.kind.as_str()) {
+    let lifecycle = wanted.lifecycle.as_ref();
+    if lifecycle.is_some_and(|lifecycle| lifecycle.kind != app.lifecycle.kind.as_str()) {
         return Err(Error::unprocessable("Lifecycle type cannot be changed"));
     }
-    let buildpacks = wish.and_then(|wish| wish.buildpacks.clone());
-    let stack = wish.and_then(|wish| wish.stack.clone());
+    let buildpacks = lifecycle.and_then(|lifecycle| lifecycle.buildpacks.clone());
+    let stack = lifecycle.and_then(|lifecycle| lifecycle.stack.clone());
     Ok(Build {
         guid: BuildGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),

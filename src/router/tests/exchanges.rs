@@ -84,8 +84,8 @@ fn a_body_goes_to_the_app_with_its_framing() {
                 Some(length) => client.bytes(length.parse().unwrap()),
                 None => client.until("0\r\n\r\n").into_bytes(),
             };
-            let told = format!("{head}{}", String::from_utf8(body).unwrap());
-            client.send(ok(&told).as_bytes());
+            let response = format!("{head}{}", String::from_utf8(body).unwrap());
+            client.send(ok(&response).as_bytes());
         }
     });
     door.routes(&[("shop.test", &[app])]);

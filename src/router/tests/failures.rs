@@ -192,11 +192,11 @@ fn a_silent_app_runs_into_the_timeout() {
 #[test]
 fn a_client_that_leaves_is_logged_as_499() {
     let door = door();
-    let (told, asked) = std::sync::mpsc::channel();
-    let told = std::sync::Mutex::new(told);
+    let (reported, asked) = std::sync::mpsc::channel();
+    let reported = std::sync::Mutex::new(reported);
     let app = app(move |mut client| {
         client.head();
-        told.lock().unwrap().send(()).unwrap();
+        reported.lock().unwrap().send(()).unwrap();
         client.rest();
     });
     door.routes(&[("shop.test", &[app])]);

@@ -1,4 +1,4 @@
-//! Lives of containers, what is told of them, and networks.
+//! Lives of containers, the changes the engine reports, and networks.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -206,7 +206,7 @@ pub(super) async fn changes_are_told_in_order(bench: Arc<Bench>) {
             .labels
             .insert("cflite.platform".into(), "another".into());
         let foreign = engine.create(&foreign).await.expect("created");
-        let id = bench.started("told", SLEEPER, Behaviour::runs()).await;
+        let id = bench.started("changes", SLEEPER, Behaviour::runs()).await;
         engine
             .stop(&id, Duration::from_secs(5))
             .await
@@ -216,24 +216,24 @@ pub(super) async fn changes_are_told_in_order(bench: Arc<Bench>) {
         id
     };
     let listen = async {
-        let mut told = Vec::new();
-        while told.last().is_none_or(|(_, action)| action != "destroy") {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|(_, action)| action != "destroy") {
             let change = soon(changes.next())
                 .await
                 .expect("goes on")
                 .expect("a change");
-            told.push((change.id, change.action));
+            seen.push((change.id, change.action));
         }
-        told
+        seen
     };
-    let (id, told) = tokio::join!(work, listen);
-    let mine: Vec<&str> = told
+    let (id, seen) = tokio::join!(work, listen);
+    let mine: Vec<&str> = seen
         .iter()
         .filter(|(of, action)| *of == id && ["start", "die", "destroy"].contains(&action.as_str()))
         .map(|(_, action)| action.as_str())
         .collect();
     assert_eq!(mine, ["start", "die", "destroy"]);
-    assert!(told.iter().all(|(of, _)| *of == id), "{told:?}");
+    assert!(seen.iter().all(|(of, _)| *of == id), "{seen:?}");
 }
 
 pub(super) async fn containers_join_networks(bench: Arc<Bench>) {

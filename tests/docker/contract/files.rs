@@ -114,11 +114,11 @@ pub(super) async fn images_are_made_named_saved_and_removed(bench: Arc<Bench>) {
         arguments: [("BASE".to_owned(), base.clone())].into(),
         labels: bench.labels(),
     };
-    let (progress, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (progress, mut reported) = tokio::sync::mpsc::unbounded_channel();
     soon(engine.build(build, tar_of("Recipe", recipe, 0o644), progress))
         .await
         .expect("built");
-    assert!(told.recv().await.is_some());
+    assert!(reported.recv().await.is_some());
     let result = engine.image(&first).await.expect("asked").expect("there");
     assert_eq!(result.diff_ids.len(), 2);
     assert_eq!(result.diff_ids[0], image.diff_ids[0]);

@@ -1,6 +1,6 @@
 //! App usage events: what apps used from when to when, for those who bill or plan.
 //!
-//! Written in the transaction of the deed: a process starts, stops or, while it is started, changes
+//! Written in the transaction of the change: a process starts, stops or, while it is started, changes
 //! its instances or memory; an app is staged. They are facts of their time: names and guids stay
 //! when the resources are gone. Only those who see everything read them. They are kept for
 //! 31 days; the newest one always stays, so that a reader can go on after it.

@@ -1,4 +1,4 @@
-//! Audit events: who did what to which resource, written in the same transaction as the deed.
+//! Audit events: who did what to which resource, written in the same transaction as the change.
 //!
 //! They only ever grow at the end, so their ids order them as their times do. They are kept for
 //! 31 days.

@@ -76,7 +76,7 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<BuildGuid>) -> ApiResult
         })
         .await?;
     if build.state != BuildState::Staging && ctx.now.since(build.updated_at) < RECENT {
-        // Removing the container is told after the end.
+        // The container is removed after the end, and its last line says so.
         let end = build.updated_at.plus(LAST_LINES);
         let lines = build.created_at.as_nanos()..end.as_nanos();
         let app = build.app_guid.as_str();

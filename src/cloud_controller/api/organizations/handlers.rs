@@ -88,7 +88,7 @@ pub(super) async fn delete(
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_administer()?;
         let operation = "organization.delete";
-        // The client is told by its job, and nothing is deleted.
+        // The job reports the error, and nothing is deleted.
         if let Some(fault) = actions::organizations::deletion_fault(tx, &organization)? {
             let failed = v3::jobs::Finished {
                 operation,

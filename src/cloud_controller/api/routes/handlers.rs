@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::presenter;
 use crate::base::guid::{AppGuid, RouteGuid, SpaceGuid};
-use crate::cloud_controller::actions::routes::{Making, NewRoute};
+use crate::cloud_controller::actions::routes::{NewRoute, RouteContext};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::domains::Domain;
@@ -76,7 +76,7 @@ pub(super) async fn create(
         }
         let wanted = wanted?;
         let (may, space, domain) = place(tx, ctx, &wanted)?;
-        let making = Making {
+        let context = RouteContext {
             system_domain: &system_domain,
             cause: Cause::Request,
         };
@@ -90,7 +90,7 @@ pub(super) async fn create(
             metadata: wanted.metadata,
             request: wanted.request,
         };
-        let route = actions::routes::create(tx, &may, new, making)?;
+        let route = actions::routes::create(tx, &may, new, context)?;
         let body = presenter::present_from(tx, &route, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(body)))
     })

@@ -8,7 +8,7 @@ use super::presenter;
 use crate::base::guid::{AppGuid, SpaceGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::{Authority, Caller};
-use crate::cloud_controller::actions::routes::{Making, NewRoute};
+use crate::cloud_controller::actions::routes::{NewRoute, RouteContext};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::model::destinations::{NewDestination, Protocol};
@@ -103,7 +103,7 @@ fn caller(name: &str) -> Caller {
     }
 }
 
-const MAKING: Making<'_> = Making {
+const CONTEXT: RouteContext<'_> = RouteContext {
     system_domain: "cf.localhost",
     cause: Cause::Request,
 };
@@ -117,7 +117,7 @@ fn make(tx: &WriteTx<'_>, place: [&str; 4]) -> Result<Route> {
         tx,
         &may(space.guid.as_str()),
         NewRoute::at(&space, &domain, host, path),
-        MAKING,
+        CONTEXT,
     )
 }
 
@@ -396,7 +396,7 @@ async fn a_manifest_finds_the_route_that_is_there() {
                 &may(space.guid.as_str()),
                 &caller(who),
                 new,
-                MAKING,
+                CONTEXT,
             )
         }
     };

@@ -115,7 +115,7 @@ async fn list_of_space(
         model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let found = model::security_groups::list_of_space(tx, &guid, lifecycle, &query)?;
         let mut bound = model::security_groups::bound(tx, &ctx.caller, &found.rows)?;
-        // Of the other spaces nothing is told here.
+        // The answer names this space alone.
         for spaces in bound.values_mut() {
             spaces.retain(|(space, _)| *space == guid);
         }

@@ -1,4 +1,4 @@
-//! Making deployments, inside the caller's transaction, with the audit event.
+//! Creates deployments, inside the caller's transaction, with the audit event.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `VCAP_APPLICATION`: what an app is told about itself.
+//! `VCAP_APPLICATION`: what an app learns about itself.
 
 use serde_json::{Map, Value, json};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::base::yaml;
 use crate::cloud_controller::access::Caller;
-use crate::cloud_controller::actions::routes::{Making, NewRoute};
+use crate::cloud_controller::actions::routes::{NewRoute, RouteContext};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::Cause;
@@ -39,10 +39,10 @@ pub(crate) struct Applying<'a> {
 impl Applying<'_> {
     /// Finds or makes the app, and writes that the manifest was applied.
     pub(crate) fn prepare(&self, tx: &WriteTx<'_>, manifest: &AppManifest) -> Result<App> {
-        let told = |error: Error| named(&manifest.name, error);
+        let labelled = |error: Error| named(&manifest.name, error);
         let app = match model::apps::find_by_name(tx, &self.space.guid, &manifest.name)? {
             Some(app) => app,
-            None => self.create(tx, manifest).map_err(told)?,
+            None => self.create(tx, manifest).map_err(labelled)?,
         };
         let docker = app.lifecycle.kind == LifecycleType::Docker;
         let refusal = match manifest.lifecycle.kind {
@@ -55,7 +55,7 @@ impl Applying<'_> {
             _ => None,
         };
         if let Some(text) = refusal {
-            return Err(told(Error::unprocessable(text)));
+            return Err(labelled(Error::unprocessable(text)));
         }
         let yaml = yaml::write(&json!({ "applications": [manifest.given] }));
         let data = json!({ "request": { "manifest": yaml } });
@@ -89,8 +89,8 @@ impl Applying<'_> {
         for (feature, on) in off.into_iter().chain(on) {
             app = actions::apps::set_feature(tx, may, app, feature, on)?;
         }
-        for wish in &manifest.processes {
-            self.apply_process(tx, &app, wish)?;
+        for requested in &manifest.processes {
+            self.apply_process(tx, &app, requested)?;
         }
         for sidecar in &manifest.sidecars {
             actions::sidecars::put(tx, may, &app, sidecar.clone())?;
@@ -115,17 +115,22 @@ impl Applying<'_> {
         }
     }
 
-    fn apply_process(&self, tx: &WriteTx<'_>, app: &App, wish: &RequestedProcess) -> Result<()> {
-        let found = model::processes::find_of_type(tx, &app.guid, &wish.kind)?;
+    fn apply_process(
+        &self,
+        tx: &WriteTx<'_>,
+        app: &App,
+        requested: &RequestedProcess,
+    ) -> Result<()> {
+        let found = model::processes::find_of_type(tx, &app.guid, &requested.kind)?;
         let mut process = match found {
             Some(process) => process,
-            None => actions::processes::create(tx, self.may, app, &wish.kind, CAUSE)?,
+            None => actions::processes::create(tx, self.may, app, &requested.kind, CAUSE)?,
         };
-        if let Some(update) = &wish.update {
+        if let Some(update) = &requested.update {
             let change = update.clone();
             process = actions::processes::update(tx, self.may, app, process, change, CAUSE)?;
         }
-        if let Some(scaling) = wish.scaling {
+        if let Some(scaling) = requested.scaling {
             let request = RequestedProcess::scaling_request(&scaling);
             let wanted = (scaling, request);
             actions::processes::scale(tx, self.may, app, process, wanted, CAUSE)?;
@@ -134,23 +139,23 @@ impl Applying<'_> {
     }
 
     fn apply_routes(&self, tx: &WriteTx<'_>, app: &App, manifest: &AppManifest) -> Result<()> {
-        let wishes = &manifest.routes;
+        let requested = &manifest.routes;
         let existing = model::routes::of_app(tx, &app.guid)?;
-        if wishes.none {
+        if requested.none {
             return self.unmap_all(tx, app, &existing);
         }
-        if let Some(listed) = &wishes.listed {
+        if let Some(listed) = &requested.listed {
             return self.map_all(tx, app, listed);
         }
-        if !existing.is_empty() || !(wishes.random || wishes.default) {
+        if !existing.is_empty() || !(requested.random || requested.default) {
             return Ok(());
         }
         let domain = model::domains::default_of(tx, &self.space.organization_guid)?
             .ok_or_else(|| Error::unprocessable("No default domains available"))?;
-        if wishes.default {
+        if requested.default {
             check_host(&app.name)?;
         }
-        let host = if wishes.random {
+        let host = if requested.random {
             format!("{}-{}", app.name, random_words())
         } else {
             app.name.clone()
@@ -169,13 +174,13 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn map_all(&self, tx: &WriteTx<'_>, app: &App, wishes: &[RequestedRoute]) -> Result<()> {
-        for wish in wishes {
-            let place = domain_of(tx, wish)?.ok_or_else(|| {
-                Error::unprocessable(format!("No domains exist for route {}", wish.text))
+    fn map_all(&self, tx: &WriteTx<'_>, app: &App, requested: &[RequestedRoute]) -> Result<()> {
+        for route in requested {
+            let place = domain_of(tx, route)?.ok_or_else(|| {
+                Error::unprocessable(format!("No domains exist for route {}", route.text))
             })?;
-            self.map(tx, app, wish, place)
-                .map_err(|error| prefixed(&format!("For route '{}': ", wish.text), error))?;
+            self.map(tx, app, route, place)
+                .map_err(|error| prefixed(&format!("For route '{}': ", route.text), error))?;
         }
         Ok(())
     }
@@ -184,21 +189,21 @@ impl Applying<'_> {
         &self,
         tx: &WriteTx<'_>,
         app: &App,
-        wish: &RequestedRoute,
+        requested: &RequestedRoute,
         (host, domain): (String, Domain),
     ) -> Result<()> {
-        let mut new = NewRoute::at(self.space, &domain, &host, &wish.path);
-        new.port = wish.port;
-        new.options = OptionsChange::of(wish.options.clone());
-        let making = Making {
+        let mut new = NewRoute::at(self.space, &domain, &host, &requested.path);
+        new.port = requested.port;
+        new.options = OptionsChange::of(requested.options.clone());
+        let context = RouteContext {
             system_domain: self.system_domain,
             cause: CAUSE,
         };
-        let route = actions::routes::find_or_create(tx, self.may, self.caller, new, making)?;
+        let route = actions::routes::find_or_create(tx, self.may, self.caller, new, context)?;
         let mapped = model::destinations::of_route(tx, &route.guid)?
             .into_iter()
             .find(|destination| destination.key.app_guid == app.guid);
-        let protocol = wish.protocol.as_deref().and_then(Protocol::parse);
+        let protocol = requested.protocol.as_deref().and_then(Protocol::parse);
         match (mapped, protocol) {
             (None, protocol) => {
                 let wanted = NewDestination::web(app.guid.clone(), protocol);
@@ -212,9 +217,9 @@ impl Applying<'_> {
     }
 }
 
-/// Host and domain of a wish: the first domain there is decides, also one that may not be used.
-fn domain_of(tx: &WriteTx<'_>, wish: &RequestedRoute) -> Result<Option<(String, Domain)>> {
-    for (host, name) in wish.candidates() {
+/// Host and domain of a requested route: the first domain there is decides, also one that may not be used.
+fn domain_of(tx: &WriteTx<'_>, requested: &RequestedRoute) -> Result<Option<(String, Domain)>> {
+    for (host, name) in requested.candidates() {
         if let Some(domain) = model::domains::find_by_name(tx, name)? {
             return Ok(Some((host.to_owned(), domain)));
         }
