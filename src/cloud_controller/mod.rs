@@ -2,7 +2,8 @@
 //!
 //! The layers, from the bottom up; a layer uses those below it only (`tests/tidy` checks it):
 //!
-//! 1. [`error`], [`body`], [`metadata`], [`query`]: how requests are read and refused, without HTTP.
+//! 1. [`error`], [`on_board`], [`state`]: refusals without HTTP; the optional parts that exist; database,
+//!    engines and settings. Then [`body`], [`metadata`], [`query`]: how requests are read.
 //! 2. [`access`]: who calls and what they may.
 //! 3. [`model`]: what is on record, and all SQL.
 //! 4. [`permits`]: proofs of access, which actions demand.

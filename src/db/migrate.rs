@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::DbError;
 
-/// Migrations in order; a released one is never edited (`tests/tidy` freezes their hashes).
+/// Migrations in order; a released one is never edited.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_identity.sql"),
     include_str!("migrations/0002_cloud_controller.sql"),

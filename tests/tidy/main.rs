@@ -290,8 +290,7 @@ fn bollard_rcgen_and_askama_stay_with_their_owners() {
         for (name, owners) in [
             ("bollard::", &["src/docker/"][..]),
             ("rcgen::", &["src/pki/"]),
-            // Pages people sign in on are UAA's, which is below the web console.
-            ("askama::", &["src/web/", "src/uaa/pages/"]),
+            ("askama::", &["src/uaa/pages/"]),
         ] {
             let owned = owners.iter().any(|owner| path.starts_with(owner));
             if code(&source.text).contains(name) && !owned {

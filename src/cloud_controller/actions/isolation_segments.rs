@@ -1,26 +1,26 @@
 //! What can be done to isolation segments, each inside the caller's transaction.
 
+use crate::base::Timestamp;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
-use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::isolation_segments::IsolationSegment;
 use crate::cloud_controller::payload::isolation_segments::SegmentChange;
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 
-/// Makes a segment.
+/// Creates a segment.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
+    may: &MayAdminister,
     wanted: SegmentChange,
-    now: Timestamp,
-    guids: &GuidSource,
 ) -> Result<IsolationSegment> {
     let segment = IsolationSegment {
-        guid: IsolationSegmentGuid::generate(guids),
+        guid: IsolationSegmentGuid::generate(&may.guids),
         name: wanted.name.unwrap_or_default(),
-        created_at: now,
-        updated_at: now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::isolation_segments::insert(tx, &segment)?;
     let guid = segment.guid.as_str();
@@ -33,9 +33,9 @@ pub(crate) fn create(
 /// Changes a segment that is nobody's default.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
+    may: &MayAdminister,
     mut segment: IsolationSegment,
     change: SegmentChange,
-    now: Timestamp,
 ) -> Result<IsolationSegment> {
     if segment.is_shared() {
         return Err(Error::unprocessable(
@@ -48,7 +48,7 @@ pub(crate) fn update(
         ));
     }
     segment.name = change.name.unwrap_or(segment.name);
-    segment.updated_at = now;
+    segment.updated_at = may.now;
     model::isolation_segments::update(tx, &segment)?;
     let guid = segment.guid.as_str();
     change
@@ -58,7 +58,11 @@ pub(crate) fn update(
 }
 
 /// Deletes a segment that no organization may use any more.
-pub(crate) fn delete(tx: &WriteTx<'_>, segment: &IsolationSegment) -> Result<()> {
+pub(crate) fn delete(
+    tx: &WriteTx<'_>,
+    _may: &MayAdminister,
+    segment: &IsolationSegment,
+) -> Result<()> {
     if segment.is_shared() {
         return Err(Error::unprocessable(format!(
             "Cannot delete the {} Isolation Segment",
@@ -76,6 +80,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, segment: &IsolationSegment) -> Result<()>
 /// Lets organizations use a segment; `shared` becomes the default of those that have none.
 pub(crate) fn entitle(
     tx: &WriteTx<'_>,
+    _may: &MayAdminister,
     segment: &IsolationSegment,
     guids: &[String],
 ) -> Result<()> {
@@ -103,6 +108,7 @@ pub(crate) fn entitle(
 /// Ends an organization's use of a segment, unless it or one of its spaces is in it.
 pub(crate) fn revoke(
     tx: &WriteTx<'_>,
+    _may: &MayAdminister,
     segment: &IsolationSegment,
     organization: &OrganizationGuid,
 ) -> Result<()> {

@@ -7,27 +7,27 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::security_groups::{Lifecycle, SecurityGroup};
 use crate::cloud_controller::payload::security_groups::{CreateGroup, GroupChange};
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 use serde_json::json;
 
-/// Makes a group and binds it.
+/// Creates a group and binds it.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
+    may: &MayAdminister,
     wanted: CreateGroup,
-    now: Timestamp,
-    guids: &GuidSource,
 ) -> Result<SecurityGroup> {
     let change = wanted.change;
     let group = SecurityGroup {
-        guid: SecurityGroupGuid::generate(guids),
+        guid: SecurityGroupGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
         rules: change
             .rules
             .map_or_else(|| "[]".to_owned(), |rules| rules.to_string()),
         globally_running: change.globally_running.unwrap_or(false),
         globally_staging: change.globally_staging.unwrap_or(false),
-        created_at: now,
-        updated_at: now,
+        created_at: may.now,
+        updated_at: may.now,
     };
     model::security_groups::insert(tx, &group)?;
     for (lifecycle, spaces) in [
@@ -48,17 +48,26 @@ pub(crate) fn create(
 /// Changes name, rules or what it is enabled for.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
+    may: &MayAdminister,
     mut group: SecurityGroup,
     change: GroupChange,
-    now: Timestamp,
 ) -> Result<SecurityGroup> {
     group.name = change.name.unwrap_or(group.name);
     group.rules = change.rules.map_or(group.rules, |rules| rules.to_string());
     group.globally_running = change.globally_running.unwrap_or(group.globally_running);
     group.globally_staging = change.globally_staging.unwrap_or(group.globally_staging);
-    group.updated_at = now;
+    group.updated_at = may.now;
     model::security_groups::update(tx, &group)?;
     Ok(group)
+}
+
+/// Deletes a group and its bindings.
+pub(crate) fn delete(
+    tx: &WriteTx<'_>,
+    _may: &MayAdminister,
+    guid: &SecurityGroupGuid,
+) -> Result<()> {
+    model::security_groups::delete(tx, guid)
 }
 
 /// Binds a group to spaces the caller manages.

@@ -3,26 +3,23 @@
 use crate::base::guid::UserGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model;
 use crate::cloud_controller::payload::users::Whom;
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 use crate::uaa;
 
 /// Enters a user; 422 when entered already.
-pub(crate) fn create(
-    tx: &WriteTx<'_>,
-    guids: &GuidSource,
-    whom: &Whom,
-    now: Timestamp,
-) -> Result<UserGuid> {
+pub(crate) fn create(tx: &WriteTx<'_>, may: &MayAdminister, whom: &Whom) -> Result<UserGuid> {
     let (guid, shown) = match whom {
         Whom::Guid(guid) => (guid.clone(), format!("guid '{guid}'")),
         Whom::Name { name, origin } => (
-            known_or_new(tx, guids, name, origin, now)?,
+            known_or_new(tx, &may.guids, name, origin, may.now)?,
             format!("username '{name}' and origin '{origin}'"),
         ),
     };
-    if model::users::insert(tx, &guid, now)? {
+    if model::users::insert(tx, &guid, may.now)? {
         Ok(guid)
     } else {
         Err(Error::unprocessable(format!(
@@ -55,8 +52,19 @@ fn known_or_new(
     Ok(made.guid)
 }
 
+/// Changes a user's labels and annotations.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    may: &MayAdminister,
+    guid: &UserGuid,
+    metadata: &MetadataChange,
+) -> Result<()> {
+    metadata.store(tx, ResourceType::User, guid.as_str())?;
+    model::users::touch(tx, guid, may.now)
+}
+
 /// Removes a user's entry with all its roles; UAA keeps the user.
-pub(crate) fn delete(tx: &WriteTx<'_>, guid: &UserGuid) -> Result<()> {
+pub(crate) fn delete(tx: &WriteTx<'_>, _may: &MayAdminister, guid: &UserGuid) -> Result<()> {
     model::roles::delete_of_user(tx, guid)?;
     model::users::delete(tx, guid)
 }

@@ -37,11 +37,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     let wanted = payload::isolation_segments::create(body)?;
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        let segment = actions::isolation_segments::create(tx, wanted, ctx.now, &guids)?;
+        let segment = actions::isolation_segments::create(tx, &may, wanted)?;
         let body = presenter::present_from(tx, &segment, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(body)))
     })
@@ -53,14 +52,14 @@ pub(super) async fn update(
     Path(guid): Path<IsolationSegmentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
         let segment = actions::isolation_segments::update(
             tx,
+            &may,
             segment,
             payload::isolation_segments::update(body)?,
-            ctx.now,
         )?;
         presenter::present_from(tx, &segment, &ctx.urls).map(Json)
     })
@@ -71,10 +70,10 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<IsolationSegmentGuid>,
 ) -> ApiResult<StatusCode> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
-        actions::isolation_segments::delete(tx, &segment)?;
+        actions::isolation_segments::delete(tx, &may, &segment)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

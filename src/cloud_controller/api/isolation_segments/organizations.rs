@@ -53,10 +53,10 @@ pub(super) async fn entitle(
     Path(guid): Path<IsolationSegmentGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
-        actions::isolation_segments::entitle(tx, &segment, &body.finish_to_many()?)?;
+        actions::isolation_segments::entitle(tx, &may, &segment, &body.finish_to_many()?)?;
         present(tx, &ctx.caller, &guid, &ctx.urls)
     })
     .await
@@ -67,10 +67,10 @@ pub(super) async fn revoke(
     ctx: Context,
     Path((guid, organization)): Path<(IsolationSegmentGuid, OrganizationGuid)>,
 ) -> ApiResult<StatusCode> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     ctx.write(move |tx, ctx| {
         let segment = model::isolation_segments::get_visible(tx, &ctx.caller, &guid)?;
-        actions::isolation_segments::revoke(tx, &segment, &organization)?;
+        actions::isolation_segments::revoke(tx, &may, &segment, &organization)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

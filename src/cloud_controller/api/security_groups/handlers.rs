@@ -42,11 +42,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     let wanted = payload::security_groups::create(body)?;
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        let group = actions::security_groups::create(tx, wanted, ctx.now, &guids)?;
+        let group = actions::security_groups::create(tx, &may, wanted)?;
         let body = present(tx, &ctx.caller, &group.guid, &ctx.urls)?;
         Ok((StatusCode::CREATED, body))
     })
@@ -60,13 +59,8 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let group = model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.may_administer()?;
-        actions::security_groups::update(
-            tx,
-            group,
-            payload::security_groups::update(body)?,
-            ctx.now,
-        )?;
+        let may = ctx.may_administer()?;
+        actions::security_groups::update(tx, &may, group, payload::security_groups::update(body)?)?;
         present(tx, &ctx.caller, &guid, &ctx.urls)
     })
     .await
@@ -79,8 +73,8 @@ pub(super) async fn delete(
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.may_administer()?;
-        model::security_groups::delete(tx, &guid)?;
+        let may = ctx.may_administer()?;
+        actions::security_groups::delete(tx, &may, &guid)?;
         let job = actions::jobs::record_complete(tx, "security_group.delete", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })

@@ -97,11 +97,10 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    ctx.may_administer()?;
+    let may = ctx.may_administer()?;
     let (whom, metadata) = payload::users::create(body)?;
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        let guid = actions::users::create(tx, &guids, &whom, ctx.now)?;
+        let guid = actions::users::create(tx, &may, &whom)?;
         metadata.store(tx, ResourceType::User, guid.as_str())?;
         let user = model::users::get_visible(tx, &ctx.caller, &guid)?;
         Ok((
@@ -119,10 +118,9 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.may_administer()?;
+        let may = ctx.may_administer()?;
         let metadata = payload::users::update(body)?;
-        metadata.store(tx, ResourceType::User, guid.as_str())?;
-        model::users::touch(tx, &guid, ctx.now)?;
+        actions::users::update(tx, &may, &guid, &metadata)?;
         let user = model::users::get_visible(tx, &ctx.caller, &guid)?;
         presenter::one(tx, &user, &ctx.urls).map(Json)
     })
@@ -133,8 +131,8 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<UserGuid>) -> ApiResul
     let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.may_administer()?;
-        actions::users::delete(tx, &guid)?;
+        let may = ctx.may_administer()?;
+        actions::users::delete(tx, &may, &guid)?;
         let job = actions::jobs::record_complete(tx, "user.delete", ctx.now, &guids)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
