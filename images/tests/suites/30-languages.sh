@@ -24,7 +24,7 @@ check 'its gem is found' equals "$(answer /)" 'from a vendored gem production'
 stop
 
 stage "$fixtures/ruby-newer-lock" --buildpack ruby=ruby_buildpack
-check 'without a gem server the gems of the stack will do, and that is said' contains "$log" "instead of Gemfile.lock's versions the stack's are used"
+check "without a gem server the stack's gems are used, with a warning" contains "$log" "using the stack's versions instead of Gemfile.lock's: rack"
 check 'the start command is that of a rack app' equals "$(result_of .process_types.web)" 'bundle exec rackup config.ru -p $PORT -o 0.0.0.0'
 launch ''
 check 'and the app answers with them' equals "$(answer /)" newer
