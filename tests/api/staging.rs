@@ -7,6 +7,7 @@ use base64::Engine as _;
 use cflite::docker::Behaviour;
 use cflite::testing::{Answer, TestApp, TestClient, organization_and_space, related};
 use serde_json::json;
+use tokio::sync::watch;
 
 /// What the builder says of an app without Procfile: it has no processes.
 const NO_PROCESSES: &str = r#"{"process_types":{},"processes":[],"sidecars":[],"execution_metadata":"",
@@ -71,12 +72,18 @@ async fn end_of(admin: &TestClient, build: &str) -> Answer {
 /// Reads as the CLI does, until it is dropped: asks from behind what it has, and ignores what is
 /// younger than a delay. The CLI's is two seconds; a shorter one leaves a slow machine more room
 /// before the platform gives the reader up.
-async fn follow(reader: TestClient, app: String, lines: &std::sync::Mutex<Vec<String>>) {
+async fn follow(
+    reader: TestClient,
+    app: String,
+    lines: &std::sync::Mutex<Vec<String>>,
+    reads: &watch::Sender<u32>,
+) {
     const DELAY: Duration = Duration::from_millis(400);
     let mut start = 0;
     loop {
         let path = format!("/api/v1/read/{app}?start_time={start}&envelope_types=LOG");
         let read = reader.get(&path).await.unwrap();
+        reads.send_modify(|reads| *reads += 1);
         let now = std::time::UNIX_EPOCH.elapsed().unwrap();
         let batch = read.body["envelopes"]["batch"].as_array().unwrap().clone();
         let mut found = false;
@@ -160,8 +167,12 @@ async fn a_reader_has_every_line_when_the_build_is_over() {
         let lines = std::sync::Mutex::default();
         // As with the CLI, logs are read over a connection of their own.
         let reader = platform.admin().await.unwrap();
-        let follow = follow(reader, app, &lines);
+        let reads = watch::Sender::new(0);
+        let follow = follow(reader, app, &lines, &reads);
         let build = async {
+            // Who read once does not follow yet, and a build in memory is over at once.
+            let mut seen = reads.subscribe();
+            seen.wait_for(|reads| *reads > 1).await.unwrap();
             let build = ask_for_build(&admin, &package).await;
             end_of(&admin, &build).await
         };
