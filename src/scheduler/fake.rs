@@ -70,7 +70,7 @@ impl DesiredState for FakeDesired {
 pub struct FakeProbe(Mutex<BTreeMap<String, String>>);
 
 impl FakeProbe {
-    /// From now on checks of this kind fail with this text: `port`, or an http endpoint.
+    /// From now on checks of this kind (`port`, or an HTTP endpoint) fail with this text.
     pub fn fail(&self, check: &str, text: &str) {
         lock(&self.0).insert(check.to_owned(), text.to_owned());
     }

@@ -25,7 +25,7 @@ DOMAIN = "cf.localhost"
 OWNER_LABEL = "cflite.platform"
 APP_LABEL = "cflite.app"
 BOUNDARY = "cflite-bench-6d1c9c1f"
-PORTS = ("HTTP", "HTTPS", "REGISTRY", "SSH", "DNS")
+PORTS = ("HTTP", "HTTPS", "REGISTRY")
 
 
 @dataclass
@@ -56,12 +56,10 @@ class Platform:
         self.cflite = cflite
         self.data_dir = data_dir
         self.ports = dict(zip(PORTS, machine.free_ports(len(PORTS))))
-        tcp = machine.free_ports(1)[0]
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CFLITE_")},
             **{f"CFLITE_{name}_PORT": str(port) for name, port in self.ports.items()},
             "CFLITE_DATA_DIR": str(data_dir),
-            "CFLITE_TCP_PORTS": f"{tcp}-{tcp}",
         }
         self._connection: http.client.HTTPConnection | None = None
         self._token = ""

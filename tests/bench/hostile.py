@@ -30,7 +30,7 @@ def lists(platform: Platform, count: int) -> Counter[str]:
     def call(caller: int) -> None:
         try:
             counts.update(_Caller(port, headers, caller).run(shares[caller]))
-        except BaseException as fault:  # told to who waits for all callers
+        except BaseException as fault:  # reported to the caller that waits
             faults.append(fault)
 
     threads = [threading.Thread(target=call, args=(caller,)) for caller in range(CALLERS)]

@@ -130,7 +130,7 @@ def _pushes(platform: Platform, app: App) -> None:
                 if number is None:
                     return
                 _upload(connection, headers, app, number)
-        except BaseException as fault:  # told to who waits for all of them
+        except BaseException as fault:  # reported to the caller that waits
             faults.append(fault)
         finally:
             connection.close()

@@ -62,7 +62,7 @@ pub(crate) fn stop(tx: &WriteTx<'_>, may: &MaySupport, mut app: App) -> Result<A
     Ok(app)
 }
 
-/// Starts an app anew: every instance is replaced and gets what is set now.
+/// Restarts an app: every instance is replaced and gets the current settings.
 pub(crate) fn restart(
     tx: &WriteTx<'_>,
     may: &MaySupport,
@@ -82,7 +82,7 @@ pub(crate) fn restart(
     Ok(app)
 }
 
-/// Starts one process anew; whether it fits the quotas is the caller's to check.
+/// Restarts one process; the caller checks the quotas.
 pub(crate) fn restart_process(
     tx: &WriteTx<'_>,
     may: &MaySupport,

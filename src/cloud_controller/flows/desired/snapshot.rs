@@ -61,7 +61,7 @@ impl Snapshots {
         &self.vault
     }
 
-    /// Starts a process, or starts it anew: a new version with what is set now.
+    /// Starts or restarts a process: a new version with the current settings.
     pub(crate) fn start(
         &self,
         tx: &WriteTx<'_>,
