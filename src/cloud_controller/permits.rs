@@ -1,9 +1,11 @@
 //! Proofs of access. An action demands one, so that forgetting the check of a role does not
 //! compile; and it writes the audit events of its work through it, in the name of who was checked.
 //!
-//! Each comes from one check of [`Caller`], except where the platform acts by itself. What is
+//! Each comes from one check of [`Caller`] or of a feature flag, except where the platform acts by
+//! itself. An action checks that its proof is for what it changes. What is
 //! given to fewer people includes what is given to more: a [`MayWrite`] is a [`MaySupport`].
 
+use std::fmt::Display;
 use std::ops::Deref;
 
 use super::access::Caller;
@@ -26,7 +28,10 @@ pub(crate) struct MaySupport {
 pub(crate) struct MayWrite(MaySupport);
 
 /// May change a space.
-pub(crate) struct MayManageSpace(Recorder);
+pub(crate) struct MayManageSpace {
+    recorder: Recorder,
+    space: SpaceGuid,
+}
 
 /// May change an organization and create and delete its spaces.
 pub(crate) struct MayManage {
@@ -68,13 +73,7 @@ impl MaySupport {
 
     /// Fails unless this is the space the proof is for: a fault of the program.
     pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
-        if self.space == *space {
-            return Ok(());
-        }
-        Err(Error::internal(format!(
-            "access to space {} was proven, but space {space} is to be changed",
-            self.space
-        )))
+        same("space", &self.space, space)
     }
 }
 
@@ -106,7 +105,15 @@ impl MayManageSpace {
         space: &SpaceGuid,
     ) -> Result<Self> {
         caller.may_manage_space(tx, space)?;
-        Ok(Self(recorder))
+        Ok(Self {
+            recorder,
+            space: space.clone(),
+        })
+    }
+
+    /// Fails unless this is the space the proof is for: a fault of the program.
+    pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
+        same("space", &self.space, space)
     }
 }
 
@@ -134,13 +141,7 @@ impl MayManage {
 
     /// Fails unless this is the organization the proof is for: a fault of the program.
     pub(crate) fn covers(&self, organization: &OrganizationGuid) -> Result<()> {
-        if self.organization == *organization {
-            return Ok(());
-        }
-        Err(Error::internal(format!(
-            "access to organization {} was proven, but organization {organization} is to be changed",
-            self.organization
-        )))
+        same("organization", &self.organization, organization)
     }
 }
 
@@ -172,16 +173,16 @@ impl MayChangeDomain {
         })
     }
 
+    /// Fails unless this is the domain the proof is for: a fault of the program.
+    pub(crate) fn covers(&self, domain: &DomainGuid) -> Result<()> {
+        same("domain", &self.domain, domain)
+    }
+
     /// Whoever deletes a domain deletes its routes, whatever space they are in.
     pub(crate) fn all_of(&self, route: &Route) -> Result<MaySupport> {
-        if route.domain_guid == self.domain {
-            let recorder = self.recorder.clone();
-            return Ok(MaySupport::of_platform(recorder, &route.space_guid));
-        }
-        Err(Error::internal(format!(
-            "access to domain {} was proven, but a route of domain {} is to be changed",
-            self.domain, route.domain_guid
-        )))
+        self.covers(&route.domain_guid)?;
+        let recorder = self.recorder.clone();
+        Ok(MaySupport::of_platform(recorder, &route.space_guid))
     }
 }
 
@@ -225,6 +226,15 @@ impl MayAdminister {
     }
 }
 
+fn same<G: PartialEq + Display>(kind: &str, proven: &G, changed: &G) -> Result<()> {
+    if proven == changed {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "access to {kind} {proven} was proven, but {kind} {changed} is to be changed"
+    )))
+}
+
 /// What a proof includes, and at last the recorder that writes in its holder's name.
 macro_rules! includes {
     ($($proof:ident . $field:tt => $included:ident;)+) => {$(
@@ -241,7 +251,7 @@ macro_rules! includes {
 includes! {
     MayWrite.0 => MaySupport;
     MaySupport.recorder => Recorder;
-    MayManageSpace.0 => Recorder;
+    MayManageSpace.recorder => Recorder;
     MayManage.recorder => Recorder;
     MayChangeDomain.recorder => Recorder;
     MayCreateOrganization.0 => Recorder;
@@ -276,6 +286,22 @@ mod tests {
         assert_eq!(refused.kind(), Kind::ServerError);
         let support: MaySupport = may.into();
         assert!(support.covers(&other).is_err());
+    }
+
+    #[test]
+    fn a_proof_to_manage_one_space_or_domain_is_none_for_another() {
+        let space = MayManageSpace {
+            recorder: recorder(),
+            space: SpaceGuid::from("one"),
+        };
+        assert!(space.covers(&SpaceGuid::from("one")).is_ok());
+        assert!(space.covers(&SpaceGuid::from("other")).is_err());
+        let domain = MayChangeDomain {
+            recorder: recorder(),
+            domain: DomainGuid::from("one"),
+        };
+        assert!(domain.covers(&DomainGuid::from("one")).is_ok());
+        assert!(domain.covers(&DomainGuid::from("other")).is_err());
     }
 
     #[test]

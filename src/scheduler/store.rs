@@ -64,11 +64,6 @@ pub fn instances_of_all<'a>(
     rows.map(|row| row.map(Record::present)).collect()
 }
 
-/// One instance.
-pub fn find_instance(tx: &ReadTx<'_>, guid: &InstanceGuid) -> Result<Option<Instance>, DbError> {
-    Ok(find(tx, guid)?.map(Record::present))
-}
-
 /// Stops the instance with this index; another one takes its place with its crash count reset.
 /// False if there is none.
 pub fn restart_instance(

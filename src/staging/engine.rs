@@ -20,8 +20,8 @@ use super::{
     Builds, OWNER_CACHE, OWNER_DROPLET, PendingBuilds, Staged, StagingFailure, StagingRequest,
     container,
 };
-use crate::base::Supervisor;
 use crate::base::guid::BuildGuid;
+use crate::base::{Backoff, Supervisor};
 use crate::blobs::store;
 use crate::db::DbError;
 use crate::docker::DockerError;
@@ -145,11 +145,14 @@ impl Staging {
     /// Retries until it succeeds: nothing can be staged without Docker.
     async fn remove_leftovers(&self) -> BTreeMap<String, u32> {
         let mut attempts = BTreeMap::new();
-        let mut pause = RETRY_DELAY;
+        let backoff = Backoff {
+            first: RETRY_DELAY,
+            longest: TICK,
+        };
+        let mut pauses = backoff.pauses();
         while let Err(error) = self.try_remove_leftovers(&mut attempts).await {
             tracing::warn!(%error, "removing leftover staging containers failed; retrying");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(TICK);
+            tokio::time::sleep(pauses.pause()).await;
         }
         attempts
     }

@@ -8,6 +8,7 @@ use crate::cloud_controller::model::app_usage_events::AppUsageEvent;
 use crate::cloud_controller::model::apps::without_password;
 use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::processes::Process;
+use crate::cloud_controller::permits::MayAdminister;
 use crate::db::WriteTx;
 
 /// When an event is written, and where its guid comes from.
@@ -135,8 +136,9 @@ pub(crate) fn of_task(
     model::app_usage_events::insert(tx, &event)
 }
 
-/// Forgets everything and tells anew of what is started.
-pub(crate) fn reseed(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSource) -> Result<()> {
+/// Replaces all events by one for each process that is started.
+pub(crate) fn reseed(tx: &WriteTx<'_>, may: &MayAdminister) -> Result<()> {
+    let (now, guids) = (may.now, &may.guids);
     model::app_usage_events::clear(tx)?;
     for process in model::processes::started(tx)? {
         let mut event = event_of_app(tx, WrittenBy { now, guids }, &process.app_guid)?;

@@ -40,6 +40,7 @@ pub(crate) fn create(
     wanted: CreateApp,
     default_stack: &str,
 ) -> Result<App> {
+    may.covers(&wanted.space)?;
     let lifecycle = actions::apps_lifecycle::of_new_app(tx, &wanted.lifecycle, default_stack)?;
     let app = App {
         guid: AppGuid::generate(&may.guids),

@@ -48,10 +48,30 @@ pub(crate) fn update(
     mut domain: Domain,
     change: &MetadataChange,
 ) -> Result<Domain> {
+    may.covers(&domain.guid)?;
     domain.updated_at = may.now;
     model::domains::touch(tx, &domain.guid, may.now)?;
     change.store(tx, ResourceType::Domain, domain.guid.as_str())?;
     Ok(domain)
+}
+
+/// Shares a private domain with organizations; the caller checked that it may be shared with them.
+pub(crate) fn share(
+    tx: &WriteTx<'_>,
+    may: &MayChangeDomain,
+    domain: &Domain,
+    guests: &[OrganizationGuid],
+) -> Result<()> {
+    may.covers(&domain.guid)?;
+    if domain.is_shared() {
+        return Err(Error::unprocessable(
+            "Domains cannot be shared with other organizations unless they are scoped to an organization.",
+        ));
+    }
+    for organization in guests {
+        model::domains::share(tx, &domain.guid, organization)?;
+    }
+    Ok(())
 }
 
 /// From where a domain's routes can be reached.

@@ -19,7 +19,7 @@ use crate::db::WriteTx;
 /// Droplets kept per app besides the current one.
 const KEPT: i64 = 5;
 
-/// Lets go of the files of droplets nobody is likely to go back to; they stay as `EXPIRED`.
+/// Gives up the files of droplets that are unlikely to be used again; their rows stay, as `EXPIRED`.
 pub(crate) fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> Result<()> {
     for guid in model::droplets::surplus(tx, app, KEPT)? {
         model::droplets::expire(tx, &guid, now)?;

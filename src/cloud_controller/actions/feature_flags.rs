@@ -4,7 +4,8 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::feature_flags::FeatureFlag;
-use crate::db::ReadTx;
+use crate::cloud_controller::permits::MayAdminister;
+use crate::db::{ReadTx, WriteTx};
 
 pub(crate) const DEFAULTS: &[(&str, bool)] = &[
     ("app_bits_upload", true),
@@ -37,6 +38,28 @@ const NOT_FOR_ADMINS: &[&str] = &[
     "task_creation",
     "unset_roles_by_username",
 ];
+
+/// What a request changes; `Some(None)` removes the message.
+pub(crate) struct FlagChange {
+    pub enabled: Option<bool>,
+    pub custom_error_message: Option<Option<String>>,
+}
+
+/// Overrides a flag.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    may: &MayAdminister,
+    mut flag: FeatureFlag,
+    change: FlagChange,
+) -> Result<FeatureFlag> {
+    flag.enabled = change.enabled.unwrap_or(flag.enabled);
+    flag.custom_error_message = change
+        .custom_error_message
+        .unwrap_or(flag.custom_error_message);
+    flag.updated_at = Some(may.now);
+    model::feature_flags::save(tx, &flag)?;
+    Ok(flag)
+}
 
 /// Whether a flag is on.
 pub(crate) fn enabled(tx: &ReadTx<'_>, name: &str) -> Result<bool> {

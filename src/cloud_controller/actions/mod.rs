@@ -1,5 +1,5 @@
 //! The rules of one resource each: what may be done to it, and the audit events of doing it. Every
-//! function runs inside its caller's transaction.
+//! function runs inside its caller's transaction, except the sweep of old jobs.
 
 pub(crate) mod app_usage_events;
 pub(crate) mod apps;
@@ -9,6 +9,7 @@ pub(crate) mod buildpacks;
 pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod droplets;
+pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
 pub(crate) mod jobs;
@@ -21,6 +22,7 @@ pub(crate) mod roles;
 pub(crate) mod routes;
 pub(crate) mod routes_checks;
 pub(crate) mod security_groups;
+pub(crate) mod service_usage_events;
 pub(crate) mod sidecars;
 pub(crate) mod space_quotas;
 pub(crate) mod spaces;

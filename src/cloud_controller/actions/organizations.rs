@@ -44,6 +44,7 @@ pub(crate) fn update(
     mut organization: Organization,
     change: OrganizationChange,
 ) -> Result<Organization> {
+    may.covers(&organization.guid)?;
     organization.name = change.name.unwrap_or(organization.name);
     organization.suspended = change.suspended.unwrap_or(organization.suspended);
     organization.updated_at = may.now;

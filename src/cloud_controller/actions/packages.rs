@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, PackageGuid};
 use crate::blobs::Blob;
-use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
@@ -68,6 +68,21 @@ pub(crate) fn create(
     Ok(package)
 }
 
+/// Reserves a package for an upload: it takes bits once.
+pub(crate) fn begin_upload(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) -> Result<()> {
+    may.covers(&package.space_guid)?;
+    if !matches!(package.kind, PackageKind::Bits(_)) {
+        return Err(Error::unprocessable("Package type must be bits."));
+    }
+    if model::packages::begin_upload(tx, &package.guid, may.now)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::PackageBitsAlreadyUploaded,
+        "Bits may be uploaded only once. Create a new package to upload different bits.",
+    ))
+}
+
 /// Makes a package of `app` with the bits or image of `source`.
 pub(crate) fn copy(
     tx: &WriteTx<'_>,
@@ -128,7 +143,7 @@ pub(crate) fn update(
     model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
 }
 
-/// Lets go of the bits of packages nobody is likely to stage again; they stay as `EXPIRED`.
+/// Gives up the bits of packages that are unlikely to be staged again; their rows stay, as `EXPIRED`.
 fn expire(tx: &WriteTx<'_>, app: &AppGuid, now: Timestamp) -> Result<()> {
     for old in model::packages::surplus(tx, app, KEPT)? {
         model::packages::expire(tx, &old, now)?;

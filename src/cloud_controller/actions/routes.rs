@@ -11,7 +11,7 @@ use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::route_options::OptionsChange;
-use crate::cloud_controller::permits::{MayChangeDomain, MaySupport};
+use crate::cloud_controller::permits::{MayChangeDomain, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
 
@@ -107,6 +107,51 @@ pub(crate) fn find_or_create(
     }
     may_create(tx, caller, new.domain, &new.host)?;
     create(tx, may, new, context)
+}
+
+/// Shares a route with spaces; the caller checked that it may be shared with them.
+pub(crate) fn share(
+    tx: &WriteTx<'_>,
+    may: &MaySupport,
+    route: &Route,
+    guests: &[SpaceGuid],
+) -> Result<()> {
+    may.covers(&route.space_guid)?;
+    for space in guests {
+        model::routes::share(tx, &route.guid, space)?;
+    }
+    let data = json!({ "target_space_guids": guests });
+    record(tx, may, "audit.route.share", route, &data)
+}
+
+/// Ends a space's share of a route.
+pub(crate) fn unshare(
+    tx: &WriteTx<'_>,
+    may: &MaySupport,
+    route: &Route,
+    space: &SpaceGuid,
+) -> Result<()> {
+    may.covers(&route.space_guid)?;
+    model::routes::unshare(tx, &route.guid, space)?;
+    let data = json!({ "target_space_guid": space });
+    record(tx, may, "audit.route.unshare", route, &data)
+}
+
+/// Makes another space the owner of a route, which stays shared with the space it had.
+pub(crate) fn transfer(
+    tx: &WriteTx<'_>,
+    may: &MayWrite,
+    mut route: Route,
+    space: SpaceGuid,
+) -> Result<()> {
+    may.covers(&route.space_guid)?;
+    let data = json!({ "target_space_guid": space });
+    record(tx, may, "audit.route.transfer-owner", &route, &data)?;
+    model::routes::unshare(tx, &route.guid, &space)?;
+    model::routes::share(tx, &route.guid, &route.space_guid)?;
+    route.space_guid = space;
+    route.updated_at = may.now;
+    model::routes::update(tx, &route)
 }
 
 /// 403 when the feature flag stops this caller, or a wildcard would catch what is others'.

@@ -1,13 +1,13 @@
 //! What can be done to security groups, each inside the caller's transaction.
 
-use crate::base::guid::SecurityGroupGuid;
+use crate::base::guid::{SecurityGroupGuid, SpaceGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::security_groups::{Lifecycle, SecurityGroup};
 use crate::cloud_controller::payload::security_groups::{CreateGroup, GroupChange};
-use crate::cloud_controller::permits::MayAdminister;
+use crate::cloud_controller::permits::{MayAdminister, MayManageSpace};
 use crate::db::WriteTx;
 use serde_json::json;
 
@@ -93,6 +93,18 @@ pub(crate) fn bind(
         model::security_groups::bind(tx, &group.guid, &space.guid, lifecycle)?;
     }
     Ok(())
+}
+
+/// Unbinds a group from a space; false when it was not bound.
+pub(crate) fn unbind(
+    tx: &WriteTx<'_>,
+    may: &MayManageSpace,
+    group: &SecurityGroupGuid,
+    space: &SpaceGuid,
+    lifecycle: Lifecycle,
+) -> Result<bool> {
+    may.covers(space)?;
+    model::security_groups::unbind(tx, group, space, lifecycle)
 }
 
 fn refuse_missing(guids: &[String], known: impl Fn(&str) -> bool) -> Result<(), String> {

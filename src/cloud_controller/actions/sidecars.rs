@@ -42,6 +42,12 @@ fn insert(tx: &WriteTx<'_>, recorder: &Recorder, app: &App, wanted: NewSidecar) 
     Ok(sidecar)
 }
 
+/// Deletes a sidecar of an app.
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, app: &App, sidecar: &Sidecar) -> Result<()> {
+    may.covers(&app.space_guid)?;
+    model::sidecars::delete(tx, &sidecar.guid)
+}
+
 /// Changes a sidecar.
 pub(crate) fn update(
     tx: &WriteTx<'_>,

@@ -16,6 +16,7 @@ use crate::db::{ReadTx, WriteTx};
 
 /// Makes a quota; what the request does not limit is unlimited.
 pub(crate) fn create(tx: &WriteTx<'_>, may: &MayManage, wanted: CreateQuota) -> Result<SpaceQuota> {
+    may.covers(&wanted.organization)?;
     let change = wanted.change;
     let mut limits = QuotaLimits::default();
     change.limits.apply(&mut limits);
@@ -52,6 +53,7 @@ pub(crate) fn update(
     mut quota: SpaceQuota,
     change: QuotaChange,
 ) -> Result<SpaceQuota> {
+    may.covers(&quota.organization_guid)?;
     if change.limits.limits_logs() {
         let members = model::space_quotas::all_members(tx, &quota.guid)?;
         let guids: Vec<&str> = members.iter().map(SpaceGuid::as_str).collect();
@@ -118,6 +120,7 @@ pub(crate) fn remove(
     quota: &SpaceQuota,
     guid: &SpaceGuid,
 ) -> Result<()> {
+    may.covers(&quota.organization_guid)?;
     let space = model::spaces::find(tx, guid)?
         .filter(|space| space.quota_guid.as_ref() == Some(&quota.guid))
         .ok_or_else(|| {
@@ -131,6 +134,7 @@ pub(crate) fn remove(
 
 /// Deletes a quota that no space has.
 pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayManage, quota: &SpaceQuota) -> Result<()> {
+    may.covers(&quota.organization_guid)?;
     if !model::space_quotas::all_members(tx, &quota.guid)?.is_empty() {
         return Err(Error::unprocessable(
             "This quota is applied to one or more spaces. Remove this quota from all spaces before deleting.",

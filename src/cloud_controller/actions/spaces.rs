@@ -20,6 +20,7 @@ pub(crate) fn create(
     organization: &Organization,
     wanted: CreateSpace,
 ) -> Result<Space> {
+    may.covers(&organization.guid)?;
     let space = Space {
         guid: SpaceGuid::generate(&may.guids),
         name: wanted.name,
@@ -48,6 +49,7 @@ pub(crate) fn update(
     mut space: Space,
     change: UpdateSpace,
 ) -> Result<Space> {
+    may.covers(&space.guid)?;
     space.name = change.name.unwrap_or(space.name);
     space.suspended = change.suspended.unwrap_or(space.suspended);
     space.updated_at = may.now;
@@ -72,6 +74,7 @@ pub(crate) fn set_isolation_segment(
     mut space: Space,
     segment: Option<IsolationSegmentGuid>,
 ) -> Result<Space> {
+    may.covers(&space.organization_guid)?;
     if let Some(segment) = &segment
         && !model::isolation_segments::is_entitled(tx, segment, &space.organization_guid)?
     {
@@ -97,6 +100,7 @@ pub(crate) fn set_ssh(
     mut space: Space,
     allowed: bool,
 ) -> Result<()> {
+    may.covers(&space.guid)?;
     space.ssh_allowed = allowed;
     space.updated_at = may.now;
     model::spaces::update(tx, &space)?;

@@ -6,10 +6,10 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::model;
-use crate::cloud_controller::payload::environment_variable_groups::{environment_change, merge};
+use crate::cloud_controller::payload::environment_variable_groups::environment_change;
 use crate::cloud_controller::state::CloudController;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Urls};
+use crate::cloud_controller::{actions, model};
 
 use crate::base::Timestamp;
 
@@ -44,11 +44,9 @@ async fn update(
     };
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
-        ctx.may_administer()?;
+        let may = ctx.may_administer()?;
         let name = known(&name)?;
-        let (mut vars, _) = model::environment_variable_groups::load(tx, &vault, name)?;
-        merge(&mut vars, change);
-        model::environment_variable_groups::save(tx, &vault, name, &vars, ctx.now)?;
+        let vars = actions::environment_variable_groups::update(tx, &may, &vault, name, change)?;
         Ok(Json(present(name, &vars, Some(ctx.now), &ctx.urls)))
     })
     .await

@@ -6,14 +6,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::cloud_controller::actions::feature_flags::{DEFAULTS, find, unchanged};
+use crate::cloud_controller::actions::feature_flags::{DEFAULTS, FlagChange, find, unchanged};
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model::feature_flags::FeatureFlag;
 use crate::cloud_controller::query::{ListQuery, ListRules};
 use crate::cloud_controller::state::CloudController;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls};
-use crate::cloud_controller::{model, query};
+use crate::cloud_controller::{actions, model, query};
 
 /// Characters.
 const LONGEST_MESSAGE: usize = 250;
@@ -70,12 +70,6 @@ async fn show(ctx: Context, Path(name): Path<String>) -> ApiResult<Json<Value>> 
     .await
 }
 
-/// What a body changes; `Some(None)` removes the message.
-struct FlagChange {
-    enabled: Option<bool>,
-    custom_error_message: Option<Option<String>>,
-}
-
 fn payload(body: &mut Body) -> FlagChange {
     let enabled = body.fields.nullable("enabled").and_then(|value| {
         let enabled = value.as_bool();
@@ -117,14 +111,9 @@ async fn update(
     let change = payload(&mut body);
     body.finish()?;
     ctx.write(move |tx, ctx| {
-        let mut flag = find(tx, &name)?.ok_or_else(|| Error::not_found("Feature flag"))?;
-        ctx.may_administer()?;
-        flag.enabled = change.enabled.unwrap_or(flag.enabled);
-        flag.custom_error_message = change
-            .custom_error_message
-            .unwrap_or(flag.custom_error_message);
-        flag.updated_at = Some(ctx.now);
-        model::feature_flags::save(tx, &flag)?;
+        let flag = find(tx, &name)?.ok_or_else(|| Error::not_found("Feature flag"))?;
+        let may = ctx.may_administer()?;
+        let flag = actions::feature_flags::update(tx, &may, flag, change)?;
         Ok(Json(present(&flag, &ctx.urls)))
     })
     .await

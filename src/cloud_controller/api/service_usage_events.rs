@@ -1,7 +1,7 @@
 //! Service usage events: which service instances there were from when to when.
 //!
-//! Facts of their time, as app usage events are, and read by the same few. Reseeding tells anew of
-//! the instances that exist.
+//! Facts of their time like app usage events, with the same readers. Reseeding replaces all events by
+//! one for each instance that exists.
 
 use axum::extract::{Path, RawQuery};
 use axum::routing::{get, post};
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::cloud_controller::api::app_usage_events::handlers::usage_query;
 use crate::cloud_controller::error::Error;
-use crate::cloud_controller::model;
 use crate::cloud_controller::model::service_usage_events::ServiceUsageEvent;
 use crate::cloud_controller::query::{ListRules, Listed};
 use crate::cloud_controller::state::CloudController;
 use crate::cloud_controller::v3::{ApiResult, Context, ListBody, Urls};
+use crate::cloud_controller::{actions, model};
 
 const LIST: ListRules = ListRules::new(&["service_instance_types", "service_offering_guids"])
     .without_labels()
@@ -65,8 +65,7 @@ async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Json<Value>> 
 
 async fn reseed(ctx: Context) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
-        ctx.may_administer()?;
-        model::service_usage_events::reseed(tx, ctx.now)?;
+        actions::service_usage_events::reseed(tx, &ctx.may_administer()?)?;
         Ok(Json(json!({})))
     })
     .await

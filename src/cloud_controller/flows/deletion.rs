@@ -92,6 +92,7 @@ pub(crate) fn organization(
 
 /// Deletes a domain with its routes.
 pub(crate) fn domain(tx: &WriteTx<'_>, may: &MayChangeDomain, domain: &Domain) -> Result<()> {
+    may.covers(&domain.guid)?;
     actions::routes::delete_of_domain(tx, may, &domain.guid)?;
     model::domains::delete(tx, &domain.guid)
 }

@@ -1,6 +1,6 @@
 //! The stored state: the types of each resource and all SQL about them, one module per resource.
 //!
-//! Nothing here contains rules: they are in [`super::actions`], access is in [`super::access`].
+//! Nothing here contains rules but the limits of quotas: they are in [`super::actions`], access is in [`super::access`].
 
 pub(crate) mod app_usage_events;
 pub(crate) mod apps;

@@ -1,4 +1,4 @@
-//! Shared parts of the v3 API: callers, bodies and queries, lists, errors and metadata.
+//! Shared parts of the v3 API: contexts, errors with CC's codes, lists, links and jobs.
 //!
 //! One request is: [`Context`] (caller, clock, URLs) → payload → one transaction
 //! (`find_visible` = 404, `may_*` = 403, action) → presenter.

@@ -61,10 +61,8 @@ pub(super) async fn show(ctx: Context, Path(guid): Path<String>) -> ApiResult<Js
 }
 
 pub(super) async fn reseed(ctx: Context) -> ApiResult<Json<Value>> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
-        ctx.may_administer()?;
-        actions::app_usage_events::reseed(tx, ctx.now, &guids)?;
+        actions::app_usage_events::reseed(tx, &ctx.may_administer()?)?;
         Ok(Json(json!({})))
     })
     .await

@@ -147,7 +147,7 @@ pub(super) async fn route_reservations(
     ctx.read(move |tx, ctx| {
         model::domains::get_visible(tx, &ctx.caller, &guid)?;
         let [host, path] = ["host", "path"].map(|name| query.raw(name).unwrap_or_default());
-        // What is no port is nobody's port.
+        // An invalid port belongs to no route.
         let port = query.raw("port").filter(|port| !port.is_empty());
         let port = port.map_or(Some(0), |port| port.parse().ok());
         let found = match port {

@@ -11,7 +11,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
-use crate::cloud_controller::{model, payload};
+use crate::cloud_controller::{actions, model, payload};
 use crate::db::ReadTx;
 
 /// `POST /v3/domains/:guid/relationships/shared_organizations`.
@@ -22,20 +22,13 @@ pub(super) async fn share(
 ) -> ApiResult<Json<Value>> {
     let guests = payload::domains::share(body)?;
     ctx.write(move |tx, ctx| {
-            let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
-            ctx.may_change_domain(tx, &domain)?;
-            check_guests(tx, &ctx.caller, &guests, domain.organization_guid.as_ref())?;
-            if domain.is_shared() {
-                return Err(Error::unprocessable(
-                    "Domains cannot be shared with other organizations unless they are scoped to an organization.",
-                ));
-            }
-            for organization in &guests {
-                model::domains::share(tx, &guid, organization)?;
-            }
-            present(tx, &ctx.caller, &guid)
-        })
-        .await
+        let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
+        let may = ctx.may_change_domain(tx, &domain)?;
+        check_guests(tx, &ctx.caller, &guests, domain.organization_guid.as_ref())?;
+        actions::domains::share(tx, &may, &domain, &guests)?;
+        present(tx, &ctx.caller, &guid)
+    })
+    .await
 }
 
 /// `GET /v3/domains/:guid/relationships/shared_organizations`.

@@ -40,19 +40,12 @@ pub(super) async fn upload(
     request: Request,
 ) -> ApiResult<Json<Value>> {
     let wanted = guid.clone();
-    let (may, package) = ctx.write(move |tx, ctx| {
+    let (may, package) = ctx
+        .write(move |tx, ctx| {
             actions::feature_flags::require(tx, &ctx.caller, "app_bits_upload")?;
             let package = model::packages::get_visible(tx, &ctx.caller, &wanted)?;
             let may = ctx.may_write(tx, &package.space_guid)?;
-            if !matches!(package.kind, PackageKind::Bits(_)) {
-                return Err(Error::unprocessable("Package type must be bits."));
-            }
-            if !model::packages::begin_upload(tx, &wanted, ctx.now)? {
-                return Err(Error::new(
-                    Kind::PackageBitsAlreadyUploaded,
-                    "Bits may be uploaded only once. Create a new package to upload different bits.",
-                ));
-            }
+            actions::packages::begin_upload(tx, &may, &package)?;
             Ok((may, package))
         })
         .await?;
@@ -104,7 +97,7 @@ async fn receive(cc: &CloudController, request: Request, package: &Package) -> R
     let blobs = cc.blobs();
     match received.bits {
         // The usual case: nothing was left out, the zip is the package once it was found safe. It is
-        // written anew without its empty folders if it has any.
+        // rewritten without its empty folders if it has any.
         Some(bits) if matched.is_empty() => {
             let entries = blobs.zip_entries(&bits.digest, limits).await;
             if has_empty_folders(&entries.map_err(refusal)?) {

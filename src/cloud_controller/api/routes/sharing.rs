@@ -38,11 +38,7 @@ pub(super) async fn share(
         let may = ctx.may_support(tx, &route.space_guid)?;
         let guests = guests?;
         check_guests(tx, &ctx.caller, &route, &guests)?;
-        for space in &guests {
-            model::routes::share(tx, &guid, space)?;
-        }
-        let data = json!({ "target_space_guids": guests });
-        actions::routes::record(tx, &may, "audit.route.share", &route, &data)?;
+        actions::routes::share(tx, &may, &route, &guests)?;
         present(tx, &guid, &ctx.urls)
     })
     .await
@@ -66,9 +62,7 @@ pub(super) async fn unshare(
                 "{unable} Routes cannot be removed from the space that owns them."
             )));
         }
-        model::routes::unshare(tx, &guid, &space)?;
-        let data = json!({ "target_space_guid": space });
-        actions::routes::record(tx, &may, "audit.route.unshare", &route, &data)?;
+        actions::routes::unshare(tx, &may, &route, &space)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -84,7 +78,7 @@ pub(super) async fn transfer(
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, FLAG)?;
         let space = space?;
-        let mut route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
+        let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &route.space_guid)?;
         let unable = format!(
             "Unable to transfer owner of route '{}' to space '{space}'.",
@@ -97,13 +91,7 @@ pub(super) async fn transfer(
             )));
         }
         if route.space_guid != space {
-            let data = json!({ "target_space_guid": space });
-            actions::routes::record(tx, &may, "audit.route.transfer-owner", &route, &data)?;
-            model::routes::unshare(tx, &guid, &space)?;
-            model::routes::share(tx, &guid, &route.space_guid)?;
-            route.space_guid = space;
-            route.updated_at = may.now;
-            model::routes::update(tx, &route)?;
+            actions::routes::transfer(tx, &may, route, space)?;
         }
         Ok(Json(json!({ "status": "ok" })))
     })

@@ -85,8 +85,8 @@ async fn unbind(
             };
             model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
             model::spaces::find(tx, &space)?.ok_or_else(not_bound)?;
-            ctx.may_manage_space(tx, &space)?;
-            if model::security_groups::unbind(tx, &guid, &space, lifecycle)? {
+            let may = ctx.may_manage_space(tx, &space)?;
+            if actions::security_groups::unbind(tx, &may, &guid, &space, lifecycle)? {
                 Ok(StatusCode::NO_CONTENT)
             } else {
                 Err(not_bound())

@@ -111,8 +111,8 @@ pub(super) async fn update(
 pub(super) async fn delete(ctx: Context, Path(guid): Path<String>) -> ApiResult<StatusCode> {
     ctx.write(move |tx, ctx| {
         let (app, sidecar) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.may_write(tx, &app.space_guid)?;
-        model::sidecars::delete(tx, &sidecar.guid)?;
+        let may = ctx.may_write(tx, &app.space_guid)?;
+        actions::sidecars::delete(tx, &may, &app, &sidecar)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
