@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::base::Backoff;
-use crate::base::Timestamp;
+use crate::base::{Backoff, Supervisor, Timestamp};
 
 const PAUSES: Backoff = Backoff {
     first: Duration::from_secs(1),
@@ -96,6 +95,25 @@ impl<G: Ord + Clone> Attempts<G> {
 pub(super) struct Busy<G: Ord + Clone> {
     attempts: Arc<Attempts<G>>,
     guid: G,
+}
+
+impl<G: Ord + Clone + Send + 'static> Busy<G> {
+    /// Runs `work` in the background until it ends or the platform shuts down; the guid is busy
+    /// meanwhile.
+    pub(super) fn run(
+        self,
+        supervisor: &Supervisor,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let token = supervisor.token();
+        supervisor.once(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = work => {}
+            }
+            drop(self);
+        });
+    }
 }
 
 impl<G: Ord + Clone> Drop for Busy<G> {

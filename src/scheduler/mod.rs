@@ -35,6 +35,7 @@ mod labels;
 mod log_sink;
 mod monitor;
 mod network;
+mod passes;
 mod plan;
 mod reconciler;
 mod sampling;
@@ -119,11 +120,11 @@ impl Scheduler {
     pub fn start(&self, supervisor: &Supervisor) {
         let (inner, all) = (self.0.clone(), supervisor.clone());
         supervisor.worker("scheduler", move |token| {
-            inner.clone().reconcile(all.clone(), token)
+            passes::reconcile(inner.clone(), all.clone(), token)
         });
         let inner = self.0.clone();
         supervisor.worker("scheduler.changes", move |token| {
-            inner.clone().follow_daemon(token)
+            passes::follow_daemon(inner.clone(), token)
         });
         let inner = self.0.clone();
         supervisor.worker("scheduler.usage", move |token| {

@@ -1,17 +1,10 @@
-//! The reconciliation passes: observe, plan, record, act.
-//!
-//! A pass is woken by database changes, daemon events, finished effects, the time the last plan
-//! asked for, and a slow tick. A wake-up carries no data. Passes run one at a time; effects run
-//! concurrently with passes, one at a time for each instance.
+//! The passes over instances: observe, plan, record, act.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 use super::SchedulerError;
 use super::actual::Actual;
@@ -21,22 +14,14 @@ use super::inner::{Inner, Progress, Running};
 use super::instance::{Phase, RoutableInstance};
 use super::labels;
 use super::monitor::Monitor;
+use super::passes::{RETRIES, Reconciler, Watched};
 use super::plan::{Change, Effect, Plan, Planned, plan};
-use crate::base::Backoff;
 use crate::base::{Supervisor, Timestamp};
 use crate::db::DbError;
 use crate::docker::ContainerState;
 
-const TICK: Duration = Duration::from_secs(30);
-const RETRIES: Backoff = Backoff {
-    first: Duration::from_millis(200),
-    longest: Duration::from_secs(5),
-};
 /// Follow-up changes settle in two or three rounds.
 const ROUNDS: usize = 8;
-/// Daemon events after which a container no longer runs; the scheduler's own actions are patched
-/// in.
-const EXIT_ACTIONS: [&str; 2] = ["die", "destroy"];
 
 struct Observation {
     desired: Desired,
@@ -45,88 +30,24 @@ struct Observation {
     now: Timestamp,
 }
 
-impl Inner {
-    /// Runs passes until shutdown.
-    pub(super) async fn reconcile(
-        self: Arc<Self>,
-        supervisor: Supervisor,
-        token: CancellationToken,
-    ) -> Result<(), SchedulerError> {
-        let mut changes = self.db.changes();
-        let mut retries = RETRIES.pauses();
-        let mut tick = Instant::now() + TICK;
-        // An earlier run of this worker may have been interrupted while listing.
-        self.view.invalidate();
-        loop {
-            if Instant::now() >= tick {
-                self.view.invalidate();
-                tick = Instant::now() + TICK;
-            }
-            let passed = tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                passed = self.pass(&mut changes, &supervisor) => passed,
-            };
-            let wait = match passed {
-                Ok(next) => {
-                    retries.reset();
-                    next.map_or(TICK, |at| at.since(self.clock.now()))
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "reconciliation failed; retrying");
-                    retries.pause()
-                }
-            };
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                _ = changes.changed() => {}
-                () = self.wake.notified() => {}
-                () = sleep(wait.max(Duration::from_millis(1))) => {}
-                () = sleep_until(tick) => {}
-            }
+impl Reconciler for Inner {
+    const WHAT: &'static str = "instances";
+
+    fn watched(&self) -> Watched<'_> {
+        Watched {
+            db: &self.db,
+            clock: &*self.clock,
+            engine: &*self.engine,
+            view: &self.view,
+            wake: &self.wake,
+            labels: labels::of_platform(&self.settings.platform_id),
         }
     }
 
-    /// Follows the daemon's events until shutdown; reconnects when the connection is lost.
-    pub(super) async fn follow_daemon(
-        self: Arc<Self>,
-        token: CancellationToken,
-    ) -> Result<(), SchedulerError> {
-        let ours = labels::of_platform(&self.settings.platform_id);
-        let mut retries = RETRIES.pauses();
-        loop {
-            let followed = async {
-                let mut changes = self.engine.changes(&ours).await?;
-                self.view.follow(true);
-                self.wake.notify_one();
-                let begun = Instant::now();
-                while let Some(change) = changes.next().await {
-                    let change = change?;
-                    if EXIT_ACTIONS.contains(&change.action.as_str()) {
-                        self.withdraw(&change.id);
-                        self.wake.notify_one();
-                    }
-                }
-                Ok::<_, SchedulerError>(begun)
-            };
-            let ended = tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                ended = followed => ended,
-            };
-            self.view.follow(false);
-            self.wake.notify_one();
-            match ended {
-                Ok(begun) if begun.elapsed() > RETRIES.longest => retries.reset(),
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "docker event stream failed; reconnecting"),
-            }
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                () = sleep(retries.pause()) => {}
-            }
-        }
+    fn exited(&self, container_id: &str) {
+        self.withdraw(container_id);
     }
 
-    /// One pass; returns the latest time for the next one.
     async fn pass(
         self: &Arc<Self>,
         changes: &mut watch::Receiver<u64>,
@@ -144,7 +65,9 @@ impl Inner {
         }
         Ok(Some(self.clock.now()))
     }
+}
 
+impl Inner {
     async fn observe(
         &self,
         changes: &mut watch::Receiver<u64>,
@@ -237,27 +160,20 @@ impl Inner {
             .as_ref()
             .and_then(|r| observation.desired.processes.get(&r.slot.process_guid))
             .cloned();
-        let (inner, token) = (self.clone(), supervisor.token());
-        supervisor.once(async move {
-            let work = async {
-                match (planned.what, record, process) {
-                    (Effect::Launch { container_id, .. }, Some(record), Some(process)) => {
-                        inner.launch(&record, &process, container_id).await;
-                    }
-                    (Effect::Stop { container_id, .. }, Some(record), _) => {
-                        inner.stop(&record, &container_id).await;
-                    }
-                    (Effect::Discard { guid, container_id }, _, _) => {
-                        inner.discard(&guid, &container_id).await;
-                    }
-                    (Effect::Launch { .. } | Effect::Stop { .. }, _, _) => {}
+        let inner = self.clone();
+        busy.run(supervisor, async move {
+            match (planned.what, record, process) {
+                (Effect::Launch { container_id, .. }, Some(record), Some(process)) => {
+                    inner.launch(&record, &process, container_id).await;
                 }
-            };
-            tokio::select! {
-                () = token.cancelled() => {}
-                () = work => {}
+                (Effect::Stop { container_id, .. }, Some(record), _) => {
+                    inner.stop(&record, &container_id).await;
+                }
+                (Effect::Discard { guid, container_id }, _, _) => {
+                    inner.discard(&guid, &container_id).await;
+                }
+                (Effect::Launch { .. } | Effect::Stop { .. }, _, _) => {}
             }
-            drop(busy);
         });
     }
 

@@ -25,7 +25,7 @@ use crate::base::{Clock, Megabytes, Supervisor, Timestamp};
 use crate::db::{Db, DbError, ReadTx, WriteTx};
 use crate::docker::Engine;
 
-use super::{LogSink, Settings};
+use super::{LogSink, Settings, passes};
 
 /// Provides the tasks and records their results.
 pub trait TaskList: Send + Sync + 'static {
@@ -144,11 +144,15 @@ impl Tasks {
         Self(Arc::new(run::Runner::new(parts)))
     }
 
-    /// Starts its worker.
+    /// Starts its workers.
     pub fn start(&self, supervisor: &Supervisor) {
         let (runner, all) = (self.0.clone(), supervisor.clone());
         supervisor.worker("tasks", move |token| {
-            runner.clone().reconcile(all.clone(), token)
+            passes::reconcile(runner.clone(), all.clone(), token)
+        });
+        let runner = self.0.clone();
+        supervisor.worker("tasks.changes", move |token| {
+            passes::follow_daemon(runner.clone(), token)
         });
     }
 }

@@ -19,8 +19,6 @@ pub(super) enum Action {
     Launch(Option<String>),
     /// Record that it was started.
     Started,
-    /// Wait until its container exits.
-    Watch(String),
     /// Record how it ended, then remove its container.
     Finish(String, TaskEnd),
     /// Stop it, record that it was canceled, then remove its container.
@@ -51,9 +49,9 @@ pub(super) fn plan(
     observation: &Observation,
     now: Timestamp,
 ) -> (BTreeMap<TaskGuid, Action>, Option<Timestamp>) {
-    let tasks = observation.open.iter().map(|task| {
+    let tasks = observation.open.iter().filter_map(|task| {
         let container = observation.containers.get(&task.guid);
-        (&task.guid, of_task(task, container, now))
+        Some((&task.guid, of_task(task, container, now)?))
     });
     let known: BTreeSet<_> = observation.open.iter().map(|task| &task.guid).collect();
     let strays = observation.containers.iter();
@@ -75,22 +73,24 @@ pub(super) fn plan(
     (actions, next_check)
 }
 
-fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Action {
+/// `None`: there is nothing to do.
+fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Option<Action> {
     let Some(container) = container else {
-        return match task.state {
+        return Some(match task.state {
             TaskState::Pending if is_expired(task, now) => Action::End(expired()),
             TaskState::Pending => Action::Launch(None),
             TaskState::Running => failed("cell disappeared before completion"),
             TaskState::Canceling => Action::End(canceled()),
-        };
+        });
     };
     let id = container.id.clone();
-    match (task.state, &container.state) {
+    Some(match (task.state, &container.state) {
         (TaskState::Canceling, _) => Action::Stop(id),
         // It has not run yet.
         (_, ContainerState::Created) => Action::Launch(Some(id)),
         (TaskState::Pending, _) => Action::Started,
-        (TaskState::Running, ContainerState::Running { .. }) => Action::Watch(id),
+        // Its exit wakes the next pass.
+        (TaskState::Running, ContainerState::Running { .. }) => return None,
         (
             TaskState::Running,
             ContainerState::Exited {
@@ -99,7 +99,7 @@ fn of_task(task: &OpenTask, container: Option<&Container>, now: Timestamp) -> Ac
                 ..
             },
         ) => Action::Finish(id, exit(&task.name, *code, *out_of_memory)),
-    }
+    })
 }
 
 /// Whether a task waited too long to be started.
@@ -230,7 +230,6 @@ mod tests {
             (Pending, running(), Action::Started),
             (Pending, exited(0, false), Action::Started),
             (Running, Created, Action::Launch(Some(id()))),
-            (Running, running(), Action::Watch(id())),
             (Running, exited(0, false), finish(TaskEnd::Succeeded)),
             (Running, exited(3, false), finish(status)),
             (Running, exited(137, true), finish(memory)),
@@ -242,6 +241,8 @@ mod tests {
             let open = Some((open, 5));
             assert_eq!(decided(open, Some(state)), expected, "{shown}");
         }
+        let started = observation(Some(task(Running, 5)), Some(running()));
+        assert_eq!(plan(&started, at(0)), (BTreeMap::new(), None), "it runs");
         for stray in [running(), exited(0, false), Created] {
             assert_eq!(decided(None, Some(stray)), Action::Discard(id()));
         }

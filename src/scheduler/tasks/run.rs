@@ -3,34 +3,24 @@
 //! The process may die after any step: the next pass finds the container by its label and
 //! continues.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::container;
 use super::plan::{Action, Observation, canceled, expired, is_expired, plan};
-use super::{DesiredTask, OpenTask, TaskEnd, TaskList, TaskParts};
-use crate::base::Backoff;
+use super::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts};
 use crate::base::guid::TaskGuid;
 use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
 use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream};
 use crate::scheduler::attempts::Attempts;
 use crate::scheduler::containers::{Containers, ignore_not_found};
+use crate::scheduler::passes::{Reconciler, Watched};
+use crate::scheduler::view::View;
 use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
 
-/// Also covers lost daemon events.
-const TICK: Duration = Duration::from_secs(30);
-const RETRIES: Backoff = Backoff {
-    first: Duration::from_secs(1),
-    longest: Duration::from_secs(5),
-};
-const IDLE_AFTER: Duration = Duration::from_secs(300);
 const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Runner {
@@ -41,37 +31,64 @@ pub(super) struct Runner {
     logs: Arc<dyn LogSink>,
     settings: Settings,
     containers: Containers,
+    view: View,
     wake: Arc<Notify>,
     attempts: Arc<Attempts<TaskGuid>>,
     launches: Semaphore,
-    /// Containers whose exit is awaited.
-    watched: Mutex<BTreeSet<String>>,
-    /// The containers may have changed since the last listing.
-    stale: AtomicBool,
 }
 
-/// The last listing of the containers.
-#[derive(Default)]
-struct LastListing {
-    open: Vec<OpenTask>,
-    containers: Vec<Container>,
-    listed_at: Option<Instant>,
-    /// An action ran since, or during, the listing.
-    outdated: bool,
-    /// When the last action started.
-    acted_at: Option<Instant>,
-}
+impl Reconciler for Runner {
+    const WHAT: &'static str = "tasks";
 
-impl LastListing {
-    /// Whether no unknown container can exist. After a start there may be containers of an earlier
-    /// process, and a request that timed out may still have created one.
-    fn is_settled(&self) -> bool {
-        let idle = self.acted_at.is_none_or(|at| at.elapsed() > IDLE_AFTER);
-        self.listed_at.is_some() && self.containers.is_empty() && idle
+    fn watched(&self) -> Watched<'_> {
+        Watched {
+            db: &self.db,
+            clock: &*self.clock,
+            engine: &*self.engine,
+            view: &self.view,
+            wake: &self.wake,
+            labels: container::of_platform(&self.settings.platform_id),
+        }
     }
 
-    fn is_old(&self) -> bool {
-        self.listed_at.is_none_or(|at| at.elapsed() >= TICK)
+    fn exited(&self, container_id: &str) {
+        self.view.ended(container_id);
+    }
+
+    async fn pass(
+        self: &Arc<Self>,
+        changes: &mut watch::Receiver<u64>,
+        supervisor: &Supervisor,
+    ) -> Result<Option<Timestamp>, SchedulerError> {
+        changes.borrow_and_update();
+        // Read before the tasks and the containers: an action that ends later is seen as busy.
+        let busy = self.attempts.busy();
+        let tasks = self.tasks.clone();
+        let read = self.db.read(move |tx| tasks.open(tx));
+        let OpenTasks {
+            tasks: open,
+            unreadable,
+        } = read.await?;
+        let containers = self.containers(&open).await?.into_iter();
+        let observation = Observation {
+            containers: containers
+                .map(|container| (container::task_guid(&container), container))
+                .collect(),
+            open,
+            unreadable,
+            busy,
+            paused: self.attempts.paused(),
+        };
+        let open = observation.open.iter().map(|task| &task.guid);
+        let known = open.chain(observation.containers.keys()).cloned().collect();
+        self.attempts.retain(&known);
+        let (actions, next) = plan(&observation, self.clock.now());
+        for (guid, action) in actions {
+            let mut open = observation.open.iter();
+            let task = open.find(|task| task.guid == guid).cloned();
+            self.begin(guid, task, action, supervisor);
+        }
+        Ok(next)
     }
 }
 
@@ -82,8 +99,7 @@ impl Runner {
             containers: Containers::new(parts.engine.clone(), parts.settings.clone()),
             attempts: Arc::new(Attempts::new(wake.clone())),
             launches: Semaphore::new(parts.settings.launches),
-            watched: Mutex::default(),
-            stale: AtomicBool::new(true),
+            view: View::default(),
             wake,
             db: parts.db,
             clock: parts.clock,
@@ -94,121 +110,19 @@ impl Runner {
         }
     }
 
-    /// Runs passes until shutdown.
-    pub(super) async fn reconcile(
-        self: Arc<Self>,
-        supervisor: Supervisor,
-        token: CancellationToken,
-    ) -> Result<(), SchedulerError> {
-        let mut changes = self.db.changes();
-        let mut listing = LastListing::default();
-        let mut retries = RETRIES.pauses();
-        loop {
-            changes.borrow_and_update();
-            let passed = tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                passed = self.pass(&mut listing, &supervisor) => passed,
-            };
-            let wait = match passed {
-                Ok(next) => {
-                    retries.reset();
-                    next.map_or(TICK, |at| at.since(self.clock.now())).min(TICK)
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "task reconciliation failed; retrying");
-                    retries.pause()
-                }
-            };
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                _ = changes.changed() => {}
-                () = self.wake.notified() => self.stale.store(true, Ordering::Relaxed),
-                () = sleep(wait.max(Duration::from_millis(1))) => {}
-            }
-        }
-    }
-
-    /// One pass; returns the latest time for the next one.
-    async fn pass(
-        self: &Arc<Self>,
-        listing: &mut LastListing,
-        supervisor: &Supervisor,
-    ) -> Result<Option<Timestamp>, SchedulerError> {
-        // Read before the tasks and the containers: an action that ends later is seen as busy.
-        let busy = self.attempts.busy();
-        let tasks = self.tasks.clone();
-        let read = self.db.read(move |tx| tasks.open(tx));
-        let super::OpenTasks {
-            tasks: open,
-            unreadable,
-        } = read.await?;
-        if open.is_empty() && listing.is_settled() {
-            return Ok(None);
-        }
-        self.refresh(&open, !busy.is_empty(), listing).await?;
-        let containers = listing.containers.iter();
-        let observation = Observation {
-            containers: containers
-                .map(|container| (container::task_guid(container), container.clone()))
-                .collect(),
-            open,
-            unreadable,
-            busy,
-            paused: self.attempts.paused(),
-        };
-        let known = observation.open.iter().map(|task| &task.guid);
-        let known = known
-            .chain(observation.containers.keys())
-            .cloned()
-            .collect();
-        self.attempts.retain(&known);
-        let (actions, next) = plan(&observation, self.clock.now());
-        let acts = actions.values().any(|a| !matches!(a, Action::Watch(_)));
-        if !observation.busy.is_empty() || acts {
-            listing.acted_at = Some(Instant::now());
-        }
-        listing.outdated |= acts;
-        for (guid, action) in actions {
-            let task = observation
-                .open
-                .iter()
-                .find(|task| task.guid == guid)
-                .cloned();
-            self.begin(guid, task, action, supervisor);
-        }
-        Ok(next)
-    }
-
-    /// Lists the containers if they may have changed. While the daemon is unreachable, only expires
-    /// tasks that waited too long for it.
-    async fn refresh(
-        &self,
-        open: &[OpenTask],
-        busy: bool,
-        listing: &mut LastListing,
-    ) -> Result<(), SchedulerError> {
-        let stale = self.stale.swap(false, Ordering::Relaxed);
-        if !stale && !listing.outdated && !listing.is_old() && listing.open == open {
-            return Ok(());
-        }
+    /// The containers, listed again if they may have changed. While the daemon is unreachable, only
+    /// expires tasks that waited too long for it.
+    async fn containers(&self, open: &[OpenTask]) -> Result<Vec<Container>, SchedulerError> {
         let ours = container::of_platform(&self.settings.platform_id);
-        match self.engine.list(&ours).await {
-            Ok(containers) => {
-                listing.containers = containers;
-                listing.listed_at = Some(Instant::now());
-                listing.outdated = busy;
-                listing.open = open.to_vec();
-                Ok(())
+        if let Err(error) = self.view.refresh(&*self.engine, &ours).await {
+            let now = self.clock.now();
+            for task in open.iter().filter(|task| is_expired(task, now)) {
+                self.ended(&task.guid, expired()).await?;
             }
-            Err(error) => {
-                self.stale.store(true, Ordering::Relaxed);
-                let now = self.clock.now();
-                for task in open.iter().filter(|task| is_expired(task, now)) {
-                    self.ended(&task.guid, expired()).await?;
-                }
-                Err(error.into())
-            }
+            return Err(error.into());
         }
+        let listed = self.view.containers().into_iter();
+        Ok(listed.map(|(container, _)| container).collect())
     }
 
     fn begin(
@@ -218,27 +132,22 @@ impl Runner {
         action: Action,
         supervisor: &Supervisor,
     ) {
-        if let Action::Watch(container_id) = action {
-            return self.watch(container_id, supervisor);
-        }
         let Some(busy) = self.attempts.begin(&guid) else {
             return;
         };
         tracing::info!(task.guid = %guid, ?action, "starting task action");
         // Recorded as a failure until it succeeds, so that a panic also delays the next attempt.
         self.attempts.failed(&guid, self.clock.now());
-        let (runner, token) = (self.clone(), supervisor.token());
-        supervisor.once(async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                done = runner.act(&guid, task.as_ref(), action) => match done {
-                    Ok(()) => runner.attempts.succeeded(&guid),
-                    Err(error) => {
-                        tracing::warn!(task.guid = %guid, %error, "task action failed; retrying");
-                    }
-                },
+        let runner = self.clone();
+        busy.run(supervisor, async move {
+            let done = runner.act(&guid, task.as_ref(), action).await;
+            runner.view.invalidate();
+            match done {
+                Ok(()) => runner.attempts.succeeded(&guid),
+                Err(error) => {
+                    tracing::warn!(task.guid = %guid, %error, "task action failed; retrying");
+                }
             }
-            drop(busy);
         });
     }
 
@@ -264,8 +173,7 @@ impl Runner {
                 Ok(ignore_not_found(self.engine.remove(&id).await)?)
             }
             // The planner never yields these.
-            (Action::Launch(_) | Action::Finish(..) | Action::Stop(_), None)
-            | (Action::Watch(_), _) => Ok(()),
+            (Action::Launch(_) | Action::Finish(..) | Action::Stop(_), None) => Ok(()),
         }
     }
 
@@ -368,31 +276,6 @@ impl Runner {
             Ok::<_, DbError>(())
         });
         Ok(write.await?)
-    }
-
-    /// Wakes a pass when a container exits.
-    fn watch(self: &Arc<Self>, container_id: String, supervisor: &Supervisor) {
-        let new = self.watched().insert(container_id.clone());
-        if !new {
-            return;
-        }
-        let (runner, token) = (self.clone(), supervisor.token());
-        supervisor.once(async move {
-            let waited = tokio::select! {
-                () = token.cancelled() => return,
-                waited = runner.engine.wait(&container_id) => waited,
-            };
-            if let Err(error) = waited {
-                tracing::debug!(container = %container_id, %error, "waiting for task container failed; retrying");
-                sleep(RETRIES.first).await;
-            }
-            runner.watched().remove(&container_id);
-            runner.wake.notify_one();
-        });
-    }
-
-    fn watched(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log_exit(&self, task: &OpenTask, container: &Container) {

@@ -322,7 +322,7 @@ async fn a_task_survives_kill_9_at_every_step() {
         Verb::Create,
         Verb::Upload,
         Verb::Start,
-        Verb::Wait,
+        Verb::Changes,
         Verb::Inspect,
         Verb::Remove,
     ] {
