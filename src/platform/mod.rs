@@ -7,10 +7,12 @@
 mod adapters;
 pub mod cleanup;
 mod droplet_images;
+mod engines;
 mod health;
 mod identity;
 mod lock;
 mod names;
+mod open;
 mod parts;
 mod routing;
 mod running;

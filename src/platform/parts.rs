@@ -61,7 +61,3 @@ pub(super) struct Sockets {
     pub(super) http: TcpListener,
     pub(super) https: TcpListener,
 }
-
-pub(super) fn domains(config: &Config) -> Vec<String> {
-    vec![config.domain.clone()]
-}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::names::{self, CurrentNames};
-use super::parts::{CoreServices, Parts, Sockets, domains};
+use super::parts::{CoreServices, Parts, Sockets};
 use super::sweeper::Sweeper;
 use super::{adapters, droplet_images, routing, screen};
 use crate::base::{Clock, Supervisor};
@@ -120,7 +120,7 @@ pub(super) fn start_front_door(
 ) -> anyhow::Result<()> {
     let pki = Pki::open(
         &parts.config.data_dir.join("pki"),
-        &domains(&parts.config),
+        &[parts.config.domain.clone()],
         parts.clock.clone(),
     )?;
     let door = FrontDoor {

@@ -1,0 +1,129 @@
+//! Opens what the engines need: sockets, database, secrets, blobs, registry, logs and UAA.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::parts::{CoreServices, Parts, Sockets};
+use super::running::Running;
+use super::{adapters, identity, seed};
+use crate::blobs::Blobs;
+use crate::cloud_controller::engines;
+use crate::config::Config;
+use crate::db::{Db, Vault};
+use crate::docker::{DockerError, Engine};
+use crate::logs::Logs;
+use crate::net::ports::{self, PortChoice};
+use crate::registry::{self, Registry};
+use crate::scheduler;
+use crate::uaa::{self, Uaa};
+
+/// How long the start waits for the Docker daemon.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn sockets(config: &Config) -> anyhow::Result<Sockets> {
+    Ok(Sockets {
+        http: ports::bind(config.bind, config.http_port).context("HTTP port")?,
+        https: ports::bind(config.bind, config.https_port).context("HTTPS port")?,
+    })
+}
+
+pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices> {
+    let config = &parts.config;
+    let data_dir = &config.data_dir;
+    let id = identity::ensure_platform_id(data_dir)?;
+    let password = identity::ensure_admin_password(config)?;
+    let database = identity::database(data_dir);
+    let vault = Vault::open(&data_dir.join("secret-key"), &database)?;
+    let db = Db::open(&database)?;
+    let now = parts.clock.now();
+    seed::insert_missing(&db, config, now, &parts.guids).await?;
+    let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let registry_socket = ports::bind(loopback, PortChoice::Exactly(config.registry_port))
+        .context("registry port")?;
+    let settings = registry::Settings {
+        port: registry_socket.local_addr()?.port(),
+        token: registry::token(&db, &vault).await?,
+        anonymous_pull: false,
+    };
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
+    logs.set_source_owners(Arc::new(engines::log_access::Apps));
+    let log = logs.clone();
+    db.on_unreadable(move |row| adapters::log_unreadable(&log, row));
+    let uaa = Uaa::open(uaa::Parts {
+        db: db.clone(),
+        vault: vault.clone(),
+        clock: parts.clock.clone(),
+        guids: parts.guids.clone(),
+        issuer: None,
+    })
+    .await?;
+    uaa.ensure_admin(&password)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
+    let host_ip = host_ip(config.bind);
+    Ok(CoreServices {
+        network: scheduler::Network::of_platform(&id),
+        id,
+        db,
+        vault,
+        blobs,
+        registry,
+        registry_socket,
+        logs,
+        uaa,
+        host_ip,
+    })
+}
+
+/// The address at which containers can reach this machine. Connecting a datagram socket sends
+/// nothing; it only asks the kernel for the address it would use.
+fn host_ip(bind: IpAddr) -> IpAddr {
+    if !bind.is_loopback() && !bind.is_unspecified() {
+        return bind;
+    }
+    let asked = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}
+
+pub(super) fn running(
+    parts: &Parts,
+    sockets: &Sockets,
+    core: &CoreServices,
+) -> anyhow::Result<Running> {
+    Ok(Running {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: parts.clock.now(),
+        domain: parts.config.domain.clone(),
+        bind: parts.config.bind,
+        http_port: sockets.http.local_addr()?.port(),
+        https_port: sockets.https.local_addr()?.port(),
+        registry_port: core.registry_socket.local_addr()?.port(),
+    })
+}
+
+/// The daemon's version. It may be down: the platform starts without it.
+pub(super) async fn docker_version(engine: &dyn Engine) -> String {
+    let asked = tokio::time::timeout(DOCKER_TIMEOUT, engine.info()).await;
+    let answer = asked.unwrap_or_else(|_| {
+        let seconds = DOCKER_TIMEOUT.as_secs();
+        Err(DockerError::Unreachable(format!(
+            "no answer within {seconds} s"
+        )))
+    });
+    match answer {
+        Ok(info) => info.version,
+        Err(error) => {
+            tracing::warn!(%error, "starting without Docker");
+            format!("not reachable: {error}")
+        }
+    }
+}
