@@ -24,7 +24,7 @@ mod range;
 mod refusal;
 mod saved;
 mod serve;
-pub mod store;
+mod store;
 mod target;
 
 use std::sync::Arc;
@@ -44,6 +44,7 @@ use crate::net::server::{Listener, ServeError, Server};
 pub use access::{USER, token};
 pub use image::ImageChange;
 pub use name::{Reference, RepositoryName, Tag};
+pub use store::{remove_repository, share_image};
 
 use image::Manifest;
 
@@ -220,12 +221,12 @@ impl Registry {
             .await
     }
 
-    /// Removes a repository; see [`store::remove_repository`] for use in a transaction.
+    /// Removes a repository; see [`remove_repository`] for use in a transaction.
     pub async fn remove_repository(&self, repository: &str) -> Result<(), RegistryError> {
         let repository = repository.to_owned();
         self.0
             .db
-            .write(move |tx| store::remove_repository(tx, &repository))
+            .write(move |tx| remove_repository(tx, &repository))
             .await?;
         Ok(())
     }

@@ -6,7 +6,8 @@ use super::{Client, store};
 use crate::base::{Secret, Timestamp};
 use crate::db::{ReadTx, Vault, WriteTx};
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::tokens::revocations::{Revocations, TokensOf};
+use crate::uaa::tokens::TokensOf;
+use crate::uaa::tokens::revocations::Revocations;
 
 /// Creates a client.
 pub(super) fn create(tx: &WriteTx<'_>, vault: &Vault, new: NewClient) -> UaaResult<Client> {

@@ -4,9 +4,11 @@
 //! source ([`throttle`](crate::uaa::throttle)). An unknown name is checked and answered like a
 //! known one.
 
-pub(crate) mod store;
+mod store;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use store::{record_logon, reset_failures};
 
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
@@ -25,7 +27,7 @@ pub(crate) async fn authenticate(
     let (name, from) = (user_name.to_owned(), origin.to_owned());
     let found = uaa
         .db()
-        .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
+        .read(move |tx| users::find_users_by_name(tx, &name, Some(&from)))
         .await?;
     if let Some(user) = found.into_iter().next() {
         return authenticate_user(uaa, source, &user.guid, password).await;
@@ -63,7 +65,7 @@ pub(crate) async fn authenticate_user(
     let asked = guid.clone();
     let user = uaa
         .db()
-        .read(move |tx| users::store::find_user(tx, &asked))
+        .read(move |tx| users::find_user(tx, &asked))
         .await?;
     // The password was right when it was read; a change since then takes precedence.
     let unchanged = user.filter(|user| user.active && user.generation == login.generation);

@@ -21,7 +21,7 @@ use crate::uaa::scopes::{Scopes, UAA_USER};
 use crate::uaa::secrets::{hash, random_secret};
 use crate::uaa::sessions::Session;
 use crate::uaa::sessions::browser::Browser;
-use crate::uaa::tokens::store::{self, Code};
+use crate::uaa::tokens::{self, Code};
 use crate::uaa::{Uaa, users};
 
 /// `GET /oauth/authorize`.
@@ -217,7 +217,7 @@ impl Request {
         let (redirect_uri, nonce) = (text("redirect_uri"), text("nonce"));
         let client_id = self.client.client_id.clone();
         let known = uaa.db().write_without_wake(move |tx| {
-            let user = users::store::find_user(tx, &guid)?.filter(|user| user.active);
+            let user = users::find_user(tx, &guid)?.filter(|user| user.active);
             let Some(user) = user else {
                 return Ok::<_, UaaError>(false);
             };
@@ -232,8 +232,8 @@ impl Request {
                 authenticated_at: since,
                 expires_at: now.plus(lifetime::CODE),
             };
-            store::prune(tx, now)?;
-            store::insert_code(tx, &code, &code_hash)?;
+            tokens::prune(tx, now)?;
+            tokens::insert_code(tx, &code, &code_hash)?;
             Ok(true)
         });
         if known.await? {
@@ -257,7 +257,7 @@ async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
     let asked = client_id.to_owned();
     let found = uaa
         .db()
-        .read(move |tx| clients::store::find_client(tx, &asked))
+        .read(move |tx| clients::find_client(tx, &asked))
         .await?;
     match found {
         Some(client) if client.allows(GrantType::AuthorizationCode) => Ok(client),

@@ -13,7 +13,7 @@ use crate::uaa::clients::{Client, GrantType};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::throttle::{Source, Subject};
-use crate::uaa::tokens::store::{self, Code};
+use crate::uaa::tokens::{self, Code};
 use crate::uaa::users::{self, ORIGIN_UAA, User};
 use crate::uaa::{Uaa, groups, logins, sessions};
 
@@ -90,11 +90,11 @@ pub(crate) async fn refresh_token(
     let token = form.require("refresh_token")?.to_owned();
     let hash = crate::uaa::secrets::hash(&token);
     let found = uaa.db().read(move |tx| {
-        let Some(row) = store::find_refresh(tx, &hash)? else {
+        let Some(row) = tokens::find_refresh(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &row.user)?;
-        let groups = groups::store::groups_of(tx, &row.user)?;
+        let user = users::find_user(tx, &row.user)?;
+        let groups = groups::groups_of(tx, &row.user)?;
         Ok(user.map(|user| (row, user, groups)))
     });
     let Some((row, user, groups)) = found.await? else {
@@ -198,10 +198,10 @@ pub(crate) async fn take_code(
 ) -> UaaResult<Option<(Code, User)>> {
     let hash = crate::uaa::secrets::hash(code.expose());
     let taken = uaa.db().write_without_wake(move |tx| {
-        let Some(code) = store::take_code(tx, &hash)? else {
+        let Some(code) = tokens::take_code(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &code.user)?;
+        let user = users::find_user(tx, &code.user)?;
         Ok(user.map(|user| (code, user)))
     });
     Ok(taken.await?.filter(|(code, user)| {
@@ -245,7 +245,7 @@ pub(crate) async fn granted(
     let user = user.clone();
     let groups = uaa
         .db()
-        .read(move |tx| groups::store::groups_of(tx, &user))
+        .read(move |tx| groups::groups_of(tx, &user))
         .await?;
     let scopes = match asked.map(Scopes::parse) {
         None => client.scopes.intersection(&groups),

@@ -9,7 +9,7 @@ use crate::uaa::Uaa;
 use crate::uaa::caller::{Caller, Id};
 use crate::uaa::error::UaaResult;
 use crate::uaa::scopes::{TOKENS_LIST, UAA_ADMIN};
-use crate::uaa::tokens::store::{self, AccessToken, RefreshToken, TokensOf};
+use crate::uaa::tokens::{self, AccessToken, RefreshToken, TokensOf};
 
 const LISTERS: &[&str] = &[TOKENS_LIST, UAA_ADMIN];
 
@@ -23,7 +23,7 @@ pub(crate) async fn own(state: State<Uaa>, caller: Caller) -> UaaResult<Json<Vec
             let now = uaa.now();
             let read = uaa
                 .db()
-                .read(move |tx| store::list_tokens(tx, TokensOf::Client(&client_id), now));
+                .read(move |tx| tokens::list_tokens(tx, TokensOf::Client(&client_id), now));
             let (access, _) = read.await?;
             let own = access.iter().filter(|token| token.user.is_none());
             Ok(Json(own.map(present_access).collect()))
@@ -43,7 +43,7 @@ pub(crate) async fn of_user(
     let now = uaa.now();
     let read = uaa
         .db()
-        .read(move |tx| store::list_tokens(tx, TokensOf::User(&user), now));
+        .read(move |tx| tokens::list_tokens(tx, TokensOf::User(&user), now));
     Ok(Json(present(read.await?)))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn of_client(
     let now = uaa.now();
     let read = uaa
         .db()
-        .read(move |tx| store::list_tokens(tx, TokensOf::Client(&client_id), now));
+        .read(move |tx| tokens::list_tokens(tx, TokensOf::Client(&client_id), now));
     Ok(Json(present(read.await?)))
 }
 

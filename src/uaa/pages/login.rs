@@ -164,7 +164,7 @@ async fn after_log_out(
     };
     let found = uaa
         .db()
-        .read(move |tx| clients::store::find_client(tx, &client_id))
+        .read(move |tx| clients::find_client(tx, &client_id))
         .await?;
     let known = found.is_some_and(|client| {
         clients::redirects::matches(&client.redirect_uris, target, &browser.base)

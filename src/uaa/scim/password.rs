@@ -47,7 +47,7 @@ pub(crate) async fn change(
     let hashed = uaa.passwords().hash(source, body.password).await?;
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
-        let user = users::store::find_user(tx, &guid)?;
+        let user = users::find_user(tx, &guid)?;
         // The password may have changed while this one was hashed.
         if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
             return Err(wrong_old_password());
@@ -64,7 +64,7 @@ async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let asked = guid.clone();
     let found = uaa
         .db()
-        .read(move |tx| users::store::find_user(tx, &asked))
+        .read(move |tx| users::find_user(tx, &asked))
         .await?;
     let user = found.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
     if user.origin.eq_ignore_ascii_case(ORIGIN_UAA) {
@@ -88,7 +88,7 @@ async fn check_old_password(
     if same {
         let asked = guid.clone();
         uaa.db()
-            .write_without_wake(move |tx| logins::store::reset_failures(tx, &asked))
+            .write_without_wake(move |tx| logins::reset_failures(tx, &asked))
             .await?;
         let text = "Your new password cannot be the same as the old password.";
         return Err(UaaError::invalid_password(text));

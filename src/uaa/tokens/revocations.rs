@@ -11,8 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use super::store::TokensOf;
-use super::store::{self, AccessToken, Revocation};
+use super::store::{self, AccessToken, Revocation, TokensOf};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{Db, DbError, WriteTx};

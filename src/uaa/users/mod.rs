@@ -5,7 +5,13 @@
 //! must end the user's tokens (new password, deactivation, deletion) increments the user's
 //! generation in the same transaction: see [`accounts`](crate::uaa::accounts).
 
-pub(crate) mod store;
+mod store;
+
+pub(crate) use store::{
+    admin_password_seen, delete, insert, raise_generation, remember_admin_password, search_users,
+    set_password, update,
+};
+pub use store::{find_user, find_users_by_name};
 
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;

@@ -8,7 +8,7 @@ use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::password::Hashed;
 use crate::uaa::search::Search;
-use crate::uaa::search::store::{Source, search};
+use crate::uaa::search::{Source, search};
 
 macro_rules! select_users {
     ($rest:literal) => {
