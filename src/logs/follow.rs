@@ -61,7 +61,6 @@ pub(super) struct Follower {
     /// The cursors last put into the inbox.
     saved: [Cursor; 2],
     limit: RateLimit,
-    bytes_per_second: i64,
     received: Arc<AtomicU64>,
 }
 
@@ -92,7 +91,6 @@ impl Follower {
             err: Track::new(err),
             saved: [out, err],
             limit: RateLimit::new(bytes_per_second),
-            bytes_per_second,
             received,
         }
     }
@@ -219,7 +217,7 @@ impl Follower {
                 let (stream, payload) = match self.limit.admit(piece.nanos, size) {
                     Verdict::Pass => (stream, payload),
                     Verdict::Drop => continue,
-                    Verdict::Report => (LogStream::Out, self.exceeded().into()),
+                    Verdict::Report => (LogStream::Out, self.limit.report().into()),
                 };
                 entries.push(Entry {
                     source_id: self.source_id.clone(),
@@ -229,13 +227,6 @@ impl Follower {
                 });
             }
         }
-    }
-
-    fn exceeded(&self) -> String {
-        format!(
-            "app instance exceeded log rate limit ({} bytes/sec)",
-            self.bytes_per_second
-        )
     }
 
     /// Puts lines into the inbox together with the cursors after them.
