@@ -1,7 +1,7 @@
 //! Changes to users, each in its caller's transaction: the row, and the end of the tokens that must
 //! not outlive the change.
 
-use super::users::{self, NewUser, User, validate_name, validate_origin};
+use super::users::{self, Identity, NewUser, User, validate_name, validate_origin};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::WriteTx;
@@ -51,15 +51,15 @@ pub(crate) fn create(
 pub fn create_shadow_user(
     tx: &WriteTx<'_>,
     guid: UserGuid,
-    (user_name, origin): (&str, &str),
+    identity: Identity<'_>,
     now: Timestamp,
 ) -> UaaResult<User> {
     let new = NewUser {
-        origin: origin.to_owned(),
+        origin: identity.origin.to_owned(),
         verified: false,
-        ..NewUser::named(user_name)
+        ..NewUser::named(identity.user_name)
     };
-    validate_origin(origin)?;
+    validate_origin(identity.origin)?;
     create(tx, guid, new, None, now)
 }
 

@@ -61,7 +61,7 @@ pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;
 pub use screen::screen;
-pub use users::{NewUser, ORIGIN_UAA, User, find_user, find_users_by_name};
+pub use users::{Identity, NewUser, ORIGIN_UAA, User, find_user, find_users_by_name};
 
 use crate::base::guid::UserGuid;
 use crate::base::{Clock, GuidSource, Secret, Supervisor, Timestamp};

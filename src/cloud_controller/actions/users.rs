@@ -41,7 +41,11 @@ fn known_or_new(
         return Ok(user.guid);
     }
     let guid = UserGuid::generate(guids);
-    let made = uaa::create_shadow_user(tx, guid, (name, origin), now);
+    let identity = uaa::Identity {
+        user_name: name,
+        origin,
+    };
+    let made = uaa::create_shadow_user(tx, guid, identity, now);
     let made = made.map_err(|refused| {
         if refused.is_ours() {
             Error::internal("a user of another origin could not be made")

@@ -13,7 +13,7 @@ pub(crate) use store::{record_logon, reset_failures};
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
 use super::throttle::{Attempt, MEMORY, Source, Subject, pause_after};
-use super::users::{self, User};
+use super::users::{self, Identity, User};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 
@@ -21,9 +21,10 @@ use crate::base::{Secret, Timestamp};
 pub(crate) async fn authenticate(
     uaa: &Uaa,
     source: Source,
-    (user_name, origin): (&str, &str),
+    identity: Identity<'_>,
     password: Secret<String>,
 ) -> UaaResult<Option<User>> {
+    let Identity { user_name, origin } = identity;
     let (name, from) = (user_name.to_owned(), origin.to_owned());
     let found = uaa
         .db()

@@ -39,7 +39,7 @@ pub(crate) async fn authorize(
         request.answer(&uaa, subject, None).await
     };
     let done: UaaResult<Response> = done.await;
-    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| pages::error(&browser, failed))
 }
 
 /// `POST /oauth/authorize`: the user's decision on the consent page.
@@ -52,12 +52,22 @@ pub(crate) async fn decide(State(uaa): State<Uaa>, browser: Browser, Form(form):
             return request.answer(&uaa, Subject::Nobody, None).await;
         };
         session.check_token(&form)?;
-        let agreed = form.get("user_oauth_approval") == Some("true");
+        let decision = match form.get("user_oauth_approval") {
+            Some("true") => Decision::Approved,
+            _ => Decision::Denied,
+        };
         let subject = Subject::Browser(Box::new(session));
-        request.answer(&uaa, subject, Some(agreed)).await
+        request.answer(&uaa, subject, Some(decision)).await
     };
     let done: UaaResult<Response> = done.await;
-    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| pages::error(&browser, failed))
+}
+
+/// What the user chose on the consent page.
+#[derive(Clone, Copy)]
+enum Decision {
+    Approved,
+    Denied,
 }
 
 /// Who a code is for.
@@ -127,9 +137,9 @@ impl Request {
         self,
         uaa: &Uaa,
         subject: Subject,
-        agreed: Option<bool>,
+        decision: Option<Decision>,
     ) -> UaaResult<Response> {
-        match self.decided(uaa, subject, agreed).await {
+        match self.decided(uaa, subject, decision).await {
             Err(failed) if !self.target.own && !failed.status().is_server_error() => self.back(&[
                 ("error", failed.code()),
                 ("error_description", failed.description()),
@@ -142,7 +152,7 @@ impl Request {
         &self,
         uaa: &Uaa,
         subject: Subject,
-        agreed: Option<bool>,
+        decision: Option<Decision>,
     ) -> UaaResult<Response> {
         if self.query.require("response_type")? != "code" {
             return Err(UaaError::unsupported_response_type());
@@ -160,20 +170,17 @@ impl Request {
         let scopes = grants::granted(uaa, &self.client, &guid, self.query.get("scope")).await?;
         let unapproved = consent::unapproved(uaa, &self.client, &guid, &scopes).await?;
         if !unapproved.is_empty() {
-            match (agreed, &subject) {
-                (Some(true), _) => consent::record(uaa, &self.client, &guid, &scopes).await?,
-                (Some(false), _) => {
+            match (decision, &subject) {
+                (Some(Decision::Approved), _) => {
+                    consent::record(uaa, &self.client, &guid, &scopes).await?;
+                }
+                (Some(Decision::Denied), _) => {
                     return Err(UaaError::access_denied("User denied access"));
                 }
                 (None, _) if quiet => return Err(UaaError::interaction_required()),
                 (None, Subject::Browser(session)) => {
-                    let target = self.target.url.as_str();
-                    return consent::page(
-                        session,
-                        &self.client,
-                        &unapproved,
-                        (target, &self.asked),
-                    );
+                    let target = &self.target.url;
+                    return consent::page(session, &self.client, &unapproved, target, &self.asked);
                 }
                 (None, Subject::Token(..) | Subject::Nobody) => {
                     return Err(UaaError::interaction_required());

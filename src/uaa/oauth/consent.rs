@@ -3,6 +3,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use url::Url;
 
 use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
@@ -42,24 +43,25 @@ pub(super) async fn record(
     let (user, client_id, scopes) = (user.clone(), client.client_id.clone(), scopes.clone());
     let until = uaa.now().plus(lifetime::APPROVAL);
     uaa.db()
-        .write_without_wake(move |tx| sessions::approve(tx, (&user, &client_id), &scopes, until))
+        .write_without_wake(move |tx| sessions::approve(tx, &user, &client_id, &scopes, until))
         .await?;
     Ok(())
 }
 
-/// Shows the consent page. `request` is the query to return to.
+/// Shows the consent page for a code that goes to `target`. `request` is the query to return to.
 pub(super) fn page(
     session: &Session,
     client: &Client,
     scopes: &Scopes,
-    (target, request): (&str, &str),
+    target: &Url,
+    request: &str,
 ) -> UaaResult<Response> {
     let page = ApprovePage {
         frame: Frame::new(),
         client: &client.name,
         user_name: &session.user.user_name,
         scopes: scopes.iter().collect(),
-        target,
+        target: target.as_str(),
         request,
         csrf: &session.csrf,
     };

@@ -17,7 +17,7 @@ use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
 use crate::uaa::throttle::Source;
 use crate::uaa::users::User;
-use crate::uaa::version::{self, answer};
+use crate::uaa::version::{self, Versioned, answer};
 use crate::uaa::{Uaa, groups, users};
 
 /// `GET /Users`.
@@ -141,9 +141,12 @@ fn existing(tx: &ReadTx<'_>, guid: &UserGuid) -> UaaResult<User> {
     found.ok_or_else(|| UaaError::no_such_user(guid.as_str()))
 }
 
-fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<(Value, i64)> {
+fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<Versioned> {
     let mut shown = shown_all(tx, std::slice::from_ref(user))?;
-    Ok((shown.remove(0), user.version))
+    Ok(Versioned {
+        resource: shown.remove(0),
+        version: user.version,
+    })
 }
 
 /// These users with their groups, with a constant number of queries.

@@ -39,7 +39,7 @@ pub(crate) async fn change(
         let old = body.old_password.filter(|old| !old.expose().is_empty());
         let old =
             old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
-        let proven = check_old_password((&uaa, source), &guid, old, &body.password).await?;
+        let proven = check_old_password(&uaa, source, &guid, old, &body.password).await?;
         Some(proven.generation)
     } else {
         None
@@ -77,7 +77,8 @@ async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
 }
 
 async fn check_old_password(
-    (uaa, source): (&Uaa, Source),
+    uaa: &Uaa,
+    source: Source,
     guid: &UserGuid,
     old: Secret<String>,
     new: &Secret<String>,

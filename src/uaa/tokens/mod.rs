@@ -4,7 +4,7 @@ pub(crate) mod revocations;
 mod store;
 
 pub(crate) use store::{
-    AccessToken, Code, RefreshToken, TokensOf, delete_of_user, delete_refresh, find_access,
+    AccessToken, Code, RefreshToken, Tokens, TokensOf, delete_of_user, delete_refresh, find_access,
     find_refresh, find_refresh_by_id, insert_access, insert_code, insert_refresh, list_tokens,
     prune, take_code,
 };

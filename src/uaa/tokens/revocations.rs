@@ -105,7 +105,7 @@ impl Revocations {
         of: TokensOf<'_>,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        let (access, _) = store::list_tokens(tx, of, now)?;
+        let access = store::list_tokens(tx, of, now)?.access;
         store::delete_tokens(tx, of)?;
         for token in &access {
             store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;

@@ -21,6 +21,15 @@ use super::error::{UaaError, UaaResult};
 /// Origin of users whose password is stored here.
 pub const ORIGIN_UAA: &str = "uaa";
 
+/// What a user is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// Name to log in with.
+    pub user_name: &'a str,
+    /// Where the identity comes from.
+    pub origin: &'a str,
+}
+
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
