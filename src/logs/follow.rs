@@ -50,6 +50,13 @@ pub(super) enum End {
     Gone,
 }
 
+/// Where following a container begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursors {
+    pub(super) out: Cursor,
+    pub(super) err: Cursor,
+}
+
 /// Follows one container.
 pub(super) struct Follower {
     ingest: Ingest,
@@ -69,7 +76,7 @@ impl Follower {
         ingest: Ingest,
         id: Arc<str>,
         labels: &Labels,
-        (out, err): (Cursor, Cursor),
+        cursors: Cursors,
         received: Arc<AtomicU64>,
     ) -> Self {
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
@@ -87,9 +94,9 @@ impl Follower {
                 source_type: labels.get(LABEL_SOURCE_TYPE).cloned(),
                 tags: tags.collect::<Tags>(),
             }),
-            out: Track::new(out),
-            err: Track::new(err),
-            saved: [out, err],
+            out: Track::new(cursors.out),
+            err: Track::new(cursors.err),
+            saved: [cursors.out, cursors.err],
             limit: RateLimit::new(bytes_per_second),
             received,
         }
