@@ -3,7 +3,7 @@
 //!
 //! A blob is stored at `sha256/<2 digits>/<64 digits>` in the store's folder and is immutable. It
 //! is written to a temporary file while it is hashed, synced, renamed into place and then listed in
-//! the table `blobs`. Rows that need a blob add a row to `blob_references` ([`store::reference`])
+//! the table `blobs`. Rows that need a blob add a row to `blob_references` ([`reference()`])
 //! in the same transaction.
 //!
 //! Invariants:
@@ -31,7 +31,7 @@ pub mod resources;
 mod safe_path;
 mod sha1;
 mod spool;
-pub mod store;
+mod store;
 mod sweep;
 mod work;
 pub mod zip;
@@ -51,6 +51,7 @@ pub use draft::{Draft, Sealed};
 pub use droplet::LayerError;
 pub use error::BlobError;
 pub use pipe::{PipeReader, PipeWriter};
+pub use store::{reference, referenced, release, release_kind, release_one};
 pub use sweep::Swept;
 
 /// A stored blob.

@@ -23,9 +23,10 @@ use super::pipe::aborted;
 /// The read size.
 const CHUNK: u64 = 128 * 1024;
 
-/// Runs `work` in its slot and returns its output as a stream.
+/// Runs `work` in its slot and returns its output as a stream, through a temporary file.
 pub(super) fn spool<F>(
-    (written, temporary): (File, Temporary),
+    written: File,
+    temporary: Temporary,
     slot: Slot,
     work: F,
 ) -> Result<impl AsyncRead + Send + Unpin + 'static + use<F>, BlobError>
@@ -137,7 +138,8 @@ mod tests {
             timeout: std::time::Duration::from_secs(30),
         };
         let slot = WorkQueue::new("archives", bounds).enter().await.unwrap();
-        spool(Temporary::create(folder.path()).unwrap(), slot, work).unwrap()
+        let (written, temporary) = Temporary::create(folder.path()).unwrap();
+        spool(written, temporary, slot, work).unwrap()
     }
 
     #[tokio::test]

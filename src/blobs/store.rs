@@ -85,7 +85,7 @@ pub fn referenced(
 }
 
 /// The blob by its digest.
-pub fn find(tx: &ReadTx<'_>, digest: &Digest) -> Result<Option<Blob>, DbError> {
+pub(super) fn find(tx: &ReadTx<'_>, digest: &Digest) -> Result<Option<Blob>, DbError> {
     const SQL: &str = "select digest, size from blobs where digest = :digest";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let parameters = named_params! { ":digest": digest };

@@ -41,7 +41,7 @@ impl Fixture {
     ) -> Result<(), DbError> {
         let digest = digest.clone();
         self.db
-            .write(move |tx| store::reference(tx, &digest, "test", owner))
+            .write(move |tx| reference(tx, &digest, "test", owner))
             .await
     }
 
@@ -185,7 +185,7 @@ async fn the_sweep_keeps_referenced_and_new_blobs() {
     assert!(f.blobs.path(&needed.digest).exists());
     assert!(f.blobs.path(&again.digest).exists());
 
-    f.db.write(|tx| store::release(tx, "test", "a"))
+    f.db.write(|tx| release(tx, "test", "a"))
         .await
         .expect("release");
     f.clock.advance(2 * HOUR);

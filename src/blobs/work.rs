@@ -112,9 +112,10 @@ impl Blobs {
         F: FnOnce(&mut SpoolWriter) -> io::Result<()> + Send + 'static,
     {
         let folder = self.temporary_folder();
-        let file = self.with_files(move || Temporary::create(&folder)).await?;
+        let created = self.with_files(move || Temporary::create(&folder));
+        let (written, temporary) = created.await?;
         let slot = self.0.queues.archives.enter().await?;
-        spool(file, slot, work)
+        spool(written, temporary, slot, work)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::{Session, block_on, process, show};
-use crate::platform;
+use crate::platform::cleanup::{self, StackImages};
 
 /// How to reset.
 #[derive(Debug, clap::Args)]
@@ -33,10 +33,12 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     process::stop(&config.data_dir, Duration::from_secs(30))?;
     let _lock = process::lock_data_dir(&config.data_dir)?;
     let step = show::Step::begin("remove containers, networks and images");
-    let removed = block_on(platform::cleanup::remove_all(
-        &config,
-        !arguments.keep_images,
-    ))?;
+    let stack_images = if arguments.keep_images {
+        StackImages::Keep
+    } else {
+        StackImages::Remove
+    };
+    let removed = block_on(cleanup::remove_all(&config, stack_images))?;
     step.done(&format!(
         "{} containers, {} images",
         removed.containers, removed.images

@@ -50,6 +50,13 @@ pub(super) enum End {
     Gone,
 }
 
+/// Where following a container begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursors {
+    pub(super) out: Cursor,
+    pub(super) err: Cursor,
+}
+
 /// Follows one container.
 pub(super) struct Follower {
     ingest: Ingest,
@@ -61,7 +68,6 @@ pub(super) struct Follower {
     /// The cursors last put into the inbox.
     saved: [Cursor; 2],
     limit: RateLimit,
-    bytes_per_second: i64,
     received: Arc<AtomicU64>,
 }
 
@@ -70,7 +76,7 @@ impl Follower {
         ingest: Ingest,
         id: Arc<str>,
         labels: &Labels,
-        (out, err): (Cursor, Cursor),
+        cursors: Cursors,
         received: Arc<AtomicU64>,
     ) -> Self {
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
@@ -88,11 +94,10 @@ impl Follower {
                 source_type: labels.get(LABEL_SOURCE_TYPE).cloned(),
                 tags: tags.collect::<Tags>(),
             }),
-            out: Track::new(out),
-            err: Track::new(err),
-            saved: [out, err],
+            out: Track::new(cursors.out),
+            err: Track::new(cursors.err),
+            saved: [cursors.out, cursors.err],
             limit: RateLimit::new(bytes_per_second),
-            bytes_per_second,
             received,
         }
     }
@@ -219,7 +224,7 @@ impl Follower {
                 let (stream, payload) = match self.limit.admit(piece.nanos, size) {
                     Verdict::Pass => (stream, payload),
                     Verdict::Drop => continue,
-                    Verdict::Report => (LogStream::Out, self.exceeded().into()),
+                    Verdict::Report => (LogStream::Out, self.limit.report().into()),
                 };
                 entries.push(Entry {
                     source_id: self.source_id.clone(),
@@ -229,13 +234,6 @@ impl Follower {
                 });
             }
         }
-    }
-
-    fn exceeded(&self) -> String {
-        format!(
-            "app instance exceeded log rate limit ({} bytes/sec)",
-            self.bytes_per_second
-        )
     }
 
     /// Puts lines into the inbox together with the cursors after them.

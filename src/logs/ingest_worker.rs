@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{self, Follower};
+use super::follow::{self, Cursors, Follower};
 use super::ingest::{Entry, Ingest, RETRY};
 use super::{LABEL_SOURCE_ID, store};
 use crate::base::Supervisor;
@@ -100,11 +100,15 @@ impl Ingest {
     }
 
     fn follower(&self, id: &Arc<str>, container: &Container, entry: &Entry) -> Follower {
+        let cursors = Cursors {
+            out: entry.out,
+            err: entry.err,
+        };
         Follower::new(
             self.clone(),
             id.clone(),
             &container.labels,
-            (entry.out, entry.err),
+            cursors,
             entry.rate.received.clone(),
         )
     }

@@ -46,6 +46,7 @@ pub use api::{LogAccess, Readable};
 pub use envelope::{Envelope, GaugeValue, Kinds, LogStream, Message, Tags};
 pub use ingest::Ingest;
 pub use query::{DEFAULT_LIMIT, Query};
+pub(crate) use rate_limit::{RateLimit, Verdict};
 pub use split::LONGEST_LINE;
 
 pub use crate::docker::{

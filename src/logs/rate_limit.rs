@@ -1,9 +1,10 @@
-//! An app's log rate limit: bytes per second of one instance, measured by the timestamps of the
-//! lines, so that catching up after a restart drops the same lines as a live reader.
+//! An app's log rate limit: bytes per second of one instance or build. Instances are measured by the
+//! timestamps of their lines, so that catching up after a restart drops the same lines as a live
+//! reader.
 
 /// The decision about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is stored.
     Pass,
     /// It is dropped, and the app's log reports the exceeded limit.
@@ -17,7 +18,7 @@ const SECOND: i64 = 1_000_000_000;
 /// A token bucket with the capacity of one second; an instance that exceeds it is muted for a
 /// second.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     /// `None` = no limit.
     limit: Option<i64>,
     /// Bytes times [`SECOND`], so that slow limits refill exactly.
@@ -28,7 +29,7 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     /// Bytes per second; negative = none, zero = nothing passes.
-    pub(super) fn new(bytes_per_second: i64) -> Self {
+    pub(crate) fn new(bytes_per_second: i64) -> Self {
         let limit = (bytes_per_second >= 0).then_some(bytes_per_second);
         Self {
             limit,
@@ -39,7 +40,7 @@ impl RateLimit {
     }
 
     /// Decides about a line of `size` bytes written at `nanos`.
-    pub(super) fn admit(&mut self, nanos: i64, size: usize) -> Verdict {
+    pub(crate) fn admit(&mut self, nanos: i64, size: usize) -> Verdict {
         let Some(limit) = self.limit else {
             return Verdict::Pass;
         };
@@ -55,6 +56,12 @@ impl RateLimit {
             self.muted_until = nanos.saturating_add(SECOND);
             Verdict::Report
         }
+    }
+
+    /// The line that takes the place of what is dropped.
+    pub(crate) fn report(&self) -> String {
+        let limit = self.limit.unwrap_or(-1);
+        format!("app instance exceeded log rate limit ({limit} bytes/sec)")
     }
 
     fn refill(&mut self, limit: i64, nanos: i64) {

@@ -34,9 +34,17 @@ pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
     remove_owned(&engine, &id).await
 }
 
-/// Removes containers, network and images; with `stack_images` also the stack images that no other
-/// platform uses.
-pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<Removed> {
+/// What becomes of the stack images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackImages {
+    /// They stay: building them takes minutes.
+    Keep,
+    /// Those that no other platform uses are removed.
+    Remove,
+}
+
+/// Removes containers, network and images.
+pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::Result<Removed> {
     let mut removed = Removed::default();
     let engine = connect_docker(config);
     let id = platform_id(&config.data_dir)?;
@@ -50,12 +58,17 @@ pub async fn remove_all(config: &Config, stack_images: bool) -> anyhow::Result<R
             removed.images += 1;
         }
     }
-    if stack_images {
-        let of_stacks = images::remove_unused(&*engine, id.as_deref()).await?;
-        removed.images += of_stacks.count;
-        removed.kept_for = of_stacks.kept_for;
-    } else if let Some(id) = &id {
-        images::unmark(&*engine, id).await?;
+    match stack_images {
+        StackImages::Remove => {
+            let of_stacks = images::remove_unused(&*engine, id.as_deref()).await?;
+            removed.images += of_stacks.count;
+            removed.kept_for = of_stacks.kept_for;
+        }
+        StackImages::Keep => {
+            if let Some(id) = &id {
+                images::unmark(&*engine, id).await?;
+            }
+        }
     }
     Ok(removed)
 }

@@ -24,7 +24,7 @@ mod range;
 mod refusal;
 mod saved;
 mod serve;
-pub mod store;
+mod store;
 mod target;
 
 use std::sync::Arc;
@@ -44,6 +44,7 @@ use crate::net::server::{Listener, ServeError, Server};
 pub use access::{USER, token};
 pub use image::ImageChange;
 pub use name::{Reference, RepositoryName, Tag};
+pub use store::{remove_repository, share_image};
 
 use image::Manifest;
 
@@ -182,7 +183,7 @@ impl Registry {
         tag: &str,
         docker_save_tar: ByteReader,
     ) -> Result<Digest, RegistryError> {
-        let names = names(repository, tag)?;
+        let name = ImageName::parse(repository, tag)?;
         let blobs = self.0.blobs.clone();
         let work = move |source| saved::read(&blobs, source);
         let image = self.0.blobs.consume(docker_save_tar, work).await??;
@@ -196,7 +197,7 @@ impl Registry {
                 (None, None) => return Err(RegistryError::NotFound(digest)),
             }
         }
-        self.publish(names, &Manifest::docker(&config, &layers))
+        self.publish(name, &Manifest::docker(&config, &layers))
             .await
     }
 
@@ -210,22 +211,22 @@ impl Registry {
         target_tag: &str,
         change: ImageChange,
     ) -> Result<Digest, RegistryError> {
-        let names = names(target_repository, target_tag)?;
+        let name = ImageName::parse(target_repository, target_tag)?;
         let manifest = Manifest::parse(&self.manifest_bytes(base).await?)?;
         let config = self.document(&manifest.config.digest).await?;
         let now = self.0.clock.now();
         let config = image::append_to_config(&config, &layer.digest, &change, now)?;
         let config = self.0.blobs.put_bytes(config).await?;
-        self.publish(names, &manifest.with_layer(&config, layer))
+        self.publish(name, &manifest.with_layer(&config, layer))
             .await
     }
 
-    /// Removes a repository; see [`store::remove_repository`] for use in a transaction.
+    /// Removes a repository; see [`remove_repository`] for use in a transaction.
     pub async fn remove_repository(&self, repository: &str) -> Result<(), RegistryError> {
         let repository = repository.to_owned();
         self.0
             .db
-            .write(move |tx| store::remove_repository(tx, &repository))
+            .write(move |tx| remove_repository(tx, &repository))
             .await?;
         Ok(())
     }
@@ -251,15 +252,11 @@ impl Registry {
         &self.0.settings
     }
 
-    async fn publish(
-        &self,
-        (repository, tag): (String, String),
-        manifest: &Manifest,
-    ) -> Result<Digest, RegistryError> {
+    async fn publish(&self, name: ImageName, manifest: &Manifest) -> Result<Digest, RegistryError> {
         let blob = self.0.blobs.put_bytes(manifest.to_bytes()).await?;
         let new = store::NewManifest {
-            repository,
-            tag,
+            repository: name.repository.to_string(),
+            tag: name.tag.as_str().to_owned(),
             digest: blob.digest.clone(),
             media_type: manifest.media_type().to_owned(),
             parts: manifest.parts().cloned().collect(),
@@ -319,11 +316,20 @@ impl Registry {
     }
 }
 
-fn names(repository: &str, tag: &str) -> Result<(String, String), RegistryError> {
-    let repository = RepositoryName::parse(repository)
-        .ok_or_else(|| RegistryError::InvalidName(repository.to_owned()))?;
-    let tag = Tag::parse(tag).ok_or_else(|| RegistryError::InvalidName(tag.to_owned()))?;
-    Ok((repository.to_string(), tag.as_str().to_owned()))
+/// Where an image is published.
+struct ImageName {
+    repository: RepositoryName,
+    tag: Tag,
+}
+
+impl ImageName {
+    fn parse(repository: &str, tag: &str) -> Result<Self, RegistryError> {
+        let invalid = |name: &str| RegistryError::InvalidName(name.to_owned());
+        Ok(Self {
+            repository: RepositoryName::parse(repository).ok_or_else(|| invalid(repository))?,
+            tag: Tag::parse(tag).ok_or_else(|| invalid(tag))?,
+        })
+    }
 }
 
 #[cfg(test)]

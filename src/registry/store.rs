@@ -62,7 +62,7 @@ pub(super) fn record(
         ":digest": digest, ":media_type": manifest.media_type, ":now": now,
     })?;
     for part in std::iter::once(digest).chain(&manifest.parts) {
-        blobs::store::reference(tx, part, OWNER, digest.as_str())?;
+        blobs::reference(tx, part, OWNER, digest.as_str())?;
     }
     tx.sql()
         .prepare_cached(IN_REPOSITORY)?
@@ -164,7 +164,7 @@ pub(super) fn tags(
 
 /// Publishes an existing manifest in another repository under a tag; false if there is no such
 /// manifest.
-pub fn share(
+pub fn share_image(
     tx: &WriteTx<'_>,
     digest: &Digest,
     repository: &str,
@@ -227,7 +227,7 @@ fn remove_orphans(tx: &WriteTx<'_>) -> Result<(), DbError> {
     let rows = statement.query_map([], |row| row.get(0))?;
     let orphans: Vec<String> = rows.collect::<Result<_, _>>()?;
     for digest in orphans {
-        blobs::store::release(tx, OWNER, &digest)?;
+        blobs::release(tx, OWNER, &digest)?;
     }
     Ok(())
 }

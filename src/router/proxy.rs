@@ -88,7 +88,8 @@ pub(crate) async fn serve(
     exchange.trace.note_request(&head.headers, now);
     let interim = interim_of(peer, head.version);
     if upgrade.is_some() || head.method == Method::CONNECT {
-        return upgrade::serve(exchange, head, (body, upgrade), interim).await;
+        let request = Request::from_parts(head, body);
+        return upgrade::serve(exchange, request, upgrade, interim).await;
     }
     let version = head.version;
     let prepared = exchange_body(head, body, version);

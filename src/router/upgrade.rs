@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -34,13 +33,14 @@ use super::trace::Trace;
 /// The maximum number of pending interim responses; more are dropped.
 const MAX_PENDING_INTERIM: usize = 64;
 
-/// Forwards an upgrade request.
+/// Forwards a request to change to `protocol`, or a `CONNECT`.
 pub(crate) async fn serve(
     mut exchange: Exchange,
-    mut head: Parts,
-    (body, protocol): (Incoming, Option<HeaderValue>),
+    request: Request<Incoming>,
+    protocol: Option<HeaderValue>,
     interim: Option<&Interim>,
 ) -> Response<ResponseBody> {
+    let (mut head, body) = request.into_parts();
     let client = head.extensions.remove::<OnUpgrade>();
     head.extensions.clear();
     head.version = Version::HTTP_11;
@@ -80,7 +80,7 @@ pub(crate) async fn serve(
         return error_response(exchange.trace, &RouterError::WrongUpgrade);
     };
     exchange.finish_headers(response.headers_mut(), &state);
-    open_tunnel(exchange.trace, response, answered, (client, app))
+    open_tunnel(exchange.trace, response, answered, Ends { client, app })
 }
 
 fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) -> bool {
@@ -192,11 +192,17 @@ fn relay(
     Response::from_parts(head, ResponseBody::stream(body, trace))
 }
 
+/// The two connections that a tunnel joins.
+struct Ends {
+    client: OnUpgrade,
+    app: OnUpgrade,
+}
+
 fn open_tunnel(
     mut trace: Box<Trace>,
     response: Response<Incoming>,
     protocol: Option<HeaderValue>,
-    (client, app): (OnUpgrade, OnUpgrade),
+    ends: Ends,
 ) -> Response<ResponseBody> {
     let (mut head, _body) = response.into_parts();
     head.extensions.clear();
@@ -206,12 +212,12 @@ fn open_tunnel(
         head.headers.insert(header::UPGRADE, protocol);
     }
     trace.answered(head.status);
-    tokio::task::spawn_local(tunnel(trace, client, app));
+    tokio::task::spawn_local(tunnel(trace, ends));
     Response::from_parts(head, ResponseBody::empty(None))
 }
 
-async fn tunnel(mut trace: Box<Trace>, client: OnUpgrade, app: OnUpgrade) {
-    let (client, app) = match tokio::try_join!(client, app) {
+async fn tunnel(mut trace: Box<Trace>, ends: Ends) {
+    let (client, app) = match tokio::try_join!(ends.client, ends.app) {
         Ok(both) => both,
         Err(error) => return tracing::debug!(error = %error, "tunnel upgrade failed"),
     };

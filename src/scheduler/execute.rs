@@ -152,8 +152,8 @@ impl Inner {
     async fn stop_and_remove(&self, record: &Record, container_id: &str) -> Result<(), Failure> {
         let (cell, guid) = (&self.settings.cell_id, &record.guid);
         let before = self.engine.inspect(container_id).await?;
-        let ran = before.as_ref().is_some_and(is_running);
-        if ran {
+        let stops = before.as_ref().is_some_and(is_running);
+        if stops {
             let text = format!("Cell {cell} stopping instance {guid}");
             self.log(record, "CELL", LogStream::Out, text);
             let grace = self.settings.stop_grace;
@@ -161,7 +161,8 @@ impl Inner {
         }
         self.logs.drained(container_id, LOG_DRAIN_TIMEOUT).await;
         if let Some(container) = self.engine.inspect(container_id).await? {
-            self.log_exit(record, &container, ran);
+            let ended = if stops { Ended::Stopped } else { Ended::Before };
+            self.log_exit(record, &container, ended);
         }
         let text = format!("Cell {cell} destroying container for instance {guid}");
         self.log(record, "CELL", LogStream::Out, text);
@@ -178,7 +179,7 @@ impl Inner {
         Ok(())
     }
 
-    fn log_exit(&self, record: &Record, container: &Container, stopped: bool) {
+    fn log_exit(&self, record: &Record, container: &Container, ended: Ended) {
         let ContainerState::Exited {
             code,
             out_of_memory,
@@ -189,7 +190,7 @@ impl Inner {
         };
         let cause = if out_of_memory {
             " (out of memory)".to_owned()
-        } else if stopped && code == SIGKILL_EXIT_CODE {
+        } else if ended == Ended::Stopped && code == SIGKILL_EXIT_CODE {
             let grace = super::health_check::duration_text(self.settings.stop_grace);
             format!(" (exceeded {grace} graceful shutdown interval)")
         } else {
@@ -210,6 +211,15 @@ impl Inner {
         self.logs
             .line(log_sink::line(record, source_type, stream, text));
     }
+}
+
+/// Why a container does not run any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It was just stopped.
+    Stopped,
+    /// It had ended on its own.
+    Before,
 }
 
 fn is_running(container: &Container) -> bool {

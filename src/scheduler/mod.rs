@@ -40,7 +40,7 @@ mod plan;
 mod reconciler;
 mod sampling;
 mod settings;
-pub mod store;
+mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -65,6 +65,7 @@ pub use labels::{
 pub use log_sink::{LogLine, LogSink, UsageReport};
 pub use network::Network;
 pub use settings::Settings;
+pub use store::{instances, instances_of_all, restart_instance};
 pub use tasks::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;
 

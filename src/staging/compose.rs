@@ -4,7 +4,6 @@ use super::images::{Images, ImagesError};
 use super::{container, droplet_repository};
 use crate::base::guid::DropletGuid;
 use crate::blobs::{Blob, Digest};
-use crate::docker::Labels;
 use crate::registry::{ImageChange, Registry, RegistryError};
 
 /// Why composing an image failed.
@@ -46,8 +45,7 @@ impl DropletImages {
     ) -> Result<Digest, ComposeError> {
         let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
         let base = self.images.base(stack, &progress).await?;
-        let labels = container::droplet_labels(&self.platform_id, droplet);
-        Ok(compose(&self.registry, &base, layer, (droplet, labels)).await?)
+        Ok(compose(&self.registry, &base, layer, &self.platform_id, droplet).await?)
     }
 }
 
@@ -55,10 +53,11 @@ pub(super) async fn compose(
     registry: &Registry,
     base: &Digest,
     layer: &Blob,
-    (droplet, labels): (&DropletGuid, Labels),
+    platform_id: &str,
+    droplet: &DropletGuid,
 ) -> Result<Digest, RegistryError> {
     let change = ImageChange {
-        labels,
+        labels: container::droplet_labels(platform_id, droplet),
         working_dir: Some("/home/vcap".to_owned()),
         user: Some("2000:2000".to_owned()),
         comment: format!("droplet {droplet}"),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::base::guid::BuildGuid;
 use crate::base::{Backoff, Supervisor};
-use crate::blobs::store;
+use crate::blobs;
 use crate::db::DbError;
 use crate::docker::DockerError;
 
@@ -302,11 +302,11 @@ impl Staging {
 /// References the blobs of a success and releases the old cache.
 fn update_references(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     let droplet = staged.droplet_guid.as_str();
-    store::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
+    blobs::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
     let app = staged.app_guid.as_str();
-    store::release(tx, OWNER_CACHE, app)?;
+    blobs::release(tx, OWNER_CACHE, app)?;
     match &staged.cache {
-        Some(cache) => store::reference(tx, &cache.digest, OWNER_CACHE, app),
+        Some(cache) => blobs::reference(tx, &cache.digest, OWNER_CACHE, app),
         None => Ok(()),
     }
 }

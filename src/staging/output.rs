@@ -1,14 +1,13 @@
 //! The log lines of a build: those of the platform and those of the container.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::base::guid::AppGuid;
 use crate::docker::{DockerError, Engine, LogReading, LogStream};
-use crate::logs::{Line, Logs};
+use crate::logs::{Line, Logs, RateLimit, Verdict};
 
 /// The maximum output of one build; a runaway build must not evict the app's own log.
 const MAX_BYTES: u64 = 32 << 20;
@@ -57,7 +56,7 @@ pub(super) async fn follow(
     rate: i64,
 ) -> Result<(), DockerError> {
     let mut frames = engine.logs(id, 0, LogReading::Follow).await?;
-    let mut output_limit = OutputLimit::new(rate);
+    let (mut output_limit, begin) = (OutputLimit::new(rate), Instant::now());
     let mut lines: BTreeMap<LogStream, Vec<u8>> = BTreeMap::new();
     while let Some(frame) = frames.next().await {
         let frame = frame?;
@@ -68,78 +67,60 @@ pub(super) async fn follow(
         }
         let bytes = std::mem::take(line);
         let text = String::from_utf8_lossy(&bytes);
-        match output_limit.pass(bytes.len(), Instant::now()) {
-            Verdict::Pass => log.line(frame.stream, text.trim_end_matches(['\n', '\r'])),
-            Verdict::Drop => {}
-            Verdict::Notify(text) => log.error(&text),
+        let nanos = i64::try_from(begin.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        match output_limit.admit(nanos, bytes.len()) {
+            Outcome::Written => log.line(frame.stream, text.trim_end_matches(['\n', '\r'])),
+            Outcome::Dropped => {}
+            Outcome::Replaced(text) => log.error(&text),
         }
     }
     Ok(())
 }
 
-/// The decision about a line.
+/// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Pass,
-    Drop,
-    Notify(String),
+enum Outcome {
+    Written,
+    Dropped,
+    /// It is dropped, and this says why.
+    Replaced(String),
 }
 
 /// Bounds output per second and in total. Pure.
 struct OutputLimit {
-    rate: i64,
-    second: Option<Instant>,
-    in_second: usize,
-    notified: bool,
-    total: u64,
-    closed: bool,
+    rate: RateLimit,
+    /// Bytes until the total is reached; `None` = nothing passes any more.
+    left: Option<u64>,
 }
 
 impl OutputLimit {
+    /// Bytes per second as in [`RateLimit::new`].
     fn new(rate: i64) -> Self {
         Self {
-            rate,
-            second: None,
-            in_second: 0,
-            notified: false,
-            total: 0,
-            closed: false,
+            rate: RateLimit::new(rate),
+            // Without any output, the total says nothing.
+            left: (rate != 0).then_some(MAX_BYTES),
         }
     }
 
-    fn pass(&mut self, bytes: usize, now: Instant) -> Verdict {
-        if self.closed || self.rate == 0 {
-            return Verdict::Drop;
-        }
-        self.total += bytes as u64;
-        if self.total > MAX_BYTES {
-            self.closed = true;
+    /// Decides about a line of `size` bytes written at `nanos`. What the rate drops counts in the
+    /// total, too.
+    fn admit(&mut self, nanos: i64, size: usize) -> Outcome {
+        let Some(left) = self.left else {
+            return Outcome::Dropped;
+        };
+        self.left = left.checked_sub(size as u64);
+        if self.left.is_none() {
             let limit = crate::base::Bytes(MAX_BYTES.cast_signed()).to_short();
-            return Verdict::Notify(format!(
+            return Outcome::Replaced(format!(
                 "the build output exceeded {limit}; discarding the rest"
             ));
         }
-        let Ok(rate) = usize::try_from(self.rate) else {
-            return Verdict::Pass;
-        };
-        let fresh = self
-            .second
-            .is_none_or(|begin| now.duration_since(begin) >= Duration::from_secs(1));
-        if fresh {
-            self.second = Some(now);
-            self.in_second = 0;
-            self.notified = false;
+        match self.rate.admit(nanos, size) {
+            Verdict::Pass => Outcome::Written,
+            Verdict::Drop => Outcome::Dropped,
+            Verdict::Report => Outcome::Replaced(self.rate.report()),
         }
-        self.in_second += bytes;
-        if self.in_second <= rate {
-            return Verdict::Pass;
-        }
-        if std::mem::replace(&mut self.notified, true) {
-            return Verdict::Drop;
-        }
-        Verdict::Notify(format!(
-            "app instance exceeded log rate limit ({rate} bytes/sec)"
-        ))
     }
 }
 
@@ -147,25 +128,41 @@ impl OutputLimit {
 mod tests {
     use super::*;
 
+    const SECOND: i64 = 1_000_000_000;
+    const MAX: usize = 32 << 20;
+
     #[test]
     fn the_rest_of_a_second_is_dropped_above_the_rate() {
-        let begin = Instant::now();
-        let mut output_limit = OutputLimit::new(10);
-        assert_eq!(output_limit.pass(10, begin), Verdict::Pass);
-        assert!(matches!(output_limit.pass(1, begin), Verdict::Notify(_)));
-        assert_eq!(output_limit.pass(1, begin), Verdict::Drop);
-        let next = begin + Duration::from_secs(1);
-        assert_eq!(output_limit.pass(5, next), Verdict::Pass);
+        let mut limit = OutputLimit::new(10);
+        assert_eq!(limit.admit(0, 10), Outcome::Written);
+        let exceeded = "app instance exceeded log rate limit (10 bytes/sec)".to_owned();
+        assert_eq!(limit.admit(0, 1), Outcome::Replaced(exceeded));
+        assert_eq!(limit.admit(0, 1), Outcome::Dropped);
+        assert_eq!(limit.admit(SECOND, 5), Outcome::Written);
     }
 
     #[test]
-    fn no_limit_passes_until_the_total_is_reached_and_zero_passes_nothing() {
-        let begin = Instant::now();
-        let mut unlimited = OutputLimit::new(-1);
-        let max = usize::try_from(MAX_BYTES).expect("a small number");
-        assert_eq!(unlimited.pass(max, begin), Verdict::Pass);
-        assert!(matches!(unlimited.pass(1, begin), Verdict::Notify(_)));
-        assert_eq!(unlimited.pass(1, begin), Verdict::Drop);
-        assert_eq!(OutputLimit::new(0).pass(1, begin), Verdict::Drop);
+    fn no_limit_passes_until_the_total_is_reached() {
+        let mut limit = OutputLimit::new(-1);
+        assert_eq!(limit.admit(0, MAX), Outcome::Written);
+        let exceeded = "the build output exceeded 32M; discarding the rest".to_owned();
+        assert_eq!(limit.admit(0, 1), Outcome::Replaced(exceeded));
+        assert_eq!(limit.admit(0, 1), Outcome::Dropped);
+    }
+
+    #[test]
+    fn what_the_rate_drops_counts_in_the_total() {
+        let mut limit = OutputLimit::new(10);
+        assert!(matches!(limit.admit(0, MAX), Outcome::Replaced(_)));
+        assert!(matches!(limit.admit(0, 1), Outcome::Replaced(_)));
+        assert_eq!(limit.admit(2 * SECOND, 1), Outcome::Dropped);
+    }
+
+    #[test]
+    fn a_limit_of_zero_passes_and_reports_nothing() {
+        let mut limit = OutputLimit::new(0);
+        for size in [1, MAX, 1] {
+            assert_eq!(limit.admit(0, size), Outcome::Dropped);
+        }
     }
 }

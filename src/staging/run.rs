@@ -312,13 +312,12 @@ impl Attempt {
         images: &StackImages,
         layer: &Blob,
     ) -> Result<crate::blobs::Digest, Fault> {
-        let droplet = &self.request.droplet_guid;
-        let labels = container::droplet_labels(&self.shared.settings.platform_id, droplet);
         compose(
             &self.shared.registry,
             &images.base,
             layer,
-            (droplet, labels),
+            &self.shared.settings.platform_id,
+            &self.request.droplet_guid,
         )
         .await
         .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))

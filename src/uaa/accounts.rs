@@ -1,7 +1,7 @@
 //! Changes to users, each in its caller's transaction: the row, and the end of the tokens that must
 //! not outlive the change.
 
-use super::users::{NewUser, User, store, validate_name};
+use super::users::{self, Identity, NewUser, User, validate_name, validate_origin};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::WriteTx;
@@ -19,7 +19,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> UaaResult<User> {
     validate_name(&new.user_name, &new.origin)?;
-    if let Some(other) = store::find_users_by_name(tx, &new.user_name, Some(&new.origin))?.first() {
+    if let Some(other) = users::find_users_by_name(tx, &new.user_name, Some(&new.origin))?.first() {
         return Err(UaaError::name_taken(&new.user_name)
             .with("user_id", other.guid.as_str())
             .with("active", other.active)
@@ -43,8 +43,24 @@ pub(crate) fn create(
         created_at: now,
         updated_at: now,
     };
-    store::insert(tx, &user, password)?;
+    users::insert(tx, &user, password)?;
     Ok(user)
+}
+
+/// Creates a user of another origin, who cannot log in here.
+pub fn create_shadow_user(
+    tx: &WriteTx<'_>,
+    guid: UserGuid,
+    identity: Identity<'_>,
+    now: Timestamp,
+) -> UaaResult<User> {
+    let new = NewUser {
+        origin: identity.origin.to_owned(),
+        verified: false,
+        ..NewUser::named(identity.user_name)
+    };
+    validate_origin(identity.origin)?;
+    create(tx, guid, new, None, now)
 }
 
 /// Replaces `before` with `after`; deactivating a user ends its tokens.
@@ -56,7 +72,7 @@ pub(crate) fn update(
     now: Timestamp,
 ) -> UaaResult<User> {
     validate_name(&after.user_name, &after.origin)?;
-    let same_name = store::find_users_by_name(tx, &after.user_name, Some(&after.origin))?;
+    let same_name = users::find_users_by_name(tx, &after.user_name, Some(&after.origin))?;
     if same_name.iter().any(|other| other.guid != after.guid) {
         return Err(UaaError::name_taken(&after.user_name));
     }
@@ -66,7 +82,7 @@ pub(crate) fn update(
         after.generation = before.generation + 1;
         end_tokens(tx, revocations, &after.guid, Some(after.generation), now)?;
     }
-    store::update(tx, &after)?;
+    users::update(tx, &after)?;
     Ok(after)
 }
 
@@ -78,7 +94,7 @@ pub(crate) fn set_password(
     password: &Hashed,
     now: Timestamp,
 ) -> UaaResult<()> {
-    let generation = store::set_password(tx, guid, password, now)?;
+    let generation = users::set_password(tx, guid, password, now)?;
     let generation = generation.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
     end_tokens(tx, revocations, guid, Some(generation), now)
 }
@@ -90,7 +106,7 @@ pub(crate) fn end_all(
     guid: &UserGuid,
     now: Timestamp,
 ) -> UaaResult<()> {
-    let generation = store::raise_generation(tx, guid)?;
+    let generation = users::raise_generation(tx, guid)?;
     let generation = generation.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
     end_tokens(tx, revocations, guid, Some(generation), now)
 }
@@ -103,7 +119,7 @@ pub(crate) fn delete(
     now: Timestamp,
 ) -> UaaResult<()> {
     end_tokens(tx, revocations, guid, None, now)?;
-    store::delete(tx, guid)?;
+    users::delete(tx, guid)?;
     Ok(())
 }
 
@@ -114,8 +130,8 @@ fn end_tokens(
     generation: Option<i64>,
     now: Timestamp,
 ) -> UaaResult<()> {
-    tokens::store::delete_of_user(tx, guid)?;
-    sessions::store::delete_of_user(tx, guid)?;
+    tokens::delete_of_user(tx, guid)?;
+    sessions::delete_of_user(tx, guid)?;
     revocations.end_user_tokens(tx, guid, generation, now)?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! stored as a hash: a restart does not undo `cf passwd`, but a new file takes effect.
 
 use super::accounts;
-use super::users::{NewUser, store};
+use super::users::{self, NewUser};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 use crate::db::WriteTx;
@@ -34,13 +34,13 @@ pub enum AdminChange {
 pub(crate) async fn ensure(uaa: &Uaa, password: &Secret<String>) -> UaaResult<AdminChange> {
     let now = uaa.now();
     let found = uaa.write(move |tx, _| {
-        let user = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?
+        let user = users::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?
             .into_iter()
             .next();
         if let Some(user) = &user {
             join_groups(tx, &user.guid, now)?;
         }
-        Ok((user, store::admin_password_seen(tx)?))
+        Ok((user, users::admin_password_seen(tx)?))
     });
     let seen = match found.await? {
         (Some(_), Some(known)) => {
@@ -69,7 +69,7 @@ fn set(
     password: &Hashed,
     now: Timestamp,
 ) -> Result<AdminChange, UaaError> {
-    let found = store::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?;
+    let found = users::find_users_by_name(tx, ADMIN, Some(ORIGIN_UAA))?;
     let (guid, change) = if let Some(user) = found.into_iter().next() {
         accounts::set_password(tx, revocations, &user.guid, password, now)?;
         (user.guid, AdminChange::PasswordReplaced)
@@ -77,14 +77,14 @@ fn set(
         let user = accounts::create(tx, new_guid, NewUser::named(ADMIN), Some(password), now)?;
         (user.guid, AdminChange::Created)
     };
-    store::remember_admin_password(tx, password)?;
+    users::remember_admin_password(tx, password)?;
     join_groups(tx, &guid, now)?;
     Ok(change)
 }
 
 fn join_groups(tx: &WriteTx<'_>, guid: &UserGuid, now: Timestamp) -> UaaResult<()> {
     for name in scopes::OF_ADMINISTRATORS {
-        groups::store::add_member(tx, name, guid, now)?;
+        groups::add_member(tx, name, guid, now)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) async fn authenticate(
     let attempt = logins::attempt(uaa, source, Subject::new("client", &client_id)).await?;
     let found = uaa
         .db()
-        .read(move |tx| clients::store::find_client(tx, &client_id))
+        .read(move |tx| clients::find_client(tx, &client_id))
         .await?;
     let proven = match found {
         Some(client) if client.has_secret(&credentials.secret, uaa.vault())? => Some(client),

@@ -4,7 +4,8 @@
 //! A request authenticates with client credentials (`/oauth/token` and friends) or with an access
 //! token (everything else); scopes decide what it may do. Users' groups and clients' lists bound
 //! the scopes of every token. Other parts of the platform verify tokens with [`Uaa::verify`], which
-//! never waits, and read users with [`store`] inside their own transactions.
+//! never waits, and read users ([`find_user`], [`find_users_by_name`]) inside their own
+//! transactions.
 //!
 //! Invariants:
 //! - Passwords are stored as argon2id hashes, tokens and codes as SHA-256, keys and client secrets
@@ -37,7 +38,6 @@ mod screen;
 mod search;
 mod secrets;
 mod sessions;
-pub mod store;
 #[cfg(test)]
 mod testing;
 mod throttle;
@@ -52,6 +52,7 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::{Map, Value};
 
+pub use accounts::create_shadow_user;
 pub use admin::{ADMIN, AdminChange};
 pub use claims::{Claims, TokenError, TokenId, bearer_token};
 pub use clients::{Client, GrantType, SeedError};
@@ -60,7 +61,7 @@ pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
 pub use scopes::Scopes;
 pub use screen::screen;
-pub use users::{NewUser, ORIGIN_UAA, User};
+pub use users::{Identity, NewUser, ORIGIN_UAA, User, find_user, find_users_by_name};
 
 use crate::base::guid::UserGuid;
 use crate::base::{Clock, GuidSource, Secret, Supervisor, Timestamp};
@@ -181,8 +182,8 @@ impl Uaa {
         let now = self.now();
         self.db()
             .write_without_wake(move |tx| {
-                tokens::store::prune(tx, now)?;
-                sessions::store::prune(tx, now)
+                tokens::prune(tx, now)?;
+                sessions::prune(tx, now)
             })
             .await?;
         self.keys().maintain(self.db(), self.vault(), now).await
@@ -250,7 +251,7 @@ impl Uaa {
     pub async fn redeem_ssh_code(&self, code: &Secret<String>) -> Result<Option<Claims>, UaaError> {
         let found = self
             .db()
-            .read(|tx| clients::store::find_client(tx, SSH_CLIENT))
+            .read(|tx| clients::find_client(tx, SSH_CLIENT))
             .await?;
         let Some(client) = found else {
             return Ok(None);
@@ -278,7 +279,7 @@ impl Uaa {
         let asked = client_id.to_owned();
         let found = self
             .db()
-            .read(move |tx| clients::store::find_client(tx, &asked))
+            .read(move |tx| clients::find_client(tx, &asked))
             .await?;
         match found {
             Some(client) => Ok(Some(client.secret(self.vault())?)),

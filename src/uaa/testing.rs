@@ -172,7 +172,7 @@ impl World {
         let (db, vault) = Self::stores(&directory);
         let (id, pem) = key();
         let sealed = vault.encrypt(pem.expose().as_bytes()).unwrap();
-        db.write(move |tx| keys::store::insert(tx, &id, &sealed, Timestamp::from_micros(1)))
+        db.write(move |tx| keys::insert_key(tx, &id, &sealed, Timestamp::from_micros(1)))
             .await
             .unwrap();
         let uaa = Self::open(&directory, &clock).await;

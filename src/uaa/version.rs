@@ -48,10 +48,16 @@ pub(crate) fn optional(headers: &HeaderMap) -> UaaResult<Version> {
     }
 }
 
-/// A resource with its version.
-pub(crate) fn answer(status: StatusCode, (resource, version): (Value, i64)) -> Response {
-    let mut response = (status, Json(resource)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+/// A resource as it is shown, and its version.
+pub(crate) struct Versioned {
+    pub(crate) resource: Value,
+    pub(crate) version: i64,
+}
+
+/// A response with a resource and its version.
+pub(crate) fn answer(status: StatusCode, shown: Versioned) -> Response {
+    let mut response = (status, Json(shown.resource)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", shown.version)) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response

@@ -12,8 +12,8 @@ use cflite::db::{Db, DbError};
 use cflite::docker::{BollardEngine, ContainerState, Engine, LABEL_OWNER, Labels};
 use cflite::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, process};
 use cflite::scheduler::{
-    DesiredProcess, Instance, InstanceState, Network, NetworkProbe, Parts, Scheduler, Settings,
-    store,
+    self, DesiredProcess, Instance, InstanceState, Network, NetworkProbe, Parts, Scheduler,
+    Settings,
 };
 
 use crate::bench::{daemon, soon, test_image};
@@ -78,7 +78,7 @@ impl World {
 
     async fn instances(&self) -> Vec<Instance> {
         let process = ProcessGuid::from("p");
-        let read = self.db.read(move |tx| store::instances(tx, &process));
+        let read = self.db.read(move |tx| scheduler::instances(tx, &process));
         read.await.expect("instances")
     }
 

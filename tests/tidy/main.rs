@@ -235,6 +235,19 @@ fn sql_stands_in_stores() {
 }
 
 #[test]
+fn stores_are_private_to_their_modules() {
+    let open: Vec<String> = sources("src")
+        .iter()
+        .filter(|source| {
+            code(&source.text).contains(") mod store;")
+                || code(&source.text).contains("pub mod store;")
+        })
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert!(open.is_empty(), "re-export verbs:\n{}", open.join("\n"));
+}
+
+#[test]
 fn private_files_are_written_in_one_place() {
     const WAYS: &[&str] = &[
         "fs::write(",

@@ -7,29 +7,38 @@ use super::scalar;
 /// The text of a document, one map entry or list item per line.
 pub fn write(value: &Value) -> String {
     let mut text = "---".to_owned();
-    nested(value, 0, false, &mut text);
+    nested(value, 0, Behind::Name, &mut text);
     text.push('\n');
     text
 }
 
-/// Writes a value after `key:` or `---`, or, when `listed`, after the `-` of a list item.
-fn nested(value: &Value, indent: usize, listed: bool, text: &mut String) {
+/// What a value stands behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// `key:` or `---`.
+    Name,
+    /// The `-` of a list item, whose line the first entry of the value shares.
+    Dash,
+}
+
+/// Writes a value behind what is written already.
+fn nested(value: &Value, indent: usize, behind: Behind, text: &mut String) {
     match value {
         Value::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
-                start(indent, listed && index == 0, text);
+                start(indent, behind, index, text);
                 text.push('-');
-                nested(item, indent + 2, true, text);
+                nested(item, indent + 2, Behind::Dash, text);
             }
         }
         Value::Object(fields) if !fields.is_empty() => {
             for (index, (key, item)) in fields.iter().enumerate() {
-                start(indent, listed && index == 0, text);
+                start(indent, behind, index, text);
                 text.push_str(&word(key));
                 text.push(':');
                 // As Ruby and Go write it: lists are not indented below their key.
                 let deeper = if item.is_array() { indent } else { indent + 2 };
-                nested(item, deeper, false, text);
+                nested(item, deeper, Behind::Name, text);
             }
         }
         Value::String(content) => {
@@ -43,8 +52,9 @@ fn nested(value: &Value, indent: usize, listed: bool, text: &mut String) {
     }
 }
 
-fn start(indent: usize, same_line: bool, text: &mut String) {
-    if same_line {
+/// Starts the entry with this index of a list or map.
+fn start(indent: usize, behind: Behind, index: usize, text: &mut String) {
+    if behind == Behind::Dash && index == 0 {
         text.push(' ');
     } else {
         text.push('\n');

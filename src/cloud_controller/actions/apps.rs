@@ -142,13 +142,13 @@ pub(crate) fn set_feature(
 /// Forgets what staging kept for next time.
 pub(crate) fn clear_buildpack_cache(tx: &WriteTx<'_>, may: &MaySupport, app: &App) -> Result<()> {
     may.covers(&app.space_guid)?;
-    blobs::store::release(tx, OWNER_CACHE, app.guid.as_str())?;
+    blobs::release(tx, OWNER_CACHE, app.guid.as_str())?;
     model::apps::clear_buildpack_cache(tx, &app.guid)
 }
 
 /// The same of every app.
 pub(crate) fn clear_buildpack_caches(tx: &WriteTx<'_>, _: &MayAdminister) -> Result<()> {
-    blobs::store::release_kind(tx, OWNER_CACHE)?;
+    blobs::release_kind(tx, OWNER_CACHE)?;
     model::apps::clear_buildpack_caches(tx)
 }
 

@@ -193,7 +193,7 @@ pub(crate) fn terminate(
     may.covers(&app.space_guid)?;
     let index = index.filter(|index| *index < process.wanted());
     let index = index.ok_or_else(|| Error::not_found("Instance"))?;
-    scheduler::store::restart_instance(tx, &process.guid, index, may.now)?;
+    scheduler::restart_instance(tx, &process.guid, index, may.now)?;
     let data = json!({ "process_index": index });
     record(
         tx,

@@ -140,7 +140,7 @@ pub(crate) fn delete(
 
 /// The user's name; clients and users of other platforms have none.
 fn name_of(tx: &WriteTx<'_>, user: &UserGuid) -> Result<Option<String>> {
-    Ok(uaa::store::find_user(tx, user)?.map(|user| user.user_name))
+    Ok(uaa::find_user(tx, user)?.map(|user| user.user_name))
 }
 
 fn new(
@@ -192,7 +192,7 @@ fn by_name(
     unknown: impl FnOnce() -> String,
 ) -> Result<UserGuid> {
     actions::feature_flags::require(tx, caller, "set_roles_by_username")?;
-    let found = uaa::store::find_users_by_name(tx, name, origin)?;
+    let found = uaa::find_users_by_name(tx, name, origin)?;
     match found.as_slice() {
         [user] => Ok(user.guid.clone()),
         [] => Err(Error::unprocessable(unknown())),

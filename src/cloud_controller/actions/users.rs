@@ -36,12 +36,16 @@ fn known_or_new(
     origin: &str,
     now: Timestamp,
 ) -> Result<UserGuid> {
-    let known = uaa::store::find_users_by_name(tx, name, Some(origin))?;
+    let known = uaa::find_users_by_name(tx, name, Some(origin))?;
     if let Some(user) = known.into_iter().next() {
         return Ok(user.guid);
     }
     let guid = UserGuid::generate(guids);
-    let made = uaa::store::create_shadow_user(tx, guid, (name, origin), now);
+    let identity = uaa::Identity {
+        user_name: name,
+        origin,
+    };
+    let made = uaa::create_shadow_user(tx, guid, identity, now);
     let made = made.map_err(|refused| {
         if refused.is_ours() {
             Error::internal("a user of another origin could not be made")

@@ -284,7 +284,7 @@ fn step(
         wanted: new.instances,
         ..Counts::default()
     };
-    for instance in scheduler::store::instances(tx, &new.guid)? {
+    for instance in scheduler::instances(tx, &new.guid)? {
         if instance.version != new.version {
             continue;
         }
@@ -308,7 +308,7 @@ fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Res
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Deployed)?
     {
-        let instances = scheduler::store::instances(tx, &guid)?;
+        let instances = scheduler::instances(tx, &guid)?;
         if instances
             .iter()
             .any(|one| one.state == InstanceState::Running)

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::guid::{AppGuid, BuildGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::base::{Megabytes, Timestamp};
-use crate::blobs::{Digest, store as blob_store};
+use crate::blobs::{self, Digest};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::metadata::ResourceType;
@@ -130,10 +130,10 @@ pub(crate) fn list_visible(
 pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
     insert_row(tx, build, inputs)?;
     let guid = build.guid.as_str();
-    blob_store::reference(tx, inputs.package, OWNER, guid)?;
+    blobs::reference(tx, inputs.package, OWNER, guid)?;
     for choice in inputs.buildpacks {
         if let BuildpackSource::Uploaded(digest) = &choice.source {
-            blob_store::reference(tx, digest, OWNER, guid)?;
+            blobs::reference(tx, digest, OWNER, guid)?;
         }
     }
     Ok(())
@@ -209,7 +209,7 @@ pub(crate) fn release_of_app(tx: &WriteTx<'_>, app: &AppGuid) -> Result<()> {
         .prepare_cached("select guid from builds where app_guid = ?1 and state = 'STAGING'")?;
     let guids = statement.query_map([app], |row| row.get::<_, String>(0))?;
     for guid in guids.collect::<rusqlite::Result<Vec<_>>>()? {
-        blob_store::release(tx, OWNER, &guid)?;
+        blobs::release(tx, OWNER, &guid)?;
     }
     Ok(())
 }
@@ -262,7 +262,7 @@ pub(crate) fn set_staged(
              updated_at = ?2 where guid = ?1 and state = 'STAGING'",
         )?
         .execute(params![guid, now])?;
-    blob_store::release(tx, OWNER, guid.as_str())?;
+    blobs::release(tx, OWNER, guid.as_str())?;
     Ok(changed == 1)
 }
 
@@ -279,7 +279,7 @@ pub(crate) fn set_failed(
              package_digest = null, updated_at = ?4 where guid = ?1 and state = 'STAGING'",
         )?
         .execute(params![guid, error_id, error, now])?;
-    blob_store::release(tx, OWNER, guid.as_str())
+    blobs::release(tx, OWNER, guid.as_str())
 }
 
 /// Stores an app's build cache.

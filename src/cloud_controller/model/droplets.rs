@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, JobGuid, PackageGuid, SpaceGuid};
-use crate::blobs::{Blob, Digest, store as blob_store};
+use crate::blobs::{self, Blob, Digest};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
@@ -232,10 +232,10 @@ pub(crate) fn insert_copy(
         )?
         .execute(params![source.guid, guid, app, now])?;
     if let Some(layer) = &source.layer {
-        blob_store::reference(tx, layer, OWNER, guid.as_str())?;
+        blobs::reference(tx, layer, OWNER, guid.as_str())?;
     }
     if let Some(image) = &source.image {
-        registry::store::share(tx, image, &droplet_repository(guid), "latest", now)?;
+        registry::share_image(tx, image, &droplet_repository(guid), "latest", now)?;
     }
     Ok(())
 }
@@ -255,7 +255,7 @@ pub(crate) fn begin_upload(
              where guid = ?1 and state = 'AWAITING_UPLOAD'",
         )?
         .execute(params![guid, archive, job, now])?;
-    blob_store::reference(tx, archive, UPLOAD_OWNER, guid.as_str())?;
+    blobs::reference(tx, archive, UPLOAD_OWNER, guid.as_str())?;
     Ok(changed == 1)
 }
 
@@ -299,7 +299,7 @@ pub(crate) fn set_staged(
     (layer, image): (&Blob, &Digest),
     now: Timestamp,
 ) -> Result<()> {
-    blob_store::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
+    blobs::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
     let size = i64::try_from(layer.size).unwrap_or(i64::MAX);
     let changed = tx
         .sql()
@@ -309,9 +309,9 @@ pub(crate) fn set_staged(
         )?
         .execute(params![uploaded.guid, layer.digest, image, size, now])?;
     if changed == 1 {
-        blob_store::reference(tx, &layer.digest, OWNER, uploaded.guid.as_str())?;
+        blobs::reference(tx, &layer.digest, OWNER, uploaded.guid.as_str())?;
     } else {
-        registry::store::remove_repository(tx, &droplet_repository(&uploaded.guid))?;
+        registry::remove_repository(tx, &droplet_repository(&uploaded.guid))?;
     }
     Ok(())
 }
@@ -323,7 +323,7 @@ pub(crate) fn set_failed(
     error: &str,
     now: Timestamp,
 ) -> Result<()> {
-    blob_store::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
+    blobs::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;
     tx.sql()
         .prepare_cached(
             "update droplets set state = 'FAILED', error = ?2, upload_digest = null, upload_job = null, \
@@ -348,8 +348,8 @@ pub(crate) fn set_image(
 
 /// Releases a droplet's files and image; the row stays.
 pub(crate) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> Result<()> {
-    blob_store::release(tx, OWNER, guid.as_str())?;
-    registry::store::remove_repository(tx, &droplet_repository(guid))?;
+    blobs::release(tx, OWNER, guid.as_str())?;
+    registry::remove_repository(tx, &droplet_repository(guid))?;
     tx.sql()
         .prepare_cached(
             "update droplets set state = 'EXPIRED', layer_digest = null, image_digest = null, updated_at = ?2 \
@@ -361,9 +361,9 @@ pub(crate) fn expire(tx: &WriteTx<'_>, guid: &DropletGuid, now: Timestamp) -> Re
 
 /// Deletes a droplet with its image and releases its layer.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DropletGuid) -> Result<()> {
-    blob_store::release(tx, OWNER, guid.as_str())?;
-    blob_store::release(tx, UPLOAD_OWNER, guid.as_str())?;
-    registry::store::remove_repository(tx, &droplet_repository(guid))?;
+    blobs::release(tx, OWNER, guid.as_str())?;
+    blobs::release(tx, UPLOAD_OWNER, guid.as_str())?;
+    registry::remove_repository(tx, &droplet_repository(guid))?;
     tx.sql()
         .prepare_cached("delete from droplets where guid = ?1")?
         .execute([guid])?;

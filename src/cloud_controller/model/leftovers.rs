@@ -1,6 +1,6 @@
 //! SQL of orphans.
 
-use crate::blobs::store as blob_store;
+use crate::blobs;
 use crate::cloud_controller::error::Result;
 use crate::db::{ReadTx, WriteTx};
 use crate::registry;
@@ -43,10 +43,10 @@ pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
 /// Deletes both.
 pub(crate) fn delete(tx: &WriteTx<'_>) -> Result<()> {
     for [kind, name, digest] in owners(tx)? {
-        blob_store::release_one(tx, &kind, &name, &digest)?;
+        blobs::release_one(tx, &kind, &name, &digest)?;
     }
     for repository in repositories(tx)? {
-        registry::store::remove_repository(tx, &repository)?;
+        registry::remove_repository(tx, &repository)?;
     }
     Ok(())
 }

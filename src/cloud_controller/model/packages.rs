@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, PackageGuid, SpaceGuid};
-use crate::blobs::{Blob, Digest, store as blob_store};
+use crate::blobs::{self, Blob, Digest};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
@@ -181,7 +181,7 @@ pub(crate) fn set_ready(
     blob: &Blob,
     now: Timestamp,
 ) -> Result<()> {
-    blob_store::reference(tx, &blob.digest, OWNER, guid.as_str())?;
+    blobs::reference(tx, &blob.digest, OWNER, guid.as_str())?;
     let size = i64::try_from(blob.size).unwrap_or(i64::MAX);
     tx.sql()
         .prepare_cached(
@@ -224,7 +224,7 @@ pub(crate) fn set_credentials(
 
 /// Releases a package's bits; the row stays.
 pub(crate) fn expire(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Result<()> {
-    blob_store::release(tx, OWNER, guid.as_str())?;
+    blobs::release(tx, OWNER, guid.as_str())?;
     tx.sql()
         .prepare_cached(
             "update packages set state = 'EXPIRED', blob_digest = null, blob_size = null, updated_at = ?2 \
@@ -257,7 +257,7 @@ pub(crate) fn reset_broken_uploads(tx: &WriteTx<'_>) -> Result<()> {
 
 /// Deletes a package and releases its bits.
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &PackageGuid) -> Result<()> {
-    blob_store::release(tx, OWNER, guid.as_str())?;
+    blobs::release(tx, OWNER, guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from packages where guid = ?1")?
         .execute([guid])?;

@@ -156,11 +156,15 @@ impl Engine for BollardEngine {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
-        let publish = !self.connection().await?.info.containers_routable;
+        let ports = if self.connection().await?.info.containers_routable {
+            translate::Ports::Internal
+        } else {
+            translate::Ports::Published
+        };
         loop {
             let refused = self.local_logs_refused.load(Ordering::Relaxed);
             let driver = if refused { "json-file" } else { "local" };
-            let body = translate::create_body(spec, driver, publish);
+            let body = translate::create_body(spec, driver, ports);
             let options = query::CreateContainerOptionsBuilder::default()
                 .name(&spec.name)
                 .build();

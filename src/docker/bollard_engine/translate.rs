@@ -102,11 +102,21 @@ pub(super) fn daemon_info(info: models::SystemInfo, host: &str) -> DaemonInfo {
     }
 }
 
+/// How the ports of a container are reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ports {
+    /// At its own address.
+    Internal,
+    /// At ports of this machine.
+    Published,
+}
+
 pub(super) fn create_body(
     spec: &ContainerSpec,
     log_driver: &str,
-    publish: bool,
+    ports: Ports,
 ) -> models::ContainerCreateBody {
+    let publish = ports == Ports::Published;
     let port_names = || spec.ports.iter().map(|port| format!("{port}/tcp"));
     models::ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -444,10 +454,10 @@ mod tests {
             entrypoint: Some(Vec::new()),
             ..Default::default()
         };
-        let here = create_body(&spec, "local", false);
+        let here = create_body(&spec, "local", Ports::Internal);
         assert_eq!(here.host_config.unwrap_or_default().port_bindings, None);
         assert_eq!(here.entrypoint, Some(vec![String::new()]));
-        let desktop = create_body(&spec, "local", true);
+        let desktop = create_body(&spec, "local", Ports::Published);
         let bindings = desktop.host_config.and_then(|h| h.port_bindings);
         assert!(bindings.is_some_and(|map| map.contains_key("8080/tcp")));
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 use super::images::{FakeImage, empty, full_name};
+use super::state::Death;
 use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
 use crate::docker::{
@@ -145,7 +146,7 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, id: &str) -> Result<(), DockerError> {
         self.enter(Verb::Remove).await?;
-        self.end(id, 137, false);
+        self.end(id, Death::Killed);
         let removed = {
             let mut state = self.state();
             let identity = state.find(id).map(super::state::FakeContainer::identity);

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, watch};
 
 use self::behaviour::{OnStop, Step};
-use self::state::State;
+use self::state::{Death, State};
 use super::{ContainerChange, ContainerSpec, DockerError, Image, Labels, LogStream, Usage};
 use crate::base::{Clock, Supervisor};
 
@@ -178,7 +178,7 @@ impl FakeEngine {
         let mut state = self.state();
         state.generation += 1;
         for container in &mut state.containers {
-            container.end(exit_code, false, now);
+            container.end(Death::Exit(exit_code), now);
         }
         drop(state);
         self.wake();
@@ -186,12 +186,12 @@ impl FakeEngine {
 
     /// Ends a running container from inside, as a crash does.
     pub fn exit(&self, container: &str, code: i64) {
-        self.end(container, code, false);
+        self.end(container, Death::Exit(code));
     }
 
     /// Kills a running container for its memory, as the kernel does.
     pub fn run_out_of_memory(&self, container: &str) {
-        self.end(container, 137, true);
+        self.end(container, Death::OutOfMemory);
     }
 
     /// Writes to a container's output, as if the container did.
@@ -268,15 +268,15 @@ impl FakeEngine {
     }
 
     /// Ends the container unless it ended before, and notifies followers.
-    fn end(&self, container: &str, code: i64, out_of_memory: bool) {
+    fn end(&self, container: &str, death: Death) {
         let now = self.clock.now();
         let ended = {
             let mut state = self.state();
             let found = state.find_mut(container);
-            found.and_then(|c| c.end(code, out_of_memory, now).then(|| c.identity()))
+            found.and_then(|c| c.end(death, now).then(|| c.identity()))
         };
         if let Some((id, labels)) = ended {
-            if out_of_memory {
+            if death == Death::OutOfMemory {
                 self.notify(&id, &labels, "oom");
             }
             self.notify(&id, &labels, "die");
@@ -312,12 +312,12 @@ impl FakeEngine {
             Step::Grow(bytes) => container.extra_bytes += bytes,
             Step::Exit(code) => {
                 drop(state);
-                self.end(id, code, false);
+                self.end(id, Death::Exit(code));
                 return false;
             }
             Step::OutOfMemory => {
                 drop(state);
-                self.end(id, 137, true);
+                self.end(id, Death::OutOfMemory);
                 return false;
             }
             Step::Wait(_) | Step::WaitForever => {}
@@ -330,13 +330,13 @@ impl FakeEngine {
     /// What the daemon does on SIGTERM and, after `grace`, on SIGKILL.
     async fn terminate(&self, id: &str, grace: Duration) {
         let on_stop = self.state().find(id).map(|c| c.behaviour.on_stop.clone());
-        let (after, code) = match on_stop {
-            Some(OnStop::Exit { after, code }) if after <= grace => (after, code),
-            _ => (grace, 137),
+        let (after, death) = match on_stop {
+            Some(OnStop::Exit { after, code }) if after <= grace => (after, Death::Exit(code)),
+            _ => (grace, Death::Killed),
         };
         if !after.is_zero() {
             tokio::time::sleep(after).await;
         }
-        self.end(id, code, false);
+        self.end(id, death);
     }
 }

@@ -21,6 +21,19 @@ pub(super) const OWNED: AddressRange = AddressRange {
     last: Ipv4Addr::new(127, 78, 255, 254),
 };
 
+const SIGKILL_CODE: i64 = 137;
+
+/// Why a run of a container ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    /// Its process exited with this code.
+    Exit(i64),
+    /// The daemon killed it.
+    Killed,
+    /// The kernel killed it for its memory.
+    OutOfMemory,
+}
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) containers: Vec<FakeContainer>,
@@ -191,7 +204,7 @@ impl FakeContainer {
     }
 
     /// Ends a run; false when there was none.
-    pub(super) fn end(&mut self, code: i64, out_of_memory: bool, at: Timestamp) -> bool {
+    pub(super) fn end(&mut self, death: Death, at: Timestamp) -> bool {
         if !matches!(self.state, ContainerState::Running { .. }) {
             return false;
         }
@@ -199,6 +212,11 @@ impl FakeContainer {
             rest.push(b'\n');
             self.push(stream, rest.into(), at);
         }
+        let (code, out_of_memory) = match death {
+            Death::Exit(code) => (code, false),
+            Death::Killed => (SIGKILL_CODE, false),
+            Death::OutOfMemory => (SIGKILL_CODE, true),
+        };
         self.state = ContainerState::Exited {
             code,
             out_of_memory,

@@ -71,14 +71,26 @@ impl<L: ServeLocal> Serving<L> {
     }
 }
 
+/// An accepted connection.
+pub(super) struct Client {
+    pub(super) socket: TcpStream,
+    pub(super) peer: Peer,
+    /// `None` for plain HTTP.
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
 /// Serves a connection until it ends.
 pub(super) async fn serve<L: ServeLocal>(
     pace: Rc<Pace>,
     connection: Rc<Connection>,
     serve: Rc<L>,
-    socket: TcpStream,
-    (mut peer, tls): (Peer, Option<Arc<rustls::ServerConfig>>),
+    client: Client,
 ) {
+    let Client {
+        socket,
+        mut peer,
+        tls,
+    } = client;
     let activity = connection.activity();
     peer.interim = Some(Interim::new(activity.clone()));
     let socket = Socket::new(socket, activity);
@@ -308,7 +320,12 @@ mod tests {
         let pace = Rc::new(Pace::new(Limits::default()));
         let connection = Rc::new(Connection::new(0));
         let peer = Peer::new(address, Scheme::Http);
-        let serving = serve(pace, connection, Rc::new(Silent), socket, (peer, None));
+        let accepted = Client {
+            socket,
+            peer,
+            tls: None,
+        };
+        let serving = serve(pace, connection, Rc::new(Silent), accepted);
         let size = size_of_val(&serving);
         assert!(size < 2048, "{size}");
         drop(client);

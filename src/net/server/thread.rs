@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::connection;
+use super::connection::{self, Client};
 use super::pace::Pace;
 use super::state::Connection;
 use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
@@ -160,12 +160,15 @@ impl<S: Serve> Acceptor<S> {
             number,
         };
         let listener = &self.shared.server.listeners[listener];
-        let peer = Peer::new(address, listener.scheme());
-        let tls = listener.tls.clone();
+        let client = Client {
+            socket,
+            peer: Peer::new(address, listener.scheme()),
+            tls: listener.tls.clone(),
+        };
         let serve = self.serve.clone();
         tokio::task::spawn_local(async move {
             let _guard = guard;
-            connection::serve(pace, connection, serve, socket, (peer, tls)).await;
+            connection::serve(pace, connection, serve, client).await;
         });
     }
 }

@@ -10,6 +10,7 @@
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use jiff::civil::DateTime;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::tz::TimeZone;
 
 use crate::base::Timestamp;
@@ -23,7 +24,6 @@ const VCAP_ID_META: &str = "__VCAP_ID_META__";
 const SESSION_COOKIES: [&str; 1] = ["JSESSIONID"];
 const HOST_PREFIX: &str = "__Host-";
 
-const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
@@ -274,19 +274,8 @@ fn parse_date(text: &str) -> Option<i64> {
 
 fn show_date(seconds: i64) -> Option<String> {
     let moment = jiff::Timestamp::from_second(seconds).ok()?;
-    let date = TimeZone::UTC.to_datetime(moment);
-    let day = usize::try_from(date.weekday().to_monday_zero_offset()).ok()?;
-    let month = usize::try_from(date.month() - 1).ok()?;
-    Some(format!(
-        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-        DAYS[day],
-        date.day(),
-        MONTHS[month],
-        date.year(),
-        date.hour(),
-        date.minute(),
-        date.second()
-    ))
+    let printer = DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&moment).ok()
 }
 
 #[cfg(test)]

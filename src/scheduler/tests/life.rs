@@ -6,7 +6,7 @@ use super::world::{World, all_running};
 use crate::docker::Verb;
 use crate::docker::{DockerError, Usage};
 use crate::scheduler::fake::process;
-use crate::scheduler::{InstanceState, by_index, store};
+use crate::scheduler::{self, InstanceState, by_index};
 
 #[tokio::test(start_paused = true)]
 async fn a_wanted_process_gets_its_instances_and_their_traffic() {
@@ -130,7 +130,7 @@ async fn a_restarted_instance_is_stopping_before_its_successor_runs() {
     let restart = |index| {
         world
             .db
-            .write(move |tx| store::restart_instance(tx, &"p".into(), index, now))
+            .write(move |tx| scheduler::restart_instance(tx, &"p".into(), index, now))
     };
     assert!(!restart(7).await.expect("write"), "there is no index 7");
     assert!(restart(1).await.expect("write"));

@@ -12,7 +12,7 @@ use crate::docker::FakeEngine;
 use crate::docker::{Container, ContainerState, Engine};
 use crate::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, FakeProbe};
 use crate::scheduler::{
-    DesiredProcess, Instance, InstanceState, Parts, Scheduler, Settings, labels, store,
+    self, DesiredProcess, Instance, InstanceState, Parts, Scheduler, Settings, labels,
 };
 
 /// Wall time that moves with Tokio's clock.
@@ -134,7 +134,7 @@ impl World {
     pub(super) async fn instances(&self, process: &str) -> Vec<Instance> {
         let process = ProcessGuid::from(process);
         self.db
-            .read(move |tx| store::instances(tx, &process))
+            .read(move |tx| scheduler::instances(tx, &process))
             .await
             .expect("instances")
     }

@@ -4,7 +4,7 @@ mod bench;
 
 use self::bench::{Bench, locked};
 use super::*;
-use crate::blobs::store;
+use crate::blobs;
 use crate::docker::{Behaviour, ContainerSpec, DockerError, Engine, FakeFile, Verb};
 
 const BUILDER: &str = "staticfile=staticfile_buildpack";
@@ -53,7 +53,7 @@ async fn a_good_build_becomes_a_droplet_with_an_image() {
     assert_eq!(found, Some(staged.image_digest));
     let referenced = bench
         .db
-        .read(|tx| store::referenced(tx, OWNER_CACHE, "app-1"))
+        .read(|tx| blobs::referenced(tx, OWNER_CACHE, "app-1"))
         .await
         .expect("references");
     assert_eq!(referenced, [staged.cache.expect("a cache")]);
@@ -303,7 +303,7 @@ async fn nothing_is_kept_of_an_unwanted_build() {
     bench.stage(bench.request("build-1").await).await;
     assert!(locked(&bench.rows.staged).is_empty());
     let referenced = bench.db.read(|tx| {
-        let cache = store::referenced(tx, OWNER_CACHE, "app-1")?;
+        let cache = blobs::referenced(tx, OWNER_CACHE, "app-1")?;
         let count = "select count(*) from blob_references where owner_kind = 'droplet'";
         let layers: i64 = tx.sql().query_row(count, [], |row| row.get(0))?;
         Ok::<_, DbError>((cache.len(), layers))

@@ -6,7 +6,8 @@ use super::{Client, store};
 use crate::base::{Secret, Timestamp};
 use crate::db::{ReadTx, Vault, WriteTx};
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::tokens::revocations::{Revocations, TokensOf};
+use crate::uaa::tokens::TokensOf;
+use crate::uaa::tokens::revocations::Revocations;
 
 /// Creates a client.
 pub(super) fn create(tx: &WriteTx<'_>, vault: &Vault, new: NewClient) -> UaaResult<Client> {
@@ -55,16 +56,25 @@ pub(super) fn delete(
     Ok(client)
 }
 
+/// A change of a client's secrets.
+pub(super) struct SecretChange {
+    pub(super) mode: ChangeMode,
+    /// The new one, unless one is removed.
+    pub(super) secret: Option<Secret<String>>,
+}
+
 /// Changes the secrets of a client. When a secret is removed, everything issued before ends.
 pub(super) fn change_secret(
     tx: &WriteTx<'_>,
-    (vault, revocations): (&Vault, &Revocations),
+    vault: &Vault,
+    revocations: &Revocations,
     client_id: &str,
-    (mode, secret): (ChangeMode, Option<&Secret<String>>),
+    change: &SecretChange,
     now: Timestamp,
 ) -> UaaResult<()> {
     let mut client = changeable(tx, client_id)?;
-    let sealed = match (mode, secret) {
+    let mode = change.mode;
+    let sealed = match (mode, &change.secret) {
         (ChangeMode::Delete, _) => None,
         (ChangeMode::Update | ChangeMode::Add, Some(secret)) => Some(seal(secret, vault)?),
         (ChangeMode::Update | ChangeMode::Add, None) => {

@@ -6,9 +6,10 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::actions::{self, SecretChange};
 use super::payload::{ATTRIBUTES, ChangeMode, ClientBody, SecretBody};
 use super::presenter::{SCHEMA, present};
-use super::{actions, store};
+use super::store;
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Caller, ClientJson, Id, Query};
 use crate::uaa::error::{UaaError, UaaResult};
@@ -104,9 +105,12 @@ pub(crate) async fn change_secret(
         check_old_secret(&uaa, &client_id, body.old_secret.as_ref()).await?;
     }
     let (vault, mode, now) = (uaa.vault().clone(), body.change_mode, uaa.now());
+    let change = SecretChange {
+        mode,
+        secret: body.secret,
+    };
     uaa.write(move |tx, revocations| {
-        let change = (mode, body.secret.as_ref());
-        actions::change_secret(tx, (&vault, revocations), &client_id, change, now)
+        actions::change_secret(tx, &vault, revocations, &client_id, &change, now)
     })
     .await?;
     let message = match mode {

@@ -10,13 +10,15 @@ mod lifetimes;
 pub(crate) mod payload;
 pub(crate) mod presenter;
 pub(crate) mod redirects;
-pub(crate) mod store;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use axum::Router;
 use axum::routing::{get, put};
 use sha2::{Digest, Sha256};
+
+pub(crate) use store::{find_client, raise_generation};
 
 use super::Uaa;
 use super::scopes::{self, Scopes};

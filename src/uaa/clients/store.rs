@@ -6,7 +6,7 @@ use super::{AutoApprove, Client, GrantType};
 use crate::base::Timestamp;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::search::Search;
-use crate::uaa::search::store::{Source, search};
+use crate::uaa::search::{Source, search};
 
 macro_rules! select_clients {
     ($rest:literal) => {
@@ -104,7 +104,7 @@ fn joined(grants: &[GrantType]) -> String {
 }
 
 /// The client with this id.
-pub fn find_client(tx: &ReadTx<'_>, client_id: &str) -> Result<Option<Client>, DbError> {
+pub(crate) fn find_client(tx: &ReadTx<'_>, client_id: &str) -> Result<Option<Client>, DbError> {
     let mut statement = tx.sql().prepare_cached(FIND)?;
     let found = statement.query_row(named_params! { ":client_id": client_id }, client);
     Ok(found.optional()?)

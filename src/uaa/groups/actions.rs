@@ -80,7 +80,7 @@ pub(super) fn add_member(
     user: &UserGuid,
     now: Timestamp,
 ) -> UaaResult<bool> {
-    if users::store::find_user(tx, user)?.is_none() {
+    if users::find_user(tx, user)?.is_none() {
         return Err(UaaError::invalid_scim(format!(
             "Invalid group member: there is no user {user}"
         )));

@@ -15,7 +15,7 @@ use crate::uaa::caller::{Caller, Id, Query, ScimBody};
 use crate::uaa::error::UaaResult;
 use crate::uaa::scopes::{SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
-use crate::uaa::version::{self, answer};
+use crate::uaa::version::{self, Versioned, answer};
 
 /// `GET /Groups`.
 pub(crate) async fn list(
@@ -138,8 +138,11 @@ pub(crate) async fn delete(
     Ok(answer(StatusCode::OK, deleted.await?))
 }
 
-fn shown(tx: &ReadTx<'_>, group: &Group) -> UaaResult<(Value, i64)> {
+fn shown(tx: &ReadTx<'_>, group: &Group) -> UaaResult<Versioned> {
     let mut members = store::members(tx, std::slice::from_ref(group))?;
     let members = members.remove(&group.name).unwrap_or_default();
-    Ok((present(group, &members), group.version))
+    Ok(Versioned {
+        resource: present(group, &members),
+        version: group.version,
+    })
 }

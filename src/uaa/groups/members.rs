@@ -96,7 +96,7 @@ fn members(tx: &ReadTx<'_>, group: &Group) -> UaaResult<Vec<Member>> {
 }
 
 fn member(tx: &ReadTx<'_>, user: &UserGuid) -> UaaResult<Member> {
-    let found = users::store::find_user(tx, user)?;
+    let found = users::find_user(tx, user)?;
     let found = found.ok_or_else(|| UaaError::no_such_user(user.as_str()))?;
     Ok(Member {
         user: found.guid,

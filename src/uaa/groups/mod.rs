@@ -9,12 +9,14 @@ pub(crate) mod handlers;
 pub(crate) mod members;
 pub(crate) mod payload;
 pub(crate) mod presenter;
-pub(crate) mod store;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use axum::Router;
 use axum::routing::get;
+
+pub(crate) use store::{Named, add_member, groups_of, memberships, of_everybody};
 
 use super::error::{UaaError, UaaResult};
 use super::{Uaa, scopes};

@@ -10,7 +10,7 @@ use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::scopes::{OF_EVERY_USER, Scopes};
 use crate::uaa::search::Search;
-use crate::uaa::search::store::{Source, search};
+use crate::uaa::search::{Source, search};
 
 const ENSURE: &str = "insert into user_groups (guid, name, created_at, updated_at)
 values (:guid, :name, :now, :now)
@@ -133,7 +133,7 @@ pub(super) fn delete(tx: &WriteTx<'_>, guid: &GroupGuid) -> Result<(), DbError> 
 }
 
 /// Adds a user to a group; false when it is a member already or there is no such group.
-pub fn add_member(
+pub(crate) fn add_member(
     tx: &WriteTx<'_>,
     name: &str,
     user: &UserGuid,
@@ -178,7 +178,7 @@ pub(super) fn members(
 }
 
 /// All groups of a user, including those of every user.
-pub fn groups_of(tx: &ReadTx<'_>, user: &UserGuid) -> Result<Scopes, DbError> {
+pub(crate) fn groups_of(tx: &ReadTx<'_>, user: &UserGuid) -> Result<Scopes, DbError> {
     let mut statement = tx.sql().prepare_cached(OF_USER)?;
     let rows = statement.query_map(named_params! { ":user_guid": user }, |row| row.get(0))?;
     let of_every_user = OF_EVERY_USER.iter().map(|name| Ok((*name).to_owned()));

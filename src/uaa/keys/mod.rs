@@ -7,7 +7,7 @@
 //! blocking threads; verifying is cheap enough for a request's own thread.
 
 pub(crate) mod handlers;
-pub(crate) mod store;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +30,8 @@ use super::claims::TokenError;
 use crate::base::{Clock, Secret, Timestamp};
 use crate::db::{Db, DbError, Vault, VaultError};
 use store::Stored;
+#[cfg(test)]
+pub(crate) use store::insert as insert_key;
 
 crate::guid_types! {
     /// A key's `kid`.

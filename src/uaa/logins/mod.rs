@@ -4,14 +4,16 @@
 //! source ([`throttle`](crate::uaa::throttle)). An unknown name is checked and answered like a
 //! known one.
 
-pub(crate) mod store;
+mod store;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use store::{record_logon, reset_failures};
 
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
 use super::throttle::{Attempt, MEMORY, Source, Subject, pause_after};
-use super::users::{self, User};
+use super::users::{self, Identity, User};
 use crate::base::guid::UserGuid;
 use crate::base::{Secret, Timestamp};
 
@@ -19,13 +21,14 @@ use crate::base::{Secret, Timestamp};
 pub(crate) async fn authenticate(
     uaa: &Uaa,
     source: Source,
-    (user_name, origin): (&str, &str),
+    identity: Identity<'_>,
     password: Secret<String>,
 ) -> UaaResult<Option<User>> {
+    let Identity { user_name, origin } = identity;
     let (name, from) = (user_name.to_owned(), origin.to_owned());
     let found = uaa
         .db()
-        .read(move |tx| users::store::find_users_by_name(tx, &name, Some(&from)))
+        .read(move |tx| users::find_users_by_name(tx, &name, Some(&from)))
         .await?;
     if let Some(user) = found.into_iter().next() {
         return authenticate_user(uaa, source, &user.guid, password).await;
@@ -63,7 +66,7 @@ pub(crate) async fn authenticate_user(
     let asked = guid.clone();
     let user = uaa
         .db()
-        .read(move |tx| users::store::find_user(tx, &asked))
+        .read(move |tx| users::find_user(tx, &asked))
         .await?;
     // The password was right when it was read; a change since then takes precedence.
     let unchanged = user.filter(|user| user.active && user.generation == login.generation);

@@ -21,7 +21,7 @@ use crate::uaa::scopes::{Scopes, UAA_USER};
 use crate::uaa::secrets::{hash, random_secret};
 use crate::uaa::sessions::Session;
 use crate::uaa::sessions::browser::Browser;
-use crate::uaa::tokens::store::{self, Code};
+use crate::uaa::tokens::{self, Code};
 use crate::uaa::{Uaa, users};
 
 /// `GET /oauth/authorize`.
@@ -39,7 +39,7 @@ pub(crate) async fn authorize(
         request.answer(&uaa, subject, None).await
     };
     let done: UaaResult<Response> = done.await;
-    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| pages::error(&browser, failed))
 }
 
 /// `POST /oauth/authorize`: the user's decision on the consent page.
@@ -52,12 +52,22 @@ pub(crate) async fn decide(State(uaa): State<Uaa>, browser: Browser, Form(form):
             return request.answer(&uaa, Subject::Nobody, None).await;
         };
         session.check_token(&form)?;
-        let agreed = form.get("user_oauth_approval") == Some("true");
+        let decision = match form.get("user_oauth_approval") {
+            Some("true") => Decision::Approved,
+            _ => Decision::Denied,
+        };
         let subject = Subject::Browser(Box::new(session));
-        request.answer(&uaa, subject, Some(agreed)).await
+        request.answer(&uaa, subject, Some(decision)).await
     };
     let done: UaaResult<Response> = done.await;
-    done.unwrap_or_else(|failed| pages::error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| pages::error(&browser, failed))
+}
+
+/// What the user chose on the consent page.
+#[derive(Clone, Copy)]
+enum Decision {
+    Approved,
+    Denied,
 }
 
 /// Who a code is for.
@@ -127,9 +137,9 @@ impl Request {
         self,
         uaa: &Uaa,
         subject: Subject,
-        agreed: Option<bool>,
+        decision: Option<Decision>,
     ) -> UaaResult<Response> {
-        match self.decided(uaa, subject, agreed).await {
+        match self.decided(uaa, subject, decision).await {
             Err(failed) if !self.target.own && !failed.status().is_server_error() => self.back(&[
                 ("error", failed.code()),
                 ("error_description", failed.description()),
@@ -142,7 +152,7 @@ impl Request {
         &self,
         uaa: &Uaa,
         subject: Subject,
-        agreed: Option<bool>,
+        decision: Option<Decision>,
     ) -> UaaResult<Response> {
         if self.query.require("response_type")? != "code" {
             return Err(UaaError::unsupported_response_type());
@@ -160,20 +170,17 @@ impl Request {
         let scopes = grants::granted(uaa, &self.client, &guid, self.query.get("scope")).await?;
         let unapproved = consent::unapproved(uaa, &self.client, &guid, &scopes).await?;
         if !unapproved.is_empty() {
-            match (agreed, &subject) {
-                (Some(true), _) => consent::record(uaa, &self.client, &guid, &scopes).await?,
-                (Some(false), _) => {
+            match (decision, &subject) {
+                (Some(Decision::Approved), _) => {
+                    consent::record(uaa, &self.client, &guid, &scopes).await?;
+                }
+                (Some(Decision::Denied), _) => {
                     return Err(UaaError::access_denied("User denied access"));
                 }
                 (None, _) if quiet => return Err(UaaError::interaction_required()),
                 (None, Subject::Browser(session)) => {
-                    let target = self.target.url.as_str();
-                    return consent::page(
-                        session,
-                        &self.client,
-                        &unapproved,
-                        (target, &self.asked),
-                    );
+                    let target = &self.target.url;
+                    return consent::page(session, &self.client, &unapproved, target, &self.asked);
                 }
                 (None, Subject::Token(..) | Subject::Nobody) => {
                     return Err(UaaError::interaction_required());
@@ -217,7 +224,7 @@ impl Request {
         let (redirect_uri, nonce) = (text("redirect_uri"), text("nonce"));
         let client_id = self.client.client_id.clone();
         let known = uaa.db().write_without_wake(move |tx| {
-            let user = users::store::find_user(tx, &guid)?.filter(|user| user.active);
+            let user = users::find_user(tx, &guid)?.filter(|user| user.active);
             let Some(user) = user else {
                 return Ok::<_, UaaError>(false);
             };
@@ -232,8 +239,8 @@ impl Request {
                 authenticated_at: since,
                 expires_at: now.plus(lifetime::CODE),
             };
-            store::prune(tx, now)?;
-            store::insert_code(tx, &code, &code_hash)?;
+            tokens::prune(tx, now)?;
+            tokens::insert_code(tx, &code, &code_hash)?;
             Ok(true)
         });
         if known.await? {
@@ -257,7 +264,7 @@ async fn find_client(uaa: &Uaa, client_id: &str) -> UaaResult<Client> {
     let asked = client_id.to_owned();
     let found = uaa
         .db()
-        .read(move |tx| clients::store::find_client(tx, &asked))
+        .read(move |tx| clients::find_client(tx, &asked))
         .await?;
     match found {
         Some(client) if client.allows(GrantType::AuthorizationCode) => Ok(client),

@@ -3,6 +3,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use url::Url;
 
 use crate::base::guid::UserGuid;
 use crate::uaa::Uaa;
@@ -12,7 +13,7 @@ use crate::uaa::lifetime;
 use crate::uaa::pages::consent::ApprovePage;
 use crate::uaa::pages::{Frame, show};
 use crate::uaa::scopes::Scopes;
-use crate::uaa::sessions::{Session, store};
+use crate::uaa::sessions::{self, Session};
 
 /// The scopes of `wanted` that the user has not approved yet.
 pub(super) async fn unapproved(
@@ -28,7 +29,7 @@ pub(super) async fn unapproved(
     let (user, client_id, now) = (user.clone(), client.client_id.clone(), uaa.now());
     let approved = uaa
         .db()
-        .read(move |tx| store::approved(tx, &user, &client_id, now));
+        .read(move |tx| sessions::approved(tx, &user, &client_id, now));
     Ok(left.without(&approved.await?))
 }
 
@@ -42,24 +43,25 @@ pub(super) async fn record(
     let (user, client_id, scopes) = (user.clone(), client.client_id.clone(), scopes.clone());
     let until = uaa.now().plus(lifetime::APPROVAL);
     uaa.db()
-        .write_without_wake(move |tx| store::approve(tx, (&user, &client_id), &scopes, until))
+        .write_without_wake(move |tx| sessions::approve(tx, &user, &client_id, &scopes, until))
         .await?;
     Ok(())
 }
 
-/// Shows the consent page. `request` is the query to return to.
+/// Shows the consent page for a code that goes to `target`. `request` is the query to return to.
 pub(super) fn page(
     session: &Session,
     client: &Client,
     scopes: &Scopes,
-    (target, request): (&str, &str),
+    target: &Url,
+    request: &str,
 ) -> UaaResult<Response> {
     let page = ApprovePage {
         frame: Frame::new(),
         client: &client.name,
         user_name: &session.user.user_name,
         scopes: scopes.iter().collect(),
-        target,
+        target: target.as_str(),
         request,
         csrf: &session.csrf,
     };

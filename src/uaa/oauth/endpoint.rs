@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 
-use super::grants;
+use super::grants::{self, Asked};
 use super::issue::{Stamp, TokenResponse};
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Base, Form, Query};
@@ -32,22 +32,23 @@ pub(crate) async fn token(
         let text = format!("Unauthorized grant type: {name}");
         return Err(UaaError::unauthorized_client(text));
     }
-    let stamp = Stamp {
-        issuer: uaa.issuer(&base),
-        now: uaa.now(),
+    let asked = Asked {
+        client,
+        form: &form,
+        source,
+        stamp: Stamp {
+            issuer: uaa.issuer(&base),
+            now: uaa.now(),
+        },
     };
     let answer = match grant {
         GrantType::Password => {
             let hint = query.get("login_hint").or_else(|| form.get("login_hint"));
-            grants::password(&uaa, client, &form, hint, (stamp, source)).await
+            grants::password(&uaa, asked, hint).await
         }
-        GrantType::RefreshToken => grants::refresh_token(&uaa, client, &form, stamp).await,
-        GrantType::ClientCredentials => {
-            grants::client_credentials(&uaa, client, &form, stamp).await
-        }
-        GrantType::AuthorizationCode => {
-            grants::authorization_code(&uaa, client, &form, (stamp, source)).await
-        }
+        GrantType::RefreshToken => grants::refresh_token(&uaa, asked).await,
+        GrantType::ClientCredentials => grants::client_credentials(&uaa, asked).await,
+        GrantType::AuthorizationCode => grants::authorization_code(&uaa, asked).await,
     };
     Ok(uncached(answer?))
 }

@@ -13,25 +13,42 @@ use crate::uaa::clients::{Client, GrantType};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::Scopes;
 use crate::uaa::throttle::{Source, Subject};
-use crate::uaa::tokens::store::{self, Code};
-use crate::uaa::users::{self, ORIGIN_UAA, User};
+use crate::uaa::tokens::{self, Code};
+use crate::uaa::users::{self, Identity, ORIGIN_UAA, User};
 use crate::uaa::{Uaa, groups, logins, sessions};
+
+/// A request for a token.
+pub(crate) struct Asked<'a> {
+    /// The authenticated client.
+    pub(crate) client: Client,
+    pub(crate) form: &'a Parameters,
+    pub(crate) source: Source,
+    pub(crate) stamp: Stamp,
+}
 
 /// `grant_type=password`.
 pub(crate) async fn password(
     uaa: &Uaa,
-    client: Client,
-    form: &Parameters,
+    asked: Asked<'_>,
     login_hint: Option<&str>,
-    (stamp, source): (Stamp, Source),
 ) -> UaaResult<TokenResponse> {
     let origin = hinted_origin(login_hint)?;
-    if let Some(code) = form.get("passcode") {
-        return passcode(uaa, client, form, code, (stamp, source)).await;
+    if let Some(code) = asked.form.get("passcode") {
+        let code = Secret::new(code.trim().to_owned());
+        return passcode(uaa, asked, code).await;
     }
+    let Asked {
+        client,
+        form,
+        source,
+        stamp,
+    } = asked;
     let password = Secret::new(form.require("password")?.to_owned());
-    let user_name = form.require("username")?;
-    let proven = logins::authenticate(uaa, source, (user_name, &origin), password).await?;
+    let identity = Identity {
+        user_name: form.require("username")?,
+        origin: &origin,
+    };
+    let proven = logins::authenticate(uaa, source, identity, password).await?;
     let user = proven.ok_or_else(UaaError::bad_credentials)?;
     // The password check may have waited.
     let stamp = Stamp {
@@ -53,14 +70,13 @@ pub(crate) async fn password(
 }
 
 /// The same with a one-time code from the browser (`cf login --sso`).
-async fn passcode(
-    uaa: &Uaa,
-    client: Client,
-    form: &Parameters,
-    code: &str,
-    (stamp, source): (Stamp, Source),
-) -> UaaResult<TokenResponse> {
-    let code = Secret::new(code.trim().to_owned());
+async fn passcode(uaa: &Uaa, asked: Asked<'_>, code: Secret<String>) -> UaaResult<TokenResponse> {
+    let Asked {
+        client,
+        form,
+        source,
+        stamp,
+    } = asked;
     let attempt = logins::attempt(uaa, source, Subject::new("passcode", "")).await?;
     let taken = sessions::take_passcode(uaa, &code, stamp.now).await?;
     let taken = logins::answer(attempt, taken).await;
@@ -81,20 +97,21 @@ async fn passcode(
 
 /// `grant_type=refresh_token`. Returns the same refresh token: parallel commands of the CLI share
 /// it.
-pub(crate) async fn refresh_token(
-    uaa: &Uaa,
-    client: Client,
-    form: &Parameters,
-    stamp: Stamp,
-) -> UaaResult<TokenResponse> {
+pub(crate) async fn refresh_token(uaa: &Uaa, asked: Asked<'_>) -> UaaResult<TokenResponse> {
+    let Asked {
+        client,
+        form,
+        stamp,
+        ..
+    } = asked;
     let token = form.require("refresh_token")?.to_owned();
     let hash = crate::uaa::secrets::hash(&token);
     let found = uaa.db().read(move |tx| {
-        let Some(row) = store::find_refresh(tx, &hash)? else {
+        let Some(row) = tokens::find_refresh(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &row.user)?;
-        let groups = groups::store::groups_of(tx, &row.user)?;
+        let user = users::find_user(tx, &row.user)?;
+        let groups = groups::groups_of(tx, &row.user)?;
         Ok(user.map(|user| (row, user, groups)))
     });
     let Some((row, user, groups)) = found.await? else {
@@ -141,12 +158,13 @@ pub(crate) async fn refresh_token(
 }
 
 /// `grant_type=client_credentials`.
-pub(crate) async fn client_credentials(
-    uaa: &Uaa,
-    client: Client,
-    form: &Parameters,
-    stamp: Stamp,
-) -> UaaResult<TokenResponse> {
+pub(crate) async fn client_credentials(uaa: &Uaa, asked: Asked<'_>) -> UaaResult<TokenResponse> {
+    let Asked {
+        client,
+        form,
+        stamp,
+        ..
+    } = asked;
     let scopes = match form.get("scope").map(Scopes::parse) {
         None => client.authorities.clone(),
         Some(asked) => {
@@ -160,12 +178,13 @@ pub(crate) async fn client_credentials(
 }
 
 /// `grant_type=authorization_code`.
-pub(crate) async fn authorization_code(
-    uaa: &Uaa,
-    client: Client,
-    form: &Parameters,
-    (stamp, source): (Stamp, Source),
-) -> UaaResult<TokenResponse> {
+pub(crate) async fn authorization_code(uaa: &Uaa, asked: Asked<'_>) -> UaaResult<TokenResponse> {
+    let Asked {
+        client,
+        form,
+        source,
+        stamp,
+    } = asked;
     let code = Secret::new(form.require("code")?.to_owned());
     let attempt = logins::attempt(uaa, source, Subject::new("code", &client.client_id)).await?;
     let taken = take_code(uaa, &client, &code, stamp.now).await?;
@@ -198,10 +217,10 @@ pub(crate) async fn take_code(
 ) -> UaaResult<Option<(Code, User)>> {
     let hash = crate::uaa::secrets::hash(code.expose());
     let taken = uaa.db().write_without_wake(move |tx| {
-        let Some(code) = store::take_code(tx, &hash)? else {
+        let Some(code) = tokens::take_code(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &code.user)?;
+        let user = users::find_user(tx, &code.user)?;
         Ok(user.map(|user| (code, user)))
     });
     Ok(taken.await?.filter(|(code, user)| {
@@ -245,7 +264,7 @@ pub(crate) async fn granted(
     let user = user.clone();
     let groups = uaa
         .db()
-        .read(move |tx| groups::store::groups_of(tx, &user))
+        .read(move |tx| groups::groups_of(tx, &user))
         .await?;
     let scopes = match asked.map(Scopes::parse) {
         None => client.scopes.intersection(&groups),

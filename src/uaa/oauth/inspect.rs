@@ -71,10 +71,7 @@ async fn require_resource_client(
 pub(crate) async fn userinfo(State(uaa): State<Uaa>, caller: Caller) -> UaaResult<Json<Value>> {
     caller.require_any(&[OPENID])?;
     let guid = caller.claims.user.ok_or_else(UaaError::unauthenticated)?;
-    let found = uaa
-        .db()
-        .read(move |tx| users::store::find_user(tx, &guid))
-        .await?;
+    let found = uaa.db().read(move |tx| users::find_user(tx, &guid)).await?;
     let user = found.ok_or_else(|| UaaError::invalid_token("the token's user does not exist"))?;
     let names = [user.given_name.as_deref(), user.family_name.as_deref()];
     let name: Vec<&str> = names.into_iter().flatten().collect();

@@ -10,7 +10,7 @@ use crate::uaa::clients::Client;
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{OPENID, Scopes};
 use crate::uaa::tokens::revocations::signature;
-use crate::uaa::tokens::store::{AccessToken, RefreshToken};
+use crate::uaa::tokens::{AccessToken, RefreshToken};
 use crate::uaa::users::User;
 
 /// The only identity zone.

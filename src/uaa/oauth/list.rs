@@ -9,7 +9,7 @@ use crate::uaa::Uaa;
 use crate::uaa::caller::{Caller, Id};
 use crate::uaa::error::UaaResult;
 use crate::uaa::scopes::{TOKENS_LIST, UAA_ADMIN};
-use crate::uaa::tokens::store::{self, AccessToken, RefreshToken, TokensOf};
+use crate::uaa::tokens::{self, AccessToken, RefreshToken, Tokens, TokensOf};
 
 const LISTERS: &[&str] = &[TOKENS_LIST, UAA_ADMIN];
 
@@ -23,8 +23,8 @@ pub(crate) async fn own(state: State<Uaa>, caller: Caller) -> UaaResult<Json<Vec
             let now = uaa.now();
             let read = uaa
                 .db()
-                .read(move |tx| store::list_tokens(tx, TokensOf::Client(&client_id), now));
-            let (access, _) = read.await?;
+                .read(move |tx| tokens::list_tokens(tx, TokensOf::Client(&client_id), now));
+            let access = read.await?.access;
             let own = access.iter().filter(|token| token.user.is_none());
             Ok(Json(own.map(present_access).collect()))
         }
@@ -43,8 +43,8 @@ pub(crate) async fn of_user(
     let now = uaa.now();
     let read = uaa
         .db()
-        .read(move |tx| store::list_tokens(tx, TokensOf::User(&user), now));
-    Ok(Json(present(read.await?)))
+        .read(move |tx| tokens::list_tokens(tx, TokensOf::User(&user), now));
+    Ok(Json(present(&read.await?)))
 }
 
 /// `GET /oauth/token/list/client/:id`.
@@ -59,13 +59,15 @@ pub(crate) async fn of_client(
     let now = uaa.now();
     let read = uaa
         .db()
-        .read(move |tx| store::list_tokens(tx, TokensOf::Client(&client_id), now));
-    Ok(Json(present(read.await?)))
+        .read(move |tx| tokens::list_tokens(tx, TokensOf::Client(&client_id), now));
+    Ok(Json(present(&read.await?)))
 }
 
-fn present((access, refresh): (Vec<AccessToken>, Vec<RefreshToken>)) -> Vec<Value> {
-    let access = access.iter().map(present_access);
-    access.chain(refresh.iter().map(present_refresh)).collect()
+fn present(tokens: &Tokens) -> Vec<Value> {
+    let access = tokens.access.iter().map(present_access);
+    access
+        .chain(tokens.refresh.iter().map(present_refresh))
+        .collect()
 }
 
 fn present_access(token: &AccessToken) -> Value {

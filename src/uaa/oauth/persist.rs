@@ -7,7 +7,7 @@ use crate::base::Timestamp;
 use crate::db::WriteTx;
 use crate::uaa::claims::TokenId;
 use crate::uaa::error::{UaaError, UaaResult};
-use crate::uaa::tokens::store;
+use crate::uaa::tokens;
 use crate::uaa::users::{self, User};
 use crate::uaa::{Uaa, clients, logins};
 
@@ -42,15 +42,15 @@ pub(crate) async fn persist(
         Basis::LogIn(_) | Basis::Client => UaaError::bad_credentials(),
     };
     let kept = uaa.db().write_without_wake(move |tx| {
-        let client = clients::store::find_client(tx, &access.client_id)?;
+        let client = clients::find_client(tx, &access.client_id)?;
         let same_client = client.is_some_and(|client| client.generation == client_generation);
         if !same_client || !is_valid(tx, &basis, now)? {
             return Ok::<_, UaaError>(false);
         }
-        store::prune(tx, now)?;
-        store::insert_access(tx, &access)?;
+        tokens::prune(tx, now)?;
+        tokens::insert_access(tx, &access)?;
         if let Some((row, hash)) = &refresh {
-            store::insert_refresh(tx, row, hash)?;
+            tokens::insert_refresh(tx, row, hash)?;
         }
         Ok(true)
     });
@@ -63,19 +63,14 @@ pub(crate) async fn persist(
 
 fn is_valid(tx: &WriteTx<'_>, basis: &Basis, now: Timestamp) -> UaaResult<bool> {
     let unchanged = |before: &User| {
-        let found = users::store::find_user(tx, &before.guid)?;
+        let found = users::find_user(tx, &before.guid)?;
         Ok(found.is_some_and(|user| user.active && user.generation == before.generation))
     };
     match basis {
-        Basis::LogIn(user) => Ok(logins::store::record_logon(
-            tx,
-            &user.guid,
-            user.generation,
-            now,
-        )?),
+        Basis::LogIn(user) => Ok(logins::record_logon(tx, &user.guid, user.generation, now)?),
         Basis::Code(user) => unchanged(user),
         Basis::Refresh(user, id) => {
-            Ok(unchanged(user)? && store::find_refresh_by_id(tx, id)?.is_some())
+            Ok(unchanged(user)? && tokens::find_refresh_by_id(tx, id)?.is_some())
         }
         Basis::Client => Ok(true),
     }

@@ -14,8 +14,8 @@ use crate::uaa::claims::{Claims, TokenError, TokenId};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{TOKENS_REVOKE, UAA_ADMIN};
 use crate::uaa::secrets::hash;
-use crate::uaa::tokens::revocations::{Revocations, TokensOf};
-use crate::uaa::tokens::store;
+use crate::uaa::tokens::revocations::Revocations;
+use crate::uaa::tokens::{self, TokensOf};
 use crate::uaa::{Uaa, accounts, clients, users};
 
 const REVOKERS: &[&str] = &[TOKENS_REVOKE, UAA_ADMIN];
@@ -52,14 +52,14 @@ fn revoke_one(
     {
         return Ok(revocations.end_token(tx, claims, now)?);
     }
-    if let Some(access) = store::find_access(tx, id)? {
+    if let Some(access) = tokens::find_access(tx, id)? {
         may_revoke(proof, access.user.as_ref(), &access.client_id)?;
         return Ok(revocations.end_issued(tx, &access, now)?);
     }
-    let found = store::find_refresh_by_id(tx, id)?;
+    let found = tokens::find_refresh_by_id(tx, id)?;
     let found = found.ok_or_else(|| UaaError::not_found("There is no such token to revoke"))?;
     may_revoke(proof, Some(&found.user), &found.client_id)?;
-    Ok(store::delete_refresh(tx, id)?)
+    Ok(tokens::delete_refresh(tx, id)?)
 }
 
 fn may_revoke(proof: &Proof, owner: Option<&UserGuid>, client_id: &str) -> UaaResult<()> {
@@ -89,7 +89,7 @@ async fn proof(uaa: &Uaa, token: &str) -> UaaResult<Proof> {
     let token_hash = hash(token);
     let found = uaa
         .db()
-        .read(move |tx| store::find_refresh(tx, &token_hash))
+        .read(move |tx| tokens::find_refresh(tx, &token_hash))
         .await?;
     match found {
         Some(row) if row.expires_at > uaa.now() => Ok(Proof::Refresh(row.user)),
@@ -125,7 +125,7 @@ pub(crate) async fn of_client(
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
         require_client(tx, &client_id)?;
-        clients::store::raise_generation(tx, &client_id)?;
+        clients::raise_generation(tx, &client_id)?;
         Ok::<_, UaaError>(revocations.end_tokens(tx, TokensOf::Client(&client_id), now)?)
     })
     .await?;
@@ -144,7 +144,7 @@ pub(crate) async fn of_user_and_client(
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
         require_client(tx, &client_id)?;
-        if users::store::find_user(tx, &user)?.is_none() {
+        if users::find_user(tx, &user)?.is_none() {
             return Err(UaaError::no_such_user(user.as_str()));
         }
         let of = TokensOf::UserAndClient(&user, &client_id);
@@ -155,7 +155,7 @@ pub(crate) async fn of_user_and_client(
 }
 
 fn require_client(tx: &WriteTx<'_>, client_id: &str) -> UaaResult<()> {
-    if clients::store::find_client(tx, client_id)?.is_some() {
+    if clients::find_client(tx, client_id)?.is_some() {
         return Ok(());
     }
     Err(UaaError::not_found(format!(

@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::{Frame, Page, error, redirect, show};
+use super::{Frame, Page, error, error_page, redirect, show};
 use crate::base::Secret;
 use crate::uaa::caller::{Base, Form, Parameters, Query};
 use crate::uaa::error::UaaResult;
 use crate::uaa::sessions::browser::{Browser, with_cookie};
 use crate::uaa::throttle::Source;
-use crate::uaa::users::ORIGIN_UAA;
+use crate::uaa::users::{Identity, ORIGIN_UAA};
 use crate::uaa::{Uaa, clients, info, logins, sessions};
 
 /// Where to go after signing in.
@@ -70,7 +70,7 @@ pub(crate) async fn form(
         Ok(None) => login_page(&browser, &query),
         Err(failed) => Err(failed),
     };
-    page.unwrap_or_else(|failed| error(true, failed))
+    page.unwrap_or_else(|failed| error_page(&failed))
 }
 
 fn login_page(browser: &Browser, query: &Parameters) -> UaaResult<Response> {
@@ -98,7 +98,7 @@ pub(crate) async fn submit(
     Form(form): Form,
 ) -> Response {
     let done = sign_in(&uaa, &browser, source, &form).await;
-    done.unwrap_or_else(|failed| error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| error(&browser, failed))
 }
 
 async fn sign_in(
@@ -110,7 +110,11 @@ async fn sign_in(
     browser.check_login_token(form)?;
     let user_name = form.get("username").unwrap_or_default();
     let password = Secret::new(form.get_or_empty("password").to_owned());
-    let proven = logins::authenticate(uaa, source, (user_name, ORIGIN_UAA), password).await?;
+    let identity = Identity {
+        user_name,
+        origin: ORIGIN_UAA,
+    };
+    let proven = logins::authenticate(uaa, source, identity, password).await?;
     let secret = match &proven {
         None => None,
         Some(user) => sessions::start(uaa, user).await?,
@@ -138,7 +142,7 @@ pub(crate) async fn log_out(
     Query(query): Query,
 ) -> Response {
     let done = sign_out(&uaa, &browser, &query).await;
-    done.unwrap_or_else(|failed| error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| error(&browser, failed))
 }
 
 async fn sign_out(uaa: &Uaa, browser: &Browser, query: &Parameters) -> UaaResult<Response> {
@@ -164,7 +168,7 @@ async fn after_log_out(
     };
     let found = uaa
         .db()
-        .read(move |tx| clients::store::find_client(tx, &client_id))
+        .read(move |tx| clients::find_client(tx, &client_id))
         .await?;
     let known = found.is_some_and(|client| {
         clients::redirects::matches(&client.redirect_uris, target, &browser.base)

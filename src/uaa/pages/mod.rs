@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
 use super::secrets::random_secret;
-use super::sessions::browser::CSRF_FIELD;
+use super::sessions::browser::{Browser, CSRF_FIELD};
 
 /// Pages.
 pub(crate) fn routes() -> Router<Uaa> {
@@ -93,10 +93,16 @@ pub(crate) fn show(status: StatusCode, page: &impl Page) -> UaaResult<Response> 
 }
 
 /// An error as a page for people and as JSON for programs.
-pub(crate) fn error(wants_page: bool, error: UaaError) -> Response {
-    if !wants_page {
-        return error.into_response();
+pub(crate) fn error(browser: &Browser, error: UaaError) -> Response {
+    if browser.wants_page {
+        error_page(&error)
+    } else {
+        error.into_response()
     }
+}
+
+/// An error as a page.
+fn error_page(error: &UaaError) -> Response {
     let page = ErrorPage {
         frame: Frame::new(),
         title: match error.status() {

@@ -31,7 +31,7 @@ impl Page for PasscodePage {
 /// token may allow less than a passcode leads to.
 pub(crate) async fn passcode(State(uaa): State<Uaa>, browser: Browser) -> Response {
     let done = answer(&uaa, &browser).await;
-    done.unwrap_or_else(|failed| error(browser.wants_page, failed))
+    done.unwrap_or_else(|failed| error(&browser, failed))
 }
 
 async fn answer(uaa: &Uaa, browser: &Browser) -> UaaResult<Response> {

@@ -17,7 +17,7 @@ use crate::uaa::scopes::{SCIM_CREATE, SCIM_READ, SCIM_WRITE, UAA_ADMIN};
 use crate::uaa::search::ListQuery;
 use crate::uaa::throttle::Source;
 use crate::uaa::users::User;
-use crate::uaa::version::{self, answer};
+use crate::uaa::version::{self, Versioned, answer};
 use crate::uaa::{Uaa, groups, users};
 
 /// `GET /Users`.
@@ -30,7 +30,7 @@ pub(crate) async fn list(
     let query = ListQuery::validate(&query, ATTRIBUTES)?;
     let search = query.search.clone();
     let found = uaa.db().read(move |tx| {
-        let (users, total) = users::store::search_users(tx, &search)?;
+        let (users, total) = users::search_users(tx, &search)?;
         Ok::<_, UaaError>((shown_all(tx, &users)?, total))
     });
     let (users, total) = found.await?;
@@ -137,20 +137,23 @@ pub(crate) async fn delete(
 }
 
 fn existing(tx: &ReadTx<'_>, guid: &UserGuid) -> UaaResult<User> {
-    let found = users::store::find_user(tx, guid)?;
+    let found = users::find_user(tx, guid)?;
     found.ok_or_else(|| UaaError::no_such_user(guid.as_str()))
 }
 
-fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<(Value, i64)> {
+fn shown(tx: &ReadTx<'_>, user: &User) -> UaaResult<Versioned> {
     let mut shown = shown_all(tx, std::slice::from_ref(user))?;
-    Ok((shown.remove(0), user.version))
+    Ok(Versioned {
+        resource: shown.remove(0),
+        version: user.version,
+    })
 }
 
 /// These users with their groups, with a constant number of queries.
 fn shown_all(tx: &ReadTx<'_>, users: &[User]) -> UaaResult<Vec<Value>> {
     let guids: Vec<&UserGuid> = users.iter().map(|user| &user.guid).collect();
-    let own = groups::store::memberships(tx, &guids)?;
-    let of_everybody = groups::store::of_everybody(tx)?;
+    let own = groups::memberships(tx, &guids)?;
+    let of_everybody = groups::of_everybody(tx)?;
     let shown = users.iter().map(|user| {
         let own = own.get(&user.guid).into_iter().flatten();
         presenter::present(user, own.chain(&of_everybody))

@@ -39,7 +39,7 @@ pub(crate) async fn change(
         let old = body.old_password.filter(|old| !old.expose().is_empty());
         let old =
             old.ok_or_else(|| UaaError::invalid_password("Previous password is required."))?;
-        let proven = check_old_password((&uaa, source), &guid, old, &body.password).await?;
+        let proven = check_old_password(&uaa, source, &guid, old, &body.password).await?;
         Some(proven.generation)
     } else {
         None
@@ -47,7 +47,7 @@ pub(crate) async fn change(
     let hashed = uaa.passwords().hash(source, body.password).await?;
     let now = uaa.now();
     uaa.write(move |tx, revocations| {
-        let user = users::store::find_user(tx, &guid)?;
+        let user = users::find_user(tx, &guid)?;
         // The password may have changed while this one was hashed.
         if user.is_some_and(|user| generation.is_some_and(|proven| proven != user.generation)) {
             return Err(wrong_old_password());
@@ -64,7 +64,7 @@ async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
     let asked = guid.clone();
     let found = uaa
         .db()
-        .read(move |tx| users::store::find_user(tx, &asked))
+        .read(move |tx| users::find_user(tx, &asked))
         .await?;
     let user = found.ok_or_else(|| UaaError::no_such_user(guid.as_str()))?;
     if user.origin.eq_ignore_ascii_case(ORIGIN_UAA) {
@@ -77,7 +77,8 @@ async fn require_local_user(uaa: &Uaa, guid: &UserGuid) -> UaaResult<()> {
 }
 
 async fn check_old_password(
-    (uaa, source): (&Uaa, Source),
+    uaa: &Uaa,
+    source: Source,
     guid: &UserGuid,
     old: Secret<String>,
     new: &Secret<String>,
@@ -88,7 +89,7 @@ async fn check_old_password(
     if same {
         let asked = guid.clone();
         uaa.db()
-            .write_without_wake(move |tx| logins::store::reset_failures(tx, &asked))
+            .write_without_wake(move |tx| logins::reset_failures(tx, &asked))
             .await?;
         let text = "Your new password cannot be the same as the old password.";
         return Err(UaaError::invalid_password(text));

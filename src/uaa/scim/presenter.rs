@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::Timestamp;
-use crate::uaa::groups::store::Named;
+use crate::uaa::groups::Named;
 use crate::uaa::users::User;
 
 pub(crate) const SCHEMA: &str = "urn:scim:schemas:core:1.0";

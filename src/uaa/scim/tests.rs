@@ -2,11 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::uaa::store::UserOrder::{
-    CreatedAt, CreatedAtDescending, UpdatedAt, UpdatedAtDescending,
-};
+use crate::uaa::TokenError;
 use crate::uaa::testing::{Answer, Call, World};
-use crate::uaa::{TokenError, store};
 
 fn new_user(name: &str) -> Value {
     // As `cf create-user` sends it.
@@ -394,65 +391,4 @@ async fn deactivation_ends_everything_until_the_user_is_active_again() {
         .refused(401, "invalid_token");
     let again = world.log_in("bob", "secret").await;
     assert!(world.uaa.verify(again.text("access_token")).is_ok());
-}
-
-#[tokio::test]
-async fn other_parts_of_the_platform_list_users_in_their_own_transactions() {
-    let world = World::new().await;
-    for name in ["bob", "Bobby", "carol"] {
-        world.advance(1);
-        world.user(name, "secret").await;
-    }
-    let list = |filter: store::UserFilter, order: store::UserOrder, offset, limit| {
-        let page = store::UserPage { offset, limit };
-        let uaa = world.uaa.clone();
-        async move {
-            let read = uaa
-                .db()
-                .read(move |tx| store::list_users(tx, &filter, order, page));
-            let (users, total) = read.await.unwrap();
-            let names: Vec<String> = users.into_iter().map(|user| user.user_name).collect();
-            (names.join(" "), total)
-        }
-    };
-    let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect());
-    let any = store::UserFilter::default;
-    let by_name = store::UserFilter {
-        user_names: texts(&["BOB", "carol"]),
-        ..any()
-    };
-    let partial = store::UserFilter {
-        partial_user_names: texts(&["OB", "%"]),
-        ..any()
-    };
-    let nobody = store::UserFilter {
-        guids: Some(Vec::new()),
-        ..any()
-    };
-    let elsewhere = store::UserFilter {
-        origins: texts(&["ldap"]),
-        ..any()
-    };
-    assert_eq!(
-        list(any(), CreatedAt, 1, 2).await,
-        ("bob Bobby".to_owned(), 4)
-    );
-    assert_eq!(
-        list(any(), CreatedAtDescending, 0, 1).await,
-        ("carol".to_owned(), 4)
-    );
-    assert_eq!(
-        list(by_name.clone(), UpdatedAt, 0, 50).await,
-        ("bob carol".to_owned(), 2)
-    );
-    assert_eq!(
-        list(by_name, UpdatedAtDescending, 0, 50).await,
-        ("carol bob".to_owned(), 2)
-    );
-    assert_eq!(
-        list(partial, CreatedAt, 0, 50).await,
-        ("bob Bobby".to_owned(), 2)
-    );
-    assert_eq!(list(nobody, CreatedAt, 0, 50).await, (String::new(), 0));
-    assert_eq!(list(elsewhere, CreatedAt, 0, 50).await, (String::new(), 0));
 }

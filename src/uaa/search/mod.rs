@@ -1,7 +1,9 @@
 //! Searching users, groups and clients: filter, order and paging as SCIM writes them.
 
 pub(crate) mod filter;
-pub(crate) mod store;
+mod store;
+
+pub(crate) use store::{Source, search};
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,9 @@
 //! Cookies are `HttpOnly` and `SameSite=Lax`: other sites may link here, but not act for the user.
 
 pub(crate) mod browser;
-pub(crate) mod store;
+mod store;
+
+pub(crate) use store::{approve, approved, delete_of_user, prune};
 
 use crate::base::{Secret, Timestamp};
 use crate::uaa::error::{UaaError, UaaResult};
@@ -42,10 +44,10 @@ pub(crate) async fn start(uaa: &Uaa, user: &User) -> UaaResult<Option<Secret<Str
         expires_at: now.plus(lifetime::SESSION),
     };
     let started = uaa.db().write_without_wake(move |tx| {
-        if !logins::store::record_logon(tx, &ticket.user, ticket.generation, now)? {
+        if !logins::record_logon(tx, &ticket.user, ticket.generation, now)? {
             return Ok::<_, UaaError>(false);
         }
-        store::prune(tx, now)?;
+        prune(tx, now)?;
         store::insert_session(tx, &session_hash, &ticket)?;
         Ok(true)
     });
@@ -59,7 +61,7 @@ pub(crate) async fn find(uaa: &Uaa, secret: &Secret<String>) -> UaaResult<Option
         let Some(ticket) = store::find_session(tx, &session_hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &ticket.user)?;
+        let user = users::find_user(tx, &ticket.user)?;
         Ok(user.map(|user| (ticket, user)))
     });
     let counts = valid(found.await?, uaa.now());
@@ -94,7 +96,7 @@ pub(crate) async fn issue_passcode(uaa: &Uaa, session: &Session) -> UaaResult<Se
     };
     uaa.db()
         .write_without_wake(move |tx| {
-            store::prune(tx, now)?;
+            prune(tx, now)?;
             store::insert_passcode(tx, &code_hash, &ticket)
         })
         .await?;
@@ -112,7 +114,7 @@ pub(crate) async fn take_passcode(
         let Some(ticket) = store::take_passcode(tx, &code_hash)? else {
             return Ok::<_, UaaError>(None);
         };
-        let user = users::store::find_user(tx, &ticket.user)?;
+        let user = users::find_user(tx, &ticket.user)?;
         Ok(user.map(|user| (ticket, user)))
     });
     Ok(valid(taken.await?, now))

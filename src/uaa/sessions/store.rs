@@ -119,7 +119,8 @@ pub(crate) fn approved(
 /// Stores the scopes that the user approves for the client; replaces earlier ones.
 pub(crate) fn approve(
     tx: &WriteTx<'_>,
-    (user, client_id): (&UserGuid, &str),
+    user: &UserGuid,
+    client_id: &str,
     scopes: &Scopes,
     expires_at: Timestamp,
 ) -> Result<(), DbError> {

@@ -11,8 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use super::store::TokensOf;
-use super::store::{self, AccessToken, Revocation};
+use super::store::{self, AccessToken, Revocation, TokensOf};
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
 use crate::db::{Db, DbError, WriteTx};
@@ -106,7 +105,7 @@ impl Revocations {
         of: TokensOf<'_>,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        let (access, _) = store::list_tokens(tx, of, now)?;
+        let access = store::list_tokens(tx, of, now)?.access;
         store::delete_tokens(tx, of)?;
         for token in &access {
             store::revoke(tx, &Revocation::Token(token.id.clone()), token.expires_at)?;

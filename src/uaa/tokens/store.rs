@@ -256,12 +256,18 @@ pub(crate) fn find_access(tx: &ReadTx<'_>, id: &TokenId) -> Result<Option<Access
     Ok(found.optional()?)
 }
 
+/// Tokens of both kinds.
+pub(crate) struct Tokens {
+    pub(crate) access: Vec<AccessToken>,
+    pub(crate) refresh: Vec<RefreshToken>,
+}
+
 /// Access and refresh tokens that have not expired, the oldest first.
 pub(crate) fn list_tokens(
     tx: &ReadTx<'_>,
     of: TokensOf<'_>,
     now: Timestamp,
-) -> Result<(Vec<AccessToken>, Vec<RefreshToken>), DbError> {
+) -> Result<Tokens, DbError> {
     let (user, client) = of.parts();
     let parameters = named_params! { ":user": user, ":client": client, ":now": now };
     let mut statement = tx.sql().prepare_cached(of.sql(LIST_ACCESS))?;
@@ -269,7 +275,8 @@ pub(crate) fn list_tokens(
     let access = access.collect::<Result<_, _>>()?;
     let mut statement = tx.sql().prepare_cached(of.sql(LIST_REFRESH))?;
     let refresh = statement.query_map(parameters, refresh_token)?;
-    Ok((access, refresh.collect::<Result<_, _>>()?))
+    let refresh = refresh.collect::<Result<_, _>>()?;
+    Ok(Tokens { access, refresh })
 }
 
 /// Deletes tokens and codes.

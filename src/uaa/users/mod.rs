@@ -5,7 +5,13 @@
 //! must end the user's tokens (new password, deactivation, deletion) increments the user's
 //! generation in the same transaction: see [`accounts`](crate::uaa::accounts).
 
-pub(crate) mod store;
+mod store;
+
+pub(crate) use store::{
+    admin_password_seen, delete, insert, raise_generation, remember_admin_password, search_users,
+    set_password, update,
+};
+pub use store::{find_user, find_users_by_name};
 
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
@@ -14,6 +20,15 @@ use super::error::{UaaError, UaaResult};
 
 /// Origin of users whose password is stored here.
 pub const ORIGIN_UAA: &str = "uaa";
+
+/// What a user is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// Name to log in with.
+    pub user_name: &'a str,
+    /// Where the identity comes from.
+    pub origin: &'a str,
+}
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::base::guid::UserGuid;
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::uaa::password::Hashed;
 use crate::uaa::search::Search;
-use crate::uaa::search::store::{Source, search};
+use crate::uaa::search::{Source, search};
 
 macro_rules! select_users {
     ($rest:literal) => {
@@ -21,7 +21,6 @@ from users ",
         )
     };
 }
-pub(crate) use select_users;
 
 const FIND: &str = select_users!("where guid = :guid");
 
@@ -57,7 +56,7 @@ on conflict (name) do update set value = excluded.value";
 
 const DELETE: &str = "delete from users where guid = :guid";
 
-pub(crate) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         guid: row.get("guid")?,
         user_name: row.get("user_name")?,

@@ -35,7 +35,7 @@ pub(super) enum Metrics {
 pub(super) fn rows(tx: &ReadTx<'_>, process: &Process) -> Result<Vec<Row>> {
     let runs = model::desired::runs(tx, &process.guid)?;
     let all = if runs {
-        scheduler::store::instances(tx, &process.guid)?
+        scheduler::instances(tx, &process.guid)?
     } else {
         Vec::new()
     };
@@ -49,7 +49,7 @@ pub(super) fn rows_of_all(
 ) -> Result<HashMap<ProcessGuid, Vec<Row>>> {
     let running = model::desired::running(tx, processes.iter().map(|process| &process.guid))?;
     let mut of_process: HashMap<ProcessGuid, Vec<Instance>> = HashMap::new();
-    for instance in scheduler::store::instances_of_all(tx, running.iter())? {
+    for instance in scheduler::instances_of_all(tx, running.iter())? {
         let instances = of_process.entry(instance.process_guid.clone());
         instances.or_default().push(instance);
     }

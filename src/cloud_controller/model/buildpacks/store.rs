@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::base::guid::BuildpackGuid;
 use crate::base::{GuidSource, Timestamp};
-use crate::blobs::{Digest, store as blob_store};
+use crate::blobs::{self, Digest};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::query::Columns;
@@ -155,13 +155,13 @@ pub(crate) fn refer_to_files(
     guid: &BuildpackGuid,
     digest: &Digest,
 ) -> Result<()> {
-    blob_store::release(tx, OWNER, guid.as_str())?;
-    Ok(blob_store::reference(tx, digest, OWNER, guid.as_str())?)
+    blobs::release(tx, OWNER, guid.as_str())?;
+    Ok(blobs::reference(tx, digest, OWNER, guid.as_str())?)
 }
 
 /// Deletes a buildpack; those behind it move up.
 pub(crate) fn delete(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<()> {
-    blob_store::release(tx, OWNER, buildpack.guid.as_str())?;
+    blobs::release(tx, OWNER, buildpack.guid.as_str())?;
     tx.sql()
         .prepare_cached("delete from buildpacks where guid = ?1")?
         .execute([&buildpack.guid])?;

@@ -111,24 +111,23 @@ impl Bench {
         }
     }
 
-    async fn serve(&self, tls: bool) -> Served {
+    async fn serve(&self, scheme: Scheme) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let (socket, address) = accepted.unwrap();
+        let accepted = connection::Client {
+            socket,
+            peer: Peer::new(address, scheme),
+            tls: (scheme == Scheme::Https).then(|| self.pki.server_config()),
+        };
         let connection = Rc::new(Connection::new(self.thread.pace.ticks()));
         self.thread.enter(&connection);
-        let (scheme, tls) = if tls {
-            (Scheme::Https, Some(self.pki.server_config()))
-        } else {
-            (Scheme::Http, None)
-        };
         let task = tokio::task::spawn_local(connection::serve(
             self.thread.pace.clone(),
             connection.clone(),
             self.paths.clone(),
-            socket,
-            (Peer::new(address, scheme), tls),
+            accepted,
         ));
         let client = client.unwrap();
         client.set_nodelay(true).unwrap();

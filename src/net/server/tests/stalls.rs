@@ -5,6 +5,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::clients::{HTTP2_PREFACE, TlsClient, http2_get, settings};
 use super::{Bench, run};
+use crate::net::Scheme;
 
 const ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -13,13 +14,13 @@ fn a_client_that_does_not_read_loses_its_connection() {
     run(async {
         let bench = Bench::new();
         let limit = bench.thread.pace.ticks_of(bench.thread.pace.limits.write);
-        let mut plain = bench.serve(false).await;
+        let mut plain = bench.serve(Scheme::Http).await;
         plain.client.write_all(ENDLESS).await.unwrap();
         let ticks = bench.pass_until(|| plain.task.is_finished()).await;
         assert!(ticks > limit, "{ticks}");
         assert_eq!(bench.paths.endless.get(), 0);
         for version in [&TLS12, &TLS13] {
-            let served = bench.serve(true).await;
+            let served = bench.serve(Scheme::Https).await;
             let settings = settings(&bench.pki, version, b"http/1.1");
             let _client = TlsClient::connect(served.client, settings, ENDLESS).await;
             bench.pass_until(|| served.task.is_finished()).await;
@@ -32,7 +33,7 @@ fn a_client_that_does_not_read_loses_its_connection() {
 fn an_http2_client_that_does_not_read_loses_its_connection() {
     run(async {
         let bench = Bench::new();
-        let served = bench.serve(true).await;
+        let served = bench.serve(Scheme::Https).await;
         let settings = settings(&bench.pki, &TLS13, b"h2");
         // The largest windows there are, so that the socket's buffer fills up.
         let mut first = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -49,7 +50,7 @@ fn an_http2_client_that_does_not_read_loses_its_connection() {
 fn only_the_http2_stream_whose_window_stays_closed_is_reset() {
     run(async {
         let bench = Bench::new();
-        let served = bench.serve(true).await;
+        let served = bench.serve(Scheme::Https).await;
         let settings = settings(&bench.pki, &TLS13, b"h2");
         // The connection's window is large, the stream's is not.
         let mut first = HTTP2_PREFACE.to_vec();
@@ -74,7 +75,7 @@ fn only_the_http2_stream_whose_window_stays_closed_is_reset() {
 fn an_idle_http2_connection_is_closed() {
     run(async {
         let bench = Bench::new();
-        let served = bench.serve(true).await;
+        let served = bench.serve(Scheme::Https).await;
         let settings = settings(&bench.pki, &TLS13, b"h2");
         let first = [HTTP2_PREFACE, &http2_get(1, "/one")].concat();
         let mut client = TlsClient::connect(served.client, settings, &first).await;

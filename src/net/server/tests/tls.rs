@@ -5,6 +5,7 @@ use rustls::version::{TLS12, TLS13};
 
 use super::clients::{HTTP2_PREFACE, TlsClient, http2_get, settings};
 use super::{Bench, Served, run};
+use crate::net::Scheme;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -19,7 +20,7 @@ fn a_request_in_the_segment_that_ends_the_handshake_is_answered() {
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
             for resumed in [false, true, true] {
-                let Served { client, .. } = bench.serve(true).await;
+                let Served { client, .. } = bench.serve(Scheme::Https).await;
                 let mut client = TlsClient::connect(client, settings.clone(), &get("/one")).await;
                 assert_eq!(client.is_resumed(), resumed, "{version:?}");
                 client.until("[/one]").await;
@@ -37,7 +38,7 @@ fn an_http2_request_in_the_segment_that_ends_the_handshake_is_answered() {
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"h2");
             for resumed in [false, true] {
-                let Served { client, .. } = bench.serve(true).await;
+                let Served { client, .. } = bench.serve(Scheme::Https).await;
                 let first = [HTTP2_PREFACE, &http2_get(1, "/one")].concat();
                 let mut client = TlsClient::connect(client, settings.clone(), &first).await;
                 assert_eq!(client.is_resumed(), resumed, "{version:?}");
@@ -60,7 +61,7 @@ fn half_a_record_waits_for_its_other_half_in_a_parked_connection() {
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
             for cut in [1, 5, 30] {
-                let served = bench.serve(true).await;
+                let served = bench.serve(Scheme::Https).await;
                 let mut client =
                     TlsClient::connect(served.client, settings.clone(), &get("/one")).await;
                 client.until("[/one]").await;
@@ -84,7 +85,7 @@ fn a_first_request_may_arrive_in_parts_of_a_record() {
         let bench = Bench::new();
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
-            let served = bench.serve(true).await;
+            let served = bench.serve(Scheme::Https).await;
             let mut client = TlsClient::connect(served.client, settings, b"").await;
             let record = client.seal(&get("/one"));
             for piece in record.chunks(7) {
@@ -102,7 +103,7 @@ fn requests_pipelined_to_a_parked_connection_are_all_answered() {
         let bench = Bench::new();
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
-            let served = bench.serve(true).await;
+            let served = bench.serve(Scheme::Https).await;
             let mut client = TlsClient::connect(served.client, settings, &get("/first")).await;
             client.until("[/first]").await;
             for round in 0..3 {
@@ -130,10 +131,10 @@ fn parking_keeps_what_arrived_after_a_request() {
         let bench = Bench::new();
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
-            let served = bench.serve(true).await;
+            let served = bench.serve(Scheme::Https).await;
             let second = get("/second");
             for cut in [1, 20] {
-                let served = bench.serve(true).await;
+                let served = bench.serve(Scheme::Https).await;
                 let first = [&get("/first"), &second[..cut]].concat();
                 let mut client = TlsClient::connect(served.client, settings.clone(), &first).await;
                 client.until("[/first]").await;
@@ -161,7 +162,7 @@ fn a_client_that_leaves_ends_its_parked_connection() {
         let bench = Bench::new();
         for version in VERSIONS {
             let settings = settings(&bench.pki, version, b"http/1.1");
-            let served = bench.serve(true).await;
+            let served = bench.serve(Scheme::Https).await;
             let mut client = TlsClient::connect(served.client, settings, &get("/one")).await;
             client.until("[/one]").await;
             bench.park(&served.connection).await;
