@@ -46,7 +46,22 @@ pub(crate) struct MayChangeDomain {
 }
 
 /// May create an organization.
-pub(crate) struct MayCreateOrganization(Recorder);
+pub(crate) struct MayCreateOrganization {
+    recorder: Recorder,
+    suspended: bool,
+}
+
+/// Whether an organization is to be suspended, of somebody who may decide that.
+pub(crate) struct OrganizationSuspension {
+    organization: OrganizationGuid,
+    suspended: bool,
+}
+
+/// Whether a space is to be suspended, of somebody who may decide that.
+pub(crate) struct SpaceSuspension {
+    space: SpaceGuid,
+    suspended: bool,
+}
 
 /// May change the platform.
 pub(crate) struct MayAdminister(Recorder);
@@ -139,6 +154,15 @@ impl MayManage {
         Ok(MayWrite(MaySupport::of_platform(recorder, &space.guid)))
     }
 
+    /// Whoever manages an organization decides whether a space of it is suspended.
+    pub(crate) fn suspension(&self, space: &Space, suspended: bool) -> Result<SpaceSuspension> {
+        self.covers(&space.organization_guid)?;
+        Ok(SpaceSuspension {
+            space: space.guid.clone(),
+            suspended,
+        })
+    }
+
     /// Fails unless this is the organization the proof is for: a fault of the program.
     pub(crate) fn covers(&self, organization: &OrganizationGuid) -> Result<()> {
         same("organization", &self.organization, organization)
@@ -191,16 +215,54 @@ impl MayCreateOrganization {
     pub(crate) fn by_flag(tx: &ReadTx<'_>, recorder: Recorder) -> Result<Self> {
         let flag = model::feature_flags::find(tx, "user_org_creation")?;
         if flag.is_some_and(|flag| flag.enabled) {
-            Ok(Self(recorder))
+            Ok(Self {
+                recorder,
+                suspended: false,
+            })
         } else {
             Err(Error::forbidden())
         }
     }
+
+    /// Administrators, also one that is suspended from the start.
+    pub(crate) fn by_administrator(may: MayAdminister, suspended: bool) -> Self {
+        Self {
+            recorder: may.0,
+            suspended,
+        }
+    }
+
+    /// Whether the new organization is suspended.
+    pub(crate) fn suspended(&self) -> bool {
+        self.suspended
+    }
 }
 
-impl From<MayAdminister> for MayCreateOrganization {
-    fn from(may: MayAdminister) -> Self {
-        Self(may.0)
+impl OrganizationSuspension {
+    /// Administrators suspend. That it is not suspended may say whoever manages the organization,
+    /// which managers may not while it is suspended.
+    pub(crate) fn check(caller: &Caller, may: &MayManage, suspended: bool) -> Result<Self> {
+        if suspended {
+            caller.must_be_admin()?;
+        }
+        Ok(Self {
+            organization: may.organization.clone(),
+            suspended,
+        })
+    }
+
+    /// The decision; fails unless it is about this organization: a fault of the program.
+    pub(crate) fn of(&self, organization: &OrganizationGuid) -> Result<bool> {
+        same("organization", &self.organization, organization)?;
+        Ok(self.suspended)
+    }
+}
+
+impl SpaceSuspension {
+    /// The decision; fails unless it is about this space: a fault of the program.
+    pub(crate) fn of(&self, space: &SpaceGuid) -> Result<bool> {
+        same("space", &self.space, space)?;
+        Ok(self.suspended)
     }
 }
 
@@ -254,7 +316,7 @@ includes! {
     MayManageSpace.recorder => Recorder;
     MayManage.recorder => Recorder;
     MayChangeDomain.recorder => Recorder;
-    MayCreateOrganization.0 => Recorder;
+    MayCreateOrganization.recorder => Recorder;
     MayAdminister.0 => Recorder;
 }
 
@@ -302,6 +364,36 @@ mod tests {
         };
         assert!(domain.covers(&DomainGuid::from("one")).is_ok());
         assert!(domain.covers(&DomainGuid::from("other")).is_err());
+    }
+
+    #[test]
+    fn a_right_to_suspend_is_for_one_organization_or_space() {
+        let admin = || MayAdminister(recorder());
+        let one = OrganizationGuid::from("one");
+        let suspension = OrganizationSuspension {
+            organization: one.clone(),
+            suspended: true,
+        };
+        assert!(suspension.of(&one).expect("the same"));
+        assert!(suspension.of(&OrganizationGuid::from("other")).is_err());
+        let mut space = Space {
+            guid: SpaceGuid::from("s"),
+            name: "s".to_owned(),
+            organization_guid: one.clone(),
+            quota_guid: None,
+            isolation_segment_guid: None,
+            ssh_allowed: true,
+            suspended: false,
+            organization_name: "one".to_owned(),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        };
+        let may = admin().all_of(&one);
+        let suspension = may.suspension(&space, true).expect("its own space");
+        assert!(suspension.of(&space.guid).expect("the same"));
+        assert!(suspension.of(&SpaceGuid::from("t")).is_err());
+        space.organization_guid = OrganizationGuid::from("other");
+        assert!(may.suspension(&space, true).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::presenter;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::usage_summaries::Scope;
-use crate::cloud_controller::permits::MayCreateOrganization;
+use crate::cloud_controller::permits::{MayCreateOrganization, OrganizationSuspension};
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related_one};
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
@@ -41,15 +41,16 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let change = payload::organizations::create(body)?;
+    let wanted = payload::organizations::create(body)?;
     ctx.write(move |tx, ctx| {
-        let by_flag = !ctx.caller.is_admin() && change.suspended != Some(true);
+        let suspended = wanted.suspended == Some(true);
+        let by_flag = !ctx.caller.is_admin() && !suspended;
         let may = if by_flag {
             MayCreateOrganization::by_flag(tx, ctx.recorder())?
         } else {
-            ctx.may_administer()?.into()
+            MayCreateOrganization::by_administrator(ctx.may_administer()?, suspended)
         };
-        let organization = actions::organizations::create(tx, &may, change)?;
+        let organization = actions::organizations::create(tx, &may, wanted.change)?;
         if by_flag {
             actions::roles::make_manager(tx, &may, &ctx.caller.guid, &organization.guid)?;
         }
@@ -67,14 +68,17 @@ pub(super) async fn update(
     Path(guid): Path<OrganizationGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let change = payload::organizations::update(body)?;
+    let wanted = payload::organizations::update(body)?;
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage(tx, &guid)?;
-        if change.suspended == Some(true) {
-            ctx.may_administer()?;
-        }
-        let organization = actions::organizations::update(tx, &may, organization, change)?;
+        let suspension = wanted
+            .suspended
+            .map(|suspended| OrganizationSuspension::check(&ctx.caller, &may, suspended))
+            .transpose()?;
+        let suspension = suspension.as_ref();
+        let organization =
+            actions::organizations::update(tx, &may, organization, wanted.change, suspension)?;
         presenter::present_from(tx, &organization, &ctx.urls).map(Json)
     })
     .await

@@ -99,14 +99,18 @@ pub(super) async fn update(
     Path(guid): Path<SpaceGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let change = payload::spaces::update(body)?;
+    let wanted = payload::spaces::update(body)?;
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage_space(tx, &guid)?;
-        if change.suspended.is_some() {
-            ctx.may_manage(tx, &space.organization_guid)?;
-        }
-        let space = actions::spaces::update(tx, &may, space, change)?;
+        let suspension = match wanted.suspended {
+            Some(suspended) => {
+                let organization = ctx.may_manage(tx, &space.organization_guid)?;
+                Some(organization.suspension(&space, suspended)?)
+            }
+            None => None,
+        };
+        let space = actions::spaces::update(tx, &may, space, wanted.change, suspension.as_ref())?;
         presenter::present_from(tx, &space, &ctx.urls).map(Json)
     })
     .await
