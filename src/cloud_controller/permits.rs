@@ -45,6 +45,18 @@ pub(crate) struct MayChangeDomain {
     domain: DomainGuid,
 }
 
+/// May create a domain of an organization, or one that is shared with all.
+pub(crate) struct MayCreateDomain {
+    recorder: Recorder,
+    owner: Option<OrganizationGuid>,
+}
+
+/// May end an organization's share of a domain.
+pub(crate) struct MayUnshareDomain {
+    domain: DomainGuid,
+    guest: OrganizationGuid,
+}
+
 /// May create an organization.
 pub(crate) struct MayCreateOrganization {
     recorder: Recorder,
@@ -163,6 +175,11 @@ impl MayManage {
         })
     }
 
+    /// The organization the proof is for.
+    pub(crate) fn organization(&self) -> &OrganizationGuid {
+        &self.organization
+    }
+
     /// Fails unless this is the organization the proof is for: a fault of the program.
     pub(crate) fn covers(&self, organization: &OrganizationGuid) -> Result<()> {
         same("organization", &self.organization, organization)
@@ -177,10 +194,7 @@ impl MayChangeDomain {
         recorder: Recorder,
         domain: &Domain,
     ) -> Result<Self> {
-        match &domain.organization_guid {
-            Some(organization) => caller.may_manage_organization(tx, organization)?,
-            None => caller.must_be_admin()?,
-        }
+        may_manage_owner(tx, caller, domain.organization_guid.as_ref())?;
         Ok(Self {
             recorder,
             domain: domain.guid.clone(),
@@ -207,6 +221,59 @@ impl MayChangeDomain {
         self.covers(&route.domain_guid)?;
         let recorder = self.recorder.clone();
         Ok(MaySupport::of_platform(recorder, &route.space_guid))
+    }
+}
+
+impl MayCreateDomain {
+    /// Managers of the organization that is to own it; shared domains are for administrators.
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        recorder: Recorder,
+        owner: Option<&OrganizationGuid>,
+    ) -> Result<Self> {
+        may_manage_owner(tx, caller, owner)?;
+        Ok(Self {
+            recorder,
+            owner: owner.cloned(),
+        })
+    }
+
+    /// Fails unless the domain's owner is the one the proof is for: a fault of the program.
+    pub(crate) fn covers(&self, domain: &Domain) -> Result<()> {
+        match (&self.owner, &domain.organization_guid) {
+            (None, None) => Ok(()),
+            (Some(proven), Some(owner)) => same("organization", proven, owner),
+            (Some(_), None) | (None, Some(_)) => Err(Error::internal(
+                "access to shared domains is none to private domains, nor the other way round",
+            )),
+        }
+    }
+}
+
+impl MayUnshareDomain {
+    /// Whoever may change the domain, and managers of the organization it is shared with.
+    pub(crate) fn check(
+        tx: &ReadTx<'_>,
+        caller: &Caller,
+        domain: &Domain,
+        guest: &OrganizationGuid,
+    ) -> Result<Self> {
+        if let Err(refusal) = may_manage_owner(tx, caller, domain.organization_guid.as_ref())
+            && caller.may_manage_organization(tx, guest).is_err()
+        {
+            return Err(refusal);
+        }
+        Ok(Self {
+            domain: domain.guid.clone(),
+            guest: guest.clone(),
+        })
+    }
+
+    /// Fails unless the proof is for this share: a fault of the program.
+    pub(crate) fn covers(&self, domain: &DomainGuid, guest: &OrganizationGuid) -> Result<()> {
+        same("domain", &self.domain, domain)?;
+        same("organization", &self.guest, guest)
     }
 }
 
@@ -288,6 +355,18 @@ impl MayAdminister {
     }
 }
 
+/// Of a domain; what has no owner is for administrators.
+fn may_manage_owner(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    owner: Option<&OrganizationGuid>,
+) -> Result<()> {
+    match owner {
+        Some(organization) => caller.may_manage_organization(tx, organization),
+        None => caller.must_be_admin(),
+    }
+}
+
 fn same<G: PartialEq + Display>(kind: &str, proven: &G, changed: &G) -> Result<()> {
     if proven == changed {
         return Ok(());
@@ -316,6 +395,7 @@ includes! {
     MayManageSpace.recorder => Recorder;
     MayManage.recorder => Recorder;
     MayChangeDomain.recorder => Recorder;
+    MayCreateDomain.recorder => Recorder;
     MayCreateOrganization.recorder => Recorder;
     MayAdminister.0 => Recorder;
 }
@@ -364,6 +444,38 @@ mod tests {
         };
         assert!(domain.covers(&DomainGuid::from("one")).is_ok());
         assert!(domain.covers(&DomainGuid::from("other")).is_err());
+    }
+
+    #[test]
+    fn a_proof_for_domains_of_one_organization_is_none_for_others_or_shared_ones() {
+        let may = |owner: Option<&str>| MayCreateDomain {
+            recorder: recorder(),
+            owner: owner.map(OrganizationGuid::from),
+        };
+        let domain = |owner: Option<&str>| Domain {
+            guid: DomainGuid::from("d"),
+            name: "example.com".to_owned(),
+            internal: false,
+            router_group_guid: None,
+            organization_guid: owner.map(OrganizationGuid::from),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        };
+        let owners = [None, Some("one"), Some("other")];
+        for proven in owners {
+            for owner in owners {
+                let covered = may(proven).covers(&domain(owner)).is_ok();
+                assert_eq!(covered, proven == owner, "{proven:?} for {owner:?}");
+            }
+        }
+        let may = MayUnshareDomain {
+            domain: DomainGuid::from("d"),
+            guest: OrganizationGuid::from("one"),
+        };
+        let (d, one) = (DomainGuid::from("d"), OrganizationGuid::from("one"));
+        assert!(may.covers(&d, &one).is_ok());
+        assert!(may.covers(&d, &OrganizationGuid::from("other")).is_err());
+        assert!(may.covers(&DomainGuid::from("e"), &one).is_err());
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::permits::{
-    MayAdminister, MayChangeDomain, MayManage, MayManageSpace, MaySupport, MayWrite,
+    MayAdminister, MayChangeDomain, MayManage, MayManageSpace, MaySupport, MayUnshareDomain,
+    MayWrite,
 };
 use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, WriteTx};
@@ -96,6 +97,16 @@ impl Context {
         domain: &Domain,
     ) -> Result<MayChangeDomain> {
         MayChangeDomain::check(tx, &self.caller, self.recorder(), domain)
+    }
+
+    /// Proof that the caller may end this share of a domain, or the refusal.
+    pub(crate) fn may_unshare_domain(
+        &self,
+        tx: &ReadTx<'_>,
+        domain: &Domain,
+        guest: &OrganizationGuid,
+    ) -> Result<MayUnshareDomain> {
+        MayUnshareDomain::check(tx, &self.caller, domain, guest)
     }
 
     /// Proof that the caller is an administrator, or the refusal.
