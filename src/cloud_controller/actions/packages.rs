@@ -83,14 +83,22 @@ pub(crate) fn begin_upload(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) 
     ))
 }
 
-/// Makes a package of `app` with the bits or image of `source`.
+/// What a copy is made of, and the right to take it from there.
+pub(crate) struct CopySource<'a> {
+    pub package: &'a Package,
+    pub may: &'a MayWrite,
+}
+
+/// Makes a package of `app` with the bits or image of another app's package.
 pub(crate) fn copy(
     tx: &WriteTx<'_>,
     may: &MayWrite,
-    source: &Package,
+    source: CopySource<'_>,
     app: &App,
 ) -> Result<Package> {
     may.covers(&app.space_guid)?;
+    source.may.covers(&source.package.space_guid)?;
+    let source = source.package;
     if source.app_guid == app.guid {
         return Err(Error::unprocessable(
             "Source and destination app cannot be the same",

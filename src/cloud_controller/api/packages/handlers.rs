@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::presenter;
 use crate::base::guid::{AppGuid, PackageGuid};
+use crate::cloud_controller::actions::packages::CopySource;
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
@@ -100,8 +101,11 @@ async fn copy(
         let may = ctx.may_write(tx, &app.space_guid)?;
         let source = model::packages::find_visible(tx, &ctx.caller, &source)?
             .ok_or_else(|| Error::unprocessable(NO_SOURCE))?;
-        ctx.may_write(tx, &source.space_guid)?;
-        let package = actions::packages::copy(tx, &may, &source, &app)?;
+        let source = CopySource {
+            may: &ctx.may_write(tx, &source.space_guid)?,
+            package: &source,
+        };
+        let package = actions::packages::copy(tx, &may, source, &app)?;
         Ok((
             StatusCode::CREATED,
             Json(presenter::present(tx, &package, &ctx.urls)?),
