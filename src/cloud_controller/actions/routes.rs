@@ -84,8 +84,8 @@ pub(crate) fn create(
     Ok(route)
 }
 
-/// The route at this place, made if there is none; options are applied to one that is there. For
-/// manifests and default routes: the space's write permission is checked already.
+/// The route at this place, made if there is none; options are applied to one that is there, also
+/// when it is shared with the space from another one. For manifests and default routes.
 pub(crate) fn find_or_create(
     tx: &WriteTx<'_>,
     may: &MaySupport,
@@ -103,7 +103,8 @@ pub(crate) fn find_or_create(
         if new.options.is_empty() {
             return Ok(route);
         }
-        return update(tx, may, route, new.options, &new.metadata);
+        may.covers(&new.space.guid)?;
+        return change(tx, may, route, new.options, &new.metadata);
     }
     may_create(tx, caller, new.domain, &new.host)?;
     create(tx, may, new, context)
@@ -175,17 +176,27 @@ pub(crate) fn may_create(
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MaySupport,
-    mut route: Route,
+    route: Route,
     options: OptionsChange,
     metadata: &MetadataChange,
 ) -> Result<Route> {
     may.covers(&route.space_guid)?;
+    change(tx, may, route, options, metadata)
+}
+
+fn change(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut route: Route,
+    options: OptionsChange,
+    metadata: &MetadataChange,
+) -> Result<Route> {
     route.options = options.apply(&route.options, hashing(tx)?)?;
-    route.updated_at = may.now;
+    route.updated_at = recorder.now;
     model::routes::update(tx, &route)?;
     metadata.store(tx, ResourceType::Route, route.guid.as_str())?;
     let data = json!({ "request": { "options": route.options } });
-    record(tx, may, "audit.route.update", &route, &data)?;
+    record(tx, recorder, "audit.route.update", &route, &data)?;
     Ok(route)
 }
 
