@@ -11,11 +11,12 @@ use std::ops::Deref;
 use super::access::Caller;
 use super::error::{Error, Result};
 use super::model;
+use super::model::apps::App;
 use super::model::audit_events::Recorder;
 use super::model::domains::Domain;
 use super::model::routes::Route;
 use super::model::spaces::Space;
-use crate::base::guid::{DomainGuid, OrganizationGuid, SpaceGuid};
+use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, SpaceGuid};
 use crate::db::ReadTx;
 
 /// May start, stop and scale what is in a space, and map its routes.
@@ -101,6 +102,12 @@ impl MaySupport {
     /// Fails unless this is the space the proof is for: a fault of the program.
     pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
         same("space", &self.space, space)
+    }
+
+    /// The same of a part of an app, as processes and revisions are; `owner` is the app it names.
+    pub(crate) fn covers_part(&self, app: &App, owner: &AppGuid) -> Result<()> {
+        self.covers(&app.space_guid)?;
+        same("app", &app.guid, owner)
     }
 }
 
@@ -405,6 +412,7 @@ mod tests {
     use super::*;
     use crate::base::{GuidSource, Timestamp};
     use crate::cloud_controller::error::Kind;
+    use crate::cloud_controller::model::apps::{AppState, Features, Lifecycle, LifecycleType};
     use crate::cloud_controller::model::audit_events::Actor;
 
     fn recorder() -> Recorder {
@@ -428,6 +436,25 @@ mod tests {
         assert_eq!(refused.kind(), Kind::ServerError);
         let support: MaySupport = may.into();
         assert!(support.covers(&other).is_err());
+        let mut app = App {
+            guid: AppGuid::from("a"),
+            name: "a".to_owned(),
+            space_guid: one,
+            state: AppState::Stopped,
+            lifecycle: Lifecycle {
+                kind: LifecycleType::Docker,
+                buildpacks: Vec::new(),
+                stack: None,
+            },
+            current_droplet_guid: None,
+            features: Features::default(),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        };
+        assert!(support.covers_part(&app, &AppGuid::from("a")).is_ok());
+        assert!(support.covers_part(&app, &AppGuid::from("b")).is_err());
+        app.space_guid = other;
+        assert!(support.covers_part(&app, &AppGuid::from("a")).is_err());
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) fn update(
     change: UpdateProcess,
     cause: Cause,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot update this process while a deployment is in flight.",
@@ -123,7 +123,7 @@ pub(crate) fn scale(
     (wanted, request): (Scaling, Value),
     cause: Cause,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot scale this process while a deployment is in flight.",
@@ -148,7 +148,7 @@ pub(crate) fn resize(
     process: Process,
     wanted: Scaling,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     let before = Use::Scaled {
         instances: process.instances,
         memory: process.memory,
@@ -190,7 +190,7 @@ pub(crate) fn terminate(
     process: &Process,
     index: Option<u32>,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     let index = index.filter(|index| *index < process.wanted());
     let index = index.ok_or_else(|| Error::not_found("Instance"))?;
     scheduler::store::restart_instance(tx, &process.guid, index, may.now)?;
@@ -211,7 +211,7 @@ pub(crate) fn record_delete(
     app: &App,
     process: &Process,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }

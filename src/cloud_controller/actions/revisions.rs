@@ -49,7 +49,7 @@ pub(crate) fn roll_back(
     app: &App,
     target: &Revision,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &target.app_guid)?;
     let environment = model::revisions::environment(tx, vault, &target.guid)?;
     model::apps::set_environment(tx, vault, &app.guid, &environment)?;
     actions::sidecars::restore(tx, may, app, &target.sidecars)?;
@@ -114,9 +114,11 @@ pub(crate) fn latest(tx: &ReadTx<'_>, app: &App) -> Result<Option<Revision>> {
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
+    app: &App,
     mut revision: Revision,
     metadata: &MetadataChange,
 ) -> Result<Revision> {
+    may.covers_part(app, &revision.app_guid)?;
     metadata.store(tx, ResourceType::Revision, revision.guid.as_str())?;
     revision.updated_at = may.now;
     model::revisions::touch(tx, &revision.guid, may.now)?;

@@ -16,7 +16,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::deployments::rollout::{Counts, Step};
 use crate::cloud_controller::flows::deployments::{finalize, remove, resize, set_status};
 use crate::cloud_controller::flows::desired::Snapshots;
-use crate::cloud_controller::model::apps::{AppState, Feature};
+use crate::cloud_controller::model::apps::{App, AppState, Feature};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::deployments::{Deployment, DeploymentState, StatusReason};
 use crate::cloud_controller::model::processes::Process;
@@ -138,13 +138,13 @@ impl Rollouts {
         };
         let may = MaySupport::of_platform(recorder, &app.space_guid);
         if deployment.state == DeploymentState::Canceling {
-            return cancel(tx, &may, deployment);
+            return cancel(tx, &may, &app, deployment);
         }
         let Some((new, old)) = web_processes(tx, &deployment)? else {
             return abandon(tx, &may, deployment);
         };
         match step(tx, &deployment, (&new, &old), serving)? {
-            Some(step) => self.apply(tx, &may, deployment, (new, old, step)),
+            Some(step) => self.apply(tx, &may, &app, deployment, (new, old, step)),
             None => Ok(()),
         }
     }
@@ -153,6 +153,7 @@ impl Rollouts {
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
+        app: &App,
         mut deployment: Deployment,
         (new, old, step): (Process, Vec<Process>, Step),
     ) -> Result<()> {
@@ -160,21 +161,19 @@ impl Rollouts {
         let oldest = oldest.map(|process| process.guid.clone());
         for (process, instances) in old.into_iter().zip(step.old) {
             if instances == 0 && oldest.as_ref() != Some(&process.guid) {
-                remove(tx, may, &process)?;
+                remove(tx, may, app, &process)?;
             } else {
-                resize(tx, may, process, instances)?;
+                resize(tx, may, app, process, instances)?;
             }
         }
         deployment.error = None;
         if step.finished {
-            return self.reach_goal(tx, may, deployment, &new);
+            return self.reach_goal(tx, may, app, deployment, &new);
         }
         if step.new != new.instances {
             deployment.last_healthy_at = Some(may.now);
-            resize(tx, may, new, step.new)?;
-            if let Some(app) = model::apps::find(tx, &deployment.app_guid)? {
-                model::quotas::check_started(tx, &app)?;
-            }
+            resize(tx, may, app, new, step.new)?;
+            model::quotas::check_started(tx, app)?;
         }
         deployment.updated_at = may.now;
         model::deployments::update(tx, &deployment)
@@ -185,6 +184,7 @@ impl Rollouts {
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
+        app: &App,
         mut deployment: Deployment,
         new: &Process,
     ) -> Result<()> {
@@ -197,9 +197,6 @@ impl Rollouts {
             );
             return model::deployments::update(tx, &deployment);
         }
-        let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
-            return Ok(());
-        };
         let revision = match &new.revision_guid {
             Some(guid) if app.features.on(Feature::Revisions) => model::revisions::find(tx, guid)?,
             _ => None,
@@ -211,10 +208,10 @@ impl Rollouts {
                 if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
                     process.command = command;
                 }
-                let of = (&app, revision);
+                let of = (app, revision);
                 flows::running::restart_process(tx, may, &self.snapshots, of, process)?;
             } else if process.guid != new.guid {
-                remove(tx, may, &process)?;
+                remove(tx, may, app, &process)?;
             }
         }
         finalize(
@@ -304,7 +301,7 @@ fn step(
 }
 
 /// Rolls back: the previous process gets its instances back, all others are removed.
-fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
+fn cancel(tx: &WriteTx<'_>, may: &MaySupport, app: &App, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Deployed)?
     {
@@ -324,9 +321,9 @@ fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Res
             continue;
         }
         if prior.as_ref() == Some(&process.guid) {
-            resize(tx, may, process, deployment.original_instances)?;
+            resize(tx, may, app, process, deployment.original_instances)?;
         } else {
-            remove(tx, may, &process)?;
+            remove(tx, may, app, &process)?;
         }
     }
     deployment.error = None;

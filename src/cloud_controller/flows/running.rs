@@ -90,6 +90,7 @@ pub(crate) fn restart_process(
     of: (&App, Option<&Revision>),
     process: Process,
 ) -> Result<()> {
+    may.covers_part(of.0, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, &process, Use::Stopped)?;
     }

@@ -108,7 +108,7 @@ pub(super) async fn update(
         let (app, deployment) = get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
         let metadata = payload::deployments::update(body)?;
-        let deployment = flows::deployments::update(tx, &may, deployment, &metadata)?;
+        let deployment = flows::deployments::update(tx, &may, &app, deployment, &metadata)?;
         present_one(tx, &deployment, &ctx.urls)
     })
     .await

@@ -96,7 +96,7 @@ pub(super) async fn update(
     ctx.write(move |tx, ctx| {
         let (app, revision) = get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
-        let revision = actions::revisions::update(tx, &may, revision, &metadata)?;
+        let revision = actions::revisions::update(tx, &may, &app, revision, &metadata)?;
         present_one(tx, &revision, &ctx.urls)
     })
     .await

@@ -225,7 +225,7 @@ fn only_newest_web(tx: &WriteTx<'_>, may: &MaySupport, app: &App) -> Result<Opti
     for process in model::processes::of_app(tx, &app.guid)? {
         let is_newest = newest.as_ref().is_some_and(|web| web.guid == process.guid);
         if process.kind == "web" && !is_newest {
-            remove(tx, may, &process)?;
+            remove(tx, may, app, &process)?;
         }
     }
     Ok(newest)

@@ -36,9 +36,11 @@ pub(crate) fn finalize(
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
+    app: &App,
     mut deployment: Deployment,
     metadata: &MetadataChange,
 ) -> Result<Deployment> {
+    may.covers_part(app, &deployment.app_guid)?;
     let guid = deployment.guid.as_str();
     metadata.store(tx, ResourceType::Deployment, guid)?;
     deployment.updated_at = may.now;
@@ -53,7 +55,7 @@ pub(crate) fn cancel(
     app: App,
     mut deployment: Deployment,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(&app, &deployment.app_guid)?;
     if !deployment.is_cancelable() {
         return Err(refused("cancel", &deployment));
     }
@@ -75,7 +77,7 @@ pub(crate) fn proceed(
     app: &App,
     mut deployment: Deployment,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &deployment.app_guid)?;
     if !deployment.is_continuable() {
         return Err(refused("continue", &deployment));
     }
@@ -133,13 +135,16 @@ fn record(
     actions::apps::record(tx, recorder, kind, app, &data)
 }
 
-/// Gives a process another number of instances; nobody asked for that, so there is no event.
+/// Gives a process another number of instances. No request names that number, so there is no audit
+/// event.
 pub(crate) fn resize(
     tx: &WriteTx<'_>,
     may: &MaySupport,
+    app: &App,
     mut process: Process,
     instances: i64,
 ) -> Result<()> {
+    may.covers_part(app, &process.app_guid)?;
     if process.instances == instances {
         return Ok(());
     }
@@ -157,7 +162,13 @@ pub(crate) fn resize(
 }
 
 /// Removes a process whose place another one has taken.
-pub(crate) fn remove(tx: &WriteTx<'_>, may: &MaySupport, process: &Process) -> Result<()> {
+pub(crate) fn remove(
+    tx: &WriteTx<'_>,
+    may: &MaySupport,
+    app: &App,
+    process: &Process,
+) -> Result<()> {
+    may.covers_part(app, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }

@@ -210,7 +210,8 @@ impl Applying<'_> {
                 actions::destinations::map(tx, self.may, &route, &[wanted], CAUSE)
             }
             (Some(destination), Some(protocol)) if destination.protocol != protocol => {
-                actions::destinations::set_protocol(tx, self.may, destination, protocol).map(drop)
+                actions::destinations::set_protocol(tx, self.may, &route, destination, protocol)
+                    .map(drop)
             }
             (Some(_), _) => Ok(()),
         }
