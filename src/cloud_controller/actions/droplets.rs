@@ -6,13 +6,13 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, JobGuid};
 use crate::blobs::Digest;
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
 use crate::cloud_controller::model::droplets::DropletState;
-use crate::cloud_controller::payload::droplets::{CreateDroplet, DropletChange};
-use crate::cloud_controller::permits::MayWrite;
+use crate::cloud_controller::payload::droplets::CreateDroplet;
+use crate::cloud_controller::permits::{MayAdminister, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 
@@ -98,30 +98,35 @@ pub(crate) fn only_once() -> Error {
     Error::unprocessable("Droplet may be uploaded only once. Create a new droplet to upload bits.")
 }
 
-/// Changes metadata, or the image of a Docker droplet.
+/// Changes the image of a Docker droplet.
+pub(crate) fn set_image(
+    tx: &WriteTx<'_>,
+    may: &MayAdminister,
+    droplet: &Droplet,
+    image: Option<&str>,
+) -> Result<()> {
+    if droplet.state != DropletState::Staged {
+        return Err(Error::unprocessable(
+            "Droplet image can only be updated on staged droplets",
+        ));
+    }
+    if droplet.lifecycle_type != "docker" {
+        return Err(Error::unprocessable(
+            "Images can only be updated for docker droplets",
+        ));
+    }
+    model::droplets::set_image(tx, &droplet.guid, image, may.now)
+}
+
+/// Changes metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
     droplet: &Droplet,
-    change: &DropletChange,
+    metadata: &MetadataChange,
 ) -> Result<Droplet> {
     may.covers(&droplet.space_guid)?;
-    if let Some(image) = &change.image {
-        if droplet.state != DropletState::Staged {
-            return Err(Error::unprocessable(
-                "Droplet image can only be updated on staged droplets",
-            ));
-        }
-        if droplet.lifecycle_type != "docker" {
-            return Err(Error::unprocessable(
-                "Images can only be updated for docker droplets",
-            ));
-        }
-        model::droplets::set_image(tx, &droplet.guid, image.as_deref(), may.now)?;
-    }
-    change
-        .metadata
-        .store(tx, ResourceType::Droplet, droplet.guid.as_str())?;
+    metadata.store(tx, ResourceType::Droplet, droplet.guid.as_str())?;
     model::droplets::get(tx, &droplet.guid)
 }
 

@@ -9,7 +9,7 @@ use crate::cloud_controller::actions::app_usage_events::Staging;
 use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
-use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::builds::BuildState;
@@ -18,7 +18,7 @@ use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::cloud_controller::payload::builds::CreateBuild;
-use crate::cloud_controller::permits::{MaySupport, MayWrite};
+use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -122,9 +122,19 @@ fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
     Ok(())
 }
 
-/// Ends a build that is being staged, as an outside stager would.
-pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -> Result<()> {
+/// Changes metadata.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    may: &MayWrite,
+    build: &Build,
+    metadata: &MetadataChange,
+) -> Result<()> {
     may.covers(&build.space_guid)?;
+    metadata.store(tx, ResourceType::Build, build.guid.as_str())
+}
+
+/// Ends a build that is being staged, as an outside stager would.
+pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayAdminister, build: &Build, why: &str) -> Result<()> {
     if build.state != BuildState::Staging {
         return Err(Error::unprocessable(
             "Only a build in state STAGING can fail.",

@@ -117,18 +117,17 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let build = model::builds::get_visible(tx, &ctx.caller, &guid)?;
+        // Who may not set the state is refused before the rest is looked at.
         if body.as_given().get("state").is_some() {
-            ctx.may_administer()?;
+            ctx.caller.must_be_admin()?;
         }
         let may = ctx.may_write(tx, &build.space_guid)?;
         let change = payload::builds::update(body)?;
-        change
-            .metadata
-            .store(tx, ResourceType::Build, guid.as_str())?;
+        flows::staging::update(tx, &may, &build, &change.metadata)?;
         match change.state.as_deref() {
             Some("FAILED") => {
                 let why = change.error.unwrap_or_default();
-                flows::staging::fail(tx, &may, &build, &why)?;
+                flows::staging::fail(tx, &ctx.may_administer()?, &build, &why)?;
             }
             Some(_) => return Err(Error::unprocessable(STAGED_HERE)),
             None => {}

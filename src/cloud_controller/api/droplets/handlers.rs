@@ -138,12 +138,17 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
+        // Who may not set the image is refused before the rest is looked at.
         if body.as_given().get("image").is_some() {
-            ctx.may_administer()?;
+            ctx.caller.must_be_admin()?;
         }
         let may = ctx.may_write(tx, &droplet.space_guid)?;
         let change = payload::droplets::update(body)?;
-        let droplet = actions::droplets::update(tx, &may, &droplet, &change)?;
+        if let Some(image) = &change.image {
+            let may = ctx.may_administer()?;
+            actions::droplets::set_image(tx, &may, &droplet, image.as_deref())?;
+        }
+        let droplet = actions::droplets::update(tx, &may, &droplet, &change.metadata)?;
         presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls).map(Json)
     })
     .await
