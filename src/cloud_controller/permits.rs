@@ -14,6 +14,7 @@ use super::model;
 use super::model::apps::App;
 use super::model::audit_events::Recorder;
 use super::model::domains::Domain;
+use super::model::roles::Role;
 use super::model::routes::Route;
 use super::model::spaces::Space;
 use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, SpaceGuid};
@@ -30,6 +31,31 @@ pub(crate) struct MayWrite(MaySupport);
 
 /// May change a space.
 pub(crate) struct MayManageSpace {
+    recorder: Recorder,
+    space: SpaceGuid,
+}
+
+/// May give and take roles in a space, or those of an organization itself.
+pub(crate) struct MayGiveRoles {
+    recorder: Recorder,
+    organization: OrganizationGuid,
+    space: Option<SpaceGuid>,
+}
+
+/// May read the environment of the apps in a space.
+pub(crate) struct MayReadEnvironment {
+    recorder: Recorder,
+    space: SpaceGuid,
+}
+
+/// May read the secrets of a space: environment variables of revisions, packages.
+pub(crate) struct MayReadSecrets {
+    recorder: Recorder,
+    space: SpaceGuid,
+}
+
+/// May download the droplets of a space.
+pub(crate) struct MayDownloadDroplets {
     recorder: Recorder,
     space: SpaceGuid,
 }
@@ -99,6 +125,11 @@ impl MaySupport {
         }
     }
 
+    /// The space the proof is for.
+    pub(crate) fn space(&self) -> &SpaceGuid {
+        &self.space
+    }
+
     /// Fails unless this is the space the proof is for: a fault of the program.
     pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
         same("space", &self.space, space)
@@ -130,24 +161,76 @@ impl MayWrite {
     }
 }
 
+/// Proofs of one check of [`Caller`] for one space.
+macro_rules! of_space {
+    ($($proof:ident by $check:ident;)+) => {$(
+        impl $proof {
+            #[doc = concat!("[`Caller::", stringify!($check), "`].")]
+            pub(crate) fn check(
+                tx: &ReadTx<'_>,
+                caller: &Caller,
+                recorder: Recorder,
+                space: &SpaceGuid,
+            ) -> Result<Self> {
+                caller.$check(tx, space)?;
+                Ok(Self {
+                    recorder,
+                    space: space.clone(),
+                })
+            }
+
+            /// Fails unless this is the space the proof is for: a fault of the program.
+            pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
+                same("space", &self.space, space)
+            }
+        }
+    )+};
+}
+
+of_space! {
+    MayManageSpace by may_manage_space;
+    MayReadEnvironment by may_read_environment;
+    MayReadSecrets by may_read_secrets;
+    MayDownloadDroplets by may_download_droplets;
+}
+
 impl MayManageSpace {
-    /// [`Caller::may_manage_space`].
+    /// The space the proof is for.
+    pub(crate) fn space(&self) -> &SpaceGuid {
+        &self.space
+    }
+}
+
+impl MayGiveRoles {
+    /// Whoever manages the space, or the organization when it is about none of its spaces.
     pub(crate) fn check(
         tx: &ReadTx<'_>,
         caller: &Caller,
         recorder: Recorder,
-        space: &SpaceGuid,
+        organization: &OrganizationGuid,
+        space: Option<&SpaceGuid>,
     ) -> Result<Self> {
-        caller.may_manage_space(tx, space)?;
+        match space {
+            Some(space) => caller.may_manage_space(tx, space)?,
+            None => caller.may_manage_organization(tx, organization)?,
+        }
         Ok(Self {
             recorder,
-            space: space.clone(),
+            organization: organization.clone(),
+            space: space.cloned(),
         })
     }
 
-    /// Fails unless this is the space the proof is for: a fault of the program.
-    pub(crate) fn covers(&self, space: &SpaceGuid) -> Result<()> {
-        same("space", &self.space, space)
+    /// Fails unless the proof is for the place of this role: a fault of the program.
+    pub(crate) fn covers(&self, role: &Role) -> Result<()> {
+        same("organization", &self.organization, &role.organization_guid)?;
+        match (&self.space, &role.space_guid) {
+            (None, None) => Ok(()),
+            (Some(proven), Some(space)) => same("space", proven, space),
+            (Some(_), None) | (None, Some(_)) => Err(Error::internal(
+                "access to roles of an organization is none to those of its spaces, nor the other way round",
+            )),
+        }
     }
 }
 
@@ -400,6 +483,10 @@ includes! {
     MayWrite.0 => MaySupport;
     MaySupport.recorder => Recorder;
     MayManageSpace.recorder => Recorder;
+    MayGiveRoles.recorder => Recorder;
+    MayReadEnvironment.recorder => Recorder;
+    MayReadSecrets.recorder => Recorder;
+    MayDownloadDroplets.recorder => Recorder;
     MayManage.recorder => Recorder;
     MayChangeDomain.recorder => Recorder;
     MayCreateDomain.recorder => Recorder;

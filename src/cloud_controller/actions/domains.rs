@@ -189,11 +189,7 @@ pub(crate) fn refuse_shares(tx: &ReadTx<'_>, domain: &Domain) -> Result<()> {
 
 /// The organization a request names; 422 when there is none.
 pub(crate) fn find_organization(tx: &ReadTx<'_>, guid: &OrganizationGuid) -> Result<Organization> {
-    let found = model::organizations::by_guids(tx, &[guid.to_string()])?;
-    found
-        .into_iter()
-        .next()
-        .ok_or_else(|| no_such_organization(guid))
+    model::organizations::find(tx, guid)?.ok_or_else(|| no_such_organization(guid))
 }
 
 /// 422: unknown or hidden.

@@ -12,7 +12,7 @@ use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
 use crate::cloud_controller::model::droplets::DropletState;
 use crate::cloud_controller::payload::droplets::CreateDroplet;
-use crate::cloud_controller::permits::{MayAdminister, MayWrite};
+use crate::cloud_controller::permits::{MayAdminister, MayDownloadDroplets, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 
@@ -146,16 +146,11 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, droplet: &Droplet) -> Res
 /// Writes that a droplet was downloaded.
 pub(crate) fn record_download(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayDownloadDroplets,
     droplet: &Droplet,
 ) -> Result<()> {
-    record(
-        tx,
-        recorder,
-        "audit.app.droplet.download",
-        droplet,
-        json!({}),
-    )
+    may.covers(&droplet.space_guid)?;
+    record(tx, may, "audit.app.droplet.download", droplet, json!({}))
 }
 
 fn record(

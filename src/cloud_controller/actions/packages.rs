@@ -13,7 +13,7 @@ use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
-use crate::cloud_controller::permits::MayWrite;
+use crate::cloud_controller::permits::{MayReadSecrets, MayWrite};
 use crate::db::{Vault, WriteTx};
 
 /// Packages kept per app besides the one in use.
@@ -182,16 +182,11 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) -> Res
 /// Writes that bits were downloaded.
 pub(crate) fn record_download(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayReadSecrets,
     package: &Package,
 ) -> Result<()> {
-    record(
-        tx,
-        recorder,
-        "audit.app.package.download",
-        package,
-        &json!({}),
-    )
+    may.covers(&package.space_guid)?;
+    record(tx, may, "audit.app.package.download", package, &json!({}))
 }
 
 fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: PackageState) -> Package {

@@ -10,7 +10,7 @@ use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::revisions::{
     Content, Revision, RevisionSidecar, next_version, reasons,
 };
-use crate::cloud_controller::permits::{MaySupport, MayWrite};
+use crate::cloud_controller::permits::{MayReadSecrets, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -125,8 +125,20 @@ pub(crate) fn update(
     Ok(revision)
 }
 
+/// Writes that the environment variables of a revision were read.
+pub(crate) fn record_read(
+    tx: &WriteTx<'_>,
+    may: &MayReadSecrets,
+    app: &App,
+    revision: &Revision,
+) -> Result<()> {
+    may.covers(&app.space_guid)?;
+    let kind = "audit.app.revision.environment_variables.show";
+    record(tx, may, kind, app, revision)
+}
+
 /// Writes an event about an app's revision.
-pub(crate) fn record(
+fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     kind: &str,
