@@ -110,15 +110,16 @@ pub(crate) fn find_or_create(
     create(tx, may, new, context)
 }
 
-/// Shares a route with spaces; the caller checked that it may be shared with them.
+/// Shares a route with spaces.
 pub(crate) fn share(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     route: &Route,
-    guests: &[SpaceGuid],
+    guests: &[MayWrite],
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
-    for space in guests {
+    let guests: Vec<&SpaceGuid> = guests.iter().map(|guest| guest.space()).collect();
+    for space in &guests {
         model::routes::share(tx, &route.guid, space)?;
     }
     let data = json!({ "target_space_guids": guests });
@@ -130,9 +131,10 @@ pub(crate) fn unshare(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     route: &Route,
-    space: &SpaceGuid,
+    guest: &MaySupport,
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
+    let space = guest.space();
     model::routes::unshare(tx, &route.guid, space)?;
     let data = json!({ "target_space_guid": space });
     record(tx, may, "audit.route.unshare", route, &data)
@@ -143,14 +145,15 @@ pub(crate) fn transfer(
     tx: &WriteTx<'_>,
     may: &MayWrite,
     mut route: Route,
-    space: SpaceGuid,
+    owner: &MaySupport,
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
+    let space = owner.space();
     let data = json!({ "target_space_guid": space });
     record(tx, may, "audit.route.transfer-owner", &route, &data)?;
-    model::routes::unshare(tx, &route.guid, &space)?;
+    model::routes::unshare(tx, &route.guid, space)?;
     model::routes::share(tx, &route.guid, &route.space_guid)?;
-    route.space_guid = space;
+    route.space_guid = space.clone();
     route.updated_at = may.now;
     model::routes::update(tx, &route)
 }
