@@ -189,7 +189,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
         flows::deletion::app(tx, &may, &app)?;
-        let job = actions::jobs::record_complete(tx, "app.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "app.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -244,12 +244,11 @@ pub(super) async fn clear_buildpack_cache(
     ctx: Context,
     Path(guid): Path<AppGuid>,
 ) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &app.space_guid)?;
         actions::apps::clear_buildpack_cache(tx, &may, &app)?;
-        let job = actions::jobs::record_complete(tx, "app.clear_buildpack_cache", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "app.clear_buildpack_cache", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -257,12 +256,10 @@ pub(super) async fn clear_buildpack_cache(
 
 /// What every app's staging kept, for admins who need the space.
 pub(super) async fn clear_buildpack_caches(ctx: Context) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         let may = ctx.may_administer()?;
         actions::apps::clear_buildpack_caches(tx, &may)?;
-        let job =
-            actions::jobs::record_complete(tx, "admin.clear_buildpack_cache", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "admin.clear_buildpack_cache", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -75,7 +75,7 @@ pub(super) async fn upload(
             resource: guid.as_str(),
             result: done,
         };
-        let job = v3::jobs::record(tx, job, may.now, &may.guids)?;
+        let job = v3::jobs::record(tx, job, &may)?;
         let shown: Value = presenter::present(tx, &model::buildpacks::get(tx, &guid)?, &ctx.urls)?;
         let location = [(header::LOCATION, v3::jobs::url(&job, &ctx.urls))];
         Ok((StatusCode::ACCEPTED, location, Json(shown)).into_response())

@@ -103,7 +103,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiRes
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_change_domain(tx, &domain)?;
         flows::deletion::domain(tx, &may, &domain)?;
-        let job = actions::jobs::record_complete(tx, "domain.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "domain.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

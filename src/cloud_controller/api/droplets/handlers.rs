@@ -159,7 +159,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiRe
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &droplet.space_guid)?;
         actions::droplets::delete(tx, &may, &droplet)?;
-        let job = actions::jobs::record_complete(tx, "droplet.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "droplet.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -47,7 +47,7 @@ pub(super) async fn apply(
         })
         .await?;
     let (may, caller, vault, settings, space, pairs) = prepared;
-    let (now, guids, place) = (may.now, may.guids.clone(), space.guid.clone());
+    let place = space.guid.clone();
     let applied: Result<()> = ctx
         .cc
         .db()
@@ -73,7 +73,7 @@ pub(super) async fn apply(
             resource: place.as_str(),
             result: applied,
         };
-        let job = v3::jobs::record(tx, job, now, &guids)?;
+        let job = v3::jobs::record(tx, job, &ctx.recorder())?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

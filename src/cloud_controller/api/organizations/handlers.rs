@@ -99,11 +99,11 @@ pub(super) async fn delete(
                 resource: organization.guid.as_str(),
                 result: Err(fault),
             };
-            let job = v3::jobs::record(tx, failed, may.now, &may.guids)?;
+            let job = v3::jobs::record(tx, failed, &may)?;
             return Ok(v3::jobs::accepted(&job, &ctx.urls));
         }
         flows::deletion::organization(tx, &may, &organization)?;
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

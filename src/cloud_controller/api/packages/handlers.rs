@@ -140,7 +140,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiRe
         let package = model::packages::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &package.space_guid)?;
         actions::packages::delete(tx, &may, &package)?;
-        let job = actions::jobs::record_complete(tx, "package.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "package.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -144,7 +144,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<String>) -> ApiResult<
             .ok_or_else(|| Error::not_found("Role"))?;
         let may = ctx.may_give_roles(tx, &role.organization_guid, role.space_guid.as_ref())?;
         actions::roles::delete(tx, &may, &role)?;
-        let job = actions::jobs::record_complete(tx, "role.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "role.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

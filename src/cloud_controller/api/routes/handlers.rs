@@ -140,7 +140,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<RouteGuid>) -> ApiResu
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &route.space_guid)?;
         actions::routes::delete(tx, &may, &route)?;
-        let job = actions::jobs::record_complete(tx, "route.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "route.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -157,7 +157,7 @@ pub(super) async fn delete_unmapped(
         let may = ctx.may_support(tx, &space)?;
         actions::routes::delete_unmapped(tx, &may, &space)?;
         let operation = "space.delete_unmapped_routes";
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -121,7 +121,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResu
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage(tx, &space.organization_guid)?;
         flows::deletion::space(tx, &may, &space)?;
-        let job = actions::jobs::record_complete(tx, "space.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "space.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

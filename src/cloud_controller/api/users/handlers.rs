@@ -126,12 +126,11 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<UserGuid>) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_administer()?;
         actions::users::delete(tx, &may, &guid)?;
-        let job = actions::jobs::record_complete(tx, "user.delete", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "user.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
