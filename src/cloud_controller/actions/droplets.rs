@@ -11,6 +11,7 @@ use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
 use crate::cloud_controller::model::droplets::DropletState;
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::payload::droplets::CreateDroplet;
 use crate::cloud_controller::permits::{MayAdminister, MayDownloadDroplets, MayWrite};
 use crate::cloud_controller::{actions, model};
@@ -41,7 +42,7 @@ pub(crate) fn create(
         ));
     }
     let guid = DropletGuid::generate(&may.guids);
-    model::droplets::insert_empty(tx, (&guid, &app.guid), &wanted.process_types, may.now)?;
+    model::droplets::insert_empty(tx, &guid, &app.guid, &wanted.process_types, may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
     record(tx, may, "audit.app.droplet.create", &droplet, json!({}))?;
     Ok(droplet)
@@ -64,7 +65,7 @@ pub(crate) fn copy(
         ));
     }
     let guid = DropletGuid::generate(&may.guids);
-    model::droplets::insert_copy(tx, source, (&guid, &app.guid), may.now)?;
+    model::droplets::insert_copy(tx, source, &guid, &app.guid, may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
     let data = json!({ "request": { "source_droplet_guid": source.guid } });
     record(tx, may, "audit.app.droplet.create", &droplet, data)?;
@@ -79,13 +80,11 @@ pub(crate) fn begin_upload(
     archive: &Digest,
 ) -> Result<JobGuid> {
     may.covers(&droplet.space_guid)?;
-    let job = actions::jobs::enqueue(
-        tx,
-        ("droplet.upload", droplet.guid.as_str()),
-        &json!({}),
-        may.now,
-        &may.guids,
-    )?;
+    let work = Work {
+        operation: "droplet.upload",
+        resource: droplet.guid.as_str(),
+    };
+    let job = actions::jobs::enqueue(tx, work, &json!({}), may.now, &may.guids)?;
     if !model::droplets::begin_upload(tx, &droplet.guid, archive, &job, may.now)? {
         return Err(only_once());
     }

@@ -9,7 +9,7 @@ use crate::base::guid::JobGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model;
-use crate::cloud_controller::model::jobs::JobState;
+use crate::cloud_controller::model::jobs::{JobState, Work};
 use crate::db::WriteTx;
 
 /// How long clients can ask for a job.
@@ -18,14 +18,13 @@ const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Stores a job that a worker will do.
 pub(crate) fn enqueue(
     tx: &WriteTx<'_>,
-    (operation, resource): (&str, &str),
+    work: Work<'_>,
     payload: &Value,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<JobGuid> {
     let guid = JobGuid::generate(guids);
-    let about = (operation, resource);
-    model::jobs::insert(tx, &guid, about, &JobState::Processing, payload, now)?;
+    model::jobs::insert(tx, &guid, work, &JobState::Processing, payload, now)?;
     Ok(guid)
 }
 
@@ -52,12 +51,19 @@ mod tests {
         let made = db.write(move |tx| {
             let complete = |now| {
                 let guid = JobGuid::generate(&guids);
-                let (about, done) = (("app.delete", ""), JobState::Complete);
-                model::jobs::insert(tx, &guid, about, &done, &json!({}), now)?;
+                let work = Work {
+                    operation: "app.delete",
+                    resource: "",
+                };
+                model::jobs::insert(tx, &guid, work, &JobState::Complete, &json!({}), now)?;
                 Ok::<_, Error>(guid)
             };
             let old = complete(at(1))?;
-            let waiting = enqueue(tx, ("droplet.upload", "d"), &json!({}), at(1), &guids)?;
+            let upload = Work {
+                operation: "droplet.upload",
+                resource: "d",
+            };
+            let waiting = enqueue(tx, upload, &json!({}), at(1), &guids)?;
             let young = complete(at(2))?;
             Ok::<_, Error>([old, waiting, young])
         });

@@ -10,8 +10,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::model::packages::PackageState;
-use crate::cloud_controller::model::packages::{Package, PackageKind};
+use crate::cloud_controller::model::packages::{Credentials, Package, PackageKind, PackageState};
 use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
 use crate::cloud_controller::permits::{MayReadSecrets, MayWrite};
 use crate::db::{Vault, WriteTx};
@@ -142,7 +141,10 @@ pub(crate) fn update(
     if change.has_credentials() {
         let password = change.password.as_ref();
         let password = password.map(|text| vault.encrypt(text.as_bytes()));
-        let credentials = (change.username.as_deref(), password.transpose()?);
+        let credentials = Credentials {
+            username: change.username.as_deref(),
+            password: password.transpose()?,
+        };
         model::packages::set_credentials(tx, &package.guid, credentials, may.now)?;
     }
     change

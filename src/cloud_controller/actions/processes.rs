@@ -12,7 +12,7 @@ use crate::cloud_controller::model::audit_events::{Cause, Recorder};
 use crate::cloud_controller::model::processes::{
     Check, CheckType, DEFAULT_DISK, DEFAULT_MEMORY, Process, Scaling,
 };
-use crate::cloud_controller::payload::processes::UpdateProcess;
+use crate::cloud_controller::payload::processes::{ScaleProcess, UpdateProcess};
 use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
@@ -120,7 +120,7 @@ pub(crate) fn scale(
     may: &MaySupport,
     app: &App,
     process: Process,
-    (wanted, request): (Scaling, Value),
+    wanted: ScaleProcess,
     cause: Cause,
 ) -> Result<Process> {
     may.covers_part(app, &process.app_guid)?;
@@ -129,13 +129,13 @@ pub(crate) fn scale(
             "Cannot scale this process while a deployment is in flight.",
         ));
     }
-    let process = resize(tx, may, app, process, wanted)?;
+    let process = resize(tx, may, app, process, wanted.scaling)?;
     record(
         tx,
         may,
         "audit.app.process.scale",
         (app, &process),
-        cause.mark(json!({ "request": request })),
+        cause.mark(json!({ "request": wanted.request })),
     )?;
     Ok(process)
 }

@@ -38,7 +38,12 @@ pub(crate) fn of_start(
         return Ok(latest);
     }
     let version = next_version(latest.map(|latest| latest.version));
-    add(tx, may, vault, app, (version, &reasons, next)).map(Some)
+    let new = NewRevision {
+        version,
+        reasons,
+        content: next,
+    };
+    add(tx, may, vault, app, new).map(Some)
 }
 
 /// Makes an app as a revision was, which is a revision of its own. The app has its droplet already.
@@ -72,7 +77,19 @@ pub(crate) fn roll_back(
     }
     reasons.push(format!("Rolled back to revision {}.", target.version));
     let version = next_version(Some(latest.version));
-    add(tx, may, vault, app, (version, &reasons, next)).map(drop)
+    let new = NewRevision {
+        version,
+        reasons,
+        content: next,
+    };
+    add(tx, may, vault, app, new).map(drop)
+}
+
+/// What differs from the revision before, and what is there now.
+struct NewRevision {
+    version: i64,
+    reasons: Vec<String>,
+    content: Content,
 }
 
 fn add(
@@ -80,16 +97,16 @@ fn add(
     recorder: &Recorder,
     vault: &Vault,
     app: &App,
-    (version, reasons, next): (i64, &[String], Content),
+    new: NewRevision,
 ) -> Result<Revision> {
     let revision = Revision {
         guid: RevisionGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),
-        version,
-        droplet_guid: next.droplet_guid.clone(),
-        commands: next.commands.clone(),
-        sidecars: next.sidecars.clone(),
-        description: reasons.join(" "),
+        version: new.version,
+        droplet_guid: new.content.droplet_guid.clone(),
+        commands: new.content.commands.clone(),
+        sidecars: new.content.sidecars.clone(),
+        description: new.reasons.join(" "),
         deployable: true,
         created_at: recorder.now,
         updated_at: recorder.now,
@@ -97,7 +114,7 @@ fn add(
     for surplus in model::revisions::surplus(tx, &app.guid, revision.version, KEPT - 1)? {
         model::revisions::delete(tx, &surplus)?;
     }
-    model::revisions::insert(tx, vault, &revision, &next)?;
+    model::revisions::insert(tx, vault, &revision, &new.content)?;
     record(tx, recorder, "audit.app.revision.create", app, &revision)?;
     Ok(revision)
 }

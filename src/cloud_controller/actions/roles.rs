@@ -104,7 +104,7 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayGiveRoles, role: &Role) -> Resul
     }
     model::roles::delete(tx, &role.guid)?;
     let name = name_of(tx, &role.user_guid)?;
-    record(tx, may, ("remove", &json!({})), role, name.as_deref())
+    record(tx, may, Deed::Take, role, name.as_deref())
 }
 
 /// The user's name; clients and users of other platforms have none.
@@ -141,7 +141,7 @@ fn insert(
     match model::roles::insert(tx, role) {
         Ok(_) => {
             model::users::ensure(tx, &role.user_guid, recorder.now)?;
-            record(tx, recorder, ("add", request), role, name.as_deref())
+            record(tx, recorder, Deed::Give(request), role, name.as_deref())
         }
         Err(error) if is_unique_violation(&error) => Err(Error::unprocessable(format!(
             "User '{}' already has '{}' role {place}.",
@@ -177,10 +177,17 @@ fn by_name(
     }
 }
 
+/// What is done with a role.
+enum Deed<'a> {
+    /// With the request.
+    Give(&'a Value),
+    Take,
+}
+
 fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
-    (verb, request): (&str, &Value),
+    deed: Deed<'_>,
     role: &Role,
     name: Option<&str>,
 ) -> Result<()> {
@@ -192,6 +199,10 @@ fn record(
     let place = Place {
         space: role.space_guid.as_ref(),
         organization: Some(&role.organization_guid),
+    };
+    let (verb, request) = match deed {
+        Deed::Give(request) => ("add", request.clone()),
+        Deed::Take => ("remove", json!({})),
     };
     let kind = format!("audit.user.{}_{verb}", role.kind);
     recorder.record(tx, &kind, &target, place, &json!({ "request": request }))

@@ -8,7 +8,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::model::domains::Domain;
-use crate::cloud_controller::model::routes::Route;
+use crate::cloud_controller::model::routes::{Route, RoutePlace};
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::route_options::OptionsChange;
 use crate::cloud_controller::permits::{MayChangeDomain, MaySupport, MayWrite};
@@ -93,7 +93,11 @@ pub(crate) fn find_or_create(
     new: NewRoute<'_>,
     context: RouteContext<'_>,
 ) -> Result<Route> {
-    let place = (new.host.as_str(), new.path.as_str(), new.port);
+    let place = RoutePlace {
+        host: &new.host,
+        path: &new.path,
+        port: new.port,
+    };
     if let Some(route) = model::routes::find_at(tx, &new.domain.guid, place)? {
         if !model::routes::is_available_in(tx, &route, &new.space.guid)? {
             return Err(Error::unprocessable(

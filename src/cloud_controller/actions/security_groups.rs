@@ -141,6 +141,6 @@ pub(crate) fn ensure_defaults(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSour
     let port =
         |protocol: &str| json!({ "protocol": protocol, "destination": "0.0.0.0/0", "ports": "53" });
     let dns = json!([port("tcp"), port("udp")]);
-    model::security_groups::ensure(tx, ("public_networks", &public), now, guids)?;
-    model::security_groups::ensure(tx, ("dns", &dns), now, guids)
+    model::security_groups::ensure(tx, "public_networks", &public, now, guids)?;
+    model::security_groups::ensure(tx, "dns", &dns, now, guids)
 }

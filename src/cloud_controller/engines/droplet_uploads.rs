@@ -114,7 +114,7 @@ fn finish(
 ) -> Result<()> {
     let result = match converted {
         Ok((layer, image)) => {
-            model::droplets::set_staged(tx, uploaded, (&layer, &image), now)?;
+            model::droplets::set_staged(tx, uploaded, &layer, &image, now)?;
             actions::droplets::expire(tx, &uploaded.app_guid, now)?;
             Ok(())
         }

@@ -25,8 +25,14 @@ use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = list_query(query.as_deref())?;
-    ctx.read(move |tx, ctx| page(tx, &ctx.caller, &query, ("/v3/apps", None), &ctx.urls).map(Json))
-        .await
+    ctx.read(move |tx, ctx| {
+        let all = Listing {
+            path: "/v3/apps",
+            stack: None,
+        };
+        page(tx, &ctx.caller, &query, all, &ctx.urls).map(Json)
+    })
+    .await
 }
 
 /// Checks the query of a list of apps.
@@ -36,29 +42,26 @@ pub(crate) fn list_query(query: Option<&str>) -> Result<ListQuery> {
     Ok(query)
 }
 
-/// A page of the apps on one stack, listed at `path`.
-pub(crate) fn list_on_stack(
-    tx: &ReadTx<'_>,
-    caller: &Caller,
-    query: &ListQuery,
-    (stack, path): (&str, &str),
-    urls: &Urls,
-) -> Result<ListBody> {
-    page(tx, caller, query, (path, Some(stack)), urls)
+/// Which apps are listed where.
+pub(crate) struct Listing<'a> {
+    pub path: &'a str,
+    /// Only those on this stack.
+    pub stack: Option<&'a str>,
 }
 
-fn page(
+/// A page of apps.
+pub(crate) fn page(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
-    (path, stack): (&str, Option<&str>),
+    listing: Listing<'_>,
     urls: &Urls,
 ) -> Result<ListBody> {
     let lifecycle = payload::apps::lifecycle_type(query)?;
-    let found = model::apps::list_visible(tx, caller, query, (lifecycle, stack))?;
+    let found = model::apps::list_visible(tx, caller, query, lifecycle, listing.stack)?;
     let guids = found.rows.iter().map(|app| app.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
-    let body = found.present(query, urls, path, |app| {
+    let body = found.present(query, urls, listing.path, |app| {
         presenter::present(app, metadata.of(app.guid.as_str()), urls)
     })?;
     Ok(body.including(included(tx, urls, query, &found.rows)?))

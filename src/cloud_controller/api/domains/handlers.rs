@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::presenter;
 use crate::base::guid::{DomainGuid, OrganizationGuid};
 use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model::routes::RoutePlace;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody};
 use crate::cloud_controller::{actions, flows, model, payload, v3};
@@ -122,7 +123,7 @@ pub(super) async fn route_reservations(
         let port = query.raw("port").filter(|port| !port.is_empty());
         let port = port.map_or(Some(0), |port| port.parse().ok());
         let found = match port {
-            Some(port) => model::routes::is_reserved(tx, &guid, (host, path, port))?,
+            Some(port) => model::routes::is_reserved(tx, &guid, RoutePlace { host, path, port })?,
             None => false,
         };
         Ok(Json(json!({ "matching_route": found })))

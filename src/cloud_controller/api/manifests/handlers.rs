@@ -11,6 +11,7 @@ use crate::base::yaml;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::flows::manifests::apply::Applying;
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::payload::manifests::{Allowed, AppManifest};
 use crate::cloud_controller::v3::jobs::Finished;
 use crate::cloud_controller::v3::{ApiResult, Context, YamlBody};
@@ -69,8 +70,10 @@ pub(super) async fn apply(
         .await;
     ctx.write(move |tx, ctx| {
         let job = Finished {
-            operation: "space.apply_manifest",
-            resource: place.as_str(),
+            work: Work {
+                operation: "space.apply_manifest",
+                resource: place.as_str(),
+            },
             result: applied,
         };
         let job = v3::jobs::record(tx, job, &ctx.recorder())?;

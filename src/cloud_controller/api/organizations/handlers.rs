@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::presenter;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::model::usage_summaries::Scope;
 use crate::cloud_controller::permits::{MayCreateOrganization, OrganizationSuspension};
 use crate::cloud_controller::query::ListQuery;
-use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related_one};
+use crate::cloud_controller::v3::{
+    ApiResult, Context, JsonBody, ListBody, Paths, Urls, related_one,
+};
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
@@ -95,8 +98,10 @@ pub(super) async fn delete(
         // The job reports the error, and nothing is deleted.
         if let Some(fault) = actions::organizations::deletion_fault(tx, &organization)? {
             let failed = v3::jobs::Finished {
-                operation,
-                resource: organization.guid.as_str(),
+                work: Work {
+                    operation,
+                    resource: organization.guid.as_str(),
+                },
                 result: Err(fault),
             };
             let job = v3::jobs::record(tx, failed, &may)?;
@@ -149,7 +154,11 @@ fn default_segment(
     urls: &Urls,
 ) -> Value {
     let path = format!("/v3/organizations/{guid}/relationships/default_isolation_segment");
-    related_one(segment, urls, (&path, "/v3/isolation_segments"))
+    let paths = Paths {
+        relationship: &path,
+        resources: "/v3/isolation_segments",
+    };
+    related_one(segment, urls, paths)
 }
 
 pub(super) async fn usage_summary(

@@ -25,7 +25,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     let query = ListQuery::parse(query.as_deref(), &payload::packages::LIST)?;
     ctx.read(move |tx, ctx| {
         let found = model::packages::list_visible(tx, &ctx.caller, &query, None)?;
-        page(tx, &found, (&query, "/v3/packages"), &ctx.urls)
+        page(tx, &found, &query, "/v3/packages", &ctx.urls)
     })
     .await
 }
@@ -40,7 +40,7 @@ pub(super) async fn list_of_app(
         model::apps::get_visible(tx, &ctx.caller, &app)?;
         let found = model::packages::list_visible(tx, &ctx.caller, &query, Some(&app))?;
         let path = format!("/v3/apps/{app}/packages");
-        page(tx, &found, (&query, &path), &ctx.urls)
+        page(tx, &found, &query, &path, &ctx.urls)
     })
     .await
 }
@@ -48,7 +48,8 @@ pub(super) async fn list_of_app(
 fn page(
     tx: &ReadTx<'_>,
     found: &Listed<Package>,
-    (query, path): (&ListQuery, &str),
+    query: &ListQuery,
+    path: &str,
     urls: &Urls,
 ) -> Result<Json<ListBody>> {
     let guids = found.rows.iter().map(|package| package.guid.as_str());

@@ -475,7 +475,7 @@ async fn a_route_as_clients_see_it() {
             let body = presenter::present_from(tx, &route, &urls)?;
             let guid = route.guid.clone();
             let admin = caller("admin");
-            let included = presenter::included(tx, (&admin, &urls), &query, &[route])?;
+            let included = presenter::included(tx, &admin, &urls, &query, &[route])?;
             let body = with_included(body, included);
             Ok((body, guid))
         })

@@ -12,7 +12,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::usage_summaries::Scope;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{
-    ApiResult, Context, Included, JsonBody, ListBody, Urls, related_one, with_included,
+    ApiResult, Context, Included, JsonBody, ListBody, Paths, Urls, related_one, with_included,
 };
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
 use crate::db::ReadTx;
@@ -158,7 +158,11 @@ pub(super) async fn set_isolation_segment(
 
 fn segment_of(segment: Option<&IsolationSegmentGuid>, guid: &SpaceGuid, urls: &Urls) -> Value {
     let path = format!("/v3/spaces/{guid}/relationships/isolation_segment");
-    related_one(segment, urls, (&path, "/v3/isolation_segments"))
+    let paths = Paths {
+        relationship: &path,
+        resources: "/v3/isolation_segments",
+    };
+    related_one(segment, urls, paths)
 }
 
 pub(super) async fn usage_summary(

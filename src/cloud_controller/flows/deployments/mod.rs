@@ -23,7 +23,8 @@ use crate::db::WriteTx;
 pub(crate) fn finalize(
     deployment: &mut Deployment,
     now: Timestamp,
-    (state, reason): (DeploymentState, StatusReason),
+    state: DeploymentState,
+    reason: StatusReason,
 ) {
     deployment.state = state;
     deployment.status_value = DeploymentStatus::Finalized;
@@ -65,7 +66,8 @@ pub(crate) fn cancel(
     set_status(
         &mut deployment,
         may.now,
-        (DeploymentState::Canceling, StatusReason::Canceling),
+        DeploymentState::Canceling,
+        StatusReason::Canceling,
     );
     model::deployments::update(tx, &deployment)
 }
@@ -88,13 +90,15 @@ pub(crate) fn proceed(
         set_status(
             &mut deployment,
             may.now,
-            (DeploymentState::Prepaused, StatusReason::Deploying),
+            DeploymentState::Prepaused,
+            StatusReason::Deploying,
         );
     } else {
         set_status(
             &mut deployment,
             may.now,
-            (DeploymentState::Deploying, StatusReason::Deploying),
+            DeploymentState::Deploying,
+            StatusReason::Deploying,
         );
     }
     model::deployments::update(tx, &deployment)
@@ -104,7 +108,8 @@ pub(crate) fn proceed(
 pub(crate) fn set_status(
     deployment: &mut Deployment,
     now: Timestamp,
-    (state, reason): (DeploymentState, StatusReason),
+    state: DeploymentState,
+    reason: StatusReason,
 ) {
     if deployment.status_reason != reason {
         deployment.status_updated_at = now;
