@@ -33,7 +33,7 @@ pub(crate) struct CreateDroplet {
 
 pub(crate) fn create(mut body: Body) -> Result<CreateDroplet> {
     let process_types = process_types(&mut body);
-    let [app] = body.relationships([("app", true)]);
+    let [app] = body.relationships(["app"]);
     body.finish()?;
     Ok(CreateDroplet {
         app: app.flatten().unwrap_or_default().into(),
@@ -73,7 +73,7 @@ pub(crate) struct CopyDroplet {
 
 /// `POST /v3/droplets?source_guid=…`.
 pub(crate) fn copy(source: &str, mut body: Body) -> Result<CopyDroplet> {
-    let [app] = body.relationships([("app", true)]);
+    let [app] = body.relationships(["app"]);
     body.finish()?;
     Ok(CopyDroplet {
         source: source.into(),

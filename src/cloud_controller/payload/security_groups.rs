@@ -46,7 +46,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateGroup> {
     }
     let running_spaces = body.to_many("running_spaces").unwrap_or_default();
     let staging_spaces = body.to_many("staging_spaces").unwrap_or_default();
-    let [] = body.relationships([]);
+    let [] = body.optional_relationships([]);
     if given.get("name").is_none_or(Value::is_null) {
         body.invalid.field("name", "can't be blank");
     }

@@ -29,7 +29,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateSpace> {
     let request = body.as_given();
     let name = body.required_string("name").unwrap_or_default();
     body.check_name("name", &name);
-    let [organization] = body.relationships([("organization", true)]);
+    let [organization] = body.relationships(["organization"]);
     let suspended = body.boolean("suspended").unwrap_or(false);
     let metadata = body.metadata();
     body.finish()?;
