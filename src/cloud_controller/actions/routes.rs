@@ -10,7 +10,7 @@ use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Targe
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::model::routes::{Route, RoutePlace};
 use crate::cloud_controller::model::spaces::Space;
-use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::payload::route_options::{Hashing, OptionsChange};
 use crate::cloud_controller::permits::{MayChangeDomain, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
@@ -263,6 +263,6 @@ pub(crate) fn record(
 }
 
 /// Whether routes may be spread by a hash.
-fn hashing(tx: &ReadTx<'_>) -> Result<bool> {
-    actions::feature_flags::enabled(tx, "hash_based_routing")
+fn hashing(tx: &ReadTx<'_>) -> Result<Hashing> {
+    actions::feature_flags::enabled(tx, "hash_based_routing").map(Into::into)
 }

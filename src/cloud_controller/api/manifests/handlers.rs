@@ -99,7 +99,7 @@ fn allowed(tx: &ReadTx<'_>, caller: &Caller) -> Result<Allowed> {
     Ok(Allowed {
         docker: refusal("diego_docker")?,
         cnb: refusal("diego_cnb")?,
-        hashing: actions::feature_flags::enabled(tx, "hash_based_routing")?,
+        hashing: actions::feature_flags::enabled(tx, "hash_based_routing")?.into(),
     })
 }
 
