@@ -76,9 +76,13 @@ pub(crate) fn create(
             ));
         }
     };
-    model::quotas::check_staging(tx, app, needs_of(&build))?;
+    let needs = Needs {
+        memory: build.memory.0,
+        log_rate: build.log_rate_limit,
+    };
+    model::quotas::check_staging(tx, app, needs)?;
     let buildpacks = chosen.usable()?;
-    check_room(tx, app, &build)?;
+    check_disk(&build)?;
     let environment = environment(tx, snapshots, app, &build, wanted.environment)?;
     let inputs = NewBuildInputs {
         package: bits,
@@ -114,16 +118,8 @@ fn stack_warning(tx: &ReadTx<'_>, app: &App, stack: &str) -> Result<Option<Strin
         .map_err(|text| Error::new(Kind::StackValidationFailed, text))
 }
 
-fn needs_of(build: &Build) -> Needs {
-    Needs {
-        memory: build.memory.0,
-        log_rate: build.log_rate_limit,
-    }
-}
-
-/// 422 when staging takes more than there may be.
-fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
-    model::quotas::check_staging(tx, app, needs_of(build))?;
+/// 422 when staging takes more disk than it may.
+fn check_disk(build: &Build) -> Result<()> {
     if build.disk.0 > MOST_DISK {
         return Err(Error::unprocessable("disk limit exceeded"));
     }
