@@ -98,7 +98,7 @@ pub(super) async fn create(
             .ok_or_else(|| Error::unprocessable(NO_PACKAGE))?;
         let may = ctx
             .may_support(tx, &package.space_guid)
-            .map_err(|_| Error::unprocessable(NO_PACKAGE))?;
+            .map_err(|error| error.told_as(|| Error::unprocessable(NO_PACKAGE)))?;
         let app = model::apps::get_visible(tx, &ctx.caller, &package.app_guid)?;
         let new = NewBuild {
             app: &app,
