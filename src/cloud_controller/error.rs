@@ -193,6 +193,16 @@ impl Error {
         self
     }
 
+    /// A refusal as another one, which tells less; what is internal stays as it is.
+    #[must_use]
+    pub(crate) fn told_as(self, other: impl FnOnce() -> Self) -> Self {
+        if self.kind == Kind::ServerError {
+            self
+        } else {
+            other()
+        }
+    }
+
     /// Which error this is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -254,5 +264,19 @@ impl From<VaultError> for Error {
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         Self::internal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_as_no_refusal() {
+        let other = || Error::not_found("App");
+        let refusal = Error::forbidden().told_as(other);
+        assert_eq!(refusal.kind(), Kind::ResourceNotFound);
+        let failure = Error::internal("the disk is full").told_as(other);
+        assert_eq!(failure.kind(), Kind::ServerError);
     }
 }

@@ -162,6 +162,13 @@ impl MetadataChange {
     }
 }
 
+/// The guids of a resource whose metadata is copied, and of the one that gets it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between<'a> {
+    pub from: &'a str,
+    pub to: &'a str,
+}
+
 impl Metadata {
     /// Reads a resource's metadata.
     pub(crate) fn load(tx: &ReadTx<'_>, resource: ResourceType, guid: &str) -> Result<Self> {
@@ -204,7 +211,7 @@ impl Metadata {
     pub(crate) fn copy(
         tx: &WriteTx<'_>,
         resource: ResourceType,
-        (from, to): (&str, &str),
+        between: Between<'_>,
     ) -> Result<()> {
         for table in ["labels", "annotations"] {
             let sql = format!(
@@ -212,7 +219,7 @@ impl Metadata {
                  where resource_type = ?1 and resource_guid = ?2"
             );
             let mut statement = tx.sql().prepare_cached(&sql)?;
-            statement.execute(params![resource.as_str(), from, to])?;
+            statement.execute(params![resource.as_str(), between.from, between.to])?;
         }
         Ok(())
     }

@@ -41,7 +41,10 @@ impl Sweeper {
             report("images", self.registry.sweep().await);
             report("blobs", self.blobs.sweep().await);
             let now = self.clock.now();
-            report("old jobs", actions::jobs::remove_old(&self.db, now).await);
+            let old_jobs = self
+                .db
+                .write_without_wake(move |tx| actions::jobs::remove_old(tx, now));
+            report("old jobs", old_jobs.await);
         }
     }
 }

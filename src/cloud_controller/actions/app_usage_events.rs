@@ -84,7 +84,8 @@ pub(crate) fn of_build(
     tx: &WriteTx<'_>,
     by: WrittenBy<'_>,
     app: &AppGuid,
-    (staging, buildpack): (Staging, Option<&str>),
+    staging: Staging,
+    buildpack: Option<&str>,
 ) -> Result<()> {
     let mut event = event_of_app(tx, by, app)?;
     let (state, previous) = match staging {

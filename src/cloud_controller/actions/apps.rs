@@ -9,7 +9,7 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::apps::{App, AppState, Feature, Variables, without_password};
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
-use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
+use crate::cloud_controller::permits::{MayAdminister, MayReadEnvironment, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model, payload};
 use crate::db::{Vault, WriteTx};
 use crate::staging::OWNER_CACHE;
@@ -30,6 +30,17 @@ pub(crate) fn record(
         name: &app.name,
     };
     recorder.record(tx, kind, &target, Place::space(&app.space_guid), data)
+}
+
+/// Writes that an app's environment was read.
+pub(crate) fn record_read(
+    tx: &WriteTx<'_>,
+    may: &MayReadEnvironment,
+    kind: &str,
+    app: &App,
+) -> Result<()> {
+    may.covers(&app.space_guid)?;
+    record(tx, may, kind, app, &json!({}))
 }
 
 /// Makes an app with its web process.

@@ -143,15 +143,18 @@ fn store_files(
     buildpack.blob_digest = Some(digest.clone());
     "READY".clone_into(&mut buildpack.state);
     buildpack.updated_at = recorder.now;
-    model::buildpacks::update(tx, &buildpack).map_err(|_| {
-        let stack = buildpack.stack.as_deref().unwrap_or_default();
-        Error::new(
-            Kind::BuildpackNameStackLifecycleTaken,
-            format!(
-                "The buildpack name {} is already in use for the stack {stack} and the lifecycle {}",
-                buildpack.name, buildpack.lifecycle
-            ),
-        )
+    model::buildpacks::update(tx, &buildpack).map_err(|error| match error {
+        model::buildpacks::Refused::Failed(error) => error,
+        model::buildpacks::Refused::Taken => {
+            let stack = buildpack.stack.as_deref().unwrap_or_default();
+            Error::new(
+                Kind::BuildpackNameStackLifecycleTaken,
+                format!(
+                    "The buildpack name {} is already in use for the stack {stack} and the lifecycle {}",
+                    buildpack.name, buildpack.lifecycle
+                ),
+            )
+        }
     })?;
     model::buildpacks::refer_to_files(tx, &buildpack.guid, digest)?;
     record(tx, recorder, "audit.buildpack.upload", &buildpack, &data)
@@ -195,4 +198,67 @@ fn record(
         name: &buildpack.name,
     };
     recorder.record(tx, kind, &target, Place::default(), data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{GuidSource, Timestamp};
+    use crate::cloud_controller::access::{Authority, Caller};
+    use crate::cloud_controller::model::audit_events::Actor;
+    use crate::db::Db;
+
+    const ROWS: &str = "
+        insert into stacks (guid, name, state, created_at, updated_at) values ('k', 'cflinuxfs4', 'ACTIVE', 0, 0);
+        insert into blobs (digest, size, last_put_at) values
+            ('sha256:0000000000000000000000000000000000000000000000000000000000000001', 1, 0);
+        insert into buildpacks (guid, name, stack, position, state, lifecycle, created_at, updated_at) values
+            ('b', 'mine', null, 1, 'AWAITING_UPLOAD', 'buildpack', 0, 0),
+            ('c', 'mine', 'cflinuxfs4', 2, 'AWAITING_UPLOAD', 'buildpack', 0, 0);";
+
+    fn admin() -> MayAdminister {
+        let caller = Caller {
+            guid: "admin".into(),
+            name: "admin".to_owned(),
+            email: String::new(),
+            is_client: false,
+            authority: Authority::Admin,
+        };
+        let recorder = Recorder {
+            actor: Actor::from(&caller),
+            now: Timestamp::from_micros(1),
+            guids: GuidSource::counted(),
+        };
+        MayAdminister::check(&caller, recorder).expect("an administrator")
+    }
+
+    fn upload(tx: &WriteTx<'_>, stack: Option<&str>) -> Result<()> {
+        let digest = format!("sha256:{:064}", 1);
+        let files = Files {
+            digest: Digest::parse(&digest).expect("a digest"),
+            filename: "b.zip".to_owned(),
+            stack: stack.map(str::to_owned),
+        };
+        finish_upload(tx, &admin(), &"b".into(), files)
+    }
+
+    #[tokio::test]
+    async fn only_a_taken_name_is_called_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let rows = db.write(|tx| Ok::<_, Error>(tx.sql().execute_batch(ROWS)?));
+        rows.await.expect("rows");
+        let taken = db.write(|tx| upload(tx, Some("cflinuxfs4"))).await;
+        let taken = taken.expect_err("another one of this name and stack");
+        assert_eq!(taken.kind(), Kind::BuildpackNameStackLifecycleTaken);
+        let failed = db.write(|tx| {
+            tx.sql().execute_batch(
+                "create trigger broken before update on buildpacks \
+                 begin select raise(abort, 'the disk is full'); end",
+            )?;
+            upload(tx, None)
+        });
+        let failed = failed.await.expect_err("a database that fails");
+        assert_eq!(failed.kind(), Kind::ServerError);
+    }
 }

@@ -26,6 +26,9 @@ pub(crate) fn map(
     cause: Cause,
 ) -> Result<()> {
     let wanted = prepare(tx, may, route, wanted)?;
+    for new in &wanted {
+        covers(may, route, new)?;
+    }
     let existing = model::destinations::of_route(tx, &route.guid)?;
     refuse_too_many(existing.len() + wanted.len())?;
     refuse_duplicates(&wanted)?;
@@ -55,6 +58,7 @@ pub(crate) fn replace(
     wanted: &[NewDestination],
     cause: Cause,
 ) -> Result<()> {
+    may.covers(&route.space_guid)?;
     let wanted = prepare(tx, may, route, wanted)?;
     refuse_too_many(wanted.len())?;
     refuse_duplicates(&wanted)?;
@@ -80,6 +84,7 @@ pub(crate) fn unmap(
     destination: &Destination,
     cause: Cause,
 ) -> Result<()> {
+    covers(may, route, destination)?;
     model::destinations::delete(tx, &destination.guid)?;
     record(
         tx,
@@ -94,9 +99,11 @@ pub(crate) fn unmap(
 pub(crate) fn set_protocol(
     tx: &WriteTx<'_>,
     may: &MaySupport,
+    route: &Route,
     mut destination: Destination,
     protocol: Protocol,
 ) -> Result<Destination> {
+    covers(may, route, &destination)?;
     if protocol == Protocol::Tcp {
         return Err(Error::unprocessable(
             "Destination protocol must be 'http1' or 'http2' if the parent route's protocol is 'http'",
@@ -106,6 +113,13 @@ pub(crate) fn set_protocol(
     destination.updated_at = may.now;
     model::destinations::set_protocol(tx, &destination.guid, protocol, may.now)?;
     Ok(destination)
+}
+
+/// Who may support a route's space decides about all its destinations; who may support an app's
+/// space maps it to routes that are shared with that space, and unmaps it.
+fn covers(may: &MaySupport, route: &Route, destination: &Destination) -> Result<()> {
+    may.covers(&route.space_guid)
+        .or_else(|_| may.covers(&destination.app_space_guid))
 }
 
 /// Fills in defaults; 422 for apps that do not exist or live where the route is not available.

@@ -6,13 +6,14 @@ use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, JobGuid};
 use crate::blobs::Digest;
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::droplets::Droplet;
 use crate::cloud_controller::model::droplets::DropletState;
-use crate::cloud_controller::payload::droplets::{CreateDroplet, DropletChange};
-use crate::cloud_controller::permits::MayWrite;
+use crate::cloud_controller::model::jobs::Work;
+use crate::cloud_controller::payload::droplets::CreateDroplet;
+use crate::cloud_controller::permits::{MayAdminister, MayDownloadDroplets, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 
@@ -41,7 +42,7 @@ pub(crate) fn create(
         ));
     }
     let guid = DropletGuid::generate(&may.guids);
-    model::droplets::insert_empty(tx, (&guid, &app.guid), &wanted.process_types, may.now)?;
+    model::droplets::insert_empty(tx, &guid, &app.guid, &wanted.process_types, may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
     record(tx, may, "audit.app.droplet.create", &droplet, json!({}))?;
     Ok(droplet)
@@ -64,7 +65,7 @@ pub(crate) fn copy(
         ));
     }
     let guid = DropletGuid::generate(&may.guids);
-    model::droplets::insert_copy(tx, source, (&guid, &app.guid), may.now)?;
+    model::droplets::insert_copy(tx, source, &guid, &app.guid, may.now)?;
     let droplet = model::droplets::get(tx, &guid)?;
     let data = json!({ "request": { "source_droplet_guid": source.guid } });
     record(tx, may, "audit.app.droplet.create", &droplet, data)?;
@@ -79,13 +80,11 @@ pub(crate) fn begin_upload(
     archive: &Digest,
 ) -> Result<JobGuid> {
     may.covers(&droplet.space_guid)?;
-    let job = actions::jobs::enqueue(
-        tx,
-        ("droplet.upload", droplet.guid.as_str()),
-        &json!({}),
-        may.now,
-        &may.guids,
-    )?;
+    let work = Work {
+        operation: "droplet.upload",
+        resource: droplet.guid.as_str(),
+    };
+    let job = actions::jobs::enqueue(tx, work, &json!({}), may.now, &may.guids)?;
     if !model::droplets::begin_upload(tx, &droplet.guid, archive, &job, may.now)? {
         return Err(only_once());
     }
@@ -98,30 +97,35 @@ pub(crate) fn only_once() -> Error {
     Error::unprocessable("Droplet may be uploaded only once. Create a new droplet to upload bits.")
 }
 
-/// Changes metadata, or the image of a Docker droplet.
+/// Changes the image of a Docker droplet.
+pub(crate) fn set_image(
+    tx: &WriteTx<'_>,
+    may: &MayAdminister,
+    droplet: &Droplet,
+    image: Option<&str>,
+) -> Result<()> {
+    if droplet.state != DropletState::Staged {
+        return Err(Error::unprocessable(
+            "Droplet image can only be updated on staged droplets",
+        ));
+    }
+    if droplet.lifecycle_type != "docker" {
+        return Err(Error::unprocessable(
+            "Images can only be updated for docker droplets",
+        ));
+    }
+    model::droplets::set_image(tx, &droplet.guid, image, may.now)
+}
+
+/// Changes metadata.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
     droplet: &Droplet,
-    change: &DropletChange,
+    metadata: &MetadataChange,
 ) -> Result<Droplet> {
     may.covers(&droplet.space_guid)?;
-    if let Some(image) = &change.image {
-        if droplet.state != DropletState::Staged {
-            return Err(Error::unprocessable(
-                "Droplet image can only be updated on staged droplets",
-            ));
-        }
-        if droplet.lifecycle_type != "docker" {
-            return Err(Error::unprocessable(
-                "Images can only be updated for docker droplets",
-            ));
-        }
-        model::droplets::set_image(tx, &droplet.guid, image.as_deref(), may.now)?;
-    }
-    change
-        .metadata
-        .store(tx, ResourceType::Droplet, droplet.guid.as_str())?;
+    metadata.store(tx, ResourceType::Droplet, droplet.guid.as_str())?;
     model::droplets::get(tx, &droplet.guid)
 }
 
@@ -141,16 +145,11 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, droplet: &Droplet) -> Res
 /// Writes that a droplet was downloaded.
 pub(crate) fn record_download(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayDownloadDroplets,
     droplet: &Droplet,
 ) -> Result<()> {
-    record(
-        tx,
-        recorder,
-        "audit.app.droplet.download",
-        droplet,
-        json!({}),
-    )
+    may.covers(&droplet.space_guid)?;
+    record(tx, may, "audit.app.droplet.download", droplet, json!({}))
 }
 
 fn record(

@@ -1,5 +1,5 @@
 //! The rules of one resource each: what may be done to it, and the audit events of doing it. Every
-//! function runs inside its caller's transaction, except the sweep of old jobs.
+//! function runs inside its caller's transaction.
 
 pub(crate) mod app_usage_events;
 pub(crate) mod apps;

@@ -9,7 +9,7 @@ use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::payload::organizations::OrganizationChange;
-use crate::cloud_controller::permits::{MayCreateOrganization, MayManage};
+use crate::cloud_controller::permits::{MayCreateOrganization, MayManage, OrganizationSuspension};
 use crate::db::{ReadTx, WriteTx};
 
 /// Makes an organization. Who may: admins, or anybody when `user_org_creation` is on (the caller
@@ -22,7 +22,7 @@ pub(crate) fn create(
     let organization = Organization {
         guid: OrganizationGuid::generate(&may.guids),
         name: change.name.unwrap_or_default(),
-        suspended: change.suspended.unwrap_or(false),
+        suspended: may.suspended(),
         quota_guid: model::organizations::default_quota(tx)?,
         default_isolation_segment_guid: None,
         created_at: may.now,
@@ -37,16 +37,19 @@ pub(crate) fn create(
     Ok(organization)
 }
 
-/// Changes name, state or metadata.
+/// Changes name and metadata, and whether the organization is suspended.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayManage,
     mut organization: Organization,
     change: OrganizationChange,
+    suspension: Option<&OrganizationSuspension>,
 ) -> Result<Organization> {
     may.covers(&organization.guid)?;
+    if let Some(suspension) = suspension {
+        organization.suspended = suspension.of(&organization.guid)?;
+    }
     organization.name = change.name.unwrap_or(organization.name);
-    organization.suspended = change.suspended.unwrap_or(organization.suspended);
     organization.updated_at = may.now;
     model::organizations::update(tx, &organization)?;
     change

@@ -10,10 +10,9 @@ use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::model::packages::PackageState;
-use crate::cloud_controller::model::packages::{Package, PackageKind};
+use crate::cloud_controller::model::packages::{Credentials, Package, PackageKind, PackageState};
 use crate::cloud_controller::payload::packages::{CreatePackage, NewKind, PackageChange};
-use crate::cloud_controller::permits::MayWrite;
+use crate::cloud_controller::permits::{MayReadSecrets, MayWrite};
 use crate::db::{Vault, WriteTx};
 
 /// Packages kept per app besides the one in use.
@@ -83,14 +82,22 @@ pub(crate) fn begin_upload(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) 
     ))
 }
 
-/// Makes a package of `app` with the bits or image of `source`.
+/// What a copy is made of, and the right to take it from there.
+pub(crate) struct CopySource<'a> {
+    pub package: &'a Package,
+    pub may: &'a MayWrite,
+}
+
+/// Makes a package of `app` with the bits or image of another app's package.
 pub(crate) fn copy(
     tx: &WriteTx<'_>,
     may: &MayWrite,
-    source: &Package,
+    source: CopySource<'_>,
     app: &App,
 ) -> Result<Package> {
     may.covers(&app.space_guid)?;
+    source.may.covers(&source.package.space_guid)?;
+    let source = source.package;
     if source.app_guid == app.guid {
         return Err(Error::unprocessable(
             "Source and destination app cannot be the same",
@@ -134,7 +141,10 @@ pub(crate) fn update(
     if change.has_credentials() {
         let password = change.password.as_ref();
         let password = password.map(|text| vault.encrypt(text.as_bytes()));
-        let credentials = (change.username.as_deref(), password.transpose()?);
+        let credentials = Credentials {
+            username: change.username.as_deref(),
+            password: password.transpose()?,
+        };
         model::packages::set_credentials(tx, &package.guid, credentials, may.now)?;
     }
     change
@@ -174,16 +184,11 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, package: &Package) -> Res
 /// Writes that bits were downloaded.
 pub(crate) fn record_download(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayReadSecrets,
     package: &Package,
 ) -> Result<()> {
-    record(
-        tx,
-        recorder,
-        "audit.app.package.download",
-        package,
-        &json!({}),
-    )
+    may.covers(&package.space_guid)?;
+    record(tx, may, "audit.app.package.download", package, &json!({}))
 }
 
 fn new(recorder: &Recorder, app: &App, kind: PackageKind, state: PackageState) -> Package {

@@ -12,7 +12,7 @@ use crate::cloud_controller::model::audit_events::{Cause, Recorder};
 use crate::cloud_controller::model::processes::{
     Check, CheckType, DEFAULT_DISK, DEFAULT_MEMORY, Process, Scaling,
 };
-use crate::cloud_controller::payload::processes::UpdateProcess;
+use crate::cloud_controller::payload::processes::{ScaleProcess, UpdateProcess};
 use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
@@ -82,7 +82,7 @@ pub(crate) fn update(
     change: UpdateProcess,
     cause: Cause,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot update this process while a deployment is in flight.",
@@ -120,22 +120,22 @@ pub(crate) fn scale(
     may: &MaySupport,
     app: &App,
     process: Process,
-    (wanted, request): (Scaling, Value),
+    wanted: ScaleProcess,
     cause: Cause,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if process.kind == "web" && model::apps::deploying(tx, &app.guid)? {
         return Err(Error::unprocessable(
             "Cannot scale this process while a deployment is in flight.",
         ));
     }
-    let process = resize(tx, may, app, process, wanted)?;
+    let process = resize(tx, may, app, process, wanted.scaling)?;
     record(
         tx,
         may,
         "audit.app.process.scale",
         (app, &process),
-        cause.mark(json!({ "request": request })),
+        cause.mark(json!({ "request": wanted.request })),
     )?;
     Ok(process)
 }
@@ -148,7 +148,7 @@ pub(crate) fn resize(
     process: Process,
     wanted: Scaling,
 ) -> Result<Process> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     let before = Use::Scaled {
         instances: process.instances,
         memory: process.memory,
@@ -190,7 +190,7 @@ pub(crate) fn terminate(
     process: &Process,
     index: Option<u32>,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     let index = index.filter(|index| *index < process.wanted());
     let index = index.ok_or_else(|| Error::not_found("Instance"))?;
     scheduler::restart_instance(tx, &process.guid, index, may.now)?;
@@ -211,7 +211,7 @@ pub(crate) fn record_delete(
     app: &App,
     process: &Process,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }

@@ -10,7 +10,7 @@ use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::revisions::{
     Content, Revision, RevisionSidecar, next_version, reasons,
 };
-use crate::cloud_controller::permits::{MaySupport, MayWrite};
+use crate::cloud_controller::permits::{MayReadSecrets, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, Vault, WriteTx};
 
@@ -38,7 +38,12 @@ pub(crate) fn of_start(
         return Ok(latest);
     }
     let version = next_version(latest.map(|latest| latest.version));
-    add(tx, may, vault, app, (version, &reasons, next)).map(Some)
+    let new = NewRevision {
+        version,
+        reasons,
+        content: next,
+    };
+    add(tx, may, vault, app, new).map(Some)
 }
 
 /// Makes an app as a revision was, which is a revision of its own. The app has its droplet already.
@@ -49,7 +54,7 @@ pub(crate) fn roll_back(
     app: &App,
     target: &Revision,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &target.app_guid)?;
     let environment = model::revisions::environment(tx, vault, &target.guid)?;
     model::apps::set_environment(tx, vault, &app.guid, &environment)?;
     actions::sidecars::restore(tx, may, app, &target.sidecars)?;
@@ -72,7 +77,19 @@ pub(crate) fn roll_back(
     }
     reasons.push(format!("Rolled back to revision {}.", target.version));
     let version = next_version(Some(latest.version));
-    add(tx, may, vault, app, (version, &reasons, next)).map(drop)
+    let new = NewRevision {
+        version,
+        reasons,
+        content: next,
+    };
+    add(tx, may, vault, app, new).map(drop)
+}
+
+/// What differs from the revision before, and what is there now.
+struct NewRevision {
+    version: i64,
+    reasons: Vec<String>,
+    content: Content,
 }
 
 fn add(
@@ -80,16 +97,16 @@ fn add(
     recorder: &Recorder,
     vault: &Vault,
     app: &App,
-    (version, reasons, next): (i64, &[String], Content),
+    new: NewRevision,
 ) -> Result<Revision> {
     let revision = Revision {
         guid: RevisionGuid::generate(&recorder.guids),
         app_guid: app.guid.clone(),
-        version,
-        droplet_guid: next.droplet_guid.clone(),
-        commands: next.commands.clone(),
-        sidecars: next.sidecars.clone(),
-        description: reasons.join(" "),
+        version: new.version,
+        droplet_guid: new.content.droplet_guid.clone(),
+        commands: new.content.commands.clone(),
+        sidecars: new.content.sidecars.clone(),
+        description: new.reasons.join(" "),
         deployable: true,
         created_at: recorder.now,
         updated_at: recorder.now,
@@ -97,7 +114,7 @@ fn add(
     for surplus in model::revisions::surplus(tx, &app.guid, revision.version, KEPT - 1)? {
         model::revisions::delete(tx, &surplus)?;
     }
-    model::revisions::insert(tx, vault, &revision, &next)?;
+    model::revisions::insert(tx, vault, &revision, &new.content)?;
     record(tx, recorder, "audit.app.revision.create", app, &revision)?;
     Ok(revision)
 }
@@ -114,17 +131,31 @@ pub(crate) fn latest(tx: &ReadTx<'_>, app: &App) -> Result<Option<Revision>> {
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
+    app: &App,
     mut revision: Revision,
     metadata: &MetadataChange,
 ) -> Result<Revision> {
+    may.covers_part(app, &revision.app_guid)?;
     metadata.store(tx, ResourceType::Revision, revision.guid.as_str())?;
     revision.updated_at = may.now;
     model::revisions::touch(tx, &revision.guid, may.now)?;
     Ok(revision)
 }
 
+/// Writes that the environment variables of a revision were read.
+pub(crate) fn record_read(
+    tx: &WriteTx<'_>,
+    may: &MayReadSecrets,
+    app: &App,
+    revision: &Revision,
+) -> Result<()> {
+    may.covers(&app.space_guid)?;
+    let kind = "audit.app.revision.environment_variables.show";
+    record(tx, may, kind, app, revision)
+}
+
 /// Writes an event about an app's revision.
-pub(crate) fn record(
+fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     kind: &str,

@@ -6,8 +6,11 @@ use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
+use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::model::roles::Role;
-use crate::cloud_controller::payload::roles::{CreateRole, Scope, Who};
+use crate::cloud_controller::model::spaces::Space;
+use crate::cloud_controller::payload::roles::{CreateRole, Who};
+use crate::cloud_controller::permits::{MayCreateOrganization, MayGiveRoles};
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
 use crate::db::is_unique_violation;
@@ -15,34 +18,14 @@ use crate::uaa;
 
 const NO_MEMBER: &str = "Users cannot be assigned roles in a space if they do not have a role in that space's organization.";
 
-/// Gives a role. Who may not give roles in an organization or space gets 403, never 404: that it
-/// exists is no secret.
-pub(crate) fn create(
+/// Gives a role in a space.
+pub(crate) fn create_in_space(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayGiveRoles,
     caller: &Caller,
     wanted: &CreateRole,
+    space: &Space,
 ) -> Result<Role> {
-    match &wanted.scope {
-        Scope::Space(guid) => in_space(tx, recorder, caller, wanted, guid),
-        Scope::Organization(guid) => in_organization(tx, recorder, caller, wanted, guid),
-    }
-}
-
-fn in_space(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    caller: &Caller,
-    wanted: &CreateRole,
-    guid: &SpaceGuid,
-) -> Result<Role> {
-    let found = model::spaces::by_guids(tx, &[guid.to_string()])?;
-    let space = found.first().ok_or_else(|| {
-        Error::unprocessable(
-            "Invalid space. Ensure that the space exists and you have access to it.",
-        )
-    })?;
-    caller.may_manage_space(tx, guid)?;
     let user = match &wanted.who {
         Who::Guid(guid) => guid.clone(),
         Who::Name { name, origin } => {
@@ -55,31 +38,26 @@ fn in_space(
         return Err(Error::unprocessable(NO_MEMBER));
     }
     let role = new(
-        recorder,
+        may,
         &wanted.kind,
         user,
         organization,
-        Some(guid.clone()),
+        Some(space.guid.clone()),
     );
+    may.covers(&role)?;
     let place = format!("in space '{}'", space.name);
-    insert(tx, recorder, &role, &wanted.request, &place)?;
+    insert(tx, may, &role, &wanted.request, &place)?;
     Ok(role)
 }
 
-fn in_organization(
+/// Gives a role of an organization itself.
+pub(crate) fn create_in_organization(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayGiveRoles,
     caller: &Caller,
     wanted: &CreateRole,
-    guid: &OrganizationGuid,
+    organization: &Organization,
 ) -> Result<Role> {
-    let found = model::organizations::by_guids(tx, &[guid.to_string()])?;
-    let organization = found.first().ok_or_else(|| {
-        Error::unprocessable(
-            "Invalid organization. Ensure that the organization exists and you have access to it.",
-        )
-    })?;
-    caller.may_manage_organization(tx, guid)?;
     let user = match &wanted.who {
         Who::Guid(guid) => guid.clone(),
         Who::Name { name, origin } => {
@@ -92,50 +70,41 @@ fn in_organization(
             })?
         }
     };
-    let role = new(recorder, &wanted.kind, user, guid, None);
+    let role = new(may, &wanted.kind, user, &organization.guid, None);
+    may.covers(&role)?;
     let place = format!("in organization '{}'", organization.name);
-    insert(tx, recorder, &role, &wanted.request, &place)?;
+    insert(tx, may, &role, &wanted.request, &place)?;
     Ok(role)
 }
 
-/// Makes a user the manager (and a member) of an organization.
+/// Makes whoever created an organization its manager (and a member).
 pub(crate) fn make_manager(
     tx: &WriteTx<'_>,
-    recorder: &Recorder,
+    may: &MayCreateOrganization,
     user: &UserGuid,
     organization: &OrganizationGuid,
 ) -> Result<()> {
     for kind in ["organization_user", "organization_manager"] {
-        let role = new(recorder, kind, user.clone(), organization, None);
+        let role = new(may, kind, user.clone(), organization, None);
         let request = json!({ "type": kind });
-        insert(tx, recorder, &role, &request, "in the organization")?;
+        insert(tx, may, &role, &request, "in the organization")?;
     }
     Ok(())
 }
 
 /// Takes a role.
-pub(crate) fn delete(
-    tx: &WriteTx<'_>,
-    recorder: &Recorder,
-    caller: &Caller,
-    role: &Role,
-) -> Result<()> {
-    match &role.space_guid {
-        Some(space) => caller.may_manage_space(tx, space)?,
-        None => {
-            caller.may_manage_organization(tx, &role.organization_guid)?;
-            if role.kind == "organization_user"
-                && model::roles::has_space_role(tx, &role.user_guid, &role.organization_guid)?
-            {
-                return Err(Error::unprocessable(
-                    "Cannot delete organization_user role while user has roles in spaces in that organization.",
-                ));
-            }
-        }
+pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayGiveRoles, role: &Role) -> Result<()> {
+    may.covers(role)?;
+    if role.kind == "organization_user"
+        && model::roles::has_space_role(tx, &role.user_guid, &role.organization_guid)?
+    {
+        return Err(Error::unprocessable(
+            "Cannot delete organization_user role while user has roles in spaces in that organization.",
+        ));
     }
     model::roles::delete(tx, &role.guid)?;
     let name = name_of(tx, &role.user_guid)?;
-    record(tx, recorder, ("remove", &json!({})), role, name.as_deref())
+    record(tx, may, Deed::Take, role, name.as_deref())
 }
 
 /// The user's name; clients and users of other platforms have none.
@@ -172,7 +141,7 @@ fn insert(
     match model::roles::insert(tx, role) {
         Ok(_) => {
             model::users::ensure(tx, &role.user_guid, recorder.now)?;
-            record(tx, recorder, ("add", request), role, name.as_deref())
+            record(tx, recorder, Deed::Give(request), role, name.as_deref())
         }
         Err(error) if is_unique_violation(&error) => Err(Error::unprocessable(format!(
             "User '{}' already has '{}' role {place}.",
@@ -208,10 +177,17 @@ fn by_name(
     }
 }
 
+/// What is done with a role.
+enum Deed<'a> {
+    /// With the request.
+    Give(&'a Value),
+    Take,
+}
+
 fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
-    (verb, request): (&str, &Value),
+    deed: Deed<'_>,
     role: &Role,
     name: Option<&str>,
 ) -> Result<()> {
@@ -223,6 +199,10 @@ fn record(
     let place = Place {
         space: role.space_guid.as_ref(),
         organization: Some(&role.organization_guid),
+    };
+    let (verb, request) = match deed {
+        Deed::Give(request) => ("add", request.clone()),
+        Deed::Take => ("remove", json!({})),
     };
     let kind = format!("audit.user.{}_{verb}", role.kind);
     recorder.record(tx, &kind, &target, place, &json!({ "request": request }))

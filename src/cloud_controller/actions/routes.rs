@@ -8,9 +8,9 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::model::domains::Domain;
-use crate::cloud_controller::model::routes::Route;
+use crate::cloud_controller::model::routes::{Route, RoutePlace};
 use crate::cloud_controller::model::spaces::Space;
-use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::payload::route_options::{Hashing, OptionsChange};
 use crate::cloud_controller::permits::{MayChangeDomain, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
@@ -84,8 +84,8 @@ pub(crate) fn create(
     Ok(route)
 }
 
-/// The route at this place, made if there is none; options are applied to one that is there. For
-/// manifests and default routes: the space's write permission is checked already.
+/// The route at this place, made if there is none; options are applied to one that is there, also
+/// when it is shared with the space from another one. For manifests and default routes.
 pub(crate) fn find_or_create(
     tx: &WriteTx<'_>,
     may: &MaySupport,
@@ -93,7 +93,11 @@ pub(crate) fn find_or_create(
     new: NewRoute<'_>,
     context: RouteContext<'_>,
 ) -> Result<Route> {
-    let place = (new.host.as_str(), new.path.as_str(), new.port);
+    let place = RoutePlace {
+        host: &new.host,
+        path: &new.path,
+        port: new.port,
+    };
     if let Some(route) = model::routes::find_at(tx, &new.domain.guid, place)? {
         if !model::routes::is_available_in(tx, &route, &new.space.guid)? {
             return Err(Error::unprocessable(
@@ -103,21 +107,23 @@ pub(crate) fn find_or_create(
         if new.options.is_empty() {
             return Ok(route);
         }
-        return update(tx, may, route, new.options, &new.metadata);
+        may.covers(&new.space.guid)?;
+        return change(tx, may, route, new.options, &new.metadata);
     }
     may_create(tx, caller, new.domain, &new.host)?;
     create(tx, may, new, context)
 }
 
-/// Shares a route with spaces; the caller checked that it may be shared with them.
+/// Shares a route with spaces.
 pub(crate) fn share(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     route: &Route,
-    guests: &[SpaceGuid],
+    guests: &[MayWrite],
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
-    for space in guests {
+    let guests: Vec<&SpaceGuid> = guests.iter().map(|guest| guest.space()).collect();
+    for space in &guests {
         model::routes::share(tx, &route.guid, space)?;
     }
     let data = json!({ "target_space_guids": guests });
@@ -129,9 +135,10 @@ pub(crate) fn unshare(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     route: &Route,
-    space: &SpaceGuid,
+    guest: &MaySupport,
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
+    let space = guest.space();
     model::routes::unshare(tx, &route.guid, space)?;
     let data = json!({ "target_space_guid": space });
     record(tx, may, "audit.route.unshare", route, &data)
@@ -142,14 +149,15 @@ pub(crate) fn transfer(
     tx: &WriteTx<'_>,
     may: &MayWrite,
     mut route: Route,
-    space: SpaceGuid,
+    owner: &MaySupport,
 ) -> Result<()> {
     may.covers(&route.space_guid)?;
+    let space = owner.space();
     let data = json!({ "target_space_guid": space });
     record(tx, may, "audit.route.transfer-owner", &route, &data)?;
-    model::routes::unshare(tx, &route.guid, &space)?;
+    model::routes::unshare(tx, &route.guid, space)?;
     model::routes::share(tx, &route.guid, &route.space_guid)?;
-    route.space_guid = space;
+    route.space_guid = space.clone();
     route.updated_at = may.now;
     model::routes::update(tx, &route)
 }
@@ -175,17 +183,27 @@ pub(crate) fn may_create(
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MaySupport,
-    mut route: Route,
+    route: Route,
     options: OptionsChange,
     metadata: &MetadataChange,
 ) -> Result<Route> {
     may.covers(&route.space_guid)?;
+    change(tx, may, route, options, metadata)
+}
+
+fn change(
+    tx: &WriteTx<'_>,
+    recorder: &Recorder,
+    mut route: Route,
+    options: OptionsChange,
+    metadata: &MetadataChange,
+) -> Result<Route> {
     route.options = options.apply(&route.options, hashing(tx)?)?;
-    route.updated_at = may.now;
+    route.updated_at = recorder.now;
     model::routes::update(tx, &route)?;
     metadata.store(tx, ResourceType::Route, route.guid.as_str())?;
     let data = json!({ "request": { "options": route.options } });
-    record(tx, may, "audit.route.update", &route, &data)?;
+    record(tx, recorder, "audit.route.update", &route, &data)?;
     Ok(route)
 }
 
@@ -245,6 +263,6 @@ pub(crate) fn record(
 }
 
 /// Whether routes may be spread by a hash.
-fn hashing(tx: &ReadTx<'_>) -> Result<bool> {
-    actions::feature_flags::enabled(tx, "hash_based_routing")
+fn hashing(tx: &ReadTx<'_>) -> Result<Hashing> {
+    actions::feature_flags::enabled(tx, "hash_based_routing").map(Into::into)
 }

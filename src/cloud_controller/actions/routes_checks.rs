@@ -4,6 +4,7 @@
 use crate::cloud_controller::actions::routes::NewRoute;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::domains::{Domain, is_platform_name};
+use crate::cloud_controller::model::routes::RoutePlace;
 use crate::cloud_controller::{model, payload};
 use crate::db::ReadTx;
 
@@ -41,7 +42,7 @@ pub(crate) fn check(tx: &ReadTx<'_>, new: &NewRoute<'_>, system_domain: &str) ->
         return refuse(fault.to_owned());
     }
     check_unique(tx, new)?;
-    if let Some(fault) = path_fault(&new.path, domain.internal) {
+    if let Some(fault) = path_fault(&new.path, domain) {
         return refuse(fault.to_owned());
     }
     if new.port != 0 {
@@ -52,7 +53,11 @@ pub(crate) fn check(tx: &ReadTx<'_>, new: &NewRoute<'_>, system_domain: &str) ->
 
 fn check_unique(tx: &ReadTx<'_>, new: &NewRoute<'_>) -> Result<()> {
     let (host, path, domain) = (&new.host, &new.path, &new.domain.name);
-    let place = (host.as_str(), path.as_str(), 0);
+    let place = RoutePlace {
+        host,
+        path,
+        port: 0,
+    };
     if model::routes::is_reserved(tx, &new.domain.guid, place)? {
         return Err(Error::unprocessable(taken(host, path, domain)));
     }
@@ -98,11 +103,11 @@ fn host_fault(host: &str, domain: &Domain, system_domain: &str) -> Option<&'stat
     None
 }
 
-fn path_fault(path: &str, internal: bool) -> Option<&'static str> {
+fn path_fault(path: &str, domain: &Domain) -> Option<&'static str> {
     if path.is_empty() {
         return None;
     }
-    if internal {
+    if domain.internal {
         return Some("Paths are not supported for internal domains.");
     }
     if !is_path(path) {
@@ -196,24 +201,26 @@ mod tests {
     #[test]
     fn paths() {
         let long = format!("/{}", "a".repeat(128));
+        let shared = domain("cf.localhost", false, None);
+        let internal = domain("apps.internal", true, None);
         let cases = [
-            ("", false, None),
-            ("/v1/things", false, None),
-            ("/a%20b", false, None),
+            ("", &shared, None),
+            ("/v1/things", &shared, None),
+            ("/a%20b", &shared, None),
             (
                 "/a",
-                true,
+                &internal,
                 Some("Paths are not supported for internal domains."),
             ),
-            ("/a b", false, Some("Path is invalid.")),
-            ("/a%2", false, Some("Path is invalid.")),
-            ("a", false, Some("Path is invalid.")),
-            ("/", false, Some("Path is invalid.")),
-            ("/a?b", false, Some("Path is invalid.")),
-            (&long, false, Some("Path exceeds 128 characters.")),
+            ("/a b", &shared, Some("Path is invalid.")),
+            ("/a%2", &shared, Some("Path is invalid.")),
+            ("a", &shared, Some("Path is invalid.")),
+            ("/", &shared, Some("Path is invalid.")),
+            ("/a?b", &shared, Some("Path is invalid.")),
+            (&long, &shared, Some("Path exceeds 128 characters.")),
         ];
-        for (path, internal, fault) in cases {
-            assert_eq!(path_fault(path, internal), fault, "{path}");
+        for (path, domain, fault) in cases {
+            assert_eq!(path_fault(path, domain), fault, "{path}");
         }
     }
 

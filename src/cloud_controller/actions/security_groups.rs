@@ -5,10 +5,11 @@ use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model;
+use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::security_groups::{Lifecycle, SecurityGroup};
 use crate::cloud_controller::payload::security_groups::{CreateGroup, GroupChange};
 use crate::cloud_controller::permits::{MayAdminister, MayManageSpace};
-use crate::db::WriteTx;
+use crate::db::{ReadTx, WriteTx};
 use serde_json::json;
 
 /// Creates a group and binds it.
@@ -70,18 +71,18 @@ pub(crate) fn delete(
     model::security_groups::delete(tx, guid)
 }
 
-/// Binds a group to spaces the caller manages.
-pub(crate) fn bind(
-    tx: &WriteTx<'_>,
+/// The spaces of these guids; 422 unless all are there, 403 unless the caller manages those that are.
+pub(crate) fn managed(
+    tx: &ReadTx<'_>,
     caller: &Caller,
-    group: &SecurityGroup,
-    lifecycle: Lifecycle,
+    recorder: &Recorder,
     guids: &[String],
-) -> Result<()> {
+) -> Result<Vec<MayManageSpace>> {
     let found = model::spaces::by_guids(tx, guids)?;
-    for space in &found {
-        caller.may_manage_space(tx, &space.guid)?;
-    }
+    let managed = found
+        .iter()
+        .map(|space| MayManageSpace::check(tx, caller, recorder.clone(), &space.guid))
+        .collect::<Result<_>>()?;
     refuse_missing(guids, |guid| found.iter().any(|s| s.guid.as_str() == guid)).map_err(
         |missing| {
             Error::unprocessable(format!(
@@ -89,8 +90,18 @@ pub(crate) fn bind(
             ))
         },
     )?;
-    for space in &found {
-        model::security_groups::bind(tx, &group.guid, &space.guid, lifecycle)?;
+    Ok(managed)
+}
+
+/// Binds a group to spaces.
+pub(crate) fn bind(
+    tx: &WriteTx<'_>,
+    spaces: &[MayManageSpace],
+    group: &SecurityGroup,
+    lifecycle: Lifecycle,
+) -> Result<()> {
+    for space in spaces {
+        model::security_groups::bind(tx, &group.guid, space.space(), lifecycle)?;
     }
     Ok(())
 }
@@ -130,6 +141,6 @@ pub(crate) fn ensure_defaults(tx: &WriteTx<'_>, now: Timestamp, guids: &GuidSour
     let port =
         |protocol: &str| json!({ "protocol": protocol, "destination": "0.0.0.0/0", "ports": "53" });
     let dns = json!([port("tcp"), port("udp")]);
-    model::security_groups::ensure(tx, ("public_networks", &public), now, guids)?;
-    model::security_groups::ensure(tx, ("dns", &dns), now, guids)
+    model::security_groups::ensure(tx, "public_networks", &public, now, guids)?;
+    model::security_groups::ensure(tx, "dns", &dns, now, guids)
 }

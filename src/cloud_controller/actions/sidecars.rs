@@ -44,17 +44,19 @@ fn insert(tx: &WriteTx<'_>, recorder: &Recorder, app: &App, wanted: NewSidecar) 
 
 /// Deletes a sidecar of an app.
 pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayWrite, app: &App, sidecar: &Sidecar) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &sidecar.app_guid)?;
     model::sidecars::delete(tx, &sidecar.guid)
 }
 
-/// Changes a sidecar.
+/// Changes a sidecar of an app.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
+    app: &App,
     mut sidecar: Sidecar,
     change: SidecarChange,
 ) -> Result<Sidecar> {
+    may.covers_part(app, &sidecar.app_guid)?;
     let checked = change.memory.is_some() || change.process_types.is_some();
     sidecar.name = change.name.unwrap_or(sidecar.name);
     sidecar.command = change.command.unwrap_or(sidecar.command);
@@ -85,7 +87,7 @@ pub(crate) fn put(
                 process_types: Some(wanted.process_types),
                 memory: wanted.memory.map(Some),
             };
-            update(tx, may, sidecar, change)
+            update(tx, may, app, sidecar, change)
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn create(tx: &WriteTx<'_>, may: &MayManage, wanted: CreateQuota) -> 
         model::space_quotas::set_quota(tx, &space.guid, Some(&quota.guid))?;
     }
     let data = json!({ "request": change.request });
-    record(tx, may, "create", (&quota, None), &data)?;
+    record(tx, may, "create", &quota, place_of(&quota), &data)?;
     Ok(quota)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn update(
     check_ports(tx, &quota)?;
     model::space_quotas::update(tx, &quota)?;
     let data = json!({ "request": change.request });
-    record(tx, may, "update", (&quota, None), &data)?;
+    record(tx, may, "update", &quota, place_of(&quota), &data)?;
     Ok(quota)
 }
 
@@ -108,7 +108,14 @@ pub(crate) fn apply(
     }
     for space in &seen {
         model::space_quotas::set_quota(tx, &space.guid, Some(&quota.guid))?;
-        record(tx, may, "apply", (quota, Some(space)), &data_of(space))?;
+        record(
+            tx,
+            may,
+            "apply",
+            quota,
+            Place::space(&space.guid),
+            &data_of(space),
+        )?;
     }
     Ok(())
 }
@@ -129,7 +136,8 @@ pub(crate) fn remove(
             ))
         })?;
     model::space_quotas::set_quota(tx, guid, None)?;
-    record(tx, may, "remove", (quota, Some(&space)), &data_of(&space))
+    let place = Place::space(&space.guid);
+    record(tx, may, "remove", quota, place, &data_of(&space))
 }
 
 /// Deletes a quota that no space has.
@@ -140,8 +148,13 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MayManage, quota: &SpaceQuota) -> R
             "This quota is applied to one or more spaces. Remove this quota from all spaces before deleting.",
         ));
     }
-    record(tx, may, "delete", (quota, None), &json!({}))?;
+    record(tx, may, "delete", quota, place_of(quota), &json!({}))?;
     model::space_quotas::delete(tx, &quota.guid)
+}
+
+/// Where a quota is.
+fn place_of(quota: &SpaceQuota) -> Place<'_> {
+    Place::organization(&quota.organization_guid)
 }
 
 fn data_of(space: &Space) -> Value {
@@ -182,17 +195,14 @@ fn record(
     tx: &WriteTx<'_>,
     recorder: &Recorder,
     what: &str,
-    (quota, space): (&SpaceQuota, Option<&Space>),
+    quota: &SpaceQuota,
+    place: Place<'_>,
     data: &Value,
 ) -> Result<()> {
     let target = Target {
         guid: quota.guid.as_str(),
         kind: "space_quota",
         name: &quota.name,
-    };
-    let place = Place {
-        space: space.map(|space| &space.guid),
-        organization: Some(&quota.organization_guid),
     };
     let kind = format!("audit.space_quota.{what}");
     recorder.record(tx, &kind, &target, place, data)

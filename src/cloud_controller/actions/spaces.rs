@@ -9,8 +9,8 @@ use crate::cloud_controller::model;
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::organizations::Organization;
 use crate::cloud_controller::model::spaces::Space;
-use crate::cloud_controller::payload::spaces::{CreateSpace, UpdateSpace};
-use crate::cloud_controller::permits::{MayManage, MayManageSpace};
+use crate::cloud_controller::payload::spaces::{CreateSpace, SpaceChange};
+use crate::cloud_controller::permits::{MayManage, MayManageSpace, SpaceSuspension};
 use crate::db::WriteTx;
 
 /// Makes a space.
@@ -42,16 +42,19 @@ pub(crate) fn create(
     Ok(space)
 }
 
-/// Changes name or metadata.
+/// Changes name and metadata, and whether the space is suspended.
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayManageSpace,
     mut space: Space,
-    change: UpdateSpace,
+    change: SpaceChange,
+    suspension: Option<&SpaceSuspension>,
 ) -> Result<Space> {
     may.covers(&space.guid)?;
+    if let Some(suspension) = suspension {
+        space.suspended = suspension.of(&space.guid)?;
+    }
     space.name = change.name.unwrap_or(space.name);
-    space.suspended = change.suspended.unwrap_or(space.suspended);
     space.updated_at = may.now;
     model::spaces::update(tx, &space)?;
     change

@@ -11,7 +11,12 @@ use crate::db::WriteTx;
 use crate::uaa;
 
 /// Enters a user; 422 when entered already.
-pub(crate) fn create(tx: &WriteTx<'_>, may: &MayAdminister, whom: &Whom) -> Result<UserGuid> {
+pub(crate) fn create(
+    tx: &WriteTx<'_>,
+    may: &MayAdminister,
+    whom: &Whom,
+    metadata: &MetadataChange,
+) -> Result<UserGuid> {
     let (guid, shown) = match whom {
         Whom::Guid(guid) => (guid.clone(), format!("guid '{guid}'")),
         Whom::Name { name, origin } => (
@@ -19,13 +24,13 @@ pub(crate) fn create(tx: &WriteTx<'_>, may: &MayAdminister, whom: &Whom) -> Resu
             format!("username '{name}' and origin '{origin}'"),
         ),
     };
-    if model::users::insert(tx, &guid, may.now)? {
-        Ok(guid)
-    } else {
-        Err(Error::unprocessable(format!(
+    if !model::users::insert(tx, &guid, may.now)? {
+        return Err(Error::unprocessable(format!(
             "User with {shown} already exists."
-        )))
+        )));
     }
+    metadata.store(tx, ResourceType::User, guid.as_str())?;
+    Ok(guid)
 }
 
 /// The guid of a user of another origin, who is made in UAA when it does not know it.

@@ -220,39 +220,56 @@ impl Body {
         self.fields.whole(name, rule, &mut self.invalid)
     }
 
-    /// Relationships to one resource each: `(name, required)`. In order: `None` = absent,
-    /// `Some(None)` = `{"data": null}`.
+    /// Relationships to one resource each, all of which have to be there. In order: `None` = absent
+    /// or faulty, `Some(None)` = `{"data": null}`.
     pub(crate) fn relationships<const N: usize>(
         &mut self,
-        wanted: [(&str, bool); N],
+        names: [&str; N],
     ) -> [Option<Option<String>>; N] {
-        let required = wanted.iter().any(|(_, required)| *required);
+        self.relationships_that_are(Presence::Required, names)
+    }
+
+    /// The same where each may be absent.
+    pub(crate) fn optional_relationships<const N: usize>(
+        &mut self,
+        names: [&str; N],
+    ) -> [Option<Option<String>>; N] {
+        self.relationships_that_are(Presence::Optional, names)
+    }
+
+    fn relationships_that_are<const N: usize>(
+        &mut self,
+        presence: Presence,
+        names: [&str; N],
+    ) -> [Option<Option<String>>; N] {
+        let required = presence == Presence::Required;
         let given = match self.fields.nullable("relationships") {
             Some(Value::Object(map)) if map.is_empty() && required => {
                 self.invalid.add(
                     "Relationships 'relationships' must include one or more valid relationships",
                 );
-                return wanted.map(|_| None);
+                return names.map(|_| None);
             }
             Some(Value::Object(map)) => Fields::new(map),
-            None | Some(Value::Null) if !required => return wanted.map(|_| None),
+            None | Some(Value::Null) if !required => return names.map(|_| None),
             None | Some(_) => {
                 self.invalid
                     .add("Relationships 'relationships' is not an object");
-                return wanted.map(|_| None);
+                return names.map(|_| None);
             }
         };
-        self.read_relationships(given, wanted)
+        self.read_relationships(given, presence, names)
     }
 
     fn read_relationships<const N: usize>(
         &mut self,
         mut given: Fields,
-        wanted: [(&str, bool); N],
+        presence: Presence,
+        names: [&str; N],
     ) -> [Option<Option<String>>; N] {
-        let found = wanted.map(|(name, required)| {
+        let found = names.map(|name| {
             let value = given.nullable(name);
-            if value.is_none() && required {
+            if value.is_none() && presence == Presence::Required {
                 self.invalid.add(format!("Relationships {} can't be blank", humanize(name)));
             }
             value.and_then(|value| {
@@ -278,6 +295,13 @@ impl Body {
         all.0.extend(invalid.0);
         all.refuse()
     }
+}
+
+/// Whether a relationship has to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
 }
 
 /// `{"data": null}` → `Some(None)`, `{"data": {"guid": "x"}}` → `Some(Some("x"))`, else `None`.
@@ -369,7 +393,7 @@ mod tests {
         ];
         for (value, fault) in cases {
             let mut body = open(value);
-            let [space] = body.relationships([("space", true)]);
+            let [space] = body.relationships(["space"]);
             match (body.finish(), fault) {
                 (Ok(()), None) => assert_eq!(space, Some(Some("g".to_owned()))),
                 (result, fault) => {

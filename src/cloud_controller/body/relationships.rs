@@ -166,7 +166,7 @@ mod tests {
             "spaces": { "data": [{ "guid": "s" }] },
         } }));
         assert_eq!(body.to_many("spaces"), Some(vec!["s".to_owned()]));
-        let [organization] = body.relationships([("organization", true)]);
+        let [organization] = body.relationships(["organization"]);
         assert_eq!(organization, Some(Some("o".to_owned())));
         assert!(body.finish().is_ok());
         let mut body = open(json!({ "relationships": { "spaces": { "data": "s" } } }));

@@ -84,7 +84,8 @@ impl Fields {
     /// texts.
     pub(crate) fn whole_called(
         &mut self,
-        (name, shown): (&str, &str),
+        name: &str,
+        shown: &str,
         rule: Whole,
         invalid: &mut Invalid,
     ) -> Option<Option<i64>> {
@@ -107,7 +108,7 @@ impl Fields {
         rule: Whole,
         invalid: &mut Invalid,
     ) -> Option<Option<i64>> {
-        self.whole_called((name, name), rule, invalid)
+        self.whole_called(name, name, rule, invalid)
     }
 
     /// The same where null counts as absent.

@@ -65,8 +65,11 @@ impl ApiLines {
                 .await?
             {
                 last = id;
-                if let Some(event) = event {
-                    self.write(&event);
+                match event {
+                    Ok(event) => self.write(&event),
+                    Err(error) => {
+                        tracing::error!(event.id = id, %error, "cannot read audit event");
+                    }
                 }
                 self.seen.store(last, Ordering::Relaxed);
             }

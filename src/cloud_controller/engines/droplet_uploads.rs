@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Supervisor};
+use crate::base::{Clock, Supervisor, Timestamp};
 use crate::blobs::{Blob, Blobs, Digest, LayerError};
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::droplets::Uploaded;
 use crate::cloud_controller::{actions, model, v3};
-use crate::db::Db;
+use crate::db::{Db, WriteTx};
 use crate::staging::DropletImages;
 
 /// Largest unpacked size of a droplet.
@@ -82,19 +82,7 @@ impl DropletUploads {
         let now = self.0.clock.now();
         self.0
             .db
-            .write(move |tx| {
-                let result = match converted {
-                    Ok((layer, image)) => {
-                        model::droplets::set_staged(tx, &uploaded, (&layer, &image), now)?;
-                        actions::droplets::expire(tx, &uploaded.app_guid, now)
-                    }
-                    Err(error) => {
-                        model::droplets::set_failed(tx, &uploaded, error.detail(), now)?;
-                        Err(error)
-                    }
-                };
-                v3::jobs::finish(tx, &uploaded.job, result, now)
-            })
+            .write(move |tx| finish(tx, &uploaded, converted, now))
             .await
     }
 
@@ -116,9 +104,97 @@ impl DropletUploads {
     }
 }
 
+/// Stores what became of an upload, which is the result of its job. What fails here is not: the
+/// upload stays as it is and is processed again.
+fn finish(
+    tx: &WriteTx<'_>,
+    uploaded: &Uploaded,
+    converted: Result<(Blob, Digest)>,
+    now: Timestamp,
+) -> Result<()> {
+    let result = match converted {
+        Ok((layer, image)) => {
+            model::droplets::set_staged(tx, uploaded, &layer, &image, now)?;
+            actions::droplets::expire(tx, &uploaded.app_guid, now)?;
+            Ok(())
+        }
+        Err(error) => {
+            model::droplets::set_failed(tx, uploaded, error.detail(), now)?;
+            Err(error)
+        }
+    };
+    v3::jobs::finish(tx, &uploaded.job, result, now)
+}
+
 fn refusal(error: LayerError) -> Error {
     match error {
         LayerError::Blob(error) => Error::new(Kind::UnprocessableEntity, error.to_string()),
         other => Error::unprocessable(format!("Uploaded droplet file is invalid: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud_controller::model::jobs::JobState;
+
+    const ROWS: &str = "
+        insert into organization_quotas (guid, name, created_at, updated_at) values ('q', 'q', 0, 0);
+        insert into organizations (guid, name, quota_guid, created_at, updated_at) values ('o', 'o', 'q', 0, 0);
+        insert into spaces (guid, name, organization_guid, created_at, updated_at) values ('s', 's', 'o', 0, 0);
+        insert into apps (guid, name, space_guid, lifecycle_type, created_at, updated_at)
+            values ('a', 'a', 's', 'buildpack', 0, 0);
+        insert into blobs (digest, size, last_put_at) values
+            ('sha256:0000000000000000000000000000000000000000000000000000000000000001', 1, 0);
+        insert into jobs (guid, operation, state, payload, errors, created_at, updated_at, resource_guid)
+            values ('j', 'droplet.upload', 'PROCESSING', '{}', '[]', 0, 0, 'd9');
+        insert into droplets (guid, app_guid, state, lifecycle_type, created_at, updated_at) values
+            ('d1', 'a', 'STAGED', 'buildpack', 1, 1), ('d2', 'a', 'STAGED', 'buildpack', 2, 2),
+            ('d3', 'a', 'STAGED', 'buildpack', 3, 3), ('d4', 'a', 'STAGED', 'buildpack', 4, 4),
+            ('d5', 'a', 'STAGED', 'buildpack', 5, 5), ('d9', 'a', 'PROCESSING_UPLOAD', 'buildpack', 9, 9);";
+
+    #[tokio::test]
+    async fn a_droplet_that_cannot_replace_an_old_one_is_no_failed_job() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let rows = db.write(|tx| Ok::<_, Error>(tx.sql().execute_batch(ROWS)?));
+        rows.await.expect("rows");
+        let digest = Digest::parse(&format!("sha256:{:064}", 1)).expect("a digest");
+        let uploaded = Uploaded {
+            guid: "d9".into(),
+            app_guid: "a".into(),
+            stack: String::new(),
+            archive: digest.clone(),
+            job: "j".into(),
+        };
+        let try_once = |broken: bool| {
+            let (uploaded, digest) = (uploaded.clone(), digest.clone());
+            move |tx: &WriteTx<'_>| {
+                if broken {
+                    tx.sql().execute_batch(
+                        "create trigger broken before update on droplets when new.state = 'EXPIRED' \
+                         begin select raise(abort, 'the disk is full'); end",
+                    )?;
+                }
+                let layer = Blob {
+                    digest: digest.clone(),
+                    size: 1,
+                };
+                finish(
+                    tx,
+                    &uploaded,
+                    Ok((layer, digest)),
+                    Timestamp::from_micros(10),
+                )
+            }
+        };
+        let state = || db.read(|tx| model::jobs::find(tx, &"j".into()));
+        let failed = db.write(try_once(true)).await;
+        assert_eq!(failed.expect_err("fails").kind(), Kind::ServerError);
+        let job = state().await.expect("read").expect("the job");
+        assert_eq!(job.state, JobState::Processing);
+        db.write(try_once(false)).await.expect("works again");
+        let job = state().await.expect("read").expect("the job");
+        assert_eq!(job.state, JobState::Complete);
     }
 }

@@ -15,8 +15,8 @@ use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::deployments::rollout::{Counts, Step};
 use crate::cloud_controller::flows::deployments::{finalize, remove, resize, set_status};
-use crate::cloud_controller::flows::desired::Snapshots;
-use crate::cloud_controller::model::apps::{AppState, Feature};
+use crate::cloud_controller::flows::desired::{RunnableApp, Snapshots};
+use crate::cloud_controller::model::apps::{App, AppState, Feature};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::deployments::{Deployment, DeploymentState, StatusReason};
 use crate::cloud_controller::model::processes::Process;
@@ -138,13 +138,13 @@ impl Rollouts {
         };
         let may = MaySupport::of_platform(recorder, &app.space_guid);
         if deployment.state == DeploymentState::Canceling {
-            return cancel(tx, &may, deployment);
+            return cancel(tx, &may, &app, deployment);
         }
-        let Some((new, old)) = web_processes(tx, &deployment)? else {
+        let Some(web) = web_processes(tx, &deployment)? else {
             return abandon(tx, &may, deployment);
         };
-        match step(tx, &deployment, (&new, &old), serving)? {
-            Some(step) => self.apply(tx, &may, deployment, (new, old, step)),
+        match step(tx, &deployment, &web, serving)? {
+            Some(step) => self.apply(tx, &may, &app, deployment, Next { web, step }),
             None => Ok(()),
         }
     }
@@ -153,28 +153,29 @@ impl Rollouts {
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
+        app: &App,
         mut deployment: Deployment,
-        (new, old, step): (Process, Vec<Process>, Step),
+        next: Next,
     ) -> Result<()> {
+        let Next { web, step } = next;
+        let WebProcesses { new, old } = web;
         let oldest = old.iter().min_by_key(|process| process.created_at);
         let oldest = oldest.map(|process| process.guid.clone());
         for (process, instances) in old.into_iter().zip(step.old) {
             if instances == 0 && oldest.as_ref() != Some(&process.guid) {
-                remove(tx, may, &process)?;
+                remove(tx, may, app, &process)?;
             } else {
-                resize(tx, may, process, instances)?;
+                resize(tx, may, app, process, instances)?;
             }
         }
         deployment.error = None;
         if step.finished {
-            return self.reach_goal(tx, may, deployment, &new);
+            return self.reach_goal(tx, may, app, deployment, &new);
         }
         if step.new != new.instances {
             deployment.last_healthy_at = Some(may.now);
-            resize(tx, may, new, step.new)?;
-            if let Some(app) = model::apps::find(tx, &deployment.app_guid)? {
-                model::quotas::check_started(tx, &app)?;
-            }
+            resize(tx, may, app, new, step.new)?;
+            model::quotas::check_started(tx, app)?;
         }
         deployment.updated_at = may.now;
         model::deployments::update(tx, &deployment)
@@ -185,6 +186,7 @@ impl Rollouts {
         &self,
         tx: &WriteTx<'_>,
         may: &MaySupport,
+        app: &App,
         mut deployment: Deployment,
         new: &Process,
     ) -> Result<()> {
@@ -193,13 +195,11 @@ impl Rollouts {
             set_status(
                 &mut deployment,
                 may.now,
-                (DeploymentState::Paused, StatusReason::Paused),
+                DeploymentState::Paused,
+                StatusReason::Paused,
             );
             return model::deployments::update(tx, &deployment);
         }
-        let Some(app) = model::apps::find(tx, &deployment.app_guid)? else {
-            return Ok(());
-        };
         let revision = match &new.revision_guid {
             Some(guid) if app.features.on(Feature::Revisions) => model::revisions::find(tx, guid)?,
             _ => None,
@@ -211,16 +211,17 @@ impl Rollouts {
                 if let Some(command) = revision.and_then(|r| r.command(&process.kind)) {
                     process.command = command;
                 }
-                let of = (&app, revision);
-                flows::running::restart_process(tx, may, &self.snapshots, of, process)?;
+                let runnable = RunnableApp::of(app, revision);
+                flows::running::restart_process(tx, may, &self.snapshots, runnable, process)?;
             } else if process.guid != new.guid {
-                remove(tx, may, &process)?;
+                remove(tx, may, app, &process)?;
             }
         }
         finalize(
             &mut deployment,
             may.now,
-            (DeploymentState::Deployed, StatusReason::Deployed),
+            DeploymentState::Deployed,
+            StatusReason::Deployed,
         );
         model::deployments::update(tx, &deployment)
     }
@@ -249,16 +250,25 @@ fn is_ready(tx: &ReadTx<'_>, deployment: &Deployment, serving: &Serving) -> Resu
     }
     match web_processes(tx, deployment)? {
         None => Ok(true),
-        Some((new, old)) => Ok(step(tx, deployment, (&new, &old), serving)?.is_some()),
+        Some(web) => Ok(step(tx, deployment, &web, serving)?.is_some()),
     }
 }
 
 /// The new web process and the others in the order in which they are removed: canaries that were
 /// never continued, then the oldest.
-fn web_processes(
-    tx: &ReadTx<'_>,
-    deployment: &Deployment,
-) -> Result<Option<(Process, Vec<Process>)>> {
+struct WebProcesses {
+    new: Process,
+    old: Vec<Process>,
+}
+
+/// What is to become of them.
+struct Next {
+    web: WebProcesses,
+    step: Step,
+}
+
+/// `None` when the new one does not exist any more.
+fn web_processes(tx: &ReadTx<'_>, deployment: &Deployment) -> Result<Option<WebProcesses>> {
     let all = model::processes::of_app(tx, &deployment.app_guid)?;
     let web = all.into_iter().filter(|process| process.kind == "web");
     let (mut new, mut old): (Vec<_>, Vec<_>) =
@@ -266,16 +276,17 @@ fn web_processes(
     let abandoned =
         model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Canceled)?;
     old.sort_by_key(|process| !abandoned.contains(&process.guid));
-    Ok(new.pop().map(|new| (new, old)))
+    Ok(new.pop().map(|new| WebProcesses { new, old }))
 }
 
 /// Nothing changes while the app is stopped.
 fn step(
     tx: &ReadTx<'_>,
     deployment: &Deployment,
-    (new, old): (&Process, &[Process]),
+    web: &WebProcesses,
     serving: &Serving,
 ) -> Result<Option<Step>> {
+    let WebProcesses { new, old } = web;
     let app = model::apps::find(tx, &deployment.app_guid)?;
     if app.is_none_or(|app| app.state == AppState::Stopped) {
         return Ok(None);
@@ -304,7 +315,7 @@ fn step(
 }
 
 /// Rolls back: the previous process gets its instances back, all others are removed.
-fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Result<()> {
+fn cancel(tx: &WriteTx<'_>, may: &MaySupport, app: &App, mut deployment: Deployment) -> Result<()> {
     let mut prior = None;
     for guid in model::deployments::superseded(tx, &deployment.app_guid, DeploymentState::Deployed)?
     {
@@ -324,16 +335,17 @@ fn cancel(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Res
             continue;
         }
         if prior.as_ref() == Some(&process.guid) {
-            resize(tx, may, process, deployment.original_instances)?;
+            resize(tx, may, app, process, deployment.original_instances)?;
         } else {
-            remove(tx, may, &process)?;
+            remove(tx, may, app, &process)?;
         }
     }
     deployment.error = None;
     finalize(
         &mut deployment,
         may.now,
-        (DeploymentState::Canceled, StatusReason::Canceled),
+        DeploymentState::Canceled,
+        StatusReason::Canceled,
     );
     model::deployments::update(tx, &deployment)
 }
@@ -344,7 +356,8 @@ fn abandon(tx: &WriteTx<'_>, may: &MaySupport, mut deployment: Deployment) -> Re
     finalize(
         &mut deployment,
         may.now,
-        (DeploymentState::Canceled, StatusReason::Canceled),
+        DeploymentState::Canceled,
+        StatusReason::Canceled,
     );
     model::deployments::update(tx, &deployment)
 }

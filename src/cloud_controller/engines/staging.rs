@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::base::{Clock, GuidSource};
 use crate::cloud_controller::actions::app_usage_events::Staging;
 use crate::cloud_controller::model::audit_events::{Actor, Place, Recorder, Target};
-use crate::cloud_controller::model::builds::Build;
+use crate::cloud_controller::model::builds::{Build, BuildError};
 use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
 use crate::staging::{Builds, PendingBuilds, Staged, StagingFailure, StagingRequest, error_ids};
@@ -114,12 +114,11 @@ impl Builds for StagingQueue {
             Ok(None) => return Ok(()),
             Ok(found) => found,
         };
-        model::builds::set_failed(
-            tx,
-            &failure.build_guid,
-            (failure.error_id, &failure.message),
-            self.clock.now(),
-        )?;
+        let error = BuildError {
+            id: failure.error_id,
+            message: &failure.message,
+        };
+        model::builds::set_failed(tx, &failure.build_guid, error, self.clock.now())?;
         let Some(build) = found else { return Ok(()) };
         self.record_use(tx, &build, Staging::Stopped, None)?;
         let mut data = of_build(&build);
@@ -194,7 +193,7 @@ impl StagingQueue {
             now: self.clock.now(),
             guids: &self.guids,
         };
-        actions::app_usage_events::of_build(tx, by, &build.app_guid, (staging, buildpack))
+        actions::app_usage_events::of_build(tx, by, &build.app_guid, staging, buildpack)
             .map_err(|e| inconsistent(&e))
     }
 

@@ -32,8 +32,7 @@ impl TaskList for TaskQueue {
         let Some(task) = found.filter(runs) else {
             return Ok(None);
         };
-        let limits = (task.app_name, task.memory, task.log_rate_limit);
-        super::scheduler::desired_task(tx, (&self.vault, &self.images), guid, limits).map(Some)
+        super::scheduler::desired_task(tx, &self.vault, &self.images, task).map(Some)
     }
 
     fn started(&self, tx: &WriteTx<'_>, guid: &TaskGuid, now: Timestamp) -> Result<bool, DbError> {

@@ -90,8 +90,13 @@ pub(crate) fn organization(
     model::organizations::delete(tx, &organization.guid)
 }
 
-/// Deletes a domain with its routes.
+/// Deletes a domain that is shared with nobody, with its routes.
 pub(crate) fn domain(tx: &WriteTx<'_>, may: &MayChangeDomain, domain: &Domain) -> Result<()> {
+    actions::domains::refuse_shares(tx, domain)?;
+    domain_with_shares(tx, may, domain)
+}
+
+fn domain_with_shares(tx: &WriteTx<'_>, may: &MayChangeDomain, domain: &Domain) -> Result<()> {
     may.covers(&domain.guid)?;
     actions::routes::delete_of_domain(tx, may, &domain.guid)?;
     model::domains::delete(tx, &domain.guid)
@@ -104,7 +109,8 @@ pub(crate) fn private_domains_of(
     organization: &OrganizationGuid,
 ) -> Result<()> {
     for each in model::domains::owned_by(tx, organization)? {
-        domain(tx, &MayChangeDomain::of_organization(may, &each)?, &each)?;
+        let may = MayChangeDomain::of_organization(may, &each)?;
+        domain_with_shares(tx, &may, &each)?;
     }
     Ok(())
 }

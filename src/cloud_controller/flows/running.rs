@@ -9,11 +9,10 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::actions::app_usage_events::Use;
 use crate::cloud_controller::actions::apps::record;
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::flows::desired::Snapshots;
+use crate::cloud_controller::flows::desired::{RunnableApp, Snapshots};
 use crate::cloud_controller::model::apps::{App, AppState};
 use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::model::processes::Process;
-use crate::cloud_controller::model::revisions::Revision;
 use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::{actions, model};
 use crate::db::WriteTx;
@@ -38,7 +37,8 @@ pub(crate) fn start(
     for process in model::processes::of_app(tx, &app.guid)? {
         if !was_started || !model::desired::runs(tx, &process.guid)? {
             actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
-            snapshots.start(tx, may, (&app, revision.as_ref()), process)?;
+            let runnable = RunnableApp::of(&app, revision.as_ref());
+            snapshots.start(tx, may, runnable, process)?;
         }
     }
     model::quotas::check_started(tx, &app)?;
@@ -75,7 +75,8 @@ pub(crate) fn restart(
     model::apps::update(tx, &app)?;
     let revision = actions::revisions::of_start(tx, may, snapshots.vault(), &app)?;
     for process in model::processes::of_app(tx, &app.guid)? {
-        restart_process(tx, may, snapshots, (&app, revision.as_ref()), process)?;
+        let runnable = RunnableApp::of(&app, revision.as_ref());
+        restart_process(tx, may, snapshots, runnable, process)?;
     }
     model::quotas::check_started(tx, &app)?;
     record(tx, may, "audit.app.restart", &app, &json!({}))?;
@@ -87,14 +88,15 @@ pub(crate) fn restart_process(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     snapshots: &Snapshots,
-    of: (&App, Option<&Revision>),
+    runnable: RunnableApp<'_>,
     process: Process,
 ) -> Result<()> {
+    may.covers_part(runnable.app, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, &process, Use::Stopped)?;
     }
     actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
-    snapshots.start(tx, may, of, process)
+    snapshots.start(tx, may, runnable, process)
 }
 
 /// Makes a droplet the app's current one, with a process for each of its types.

@@ -3,6 +3,7 @@
 
 use crate::cloud_controller::actions::domains::Reach;
 use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model::buildpacks::BuiltIn;
 use crate::cloud_controller::{actions, model};
 
 use crate::base::{GuidSource, Timestamp};
@@ -31,18 +32,17 @@ pub(crate) fn plant(
     model::organization_quotas::ensure_default(tx, now, guids)?;
     actions::isolation_segments::ensure_shared(tx, now)?;
     actions::security_groups::ensure_defaults(tx, now, guids)?;
-    model::stacks::ensure(
-        tx,
-        (
-            STACK,
-            "Cloud Foundry Linux-based filesystem, from Debian packages",
-        ),
-        now,
-        guids,
-    )?;
+    let description = "Cloud Foundry Linux-based filesystem, from Debian packages";
+    model::stacks::ensure(tx, STACK, description, now, guids)?;
     for (name, folder) in BUILDPACKS {
         let filename = format!("{name}-{STACK}-v{}.zip", env!("CARGO_PKG_VERSION"));
-        model::buildpacks::ensure_built_in(tx, (name, folder, STACK, &filename), now, guids)?;
+        let built_in = BuiltIn {
+            name,
+            folder,
+            stack: STACK,
+            filename: &filename,
+        };
+        model::buildpacks::ensure_built_in(tx, built_in, now, guids)?;
     }
     actions::domains::ensure_shared(tx, domain, Reach::Public, now, guids)?;
     actions::domains::ensure_shared(tx, "apps.internal", Reach::Internal, now, guids)?;

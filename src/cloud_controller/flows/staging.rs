@@ -9,18 +9,18 @@ use crate::cloud_controller::actions::app_usage_events::Staging;
 use crate::cloud_controller::actions::app_usage_events::WrittenBy;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
-use crate::cloud_controller::metadata::ResourceType;
+use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::model::builds::BuildState;
-use crate::cloud_controller::model::builds::{Build, NewBuildInputs};
+use crate::cloud_controller::model::builds::{Build, BuildError, BuildState, NewBuildInputs};
 use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
+use crate::cloud_controller::model::quotas::Needs;
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::cloud_controller::payload::builds::CreateBuild;
-use crate::cloud_controller::permits::{MaySupport, MayWrite};
+use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
-use crate::db::{ReadTx, Vault, WriteTx};
+use crate::db::{ReadTx, WriteTx};
 
 /// Staging gets at least this much.
 const LEAST_MEMORY: i64 = 1024;
@@ -28,15 +28,27 @@ const LEAST_DISK: i64 = 4096;
 /// More disk than this is refused.
 const MOST_DISK: i64 = 6144;
 
-/// Makes a build of `package`; gives a warning with it when there is one.
+/// What is to be built, and how.
+pub(crate) struct NewBuild<'a> {
+    pub app: &'a App,
+    pub package: &'a Package,
+    pub wanted: CreateBuild,
+}
+
+/// Makes a build of a package; gives a warning with it when there is one.
 pub(crate) fn create(
     tx: &WriteTx<'_>,
     may: &MaySupport,
     caller: &Caller,
-    (vault, snapshots): (&Vault, &Snapshots),
-    (app, package): (&App, &Package),
-    wanted: CreateBuild,
+    snapshots: &Snapshots,
+    new: NewBuild<'_>,
 ) -> Result<(Build, Option<String>)> {
+    let NewBuild {
+        app,
+        package,
+        wanted,
+    } = new;
+    let vault = snapshots.vault();
     if let PackageKind::Docker { .. } = package.kind {
         actions::feature_flags::require(tx, caller, "diego_docker")?;
         return Err(Error::unprocessable(
@@ -64,10 +76,14 @@ pub(crate) fn create(
             ));
         }
     };
-    model::quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
+    let needs = Needs {
+        memory: build.memory.0,
+        log_rate: build.log_rate_limit,
+    };
+    model::quotas::check_staging(tx, app, needs)?;
     let buildpacks = chosen.usable()?;
-    check_room(tx, app, &build)?;
-    let environment = environment(tx, vault, snapshots, app, &build, wanted.environment)?;
+    check_disk(&build)?;
+    let environment = environment(tx, snapshots, app, &build, wanted.environment)?;
     let inputs = NewBuildInputs {
         package: bits,
         environment: &vault.encrypt(&serde_json::to_vec(&environment)?)?,
@@ -82,20 +98,9 @@ pub(crate) fn create(
         now: may.now,
         guids: &may.guids,
     };
-    actions::app_usage_events::of_build(tx, by, &app.guid, (Staging::Started, first))?;
-    let target = Target {
-        guid: app.guid.as_str(),
-        kind: "app",
-        name: &app.name,
-    };
+    actions::app_usage_events::of_build(tx, by, &app.guid, Staging::Started, first)?;
     let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
-    may.record(
-        tx,
-        "audit.app.build.create",
-        &target,
-        Place::space(&app.space_guid),
-        &data,
-    )?;
+    actions::apps::record(tx, may, "audit.app.build.create", app, &data)?;
     Ok((build, warning))
 }
 
@@ -113,25 +118,37 @@ fn stack_warning(tx: &ReadTx<'_>, app: &App, stack: &str) -> Result<Option<Strin
         .map_err(|text| Error::new(Kind::StackValidationFailed, text))
 }
 
-/// 422 when staging takes more than there may be.
-fn check_room(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
-    model::quotas::check_staging(tx, app, (build.memory.0, build.log_rate_limit))?;
+/// 422 when staging takes more disk than it may.
+fn check_disk(build: &Build) -> Result<()> {
     if build.disk.0 > MOST_DISK {
         return Err(Error::unprocessable("disk limit exceeded"));
     }
     Ok(())
 }
 
-/// Ends a build that is being staged, as an outside stager would.
-pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -> Result<()> {
+/// Changes metadata.
+pub(crate) fn update(
+    tx: &WriteTx<'_>,
+    may: &MayWrite,
+    build: &Build,
+    metadata: &MetadataChange,
+) -> Result<()> {
     may.covers(&build.space_guid)?;
+    metadata.store(tx, ResourceType::Build, build.guid.as_str())
+}
+
+/// Ends a build that is being staged, as an outside stager would.
+pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayAdminister, build: &Build, why: &str) -> Result<()> {
     if build.state != BuildState::Staging {
         return Err(Error::unprocessable(
             "Only a build in state STAGING can fail.",
         ));
     }
-    let error = ("StagerError", format!("Stager error: {why}"));
-    model::builds::set_failed(tx, &build.guid, (error.0, &error.1), may.now)?;
+    let error = BuildError {
+        id: "StagerError",
+        message: &format!("Stager error: {why}"),
+    };
+    model::builds::set_failed(tx, &build.guid, error, may.now)?;
     actions::app_usage_events::of_build(
         tx,
         WrittenBy {
@@ -139,7 +156,8 @@ pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -
             guids: &may.guids,
         },
         &build.app_guid,
-        (Staging::Stopped, None),
+        Staging::Stopped,
+        None,
     )?;
     let target = Target {
         guid: build.app_guid.as_str(),
@@ -149,7 +167,7 @@ pub(crate) fn fail(tx: &WriteTx<'_>, may: &MayWrite, build: &Build, why: &str) -
     let data = json!({
         "build_guid": build.guid,
         "package_guid": build.package_guid,
-        "error_id": error.0,
+        "error_id": error.id,
         "error_message": why,
     });
     let place = Place::space(&build.space_guid);
@@ -202,12 +220,12 @@ fn assemble(
 /// Staging group < app < build < what nobody may override (runtime contract §4.2).
 fn environment(
     tx: &ReadTx<'_>,
-    vault: &Vault,
     snapshots: &Snapshots,
     app: &App,
     build: &Build,
     of_build: Map<String, Value>,
 ) -> Result<Vec<(String, String)>> {
+    let vault = snapshots.vault();
     let (mut all, _) = model::environment_variable_groups::load(tx, vault, "staging")?;
     for (name, value) in model::apps::environment(tx, vault, &app.guid)? {
         all.insert(name, value);

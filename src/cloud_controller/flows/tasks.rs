@@ -95,7 +95,7 @@ pub(crate) fn create(
         user: task.user.as_deref(),
         memory: task.memory,
     };
-    snapshots.save_task(tx, may, (app, &droplet), &new)?;
+    snapshots.save_task(tx, may, app, &droplet, &new)?;
     record(tx, may, "audit.app.task.create", &task)?;
     // Its user may be the droplet's.
     model::tasks::find(tx, &task.guid)?.ok_or_else(|| Error::internal("a task that was just made"))
@@ -168,7 +168,7 @@ fn check(tx: &ReadTx<'_>, app: &App, task: &Task) -> Result<()> {
             LONGEST_COMMAND + 1
         ));
     }
-    let needs = model::quotas::TaskNeeds {
+    let needs = model::quotas::Needs {
         memory: task.memory,
         log_rate: task.log_rate_limit,
     };

@@ -266,11 +266,18 @@ pub(crate) fn set_staged(
     Ok(changed == 1)
 }
 
+/// Why a build failed: what kind of error, and its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BuildError<'a> {
+    pub id: &'a str,
+    pub message: &'a str,
+}
+
 /// Marks a build as failed.
 pub(crate) fn set_failed(
     tx: &WriteTx<'_>,
     guid: &BuildGuid,
-    (error_id, error): (&str, &str),
+    error: BuildError<'_>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     tx.sql()
@@ -278,7 +285,7 @@ pub(crate) fn set_failed(
             "update builds set state = 'FAILED', error_id = ?2, error = ?3, staging_environment = null, \
              package_digest = null, updated_at = ?4 where guid = ?1 and state = 'STAGING'",
         )?
-        .execute(params![guid, error_id, error, now])?;
+        .execute(params![guid, error.id, error.message, now])?;
     blobs::release(tx, OWNER, guid.as_str())
 }
 

@@ -203,7 +203,8 @@ pub(crate) fn insert_staged(
 /// Inserts a droplet that waits for its files.
 pub(crate) fn insert_empty(
     tx: &WriteTx<'_>,
-    (guid, app): (&DropletGuid, &AppGuid),
+    guid: &DropletGuid,
+    app: &AppGuid,
     process_types: &BTreeMap<String, String>,
     now: Timestamp,
 ) -> Result<()> {
@@ -220,7 +221,8 @@ pub(crate) fn insert_empty(
 pub(crate) fn insert_copy(
     tx: &WriteTx<'_>,
     source: &Droplet,
-    (guid, app): (&DropletGuid, &AppGuid),
+    guid: &DropletGuid,
+    app: &AppGuid,
     now: Timestamp,
 ) -> Result<()> {
     tx.sql()
@@ -296,7 +298,8 @@ pub(crate) fn all_uploaded(tx: &ReadTx<'_>) -> Result<Vec<Uploaded>> {
 pub(crate) fn set_staged(
     tx: &WriteTx<'_>,
     uploaded: &Uploaded,
-    (layer, image): (&Blob, &Digest),
+    layer: &Blob,
+    image: &Digest,
     now: Timestamp,
 ) -> Result<()> {
     blobs::release(tx, UPLOAD_OWNER, uploaded.guid.as_str())?;

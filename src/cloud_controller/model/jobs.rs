@@ -69,10 +69,19 @@ fn text(state: &JobState) -> (&'static str, String) {
     }
 }
 
+/// What a job does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work<'a> {
+    /// `<resource type>.<action>`, e.g. `buildpack.upload`.
+    pub operation: &'a str,
+    /// Guid of the resource; empty when it is deleted.
+    pub resource: &'a str,
+}
+
 pub(crate) fn insert(
     tx: &WriteTx<'_>,
     guid: &JobGuid,
-    (operation, resource): (&str, &str),
+    work: Work<'_>,
     state: &JobState,
     payload: &Value,
     now: Timestamp,
@@ -85,12 +94,12 @@ pub(crate) fn insert(
         )?
         .execute(params![
             guid,
-            operation,
+            work.operation,
             state,
             payload.to_string(),
             errors,
             now,
-            resource,
+            work.resource,
         ])?;
     Ok(())
 }

@@ -151,7 +151,7 @@ fn write(tx: &WriteTx<'_>, quota: &Quota, sql: &str) -> Result<()> {
     ];
     values.extend(limits.iter().map(|limit| limit as &dyn ToSql));
     let done = tx.sql().prepare_cached(sql)?.execute(&values[..]);
-    model::quotas::name_taken(done, ("Organization Quota", &quota.name))
+    model::quotas::name_taken(done, "Organization Quota", &quota.name)
 }
 
 /// Assigns this quota to an organization.

@@ -206,11 +206,18 @@ pub(crate) fn set_failed(
     Ok(())
 }
 
+/// Who may pull an image; the password is encrypted.
+#[derive(Debug)]
+pub(crate) struct Credentials<'a> {
+    pub username: Option<&'a str>,
+    pub password: Option<Vec<u8>>,
+}
+
 /// Updates the credentials for a Docker registry; `None` keeps a value.
 pub(crate) fn set_credentials(
     tx: &WriteTx<'_>,
     guid: &PackageGuid,
-    (username, password): (Option<&str>, Option<Vec<u8>>),
+    credentials: Credentials<'_>,
     now: Timestamp,
 ) -> Result<()> {
     tx.sql()
@@ -218,7 +225,12 @@ pub(crate) fn set_credentials(
             "update packages set docker_username = coalesce(?2, docker_username), \
              docker_password = coalesce(?3, docker_password), updated_at = ?4 where guid = ?1",
         )?
-        .execute(params![guid, username, password, now])?;
+        .execute(params![
+            guid,
+            credentials.username,
+            credentials.password,
+            now
+        ])?;
     Ok(())
 }
 

@@ -80,18 +80,27 @@ pub(crate) fn get_visible(
     found.ok_or_else(|| Error::not_found("Security group"))
 }
 
-/// A page of those the caller sees; `switches` = globally enabled for running and staging.
+/// For what listed groups are globally enabled, or are not; `None` = either.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Switches {
+    pub running: Option<bool>,
+    pub staging: Option<bool>,
+}
+
+/// A page of those the caller sees.
 pub(crate) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
-    switches: [Option<bool>; 2],
+    switches: Switches,
 ) -> Result<Listed<SecurityGroup>> {
     let mut select = visible(caller);
     query.filter_common(&mut select, "g", None)?;
     query.filter(&mut select, "names", "g.name");
-    let columns = ["g.globally_enabled_running", "g.globally_enabled_staging"];
-    for (column, switch) in columns.iter().zip(switches) {
+    for (column, switch) in [
+        ("g.globally_enabled_running", switches.running),
+        ("g.globally_enabled_staging", switches.staging),
+    ] {
         if let Some(on) = switch {
             select.and(&format!("{column} = ?"), [i64::from(on)]);
         }
@@ -261,7 +270,8 @@ pub(crate) fn unbind(
 /// Inserts a globally enabled group if there is none with this name.
 pub(crate) fn ensure(
     tx: &WriteTx<'_>,
-    (name, rules): (&str, &Value),
+    name: &str,
+    rules: &Value,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<()> {

@@ -168,7 +168,7 @@ fn write(tx: &WriteTx<'_>, quota: &SpaceQuota, sql: &str) -> Result<()> {
     ];
     values.extend(limits.iter().map(|limit| limit as &dyn ToSql));
     let done = tx.sql().prepare_cached(sql)?.execute(&values[..]);
-    model::quotas::name_taken(done, ("Space Quota", &quota.name))
+    model::quotas::name_taken(done, "Space Quota", &quota.name)
 }
 
 /// Assigns this quota to a space, or none.

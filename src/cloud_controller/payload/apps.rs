@@ -74,7 +74,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateApp> {
         }
     };
     let lifecycle = lifecycle(&mut body.fields, &mut body.invalid);
-    let [space] = body.relationships([("space", true)]);
+    let [space] = body.relationships(["space"]);
     let metadata = body.metadata();
     body.finish()?;
     let mut invalid = Invalid::default();

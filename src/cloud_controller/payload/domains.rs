@@ -137,7 +137,7 @@ fn relationships(body: &mut Body) -> Option<Relationships> {
         "relationships".to_owned(),
         Value::Object(given),
     )]));
-    let [organization] = rest.relationships([("organization", false)]);
+    let [organization] = rest.optional_relationships(["organization"]);
     for fault in rest.invalid.into_texts() {
         body.invalid.add(fault);
     }

@@ -33,7 +33,7 @@ pub(crate) struct CreateDroplet {
 
 pub(crate) fn create(mut body: Body) -> Result<CreateDroplet> {
     let process_types = process_types(&mut body);
-    let [app] = body.relationships([("app", true)]);
+    let [app] = body.relationships(["app"]);
     body.finish()?;
     Ok(CreateDroplet {
         app: app.flatten().unwrap_or_default().into(),
@@ -63,11 +63,22 @@ fn process_types(body: &mut Body) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `POST /v3/droplets?source_guid=…`: the source droplet and the target app.
-pub(crate) fn copy(source: &str, mut body: Body) -> Result<(DropletGuid, AppGuid)> {
-    let [app] = body.relationships([("app", true)]);
+/// A copy that is asked for.
+#[derive(Debug)]
+pub(crate) struct CopyDroplet {
+    pub source: DropletGuid,
+    /// The app that gets it.
+    pub app: AppGuid,
+}
+
+/// `POST /v3/droplets?source_guid=…`.
+pub(crate) fn copy(source: &str, mut body: Body) -> Result<CopyDroplet> {
+    let [app] = body.relationships(["app"]);
     body.finish()?;
-    Ok((source.into(), app.flatten().unwrap_or_default().into()))
+    Ok(CopyDroplet {
+        source: source.into(),
+        app: app.flatten().unwrap_or_default().into(),
+    })
 }
 
 /// `PATCH /v3/droplets/:guid`.

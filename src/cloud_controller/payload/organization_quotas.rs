@@ -33,7 +33,7 @@ pub(crate) fn create(mut body: Body) -> Result<QuotaChange> {
             .add("Relationships 'relationships' must include one or more valid relationships");
     }
     let organizations = body.to_many("organizations").unwrap_or_default();
-    let [] = body.relationships([]);
+    let [] = body.optional_relationships([]);
     if request.get("name").is_none_or(Value::is_null) {
         body.invalid.field("name", "can't be blank");
     }

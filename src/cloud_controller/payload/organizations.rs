@@ -13,23 +13,30 @@ pub(crate) const LIST: ListRules = ListRules::new(&["names"])
 
 /// A validated create or update.
 #[derive(Debug)]
+pub(crate) struct OrganizationRequest {
+    /// Not part of the change: it takes a right of its own.
+    pub suspended: Option<bool>,
+    pub change: OrganizationChange,
+}
+
+/// What managers of an organization may change.
+#[derive(Debug)]
 pub(crate) struct OrganizationChange {
     pub name: Option<String>,
-    pub suspended: Option<bool>,
     pub metadata: MetadataChange,
     /// The request, for the audit event.
     pub request: Value,
 }
 
 /// `POST /v3/organizations`.
-pub(crate) fn create(mut body: Body) -> Result<OrganizationChange> {
+pub(crate) fn create(mut body: Body) -> Result<OrganizationRequest> {
     let request = body.as_given();
     let name = body.required_string("name");
     rest(body, name, request)
 }
 
 /// `PATCH /v3/organizations/:guid`.
-pub(crate) fn update(mut body: Body) -> Result<OrganizationChange> {
+pub(crate) fn update(mut body: Body) -> Result<OrganizationRequest> {
     let request = body.as_given();
     let name = body.string("name");
     if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
@@ -39,17 +46,17 @@ pub(crate) fn update(mut body: Body) -> Result<OrganizationChange> {
     rest(body, name, request)
 }
 
-fn rest(mut body: Body, name: Option<String>, request: Value) -> Result<OrganizationChange> {
+fn rest(mut body: Body, name: Option<String>, request: Value) -> Result<OrganizationRequest> {
     if let Some(name) = &name {
         body.check_name("name", name);
     }
     let suspended = body.boolean("suspended");
     let metadata = body.metadata();
     body.finish()?;
-    Ok(OrganizationChange {
+    let change = OrganizationChange {
         name,
-        suspended,
         metadata,
         request,
-    })
+    };
+    Ok(OrganizationRequest { suspended, change })
 }

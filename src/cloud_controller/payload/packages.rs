@@ -62,7 +62,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreatePackage> {
             NewKind::Bits
         }
     };
-    let [app] = body.relationships([("app", true)]);
+    let [app] = body.relationships(["app"]);
     let metadata = body.metadata();
     body.finish()?;
     Ok(CreatePackage {
@@ -100,7 +100,7 @@ fn docker(data: Option<&mut body::Fields>, invalid: &mut Invalid) -> NewKind {
 /// `POST /v3/packages?source_guid=…`.
 pub(crate) fn copy(query: Option<&str>, mut body: Body) -> Result<(PackageGuid, AppGuid)> {
     let query = ListQuery::parse_single(query, &[], &["source_guid"])?;
-    let [app] = body.relationships([("app", true)]);
+    let [app] = body.relationships(["app"]);
     body.finish()?;
     let source = query.raw("source_guid").unwrap_or_default();
     Ok((source.into(), app.flatten().unwrap_or_default().into()))

@@ -68,13 +68,21 @@ pub(crate) fn update(mut body: Body) -> Result<UpdateProcess> {
     })
 }
 
-/// `POST /v3/processes/:guid/actions/scale`, with the request for the audit event.
-pub(crate) fn scale(mut body: Body) -> Result<(Scaling, Value)> {
+/// A size that is asked for.
+#[derive(Debug)]
+pub(crate) struct ScaleProcess {
+    pub scaling: Scaling,
+    /// The request, for the audit event.
+    pub request: Value,
+}
+
+/// `POST /v3/processes/:guid/actions/scale`.
+pub(crate) fn scale(mut body: Body) -> Result<ScaleProcess> {
     let request = body.as_given();
     let Body { fields, invalid } = &mut body;
-    let scale = scaling(fields, "instances", invalid);
+    let scaling = scaling(fields, "instances", invalid);
     body.finish()?;
-    Ok((scale, request))
+    Ok(ScaleProcess { scaling, request })
 }
 
 /// Takes out the values that scale a process; `instances` is the name of the number of instances.
@@ -130,7 +138,7 @@ fn check(body: &mut Body, name: &str) -> CheckChange {
     let mut time = |key: &str, invalid: &mut Invalid| {
         let shown = format!("{name}_{key}");
         let rule = Whole::at_least(1).up_to(MAX_DB_INT);
-        data.whole_called((key, &shown), rule, invalid)
+        data.whole_called(key, &shown, rule, invalid)
     };
     if name == "health_check" {
         change.timeout = time("timeout", invalid);
@@ -203,10 +211,9 @@ mod tests {
         for (body, text) in cases {
             assert_eq!(scale(open(body)).expect_err(text).detail(), text);
         }
-        let (wanted, _) =
-            scale(open(json!({ "instances": 2, "memory_in_mb": null }))).expect("valid");
+        let wanted = scale(open(json!({ "instances": 2, "memory_in_mb": null }))).expect("valid");
         assert_eq!(
-            wanted,
+            wanted.scaling,
             Scaling {
                 instances: Some(2),
                 ..Scaling::default()

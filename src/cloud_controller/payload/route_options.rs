@@ -10,6 +10,20 @@ use crate::cloud_controller::error::{Error, Result};
 
 const LARGEST: usize = 1024;
 
+/// Whether requests may be spread by the hash of a header: the feature flag `hash_based_routing`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hashing {
+    On,
+    #[default]
+    Off,
+}
+
+impl From<bool> for Hashing {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+}
+
 /// The requested options, not validated yet: that needs the feature flag.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OptionsChange(Option<Map<String, Value>>);
@@ -37,11 +51,11 @@ impl OptionsChange {
         self.0.is_none()
     }
 
-    /// `current` with this change, validated. `hashing` = `hash_based_routing` is enabled.
+    /// `current` with this change, validated.
     pub(crate) fn apply(
         self,
         current: &Map<String, Value>,
-        hashing: bool,
+        hashing: Hashing,
     ) -> Result<Map<String, Value>> {
         let Some(change) = self.0 else {
             return Ok(current.clone());
@@ -60,7 +74,7 @@ fn present<'a>(options: &'a Map<String, Value>, name: &str) -> Option<&'a Value>
     options.get(name).filter(|value| !blank(value))
 }
 
-fn check(options: &Map<String, Value>, hashing: bool) -> Result<()> {
+fn check(options: &Map<String, Value>, hashing: Hashing) -> Result<()> {
     let mut invalid = Invalid::default();
     let size = Value::Object(options.clone()).to_string().len();
     if size > LARGEST {
@@ -68,7 +82,7 @@ fn check(options: &Map<String, Value>, hashing: bool) -> Result<()> {
             "Options must be smaller than {LARGEST} bytes (actual size is {size} bytes)"
         ));
     }
-    let known: &[&str] = if hashing {
+    let known: &[&str] = if hashing == Hashing::On {
         &["loadbalancing", "hash_header", "hash_balance"]
     } else {
         &["loadbalancing"]
@@ -88,15 +102,15 @@ fn check(options: &Map<String, Value>, hashing: bool) -> Result<()> {
         ));
     }
     check_algorithm(options, hashing, &mut invalid);
-    if hashing {
+    if hashing == Hashing::On {
         check_hashing(options, &mut invalid);
     }
     invalid.refuse()
 }
 
-fn check_algorithm(options: &Map<String, Value>, hashing: bool, invalid: &mut Invalid) {
+fn check_algorithm(options: &Map<String, Value>, hashing: Hashing, invalid: &mut Invalid) {
     let mut algorithms = vec!["round-robin", "least-connection"];
-    if hashing {
+    if hashing == Hashing::On {
         algorithms.push("hash");
     }
     if let Some(algorithm) = present(options, "loadbalancing")
@@ -182,45 +196,49 @@ mod tests {
     #[test]
     fn options_are_checked() {
         let cases = [
-            (json!({}), false, None),
-            (json!({ "loadbalancing": "round-robin" }), false, None),
+            (json!({}), Hashing::Off, None),
+            (
+                json!({ "loadbalancing": "round-robin" }),
+                Hashing::Off,
+                None,
+            ),
             (
                 json!({ "loadbalancing": null, "hash_header": null }),
-                false,
+                Hashing::Off,
                 None,
             ),
             (
                 json!({ "loadbalancing": "hash", "hash_header": "X-A" }),
-                true,
+                Hashing::On,
                 None,
             ),
             (
                 json!({ "loadbalancing": "hash" }),
-                false,
+                Hashing::Off,
                 Some(
                     "Options Loadbalancing must be one of 'round-robin, least-connection' if present",
                 ),
             ),
             (
                 json!({ "loadbalancing": 7 }),
-                true,
+                Hashing::On,
                 Some(
                     "Options Loadbalancing must be one of 'round-robin, least-connection, hash' if present",
                 ),
             ),
             (
                 json!({ "speed": "high", "hash_header": "X-A" }),
-                false,
+                Hashing::Off,
                 Some("Options Unknown field(s): 'speed', 'hash_header'"),
             ),
             (
                 json!({ "loadbalancing": "round-robin", "hash_header": "X-A" }),
-                true,
+                Hashing::On,
                 Some("Options Hash header can only be set when loadbalancing is hash"),
             ),
             (
                 json!({ "loadbalancing": "hash", "hash_balance": 0.5 }),
-                true,
+                Hashing::On,
                 Some("Options Hash balance must be either 0 or between 1.1 and 10.0"),
             ),
         ];

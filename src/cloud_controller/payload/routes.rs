@@ -44,7 +44,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateRoute> {
     let host = host(&mut body);
     let path = path(&mut body);
     let port = port(&mut body);
-    let [space, domain] = body.relationships([("space", true), ("domain", true)]);
+    let [space, domain] = body.relationships(["space", "domain"]);
     let options = OptionsChange::take(&mut body);
     let metadata = body.metadata();
     body.finish()?;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::model::security_groups::Switches;
 use crate::cloud_controller::payload;
 use crate::cloud_controller::query::{ListQuery, ListRules};
 
@@ -45,7 +46,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateGroup> {
     }
     let running_spaces = body.to_many("running_spaces").unwrap_or_default();
     let staging_spaces = body.to_many("staging_spaces").unwrap_or_default();
-    let [] = body.relationships([]);
+    let [] = body.optional_relationships([]);
     if given.get("name").is_none_or(Value::is_null) {
         body.invalid.field("name", "can't be blank");
     }
@@ -105,7 +106,7 @@ fn globally_enabled(body: &mut Body) -> (Option<bool>, Option<bool>) {
 }
 
 /// The list's filters by `globally_enabled_running` and `globally_enabled_staging`.
-pub(crate) fn switches(query: &ListQuery) -> Result<[Option<bool>; 2]> {
+pub(crate) fn switches(query: &ListQuery) -> Result<Switches> {
     let switch = |name: &str, shown: &str| match query.raw(name) {
         None => Ok(None),
         Some("true") => Ok(Some(true)),
@@ -114,8 +115,8 @@ pub(crate) fn switches(query: &ListQuery) -> Result<[Option<bool>; 2]> {
             "{shown} must be 'true' or 'false'"
         ))),
     };
-    Ok([
-        switch("globally_enabled_running", "Globally enabled running")?,
-        switch("globally_enabled_staging", "Globally enabled staging")?,
-    ])
+    Ok(Switches {
+        running: switch("globally_enabled_running", "Globally enabled running")?,
+        staging: switch("globally_enabled_staging", "Globally enabled staging")?,
+    })
 }

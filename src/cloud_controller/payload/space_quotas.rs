@@ -38,7 +38,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateQuota> {
     } else {
         Vec::new()
     };
-    let [organization] = body.relationships([("organization", true)]);
+    let [organization] = body.relationships(["organization"]);
     if request.get("name").is_none_or(Value::is_null) {
         body.invalid.field("name", "can't be blank");
     }

@@ -29,7 +29,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateSpace> {
     let request = body.as_given();
     let name = body.required_string("name").unwrap_or_default();
     body.check_name("name", &name);
-    let [organization] = body.relationships([("organization", true)]);
+    let [organization] = body.relationships(["organization"]);
     let suspended = body.boolean("suspended").unwrap_or(false);
     let metadata = body.metadata();
     body.finish()?;
@@ -46,8 +46,15 @@ pub(crate) fn create(mut body: Body) -> Result<CreateSpace> {
 /// `PATCH /v3/spaces/:guid`.
 #[derive(Debug)]
 pub(crate) struct UpdateSpace {
-    pub name: Option<String>,
+    /// Not part of the change: it takes a right of its own.
     pub suspended: Option<bool>,
+    pub change: SpaceChange,
+}
+
+/// What managers of a space may change.
+#[derive(Debug)]
+pub(crate) struct SpaceChange {
+    pub name: Option<String>,
     pub metadata: MetadataChange,
     /// The request, for the audit event.
     pub request: Value,
@@ -66,12 +73,12 @@ pub(crate) fn update(mut body: Body) -> Result<UpdateSpace> {
     let suspended = body.boolean("suspended");
     let metadata = body.metadata();
     body.finish()?;
-    Ok(UpdateSpace {
+    let change = SpaceChange {
         name,
-        suspended,
         metadata,
         request,
-    })
+    };
+    Ok(UpdateSpace { suspended, change })
 }
 
 /// `PATCH /v3/spaces/:guid/features/ssh`.

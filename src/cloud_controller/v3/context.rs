@@ -17,7 +17,8 @@ use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::permits::{
-    MayAdminister, MayChangeDomain, MayManage, MayManageSpace, MaySupport, MayWrite,
+    MayAdminister, MayChangeDomain, MayDownloadDroplets, MayGiveRoles, MayManage, MayManageSpace,
+    MayReadEnvironment, MayReadSecrets, MaySupport, MayUnshareDomain, MayWrite,
 };
 use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, WriteTx};
@@ -80,6 +81,44 @@ impl Context {
         MayManageSpace::check(tx, &self.caller, self.recorder(), space)
     }
 
+    /// Proof that the caller may give and take roles in this space, or in this organization, or the
+    /// refusal.
+    pub(crate) fn may_give_roles(
+        &self,
+        tx: &ReadTx<'_>,
+        organization: &OrganizationGuid,
+        space: Option<&SpaceGuid>,
+    ) -> Result<MayGiveRoles> {
+        MayGiveRoles::check(tx, &self.caller, self.recorder(), organization, space)
+    }
+
+    /// Proof that the caller may read the environment of apps in this space, or the refusal.
+    pub(crate) fn may_read_environment(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<MayReadEnvironment> {
+        MayReadEnvironment::check(tx, &self.caller, self.recorder(), space)
+    }
+
+    /// Proof that the caller may read secrets of this space, or the refusal.
+    pub(crate) fn may_read_secrets(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<MayReadSecrets> {
+        MayReadSecrets::check(tx, &self.caller, self.recorder(), space)
+    }
+
+    /// Proof that the caller may download droplets of this space, or the refusal.
+    pub(crate) fn may_download_droplets(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<MayDownloadDroplets> {
+        MayDownloadDroplets::check(tx, &self.caller, self.recorder(), space)
+    }
+
     /// Proof that the caller may change this organization, or the refusal.
     pub(crate) fn may_manage(
         &self,
@@ -96,6 +135,16 @@ impl Context {
         domain: &Domain,
     ) -> Result<MayChangeDomain> {
         MayChangeDomain::check(tx, &self.caller, self.recorder(), domain)
+    }
+
+    /// Proof that the caller may end this share of a domain, or the refusal.
+    pub(crate) fn may_unshare_domain(
+        &self,
+        tx: &ReadTx<'_>,
+        domain: &Domain,
+        guest: &OrganizationGuid,
+    ) -> Result<MayUnshareDomain> {
+        MayUnshareDomain::check(tx, &self.caller, domain, guest)
     }
 
     /// Proof that the caller is an administrator, or the refusal.

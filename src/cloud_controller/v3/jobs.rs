@@ -4,36 +4,41 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
+use crate::base::Timestamp;
 use crate::base::guid::JobGuid;
-use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model;
-use crate::cloud_controller::model::jobs::JobState;
+use crate::cloud_controller::model::audit_events::Recorder;
+use crate::cloud_controller::model::jobs::{JobState, Work};
 use crate::cloud_controller::v3::{Urls, entries};
 use crate::db::WriteTx;
 
 /// A job that is finished when it is stored.
 pub(crate) struct Finished<'a> {
-    /// `<resource type>.<action>`, e.g. `buildpack.upload`.
-    pub operation: &'a str,
-    /// Guid of the resource; empty when it is deleted.
-    pub resource: &'a str,
+    /// What it did.
+    pub work: Work<'a>,
     /// The result.
     pub result: Result<()>,
 }
 
 /// Stores a finished job.
-pub(crate) fn record(
-    tx: &WriteTx<'_>,
-    job: Finished<'_>,
-    now: Timestamp,
-    guids: &GuidSource,
-) -> Result<JobGuid> {
-    let guid = JobGuid::generate(guids);
+pub(crate) fn record(tx: &WriteTx<'_>, job: Finished<'_>, by: &Recorder) -> Result<JobGuid> {
+    let guid = JobGuid::generate(&by.guids);
     let state = ended(job.result);
-    let about = (job.operation, job.resource);
-    model::jobs::insert(tx, &guid, about, &state, &json!({}), now)?;
+    model::jobs::insert(tx, &guid, job.work, &state, &json!({}), by.now)?;
     Ok(guid)
+}
+
+/// Stores a job that went well and whose resource is gone, e.g. `app.delete`.
+pub(crate) fn record_complete(tx: &WriteTx<'_>, operation: &str, by: &Recorder) -> Result<JobGuid> {
+    let job = Finished {
+        work: Work {
+            operation,
+            resource: "",
+        },
+        result: Ok(()),
+    };
+    record(tx, job, by)
 }
 
 /// Finishes a job; with errors it has failed.

@@ -35,15 +35,22 @@ pub(crate) fn related<G: Serialize>(guids: &[G], urls: &Urls, path: &str) -> Val
     json!({ "data": guid_data(guids), "links": { "self": urls.link(path) } })
 }
 
-/// The response with a relationship to one resource at `path`, which is found at `related` + guid.
+/// Where a relationship to one resource is, and where resources of its kind are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paths<'a> {
+    pub relationship: &'a str,
+    pub resources: &'a str,
+}
+
+/// The response with a relationship to one resource.
 pub(crate) fn related_one<G: std::fmt::Display>(
     guid: Option<&G>,
     urls: &Urls,
-    (path, related): (&str, &str),
+    paths: Paths<'_>,
 ) -> Value {
-    let mut links = json!({ "self": urls.link(path) });
+    let mut links = json!({ "self": urls.link(paths.relationship) });
     if let Some(guid) = guid {
-        links["related"] = urls.link(&format!("{related}/{guid}"));
+        links["related"] = urls.link(&format!("{}/{guid}", paths.resources));
     }
     let data = guid.map(|guid| json!({ "guid": guid.to_string() }));
     json!({ "data": data, "links": links })

@@ -25,8 +25,14 @@ use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = list_query(query.as_deref())?;
-    ctx.read(move |tx, ctx| page(tx, &ctx.caller, &query, ("/v3/apps", None), &ctx.urls).map(Json))
-        .await
+    ctx.read(move |tx, ctx| {
+        let all = Listing {
+            path: "/v3/apps",
+            stack: None,
+        };
+        page(tx, &ctx.caller, &query, all, &ctx.urls).map(Json)
+    })
+    .await
 }
 
 /// Checks the query of a list of apps.
@@ -36,29 +42,26 @@ pub(crate) fn list_query(query: Option<&str>) -> Result<ListQuery> {
     Ok(query)
 }
 
-/// A page of the apps on one stack, listed at `path`.
-pub(crate) fn list_on_stack(
-    tx: &ReadTx<'_>,
-    caller: &Caller,
-    query: &ListQuery,
-    (stack, path): (&str, &str),
-    urls: &Urls,
-) -> Result<ListBody> {
-    page(tx, caller, query, (path, Some(stack)), urls)
+/// Which apps are listed where.
+pub(crate) struct Listing<'a> {
+    pub path: &'a str,
+    /// Only those on this stack.
+    pub stack: Option<&'a str>,
 }
 
-fn page(
+/// A page of apps.
+pub(crate) fn page(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
-    (path, stack): (&str, Option<&str>),
+    listing: Listing<'_>,
     urls: &Urls,
 ) -> Result<ListBody> {
     let lifecycle = payload::apps::lifecycle_type(query)?;
-    let found = model::apps::list_visible(tx, caller, query, (lifecycle, stack))?;
+    let found = model::apps::list_visible(tx, caller, query, lifecycle, listing.stack)?;
     let guids = found.rows.iter().map(|app| app.guid.as_str());
     let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
-    let body = found.present(query, urls, path, |app| {
+    let body = found.present(query, urls, listing.path, |app| {
         presenter::present(app, metadata.of(app.guid.as_str()), urls)
     })?;
     Ok(body.including(included(tx, urls, query, &found.rows)?))
@@ -189,7 +192,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
         flows::deletion::app(tx, &may, &app)?;
-        let job = actions::jobs::record_complete(tx, "app.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "app.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -244,12 +247,11 @@ pub(super) async fn clear_buildpack_cache(
     ctx: Context,
     Path(guid): Path<AppGuid>,
 ) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &app.space_guid)?;
         actions::apps::clear_buildpack_cache(tx, &may, &app)?;
-        let job = actions::jobs::record_complete(tx, "app.clear_buildpack_cache", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "app.clear_buildpack_cache", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -257,12 +259,10 @@ pub(super) async fn clear_buildpack_cache(
 
 /// What every app's staging kept, for admins who need the space.
 pub(super) async fn clear_buildpack_caches(ctx: Context) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         let may = ctx.may_administer()?;
         actions::apps::clear_buildpack_caches(tx, &may)?;
-        let job =
-            actions::jobs::record_complete(tx, "admin.clear_buildpack_cache", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "admin.clear_buildpack_cache", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -14,14 +14,14 @@ use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
 use crate::cloud_controller::{actions, model, payload};
 
 pub(super) async fn show_env(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
-    let (recorder, snapshots) = (ctx.recorder(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
             actions::feature_flags::require(tx, &ctx.caller, "env_var_visibility")?;
             let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-            ctx.caller.may_read_environment(tx, &app.space_guid)?;
+            let may = ctx.may_read_environment(tx, &app.space_guid)?;
             actions::feature_flags::require(tx, &ctx.caller, "space_developer_env_var_visibility")?;
-            actions::apps::record(tx, &recorder, "audit.app.environment.show", &app, &json!({}))?;
+            actions::apps::record_read(tx, &may, "audit.app.environment.show", &app)?;
             let system = if ctx.caller.sees_secrets(tx, &app.space_guid)? {
                 json!({ "VCAP_SERVICES": {} })
             } else {
@@ -43,20 +43,14 @@ pub(super) async fn show_variables(
     ctx: Context,
     Path(guid): Path<AppGuid>,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
         actions::feature_flags::require(tx, &ctx.caller, "env_var_visibility")?;
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_read_environment(tx, &app.space_guid)?;
+        let may = ctx.may_read_environment(tx, &app.space_guid)?;
         actions::feature_flags::require(tx, &ctx.caller, "space_developer_env_var_visibility")?;
-        actions::apps::record(
-            tx,
-            &recorder,
-            "audit.app.environment_variables.show",
-            &app,
-            &json!({}),
-        )?;
+        let kind = "audit.app.environment_variables.show";
+        actions::apps::record_read(tx, &may, kind, &app)?;
         let variables = model::apps::environment(tx, &vault, &guid)?;
         Ok(Json(presenter::variables(&guid, &variables, &ctx.urls)))
     })

@@ -70,7 +70,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<BuildpackGuid>) -> Api
         let buildpack = model::buildpacks::get(tx, &guid)?;
         let may = ctx.may_administer()?;
         actions::buildpacks::delete(tx, &may, &buildpack)?;
-        let job = actions::jobs::record_complete(tx, "buildpack.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "buildpack.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -16,6 +16,7 @@ use crate::blobs::{BlobError, Blobs, Digest};
 use crate::cloud_controller::actions::buildpacks::Files;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::buildpacks::Buildpack;
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::v3::jobs::Finished;
 use crate::cloud_controller::v3::upload::UploadedFile;
 use crate::cloud_controller::v3::{ApiResult, Context};
@@ -71,11 +72,13 @@ pub(super) async fn upload(
             Err(error) => Err(error),
         };
         let job = Finished {
-            operation: "buildpack.upload",
-            resource: guid.as_str(),
+            work: Work {
+                operation: "buildpack.upload",
+                resource: guid.as_str(),
+            },
             result: done,
         };
-        let job = v3::jobs::record(tx, job, may.now, &may.guids)?;
+        let job = v3::jobs::record(tx, job, &may)?;
         let shown: Value = presenter::present(tx, &model::buildpacks::get(tx, &guid)?, &ctx.urls)?;
         let location = [(header::LOCATION, v3::jobs::url(&job, &ctx.urls))];
         Ok((StatusCode::ACCEPTED, location, Json(shown)).into_response())

@@ -11,6 +11,7 @@ use super::presenter;
 use crate::base::guid::{AppGuid, BuildGuid};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::desired::Snapshots;
+use crate::cloud_controller::flows::staging::NewBuild;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::builds::Build;
 use crate::cloud_controller::model::builds::BuildState;
@@ -34,7 +35,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     let query = ListQuery::parse(query.as_deref(), &payload::builds::LIST)?;
     ctx.read(move |tx, ctx| {
         let found = model::builds::list_visible(tx, &ctx.caller, &query, None)?;
-        page(tx, &found, (&query, "/v3/builds"), &ctx.urls)
+        page(tx, &found, &query, "/v3/builds", &ctx.urls)
     })
     .await
 }
@@ -49,7 +50,7 @@ pub(super) async fn list_of_app(
         model::apps::get_visible(tx, &ctx.caller, &app)?;
         let found = model::builds::list_visible(tx, &ctx.caller, &query, Some(&app))?;
         let path = format!("/v3/apps/{app}/builds");
-        page(tx, &found, (&query, &path), &ctx.urls)
+        page(tx, &found, &query, &path, &ctx.urls)
     })
     .await
 }
@@ -57,7 +58,8 @@ pub(super) async fn list_of_app(
 fn page(
     tx: &ReadTx<'_>,
     found: &Listed<Build>,
-    (query, path): (&ListQuery, &str),
+    query: &ListQuery,
+    path: &str,
     urls: &Urls,
 ) -> Result<Json<ListBody>> {
     let guids = found.rows.iter().map(|build| build.guid.as_str());
@@ -90,17 +92,20 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Warnings, Json<Value>)> {
     let wanted = payload::builds::create(body)?;
-    let (vault, snapshots) = (ctx.cc.vault().clone(), Snapshots::of(&ctx.cc));
+    let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
         let package = model::packages::find_visible(tx, &ctx.caller, &wanted.package)?
             .ok_or_else(|| Error::unprocessable(NO_PACKAGE))?;
         let may = ctx
             .may_support(tx, &package.space_guid)
-            .map_err(|_| Error::unprocessable(NO_PACKAGE))?;
+            .map_err(|error| error.told_as(|| Error::unprocessable(NO_PACKAGE)))?;
         let app = model::apps::get_visible(tx, &ctx.caller, &package.app_guid)?;
-        let parts = (&app, &package);
-        let (build, warning) =
-            flows::staging::create(tx, &may, &ctx.caller, (&vault, &snapshots), parts, wanted)?;
+        let new = NewBuild {
+            app: &app,
+            package: &package,
+            wanted,
+        };
+        let (build, warning) = flows::staging::create(tx, &may, &ctx.caller, &snapshots, new)?;
         Ok((
             StatusCode::CREATED,
             Warnings::from_iter(warning),
@@ -117,18 +122,17 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let build = model::builds::get_visible(tx, &ctx.caller, &guid)?;
+        // Who may not set the state is refused before the rest is looked at.
         if body.as_given().get("state").is_some() {
-            ctx.may_administer()?;
+            ctx.caller.must_be_admin()?;
         }
         let may = ctx.may_write(tx, &build.space_guid)?;
         let change = payload::builds::update(body)?;
-        change
-            .metadata
-            .store(tx, ResourceType::Build, guid.as_str())?;
+        flows::staging::update(tx, &may, &build, &change.metadata)?;
         match change.state.as_deref() {
             Some("FAILED") => {
                 let why = change.error.unwrap_or_default();
-                flows::staging::fail(tx, &may, &build, &why)?;
+                flows::staging::fail(tx, &ctx.may_administer()?, &build, &why)?;
             }
             Some(_) => return Err(Error::unprocessable(STAGED_HERE)),
             None => {}

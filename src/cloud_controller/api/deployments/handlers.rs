@@ -54,10 +54,10 @@ fn get_steerable(
     guid: &DeploymentGuid,
 ) -> Result<(MaySupport, App, Deployment)> {
     let (app, deployment) = get_visible(tx, &ctx.caller, guid)?;
-    match ctx.may_support(tx, &app.space_guid) {
-        Ok(may) => Ok((may, app, deployment)),
-        Err(_) => Err(Error::not_found("Deployment")),
-    }
+    let may = ctx
+        .may_support(tx, &app.space_guid)
+        .map_err(|error| error.told_as(|| Error::not_found("Deployment")))?;
+    Ok((may, app, deployment))
 }
 
 fn present_one(tx: &ReadTx<'_>, deployment: &Deployment, urls: &Urls) -> Result<Json<Value>> {
@@ -80,16 +80,19 @@ pub(super) async fn create(
     let wanted = payload::deployments::create(body)?;
     let snapshots = Snapshots::of(&ctx.cc);
     ctx.write(move |tx, ctx| {
+        let unusable = || {
+            Error::unprocessable(
+                "Unable to use app. Ensure that the app exists and you have access to it.",
+            )
+        };
         let app = match &wanted.app {
             Some(guid) => model::apps::find_visible(tx, &ctx.caller, guid)?,
             None => None,
         };
-        let usable = app.and_then(|app| Some((ctx.may_support(tx, &app.space_guid).ok()?, app)));
-        let (may, app) = usable.ok_or_else(|| {
-            Error::unprocessable(
-                "Unable to use app. Ensure that the app exists and you have access to it.",
-            )
-        })?;
+        let app = app.ok_or_else(unusable)?;
+        let may = ctx
+            .may_support(tx, &app.space_guid)
+            .map_err(|error| error.told_as(unusable))?;
         let deployment = flows::deployments::create::create(tx, &may, &snapshots, app, wanted)?;
         Ok((
             StatusCode::CREATED,
@@ -108,7 +111,7 @@ pub(super) async fn update(
         let (app, deployment) = get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
         let metadata = payload::deployments::update(body)?;
-        let deployment = flows::deployments::update(tx, &may, deployment, &metadata)?;
+        let deployment = flows::deployments::update(tx, &may, &app, deployment, &metadata)?;
         present_one(tx, &deployment, &ctx.urls)
     })
     .await

@@ -98,7 +98,9 @@ pub(super) async fn update(
         let (may, route) = writable(tx, ctx, &guid)?;
         let found = find(tx, &route, &destination)?;
         let changed = match protocol {
-            Some(protocol) => actions::destinations::set_protocol(tx, &may, found, protocol)?,
+            Some(protocol) => {
+                actions::destinations::set_protocol(tx, &may, &route, found, protocol)?
+            }
             None => found,
         };
         Ok(Json(presenter::present_one(&changed, &ctx.urls)))

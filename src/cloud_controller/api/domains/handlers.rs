@@ -7,15 +7,12 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::presenter;
-use super::sharing;
 use crate::base::guid::{DomainGuid, OrganizationGuid};
-use crate::cloud_controller::access::Caller;
-use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::payload::domains::CreateDomain;
+use crate::cloud_controller::error::Error;
+use crate::cloud_controller::model::routes::RoutePlace;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody};
 use crate::cloud_controller::{actions, flows, model, payload, v3};
-use crate::db::ReadTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::domains::LIST)?;
@@ -74,37 +71,17 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::domains::create(body)?;
-    let recorder = ctx.recorder();
     let system_domain = ctx.cc.settings().system_domain.clone();
     ctx.write(move |tx, ctx| {
-        may_create(tx, &ctx.caller, &wanted)?;
-        let domain = actions::domains::create(tx, &recorder, wanted, &system_domain)?;
+        let (caller, owner) = (&ctx.caller, wanted.organization.as_ref());
+        let may = actions::domains::may_create(tx, caller, ctx.recorder(), owner)?;
+        let guests = &wanted.shared_organizations;
+        let guests = actions::domains::guests(tx, caller, &ctx.recorder(), guests, owner)?;
+        let domain = actions::domains::create(tx, &may, &guests, wanted, &system_domain)?;
         let body = presenter::present_from(tx, &ctx.caller, &domain, &ctx.urls)?;
         Ok((StatusCode::CREATED, Json(body)))
     })
     .await
-}
-
-fn may_create(tx: &ReadTx<'_>, caller: &Caller, wanted: &CreateDomain) -> Result<()> {
-    match &wanted.organization {
-        Some(guid) => {
-            if model::organizations::by_guids(tx, &[guid.to_string()])?.is_empty() {
-                return Err(sharing::no_such_organization(guid));
-            }
-            caller.may_manage_organization(tx, guid)?;
-            if !caller.is_admin() {
-                actions::feature_flags::require(tx, caller, "private_domain_creation")?;
-            }
-            sharing::check_guests(tx, caller, &wanted.shared_organizations, Some(guid))?;
-        }
-        None => caller.must_be_admin()?,
-    }
-    match &wanted.router_group {
-        Some(guid) => Err(Error::unprocessable(format!(
-            "Router group with guid '{guid}' not found."
-        ))),
-        None => Ok(()),
-    }
 }
 
 pub(super) async fn update(
@@ -126,13 +103,8 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<DomainGuid>) -> ApiRes
     ctx.write(move |tx, ctx| {
         let domain = model::domains::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_change_domain(tx, &domain)?;
-        if model::domains::is_shared_with_any(tx, &guid)? {
-            return Err(Error::unprocessable(
-                "This domain is shared with other organizations. Unshare before deleting.",
-            ));
-        }
         flows::deletion::domain(tx, &may, &domain)?;
-        let job = actions::jobs::record_complete(tx, "domain.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "domain.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -151,7 +123,7 @@ pub(super) async fn route_reservations(
         let port = query.raw("port").filter(|port| !port.is_empty());
         let port = port.map_or(Some(0), |port| port.parse().ok());
         let found = match port {
-            Some(port) => model::routes::is_reserved(tx, &guid, (host, path, port))?,
+            Some(port) => model::routes::is_reserved(tx, &guid, RoutePlace { host, path, port })?,
             None => false,
         };
         Ok(Json(json!({ "matching_route": found })))

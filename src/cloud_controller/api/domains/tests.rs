@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::sharing;
 use crate::base::guid::{OrganizationGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::{Authority, Caller};
@@ -12,7 +11,7 @@ use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::domains::Domain;
-use crate::cloud_controller::permits::MayManage;
+use crate::cloud_controller::permits::{MayCreateDomain, MayManage};
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::Urls;
 use crate::cloud_controller::{actions, flows, model, payload};
@@ -93,12 +92,10 @@ fn make(tx: &WriteTx<'_>, name: &str, owner: Option<&str>) -> Result<Domain> {
     let Value::Object(map) = body else {
         panic!("an object");
     };
-    actions::domains::create(
-        tx,
-        &recorder(),
-        payload::domains::create(Body::new(map))?,
-        "cf.localhost",
-    )
+    let wanted = payload::domains::create(Body::new(map))?;
+    let owner = wanted.organization.as_ref();
+    let may = MayCreateDomain::check(tx, &caller("admin"), recorder(), owner)?;
+    actions::domains::create(tx, &may, &[], wanted, "cf.localhost")
 }
 
 #[tokio::test]
@@ -245,7 +242,9 @@ async fn guests_have_to_be_managed_by_who_shares() {
     for (who, guest, text) in cases {
         let refused = db
             .write(move |tx| {
-                sharing::check_guests(tx, &caller(who), &[guest.into()], Some(&"o".into()))
+                let (caller, owner) = (caller(who), "o".into());
+                let guests = [guest.into()];
+                actions::domains::guests(tx, &caller, &recorder(), &guests, Some(&owner)).map(drop)
             })
             .await;
         assert_eq!(refused.expect_err(text).detail(), text);

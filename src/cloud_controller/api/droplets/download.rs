@@ -13,11 +13,10 @@ use crate::cloud_controller::v3::{ApiResult, Context};
 use crate::cloud_controller::{actions, model};
 
 pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     let layer = ctx
         .write(move |tx, ctx| {
             let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
-            ctx.caller.may_download_droplets(tx, &droplet.space_guid)?;
+            let may = ctx.may_download_droplets(tx, &droplet.space_guid)?;
             if droplet.lifecycle_type == "docker" {
                 return Err(Error::unprocessable(
                     "Cannot download droplets with 'docker' lifecycle.",
@@ -28,7 +27,7 @@ pub(super) async fn download(ctx: Context, Path(guid): Path<DropletGuid>) -> Api
                     "Only staged droplets can be downloaded.",
                 ));
             }
-            actions::droplets::record_download(tx, &recorder, &droplet)?;
+            actions::droplets::record_download(tx, &may, &droplet)?;
             droplet.layer.ok_or_else(|| {
                 Error::resource_not_found(
                     "Blobstore key not present on droplet. This may be due to a failed build.",

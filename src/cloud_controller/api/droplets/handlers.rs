@@ -13,6 +13,7 @@ use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::model::droplets::{Droplet, Of};
+use crate::cloud_controller::payload::droplets::CopyDroplet;
 use crate::cloud_controller::query::{ListQuery, Listed};
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls};
 use crate::cloud_controller::{actions, model, payload, v3};
@@ -22,7 +23,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     let query = ListQuery::parse(query.as_deref(), &payload::droplets::LIST)?;
     ctx.read(move |tx, ctx| {
         let found = model::droplets::list_visible(tx, &ctx.caller, &query, &Of::All)?;
-        page(tx, &found, (&query, "/v3/droplets"), &ctx.urls)
+        page(tx, &found, &query, "/v3/droplets", &ctx.urls)
     })
     .await
 }
@@ -37,7 +38,7 @@ pub(super) async fn list_of_app(
         model::apps::get_visible(tx, &ctx.caller, &app)?;
         let found = model::droplets::list_visible(tx, &ctx.caller, &query, &Of::App(&app))?;
         let path = format!("/v3/apps/{app}/droplets");
-        page(tx, &found, (&query, &path), &ctx.urls)
+        page(tx, &found, &query, &path, &ctx.urls)
     })
     .await
 }
@@ -52,7 +53,7 @@ pub(super) async fn list_of_package(
         model::packages::get_visible(tx, &ctx.caller, &package)?;
         let found = model::droplets::list_visible(tx, &ctx.caller, &query, &Of::Package(&package))?;
         let path = format!("/v3/packages/{package}/droplets");
-        page(tx, &found, (&query, &path), &ctx.urls)
+        page(tx, &found, &query, &path, &ctx.urls)
     })
     .await
 }
@@ -60,7 +61,8 @@ pub(super) async fn list_of_package(
 fn page(
     tx: &ReadTx<'_>,
     found: &Listed<Droplet>,
-    (query, path): (&ListQuery, &str),
+    query: &ListQuery,
+    path: &str,
     urls: &Urls,
 ) -> Result<Json<ListBody>> {
     let guids = found.rows.iter().map(|droplet| droplet.guid.as_str());
@@ -96,13 +98,10 @@ pub(super) async fn create(
     .await
 }
 
-async fn copy(
-    ctx: Context,
-    (source, app): (DropletGuid, AppGuid),
-) -> ApiResult<(StatusCode, Json<Value>)> {
+async fn copy(ctx: Context, wanted: CopyDroplet) -> ApiResult<(StatusCode, Json<Value>)> {
     ctx.write(move |tx, ctx| {
-        let source = model::droplets::get_visible(tx, &ctx.caller, &source)?;
-        let app = model::apps::get_visible(tx, &ctx.caller, &app)?;
+        let source = model::droplets::get_visible(tx, &ctx.caller, &wanted.source)?;
+        let app = model::apps::get_visible(tx, &ctx.caller, &wanted.app)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
         let droplet = actions::droplets::copy(tx, &may, &source, &app)?;
         let shown = presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls)?;
@@ -138,12 +137,17 @@ pub(super) async fn update(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
+        // Who may not set the image is refused before the rest is looked at.
         if body.as_given().get("image").is_some() {
-            ctx.may_administer()?;
+            ctx.caller.must_be_admin()?;
         }
         let may = ctx.may_write(tx, &droplet.space_guid)?;
         let change = payload::droplets::update(body)?;
-        let droplet = actions::droplets::update(tx, &may, &droplet, &change)?;
+        if let Some(image) = &change.image {
+            let may = ctx.may_administer()?;
+            actions::droplets::set_image(tx, &may, &droplet, image.as_deref())?;
+        }
+        let droplet = actions::droplets::update(tx, &may, &droplet, &change.metadata)?;
         presenter::present(tx, &droplet, Secrets::Shown, &ctx.urls).map(Json)
     })
     .await
@@ -154,7 +158,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<DropletGuid>) -> ApiRe
         let droplet = model::droplets::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &droplet.space_guid)?;
         actions::droplets::delete(tx, &may, &droplet)?;
-        let job = actions::jobs::record_complete(tx, "droplet.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "droplet.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -11,6 +11,7 @@ use crate::base::yaml;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::flows::manifests::apply::Applying;
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::payload::manifests::{Allowed, AppManifest};
 use crate::cloud_controller::v3::jobs::Finished;
 use crate::cloud_controller::v3::{ApiResult, Context, YamlBody};
@@ -47,7 +48,7 @@ pub(super) async fn apply(
         })
         .await?;
     let (may, caller, vault, settings, space, pairs) = prepared;
-    let (now, guids, place) = (may.now, may.guids.clone(), space.guid.clone());
+    let place = space.guid.clone();
     let applied: Result<()> = ctx
         .cc
         .db()
@@ -69,11 +70,13 @@ pub(super) async fn apply(
         .await;
     ctx.write(move |tx, ctx| {
         let job = Finished {
-            operation: "space.apply_manifest",
-            resource: place.as_str(),
+            work: Work {
+                operation: "space.apply_manifest",
+                resource: place.as_str(),
+            },
             result: applied,
         };
-        let job = v3::jobs::record(tx, job, now, &guids)?;
+        let job = v3::jobs::record(tx, job, &ctx.recorder())?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -96,7 +99,7 @@ fn allowed(tx: &ReadTx<'_>, caller: &Caller) -> Result<Allowed> {
     Ok(Allowed {
         docker: refusal("diego_docker")?,
         cnb: refusal("diego_cnb")?,
-        hashing: actions::feature_flags::enabled(tx, "hash_based_routing")?,
+        hashing: actions::feature_flags::enabled(tx, "hash_based_routing")?.into(),
     })
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn delete(
         let quota = get(tx, &guid)?;
         actions::organization_quotas::delete(tx, &may, &quota)?;
         let operation = "organization_quota.delete";
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::presenter;
 use crate::base::guid::{IsolationSegmentGuid, OrganizationGuid};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
+use crate::cloud_controller::model::jobs::Work;
 use crate::cloud_controller::model::usage_summaries::Scope;
-use crate::cloud_controller::permits::MayCreateOrganization;
+use crate::cloud_controller::permits::{MayCreateOrganization, OrganizationSuspension};
 use crate::cloud_controller::query::ListQuery;
-use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Urls, related_one};
+use crate::cloud_controller::v3::{
+    ApiResult, Context, JsonBody, ListBody, Paths, Urls, related_one,
+};
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
@@ -41,15 +44,16 @@ pub(super) async fn create(
     ctx: Context,
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let change = payload::organizations::create(body)?;
+    let wanted = payload::organizations::create(body)?;
     ctx.write(move |tx, ctx| {
-        let by_flag = !ctx.caller.is_admin() && change.suspended != Some(true);
+        let suspended = wanted.suspended == Some(true);
+        let by_flag = !ctx.caller.is_admin() && !suspended;
         let may = if by_flag {
             MayCreateOrganization::by_flag(tx, ctx.recorder())?
         } else {
-            ctx.may_administer()?.into()
+            MayCreateOrganization::by_administrator(ctx.may_administer()?, suspended)
         };
-        let organization = actions::organizations::create(tx, &may, change)?;
+        let organization = actions::organizations::create(tx, &may, wanted.change)?;
         if by_flag {
             actions::roles::make_manager(tx, &may, &ctx.caller.guid, &organization.guid)?;
         }
@@ -67,14 +71,17 @@ pub(super) async fn update(
     Path(guid): Path<OrganizationGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let change = payload::organizations::update(body)?;
+    let wanted = payload::organizations::update(body)?;
     ctx.write(move |tx, ctx| {
         let organization = model::organizations::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage(tx, &guid)?;
-        if change.suspended == Some(true) {
-            ctx.may_administer()?;
-        }
-        let organization = actions::organizations::update(tx, &may, organization, change)?;
+        let suspension = wanted
+            .suspended
+            .map(|suspended| OrganizationSuspension::check(&ctx.caller, &may, suspended))
+            .transpose()?;
+        let suspension = suspension.as_ref();
+        let organization =
+            actions::organizations::update(tx, &may, organization, wanted.change, suspension)?;
         presenter::present_from(tx, &organization, &ctx.urls).map(Json)
     })
     .await
@@ -91,15 +98,17 @@ pub(super) async fn delete(
         // The job reports the error, and nothing is deleted.
         if let Some(fault) = actions::organizations::deletion_fault(tx, &organization)? {
             let failed = v3::jobs::Finished {
-                operation,
-                resource: organization.guid.as_str(),
+                work: Work {
+                    operation,
+                    resource: organization.guid.as_str(),
+                },
                 result: Err(fault),
             };
-            let job = v3::jobs::record(tx, failed, may.now, &may.guids)?;
+            let job = v3::jobs::record(tx, failed, &may)?;
             return Ok(v3::jobs::accepted(&job, &ctx.urls));
         }
         flows::deletion::organization(tx, &may, &organization)?;
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -145,7 +154,11 @@ fn default_segment(
     urls: &Urls,
 ) -> Value {
     let path = format!("/v3/organizations/{guid}/relationships/default_isolation_segment");
-    related_one(segment, urls, (&path, "/v3/isolation_segments"))
+    let paths = Paths {
+        relationship: &path,
+        resources: "/v3/isolation_segments",
+    };
+    related_one(segment, urls, paths)
 }
 
 pub(super) async fn usage_summary(

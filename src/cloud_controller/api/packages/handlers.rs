@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::presenter;
 use crate::base::guid::{AppGuid, PackageGuid};
+use crate::cloud_controller::actions::packages::CopySource;
 use crate::cloud_controller::body::Body;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
@@ -24,7 +25,7 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     let query = ListQuery::parse(query.as_deref(), &payload::packages::LIST)?;
     ctx.read(move |tx, ctx| {
         let found = model::packages::list_visible(tx, &ctx.caller, &query, None)?;
-        page(tx, &found, (&query, "/v3/packages"), &ctx.urls)
+        page(tx, &found, &query, "/v3/packages", &ctx.urls)
     })
     .await
 }
@@ -39,7 +40,7 @@ pub(super) async fn list_of_app(
         model::apps::get_visible(tx, &ctx.caller, &app)?;
         let found = model::packages::list_visible(tx, &ctx.caller, &query, Some(&app))?;
         let path = format!("/v3/apps/{app}/packages");
-        page(tx, &found, (&query, &path), &ctx.urls)
+        page(tx, &found, &query, &path, &ctx.urls)
     })
     .await
 }
@@ -47,7 +48,8 @@ pub(super) async fn list_of_app(
 fn page(
     tx: &ReadTx<'_>,
     found: &Listed<Package>,
-    (query, path): (&ListQuery, &str),
+    query: &ListQuery,
+    path: &str,
     urls: &Urls,
 ) -> Result<Json<ListBody>> {
     let guids = found.rows.iter().map(|package| package.guid.as_str());
@@ -100,8 +102,11 @@ async fn copy(
         let may = ctx.may_write(tx, &app.space_guid)?;
         let source = model::packages::find_visible(tx, &ctx.caller, &source)?
             .ok_or_else(|| Error::unprocessable(NO_SOURCE))?;
-        ctx.may_write(tx, &source.space_guid)?;
-        let package = actions::packages::copy(tx, &may, &source, &app)?;
+        let source = CopySource {
+            may: &ctx.may_write(tx, &source.space_guid)?,
+            package: &source,
+        };
+        let package = actions::packages::copy(tx, &may, source, &app)?;
         Ok((
             StatusCode::CREATED,
             Json(presenter::present(tx, &package, &ctx.urls)?),
@@ -136,7 +141,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiRe
         let package = model::packages::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &package.space_guid)?;
         actions::packages::delete(tx, &may, &package)?;
-        let job = actions::jobs::record_complete(tx, "package.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "package.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

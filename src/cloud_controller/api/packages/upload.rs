@@ -252,18 +252,17 @@ impl Drop for Restore {
 
 /// `GET /v3/packages/:guid/download`.
 pub(super) async fn download(ctx: Context, Path(guid): Path<PackageGuid>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     let blob = ctx
         .write(move |tx, ctx| {
             let package = model::packages::get_visible(tx, &ctx.caller, &guid)?;
-            ctx.caller.may_read_secrets(tx, &package.space_guid)?;
+            let may = ctx.may_read_secrets(tx, &package.space_guid)?;
             match &package.kind {
                 PackageKind::Docker { .. } => {
                     Err(Error::unprocessable("Package type must be bits."))
                 }
                 PackageKind::Bits(Some(blob)) if package.state == PackageState::Ready => {
                     let blob = blob.clone();
-                    actions::packages::record_download(tx, &recorder, &package)?;
+                    actions::packages::record_download(tx, &may, &package)?;
                     Ok(blob)
                 }
                 PackageKind::Bits(_) => {

@@ -40,7 +40,8 @@ pub(crate) fn present_from(
     Ok(present(
         process,
         contexts.get(&process.app_guid),
-        (&metadata, secrets),
+        &metadata,
+        secrets,
         urls,
     ))
 }
@@ -68,7 +69,8 @@ impl ListContext {
         present(
             process,
             self.apps.get(&process.app_guid),
-            (metadata, Secrets::HiddenInLists),
+            metadata,
+            Secrets::HiddenInLists,
             urls,
         )
     }
@@ -77,7 +79,8 @@ impl ListContext {
 fn present(
     process: &Process,
     context: Option<&(SpaceGuid, AppImage)>,
-    (metadata, secrets): (&Metadata, Secrets),
+    metadata: &Metadata,
+    secrets: Secrets,
     urls: &Urls,
 ) -> Value {
     let path = format!("/v3/processes/{}", process.guid);

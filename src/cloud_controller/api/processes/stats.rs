@@ -157,7 +157,7 @@ impl Metrics {
         }
     }
 
-    /// Without a sample yet there are zeros; nothing at all where nobody can tell.
+    /// Zeros before the first sample; empty when the daemon did not answer.
     fn usage(self, now: Timestamp) -> Value {
         match self {
             Self::Known(_, usage) => present_usage(usage.unwrap_or_default(), now),

@@ -96,7 +96,7 @@ pub(super) async fn update(
     ctx.write(move |tx, ctx| {
         let (app, revision) = get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
-        let revision = actions::revisions::update(tx, &may, revision, &metadata)?;
+        let revision = actions::revisions::update(tx, &may, &app, revision, &metadata)?;
         present_one(tx, &revision, &ctx.urls)
     })
     .await
@@ -106,13 +106,11 @@ pub(super) async fn show_environment(
     ctx: Context,
     Path(guid): Path<RevisionGuid>,
 ) -> ApiResult<Json<Value>> {
-    let recorder = ctx.recorder();
     let vault = ctx.cc.vault().clone();
     ctx.write(move |tx, ctx| {
         let (app, revision) = get_visible(tx, &ctx.caller, &guid)?;
-        ctx.caller.may_read_secrets(tx, &app.space_guid)?;
-        let kind = "audit.app.revision.environment_variables.show";
-        actions::revisions::record(tx, &recorder, kind, &app, &revision)?;
+        let may = ctx.may_read_secrets(tx, &app.space_guid)?;
+        actions::revisions::record_read(tx, &may, &app, &revision)?;
         let variables = model::revisions::environment(tx, &vault, &revision.guid)?;
         Ok(Json(presenter::environment(
             &revision, &variables, &ctx.urls,

@@ -7,14 +7,16 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::presenter;
+use crate::base::guid::{OrganizationGuid, SpaceGuid};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::roles::Role;
+use crate::cloud_controller::payload::roles::{CreateRole, Scope};
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{
     ApiResult, Context, Included, JsonBody, ListBody, Urls, with_included,
 };
 use crate::cloud_controller::{actions, api, model, payload, v3};
-use crate::db::ReadTx;
+use crate::db::{ReadTx, WriteTx};
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
     let query = ListQuery::parse(query.as_deref(), &payload::roles::LIST)
@@ -91,9 +93,11 @@ pub(super) async fn create(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let wanted = payload::roles::create(body)?;
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
-        let role = actions::roles::create(tx, &recorder, &ctx.caller, &wanted)?;
+        let role = match &wanted.scope {
+            Scope::Space(guid) => in_space(tx, ctx, &wanted, guid)?,
+            Scope::Organization(guid) => in_organization(tx, ctx, &wanted, guid)?,
+        };
         Ok((
             StatusCode::CREATED,
             Json(presenter::present(&role, &ctx.urls)),
@@ -102,13 +106,45 @@ pub(super) async fn create(
     .await
 }
 
+/// Who may not give roles in a space gets 403, never 404: that it exists is no secret.
+fn in_space(
+    tx: &WriteTx<'_>,
+    ctx: &Context,
+    wanted: &CreateRole,
+    guid: &SpaceGuid,
+) -> Result<Role> {
+    let space = model::spaces::find(tx, guid)?.ok_or_else(|| {
+        Error::unprocessable(
+            "Invalid space. Ensure that the space exists and you have access to it.",
+        )
+    })?;
+    let may = ctx.may_give_roles(tx, &space.organization_guid, Some(guid))?;
+    actions::roles::create_in_space(tx, &may, &ctx.caller, wanted, &space)
+}
+
+/// The same of an organization.
+fn in_organization(
+    tx: &WriteTx<'_>,
+    ctx: &Context,
+    wanted: &CreateRole,
+    guid: &OrganizationGuid,
+) -> Result<Role> {
+    let organization = model::organizations::find(tx, guid)?.ok_or_else(|| {
+        Error::unprocessable(
+            "Invalid organization. Ensure that the organization exists and you have access to it.",
+        )
+    })?;
+    let may = ctx.may_give_roles(tx, guid, None)?;
+    actions::roles::create_in_organization(tx, &may, &ctx.caller, wanted, &organization)
+}
+
 pub(super) async fn delete(ctx: Context, Path(guid): Path<String>) -> ApiResult<Response> {
-    let recorder = ctx.recorder();
     ctx.write(move |tx, ctx| {
         let role = model::roles::find_visible(tx, &ctx.caller, &guid)?
             .ok_or_else(|| Error::not_found("Role"))?;
-        actions::roles::delete(tx, &recorder, &ctx.caller, &role)?;
-        let job = actions::jobs::record_complete(tx, "role.delete", recorder.now, &recorder.guids)?;
+        let may = ctx.may_give_roles(tx, &role.organization_guid, role.space_guid.as_ref())?;
+        actions::roles::delete(tx, &may, &role)?;
+        let job = v3::jobs::record_complete(tx, "role.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

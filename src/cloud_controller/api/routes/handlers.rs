@@ -24,8 +24,8 @@ pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<J
     let query = ListQuery::parse(query.as_deref(), &payload::routes::LIST)?;
     ctx.read(move |tx, ctx| {
         let found = model::routes::list_visible(tx, &ctx.caller, &query, None)?;
-        let body = presenter::present_list(tx, &found, &query, (&ctx.urls, "/v3/routes"))?;
-        let included = presenter::included(tx, (&ctx.caller, &ctx.urls), &query, &found.rows)?;
+        let body = presenter::present_list(tx, &found, &query, &ctx.urls, "/v3/routes")?;
+        let included = presenter::included(tx, &ctx.caller, &ctx.urls, &query, &found.rows)?;
         Ok(Json(body.including(included)))
     })
     .await
@@ -43,7 +43,7 @@ pub(super) async fn list_of_app(
         }
         let found = model::routes::list_visible(tx, &ctx.caller, &query, Some(&app))?;
         let path = format!("/v3/apps/{app}/routes");
-        presenter::present_list(tx, &found, &query, (&ctx.urls, &path)).map(Json)
+        presenter::present_list(tx, &found, &query, &ctx.urls, &path).map(Json)
     })
     .await
 }
@@ -58,7 +58,7 @@ pub(super) async fn show(
     ctx.read(move |tx, ctx| {
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let body = presenter::present_from(tx, &route, &ctx.urls)?;
-        let included = presenter::included(tx, (&ctx.caller, &ctx.urls), &query, &[route])?;
+        let included = presenter::included(tx, &ctx.caller, &ctx.urls, &query, &[route])?;
         Ok(Json(with_included(body, included)))
     })
     .await
@@ -140,7 +140,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<RouteGuid>) -> ApiResu
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &route.space_guid)?;
         actions::routes::delete(tx, &may, &route)?;
-        let job = actions::jobs::record_complete(tx, "route.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "route.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -157,7 +157,7 @@ pub(super) async fn delete_unmapped(
         let may = ctx.may_support(tx, &space)?;
         actions::routes::delete_unmapped(tx, &may, &space)?;
         let operation = "space.delete_unmapped_routes";
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -25,7 +25,8 @@ pub(super) fn present_list(
     tx: &ReadTx<'_>,
     found: &Listed<Route>,
     query: &ListQuery,
-    (urls, path): (&Urls, &str),
+    urls: &Urls,
+    path: &str,
 ) -> Result<ListBody> {
     let guids: Vec<RouteGuid> = found.rows.iter().map(|route| route.guid.clone()).collect();
     let all = model::destinations::of_routes(tx, &guids)?;
@@ -40,7 +41,8 @@ pub(super) fn present_list(
 /// What `include` asks for of these routes.
 pub(super) fn included(
     tx: &ReadTx<'_>,
-    (caller, urls): (&Caller, &Urls),
+    caller: &Caller,
+    urls: &Urls,
     query: &ListQuery,
     routes: &[Route],
 ) -> Result<Included> {

@@ -7,10 +7,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::guid::{RouteGuid, SpaceGuid};
-use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::routes::Route;
 use crate::cloud_controller::model::spaces::Space;
+use crate::cloud_controller::permits::{MaySupport, MayWrite};
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, Urls};
 use crate::cloud_controller::{actions, model, payload};
 use crate::db::ReadTx;
@@ -37,7 +37,7 @@ pub(super) async fn share(
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &route.space_guid)?;
         let guests = guests?;
-        check_guests(tx, &ctx.caller, &route, &guests)?;
+        let guests = writable_guests(tx, ctx, &route, &guests)?;
         actions::routes::share(tx, &may, &route, &guests)?;
         present(tx, &guid, &ctx.urls)
     })
@@ -56,13 +56,13 @@ pub(super) async fn unshare(
             "Unable to unshare route '{}' from space '{space}'.",
             route.url()
         );
-        target(tx, &ctx.caller, &space, &unable)?;
+        let (guest, _) = target(tx, ctx, &space, &unable)?;
         if space == route.space_guid {
             return Err(Error::unprocessable(format!(
                 "{unable} Routes cannot be removed from the space that owns them."
             )));
         }
-        actions::routes::unshare(tx, &may, &route, &space)?;
+        actions::routes::unshare(tx, &may, &route, &guest)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -84,14 +84,14 @@ pub(super) async fn transfer(
             "Unable to transfer owner of route '{}' to space '{space}'.",
             route.url()
         );
-        let owner = target(tx, &ctx.caller, &space, &unable)?;
-        if !may_use_domain(tx, &route, &owner)? {
+        let (owner, target) = target(tx, ctx, &space, &unable)?;
+        if !may_use_domain(tx, &route, &target)? {
             return Err(Error::unprocessable(format!(
                 "{unable} Target space does not have access to route's domain"
             )));
         }
         if route.space_guid != space {
-            actions::routes::transfer(tx, &may, route, space)?;
+            actions::routes::transfer(tx, &may, route, &owner)?;
         }
         Ok(Json(json!({ "status": "ok" })))
     })
@@ -107,36 +107,45 @@ fn may_use_domain(tx: &ReadTx<'_>, route: &Route, space: &Space) -> Result<bool>
 }
 
 /// The space to give to or take from, if the caller may write there.
-fn target(tx: &ReadTx<'_>, caller: &Caller, guid: &SpaceGuid, unable: &str) -> Result<Space> {
+fn target(
+    tx: &ReadTx<'_>,
+    ctx: &Context,
+    guid: &SpaceGuid,
+    unable: &str,
+) -> Result<(MaySupport, Space)> {
     let refuse = |why: &str| Error::unprocessable(format!("{unable} {why}"));
-    let space = model::spaces::find_visible(tx, caller, guid)?
+    let space = model::spaces::find_visible(tx, &ctx.caller, guid)?
         .ok_or_else(|| refuse("Ensure the space exists and that you have access to it."))?;
-    match caller.may_support_space(tx, guid).map_err(|e| e.kind()) {
-        Ok(()) => {}
-        Err(Kind::OrgSuspended | Kind::SpaceSuspended) => {
-            return Err(refuse("The target organization or space is suspended."));
-        }
-        Err(_) => {
-            return Err(refuse(
-                "You don't have write permission for the target space.",
-            ));
-        }
-    }
-    Ok(space)
+    let may = ctx
+        .may_support(tx, guid)
+        .map_err(|error| match error.kind() {
+            Kind::OrgSuspended | Kind::SpaceSuspended => {
+                refuse("The target organization or space is suspended.")
+            }
+            Kind::NotAuthorized => refuse("You don't have write permission for the target space."),
+            _ => error,
+        })?;
+    Ok((may, space))
 }
 
-fn check_guests(
+/// Those a route is to be shared with: 422 unless the caller may write in all of them.
+fn writable_guests(
     tx: &ReadTx<'_>,
-    caller: &Caller,
+    ctx: &Context,
     route: &Route,
     guests: &[SpaceGuid],
-) -> Result<()> {
+) -> Result<Vec<MayWrite>> {
+    let mut writable = Vec::new();
     let (mut hidden, mut read_only) = (Vec::new(), Vec::new());
     for guid in guests {
-        if model::spaces::find_visible(tx, caller, guid)?.is_none() {
+        if model::spaces::find_visible(tx, &ctx.caller, guid)?.is_none() {
             hidden.push(format!("'{guid}'"));
-        } else if caller.may_write_space(tx, guid).is_err() {
-            read_only.push(format!("'{guid}'"));
+            continue;
+        }
+        match ctx.may_write(tx, guid) {
+            Ok(may) => writable.push(may),
+            Err(error) if error.kind() == Kind::ServerError => return Err(error),
+            Err(_) => read_only.push(format!("'{guid}'")),
         }
     }
     let url = route.url();
@@ -164,7 +173,7 @@ fn check_guests(
             route.space_guid
         )));
     }
-    Ok(())
+    Ok(writable)
 }
 
 fn present(tx: &ReadTx<'_>, guid: &RouteGuid, urls: &Urls) -> Result<Json<Value>> {

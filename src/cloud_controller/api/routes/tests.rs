@@ -9,7 +9,7 @@ use crate::base::guid::{AppGuid, SpaceGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::{Authority, Caller};
 use crate::cloud_controller::actions::routes::{NewRoute, RouteContext};
-use crate::cloud_controller::error::{Error, Result};
+use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::model::destinations::{NewDestination, Protocol};
 use crate::cloud_controller::model::routes::Route;
@@ -305,6 +305,36 @@ async fn mapping_adds_once_and_replacing_keeps_what_stays() {
 }
 
 #[tokio::test]
+async fn the_spaces_of_route_and_app_decide_who_maps_and_unmaps() {
+    let world = World::new().await;
+    let made = world.write(|tx| make(tx, ["s", "d", "shop", ""])).await;
+    let guid = made.guid.clone();
+    world
+        .write(move |tx| model::routes::share(tx, &guid, &"t".into()))
+        .await;
+    // Maps an app with a proof for a space, and unmaps all its destinations.
+    let done = async |space: &'static str, app: &'static str| {
+        let route = made.clone();
+        let work = move |tx: &WriteTx<'_>| {
+            actions::destinations::map(tx, &may(space), &route, &[web(app)], Cause::Request)?;
+            for found in model::destinations::of_route(tx, &route.guid)? {
+                actions::destinations::unmap(tx, &may(space), &route, &found, Cause::Request)?;
+            }
+            Ok(())
+        };
+        world
+            .db
+            .write(work)
+            .await
+            .map_err(|error: Error| error.kind())
+    };
+    assert_eq!(done("s", "a").await, Ok(()));
+    assert_eq!(done("s", "c").await, Ok(()));
+    assert_eq!(done("t", "c").await, Ok(()));
+    assert_eq!(done("t", "b").await, Err(Kind::ServerError));
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_destination_is_refused() {
     let world = World::new().await;
     let route = world
@@ -416,6 +446,17 @@ async fn a_manifest_finds_the_route_that_is_there() {
         world.refusal(find("dev", "s", "*", json!({}))).await,
         "You are not authorized to perform the requested action"
     );
+    // A space the route is shared with may change its options, too.
+    let guid = made.guid.clone();
+    world
+        .write(move |tx| model::routes::share(tx, &guid, &"t".into()))
+        .await;
+    let shared = json!({ "loadbalancing": "round-robin" });
+    let found = world.write(find("tester", "t", "shop", shared)).await;
+    assert_eq!(
+        found.options.get("loadbalancing"),
+        Some(&json!("round-robin"))
+    );
 }
 
 #[tokio::test]
@@ -434,7 +475,7 @@ async fn a_route_as_clients_see_it() {
             let body = presenter::present_from(tx, &route, &urls)?;
             let guid = route.guid.clone();
             let admin = caller("admin");
-            let included = presenter::included(tx, (&admin, &urls), &query, &[route])?;
+            let included = presenter::included(tx, &admin, &urls, &query, &[route])?;
             let body = with_included(body, included);
             Ok((body, guid))
         })

@@ -36,8 +36,9 @@ async fn bind(
 ) -> ApiResult<Json<Value>> {
     ctx.write(move |tx, ctx| {
         let group = model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
-        let spaces = body.finish_to_many()?;
-        actions::security_groups::bind(tx, &ctx.caller, &group, lifecycle, &spaces)?;
+        let (guids, recorder) = (body.finish_to_many()?, ctx.recorder());
+        let spaces = actions::security_groups::managed(tx, &ctx.caller, &recorder, &guids)?;
+        actions::security_groups::bind(tx, &spaces, &group, lifecycle)?;
         let groups = [group];
         let bound = model::security_groups::bound(tx, &ctx.caller, &groups)?;
         let of_lifecycle: Vec<&SpaceGuid> = bound

@@ -70,12 +70,11 @@ pub(super) async fn delete(
     ctx: Context,
     Path(guid): Path<SecurityGroupGuid>,
 ) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::security_groups::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_administer()?;
         actions::security_groups::delete(tx, &may, &guid)?;
-        let job = actions::jobs::record_complete(tx, "security_group.delete", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "security_group.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

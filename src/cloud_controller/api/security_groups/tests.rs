@@ -7,7 +7,7 @@ use super::presenter;
 use crate::base::guid::{SecurityGroupGuid, SpaceGuid, UserGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::{Authority, Caller};
-use crate::cloud_controller::model::security_groups::Lifecycle;
+use crate::cloud_controller::model::security_groups::{Lifecycle, Switches};
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::Urls;
 use crate::cloud_controller::{actions, model, payload};
@@ -49,18 +49,23 @@ async fn groups_for_all_and_those_of_visible_spaces_are_seen() {
                     &GuidSource::random(),
                 )?;
             }
+            let switches = |running, staging| Switches { running, staging };
             let names = |query: &str, switches| -> Result<Vec<String>> {
                 let query = ListQuery::parse(Some(query), &payload::security_groups::LIST)?;
                 let found = model::security_groups::list_visible(tx, &dev, &query, switches)?;
                 Ok(found.rows.into_iter().map(|group| group.name).collect())
             };
-            let mut all = names("", [None, None])?;
+            let mut all = names("", Switches::default())?;
             all.sort();
             assert_eq!(all, ["dns", "of-s", "public_networks"]);
-            assert_eq!(names("names=dns", [Some(true), Some(true)])?, ["dns"]);
-            assert_eq!(names("", [Some(false), None])?, ["of-s"]);
-            assert_eq!(names("running_space_guids=s", [None, None])?, ["of-s"]);
-            assert!(names("staging_space_guids=s", [None, None])?.is_empty());
+            let both = switches(Some(true), Some(true));
+            assert_eq!(names("names=dns", both)?, ["dns"]);
+            assert_eq!(names("", switches(Some(false), None))?, ["of-s"]);
+            assert_eq!(
+                names("running_space_guids=s", Switches::default())?,
+                ["of-s"]
+            );
+            assert!(names("staging_space_guids=s", Switches::default())?.is_empty());
             let query = ListQuery::parse(None, &payload::security_groups::LIST_OF_SPACE)?;
             let space = SpaceGuid::from("s");
             let running =

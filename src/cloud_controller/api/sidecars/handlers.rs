@@ -101,8 +101,8 @@ pub(super) async fn update(
     ctx.write(move |tx, ctx| {
         let (app, sidecar) = get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
-        let sidecar =
-            actions::sidecars::update(tx, &may, sidecar, payload::sidecars::update(body)?)?;
+        let change = payload::sidecars::update(body)?;
+        let sidecar = actions::sidecars::update(tx, &may, &app, sidecar, change)?;
         Ok(Json(present(&sidecar)))
     })
     .await

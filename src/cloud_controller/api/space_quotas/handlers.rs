@@ -108,7 +108,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceQuotaGuid>) -> Ap
         let (may, quota) = get_writable(tx, ctx, &guid)?;
         actions::space_quotas::delete(tx, &may, &quota)?;
         let operation = "space_quota.delete";
-        let job = actions::jobs::record_complete(tx, operation, may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -12,7 +12,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::usage_summaries::Scope;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{
-    ApiResult, Context, Included, JsonBody, ListBody, Urls, related_one, with_included,
+    ApiResult, Context, Included, JsonBody, ListBody, Paths, Urls, related_one, with_included,
 };
 use crate::cloud_controller::{actions, api, flows, model, payload, v3};
 use crate::db::ReadTx;
@@ -99,14 +99,18 @@ pub(super) async fn update(
     Path(guid): Path<SpaceGuid>,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Json<Value>> {
-    let change = payload::spaces::update(body)?;
+    let wanted = payload::spaces::update(body)?;
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage_space(tx, &guid)?;
-        if change.suspended.is_some() {
-            ctx.may_manage(tx, &space.organization_guid)?;
-        }
-        let space = actions::spaces::update(tx, &may, space, change)?;
+        let suspension = match wanted.suspended {
+            Some(suspended) => {
+                let organization = ctx.may_manage(tx, &space.organization_guid)?;
+                Some(organization.suspension(&space, suspended)?)
+            }
+            None => None,
+        };
+        let space = actions::spaces::update(tx, &may, space, wanted.change, suspension.as_ref())?;
         presenter::present_from(tx, &space, &ctx.urls).map(Json)
     })
     .await
@@ -117,7 +121,7 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResu
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage(tx, &space.organization_guid)?;
         flows::deletion::space(tx, &may, &space)?;
-        let job = actions::jobs::record_complete(tx, "space.delete", may.now, &may.guids)?;
+        let job = v3::jobs::record_complete(tx, "space.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await
@@ -154,7 +158,11 @@ pub(super) async fn set_isolation_segment(
 
 fn segment_of(segment: Option<&IsolationSegmentGuid>, guid: &SpaceGuid, urls: &Urls) -> Value {
     let path = format!("/v3/spaces/{guid}/relationships/isolation_segment");
-    related_one(segment, urls, (&path, "/v3/isolation_segments"))
+    let paths = Paths {
+        relationship: &path,
+        resources: "/v3/isolation_segments",
+    };
+    related_one(segment, urls, paths)
 }
 
 pub(super) async fn usage_summary(

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::presenter;
 use crate::base::guid::StackGuid;
+use crate::cloud_controller::api::apps::handlers::Listing;
 use crate::cloud_controller::metadata::{Metadata, ResourceType};
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, Warnings};
 use crate::cloud_controller::{actions, api, model, payload};
@@ -45,8 +46,11 @@ pub(super) async fn list_apps(
     ctx.read(move |tx, ctx| {
         let stack = model::stacks::get(tx, &guid)?;
         let path = format!("/v3/stacks/{guid}/apps");
-        api::apps::handlers::list_on_stack(tx, &ctx.caller, &query, (&stack.name, &path), &ctx.urls)
-            .map(Json)
+        let listing = Listing {
+            path: &path,
+            stack: Some(&stack.name),
+        };
+        api::apps::handlers::page(tx, &ctx.caller, &query, listing, &ctx.urls).map(Json)
     })
     .await
 }

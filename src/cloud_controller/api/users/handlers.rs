@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::presenter;
 use crate::base::guid::{OrganizationGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::error::{Error, Result};
-use crate::cloud_controller::metadata::ResourceType;
 use crate::cloud_controller::model::users::Among;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody};
@@ -100,8 +99,7 @@ pub(super) async fn create(
     let may = ctx.may_administer()?;
     let (whom, metadata) = payload::users::create(body)?;
     ctx.write(move |tx, ctx| {
-        let guid = actions::users::create(tx, &may, &whom)?;
-        metadata.store(tx, ResourceType::User, guid.as_str())?;
+        let guid = actions::users::create(tx, &may, &whom, &metadata)?;
         let user = model::users::get_visible(tx, &ctx.caller, &guid)?;
         Ok((
             StatusCode::CREATED,
@@ -128,12 +126,11 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(ctx: Context, Path(guid): Path<UserGuid>) -> ApiResult<Response> {
-    let guids = ctx.cc.guids().clone();
     ctx.write(move |tx, ctx| {
         model::users::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_administer()?;
         actions::users::delete(tx, &may, &guid)?;
-        let job = actions::jobs::record_complete(tx, "user.delete", ctx.now, &guids)?;
+        let job = v3::jobs::record_complete(tx, "user.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

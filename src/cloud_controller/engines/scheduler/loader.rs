@@ -56,7 +56,7 @@ impl DesiredApps {
         let digest = Digest::parse(&snapshot.image_digest)
             .map_err(|e| broken("desired_processes.image_digest", &e))?;
         let image = (self.images)(&snapshot.droplet_guid, &digest);
-        Ok(Some(desired(started, snapshot, spec, (image, environment))))
+        Ok(Some(desired(started, snapshot, spec, image, environment)))
     }
 }
 
@@ -113,7 +113,8 @@ fn desired(
     started: &Started,
     snapshot: Snapshot,
     spec: Specification,
-    (image, environment): (String, Vec<(String, String)>),
+    image: String,
+    environment: Vec<(String, String)>,
 ) -> DesiredProcess {
     DesiredProcess {
         process_guid: started.process_guid.clone(),

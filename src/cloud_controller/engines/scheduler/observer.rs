@@ -32,7 +32,8 @@ impl AppObserver {
     fn record(
         &self,
         tx: &WriteTx<'_>,
-        (app, now): (&AppGuid, Timestamp),
+        app: &AppGuid,
+        now: Timestamp,
         events: &[(&str, By<'_>, Value)],
     ) -> Result<(), DbError> {
         let Some(app) = model::apps::find(tx, app).map_err(write_error)? else {
@@ -73,7 +74,7 @@ impl Observer for AppObserver {
             ("audit.app.process.crash", process, process_crash(crash)),
             ("app.crash", By::App, app_crash(crash)),
         ];
-        self.record(tx, (&crash.app_guid, crash.at), &events)
+        self.record(tx, &crash.app_guid, crash.at, &events)
     }
 
     fn readiness_changed(&self, tx: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
@@ -97,7 +98,7 @@ impl Observer for AppObserver {
             "version": change.version,
         });
         let process = By::Process(change.process_guid.as_str(), &change.process_type);
-        self.record(tx, (&change.app_guid, change.at), &[(kind, process, data)])
+        self.record(tx, &change.app_guid, change.at, &[(kind, process, data)])
     }
 }
 

@@ -2,22 +2,22 @@
 
 use super::{ImageReferences, broken};
 use crate::base::Megabytes;
-use crate::base::guid::TaskGuid;
 use crate::blobs::Digest;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::desired::TaskSpecification;
+use crate::cloud_controller::model::tasks::Task;
 use crate::db::{DbError, ReadTx, Vault};
 use crate::scheduler::DesiredTask;
 
-/// Reads the snapshot of a task of this app with these limits.
+/// Reads the snapshot of a task.
 pub(crate) fn desired_task(
     tx: &ReadTx<'_>,
-    (vault, images): (&Vault, &ImageReferences),
-    guid: &TaskGuid,
-    (app_name, memory, log_rate_limit): (String, i64, i64),
+    vault: &Vault,
+    images: &ImageReferences,
+    task: Task,
 ) -> Result<DesiredTask, DbError> {
-    let snapshot = model::desired::task_snapshot(tx, guid)?;
-    let snapshot = snapshot.ok_or_else(|| broken("desired_tasks.task_guid", guid))?;
+    let snapshot = model::desired::task_snapshot(tx, &task.guid)?;
+    let snapshot = snapshot.ok_or_else(|| broken("desired_tasks.task_guid", &task.guid))?;
     let spec: TaskSpecification = serde_json::from_str(&snapshot.specification)
         .map_err(|e| broken("desired_tasks.specification", &e))?;
     let environment = vault
@@ -28,15 +28,15 @@ pub(crate) fn desired_task(
     let digest = Digest::parse(&snapshot.image_digest)
         .map_err(|e| broken("desired_tasks.image_digest", &e))?;
     Ok(DesiredTask {
-        app_name,
+        app_name: task.app_name,
         image: images(&snapshot.droplet_guid, &digest),
         entrypoint: Some(Vec::new()),
         command: spec.command,
         user: spec.user,
         working_dir: spec.working_dir,
         environment,
-        memory: Megabytes(memory),
-        log_rate_limit,
+        memory: Megabytes(task.memory),
+        log_rate_limit: task.log_rate_limit,
         lifecycle_files: spec.lifecycle_files,
     })
 }

@@ -19,6 +19,7 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::model::apps::{App, AppState};
 use crate::cloud_controller::model::audit_events::{Actor, Cause, Recorder};
 use crate::cloud_controller::model::processes::Scaling;
+use crate::cloud_controller::payload::processes::ScaleProcess;
 use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, flows, model, payload};
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
@@ -183,7 +184,10 @@ fn scale(
 ) -> Result<()> {
     let process = model::processes::find_of_type(tx, &app.guid, kind)?;
     let process = process.ok_or_else(|| Error::not_found("Process"))?;
-    let wanted = (wanted, json!({}));
+    let wanted = ScaleProcess {
+        scaling: wanted,
+        request: json!({}),
+    };
     actions::processes::scale(tx, &tools.may, app, process, wanted, Cause::Request)?;
     Ok(())
 }

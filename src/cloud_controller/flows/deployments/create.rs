@@ -6,8 +6,8 @@ use crate::base::guid::{DeploymentGuid, DropletGuid, ProcessGuid};
 use crate::cloud_controller::actions::app_usage_events::Use;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::flows::deployments::{finalize, remove};
-use crate::cloud_controller::flows::desired::Snapshots;
-use crate::cloud_controller::metadata::{Metadata, ResourceType};
+use crate::cloud_controller::flows::desired::{RunnableApp, Snapshots};
+use crate::cloud_controller::metadata::{Between, Metadata, ResourceType};
 use crate::cloud_controller::model::apps::{App, AppState, Feature};
 use crate::cloud_controller::model::audit_events::Recorder;
 use crate::cloud_controller::model::deployments::{
@@ -55,9 +55,9 @@ pub(crate) fn create(
             actions::revisions::of_start(tx, may, snapshots.vault(), &app)?
         };
         supersede(tx, may, &app)?;
-        let by = (may, snapshots);
         restore_commands(tx, before)?;
-        let process = second_web(tx, by, &app, &deployment, (revision, &wanted))?;
+        let runnable = RunnableApp::of(&app, revision.as_ref());
+        let process = second_web(tx, may, snapshots, runnable, &deployment, wanted.scaling)?;
         deployment.process_guid = Some(process);
         app
     } else {
@@ -65,11 +65,8 @@ pub(crate) fn create(
         if let Some(web) = only_newest_web(tx, may, &app)? {
             actions::processes::resize(tx, may, &app, web, wanted.scaling)?;
         }
-        finalize(
-            &mut deployment,
-            may.now,
-            (DeploymentState::Deployed, StatusReason::Deployed),
-        );
+        let (state, reason) = (DeploymentState::Deployed, StatusReason::Deployed);
+        finalize(&mut deployment, may.now, state, reason);
         let started = flows::running::start(tx, may, snapshots, app.clone());
         started.map_err(|error| with_hint(tx, &app, error))?
     };
@@ -190,31 +187,33 @@ fn with_hint(tx: &ReadTx<'_>, app: &App, error: Error) -> Error {
 /// and the commands of the revision.
 fn second_web(
     tx: &WriteTx<'_>,
-    (may, snapshots): (&MaySupport, &Snapshots),
-    app: &App,
+    may: &MaySupport,
+    snapshots: &Snapshots,
+    runnable: RunnableApp<'_>,
     deployment: &Deployment,
-    (revision, wanted): (Option<Revision>, &CreateDeployment),
+    scaling: Scaling,
 ) -> Result<ProcessGuid> {
+    let RunnableApp { app, revision } = runnable;
     let Some(now) = model::processes::find_of_type(tx, &app.guid, "web")? else {
         return Err(Error::unprocessable("The app has no web process."));
     };
-    let mut process = actions::processes::sized(tx, &now, wanted.scaling)?;
+    let mut process = actions::processes::sized(tx, &now, scaling)?;
     process.guid = ProcessGuid::generate(&may.guids);
     process.instances = deployment.first_instances();
     process.created_at = may.now;
     process.revision_guid = None;
-    if let Some(command) = revision.as_ref().and_then(|r| r.command("web")) {
+    if let Some(command) = revision.and_then(|r| r.command("web")) {
         process.command = command;
     }
     model::processes::insert(tx, &process)?;
-    Metadata::copy(
-        tx,
-        ResourceType::Process,
-        (now.guid.as_str(), process.guid.as_str()),
-    )?;
+    let between = Between {
+        from: now.guid.as_str(),
+        to: process.guid.as_str(),
+    };
+    Metadata::copy(tx, ResourceType::Process, between)?;
     actions::app_usage_events::of_process(tx, may, &process, Use::Started)?;
     let guid = process.guid.clone();
-    snapshots.start(tx, may, (app, revision.as_ref()), process)?;
+    snapshots.start(tx, may, runnable, process)?;
     fits(tx, app)?;
     Ok(guid)
 }
@@ -225,7 +224,7 @@ fn only_newest_web(tx: &WriteTx<'_>, may: &MaySupport, app: &App) -> Result<Opti
     for process in model::processes::of_app(tx, &app.guid)? {
         let is_newest = newest.as_ref().is_some_and(|web| web.guid == process.guid);
         if process.kind == "web" && !is_newest {
-            remove(tx, may, &process)?;
+            remove(tx, may, app, &process)?;
         }
     }
     Ok(newest)
@@ -252,7 +251,7 @@ fn supersede(tx: &WriteTx<'_>, recorder: &Recorder, app: &App) -> Result<()> {
     } else {
         DeploymentState::Canceled
     };
-    finalize(&mut before, recorder.now, (state, StatusReason::Superseded));
+    finalize(&mut before, recorder.now, state, StatusReason::Superseded);
     model::deployments::update(tx, &before)
 }
 

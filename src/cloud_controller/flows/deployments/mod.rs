@@ -23,7 +23,8 @@ use crate::db::WriteTx;
 pub(crate) fn finalize(
     deployment: &mut Deployment,
     now: Timestamp,
-    (state, reason): (DeploymentState, StatusReason),
+    state: DeploymentState,
+    reason: StatusReason,
 ) {
     deployment.state = state;
     deployment.status_value = DeploymentStatus::Finalized;
@@ -36,9 +37,11 @@ pub(crate) fn finalize(
 pub(crate) fn update(
     tx: &WriteTx<'_>,
     may: &MayWrite,
+    app: &App,
     mut deployment: Deployment,
     metadata: &MetadataChange,
 ) -> Result<Deployment> {
+    may.covers_part(app, &deployment.app_guid)?;
     let guid = deployment.guid.as_str();
     metadata.store(tx, ResourceType::Deployment, guid)?;
     deployment.updated_at = may.now;
@@ -53,7 +56,7 @@ pub(crate) fn cancel(
     app: App,
     mut deployment: Deployment,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(&app, &deployment.app_guid)?;
     if !deployment.is_cancelable() {
         return Err(refused("cancel", &deployment));
     }
@@ -63,7 +66,8 @@ pub(crate) fn cancel(
     set_status(
         &mut deployment,
         may.now,
-        (DeploymentState::Canceling, StatusReason::Canceling),
+        DeploymentState::Canceling,
+        StatusReason::Canceling,
     );
     model::deployments::update(tx, &deployment)
 }
@@ -75,7 +79,7 @@ pub(crate) fn proceed(
     app: &App,
     mut deployment: Deployment,
 ) -> Result<()> {
-    may.covers(&app.space_guid)?;
+    may.covers_part(app, &deployment.app_guid)?;
     if !deployment.is_continuable() {
         return Err(refused("continue", &deployment));
     }
@@ -86,13 +90,15 @@ pub(crate) fn proceed(
         set_status(
             &mut deployment,
             may.now,
-            (DeploymentState::Prepaused, StatusReason::Deploying),
+            DeploymentState::Prepaused,
+            StatusReason::Deploying,
         );
     } else {
         set_status(
             &mut deployment,
             may.now,
-            (DeploymentState::Deploying, StatusReason::Deploying),
+            DeploymentState::Deploying,
+            StatusReason::Deploying,
         );
     }
     model::deployments::update(tx, &deployment)
@@ -102,7 +108,8 @@ pub(crate) fn proceed(
 pub(crate) fn set_status(
     deployment: &mut Deployment,
     now: Timestamp,
-    (state, reason): (DeploymentState, StatusReason),
+    state: DeploymentState,
+    reason: StatusReason,
 ) {
     if deployment.status_reason != reason {
         deployment.status_updated_at = now;
@@ -133,13 +140,16 @@ fn record(
     actions::apps::record(tx, recorder, kind, app, &data)
 }
 
-/// Gives a process another number of instances; nobody asked for that, so there is no event.
+/// Gives a process another number of instances. No request names that number, so there is no audit
+/// event.
 pub(crate) fn resize(
     tx: &WriteTx<'_>,
     may: &MaySupport,
+    app: &App,
     mut process: Process,
     instances: i64,
 ) -> Result<()> {
+    may.covers_part(app, &process.app_guid)?;
     if process.instances == instances {
         return Ok(());
     }
@@ -157,7 +167,13 @@ pub(crate) fn resize(
 }
 
 /// Removes a process whose place another one has taken.
-pub(crate) fn remove(tx: &WriteTx<'_>, may: &MaySupport, process: &Process) -> Result<()> {
+pub(crate) fn remove(
+    tx: &WriteTx<'_>,
+    may: &MaySupport,
+    app: &App,
+    process: &Process,
+) -> Result<()> {
+    may.covers_part(app, &process.app_guid)?;
     if model::desired::runs(tx, &process.guid)? {
         actions::app_usage_events::of_process(tx, may, process, Use::Stopped)?;
     }

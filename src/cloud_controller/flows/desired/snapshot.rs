@@ -38,6 +38,21 @@ wait
 exit \"$status\"
 ";
 
+/// An app as it is to run.
+#[derive(Clone, Copy)]
+pub(crate) struct RunnableApp<'a> {
+    pub app: &'a App,
+    /// `None` when the app has no revisions.
+    pub revision: Option<&'a Revision>,
+}
+
+impl<'a> RunnableApp<'a> {
+    /// Of these.
+    pub(crate) fn of(app: &'a App, revision: Option<&'a Revision>) -> Self {
+        Self { app, revision }
+    }
+}
+
 /// Writes snapshots; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Snapshots {
@@ -66,9 +81,10 @@ impl Snapshots {
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
-        (app, revision): (&App, Option<&Revision>),
+        runnable: RunnableApp<'_>,
         mut process: Process,
     ) -> Result<()> {
+        let RunnableApp { app, revision } = runnable;
         if let Some(revision) = revision {
             process.revision_guid = Some(revision.guid.clone());
         }
@@ -84,7 +100,7 @@ impl Snapshots {
         let sidecars = model::sidecars::of_process(tx, &app.guid, &process.kind)?;
         let mapped = model::desired::mapped_ports(tx, &app.guid, &process.kind)?;
         let kind = app.lifecycle.kind;
-        let mut specification = specify(&process, &droplet, kind, (&sidecars, &mapped));
+        let mut specification = specify(&process, &droplet, kind, &sidecars, &mapped);
         specification.logged_revision = revision
             .filter(|_| self.log_revisions)
             .map(|revision| revision.version);
@@ -117,7 +133,7 @@ impl Snapshots {
         own_memory: i64,
     ) -> Result<Vec<(String, String)>> {
         let of_process = |facts: Facts<'_>| facts.of_process(process, own_memory);
-        self.variables(tx, app, (Some(&process.kind), own_memory), of_process)
+        self.variables(tx, app, Some(&process.kind), own_memory, of_process)
     }
 
     /// The same of a task, whose version nothing else has.
@@ -129,7 +145,7 @@ impl Snapshots {
         version: &str,
     ) -> Result<Vec<(String, String)>> {
         let of_task = |facts: Facts<'_>| facts.of_task(task, version);
-        self.variables(tx, app, (None, task.memory), of_task)
+        self.variables(tx, app, None, task.memory, of_task)
     }
 
     /// Lowest precedence first: the running group, the app's own, then what nobody may override.
@@ -138,7 +154,8 @@ impl Snapshots {
         &self,
         tx: &ReadTx<'_>,
         app: &App,
-        (kind, memory): (Option<&str>, i64),
+        kind: Option<&str>,
+        memory: i64,
         vcap_application: impl FnOnce(Facts<'_>) -> Value,
     ) -> Result<Vec<(String, String)>> {
         let (group, _) = model::environment_variable_groups::load(tx, &self.vault, "running")?;
@@ -185,7 +202,8 @@ fn specify(
     process: &Process,
     droplet: &Droplet,
     kind: LifecycleType,
-    (sidecars, mapped): (&[Sidecar], &[u16]),
+    sidecars: &[Sidecar],
+    mapped: &[u16],
 ) -> Specification {
     let docker = kind == LifecycleType::Docker;
     let (entrypoint, command) = if docker {
@@ -298,25 +316,25 @@ mod tests {
     #[test]
     fn a_buildpack_app_is_started_by_the_launcher() {
         let mut process = web();
-        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, &[], &[]);
         assert_eq!(spec.command, [LAUNCHER, "app", "serve", ""]);
         assert_eq!(spec.entrypoint, Some(Vec::new()));
         assert!(spec.lifecycle_files);
         process.command = Some("mine".to_owned());
-        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Buildpack, &[], &[]);
         assert_eq!(spec.command[2], "mine");
     }
 
     #[test]
     fn an_image_keeps_its_entrypoint_unless_a_command_is_set() {
         let mut process = web();
-        let spec = specify(&process, &droplet(""), LifecycleType::Docker, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Docker, &[], &[]);
         assert_eq!(
             (spec.entrypoint, spec.command.len(), spec.user),
             (None, 0, None)
         );
         process.command = Some("echo hi".to_owned());
-        let spec = specify(&process, &droplet(""), LifecycleType::Docker, (&[], &[]));
+        let spec = specify(&process, &droplet(""), LifecycleType::Docker, &[], &[]);
         assert_eq!(spec.command, ["/bin/sh", "-c", "echo hi"]);
         assert_eq!(spec.entrypoint, Some(Vec::new()));
     }
@@ -335,7 +353,7 @@ mod tests {
             updated_at: Timestamp::from_micros(0),
         };
         let all = [sidecar(Some(32)), sidecar(None)];
-        let spec = specify(&web(), &droplet(""), LifecycleType::Buildpack, (&all, &[]));
+        let spec = specify(&web(), &droplet(""), LifecycleType::Buildpack, &all, &[]);
         assert_eq!(spec.command[..2], ["/bin/bash", "-c"]);
         assert_eq!(
             spec.command[4..],

@@ -26,7 +26,8 @@ impl Snapshots {
         &self,
         tx: &WriteTx<'_>,
         recorder: &Recorder,
-        (app, droplet): (&App, &Droplet),
+        app: &App,
+        droplet: &Droplet,
         task: &NewTask<'_>,
     ) -> Result<()> {
         let specification = specify(task, app.lifecycle.kind);

@@ -18,6 +18,7 @@ use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
 use crate::cloud_controller::payload::manifests::AppManifest;
 use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
 use crate::cloud_controller::payload::manifests::routes::RequestedRoute;
+use crate::cloud_controller::payload::processes::ScaleProcess;
 use crate::cloud_controller::payload::route_options::OptionsChange;
 use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
@@ -131,8 +132,10 @@ impl Applying<'_> {
             process = actions::processes::update(tx, self.may, app, process, change, CAUSE)?;
         }
         if let Some(scaling) = requested.scaling {
-            let request = RequestedProcess::scaling_request(&scaling);
-            let wanted = (scaling, request);
+            let wanted = ScaleProcess {
+                scaling,
+                request: RequestedProcess::scaling_request(&scaling),
+            };
             actions::processes::scale(tx, self.may, app, process, wanted, CAUSE)?;
         }
         Ok(())
@@ -176,7 +179,7 @@ impl Applying<'_> {
 
     fn map_all(&self, tx: &WriteTx<'_>, app: &App, requested: &[RequestedRoute]) -> Result<()> {
         for route in requested {
-            let place = domain_of(tx, route)?.ok_or_else(|| {
+            let place = place_of(tx, route)?.ok_or_else(|| {
                 Error::unprocessable(format!("No domains exist for route {}", route.text))
             })?;
             self.map(tx, app, route, place)
@@ -190,9 +193,9 @@ impl Applying<'_> {
         tx: &WriteTx<'_>,
         app: &App,
         requested: &RequestedRoute,
-        (host, domain): (String, Domain),
+        place: Place,
     ) -> Result<()> {
-        let mut new = NewRoute::at(self.space, &domain, &host, &requested.path);
+        let mut new = NewRoute::at(self.space, &place.domain, &place.host, &requested.path);
         new.port = requested.port;
         new.options = OptionsChange::of(requested.options.clone());
         let context = RouteContext {
@@ -210,18 +213,26 @@ impl Applying<'_> {
                 actions::destinations::map(tx, self.may, &route, &[wanted], CAUSE)
             }
             (Some(destination), Some(protocol)) if destination.protocol != protocol => {
-                actions::destinations::set_protocol(tx, self.may, destination, protocol).map(drop)
+                actions::destinations::set_protocol(tx, self.may, &route, destination, protocol)
+                    .map(drop)
             }
             (Some(_), _) => Ok(()),
         }
     }
 }
 
-/// Host and domain of a requested route: the first domain there is decides, also one that may not be used.
-fn domain_of(tx: &WriteTx<'_>, requested: &RequestedRoute) -> Result<Option<(String, Domain)>> {
+/// Host and domain of a requested route.
+struct Place {
+    host: String,
+    domain: Domain,
+}
+
+/// The first domain there is decides, also one that may not be used.
+fn place_of(tx: &WriteTx<'_>, requested: &RequestedRoute) -> Result<Option<Place>> {
     for (host, name) in requested.candidates() {
         if let Some(domain) = model::domains::find_by_name(tx, name)? {
-            return Ok(Some((host.to_owned(), domain)));
+            let host = host.to_owned();
+            return Ok(Some(Place { host, domain }));
         }
     }
     Ok(None)

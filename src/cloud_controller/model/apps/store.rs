@@ -77,7 +77,8 @@ pub(crate) fn list_visible(
     tx: &ReadTx<'_>,
     caller: &Caller,
     query: &ListQuery,
-    (lifecycle, stack): (Option<LifecycleType>, Option<&str>),
+    lifecycle: Option<LifecycleType>,
+    stack: Option<&str>,
 ) -> Result<Listed<App>> {
     let mut select = visible(caller);
     query.filter_common(&mut select, "a", Some(ResourceType::App))?;

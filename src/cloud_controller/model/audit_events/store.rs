@@ -180,17 +180,15 @@ pub(crate) fn newest_id(tx: &ReadTx<'_>) -> Result<i64> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// The first events after this one, with their ids; `None` stands for one that cannot be read.
-pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> Result<Vec<(i64, Option<AuditEvent>)>> {
+/// The first events after this one, with their ids; one that cannot be read has its error instead.
+pub(crate) fn after(tx: &ReadTx<'_>, id: i64) -> Result<Vec<(i64, Result<AuditEvent>)>> {
     let sql = format!(
         "select {COLUMNS}, e.id from audit_events e where e.id > ?1 order by e.id limit 500"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let rows = statement.query_map([id], |row| {
         let id: i64 = row.get(12)?;
-        let event = event(row)
-            .inspect_err(|error| tracing::error!(event.id = id, %error, "cannot read audit event"));
-        Ok((id, event.ok()))
+        Ok((id, event(row).map_err(Into::into)))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -207,4 +205,30 @@ fn event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
         organization_guid: row.get(10)?,
         created_at: row.get(11)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud_controller::error::Error;
+    use crate::db::Db;
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_read_keeps_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("db")).expect("a database");
+        let rows = "insert into audit_events (guid, type, actor_guid, actor_type, actor_name, target_guid, \
+                    target_type, target_name, data, created_at) values \
+                    ('1', 'audit.app.start', 'u', 'user', 'u', 'a', 'app', 'a', '{}', 0), \
+                    (cast(x'ff' as text), 'audit.app.start', 'u', 'user', 'u', 'a', 'app', 'a', '{}', 0), \
+                    ('3', 'audit.app.stop', 'u', 'user', 'u', 'a', 'app', 'a', '{}', 0)";
+        let rows = db.write(move |tx| Ok::<_, Error>(tx.sql().execute_batch(rows)?));
+        rows.await.expect("rows");
+        let found = db.read(|tx| after(tx, 0)).await.expect("read");
+        let found: Vec<_> = found
+            .iter()
+            .map(|(id, event)| (*id, event.as_ref().ok().map(|event| event.guid.as_str())))
+            .collect();
+        assert_eq!(found, [(1, Some("1")), (2, None), (3, Some("3"))]);
+    }
 }

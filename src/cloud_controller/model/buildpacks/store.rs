@@ -204,15 +204,32 @@ pub(crate) fn detectable(tx: &ReadTx<'_>, stack: &str) -> Result<Vec<Buildpack>>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// A buildpack that is part of the binary.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BuiltIn<'a> {
+    pub name: &'a str,
+    /// Where its files are in the binary.
+    pub folder: &'a str,
+    pub stack: &'a str,
+    /// The file it is shown with.
+    pub filename: &'a str,
+}
+
 /// Adds a built-in buildpack at the end, or updates the file name of the existing one. A buildpack
 /// that an admin replaced with an upload is kept, one that an admin deleted is not added again, and
 /// neither is one whose name an admin gave to another.
 pub(crate) fn ensure_built_in(
     tx: &WriteTx<'_>,
-    (name, folder, stack, filename): (&str, &str, &str, &str),
+    built_in: BuiltIn<'_>,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<()> {
+    let BuiltIn {
+        name,
+        folder,
+        stack,
+        filename,
+    } = built_in;
     let known: bool = tx
         .sql()
         .prepare_cached(

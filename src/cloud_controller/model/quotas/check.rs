@@ -2,7 +2,7 @@
 //!
 //! Checked after a change within its transaction: a change that does not fit is rolled back.
 
-use super::{Owner, QuotaLimits, quota, usage};
+use super::{Needs, Owner, QuotaLimits, quota, usage};
 use crate::cloud_controller::body::Invalid;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::apps::{App, AppState};
@@ -30,7 +30,7 @@ pub(crate) fn check_started(tx: &ReadTx<'_>, app: &App) -> Result<()> {
         if let Some((name, limits)) = quota(tx, owner, &app.space_guid)?
             && any(&limits)
         {
-            let usage = usage(tx, owner, (&app.space_guid, &app.guid))?;
+            let usage = usage(tx, owner, &app.space_guid, &app.guid)?;
             for fault in faults(owner, &name, &limits, &usage) {
                 invalid.add(fault);
             }
@@ -39,13 +39,9 @@ pub(crate) fn check_started(tx: &ReadTx<'_>, app: &App) -> Result<()> {
     invalid.refuse()
 }
 
-/// 422 when staging with this memory (MB) and log rate (bytes a second, -1 = unlimited) does not
-/// fit in addition to what runs.
-pub(crate) fn check_staging(
-    tx: &ReadTx<'_>,
-    app: &App,
-    (memory, log_rate): (i64, i64),
-) -> Result<()> {
+/// 422 when staging does not fit in addition to what runs.
+pub(crate) fn check_staging(tx: &ReadTx<'_>, app: &App, needs: Needs) -> Result<()> {
+    let Needs { memory, log_rate } = needs;
     for owner in [Owner::Space, Owner::Organization] {
         let Some((_, limits)) = quota(tx, owner, &app.space_guid)? else {
             continue;
@@ -53,7 +49,7 @@ pub(crate) fn check_staging(
         if !any(&limits) {
             continue;
         }
-        let usage = usage(tx, owner, (&app.space_guid, &app.guid))?;
+        let usage = usage(tx, owner, &app.space_guid, &app.guid)?;
         let whose = owner.as_str();
         if exceeds(limits.total_memory_in_mb, usage.memory + memory) {
             return Err(Error::unprocessable(format!(

@@ -19,7 +19,7 @@ use crate::cloud_controller::error::{Error, Result};
 use crate::db::is_unique_violation;
 
 /// 422 when a quota with this name exists already: the loser of a race.
-pub(crate) fn name_taken(done: rusqlite::Result<usize>, (kind, name): (&str, &str)) -> Result<()> {
+pub(crate) fn name_taken(done: rusqlite::Result<usize>, kind: &str, name: &str) -> Result<()> {
     match done {
         Ok(_) => Ok(()),
         Err(error) if is_unique_violation(&error) => Err(Error::unprocessable(format!(

@@ -75,7 +75,8 @@ pub(crate) fn tasks(tx: &ReadTx<'_>, owner: Owner, space: &SpaceGuid) -> Result<
 pub(crate) fn usage(
     tx: &ReadTx<'_>,
     owner: Owner,
-    (space, app): (&SpaceGuid, &AppGuid),
+    space: &SpaceGuid,
+    app: &AppGuid,
 ) -> Result<Usage> {
     let around = owner.around();
     let sql = format!(

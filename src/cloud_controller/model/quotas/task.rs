@@ -5,21 +5,21 @@ use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model::apps::App;
 use crate::db::ReadTx;
 
-/// The resources of a task: MB, and bytes a second (-1 = unlimited).
+/// The resources of a task or a staging: MB, and bytes a second (-1 = unlimited).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TaskNeeds {
+pub(crate) struct Needs {
     pub memory: i64,
     pub log_rate: i64,
 }
 
 /// The limits that the task would exceed, in CC's words.
-pub(crate) fn task_faults(tx: &ReadTx<'_>, app: &App, needs: TaskNeeds) -> Result<Vec<String>> {
+pub(crate) fn task_faults(tx: &ReadTx<'_>, app: &App, needs: Needs) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for owner in [Owner::Organization, Owner::Space] {
         let Some((name, limits)) = quota(tx, owner, &app.space_guid)? else {
             continue;
         };
-        let usage = usage(tx, owner, (&app.space_guid, &app.guid))?;
+        let usage = usage(tx, owner, &app.space_guid, &app.guid)?;
         let whose = owner.as_str();
         let exceeded = |limit: Option<i64>, used: i64| limit.is_some_and(|limit| used > limit);
         if exceeded(

@@ -24,6 +24,14 @@ pub(crate) struct Route {
     pub updated_at: Timestamp,
 }
 
+/// Where a route is below its domain, as [`Route`] has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoutePlace<'a> {
+    pub host: &'a str,
+    pub path: &'a str,
+    pub port: u16,
+}
+
 impl Route {
     /// Host and domain.
     pub(crate) fn fqdn(&self) -> String {

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value};
 
-use super::Route;
+use super::{Route, RoutePlace};
 use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceGuid};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
@@ -71,11 +71,11 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Route"))
 }
 
-/// The route at this host, path and port of a domain, without an access check.
+/// The route at this place of a domain, without an access check.
 pub(crate) fn find_at(
     tx: &ReadTx<'_>,
     domain: &DomainGuid,
-    (host, path, port): (&str, &str, u16),
+    place: RoutePlace<'_>,
 ) -> Result<Option<Route>> {
     let sql = format!(
         "select {COLUMNS} from {FROM} where r.domain_guid = ?1 and r.host = ?2 and r.path = ?3 and r.port = ?4"
@@ -83,15 +83,15 @@ pub(crate) fn find_at(
     Ok(tx
         .sql()
         .prepare_cached(&sql)?
-        .query_row(params![domain, host, path, port], route)
+        .query_row(params![domain, place.host, place.path, place.port], route)
         .optional()?)
 }
 
-/// Whether a route exists at this host, path and port of a domain.
+/// Whether a route exists at this place of a domain.
 pub(crate) fn is_reserved(
     tx: &ReadTx<'_>,
     domain: &DomainGuid,
-    place: (&str, &str, u16),
+    place: RoutePlace<'_>,
 ) -> Result<bool> {
     Ok(find_at(tx, domain, place)?.is_some())
 }

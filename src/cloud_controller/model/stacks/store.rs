@@ -130,7 +130,8 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &StackGuid) -> Result<()> {
 /// Inserts the default stack unless it exists.
 pub(crate) fn ensure(
     tx: &WriteTx<'_>,
-    (name, description): (&str, &str),
+    name: &str,
+    description: &str,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::cloud_controller::payload::environment_variable_groups::name_fault;
 use crate::cloud_controller::payload::manifests::document::{Given, NonTextKey};
 use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
 use crate::cloud_controller::payload::manifests::routes::RequestedRoutes;
+use crate::cloud_controller::payload::route_options::Hashing;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
 /// The requested state of one app.
@@ -44,7 +45,7 @@ pub(crate) struct Allowed {
     /// Why Cloud Native Buildpacks are not allowed; `None` = allowed.
     pub cnb: Option<String>,
     /// Whether hash-based routing is enabled.
-    pub hashing: bool,
+    pub hashing: Hashing,
 }
 
 /// Reads all apps; 422 with the faults of all apps.

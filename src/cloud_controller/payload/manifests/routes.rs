@@ -1,6 +1,7 @@
 //! The routes of an app in a manifest.
 
 use crate::cloud_controller::payload;
+use crate::cloud_controller::payload::route_options::Hashing;
 use serde_json::{Map, Value};
 
 /// The requested routes of an app.
@@ -35,7 +36,7 @@ pub(crate) struct RequestedRoute {
 /// Reads the routes; faults are added to `faults`.
 pub(crate) fn read(
     app: &mut Map<String, Value>,
-    hashing: bool,
+    hashing: Hashing,
     faults: &mut Vec<String>,
 ) -> RequestedRoutes {
     let mut requested = RequestedRoutes {
@@ -79,7 +80,7 @@ fn switch(app: &mut Map<String, Value>, key: &str, faults: &mut Vec<String>) -> 
     }
 }
 
-fn entry(value: &Value, hashing: bool) -> Result<RequestedRoute, Vec<String>> {
+fn entry(value: &Value, hashing: Hashing) -> Result<RequestedRoute, Vec<String>> {
     let one = |fault: &str| vec![fault.to_owned()];
     let text = value
         .get("route")
@@ -112,8 +113,8 @@ fn entry(value: &Value, hashing: bool) -> Result<RequestedRoute, Vec<String>> {
 }
 
 /// The faults of options that CC checks before the routes; creating the routes checks the rest.
-fn option_faults(route: &str, options: &Map<String, Value>, hashing: bool) -> Vec<String> {
-    let (keys, algorithms): (&[&str], &[&str]) = if hashing {
+fn option_faults(route: &str, options: &Map<String, Value>, hashing: Hashing) -> Vec<String> {
+    let (keys, algorithms): (&[&str], &[&str]) = if hashing == Hashing::On {
         (
             &["loadbalancing", "hash_header", "hash_balance"],
             &["round-robin", "least-connection", "hash"],
