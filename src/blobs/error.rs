@@ -5,6 +5,8 @@ use std::io;
 use crate::base::QueueError;
 use crate::db::DbError;
 
+use super::Digest;
+
 /// Why storing or reading a blob failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -13,6 +15,14 @@ pub enum BlobError {
     TooLarge {
         /// The limit in bytes.
         limit: u64,
+    },
+    /// The content is not what the caller expected; nothing was kept.
+    #[error("the content has the digest {received} instead of {expected}")]
+    WrongDigest {
+        /// The expected digest.
+        expected: Digest,
+        /// The digest of what was read.
+        received: Digest,
     },
     /// The source of the bytes failed or ended early.
     #[error("the content could not be read: {0}")]

@@ -107,6 +107,26 @@ impl Blobs {
         self.keep(sealed).await
     }
 
+    /// Stores the bytes of `reader` if they are the blob that is expected.
+    pub async fn put_expected(
+        &self,
+        reader: impl AsyncRead + Send,
+        expected: &Blob,
+    ) -> Result<(), BlobError> {
+        let (store, limit) = (self.clone(), expected.size);
+        let draft = self.with_files(move || store.draft(Some(limit))).await?;
+        let draft = self.fill(draft, reader).await?;
+        let sealed = self.with_files(move || draft.seal()).await?;
+        if sealed.blob() != expected {
+            return Err(BlobError::WrongDigest {
+                expected: expected.digest.clone(),
+                received: sealed.blob().digest.clone(),
+            });
+        }
+        self.keep(sealed).await?;
+        Ok(())
+    }
+
     /// Stores bytes from memory.
     pub async fn put_bytes(&self, bytes: impl Into<bytes::Bytes>) -> Result<Blob, BlobError> {
         self.put(std::io::Cursor::new(bytes.into()), None).await
@@ -167,6 +187,13 @@ impl Blobs {
         let digest = digest.clone();
         let found = self.0.db.read(move |tx| store::find(tx, &digest)).await?;
         Ok(found)
+    }
+
+    /// The listed blob with this digest; it is kept for another hour without a reference.
+    pub async fn renew(&self, digest: &Digest) -> Result<Option<Blob>, BlobError> {
+        let (digest, now) = (digest.clone(), self.now());
+        let write = move |tx: &crate::db::WriteTx<'_>| store::renew(tx, &digest, now);
+        Ok(self.0.db.write_without_wake(write).await?)
     }
 
     /// Appends all bytes of `reader`; the next chunk is read while the previous one is written.

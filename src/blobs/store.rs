@@ -105,6 +105,19 @@ pub(super) fn insert(tx: &WriteTx<'_>, blob: &Blob, now: Timestamp) -> Result<()
     Ok(())
 }
 
+/// Restarts the grace period of a listed blob and returns it.
+pub(super) fn renew(
+    tx: &WriteTx<'_>,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<Option<Blob>, DbError> {
+    const SQL: &str =
+        "update blobs set last_put_at = :now where digest = :digest returning digest, size";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let parameters = named_params! { ":digest": digest, ":now": now };
+    Ok(statement.query_row(parameters, blob).optional()?)
+}
+
 /// Deletes the rows of blobs that are unreferenced and were not put since `before`.
 pub(super) fn remove_unreferenced(
     tx: &WriteTx<'_>,

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Session;
+use crate::config::Config;
 
 /// A line on standard output. Exits when its reader is gone (`cflite logs | head`).
 pub(super) fn line(text: &str) {
@@ -157,6 +158,7 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         "docker-host": config.docker_host,
         "admin-password-file": config.admin_password_file,
         "app-log-revision": config.app_log_revision,
+        "registry-upstream": upstreams(&config),
     });
     if session.json {
         json(&shown);
@@ -175,6 +177,15 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         table(&["option", "value"], &rows);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn upstreams(config: &Config) -> Value {
+    let all = config.registry_upstreams.iter();
+    let all: Vec<String> = all.map(|(host, url)| format!("{host}={url}")).collect();
+    match all.is_empty() {
+        true => Value::Null,
+        false => json!(all.join(",")),
+    }
 }
 
 fn port(choice: crate::net::ports::PortChoice) -> String {

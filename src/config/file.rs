@@ -15,6 +15,7 @@ const KEYS: &[&str] = &[
     "docker-host",
     "admin-password-file",
     "app-log-revision",
+    "registry-upstream",
 ];
 
 /// Reads and checks the file.

@@ -6,11 +6,13 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::net::ports::PortChoice;
 
@@ -55,6 +57,16 @@ pub struct Options {
         value_name = "true|false"
     )]
     pub app_log_revision: Option<bool>,
+    /// Where another image registry answers, such as docker.io=http://127.0.0.1:5001; may be
+    /// repeated [default: HOST=https://HOST]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_REGISTRY_UPSTREAM",
+        value_name = "HOST=URL",
+        value_delimiter = ','
+    )]
+    pub registry_upstream: Option<Vec<String>>,
 
     /// Configuration file [default: DATA_DIR/cflite.toml]
     #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]
@@ -83,6 +95,8 @@ pub struct Config {
     pub admin_password_file: Option<PathBuf>,
     /// Whether apps' log lines include the revision.
     pub app_log_revision: bool,
+    /// Where other image registries answer, by host.
+    pub registry_upstreams: BTreeMap<String, Url>,
 }
 
 /// Why the configuration cannot be used.
@@ -149,6 +163,7 @@ impl Options {
                 .or_else(|| std::env::var("DOCKER_HOST").ok()),
             admin_password_file: all.admin_password_file,
             app_log_revision: all.app_log_revision.unwrap_or(false),
+            registry_upstreams: upstreams(&all.registry_upstream.unwrap_or_default())?,
         })
     }
 
@@ -164,6 +179,7 @@ impl Options {
             docker_host: self.docker_host.or(other.docker_host),
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
             app_log_revision: self.app_log_revision.or(other.app_log_revision),
+            registry_upstream: self.registry_upstream.or(other.registry_upstream),
             config: self.config,
         }
     }
@@ -184,6 +200,26 @@ fn default_data_dir() -> PathBuf {
 
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+/// `HOST=URL` pairs.
+fn upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, ConfigError> {
+    let parse = |pair: &String| {
+        let (host, url) = pair.split_once('=')?;
+        let url = Url::parse(url).ok()?;
+        let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        (usable && plain && !host.is_empty()).then(|| (host.to_ascii_lowercase(), url))
+    };
+    let parsed = pairs.iter().map(|pair| {
+        parse(pair).ok_or_else(|| ConfigError::Value {
+            option: "registry-upstream",
+            reason: format!(
+                "\"{pair}\" is not of the form HOST=URL, such as docker.io=http://127.0.0.1:5001"
+            ),
+        })
+    });
+    parsed.collect()
 }
 
 fn check_domain(domain: &str) -> Result<(), ConfigError> {
@@ -239,6 +275,21 @@ mod tests {
             error.ends_with("unknown key \"htp-port\"; did you mean \"http-port\"?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn upstreams_are_pairs_of_a_host_and_a_url() {
+        let options = |pair: &str| Options {
+            registry_upstream: Some(vec![pair.to_owned()]),
+            ..Options::default()
+        };
+        let config = options("Docker.io=http://127.0.0.1:5001").resolve();
+        let upstreams = config.expect("valid").registry_upstreams;
+        assert_eq!(upstreams["docker.io"].as_str(), "http://127.0.0.1:5001/");
+        for bad in ["docker.io", "=http://h", "h=", "h=ftp://x", "h=http://x/path", "h=http://u@x"] {
+            let error = options(bad).resolve().expect_err(bad).to_string();
+            assert!(error.starts_with("registry-upstream: "), "{error}");
+        }
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         port: registry_socket.local_addr()?.port(),
         token: registry::token(&db, &vault).await?,
         anonymous_pull: false,
+        names: vec![format!("registry.{}", config.domain)],
+        upstreams: config.registry_upstreams.clone(),
     };
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;

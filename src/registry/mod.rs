@@ -18,7 +18,10 @@
 
 mod access;
 mod api;
+mod downloads;
 mod image;
+mod image_config;
+mod mirror;
 mod name;
 mod range;
 mod refusal;
@@ -26,7 +29,9 @@ mod saved;
 mod serve;
 mod store;
 mod target;
+pub mod upstream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +39,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
@@ -43,10 +49,14 @@ use crate::net::server::{Listener, ServeError, Server};
 
 pub use access::{USER, token};
 pub use image::ImageChange;
+pub use image_config::ImageConfig;
+pub use mirror::{MirrorRequest, Mirrored};
 pub use name::{Reference, RepositoryName, Tag};
 pub use store::{remove_repository, share_image};
 
+use downloads::Downloads;
 use image::Manifest;
+use upstream::{ImageReference, Upstreams};
 
 /// How long a manifest is kept after its last tag is gone.
 const UNTAGGED_GRACE: Duration = Duration::from_secs(3600);
@@ -102,6 +112,10 @@ pub struct Settings {
     pub token: Secret<String>,
     /// Whether pulls need no token.
     pub anonymous_pull: bool,
+    /// Host names of this registry besides the loopback addresses: `registry.cf.localhost`.
+    pub names: Vec<String>,
+    /// Where other registries answer, by host; all others answer at `https://HOST`.
+    pub upstreams: BTreeMap<String, Url>,
 }
 
 /// The registry; cheap to clone.
@@ -113,12 +127,16 @@ struct Inner {
     db: Db,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    upstreams: Upstreams,
+    downloads: Downloads,
 }
 
 impl Registry {
     /// A registry on top of a blob store.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
+            upstreams: Upstreams::new(settings.upstreams.clone()),
+            downloads: Downloads::new(blobs.clone()),
             blobs,
             db,
             clock,
@@ -242,6 +260,30 @@ impl Registry {
             .write_without_wake(move |tx| store::remove_untagged(tx, before))
             .await?;
         Ok(())
+    }
+
+    /// Whether an image is in this registry itself.
+    pub fn is_own(&self, image: &ImageReference) -> bool {
+        let settings = &self.0.settings;
+        let (host, port) = match image.host().rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (image.host(), None),
+        };
+        let loopback = matches!(host, "localhost" | "127.0.0.1");
+        let named = settings.names.iter().any(|name| name == host);
+        named || (loopback && port == Some(settings.port))
+    }
+
+    fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    fn upstreams(&self) -> &Upstreams {
+        &self.0.upstreams
+    }
+
+    fn downloads(&self) -> &Downloads {
+        &self.0.downloads
     }
 
     fn db(&self) -> &Db {

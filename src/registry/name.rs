@@ -38,6 +38,11 @@ impl RepositoryName {
 }
 
 impl Tag {
+    /// The tag of references without one.
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
     /// Validates `text`.
     pub fn parse(text: &str) -> Option<Self> {
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';

@@ -9,7 +9,7 @@ use tar::{Builder, EntryType};
 
 use super::bundle::{add_buildpacks, add_lifecycle, has_buildpack, header};
 use super::zips::add_zip;
-use super::{BuildpackSource, Settings, StagingRequest};
+use super::{BuildpackSource, Settings, PackageStaging};
 use crate::base::guid::DropletGuid;
 use crate::blobs::{Blob, Blobs, PipeWriter};
 use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
@@ -64,7 +64,7 @@ pub(super) fn droplet_labels(platform_id: &str, droplet: &DropletGuid) -> Labels
 /// The container of one attempt.
 pub(super) fn spec(
     settings: &Settings,
-    request: &StagingRequest,
+    request: &PackageStaging,
     image: &str,
     attempt: u32,
 ) -> ContainerSpec {
@@ -89,7 +89,7 @@ pub(super) fn spec(
     }
 }
 
-fn builder_arguments(request: &StagingRequest) -> Vec<String> {
+fn builder_arguments(request: &PackageStaging) -> Vec<String> {
     let mut arguments = Vec::new();
     if request.skip_detect {
         arguments.push("--skip-detect".to_owned());
@@ -105,7 +105,7 @@ fn builder_arguments(request: &StagingRequest) -> Vec<String> {
 }
 
 /// The container's variables, overridden by those of the request; each name once.
-fn environment(settings: &Settings, request: &StagingRequest) -> Vec<(String, String)> {
+fn environment(settings: &Settings, request: &PackageStaging) -> Vec<(String, String)> {
     let memory = format!("{}m", request.memory.0);
     let host = settings.host_ip.to_string();
     let platform_variables = [
@@ -138,7 +138,7 @@ pub(super) struct Files {
 
 impl Files {
     /// Finds all files of a request. A missing cache is not an error: it only saves time.
-    pub(super) async fn find(blobs: &Blobs, request: &StagingRequest) -> Result<Self, String> {
+    pub(super) async fn find(blobs: &Blobs, request: &PackageStaging) -> Result<Self, String> {
         let app = blobs
             .find(&request.package)
             .await

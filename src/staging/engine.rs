@@ -17,8 +17,8 @@ use super::output::BuildLog;
 use super::parts::{Shared, StagingParts};
 use super::run::{Attempt, Fault};
 use super::{
-    Builds, OWNER_CACHE, OWNER_DROPLET, PendingBuilds, Staged, StagingFailure, StagingRequest,
-    container,
+    Builds, ImageStaging, OWNER_CACHE, OWNER_DROPLET, PackageStaging, PendingBuilds, Staged,
+    StagingFailure, StagingRequest, container, image,
 };
 use crate::base::guid::BuildGuid;
 use crate::base::{Backoff, Supervisor};
@@ -81,7 +81,7 @@ impl Staging {
                     pending.unreadable.retain(new);
                     self.fail_unreadable(pending.unreadable).await;
                     for request in pending.requests {
-                        let guid = request.build_guid.clone();
+                        let guid = request.build_guid().clone();
                         let full = cancels.len() >= self.0.settings.concurrency;
                         if full || cancels.contains_key(&guid) {
                             continue;
@@ -181,9 +181,16 @@ impl Staging {
         attempts_before: u32,
         cancel: CancellationToken,
     ) -> BuildGuid {
-        let guid = request.build_guid.clone();
-        let log = BuildLog::new(&self.0.logs, &request.app_guid);
-        let work = self.attempts(&request, attempts_before, &log, &cancel);
+        let guid = request.build_guid().clone();
+        let log = BuildLog::new(&self.0.logs, request.app_guid());
+        let work = async {
+            match &request {
+                StagingRequest::Package(request) => {
+                    self.attempts(request, attempts_before, &log, &cancel).await
+                }
+                StagingRequest::Image(request) => self.copy_image(request, &log, &cancel).await,
+            }
+        };
         let result = AssertUnwindSafe(work).catch_unwind().await;
         let reason = match result {
             Ok(Ok(()) | Err(Fault::Cancelled)) => return guid,
@@ -208,9 +215,48 @@ impl Staging {
         guid
     }
 
+    /// Copies an image into the registry. There is nothing to clean up: an interrupted copy is
+    /// started again by the next process, which finds the blobs that are complete.
+    async fn copy_image(
+        &self,
+        request: &ImageStaging,
+        log: &BuildLog,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
+        let copied = tokio::time::timeout(request.timeout, async {
+            loop {
+                match image::stage(&self.0, request, log).await {
+                    Err(Fault::Interrupted(_)) => self.wait_for_daemon(cancel).await?,
+                    done => return done,
+                }
+            }
+        });
+        let staged = tokio::select! {
+            () = cancel.cancelled() => return Err(Fault::Cancelled),
+            copied = copied => match copied {
+                Ok(staged) => staged?,
+                Err(_) => return Err(Fault::Failed(Reason::Timeout(request.timeout))),
+            },
+        };
+        self.store(staged, cancel).await
+    }
+
+    /// Records a success.
+    async fn store(&self, staged: Staged, cancel: &CancellationToken) -> Result<(), Fault> {
+        let write = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
+            if builds.staged(tx, &staged)? {
+                update_references(tx, &staged)?;
+            }
+            Ok(())
+        };
+        self.write_result(cancel, write).await.map_err(|error| {
+            Fault::Failed(Reason::Other(format!("storing the droplet failed: {error}")))
+        })
+    }
+
     async fn attempts(
         &self,
-        request: &StagingRequest,
+        request: &PackageStaging,
         before: u32,
         log: &BuildLog,
         cancel: &CancellationToken,
@@ -229,19 +275,9 @@ impl Staging {
             };
             match attempt.stage().await {
                 Ok(staged) => {
-                    let write = move |tx: &crate::db::WriteTx<'_>, builds: &dyn Builds| {
-                        if builds.staged(tx, &staged)? {
-                            update_references(tx, &staged)?;
-                        }
-                        Ok(())
-                    };
-                    let answered = self.write_result(cancel, write).await;
+                    let stored = self.store(staged, cancel).await;
                     attempt.clean_up().await;
-                    return answered.map_err(|error| {
-                        Fault::Failed(Reason::Other(format!(
-                            "storing the droplet failed: {error}"
-                        )))
-                    });
+                    return stored;
                 }
                 Err(Fault::Interrupted(why)) => {
                     last = why;
@@ -302,7 +338,9 @@ impl Staging {
 /// References the blobs of a success and releases the old cache.
 fn update_references(tx: &crate::db::WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
     let droplet = staged.droplet_guid.as_str();
-    blobs::reference(tx, &staged.layer.digest, OWNER_DROPLET, droplet)?;
+    if let Some(layer) = &staged.layer {
+        blobs::reference(tx, &layer.digest, OWNER_DROPLET, droplet)?;
+    }
     let app = staged.app_guid.as_str();
     blobs::release(tx, OWNER_CACHE, app)?;
     match &staged.cache {

@@ -1,5 +1,5 @@
-//! From a package to a droplet: runs buildpacks in temporary containers, and builds the stack
-//! images they run on.
+//! From a package or a Docker image to a droplet: runs buildpacks in temporary containers, copies
+//! images into the registry, and builds the stack images that buildpacks run on.
 //!
 //! ```text
 //! Builds::pending -> worker -> container from the build image: files in, builder runs, files out
@@ -26,6 +26,7 @@ mod compose;
 mod container;
 mod engine;
 mod failure;
+mod image;
 pub mod images;
 mod output;
 mod outputs;
@@ -42,6 +43,7 @@ use crate::base::Megabytes;
 use crate::base::guid::{AppGuid, BuildGuid, DropletGuid};
 use crate::blobs::{Blob, Digest};
 use crate::db::{DbError, ReadTx, WriteTx};
+use crate::registry::upstream::Credentials;
 
 pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
 pub use compose::{ComposeError, DropletImages};
@@ -87,14 +89,60 @@ impl PendingBuilds {
     /// Whether a build is pending, readable or not.
     fn has(&self, guid: &BuildGuid) -> bool {
         let mut unreadable = self.unreadable.iter();
-        self.requests.iter().any(|one| one.build_guid == *guid)
+        self.requests.iter().any(|one| one.build_guid() == guid)
             || unreadable.any(|(build, _)| build == guid)
     }
 }
 
 /// A staging request.
+#[derive(Clone, Debug)]
+pub enum StagingRequest {
+    /// A package and buildpacks.
+    Package(PackageStaging),
+    /// A Docker image.
+    Image(ImageStaging),
+}
+
+impl StagingRequest {
+    /// The build.
+    pub fn build_guid(&self) -> &BuildGuid {
+        match self {
+            Self::Package(request) => &request.build_guid,
+            Self::Image(request) => &request.build_guid,
+        }
+    }
+
+    /// Its app.
+    pub fn app_guid(&self) -> &AppGuid {
+        match self {
+            Self::Package(request) => &request.app_guid,
+            Self::Image(request) => &request.app_guid,
+        }
+    }
+}
+
+/// An image that becomes a droplet: a copy in the embedded registry.
+#[derive(Clone, Debug)]
+pub struct ImageStaging {
+    /// The build.
+    pub build_guid: BuildGuid,
+    /// Its app.
+    pub app_guid: AppGuid,
+    /// The droplet to create.
+    pub droplet_guid: DropletGuid,
+    /// The image as the user wrote it.
+    pub image: String,
+    /// For this build only.
+    pub credentials: Option<Credentials>,
+    /// The image of the app's newest droplet from the same reference.
+    pub previous: Option<Digest>,
+    /// The limit for the whole copy.
+    pub timeout: Duration,
+}
+
+/// A package that buildpacks turn into a droplet.
 #[derive(Clone)]
-pub struct StagingRequest {
+pub struct PackageStaging {
     /// The build.
     pub build_guid: BuildGuid,
     /// Its app.
@@ -123,9 +171,9 @@ pub struct StagingRequest {
     pub timeout: Duration,
 }
 
-impl fmt::Debug for StagingRequest {
+impl fmt::Debug for PackageStaging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StagingRequest")
+        f.debug_struct("PackageStaging")
             .field("build_guid", &self.build_guid)
             .field("app_guid", &self.app_guid)
             .field("package", &self.package)
@@ -173,8 +221,12 @@ pub struct Staged {
     pub app_guid: AppGuid,
     /// The droplet.
     pub droplet_guid: DropletGuid,
-    /// The droplet's files as an uncompressed tar.
-    pub layer: Blob,
+    /// The droplet's files as an uncompressed tar; images from elsewhere have none.
+    pub layer: Option<Blob>,
+    /// Bytes of the droplet.
+    pub size: u64,
+    /// The reference of a Docker image.
+    pub docker_image: Option<String>,
     /// The image instances start from, in [`droplet_repository`].
     pub image_digest: Digest,
     /// Start commands by process type.
@@ -185,12 +237,12 @@ pub struct Staged {
     pub sidecars: Vec<StagedSidecar>,
     /// The buildpacks that were used.
     pub buildpacks: Vec<StagedBuildpack>,
-    /// Empty for buildpack apps.
+    /// How a Docker image is run, as JSON; empty for buildpack apps.
     pub execution_metadata: String,
     /// The build cache for the next staging.
     pub cache: Option<Blob>,
-    /// The stack.
-    pub stack: String,
+    /// The stack; Docker images have none.
+    pub stack: Option<String>,
 }
 
 /// A process type from staging.

@@ -4,7 +4,7 @@
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::result::{self, Summary};
-use super::{BuildpackChoice, StagingRequest};
+use super::{BuildpackChoice, PackageStaging};
 use crate::blobs::{Blob, BlobError, Blobs};
 use crate::docker::{ByteReader, DockerError, Engine};
 
@@ -44,7 +44,7 @@ pub(super) async fn droplet(
     engine: &dyn Engine,
     blobs: &Blobs,
     id: &str,
-    request: &StagingRequest,
+    request: &PackageStaging,
 ) -> Result<Blob, OutputError> {
     let limit = u64::try_from(request.disk.to_bytes().0).unwrap_or(0);
     store(engine, blobs, id, "/tmp/droplet.tar", limit).await

@@ -13,7 +13,7 @@ use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
 use super::parts::Shared;
 use super::result::Summary;
-use super::{Staged, StagingRequest};
+use super::{Staged, PackageStaging};
 use crate::base::{Bytes, Megabytes};
 use crate::blobs::Blob;
 use crate::docker::{ContainerState, DockerError, Upload};
@@ -75,7 +75,7 @@ struct Outputs {
 /// One attempt.
 pub(super) struct Attempt {
     pub(super) shared: Arc<Shared>,
-    pub(super) request: StagingRequest,
+    pub(super) request: PackageStaging,
     pub(super) number: u32,
     pub(super) log: BuildLog,
     pub(super) cancelled: CancellationToken,
@@ -101,7 +101,9 @@ impl Attempt {
             build_guid: request.build_guid.clone(),
             app_guid: request.app_guid.clone(),
             droplet_guid: request.droplet_guid.clone(),
-            layer: outputs.layer,
+            size: outputs.layer.size,
+            layer: Some(outputs.layer),
+            docker_image: None,
             image_digest,
             process_types: outputs.summary.process_types,
             processes: outputs.summary.processes,
@@ -109,7 +111,7 @@ impl Attempt {
             buildpacks: outputs.summary.buildpacks,
             execution_metadata: outputs.summary.execution_metadata,
             cache: outputs.cache,
-            stack: request.stack.clone(),
+            stack: Some(request.stack.clone()),
         })
     }
 

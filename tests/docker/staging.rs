@@ -83,6 +83,8 @@ impl Platform {
             port: listener.local_addr().expect("an address").port(),
             token: Secret::new("token".to_owned()),
             anonymous_pull: false,
+            names: Vec::new(),
+            upstreams: std::collections::BTreeMap::new(),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let supervisor = Supervisor::new();

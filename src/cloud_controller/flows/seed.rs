@@ -34,6 +34,7 @@ pub(crate) fn plant(
     actions::security_groups::ensure_defaults(tx, now, guids)?;
     let description = "Cloud Foundry Linux-based filesystem, from Debian packages";
     model::stacks::ensure(tx, STACK, description, now, guids)?;
+    actions::feature_flags::enable_initially(tx, "diego_docker", now)?;
     for (name, folder) in BUILDPACKS {
         let filename = format!("{name}-{STACK}-v{}.zip", env!("CARGO_PKG_VERSION"));
         let built_in = BuiltIn {

@@ -39,6 +39,8 @@ fn with_anonymous_pull(anonymous_pull: bool) -> Fixture {
         port: 5000,
         token: Secret::new(TOKEN.to_owned()),
         anonymous_pull,
+        names: vec!["registry.cf.localhost".to_owned()],
+        upstreams: BTreeMap::new(),
     };
     let registry = Registry::new(blobs.clone(), db, shared, settings);
     Fixture {

@@ -23,6 +23,8 @@ fn bench() -> Bench {
         port: 5000,
         token: crate::base::Secret::new("token".to_owned()),
         anonymous_pull: false,
+        names: Vec::new(),
+        upstreams: std::collections::BTreeMap::new(),
     };
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);

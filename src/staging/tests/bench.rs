@@ -88,6 +88,8 @@ impl Bench {
             port: 5000,
             token: Secret::new("token".to_owned()),
             anonymous_pull: false,
+            names: Vec::new(),
+            upstreams: std::collections::BTreeMap::new(),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());

@@ -1,0 +1,523 @@
+//! Asks a registry, with the authorization it wants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::header::{ACCEPT, RETRY_AFTER};
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::redirect;
+use reqwest::{Client, ClientBuilder, Response};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::address;
+use super::challenge::challenge;
+use super::error::UpstreamError;
+use super::reference::ImageReference;
+use super::token::{self, Authorization};
+use crate::base::Secret;
+use crate::blobs::Digest;
+use crate::registry::MAX_DOCUMENT;
+use crate::registry::name::Reference;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// From the request to the head of the response.
+const HEAD: Duration = Duration::from_secs(30);
+/// Between two reads of a body.
+const IDLE: Duration = Duration::from_secs(60);
+const REDIRECTS: usize = 5;
+/// Tries of a request that cannot connect or that the registry fails to answer.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
+/// An answer that asks to wait longer is an error.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The most of an error's text that is shown.
+const SHOWN: usize = 300;
+
+/// The manifests that can be used, as daemons ask for them.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// Credentials for one pull. Neither stored here nor shown.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("credentials")
+    }
+}
+
+/// The registries that may be asked; cheap to clone.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+struct Inner {
+    /// For hosts that users name.
+    guarded: OnceLock<Client>,
+    /// For addresses that the configuration names.
+    trusted: OnceLock<Client>,
+    /// Host -> where its API answers.
+    configured: BTreeMap<String, Url>,
+}
+
+impl Upstreams {
+    /// Asks the given hosts at the given URLs, all others at `https://HOST`.
+    pub fn new(configured: BTreeMap<String, Url>) -> Self {
+        Self(Arc::new(Inner {
+            guarded: OnceLock::new(),
+            trusted: OnceLock::new(),
+            configured,
+        }))
+    }
+
+    /// Prepares requests about one image.
+    pub(crate) fn session(
+        &self,
+        image: &ImageReference,
+        credentials: Option<Credentials>,
+    ) -> Result<Session, UpstreamError> {
+        let refused = |reason: String| UpstreamError::Refused {
+            host: image.host().to_owned(),
+            reason,
+        };
+        let configured = self.0.configured.get(image.host()).cloned();
+        let (client, base) = match configured {
+            Some(url) => (client(&self.0.trusted, trusted).map_err(refused)?, url),
+            None => {
+                let url = Url::parse(&format!("https://{}", image.api_host()))
+                    .map_err(|error| refused(error.to_string()))?;
+                if let Some(why) = address::forbidden_url(&url) {
+                    return Err(refused(why.to_owned()));
+                }
+                (client(&self.0.guarded, guarded).map_err(refused)?, url)
+            }
+        };
+        Ok(Session {
+            client,
+            base,
+            image: image.clone(),
+            credentials,
+            authorization: Arc::default(),
+        })
+    }
+}
+
+/// Clients are made when they are first needed: reading the certificates of this machine's store
+/// takes time and memory.
+fn client(
+    held: &OnceLock<Client>,
+    build: fn() -> reqwest::Result<Client>,
+) -> Result<Client, String> {
+    if let Some(client) = held.get() {
+        return Ok(client.clone());
+    }
+    let client = build().map_err(|error| root_cause(&error))?;
+    Ok(held.get_or_init(|| client).clone())
+}
+
+fn builder() -> ClientBuilder {
+    // Fails if there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(IDLE)
+        .user_agent(concat!("cflite/", env!("CARGO_PKG_VERSION")))
+}
+
+fn guarded() -> reqwest::Result<Client> {
+    let redirects = redirect::Policy::custom(|attempt| {
+        if attempt.previous().len() > REDIRECTS {
+            return attempt.error("too many redirects");
+        }
+        match address::forbidden_url(attempt.url()) {
+            Some(why) => attempt.error(format!("a redirect is refused: {why}")),
+            None => attempt.follow(),
+        }
+    });
+    builder()
+        .dns_resolver(address::resolver())
+        .redirect(redirects)
+        .build()
+}
+
+fn trusted() -> reqwest::Result<Client> {
+    builder()
+        .redirect(redirect::Policy::limited(REDIRECTS))
+        .build()
+}
+
+/// A manifest as a registry sent it.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: bytes::Bytes,
+}
+
+/// Requests about one image; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Session {
+    client: Client,
+    base: Url,
+    image: ImageReference,
+    credentials: Option<Credentials>,
+    authorization: Arc<Mutex<Option<Authorization>>>,
+}
+
+impl Session {
+    /// The digest of a tag, without its manifest: registries do not count such requests. `None` when
+    /// the registry does not say it.
+    pub(crate) async fn head(&self, target: &Reference) -> Result<Option<Digest>, UpstreamError> {
+        let response = self.manifest_request(Method::HEAD, target).await?;
+        let digest = response.headers().get("docker-content-digest");
+        Ok(digest
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| Digest::parse(text).ok()))
+    }
+
+    /// The manifest of a tag or digest, checked.
+    pub(crate) async fn manifest(&self, target: &Reference) -> Result<Found, UpstreamError> {
+        let response = self.manifest_request(Method::GET, target).await?;
+        let media_type = response
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(|text| text.split(';').next().unwrap_or(text).trim().to_owned());
+        let bytes = self.document(response).await?;
+        let digest = Digest::of(&bytes);
+        if let Reference::Digest(expected) = target
+            && *expected != digest
+        {
+            return Err(self.wrong_content(expected, &digest));
+        }
+        Ok(Found {
+            digest,
+            media_type: media_type.unwrap_or_default(),
+            bytes,
+        })
+    }
+
+    /// A blob, or its bytes from `first` on.
+    pub(super) async fn blob(
+        &self,
+        digest: &Digest,
+        first: u64,
+    ) -> Result<Response, UpstreamError> {
+        let mut headers = HeaderMap::new();
+        if first > 0 {
+            let range = format!("bytes={first}-");
+            if let Ok(range) = range.parse() {
+                headers.insert(http::header::RANGE, range);
+            }
+        }
+        let path = format!("blobs/{digest}");
+        self.ask(Method::GET, &path, headers).await
+    }
+
+    pub(super) fn host(&self) -> String {
+        self.image.host().to_owned()
+    }
+
+    pub(super) fn wrong_content(&self, expected: &Digest, received: &Digest) -> UpstreamError {
+        UpstreamError::WrongContent {
+            host: self.host(),
+            expected: expected.clone(),
+            received: received.to_string(),
+        }
+    }
+
+    pub(super) fn unreachable(&self, error: &dyn std::error::Error) -> UpstreamError {
+        UpstreamError::Unreachable {
+            host: self.host(),
+            reason: root_cause(error),
+        }
+    }
+
+    async fn manifest_request(
+        &self,
+        method: Method,
+        target: &Reference,
+    ) -> Result<Response, UpstreamError> {
+        let mut headers = HeaderMap::new();
+        for kind in MANIFESTS {
+            headers.append(ACCEPT, http::HeaderValue::from_static(kind));
+        }
+        self.ask(method, &format!("manifests/{target}"), headers)
+            .await
+    }
+
+    /// A small body.
+    async fn document(&self, mut response: Response) -> Result<bytes::Bytes, UpstreamError> {
+        let mut all = bytes::BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            if (all.len() + chunk.len()) as u64 > MAX_DOCUMENT {
+                return Err(UpstreamError::Unsupported {
+                    image: self.image.to_string(),
+                    reason: format!("its manifest is larger than {MAX_DOCUMENT} bytes"),
+                });
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Sends a request; authorizes it if the registry asks for it; repeats it when it fails on the
+    /// way.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<Response, UpstreamError> {
+        let url = format!("v2/{}/{path}", self.image.repository());
+        let url = self.base.join(&url).map_err(|e| self.unreachable(&e))?;
+        let mut failures = 0;
+        let mut authorized = false;
+        loop {
+            let response = self.send(&method, &url, &headers).await;
+            let error = match response {
+                Ok(response) if response.status() == StatusCode::UNAUTHORIZED && !authorized => {
+                    authorized = true;
+                    self.authorize(response.headers()).await?;
+                    continue;
+                }
+                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) => self.failure(response).await,
+                Err(error) => error,
+            };
+            failures += 1;
+            let Some(pause) = pause(&error, failures) else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Result<Response, UpstreamError> {
+        let mut request = self
+            .client
+            .request(method.clone(), url.clone())
+            .headers(headers.clone());
+        if let Some(authorization) = &*self.authorization.lock().await {
+            request = authorization.add_to(request);
+        }
+        match tokio::time::timeout(HEAD, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Err(_) => Err(UpstreamError::Unreachable {
+                host: self.host(),
+                reason: format!("no response within {} s", HEAD.as_secs()),
+            }),
+        }
+    }
+
+    /// Fetches what the registry asks for, once for all requests of the session.
+    async fn authorize(&self, headers: &HeaderMap) -> Result<(), UpstreamError> {
+        let Some(challenge) = challenge(headers) else {
+            return Err(self.unauthorized());
+        };
+        let mut held = self.authorization.lock().await;
+        let service = token::Service {
+            client: &self.client,
+            registry: &self.base,
+            repository: self.image.repository(),
+            credentials: self.credentials.as_ref(),
+        };
+        let authorization = tokio::time::timeout(HEAD, service.authorize(&challenge))
+            .await
+            .map_err(|_| UpstreamError::Unreachable {
+                host: self.host(),
+                reason: format!(
+                    "its token service did not answer within {} s",
+                    HEAD.as_secs()
+                ),
+            })?;
+        *held = Some(match authorization {
+            Ok(authorization) => authorization,
+            Err(token::Failure::Denied) => return Err(self.unauthorized()),
+            Err(token::Failure::Refused(host, reason)) => {
+                return Err(UpstreamError::Refused { host, reason });
+            }
+            Err(token::Failure::Failed(reason)) => {
+                return Err(UpstreamError::Unreachable {
+                    host: self.host(),
+                    reason,
+                });
+            }
+        });
+        Ok(())
+    }
+
+    fn unauthorized(&self) -> UpstreamError {
+        UpstreamError::Unauthorized {
+            image: self.image.to_string(),
+            with_credentials: self.credentials.is_some(),
+        }
+    }
+
+    async fn failure(&self, response: Response) -> UpstreamError {
+        let (status, headers) = (response.status(), response.headers().clone());
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return self.unauthorized(),
+            StatusCode::NOT_FOUND => {
+                return UpstreamError::NotFound {
+                    image: self.image.to_string(),
+                };
+            }
+            _ => {}
+        }
+        let text = self.error_text(response).await;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return UpstreamError::RateLimited {
+                host: self.host(),
+                detail: rate_limit(&headers, text),
+                retry_after: retry_after(&headers),
+            };
+        }
+        UpstreamError::Failed {
+            host: self.host(),
+            status: status.as_u16(),
+            text,
+        }
+    }
+
+    /// The message of the registry's error format, else the start of the body.
+    async fn error_text(&self, response: Response) -> String {
+        let body = tokio::time::timeout(HEAD, self.document(response)).await;
+        let Ok(Ok(body)) = body else {
+            return "(no text)".to_owned();
+        };
+        let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        let message = parsed
+            .as_ref()
+            .and_then(|body| body.pointer("/errors/0/message")?.as_str());
+        let text = match message {
+            Some(message) => message.to_owned(),
+            None => String::from_utf8_lossy(&body).trim().to_owned(),
+        };
+        text.chars()
+            .filter(|c| !c.is_control())
+            .take(SHOWN)
+            .collect()
+    }
+}
+
+/// How long to wait before another try; `None` = it is no use.
+fn pause(error: &UpstreamError, failures: u32) -> Option<Duration> {
+    match error {
+        UpstreamError::RateLimited {
+            retry_after: Some(after),
+            ..
+        } if failures == 1 && *after <= LONGEST_WAIT => Some(*after),
+        UpstreamError::Failed { status, .. } if *status >= 500 && failures < TRIES => {
+            Some(PAUSE * failures)
+        }
+        UpstreamError::Unreachable { .. } if failures < TRIES => Some(PAUSE * failures),
+        _ => None,
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// `0 of 100 pulls left in 6 h`, from headers such as `ratelimit-remaining: 0;w=21600`.
+fn rate_limit(headers: &HeaderMap, text: String) -> String {
+    let number = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        let (count, window) = value.split_once(';').unwrap_or((value, ""));
+        let window: Option<u64> = window
+            .trim()
+            .strip_prefix("w=")
+            .and_then(|w| w.parse().ok());
+        Some((count.trim().parse::<u64>().ok()?, window))
+    };
+    match (number("ratelimit-remaining"), number("ratelimit-limit")) {
+        (Some((left, window)), Some((limit, _))) => {
+            let window = window.map(|seconds| format!(" in {} min", seconds / 60));
+            format!(
+                "{left} of {limit} pulls left{}; {text}",
+                window.unwrap_or_default()
+            )
+        }
+        _ => text,
+    }
+}
+
+/// The innermost cause: those around it only say that a request failed, and repeat the URL.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limits_are_told_with_their_window() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(rate_limit(&headers, "slow down".to_owned()), "slow down");
+        for (name, value) in [
+            ("ratelimit-limit", "100;w=21600"),
+            ("ratelimit-remaining", "0;w=21600"),
+        ] {
+            headers.insert(name, value.parse().expect("a value"));
+        }
+        let text = rate_limit(&headers, "slow down".to_owned());
+        assert_eq!(text, "0 of 100 pulls left in 360 min; slow down");
+    }
+
+    #[test]
+    fn only_failures_on_the_way_are_tried_again() {
+        let unreachable = UpstreamError::Unreachable {
+            host: "h".to_owned(),
+            reason: String::new(),
+        };
+        assert_eq!(pause(&unreachable, 1), Some(PAUSE));
+        assert_eq!(pause(&unreachable, TRIES), None);
+        let limited = |seconds| UpstreamError::RateLimited {
+            host: "h".to_owned(),
+            detail: String::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(pause(&limited(2), 1), Some(Duration::from_secs(2)));
+        assert_eq!(pause(&limited(2), 2), None);
+        assert_eq!(pause(&limited(600), 1), None);
+        let missing = UpstreamError::NotFound {
+            image: "i".to_owned(),
+        };
+        assert_eq!(pause(&missing, 1), None);
+    }
+}

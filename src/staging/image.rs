@@ -1,0 +1,207 @@
+//! A Docker image becomes a droplet: it is copied into the embedded registry and pinned to its
+//! digest, so that everything that starts later needs only this machine.
+//!
+//! An image that its registry does not give away may exist in the local Docker daemon alone
+//! (`docker build -t mine .`): then that one is taken, and the log says so.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::failure::Reason;
+use super::output::BuildLog;
+use super::parts::Shared;
+use super::run::Fault;
+use super::{ImageStaging, Staged, StagedProcess, droplet_repository};
+use crate::docker::Image;
+use crate::registry::upstream::{ImageReference, UpstreamError};
+use crate::registry::{ImageConfig, MirrorRequest, Mirrored};
+
+/// Copies the image of a request.
+pub(super) async fn stage(
+    shared: &Shared,
+    request: &ImageStaging,
+    log: &BuildLog,
+) -> Result<Staged, Fault> {
+    let failed = |why: String| Fault::Failed(Reason::Other(why));
+    log.out("Staging...");
+    log.out("Staging process started ...");
+    let image = ImageReference::parse(&request.image)
+        .map_err(|why| failed(format!("{} is no image reference: {why}", request.image)))?;
+    let platform = shared.engine.info().await?.architecture;
+    let mirror = MirrorRequest {
+        image,
+        credentials: request.credentials.clone(),
+        platform,
+        repository: droplet_repository(&request.droplet_guid),
+        previous: request.previous.clone(),
+    };
+    log.out(&format!("Pulling {}", mirror.image));
+    let copied = match copy(shared, &mirror, log).await {
+        Ok(copied) => copied,
+        Err(error) => match local(shared, request, &mirror, (&error, log)).await? {
+            Some(copied) => copied,
+            None => return Err(failed(error.to_string())),
+        },
+    };
+    log.out("Staging process finished");
+    log.out("Exit status 0");
+    log.out("Staging Complete");
+    Ok(staged(request, copied))
+}
+
+/// Copies the image and forwards what is said about it.
+async fn copy(
+    shared: &Shared,
+    mirror: &MirrorRequest,
+    log: &BuildLog,
+) -> Result<Mirrored, UpstreamError> {
+    let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
+    let forward = async {
+        while let Some(text) = texts.recv().await {
+            log.out(&text);
+        }
+    };
+    let copy = async {
+        let copied = shared.registry.mirror(mirror, &progress).await;
+        drop(progress);
+        copied
+    };
+    tokio::join!(copy, forward).0
+}
+
+/// The image of the local daemon, if it has one of this name and the registry gave none.
+async fn local(
+    shared: &Shared,
+    request: &ImageStaging,
+    mirror: &MirrorRequest,
+    (error, log): (&UpstreamError, &BuildLog),
+) -> Result<Option<Mirrored>, Fault> {
+    if !error.allows_local() || shared.registry.is_own(&mirror.image) {
+        return Ok(None);
+    }
+    let Some(found) = shared.engine.image(&request.image).await? else {
+        return Ok(None);
+    };
+    log.out(&format!("Warning: {error}"));
+    log.out(&format!(
+        "Using the image {} of the local Docker daemon ({})",
+        request.image, found.id
+    ));
+    let saved = shared.engine.save(&request.image).await?;
+    let digest = shared
+        .registry
+        .import_saved(&mirror.repository, "latest", saved)
+        .await
+        .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))?;
+    log.out(&format!("Digest: {digest}"));
+    Ok(Some(Mirrored {
+        digest,
+        size: found.size,
+        config: config_of(found, mirror.platform.clone()),
+    }))
+}
+
+fn config_of(image: Image, platform: String) -> ImageConfig {
+    let ports = image.exposed_ports.iter();
+    ImageConfig {
+        platform,
+        entrypoint: image.entrypoint,
+        command: image.command,
+        working_dir: image.working_dir,
+        user: image.user,
+        ports: ports.map(|port| (*port, "tcp".to_owned())).collect(),
+    }
+}
+
+fn staged(request: &ImageStaging, copied: Mirrored) -> Staged {
+    let config = &copied.config;
+    let words: Vec<&str> = config
+        .entrypoint
+        .iter()
+        .chain(&config.command)
+        .map(String::as_str)
+        .collect();
+    let command = words.join(" ");
+    let web = (!command.is_empty()).then(|| StagedProcess {
+        process_type: "web".to_owned(),
+        command,
+    });
+    let types = web.iter().map(|web| (web.process_type.clone(), web.command.clone()));
+    Staged {
+        build_guid: request.build_guid.clone(),
+        app_guid: request.app_guid.clone(),
+        droplet_guid: request.droplet_guid.clone(),
+        layer: None,
+        size: copied.size,
+        docker_image: Some(request.image.clone()),
+        image_digest: copied.digest.clone(),
+        process_types: types.collect::<BTreeMap<_, _>>(),
+        processes: web.into_iter().collect(),
+        sidecars: Vec::new(),
+        buildpacks: Vec::new(),
+        execution_metadata: execution_metadata(config),
+        cache: None,
+        stack: None,
+    }
+}
+
+/// How the image is run, as Diego's builder writes it.
+fn execution_metadata(config: &ImageConfig) -> String {
+    let ports = config.ports.iter();
+    let ports: Vec<_> = ports
+        .map(|(number, protocol)| json!({ "Port": number, "Protocol": protocol }))
+        .collect();
+    json!({
+        "cmd": config.command,
+        "entrypoint": config.entrypoint,
+        "workdir": config.working_dir,
+        "ports": ports,
+        "user": config.user,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::Digest;
+
+    #[test]
+    fn an_image_becomes_a_web_process_with_its_facts() {
+        let request = ImageStaging {
+            build_guid: "b".into(),
+            app_guid: "a".into(),
+            droplet_guid: "d".into(),
+            image: "me/app:1".to_owned(),
+            credentials: None,
+            previous: None,
+            timeout: std::time::Duration::from_secs(1),
+        };
+        let config = ImageConfig {
+            platform: "linux/amd64".to_owned(),
+            entrypoint: vec!["/entry".to_owned()],
+            command: vec!["serve".to_owned(), "-v".to_owned()],
+            working_dir: "/srv".to_owned(),
+            user: "app".to_owned(),
+            ports: vec![(80, "tcp".to_owned())],
+        };
+        let copied = |config| Mirrored {
+            digest: Digest::of(b"manifest"),
+            config,
+            size: 7,
+        };
+        let result = staged(&request, copied(config.clone()));
+        assert_eq!(result.process_types["web"], "/entry serve -v");
+        assert_eq!(
+            result.execution_metadata,
+            r#"{"cmd":["serve","-v"],"entrypoint":["/entry"],"workdir":"/srv","ports":[{"Port":80,"Protocol":"tcp"}],"user":"app"}"#
+        );
+        let bare = ImageConfig {
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            ..config
+        };
+        assert!(staged(&request, copied(bare)).process_types.is_empty());
+    }
+}
