@@ -286,7 +286,14 @@ mod tests {
         let config = options("Docker.io=http://127.0.0.1:5001").resolve();
         let upstreams = config.expect("valid").registry_upstreams;
         assert_eq!(upstreams["docker.io"].as_str(), "http://127.0.0.1:5001/");
-        for bad in ["docker.io", "=http://h", "h=", "h=ftp://x", "h=http://x/path", "h=http://u@x"] {
+        for bad in [
+            "docker.io",
+            "=http://h",
+            "h=",
+            "h=ftp://x",
+            "h=http://x/path",
+            "h=http://u@x",
+        ] {
             let error = options(bad).resolve().expect_err(bad).to_string();
             assert!(error.starts_with("registry-upstream: "), "{error}");
         }

@@ -1,4 +1,4 @@
-//! Removes unused blobs, images and jobs at the start and every ten minutes. A failure of one kind
+//! Removes unused blobs, images, passwords and jobs at the start and every ten minutes. A failure of one kind
 //! does not affect the others.
 
 use std::convert::Infallible;
@@ -41,6 +41,10 @@ impl Sweeper {
             report("images", self.registry.sweep().await);
             report("blobs", self.blobs.sweep().await);
             let now = self.clock.now();
+            let passwords = self
+                .db
+                .write_without_wake(move |tx| actions::packages::forget_unused_passwords(tx, now));
+            report("unused passwords of registries", passwords.await);
             let old_jobs = self
                 .db
                 .write_without_wake(move |tx| actions::jobs::remove_old(tx, now));

@@ -112,6 +112,8 @@ async fn outcome(mut receiver: watch::Receiver<Outcome>) -> Result<(), UpstreamE
     let ended = receiver.wait_for(Option::is_some).await;
     match ended.as_deref() {
         Ok(Some(result)) => result.clone(),
-        _ => Err(UpstreamError::Storage("the download was interrupted".to_owned())),
+        _ => Err(UpstreamError::Storage(
+            "the download was interrupted".to_owned(),
+        )),
     }
 }

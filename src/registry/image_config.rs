@@ -100,8 +100,15 @@ mod tests {
         let config = ImageConfig::parse(document.to_string().as_bytes()).expect("parsed");
         assert_eq!(config.entrypoint, ["/entry"]);
         assert_eq!(config.command, ["serve", "-v"]);
-        assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv", "1000:1000"));
-        let ports: Vec<String> = config.ports.iter().map(|(n, p)| format!("{n}/{p}")).collect();
+        assert_eq!(
+            (config.working_dir.as_str(), config.user.as_str()),
+            ("/srv", "1000:1000")
+        );
+        let ports: Vec<String> = config
+            .ports
+            .iter()
+            .map(|(n, p)| format!("{n}/{p}"))
+            .collect();
         assert_eq!(ports, ["53/udp", "443/tcp", "8080/tcp"]);
         assert!(config.runs_on("linux/arm64") && config.runs_on("linux/arm64/v8"));
         assert!(!config.runs_on("linux/amd64"));
@@ -116,7 +123,12 @@ mod tests {
 
     #[test]
     fn what_is_no_configuration_is_refused() {
-        for text in ["", "[]", r#"{"config":{"ExposedPorts":{"x/tcp":{}}}}"#, r#"{"config":7}"#] {
+        for text in [
+            "",
+            "[]",
+            r#"{"config":{"ExposedPorts":{"x/tcp":{}}}}"#,
+            r#"{"config":7}"#,
+        ] {
             assert!(ImageConfig::parse(text.as_bytes()).is_err(), "{text}");
         }
     }

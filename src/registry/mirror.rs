@@ -116,9 +116,7 @@ impl Registry {
             Some(cache) => self.local(&cache, &target).await?,
             None => None,
         };
-        let session = self
-            .upstreams()
-            .session(image, request.credentials.clone());
+        let session = self.upstreams().session(image, request.credentials.clone());
         let cached = match (&target, cached) {
             // What a digest stands for never changes.
             (Reference::Digest(_), Some(found)) => {
@@ -304,12 +302,7 @@ impl Registry {
         Ok(())
     }
 
-    fn tell_move(
-        &self,
-        request: &MirrorRequest,
-        now: &Digest,
-        progress: &UnboundedSender<String>,
-    ) {
+    fn tell_move(&self, request: &MirrorRequest, now: &Digest, progress: &UnboundedSender<String>) {
         if let (Some(before), Reference::Tag(tag)) = (&request.previous, request.image.target())
             && before != now
         {
@@ -404,7 +397,9 @@ fn parts(manifest: &ImageManifest, request: &MirrorRequest) -> Result<Vec<Blob>,
     let blob = |descriptor: &Descriptor| {
         let kind = descriptor.media_type().to_string();
         if kind.contains("foreign") || kind.contains("nondistributable") {
-            return Err(unsupported("it has layers that must not be copied".to_owned()));
+            return Err(unsupported(
+                "it has layers that must not be copied".to_owned(),
+            ));
         }
         let digest = Digest::parse(&descriptor.digest().to_string())
             .map_err(|error| unsupported(error.to_string()))?;

@@ -9,7 +9,7 @@ use tar::{Builder, EntryType};
 
 use super::bundle::{add_buildpacks, add_lifecycle, has_buildpack, header};
 use super::zips::add_zip;
-use super::{BuildpackSource, Settings, PackageStaging};
+use super::{BuildpackSource, PackageStaging, Settings};
 use crate::base::guid::DropletGuid;
 use crate::blobs::{Blob, Blobs, PipeWriter};
 use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};

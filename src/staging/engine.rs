@@ -250,7 +250,9 @@ impl Staging {
             Ok(())
         };
         self.write_result(cancel, write).await.map_err(|error| {
-            Fault::Failed(Reason::Other(format!("storing the droplet failed: {error}")))
+            Fault::Failed(Reason::Other(format!(
+                "storing the droplet failed: {error}"
+            )))
         })
     }
 

@@ -127,7 +127,9 @@ fn staged(request: &ImageStaging, copied: Mirrored) -> Staged {
         process_type: "web".to_owned(),
         command,
     });
-    let types = web.iter().map(|web| (web.process_type.clone(), web.command.clone()));
+    let types = web
+        .iter()
+        .map(|web| (web.process_type.clone(), web.command.clone()));
     Staged {
         build_guid: request.build_guid.clone(),
         app_guid: request.app_guid.clone(),

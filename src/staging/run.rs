@@ -13,7 +13,7 @@ use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
 use super::parts::Shared;
 use super::result::Summary;
-use super::{Staged, PackageStaging};
+use super::{PackageStaging, Staged};
 use crate::base::{Bytes, Megabytes};
 use crate::blobs::Blob;
 use crate::docker::{ContainerState, DockerError, Upload};

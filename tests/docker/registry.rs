@@ -40,6 +40,8 @@ impl Platform {
             port: listener.local_addr().expect("address").port(),
             token: Secret::new("s3cretT0ken".to_owned()),
             anonymous_pull: false,
+            names: Vec::new(),
+            upstreams: BTreeMap::new(),
         };
         let registry = Registry::new(blobs.clone(), db, clock, settings);
         let supervisor = Supervisor::new();

@@ -15,8 +15,8 @@ use cflite::logs::Logs;
 use cflite::registry::{Registry, Settings as RegistrySettings};
 use cflite::staging::images::{self, Images};
 use cflite::staging::{
-    BuildpackChoice, BuildpackSource, Builds, PendingBuilds, Settings, Staged, Staging,
-    StagingFailure, StagingParts, StagingRequest, droplet_repository,
+    BuildpackChoice, BuildpackSource, Builds, PackageStaging, PendingBuilds, Settings, Staged,
+    Staging, StagingFailure, StagingParts, StagingRequest, droplet_repository,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ type Answer = Result<Staged, StagingFailure>;
 
 /// One build and its end.
 struct OneBuild {
-    request: Mutex<Option<StagingRequest>>,
+    request: Mutex<Option<PackageStaging>>,
     answer: watch::Sender<Option<Answer>>,
 }
 
@@ -43,7 +43,11 @@ impl Builds for OneBuild {
     fn pending(&self, _tx: &ReadTx<'_>) -> Result<PendingBuilds, DbError> {
         let request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(PendingBuilds {
-            requests: request.iter().cloned().collect(),
+            requests: request
+                .iter()
+                .cloned()
+                .map(StagingRequest::Package)
+                .collect(),
             unreadable: Vec::new(),
         })
     }
@@ -112,7 +116,7 @@ impl Platform {
     }
 
     /// Stages to the end; tells how long it took.
-    async fn stage(&self, request: StagingRequest) -> (Answer, Duration) {
+    async fn stage(&self, request: PackageStaging) -> (Answer, Duration) {
         let builds = Arc::new(OneBuild {
             request: Mutex::new(Some(request)),
             answer: watch::Sender::new(None),
@@ -156,9 +160,9 @@ fn site() -> Vec<u8> {
     zip.finish().expect("a zip").into_inner()
 }
 
-fn request(package: Digest, build: &str) -> StagingRequest {
+fn request(package: Digest, build: &str) -> PackageStaging {
     let choices = ["ruby", "nodejs", "python", "staticfile", "binary"];
-    StagingRequest {
+    PackageStaging {
         build_guid: build.into(),
         app_guid: "app".into(),
         droplet_guid: format!("droplet-{build}").into(),

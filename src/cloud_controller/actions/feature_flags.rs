@@ -1,5 +1,6 @@
 //! Which flags there are, and what they forbid.
 
+use crate::base::Timestamp;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model;
@@ -59,6 +60,18 @@ pub(crate) fn update(
     flag.updated_at = Some(may.now);
     model::feature_flags::save(tx, &flag)?;
     Ok(flag)
+}
+
+/// Turns a flag on that Cloud Foundry leaves off, unless somebody decided about it.
+pub(crate) fn enable_initially(tx: &WriteTx<'_>, name: &str, now: Timestamp) -> Result<()> {
+    if model::feature_flags::find(tx, name)?.is_some() {
+        return Ok(());
+    }
+    let flag = FeatureFlag {
+        updated_at: Some(now),
+        ..unchanged(name, true)
+    };
+    model::feature_flags::save(tx, &flag)
 }
 
 /// Whether a flag is on.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, PackageGuid};
 use crate::blobs::Blob;
@@ -17,6 +19,8 @@ use crate::db::{Vault, WriteTx};
 
 /// Packages kept per app besides the one in use.
 const KEPT: i64 = 5;
+/// How long a password for a Docker registry waits for its build.
+const PASSWORD_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Makes a package.
 pub(crate) fn create(
@@ -151,6 +155,13 @@ pub(crate) fn update(
         .metadata
         .store(tx, ResourceType::Package, package.guid.as_str())?;
     model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
+}
+
+/// Forgets passwords for Docker registries that no build used in time.
+pub(crate) fn forget_unused_passwords(tx: &WriteTx<'_>, now: Timestamp) -> Result<()> {
+    let lifetime = i64::try_from(PASSWORD_LIFETIME.as_micros()).unwrap_or(i64::MAX);
+    let before = Timestamp::from_micros(now.as_micros().saturating_sub(lifetime));
+    model::packages::forget_passwords(tx, before)
 }
 
 /// Gives up the bits of packages that are unlikely to be staged again; their rows stay, as `EXPIRED`.

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::base::{Clock, GuidSource};
+use crate::base::{Clock, GuidSource, Secret};
 use crate::cloud_controller::actions::app_usage_events::Staging;
 use crate::cloud_controller::model::audit_events::{Actor, Place, Recorder, Target};
-use crate::cloud_controller::model::builds::{Build, BuildError};
+use crate::cloud_controller::model::builds::{Build, BuildError, DockerInput};
 use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
-use crate::staging::{Builds, PendingBuilds, Staged, StagingFailure, StagingRequest, error_ids};
+use crate::registry::upstream::Credentials;
+use crate::staging::{
+    Builds, ImageStaging, PackageStaging, PendingBuilds, Staged, StagingFailure, StagingRequest,
+    error_ids,
+};
 
 /// Longest staging.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -73,12 +77,10 @@ impl Builds for StagingQueue {
         }
         model::builds::set_staged(tx, &build.guid, now)?;
         model::droplets::insert_staged(tx, &build, staged, now).map_err(|e| inconsistent(&e))?;
-        model::builds::set_cache(
-            tx,
-            &build.app_guid,
-            staged.cache.as_ref().map(|blob| &blob.digest),
-            &staged.stack,
-        )?;
+        if let Some(stack) = &staged.stack {
+            let cache = staged.cache.as_ref().map(|blob| &blob.digest);
+            model::builds::set_cache(tx, &build.app_guid, cache, stack)?;
+        }
         actions::droplets::expire(tx, &build.app_guid, now).map_err(|e| inconsistent(&e))?;
         let data = json!({
             "droplet_guid": staged.droplet_guid,
@@ -146,7 +148,7 @@ fn release(tx: &WriteTx<'_>, staged: &Staged) -> Result<(), DbError> {
 impl StagingQueue {
     fn request(&self, tx: &ReadTx<'_>, build: &Build) -> Result<StagingRequest, DbError> {
         let inputs = model::builds::inputs(tx, build)?.ok_or_else(|| DbError::Inconsistent {
-            what: "builds.package_digest",
+            what: "builds.staging_environment",
             value: "none".to_owned(),
         })?;
         let broken = |value: String| DbError::Inconsistent {
@@ -157,17 +159,21 @@ impl StagingQueue {
             .vault
             .decrypt(&inputs.environment)
             .map_err(|e| broken(e.to_string()))?;
+        let Some(package) = inputs.package else {
+            let input = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
+            return self.image_request(tx, build, input);
+        };
         let environment = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
         let buildpacks =
             serde_json::from_str(&inputs.buildpacks).map_err(|e| DbError::Inconsistent {
                 what: "builds.buildpack_choices",
                 value: e.to_string(),
             })?;
-        Ok(StagingRequest {
+        Ok(StagingRequest::Package(PackageStaging {
             build_guid: build.guid.clone(),
             app_guid: build.app_guid.clone(),
             droplet_guid: build.droplet_guid.clone(),
-            package: inputs.package,
+            package,
             skip_detect: !build.buildpacks.is_empty(),
             buildpacks,
             stack: build.stack.clone().unwrap_or_default(),
@@ -177,7 +183,29 @@ impl StagingQueue {
             log_rate_limit: build.log_rate_limit,
             cache: inputs.cache,
             timeout: TIMEOUT,
-        })
+        }))
+    }
+
+    fn image_request(
+        &self,
+        tx: &ReadTx<'_>,
+        build: &Build,
+        input: DockerInput,
+    ) -> Result<StagingRequest, DbError> {
+        let credentials = input.username.zip(input.password);
+        let credentials = credentials.map(|(username, password)| Credentials {
+            username,
+            password: Secret::new(password),
+        });
+        Ok(StagingRequest::Image(ImageStaging {
+            build_guid: build.guid.clone(),
+            app_guid: build.app_guid.clone(),
+            droplet_guid: build.droplet_guid.clone(),
+            previous: model::droplets::image_of(tx, &build.app_guid, &input.image)?,
+            image: input.image,
+            credentials,
+            timeout: TIMEOUT,
+        }))
     }
 
     /// `buildpack` is the one that was used; until then the first requested one.

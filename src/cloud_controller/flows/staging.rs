@@ -12,7 +12,9 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
-use crate::cloud_controller::model::builds::{Build, BuildError, BuildState, NewBuildInputs};
+use crate::cloud_controller::model::builds::{
+    Build, BuildError, BuildState, DockerInput, NewBuildInputs,
+};
 use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
 use crate::cloud_controller::model::quotas::Needs;
@@ -48,12 +50,8 @@ pub(crate) fn create(
         package,
         wanted,
     } = new;
-    let vault = snapshots.vault();
     if let PackageKind::Docker { .. } = package.kind {
         actions::feature_flags::require(tx, caller, "diego_docker")?;
-        return Err(Error::unprocessable(
-            "Staging Docker images is not available in this version of cflite.",
-        ));
     }
     if app.lifecycle.kind == LifecycleType::Cnb {
         actions::feature_flags::require(tx, caller, "diego_cnb")?;
@@ -62,34 +60,44 @@ pub(crate) fn create(
         ));
     }
     let build = assemble(tx, may, caller, app, package, &wanted)?;
-    let stack = build.stack.as_deref().unwrap_or_default();
-    let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
-    let warning = stack_warning(tx, app, stack)?;
-    if model::builds::is_staging(tx, &app.guid)? {
-        return Err(model::builds::staging_in_progress());
-    }
-    let bits = match &package.kind {
-        PackageKind::Bits(Some(bits)) if package.state == PackageState::Ready => &bits.digest,
-        _ => {
-            return Err(Error::bad_request(
-                "Cannot stage package whose state is not ready.",
-            ));
+    let mut warning = None;
+    match &package.kind {
+        PackageKind::Docker { image, username } => {
+            check_free(tx, app)?;
+            check_quotas(tx, app, &build)?;
+            check_disk(&build)?;
+            let input = docker_input(tx, snapshots, package, image, username.as_deref())?;
+            let inputs = NewBuildInputs {
+                package: None,
+                environment: &input,
+                buildpacks: &[],
+            };
+            model::builds::insert(tx, &build, &inputs)?;
         }
-    };
-    let needs = Needs {
-        memory: build.memory.0,
-        log_rate: build.log_rate_limit,
-    };
-    model::quotas::check_staging(tx, app, needs)?;
-    let buildpacks = chosen.usable()?;
-    check_disk(&build)?;
-    let environment = environment(tx, snapshots, app, &build, wanted.environment)?;
-    let inputs = NewBuildInputs {
-        package: bits,
-        environment: &vault.encrypt(&serde_json::to_vec(&environment)?)?,
-        buildpacks: &buildpacks,
-    };
-    model::builds::insert(tx, &build, &inputs)?;
+        PackageKind::Bits(bits) => {
+            let stack = build.stack.as_deref().unwrap_or_default();
+            let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
+            warning = stack_warning(tx, app, stack)?;
+            check_free(tx, app)?;
+            let bits = bits
+                .as_ref()
+                .filter(|_| package.state == PackageState::Ready)
+                .ok_or_else(|| {
+                    Error::bad_request("Cannot stage package whose state is not ready.")
+                })?;
+            check_quotas(tx, app, &build)?;
+            let buildpacks = chosen.usable()?;
+            check_disk(&build)?;
+            let environment = environment(tx, snapshots, app, &build, wanted.environment)?;
+            let environment = serde_json::to_vec(&environment)?;
+            let inputs = NewBuildInputs {
+                package: Some(&bits.digest),
+                environment: &snapshots.vault().encrypt(&environment)?,
+                buildpacks: &buildpacks,
+            };
+            model::builds::insert(tx, &build, &inputs)?;
+        }
+    }
     wanted
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
@@ -102,6 +110,42 @@ pub(crate) fn create(
     let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
     actions::apps::record(tx, may, "audit.app.build.create", app, &data)?;
     Ok((build, warning))
+}
+
+fn check_quotas(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
+    let needs = Needs {
+        memory: build.memory.0,
+        log_rate: build.log_rate_limit,
+    };
+    model::quotas::check_staging(tx, app, needs)
+}
+
+/// 422 while another build of the app is under way.
+fn check_free(tx: &ReadTx<'_>, app: &App) -> Result<()> {
+    if model::builds::is_staging(tx, &app.guid)? {
+        return Err(model::builds::staging_in_progress());
+    }
+    Ok(())
+}
+
+/// What staging a Docker image needs, encrypted. The package's password moves into the build, which
+/// forgets it when it ends.
+fn docker_input(
+    tx: &WriteTx<'_>,
+    snapshots: &Snapshots,
+    package: &Package,
+    image: &str,
+    username: Option<&str>,
+) -> Result<Vec<u8>> {
+    let vault = snapshots.vault();
+    let sealed = model::packages::take_password(tx, &package.guid)?;
+    let password = sealed.map(|sealed| vault.decrypt(&sealed)).transpose()?;
+    let input = DockerInput {
+        image: image.to_owned(),
+        username: username.map(str::to_owned),
+        password: password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    Ok(vault.encrypt(&serde_json::to_vec(&input)?)?)
 }
 
 /// What is to be said about the stack; 422 when its state forbids staging.

@@ -1,6 +1,7 @@
 //! SQL of `builds`.
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use serde::{Deserialize, Serialize};
 
 use crate::base::guid::{AppGuid, BuildGuid, DropletGuid, PackageGuid, SpaceGuid};
 use crate::base::{Megabytes, Timestamp};
@@ -63,18 +64,30 @@ const OWNER: &str = "build";
 
 /// The inputs of a new build.
 pub(crate) struct NewBuildInputs<'a> {
-    /// The package's zip.
-    pub package: &'a Digest,
-    /// Encrypted.
+    /// The package's zip; a Docker image has none.
+    pub package: Option<&'a Digest>,
+    /// Encrypted JSON: the environment of a package's build, or a [`DockerInput`].
     pub environment: &'a [u8],
     /// In order.
     pub buildpacks: &'a [BuildpackChoice],
 }
 
+/// What a build of a Docker image needs.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DockerInput {
+    /// The image as the user wrote it.
+    pub image: String,
+    /// User in its registry.
+    pub username: Option<String>,
+    /// Forgotten with the end of the build.
+    pub password: Option<String>,
+}
+
 /// The inputs of staging besides the build's row.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
-    pub package: Digest,
+    /// A Docker image has none.
+    pub package: Option<Digest>,
     pub environment: Vec<u8>,
     /// JSON list of [`BuildpackChoice`].
     pub buildpacks: String,
@@ -130,7 +143,9 @@ pub(crate) fn list_visible(
 pub(crate) fn insert(tx: &WriteTx<'_>, build: &Build, inputs: &NewBuildInputs<'_>) -> Result<()> {
     insert_row(tx, build, inputs)?;
     let guid = build.guid.as_str();
-    blobs::reference(tx, inputs.package, OWNER, guid)?;
+    if let Some(package) = inputs.package {
+        blobs::reference(tx, package, OWNER, guid)?;
+    }
     for choice in inputs.buildpacks {
         if let BuildpackSource::Uploaded(digest) = &choice.source {
             blobs::reference(tx, digest, OWNER, guid)?;
@@ -236,7 +251,7 @@ pub(crate) fn inputs(tx: &ReadTx<'_>, build: &Build) -> Result<Option<Inputs>, D
         "select b.package_digest, b.staging_environment, b.buildpack_choices, \
          case when a.buildpack_cache_stack is b.lifecycle_stack then a.buildpack_cache_digest end \
          from builds b join apps a on a.guid = b.app_guid \
-         where b.guid = ?1 and b.package_digest is not null",
+         where b.guid = ?1 and b.staging_environment is not null",
     )?;
     let row = statement.query_row([&build.guid], |row| {
         Ok(Inputs {

@@ -16,7 +16,7 @@ use crate::cloud_controller::model::desired::DropletSidecar;
 use crate::cloud_controller::model::states::states;
 use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
-use crate::db::{ReadTx, WriteTx};
+use crate::db::{DbError, ReadTx, WriteTx};
 use crate::registry;
 use crate::staging::{Staged, droplet_repository};
 
@@ -164,7 +164,7 @@ pub(crate) fn insert_staged(
     staged: &Staged,
     now: Timestamp,
 ) -> Result<()> {
-    let size = i64::try_from(staged.layer.size).unwrap_or(i64::MAX);
+    let size = i64::try_from(staged.size).unwrap_or(i64::MAX);
     let sidecars: Vec<DropletSidecar> = staged
         .sidecars
         .iter()
@@ -179,7 +179,8 @@ pub(crate) fn insert_staged(
         .prepare_cached(
             "insert into droplets (guid, app_guid, package_guid, build_guid, state, lifecycle_type, buildpacks, \
              stack, process_types, execution_metadata, layer_digest, image_digest, size, created_at, updated_at, \
-             sidecars) values (?1, ?2, ?3, ?4, 'STAGED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
+             sidecars, docker_image) \
+             values (?1, ?2, ?3, ?4, 'STAGED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)",
         )?
         .execute(params![
             staged.droplet_guid,
@@ -191,13 +192,28 @@ pub(crate) fn insert_staged(
             staged.stack,
             json!(staged.process_types).to_string(),
             staged.execution_metadata,
-            staged.layer.digest,
+            staged.layer.as_ref().map(|layer| &layer.digest),
             staged.image_digest,
             size,
             now,
             serde_json::to_string(&sidecars)?,
+            staged.docker_image,
         ])?;
     Ok(())
+}
+
+/// The image of an app's newest droplet from a Docker image.
+pub(crate) fn image_of(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+    docker_image: &str,
+) -> std::result::Result<Option<Digest>, DbError> {
+    let mut statement = tx.sql().prepare_cached(
+        "select image_digest from droplets where app_guid = ?1 and docker_image = ?2 \
+         and state = 'STAGED' and image_digest is not null order by created_at desc, rowid desc limit 1",
+    )?;
+    let found = statement.query_row(params![app, docker_image], |row| row.get(0));
+    Ok(found.optional()?)
 }
 
 /// Inserts a droplet that waits for its files.

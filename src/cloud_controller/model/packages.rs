@@ -234,6 +234,29 @@ pub(crate) fn set_credentials(
     Ok(())
 }
 
+/// Takes a package's password for a Docker registry, encrypted: it is used once.
+pub(crate) fn take_password(tx: &WriteTx<'_>, guid: &PackageGuid) -> Result<Option<Vec<u8>>> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select docker_password from packages where guid = ?1")?;
+    let password = statement.query_row([guid], |row| row.get(0)).optional()?;
+    tx.sql()
+        .prepare_cached("update packages set docker_password = null where guid = ?1")?
+        .execute([guid])?;
+    Ok(password.flatten())
+}
+
+/// Forgets the passwords of packages that were not staged since `before`.
+pub(crate) fn forget_passwords(tx: &WriteTx<'_>, before: Timestamp) -> Result<()> {
+    tx.sql()
+        .prepare_cached(
+            "update packages set docker_password = null \
+             where docker_password is not null and updated_at < ?1",
+        )?
+        .execute([before])?;
+    Ok(())
+}
+
 /// Releases a package's bits; the row stays.
 pub(crate) fn expire(tx: &WriteTx<'_>, guid: &PackageGuid, now: Timestamp) -> Result<()> {
     blobs::release(tx, OWNER, guid.as_str())?;

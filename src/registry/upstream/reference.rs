@@ -8,7 +8,7 @@ use crate::blobs::Digest;
 use crate::registry::name::{Reference, RepositoryName, Tag};
 
 /// The registry of references without one.
-pub const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB: &str = "docker.io";
 /// Where its API answers.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 

@@ -24,7 +24,7 @@ fn bench() -> Bench {
         token: crate::base::Secret::new("token".to_owned()),
         anonymous_pull: false,
         names: Vec::new(),
-        upstreams: std::collections::BTreeMap::new(),
+        upstreams: BTreeMap::new(),
     };
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);

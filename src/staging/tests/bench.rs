@@ -14,7 +14,7 @@ use crate::staging::*;
 /// The rows of builds, in memory.
 #[derive(Default)]
 pub(super) struct Rows {
-    pub(super) pending: Mutex<Vec<StagingRequest>>,
+    pub(super) pending: Mutex<Vec<PackageStaging>>,
     pub(super) staged: Mutex<Vec<Staged>>,
     pub(super) failed: Mutex<Vec<StagingFailure>>,
     /// Errors of the next reads.
@@ -44,7 +44,11 @@ impl Builds for Rows {
             return Err(fault);
         }
         Ok(PendingBuilds {
-            requests: locked(&self.pending).clone(),
+            requests: locked(&self.pending)
+                .iter()
+                .cloned()
+                .map(StagingRequest::Package)
+                .collect(),
             unreadable: locked(&self.unreadable).clone(),
         })
     }
@@ -89,7 +93,7 @@ impl Bench {
             token: Secret::new("token".to_owned()),
             anonymous_pull: false,
             names: Vec::new(),
-            upstreams: std::collections::BTreeMap::new(),
+            upstreams: BTreeMap::new(),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());
@@ -153,9 +157,9 @@ impl Bench {
         })
     }
 
-    pub(super) async fn request(&self, guid: &str) -> StagingRequest {
+    pub(super) async fn request(&self, guid: &str) -> PackageStaging {
         let package = self.blobs.put_bytes("a zip").await.expect("stored");
-        StagingRequest {
+        PackageStaging {
             build_guid: guid.into(),
             app_guid: "app-1".into(),
             droplet_guid: DropletGuid::generate(&GuidSource::random()),
@@ -179,7 +183,7 @@ impl Bench {
     }
 
     /// Stages one request to its end.
-    pub(super) async fn stage(&self, request: StagingRequest) {
+    pub(super) async fn stage(&self, request: PackageStaging) {
         locked(&self.rows.pending).push(request);
         self.staging().start(&self.supervisor);
         self.settled().await;

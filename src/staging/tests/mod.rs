@@ -43,7 +43,7 @@ async fn a_good_build_becomes_a_droplet_with_an_image() {
     let staged = locked(&bench.rows.staged).pop().expect("a droplet");
     assert_eq!(staged.process_types["web"], "$HOME/boot.sh");
     assert_eq!(staged.buildpacks[0].name, "staticfile_buildpack");
-    assert_eq!(staged.layer.size, 2048);
+    assert_eq!(staged.size, 2048);
     let repository = droplet_repository(&staged.droplet_guid);
     let found = bench
         .registry
