@@ -6,20 +6,25 @@
 //! [`crate::blobs`]; manifests, repositories and tags are rows.
 //!
 //! Invariants:
-//! - A blob is readable only through a repository with a manifest that references it.
+//! - A blob is readable only through a repository that shows it: it was pushed or mounted there, or
+//!   the platform published a manifest with it.
 //! - Manifests and configurations are served byte for byte as stored.
 //! - Layers created here are uncompressed tars: their digest is their diff id, equal layers of many
 //!   droplets are one blob, and no time is spent on compression for a daemon on the same machine.
-//! - The blobs of a manifest without tag or repository are removed only by a sweep with a grace
-//!   period, so that a running pull can complete.
+//! - What no tag needs is removed only by a sweep with a grace period, so that a running pull or
+//!   push can complete. A manifest is also needed by an index that names it, and by the manifest
+//!   that it refers to, in the same repository.
 //!
 //! Omitted on purpose: TLS (the daemon trusts 127.0.0.0/8 and falls back to plain HTTP if the
 //! response to its TLS hello starts with `HTTP/`) and compression of responses.
 
 mod access;
 mod api;
+mod digest;
 mod image;
+mod manifest;
 mod name;
+mod publish;
 mod range;
 mod refusal;
 mod saved;
@@ -30,22 +35,20 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Secret, Timestamp};
+use crate::base::{Clock, Secret};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
-use crate::docker::{ByteReader, RegistryAuth};
+use crate::docker::RegistryAuth;
 use crate::net::server::{Listener, ServeError, Server};
 
 pub use access::{USER, token};
+pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use name::{Reference, RepositoryName, Tag};
-
-use image::Manifest;
 
 /// How long a manifest is kept after its last tag is gone.
 const UNTAGGED_GRACE: Duration = Duration::from_secs(3600);
@@ -61,6 +64,12 @@ pub enum RegistryError {
     /// The input is not a usable image.
     #[error("invalid image: {0}")]
     InvalidImage(String),
+    /// A kind of manifest that no client of the last ten years needs.
+    #[error("manifests of schema 1 are not supported: push the image with a newer client")]
+    UnsupportedManifest,
+    /// A manifest names blobs that were not pushed before it.
+    #[error("the manifest names blobs that are not in the repository: {}", .0.join(", "))]
+    MissingParts(Vec<String>),
     /// There is no such image.
     #[error("image {0} is not in the registry")]
     NotFound(Digest),
@@ -175,51 +184,6 @@ impl Registry {
         Ok(found.map(|manifest| manifest.blob.digest))
     }
 
-    /// Imports the single image of a `docker save` stream as `repository:tag`.
-    pub async fn import_saved(
-        &self,
-        repository: &str,
-        tag: &str,
-        docker_save_tar: ByteReader,
-    ) -> Result<Digest, RegistryError> {
-        let names = names(repository, tag)?;
-        let blobs = self.0.blobs.clone();
-        let work = move |source| saved::read(&blobs, source);
-        let image = self.0.blobs.consume(docker_save_tar, work).await??;
-        let config = self.0.blobs.keep(image.config).await?;
-        let mut layers: Vec<Blob> = Vec::new();
-        for (digest, sealed) in image.layers {
-            let known = layers.iter().find(|layer| layer.digest == digest).cloned();
-            match (sealed, known) {
-                (Some(sealed), _) => layers.push(self.0.blobs.keep(sealed).await?),
-                (None, Some(same)) => layers.push(same),
-                (None, None) => return Err(RegistryError::NotFound(digest)),
-            }
-        }
-        self.publish(names, &Manifest::docker(&config, &layers))
-            .await
-    }
-
-    /// Creates a new image: `base` with one more layer, an uncompressed tar. It is published as
-    /// `target_repository:target_tag`; `base` is unchanged.
-    pub async fn append_layer(
-        &self,
-        base: &Digest,
-        layer: &Blob,
-        target_repository: &str,
-        target_tag: &str,
-        change: ImageChange,
-    ) -> Result<Digest, RegistryError> {
-        let names = names(target_repository, target_tag)?;
-        let manifest = Manifest::parse(&self.manifest_bytes(base).await?)?;
-        let config = self.document(&manifest.config.digest).await?;
-        let now = self.0.clock.now();
-        let config = image::append_to_config(&config, &layer.digest, &change, now)?;
-        let config = self.0.blobs.put_bytes(config).await?;
-        self.publish(names, &manifest.with_layer(&config, layer))
-            .await
-    }
-
     /// Removes a repository; see [`store::remove_repository`] for use in a transaction.
     pub async fn remove_repository(&self, repository: &str) -> Result<(), RegistryError> {
         let repository = repository.to_owned();
@@ -230,15 +194,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes manifests that lost their last tag a while ago. Run it before [`Blobs::sweep`],
-    /// which then removes their blobs.
+    /// Removes manifests without a tag that nothing needs, and links to blobs whose manifest never
+    /// came. Run it before [`Blobs::sweep`], which then removes their blobs.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
-        let now = self.0.clock.now().as_micros();
-        let grace = i64::try_from(UNTAGGED_GRACE.as_micros()).unwrap_or(i64::MAX);
-        let before = Timestamp::from_micros(now.saturating_sub(grace));
+        let before = self.0.clock.now().minus(UNTAGGED_GRACE);
         self.0
             .db
-            .write_without_wake(move |tx| store::remove_untagged(tx, before))
+            .write_without_wake(move |tx| store::sweep(tx, before))
             .await?;
         Ok(())
     }
@@ -249,56 +211,6 @@ impl Registry {
 
     fn settings(&self) -> &Settings {
         &self.0.settings
-    }
-
-    async fn publish(
-        &self,
-        (repository, tag): (String, String),
-        manifest: &Manifest,
-    ) -> Result<Digest, RegistryError> {
-        let blob = self.0.blobs.put_bytes(manifest.to_bytes()).await?;
-        let new = store::NewManifest {
-            repository,
-            tag,
-            digest: blob.digest.clone(),
-            media_type: manifest.media_type().to_owned(),
-            parts: manifest.parts().cloned().collect(),
-        };
-        let now = self.0.clock.now();
-        self.0
-            .db
-            .write(move |tx| store::record(tx, &new, now))
-            .await?;
-        Ok(blob.digest)
-    }
-
-    async fn manifest_bytes(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        let wanted = digest.clone();
-        let found = self
-            .0
-            .db
-            .read(move |tx| store::find_by_digest(tx, &wanted))
-            .await?;
-        match found {
-            Some(found) => self.document(&found.blob.digest).await,
-            None => Err(RegistryError::NotFound(digest.clone())),
-        }
-    }
-
-    /// Reads a small blob into memory.
-    async fn document(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        let found = self.0.blobs.find(digest).await?;
-        let blob = found.ok_or_else(|| RegistryError::NotFound(digest.clone()))?;
-        if blob.size > MAX_DOCUMENT {
-            return Err(RegistryError::unreadable(digest, &"too large"));
-        }
-        let mut bytes = Vec::new();
-        self.open_checked(&blob)
-            .await?
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(|error| RegistryError::unreadable(digest, &error))?;
-        Ok(bytes)
     }
 
     /// Opens the file of a listed blob and checks its size: clients would treat a short response as
@@ -317,13 +229,6 @@ impl Registry {
         }
         Ok(file)
     }
-}
-
-fn names(repository: &str, tag: &str) -> Result<(String, String), RegistryError> {
-    let repository = RepositoryName::parse(repository)
-        .ok_or_else(|| RegistryError::InvalidName(repository.to_owned()))?;
-    let tag = Tag::parse(tag).ok_or_else(|| RegistryError::InvalidName(tag.to_owned()))?;
-    Ok((repository.to_string(), tag.as_str().to_owned()))
 }
 
 #[cfg(test)]
