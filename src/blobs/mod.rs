@@ -30,6 +30,7 @@ mod pipe;
 pub mod resources;
 mod safe_path;
 mod sha1;
+mod sha512;
 mod spool;
 mod store;
 mod sweep;
@@ -51,6 +52,7 @@ pub use draft::{Draft, Sealed};
 pub use droplet::LayerError;
 pub use error::BlobError;
 pub use pipe::{PipeReader, PipeWriter};
+pub use sha512::Sha512Digest;
 pub use store::{reference, referenced, release, release_kind, release_one};
 pub use sweep::Swept;
 

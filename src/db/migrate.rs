@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_scheduler.sql"),
     include_str!("migrations/0004_blobs_and_registry.sql"),
     include_str!("migrations/0005_logs.sql"),
+    include_str!("migrations/0006_registry.sql"),
 ];
 
 /// The schema version this binary writes.

@@ -13,10 +13,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use crate::blobs::{Blob, Digest};
+use crate::blobs::Blob;
 use crate::db::DbError;
 
 use super::access::is_authorized;
+use super::digest::AnyDigest;
+use super::manifest::OCI_INDEX;
 use super::name::{Reference, RepositoryName};
 use super::range::Part;
 use super::refusal::Refusal;
@@ -26,7 +28,6 @@ use super::{Registry, RegistryError};
 
 /// The read size for blobs.
 const CHUNK: usize = 256 * 1024;
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 pub(super) fn router(registry: Registry) -> axum::Router {
     axum::Router::new()
@@ -111,7 +112,7 @@ async fn manifest(
 async fn blob(
     registry: &Registry,
     name: &RepositoryName,
-    digest: Digest,
+    digest: AnyDigest,
     request: &Parts,
 ) -> Result<Response, Refusal> {
     let repository = name.to_string();

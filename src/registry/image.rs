@@ -14,7 +14,7 @@ use super::RegistryError;
 pub(super) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// The changes to an image's configuration when a layer is appended. Values that are not replaced
@@ -101,13 +101,6 @@ impl Manifest {
         self.config.digest = config.digest.clone();
         self.layers.push(Descriptor::new(kind, layer));
         self
-    }
-
-    /// Every blob of the image.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &Digest> {
-        std::iter::once(&self.config)
-            .chain(&self.layers)
-            .map(|part| &part.digest)
     }
 }
 
@@ -329,7 +322,7 @@ mod tests {
         let more = docker.with_layer(&blob("config 2"), &blob("layer"));
         assert_eq!(more.media_type(), DOCKER_MANIFEST);
         assert_eq!(more.layers[1].media_type, DOCKER_LAYER);
-        assert_eq!(more.parts().count(), 3);
+        assert_eq!(more.layers.len(), 2);
 
         let oci = json!({
             "schemaVersion": 2,

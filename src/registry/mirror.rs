@@ -204,7 +204,11 @@ impl Registry {
             return Ok(found);
         }
         match session {
-            Some(session) => session.manifest(&Reference::Digest(digest.clone())).await,
+            Some(session) => {
+                session
+                    .manifest(&Reference::Digest(digest.clone().into()))
+                    .await
+            }
             None => Err(UpstreamError::Unsupported {
                 image: request.image.to_string(),
                 reason: format!("its copy lacks the manifest for {}", request.platform),

@@ -6,23 +6,28 @@
 //! [`crate::blobs`]; manifests, repositories and tags are rows.
 //!
 //! Invariants:
-//! - A blob is readable only through a repository with a manifest that references it.
+//! - A blob is readable only through a repository that shows it: it was pushed or mounted there, or
+//!   the platform published a manifest with it.
 //! - Manifests and configurations are served byte for byte as stored.
 //! - Layers created here are uncompressed tars: their digest is their diff id, equal layers of many
 //!   droplets are one blob, and no time is spent on compression for a daemon on the same machine.
-//! - The blobs of a manifest without tag or repository are removed only by a sweep with a grace
-//!   period, so that a running pull can complete.
+//! - What no tag needs is removed only by a sweep with a grace period, so that a running pull or
+//!   push can complete. A manifest is also needed by an index that names it, and by the manifest
+//!   that it refers to, in the same repository.
 //!
 //! Omitted on purpose: TLS (the daemon trusts 127.0.0.0/8 and falls back to plain HTTP if the
 //! response to its TLS hello starts with `HTTP/`) and compression of responses.
 
 mod access;
 mod api;
+mod digest;
 mod downloads;
 mod image;
 mod image_config;
+mod manifest;
 mod mirror;
 mod name;
+mod publish;
 mod range;
 mod refusal;
 mod saved;
@@ -35,19 +40,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::base::{Clock, Secret, Timestamp};
+use crate::base::{Clock, Secret};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
-use crate::docker::{ByteReader, RegistryAuth};
+use crate::docker::RegistryAuth;
 use crate::net::server::{Listener, ServeError, Server};
 
 pub use access::{USER, token};
+pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use image_config::ImageConfig;
 pub use mirror::{MirrorRequest, Mirrored};
@@ -55,7 +60,6 @@ pub use name::{Reference, RepositoryName, Tag};
 pub use store::{remove_repository, share_image};
 
 use downloads::Downloads;
-use image::Manifest;
 use upstream::{ImageReference, Upstreams};
 
 /// How long a manifest is kept after its last tag is gone.
@@ -72,6 +76,12 @@ pub enum RegistryError {
     /// The input is not a usable image.
     #[error("invalid image: {0}")]
     InvalidImage(String),
+    /// A kind of manifest that no client of the last ten years needs.
+    #[error("manifests of schema 1 are not supported: push the image with a newer client")]
+    UnsupportedManifest,
+    /// A manifest names blobs that were not pushed before it.
+    #[error("the manifest names blobs that are not in the repository: {}", .0.join(", "))]
+    MissingParts(Vec<String>),
     /// There is no such image.
     #[error("image {0} is not in the registry")]
     NotFound(Digest),
@@ -194,51 +204,6 @@ impl Registry {
         Ok(found.map(|manifest| manifest.blob.digest))
     }
 
-    /// Imports the single image of a `docker save` stream as `repository:tag`.
-    pub async fn import_saved(
-        &self,
-        repository: &str,
-        tag: &str,
-        docker_save_tar: ByteReader,
-    ) -> Result<Digest, RegistryError> {
-        let name = ImageName::parse(repository, tag)?;
-        let blobs = self.0.blobs.clone();
-        let work = move |source| saved::read(&blobs, source);
-        let image = self.0.blobs.consume(docker_save_tar, work).await??;
-        let config = self.0.blobs.keep(image.config).await?;
-        let mut layers: Vec<Blob> = Vec::new();
-        for (digest, sealed) in image.layers {
-            let known = layers.iter().find(|layer| layer.digest == digest).cloned();
-            match (sealed, known) {
-                (Some(sealed), _) => layers.push(self.0.blobs.keep(sealed).await?),
-                (None, Some(same)) => layers.push(same),
-                (None, None) => return Err(RegistryError::NotFound(digest)),
-            }
-        }
-        self.publish(name, &Manifest::docker(&config, &layers))
-            .await
-    }
-
-    /// Creates a new image: `base` with one more layer, an uncompressed tar. It is published as
-    /// `target_repository:target_tag`; `base` is unchanged.
-    pub async fn append_layer(
-        &self,
-        base: &Digest,
-        layer: &Blob,
-        target_repository: &str,
-        target_tag: &str,
-        change: ImageChange,
-    ) -> Result<Digest, RegistryError> {
-        let name = ImageName::parse(target_repository, target_tag)?;
-        let manifest = Manifest::parse(&self.manifest_bytes(base).await?)?;
-        let config = self.document(&manifest.config.digest).await?;
-        let now = self.0.clock.now();
-        let config = image::append_to_config(&config, &layer.digest, &change, now)?;
-        let config = self.0.blobs.put_bytes(config).await?;
-        self.publish(name, &manifest.with_layer(&config, layer))
-            .await
-    }
-
     /// Removes a repository; see [`remove_repository`] for use in a transaction.
     pub async fn remove_repository(&self, repository: &str) -> Result<(), RegistryError> {
         let repository = repository.to_owned();
@@ -249,15 +214,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes manifests that lost their last tag a while ago. Run it before [`Blobs::sweep`],
-    /// which then removes their blobs.
+    /// Removes manifests without a tag that nothing needs, and links to blobs whose manifest never
+    /// came. Run it before [`Blobs::sweep`], which then removes their blobs.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
-        let now = self.0.clock.now().as_micros();
-        let grace = i64::try_from(UNTAGGED_GRACE.as_micros()).unwrap_or(i64::MAX);
-        let before = Timestamp::from_micros(now.saturating_sub(grace));
+        let before = self.0.clock.now().minus(UNTAGGED_GRACE);
         self.0
             .db
-            .write_without_wake(move |tx| store::remove_untagged(tx, before))
+            .write_without_wake(move |tx| store::sweep(tx, before))
             .await?;
         Ok(())
     }
@@ -294,52 +257,6 @@ impl Registry {
         &self.0.settings
     }
 
-    async fn publish(&self, name: ImageName, manifest: &Manifest) -> Result<Digest, RegistryError> {
-        let blob = self.0.blobs.put_bytes(manifest.to_bytes()).await?;
-        let new = store::NewManifest {
-            repository: name.repository.to_string(),
-            tag: name.tag.as_str().to_owned(),
-            digest: blob.digest.clone(),
-            media_type: manifest.media_type().to_owned(),
-            parts: manifest.parts().cloned().collect(),
-        };
-        let now = self.0.clock.now();
-        self.0
-            .db
-            .write(move |tx| store::record(tx, &new, now))
-            .await?;
-        Ok(blob.digest)
-    }
-
-    async fn manifest_bytes(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        let wanted = digest.clone();
-        let found = self
-            .0
-            .db
-            .read(move |tx| store::find_by_digest(tx, &wanted))
-            .await?;
-        match found {
-            Some(found) => self.document(&found.blob.digest).await,
-            None => Err(RegistryError::NotFound(digest.clone())),
-        }
-    }
-
-    /// Reads a small blob into memory.
-    async fn document(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        let found = self.0.blobs.find(digest).await?;
-        let blob = found.ok_or_else(|| RegistryError::NotFound(digest.clone()))?;
-        if blob.size > MAX_DOCUMENT {
-            return Err(RegistryError::unreadable(digest, &"too large"));
-        }
-        let mut bytes = Vec::new();
-        self.open_checked(&blob)
-            .await?
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(|error| RegistryError::unreadable(digest, &error))?;
-        Ok(bytes)
-    }
-
     /// Opens the file of a listed blob and checks its size: clients would treat a short response as
     /// a network error and retry forever.
     async fn open_checked(&self, blob: &Blob) -> Result<tokio::fs::File, RegistryError> {
@@ -355,22 +272,6 @@ impl Registry {
             return Err(RegistryError::unreadable(digest, &reason));
         }
         Ok(file)
-    }
-}
-
-/// Where an image is published.
-struct ImageName {
-    repository: RepositoryName,
-    tag: Tag,
-}
-
-impl ImageName {
-    fn parse(repository: &str, tag: &str) -> Result<Self, RegistryError> {
-        let invalid = |name: &str| RegistryError::InvalidName(name.to_owned());
-        Ok(Self {
-            repository: RepositoryName::parse(repository).ok_or_else(|| invalid(repository))?,
-            tag: Tag::parse(tag).ok_or_else(|| invalid(tag))?,
-        })
     }
 }
 

@@ -1,8 +1,12 @@
 //! Names as the distribution specification allows them.
+//!
+//! Paths of the API have a repository, a tag or a digest of its own in each segment, while the type
+//! `Reference` of the crate `oci-spec` parses whole references (`host/repository:tag`) only. It also
+//! completes them (`docker.io`, `library/`, `latest`), which would be wrong here.
 
 use std::fmt;
 
-use crate::blobs::Digest;
+use super::digest::AnyDigest;
 
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
@@ -21,7 +25,7 @@ pub enum Reference {
     /// A name that may move.
     Tag(Tag),
     /// The manifest itself.
-    Digest(Digest),
+    Digest(AnyDigest),
 }
 
 impl RepositoryName {
@@ -62,7 +66,7 @@ impl Reference {
     /// A digest when there is a `:`, a tag otherwise.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(':') {
-            return Digest::parse(text).ok().map(Self::Digest);
+            return AnyDigest::parse(text).ok().map(Self::Digest);
         }
         Tag::parse(text).map(Self::Tag)
     }
@@ -102,6 +106,7 @@ fn is_component(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::{Digest, Sha512Digest};
 
     #[test]
     fn repository_names_follow_the_specification() {
@@ -128,8 +133,11 @@ mod tests {
         let digest = Digest::of(b"x");
         assert_eq!(
             Reference::parse(digest.as_str()),
-            Some(Reference::Digest(digest))
+            Some(Reference::Digest(digest.into()))
         );
+        let other = AnyDigest::Sha512(Sha512Digest::of(b"x"));
+        let parsed = Reference::parse(other.as_str());
+        assert_eq!(parsed, Some(Reference::Digest(other)));
         for good in ["latest", "_", "1.2-3_A", &"t".repeat(128)] {
             assert!(
                 matches!(Reference::parse(good), Some(Reference::Tag(_))),

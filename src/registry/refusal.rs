@@ -47,7 +47,7 @@ impl Refusal {
     }
 
     pub(super) fn invalid_digest() -> Self {
-        let text = crate::blobs::InvalidDigest.to_string();
+        let text = "not a digest: sha256: and 64, or sha512: and 128 lower-case hexadecimal digits";
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", text)
     }
 

@@ -7,8 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::blobs::Digest;
-
+use super::digest::AnyDigest;
 use super::name::{Reference, RepositoryName};
 use super::refusal::Refusal;
 
@@ -20,7 +19,7 @@ pub(super) enum Target {
     /// `/v2/N/manifests/TAG|DIGEST`
     Manifest(RepositoryName, Reference),
     /// `/v2/N/blobs/DIGEST`
-    Blob(RepositoryName, Digest),
+    Blob(RepositoryName, AnyDigest),
     /// `/v2/N/tags/list`
     Tags(RepositoryName),
     /// `/v2/N/referrers/DIGEST`
@@ -72,13 +71,14 @@ fn repository(segments: &[&str]) -> Result<RepositoryName, Refusal> {
     RepositoryName::parse(&name).ok_or_else(|| Refusal::invalid_name(&name))
 }
 
-fn digest(text: &str) -> Result<Digest, Refusal> {
-    Digest::parse(text).map_err(|_| Refusal::invalid_digest())
+fn digest(text: &str) -> Result<AnyDigest, Refusal> {
+    AnyDigest::parse(text).map_err(|_| Refusal::invalid_digest())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::Digest;
 
     fn name(text: &str) -> RepositoryName {
         RepositoryName::parse(text).expect("name")
@@ -102,11 +102,11 @@ mod tests {
             ),
             (
                 format!("/v2/a/manifests/{escaped}"),
-                Target::Manifest(name("a"), Reference::Digest(digest.clone())),
+                Target::Manifest(name("a"), Reference::Digest(digest.clone().into())),
             ),
             (
                 format!("/v2/tags/list/blobs/{digest}"),
-                Target::Blob(name("tags/list"), digest.clone()),
+                Target::Blob(name("tags/list"), digest.clone().into()),
             ),
             ("/v2/a/b/tags/list".to_owned(), Target::Tags(name("a/b"))),
             (

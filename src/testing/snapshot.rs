@@ -13,9 +13,13 @@ const BACKGROUND_TABLES: &[&str] = &[
     "log_segments",
     "log_sources",
     "refresh_tokens",
+    "registry_blobs",
+    "registry_children",
+    "registry_digests",
     "registry_manifests",
     "registry_repository_manifests",
     "registry_tags",
+    "registry_uploads",
     "settings",
 ];
 

@@ -1,7 +1,7 @@
 //! The registry as clients see it.
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::base::Supervisor;
 

@@ -2,6 +2,7 @@
 
 mod http;
 mod images;
+mod publish;
 mod saved;
 
 use ::http::{Request, Response, StatusCode};
@@ -11,7 +12,9 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::base::Timestamp;
 use crate::base::clock::ManualClock;
+use crate::docker::ByteReader;
 
 use super::*;
 use saved::classic_tar;

@@ -20,6 +20,7 @@ use super::token::{self, Authorization};
 use crate::base::Secret;
 use crate::blobs::Digest;
 use crate::registry::MAX_DOCUMENT;
+use crate::registry::digest::AnyDigest;
 use crate::registry::name::Reference;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -197,7 +198,7 @@ impl Session {
             .map(|text| text.split(';').next().unwrap_or(text).trim().to_owned());
         let bytes = self.document(response).await?;
         let digest = Digest::of(&bytes);
-        if let Reference::Digest(expected) = target
+        if let Reference::Digest(AnyDigest::Sha256(expected)) = target
             && *expected != digest
         {
             return Err(self.wrong_content(expected, &digest));

@@ -73,7 +73,7 @@ impl ImageReference {
     /// What to ask the registry for: the digest if there is one, else the tag.
     pub fn target(&self) -> Reference {
         match (&self.digest, &self.tag) {
-            (Some(digest), _) => Reference::Digest(digest.clone()),
+            (Some(digest), _) => Reference::Digest(digest.clone().into()),
             (None, Some(tag)) => Reference::Tag(tag.clone()),
             (None, None) => Reference::Tag(Tag::latest()),
         }
@@ -137,7 +137,7 @@ mod tests {
     fn a_digest_wins_over_the_tag() {
         let digest = Digest::of(b"x");
         let parsed = ImageReference::parse(&format!("nginx:1@{digest}")).expect("parsed");
-        assert_eq!(parsed.target(), Reference::Digest(digest));
+        assert_eq!(parsed.target(), Reference::Digest(digest.into()));
         assert_eq!(parsed.api_host(), "registry-1.docker.io");
     }
 
