@@ -338,6 +338,9 @@ pub trait Engine: Send + Sync + 'static {
     /// All images that carry all of `labels`.
     async fn images(&self, labels: &Labels) -> Result<Vec<Image>, DockerError>;
 
+    /// The names of images, with tag or digest, that begin with `prefix`.
+    async fn image_names(&self, prefix: &str) -> Result<Vec<String>, DockerError>;
+
     /// Pulls an image; progress texts go to `progress`.
     async fn pull(
         &self,

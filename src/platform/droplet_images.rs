@@ -16,50 +16,80 @@ use crate::staging::{LABEL_DROPLET, droplets_labels};
 /// Delay of a check: a droplet that was just staged is not yet assigned, and a pull may be running.
 const DELAY: Duration = Duration::from_secs(120);
 
-/// Runs until cancelled.
-pub(super) async fn collect(
-    platform_id: String,
-    db: Db,
-    engine: Arc<dyn Engine>,
-    token: CancellationToken,
-) -> Result<(), Error> {
-    let mut changes = db.changes();
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return Ok(()),
-            () = tokio::time::sleep(DELAY) => {}
-        }
-        changes.mark_unchanged();
-        remove_unused(&platform_id, &db, &*engine).await?;
-        tokio::select! {
-            () = token.cancelled() => return Ok(()),
-            changed = changes.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
+/// Removes images of unused droplets.
+#[derive(Clone)]
+pub(super) struct Collector {
+    pub(super) platform_id: String,
+    /// What the names of the registry's images begin with.
+    pub(super) prefix: String,
+    pub(super) db: Db,
+    pub(super) engine: Arc<dyn Engine>,
 }
 
-/// Removes unused images; images that containers use are kept until the next check.
-async fn remove_unused(platform_id: &str, db: &Db, engine: &dyn Engine) -> Result<(), Error> {
-    let images = match engine.images(&droplets_labels(platform_id)).await {
-        Ok(images) => images,
-        Err(error) => {
-            tracing::warn!(%error, "cannot list images");
-            return Ok(());
-        }
-    };
-    let runnable = db.read(model::desired::runnable_droplets).await?;
-    for image in images {
-        let droplet = image.labels.get(LABEL_DROPLET).map(String::as_str);
-        if droplet.is_some_and(|guid| runnable.contains(&DropletGuid::from(guid))) {
-            continue;
-        }
-        match remove(engine, &image).await {
-            Ok(()) => tracing::info!(droplet, "removed the image of an unused droplet"),
-            Err(DockerError::Conflict(_)) => {}
-            Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
+impl Collector {
+    /// Runs until cancelled.
+    pub(super) async fn run(self, token: CancellationToken) -> Result<(), Error> {
+        let mut changes = self.db.changes();
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                () = tokio::time::sleep(DELAY) => {}
+            }
+            changes.mark_unchanged();
+            self.remove_unused().await?;
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            }
         }
     }
-    Ok(())
+
+    /// Removes unused images; images that containers use are kept until the next check.
+    async fn remove_unused(&self) -> Result<(), Error> {
+        let engine = &*self.engine;
+        let listed = async {
+            let images = engine.images(&droplets_labels(&self.platform_id)).await?;
+            Ok::<_, DockerError>((images, engine.image_names(&self.prefix).await?))
+        };
+        let (images, names) = match listed.await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(%error, "cannot list images");
+                return Ok(());
+            }
+        };
+        let runnable = self.db.read(model::desired::runnable_droplets).await?;
+        for image in images {
+            let droplet = image.labels.get(LABEL_DROPLET).map(String::as_str);
+            if droplet.is_some_and(|guid| runnable.contains(&DropletGuid::from(guid))) {
+                continue;
+            }
+            match remove(engine, &image).await {
+                Ok(()) => tracing::info!(droplet, "removed the image of an unused droplet"),
+                Err(DockerError::Conflict(_)) => {}
+                Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
+            }
+        }
+        // Docker images carry no label, and may have names that people gave them.
+        for name in names {
+            let droplet = self.droplet_of(&name);
+            if droplet.is_none_or(|guid| runnable.contains(&DropletGuid::from(guid))) {
+                continue;
+            }
+            match engine.remove_image(&name).await {
+                Ok(()) => tracing::info!(droplet, "removed the image of an unused droplet"),
+                Err(DockerError::Conflict(_) | DockerError::NotFound(_)) => {}
+                Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The guid in `127.0.0.1:5000/GUID@sha256:…`.
+    fn droplet_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (repository, _) = name.strip_prefix(&self.prefix)?.split_once(['@', ':'])?;
+        (uuid::Uuid::try_parse(repository).is_ok()).then_some(repository)
+    }
 }
 
 /// Removes all names of an image; the last one removes its layers.
@@ -105,13 +135,40 @@ mod tests {
                  insert into apps (guid, name, space_guid, lifecycle_type, created_at, updated_at)
                      values ('a', 'a', 's', 'buildpack', 0, 0);
                  insert into droplets (guid, app_guid, state, lifecycle_type, created_at, updated_at) values ('d1', 'a', 'STAGED', 'buildpack', 0, 0);
-                 update apps set current_droplet_guid = 'd1';",
+                 insert into apps (guid, name, space_guid, lifecycle_type, created_at, updated_at)
+                     values ('b', 'b', 's', 'docker', 0, 0);
+                 insert into droplets (guid, app_guid, state, lifecycle_type, created_at, updated_at)
+                     values ('00000000-0000-4000-8000-000000000001', 'b', 'STAGED', 'docker', 0, 0);
+                 update apps set current_droplet_guid = '00000000-0000-4000-8000-000000000001' where guid = 'b';
+                 update apps set current_droplet_guid = 'd1' where guid = 'a';",
             )?;
             Ok::<_, crate::db::DbError>(())
         })
         .await
         .expect("rows");
-        remove_unused("here", &db, &fake).await.expect("checked");
+        let guid = |last| format!("00000000-0000-4000-8000-00000000000{last}");
+        for (repository, digits) in [(guid(1), "1"), (guid(2), "2"), ("me/app".to_owned(), "3")] {
+            let like = fake.add_image(&format!("like-{digits}"));
+            let digests = vec![format!("127.0.0.1:5000/{repository}@sha256:{digits}")];
+            fake.add_image_like(Image { digests, ..like });
+        }
+        let engine = Arc::new(fake.clone());
+        let collector = Collector {
+            platform_id: "here".to_owned(),
+            prefix: "127.0.0.1:5000/".to_owned(),
+            db,
+            engine,
+        };
+        collector.remove_unused().await.expect("checked");
+        let left = fake.image_names("127.0.0.1:5000/").await.expect("names");
+        assert_eq!(
+            left,
+            [
+                format!("127.0.0.1:5000/{}@sha256:1", guid(1)),
+                "127.0.0.1:5000/me/app@sha256:3".to_owned()
+            ],
+            "Docker images of unused droplets go, those of people stay"
+        );
         for (name, stays) in [("current", true), ("former", false), ("foreign", true)] {
             let found = fake
                 .image(&format!("{name}:latest"))

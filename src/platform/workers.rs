@@ -96,10 +96,13 @@ pub(super) fn start_image_collector(
     core: &CoreServices,
     engine: &Arc<dyn Engine>,
 ) {
-    let (id, db, engine) = (core.id.clone(), core.db.clone(), engine.clone());
-    supervisor.worker("unused images", move |token| {
-        droplet_images::collect(id.clone(), db.clone(), engine.clone(), token)
-    });
+    let collector = droplet_images::Collector {
+        platform_id: core.id.clone(),
+        prefix: core.registry.reference_prefix(),
+        db: core.db.clone(),
+        engine: engine.clone(),
+    };
+    supervisor.worker("unused images", move |token| collector.clone().run(token));
 }
 
 pub(super) fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn Clock>) {

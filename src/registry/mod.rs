@@ -179,6 +179,11 @@ impl Registry {
         format!("127.0.0.1:{}/{repository}@{digest}", self.0.settings.port)
     }
 
+    /// What all references of this registry begin with, as the daemon pulls them.
+    pub fn reference_prefix(&self) -> String {
+        format!("127.0.0.1:{}/", self.0.settings.port)
+    }
+
     /// The daemon's credentials for pulls.
     pub fn auth(&self) -> RegistryAuth {
         RegistryAuth {

@@ -391,6 +391,19 @@ impl Engine for BollardEngine {
         Ok(images)
     }
 
+    async fn image_names(&self, prefix: &str) -> Result<Vec<String>, DockerError> {
+        let options = query::ListImagesOptionsBuilder::default().build();
+        let found = self
+            .call(QUICK, |docker| async move {
+                docker.list_images(Some(options)).await
+            })
+            .await?;
+        let names = found
+            .into_iter()
+            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests));
+        Ok(names.filter(|name| name.starts_with(prefix)).collect())
+    }
+
     async fn pull(
         &self,
         reference: &str,

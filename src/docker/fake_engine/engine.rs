@@ -281,6 +281,17 @@ impl Engine for FakeEngine {
         Ok(all.filter(fits).cloned().collect())
     }
 
+    async fn image_names(&self, prefix: &str) -> Result<Vec<String>, DockerError> {
+        self.enter(Verb::Images).await?;
+        let state = self.state();
+        let images = state.images.iter().map(|held| &held.image);
+        let names = images.flat_map(|image| image.tags.iter().chain(&image.digests));
+        Ok(names
+            .filter(|name| name.starts_with(prefix))
+            .cloned()
+            .collect())
+    }
+
     async fn pull(
         &self,
         reference: &str,

@@ -132,6 +132,10 @@ pub(super) async fn images_are_made_named_saved_and_removed(bench: Arc<Bench>) {
 
     let second = format!("{}:two", bench.name("built"));
     engine.tag(&first, &second).await.expect("named");
+    let names = engine.image_names(&bench.name("built")).await;
+    let mut names = names.expect("listed");
+    names.sort();
+    assert_eq!(names, [first.clone(), second.clone()]);
     engine.remove_image(&first).await.expect("name removed");
     assert!(engine.image(&first).await.expect("asked").is_none());
     let kept = engine.image(&second).await.expect("asked").expect("there");
