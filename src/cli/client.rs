@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::base::Secret;
+use crate::net::http_client;
 use crate::platform::Running;
 
 /// A signed-in client.
@@ -142,7 +143,7 @@ impl Client {
 
 /// An HTTP client for this machine, without a proxy.
 pub(super) fn plain() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
+    Ok(http_client::plain()
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
         .build()?)

@@ -1,11 +1,13 @@
-//! The HTTP server: ports, listeners that drain, and what a handler learns about its caller.
+//! HTTP: ports, listeners that drain, and what a handler learns about its caller.
 //!
 //! [`ports`] binds and names the process that holds a port; [`server`] accepts connections, does
 //! the TLS handshake and passes requests to a [`server::Serve`]; [`caller`] is what platform
 //! handlers learn about the caller: scheme, authority, address and request id; [`slow_body`] aborts
-//! requests whose body arrives too slowly; [`paths`] normalizes paths before they are routed.
+//! requests whose body arrives too slowly; [`paths`] normalizes paths before they are routed;
+//! [`http_client`] is how other servers are asked.
 
 pub mod caller;
+pub mod http_client;
 pub mod origin;
 pub mod paths;
 pub mod ports;

@@ -125,7 +125,7 @@ mod tests {
     fn what_is_no_configuration_is_refused() {
         for text in [
             "",
-            "[]",
+            "7",
             r#"{"config":{"ExposedPorts":{"x/tcp":{}}}}"#,
             r#"{"config":7}"#,
         ] {

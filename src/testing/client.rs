@@ -207,7 +207,7 @@ impl TestClient {
 
 /// A client that does not follow redirects.
 fn http_client() -> reqwest::Client {
-    reqwest::Client::builder()
+    crate::net::http_client::plain()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap_or_default()

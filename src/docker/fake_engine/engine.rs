@@ -401,13 +401,18 @@ impl Engine for FakeEngine {
             let text = format!("image {reference} is used by a container");
             return Err(DockerError::Conflict(text));
         }
-        let by_name = found.tags.contains(&full_name(reference));
-        if by_name {
+        let tagged = found.tags.contains(&full_name(reference));
+        if tagged {
             state.untag(reference);
         }
+        let by_name = tagged || found.digests.iter().any(|digest| digest == reference);
+        for held in &mut state.images {
+            held.image.digests.retain(|digest| digest != reference);
+        }
+        let is_named = |image: &Image| !image.tags.is_empty() || !image.digests.is_empty();
         state
             .images
-            .retain(|held| held.image.id != found.id || (by_name && !held.image.tags.is_empty()));
+            .retain(|held| held.image.id != found.id || (by_name && is_named(&held.image)));
         Ok(())
     }
 

@@ -88,7 +88,10 @@ impl FakeImage {
         let id = &self.image.id;
         let short = reference.len() >= 6 && id.trim_start_matches("sha256:").starts_with(reference);
         let name = full_name(reference);
-        id == reference || short || self.image.tags.iter().any(|t| *t == name || t == reference)
+        id == reference
+            || short
+            || self.image.tags.iter().any(|t| *t == name || t == reference)
+            || self.image.digests.iter().any(|digest| digest == reference)
     }
 
     fn config(&self) -> Vec<u8> {

@@ -1,11 +1,10 @@
 //! Asks a registry, with the authorization it wants.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{ACCEPT, RETRY_AFTER};
+use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect;
 use reqwest::{Client, ClientBuilder, Response};
@@ -14,11 +13,13 @@ use url::Url;
 
 use super::address;
 use super::challenge::challenge;
+use super::credentials::Credentials;
 use super::error::UpstreamError;
 use super::reference::ImageReference;
+use super::retry::{pause, rate_limit, retry_after};
 use super::token::{self, Authorization};
-use crate::base::Secret;
 use crate::blobs::Digest;
+use crate::net::http_client;
 use crate::registry::MAX_DOCUMENT;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::Reference;
@@ -29,11 +30,6 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Between two reads of a body.
 const IDLE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
-/// Tries of a request that cannot connect or that the registry fails to answer.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
-/// An answer that asks to wait longer is an error.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The most of an error's text that is shown.
 const SHOWN: usize = 300;
 
@@ -44,21 +40,6 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
-
-/// Credentials for one pull. Neither stored here nor shown.
-#[derive(Clone)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("credentials")
-    }
-}
 
 /// The registries that may be asked; cheap to clone.
 #[derive(Clone)]
@@ -129,9 +110,7 @@ fn client(
 }
 
 fn builder() -> ClientBuilder {
-    // Fails if there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder()
+    http_client::builder()
         .connect_timeout(CONNECT)
         .read_timeout(IDLE)
         .user_agent(concat!("cflite/", env!("CARGO_PKG_VERSION")))
@@ -424,55 +403,6 @@ impl Session {
     }
 }
 
-/// How long to wait before another try; `None` = it is no use.
-fn pause(error: &UpstreamError, failures: u32) -> Option<Duration> {
-    match error {
-        UpstreamError::RateLimited {
-            retry_after: Some(after),
-            ..
-        } if failures == 1 && *after <= LONGEST_WAIT => Some(*after),
-        UpstreamError::Failed { status, .. } if *status >= 500 && failures < TRIES => {
-            Some(PAUSE * failures)
-        }
-        UpstreamError::Unreachable { .. } if failures < TRIES => Some(PAUSE * failures),
-        _ => None,
-    }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// `0 of 100 pulls left in 6 h`, from headers such as `ratelimit-remaining: 0;w=21600`.
-fn rate_limit(headers: &HeaderMap, text: String) -> String {
-    let number = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        let (count, window) = value.split_once(';').unwrap_or((value, ""));
-        let window: Option<u64> = window
-            .trim()
-            .strip_prefix("w=")
-            .and_then(|w| w.parse().ok());
-        Some((count.trim().parse::<u64>().ok()?, window))
-    };
-    match (number("ratelimit-remaining"), number("ratelimit-limit")) {
-        (Some((left, window)), Some((limit, _))) => {
-            let window = window.map(|seconds| format!(" in {} min", seconds / 60));
-            format!(
-                "{left} of {limit} pulls left{}; {text}",
-                window.unwrap_or_default()
-            )
-        }
-        _ => text,
-    }
-}
-
 /// The innermost cause: those around it only say that a request failed, and repeat the URL.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -480,45 +410,4 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rate_limits_are_told_with_their_window() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(rate_limit(&headers, "slow down".to_owned()), "slow down");
-        for (name, value) in [
-            ("ratelimit-limit", "100;w=21600"),
-            ("ratelimit-remaining", "0;w=21600"),
-        ] {
-            headers.insert(name, value.parse().expect("a value"));
-        }
-        let text = rate_limit(&headers, "slow down".to_owned());
-        assert_eq!(text, "0 of 100 pulls left in 360 min; slow down");
-    }
-
-    #[test]
-    fn only_failures_on_the_way_are_tried_again() {
-        let unreachable = UpstreamError::Unreachable {
-            host: "h".to_owned(),
-            reason: String::new(),
-        };
-        assert_eq!(pause(&unreachable, 1), Some(PAUSE));
-        assert_eq!(pause(&unreachable, TRIES), None);
-        let limited = |seconds| UpstreamError::RateLimited {
-            host: "h".to_owned(),
-            detail: String::new(),
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        assert_eq!(pause(&limited(2), 1), Some(Duration::from_secs(2)));
-        assert_eq!(pause(&limited(2), 2), None);
-        assert_eq!(pause(&limited(600), 1), None);
-        let missing = UpstreamError::NotFound {
-            image: "i".to_owned(),
-        };
-        assert_eq!(pause(&missing, 1), None);
-    }
 }

@@ -11,11 +11,14 @@ mod address;
 mod blob;
 mod challenge;
 mod client;
+mod credentials;
 mod error;
 mod reference;
+mod retry;
 mod token;
 
-pub use client::{Credentials, Upstreams};
+pub use client::Upstreams;
+pub use credentials::Credentials;
 pub use error::UpstreamError;
 pub use reference::ImageReference;
 
