@@ -3,7 +3,7 @@
 #
 # usage: packaging/prerequisites.sh [--test]
 #   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git, jq,
-#            and shellcheck
+#            ShellCheck, and an image registry with passwords and a static program for its images
 #
 # Idempotent: installed packages and a daemon that answers are not touched, and then nothing is printed.
 # Does not install Cargo: install Rust with rustup or from a package of the system.
@@ -52,7 +52,8 @@ missing_packages() {
   ! daemon_answers || needs=("${needs[@]/dockerd:docker.io/}")
   # Without root, mmdebstrap works in a user namespace.
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
-  ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck)
+  ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck
+    docker-registry:docker-registry htpasswd:apache2-utils busybox:busybox-static)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u
@@ -131,6 +132,10 @@ set_up_debian() {
   local packages
   mapfile -t packages < <(missing_packages "$1")
   if ((${#packages[@]})); then
+    # The tests start registries of their own; its service would take the port of cflite's.
+    if [[ " ${packages[*]} " == *' docker-registry '* && -d /run/systemd/system ]]; then
+      as_root systemctl mask --quiet docker-registry.service
+    fi
     install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")
     # Newer releases have a separate package for the client, older ones do not.
     have docker || install_packages docker-cli || problems+=('the docker command: the package docker-cli')

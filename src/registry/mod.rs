@@ -1,4 +1,5 @@
-//! The embedded image registry: serves stacks and droplets to the Docker daemon on 127.0.0.1.
+//! The embedded image registry: serves stacks, droplets and copies of other registries' images to
+//! the Docker daemon on 127.0.0.1.
 //!
 //! Staging produces a layer; [`Registry::append_layer`] appends it to the stack's image and
 //! publishes the result in a repository named after the droplet; instances start from it by digest.

@@ -23,10 +23,20 @@ export CF_HOME=$data/cf CF_COLOR=false
 mkdir -p "$CF_HOME"
 passed=0
 failed=0
+# A Docker image that only the local daemon has; without a shell.
+image=cflite-test-cf-$$
+
+build_image() {
+    mkdir -p "$data/image" && cp /usr/bin/busybox "$data/image/" && echo "from an image" >"$data/image/index.html" &&
+        printf '%s\n' 'FROM scratch' 'COPY busybox /busybox' 'COPY index.html /www/index.html' 'EXPOSE 8080' \
+            'ENTRYPOINT ["/busybox"]' 'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]' >"$data/image/Dockerfile" &&
+        DOCKER_BUILDKIT=0 docker build --quiet --label cflite.test=1 --tag "$image" "$data/image"
+}
 
 finish() {
     "$cflite" down --data-dir "$data/cflite" >/dev/null 2>&1
     "$cflite" reset --yes --keep-images --data-dir "$data/cflite" >/dev/null 2>&1
+    docker rmi "$image" >/dev/null 2>&1
     rm -rf "$data"
 }
 trap finish EXIT
@@ -53,7 +63,9 @@ refused() {
     check "$name" "$pattern" bash -c '! "$@" 2>&1' -- "$@"
 }
 
-"$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 >/dev/null || exit 1
+# No test asks a registry on the network.
+"$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 \
+    --registry-upstream docker.io=http://127.0.0.1:1 >/dev/null || exit 1
 port=$(jq -r ".${scheme}_port" "$data/cflite/running.json")
 validation=()
 [[ $scheme == http ]] || validation=(--skip-ssl-validation)
@@ -175,6 +187,21 @@ check "create-app" "OK" "$cf" create-app copy
 check "copy-source" "OK" "$cf" copy-source static copy --no-restart
 check "copy-source --strategy rolling" "#0 +running" "$cf" copy-source static copy --strategy rolling
 check "delete the copy" "OK" "$cf" delete -f copy
+check "an image" "sha256:" build_image
+check "push --docker-image" "#0 +running" "$cf" push docked --docker-image "$image" -m 32M
+check "the app of an image answers" "from an image" answer docked
+check "app of an image" "docker image: +$image" "$cf" app docked
+check "the log of its staging" "of the local Docker daemon" "$cf" logs docked --recent
+check "scale the app of an image" "instances: +2/2" eventually "instances: +2/2" "$cf" scale docked -i 2
+check "restage the app of an image" "#0 +running" "$cf" restage docked
+check "restart --strategy rolling of an image" "#0 +running" "$cf" restart docked --strategy rolling
+refused "a task of an image without a shell" "FAILED" "$cf" run-task docked --command ignored --wait
+check "create-app-manifest of an image" "OK" "$cf" create-app-manifest docked -p "$data/docked.yml"
+check "push of its manifest" "#0 +running" "$cf" push -f "$data/docked.yml"
+check "disable-feature-flag" "OK" "$cf" disable-feature-flag diego_docker
+refused "push --docker-image without the flag" "Feature Disabled: diego_docker" "$cf" push docked --docker-image "$image"
+check "enable-feature-flag" "OK" "$cf" enable-feature-flag diego_docker
+check "delete the app of an image" "OK" "$cf" delete -f -r docked
 check "rename" "OK" "$cf" rename static renamed
 refused "push of nothing known" "NoAppDetectedError|not successfully detected" "$cf" push nothing -p tests/cf
 check "crash events" "." "$cf" events nothing

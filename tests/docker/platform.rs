@@ -1,6 +1,6 @@
 //! The real binary on the real daemon, with a data dir and ports of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ pub(crate) struct Platform {
     data_dir: tempfile::TempDir,
     child: Option<Child>,
     docker_host: Option<String>,
+    /// Further options of `up`.
+    options: Vec<String>,
 }
 
 /// The binary under test: the release build when the test run names one.
@@ -25,13 +27,23 @@ impl Platform {
         Self::start_on(None)
     }
 
+    /// Starts one with further options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::start_as(None, options)
+    }
+
     /// Starts one on another daemon.
     pub(crate) fn start_on(docker_host: Option<&str>) -> Self {
+        Self::start_as(docker_host, &[])
+    }
+
+    fn start_as(docker_host: Option<&str>, options: &[&str]) -> Self {
         let data_dir = tempfile::tempdir().expect("temporary folder");
         let mut platform = Self {
             data_dir,
             child: None,
             docker_host: docker_host.map(str::to_owned),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
         };
         platform.boot();
         platform
@@ -50,6 +62,7 @@ impl Platform {
                 "--registry-port",
                 "0",
             ])
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -182,6 +195,11 @@ impl Platform {
         let document: Value =
             serde_json::from_str(&self.run(&["credentials", "--json"])).expect("JSON");
         document["password"].as_str().expect("password").to_owned()
+    }
+
+    /// Where it keeps everything.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data_dir.path()
     }
 
     /// What the process logged.

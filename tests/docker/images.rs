@@ -1,0 +1,304 @@
+//! Docker images: from another registry into cflite's own, and running without the other one.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cflite::testing::TestClient;
+use serde_json::{Value, json};
+
+use crate::platform::Platform;
+use crate::survival::admin_token;
+use crate::upstream::{PASSWORD, USER, Upstream};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A platform for which `upstream` is Docker Hub.
+fn platform(upstream: &Upstream) -> Platform {
+    let url = format!("docker.io=http://{}", upstream.address());
+    Platform::start_with(&["--registry-upstream", &url])
+}
+
+struct Client {
+    admin: TestClient,
+    space: String,
+}
+
+impl Client {
+    async fn of(platform: &Platform) -> Self {
+        let token = admin_token(platform).await;
+        let admin = TestClient::anonymous(&platform.url()).with_token(&token);
+        let (_, space) = cflite::testing::organization_and_space(&admin, "images")
+            .await
+            .expect("a space");
+        Self { admin, space }
+    }
+
+    /// The same user at a process that was started again.
+    async fn again(&self, platform: &Platform) -> Self {
+        let token = admin_token(platform).await;
+        Self {
+            admin: TestClient::anonymous(&platform.url()).with_token(&token),
+            space: self.space.clone(),
+        }
+    }
+
+    async fn create(&self, name: &str) -> String {
+        let path = format!("/v3/spaces/{}/actions/apply_manifest", self.space);
+        let manifest = format!(
+            "applications:\n- name: {name}\n  docker: {{image: ignored}}\n  memory: 64M\n  \
+             routes: [{{route: {name}.cf.localhost}}]\n"
+        );
+        let applied = self
+            .admin
+            .raw("POST", &path, "application/x-yaml", manifest.into_bytes())
+            .await
+            .expect("applied");
+        assert_eq!(applied.status, 202, "{applied:?}");
+        let done = self.admin.job_of(&applied).await.expect("a job");
+        assert_eq!(done.text("/state"), "COMPLETE", "{done:?}");
+        self.guid(name).await
+    }
+
+    async fn guid(&self, name: &str) -> String {
+        let apps = self.admin.get(&format!("/v3/apps?names={name}")).await;
+        apps.expect("apps").text("/resources/0/guid").to_owned()
+    }
+
+    /// Makes a package of an image and builds it; the error of the build, or its droplet.
+    async fn stage(&self, app: &str, image: &str, password: Option<&str>) -> Result<String, String> {
+        let mut data = json!({ "image": image });
+        if let Some(password) = password {
+            data["username"] = json!(USER);
+            data["password"] = json!(password);
+        }
+        let package = json!({
+            "type": "docker", "data": data,
+            "relationships": { "app": { "data": { "guid": app } } },
+        });
+        let package = self.admin.post("/v3/packages", &package).await.expect("a package");
+        assert_eq!(package.status, 201, "{package:?}");
+        self.build(package.text("/guid")).await
+    }
+
+    async fn build(&self, package: &str) -> Result<String, String> {
+        let wanted = json!({ "package": { "guid": package } });
+        let build = self.admin.post("/v3/builds", &wanted).await.expect("a build");
+        assert_eq!(build.status, 201, "{build:?}");
+        let path = format!("/v3/builds/{}", build.text("/guid"));
+        let deadline = Instant::now() + SOON;
+        loop {
+            let build = self.admin.get(&path).await.expect("a build");
+            match build.text("/state") {
+                "STAGED" => return Ok(build.text("/droplet/guid").to_owned()),
+                "FAILED" => return Err(build.text("/error").to_owned()),
+                _ => assert!(Instant::now() < deadline, "{build:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn run(&self, app: &str, droplet: &str) {
+        let path = format!("/v3/apps/{app}/relationships/current_droplet");
+        let wanted = json!({ "data": { "guid": droplet } });
+        let assigned = self.admin.patch(&path, &wanted).await.expect("assigned");
+        assert_eq!(assigned.status, 200, "{assigned:?}");
+        self.act(app, "restart").await;
+    }
+
+    async fn act(&self, app: &str, action: &str) {
+        let path = format!("/v3/apps/{app}/actions/{action}");
+        let done = self.admin.post(&path, &json!({})).await.expect("done");
+        assert_eq!(done.status, 200, "{done:?}");
+    }
+
+    async fn scale(&self, app: &str, instances: u32) {
+        let path = format!("/v3/apps/{app}/processes/web/actions/scale");
+        let wanted = json!({ "instances": instances });
+        let scaled = self.admin.post(&path, &wanted).await.expect("scaled");
+        assert_eq!(scaled.status, 202, "{scaled:?}");
+    }
+
+    /// The digest that the app's current droplet is pinned to, from its image in the daemon.
+    async fn log(&self, app: &str) -> String {
+        let path = format!("/api/v1/read/{app}?limit=1000&envelope_types=LOG");
+        let read = self.admin.get(&path).await.expect("a log");
+        let envelopes = read.body["envelopes"]["batch"].as_array().cloned();
+        let payload = |envelope: &Value| {
+            let text = envelope["log"]["payload"].as_str()?;
+            let bytes = base64(text)?;
+            String::from_utf8(bytes).ok()
+        };
+        let lines: Vec<String> = envelopes
+            .unwrap_or_default()
+            .iter()
+            .filter_map(payload)
+            .collect();
+        lines.join("\n")
+    }
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}
+
+fn page(platform: &Platform, app: &str) -> String {
+    let url = format!("http://127.0.0.1:{}/", platform.port());
+    let host = format!("Host: {app}.cf.localhost");
+    let out = Command::new("curl")
+        .args(["--silent", "--max-time", "5", "--header", &host, &url])
+        .output()
+        .expect("curl runs");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+async fn until_instances(platform: &Platform, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let all = platform.instances();
+        if all.len() == count {
+            return all;
+        }
+        assert!(Instant::now() < deadline, "{all:?} of {count}\n{}", platform.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn images_of(containers: &[String]) -> Vec<String> {
+    let out = Command::new("docker")
+        .args(["inspect", "--format", "{{.Config.Image}}"])
+        .args(containers)
+        .output()
+        .expect("docker runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The files below `folder` that contain `text`.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let out = Command::new("grep")
+        .args(["--recursive", "--files-with-matches", "--text", text])
+        .arg(folder)
+        .output()
+        .expect("grep runs");
+    let found = String::from_utf8_lossy(&out.stdout).into_owned();
+    found.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_runs_for_ever_once_it_was_pushed() {
+    let mut upstream = Upstream::start();
+    upstream.push("me/web:1", "one");
+    let mut platform = platform(&upstream);
+    let mut client = Client::of(&platform).await;
+    let app = client.create("web").await;
+    let staged = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
+    client.run(&app, &staged.expect("staged")).await;
+    platform.wait_for("web.cf.localhost", SOON);
+    assert_eq!(page(&platform, "web"), "one");
+    assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
+    let first = until_instances(&platform, 1).await;
+    let pinned = images_of(&first);
+    assert!(pinned[0].contains("@sha256:"), "{pinned:?}");
+
+    // The daemon forgets the image, and the other registry is gone.
+    upstream.kill();
+    client.act(&app, "stop").await;
+    until_instances(&platform, 0).await;
+    let removed = Command::new("docker").args(["rmi", &pinned[0]]).output();
+    assert!(removed.expect("docker runs").status.success());
+    client.act(&app, "start").await;
+    platform.wait_for("web.cf.localhost", SOON);
+
+    client.scale(&app, 3).await;
+    let all = until_instances(&platform, 3).await;
+    let digest = |image: &String| image.split_once('@').map(|(_, digest)| digest.to_owned());
+    let digests: Vec<_> = images_of(&all).iter().filter_map(digest).collect();
+    assert_eq!(digests, vec![digest(&pinned[0]).expect("a digest"); 3]);
+
+    // A crash, and the death of the platform.
+    let killed = Command::new("docker").args(["kill", &all[0]]).output();
+    assert!(killed.expect("docker runs").status.success());
+    platform.kill();
+    platform.boot();
+    client = client.again(&platform).await;
+    let deadline = Instant::now() + SOON;
+    while platform.instances().contains(&all[0]) || platform.instances().len() < 3 {
+        assert!(Instant::now() < deadline, "{}", platform.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(page(&platform, "web"), "one");
+
+    // Staged again without the other registry: the same digest, and the log says why.
+    let packages = client.admin.get(&format!("/v3/packages?app_guids={app}")).await;
+    let package = packages.expect("packages").text("/resources/0/guid").to_owned();
+    let droplet = client.build(&package).await.expect("staged again");
+    let log = client.log(&app).await;
+    assert!(log.contains("docker.io cannot be reached"), "{log}");
+    assert!(log.contains("using the copy of this image from before"), "{log}");
+    client.run(&app, &droplet).await;
+    platform.wait_for("web.cf.localhost", SOON);
+    let all = until_instances(&platform, 3).await;
+    let again: Vec<_> = images_of(&all).iter().filter_map(digest).collect();
+    assert_eq!(again, digests);
+
+    // The tag has moved.
+    upstream.boot();
+    upstream.push("me/web:1", "two");
+    let droplet = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
+    client.run(&app, &droplet.expect("staged")).await;
+    let deadline = Instant::now() + SOON;
+    while page(&platform, "web") != "two" {
+        assert!(Instant::now() < deadline, "{}", platform.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let log = client.log(&app).await;
+    assert!(log.contains("The tag 1 has moved: it was sha256:"), "{log}");
+    assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_given_away_ends_its_build_with_the_cause() {
+    let mut upstream = Upstream::start();
+    upstream.push("me/web:1", "one");
+    let platform = platform(&upstream);
+    let client = Client::of(&platform).await;
+    let app = client.create("web").await;
+    let table = [
+        ("me/web:1", Some("wrong"), "the registry refuses these credentials"),
+        ("me/web:1", None, "does not exist or needs credentials"),
+        ("me/web:9", Some(PASSWORD), "its registry knows no such image or tag"),
+        ("me/none:1", Some(PASSWORD), "its registry knows no such image or tag"),
+        ("localhost:1/me/web", None, "an address of this machine"),
+        ("Web", None, "is no image reference: repository name must be lowercase"),
+    ];
+    for (image, password, cause) in table {
+        let error = client.stage(&app, image, password).await;
+        let error = error.expect_err(image);
+        assert!(error.starts_with("StagingError - Staging error: "), "{error}");
+        assert!(error.contains(cause), "{image}: {error}");
+    }
+    assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
+    upstream.kill();
+    let error = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
+    let error = error.expect_err("it is gone");
+    assert!(error.contains("docker.io cannot be reached"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_the_local_daemon_runs_and_the_log_says_so() {
+    let mut upstream = Upstream::start();
+    let name = format!("cflite-test-{}", std::process::id());
+    upstream.build(&name, "mine");
+    let platform = platform(&upstream);
+    let client = Client::of(&platform).await;
+    let app = client.create("mine").await;
+    let staged = client.stage(&app, &name, None).await;
+    client.run(&app, &staged.expect("staged")).await;
+    platform.wait_for("mine.cf.localhost", SOON);
+    assert_eq!(page(&platform, "mine"), "mine");
+    let log = client.log(&app).await;
+    let text = format!("Using the image {name} of the local Docker daemon (sha256:");
+    assert!(log.contains(&text), "{log}");
+}
