@@ -49,7 +49,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         token: registry::token(&db, &vault).await?,
         anonymous_pull: false,
     };
-    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings)
+        .with_access(Arc::new(registry::PlatformOnly));
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
     logs.set_source_owners(Arc::new(engines::log_access::Apps));
     let log = logs.clone();

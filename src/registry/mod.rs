@@ -1,4 +1,5 @@
-//! The embedded image registry: serves stacks and droplets to the Docker daemon on 127.0.0.1.
+//! The embedded image registry on 127.0.0.1: serves stacks and droplets to the Docker daemon, and
+//! takes what clients push, as the OCI distribution specification 1.1 has it.
 //!
 //! Staging produces a layer; [`Registry::append_layer`] appends it to the stack's image and
 //! publishes the result in a repository named after the droplet; instances start from it by digest.
@@ -31,6 +32,7 @@ mod saved;
 mod serve;
 pub mod store;
 mod target;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +41,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Secret};
+use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::RegistryAuth;
 use crate::net::server::{Listener, ServeError, Server};
 
-pub use access::{USER, token};
+pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token};
 pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use name::{Reference, RepositoryName, Tag};
@@ -70,6 +72,26 @@ pub enum RegistryError {
     /// A manifest names blobs that were not pushed before it.
     #[error("the manifest names blobs that are not in the repository: {}", .0.join(", "))]
     MissingParts(Vec<String>),
+    /// The bytes are not those that the client named.
+    #[error("the content has the digest {found}, not {wanted}")]
+    WrongDigest {
+        /// What the client said.
+        wanted: AnyDigest,
+        /// What it is.
+        found: AnyDigest,
+    },
+    /// The upload was completed, cancelled or never begun.
+    #[error("there is no such upload in this repository")]
+    UnknownUpload,
+    /// Another request writes to the upload.
+    #[error("another request writes to this upload")]
+    UploadBusy,
+    /// Uploads that were begun and not ended take up all places.
+    #[error("too many uploads have begun and not ended: complete or cancel some")]
+    TooManyUploads,
+    /// The body ended early or came too slowly.
+    #[error("the request body could not be read: {0}")]
+    Broken(#[source] std::io::Error),
     /// There is no such image.
     #[error("image {0} is not in the registry")]
     NotFound(Digest),
@@ -117,6 +139,7 @@ pub struct Settings {
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
+    access: Arc<dyn Access>,
     blobs: Blobs,
     db: Db,
     clock: Arc<dyn Clock>,
@@ -124,14 +147,47 @@ struct Inner {
 }
 
 impl Registry {
-    /// A registry on top of a blob store.
+    /// A registry on top of a blob store, for the platform itself only.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
+            access: Arc::new(PlatformOnly),
             blobs,
             db,
             clock,
             settings,
         }))
+    }
+
+    /// The same registry for more callers.
+    #[must_use]
+    pub fn with_access(self, access: Arc<dyn Access>) -> Self {
+        Self(Arc::new(Inner {
+            access,
+            blobs: self.0.blobs.clone(),
+            db: self.0.db.clone(),
+            clock: self.0.clock.clone(),
+            settings: self.0.settings.clone(),
+        }))
+    }
+
+    /// Whether a caller may do this.
+    async fn authorize(
+        &self,
+        credentials: &Credentials,
+        repository: Option<&RepositoryName>,
+        action: Action,
+    ) -> Result<(), Denied> {
+        let Settings {
+            token,
+            anonymous_pull,
+            ..
+        } = &self.0.settings;
+        let anonymous = *anonymous_pull && action == Action::Pull;
+        if anonymous || credentials.are_the_platforms(token) {
+            return Ok(());
+        }
+        let access = &self.0.access;
+        access.authorize(credentials, repository, action).await
     }
 
     /// The routes under `/v2/`.
@@ -194,23 +250,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes manifests without a tag that nothing needs, and links to blobs whose manifest never
-    /// came. Run it before [`Blobs::sweep`], which then removes their blobs.
+    /// Removes manifests without a tag that nothing needs, links to blobs whose manifest never came,
+    /// and uploads whose end never came. Run it before [`Blobs::sweep`], which then removes their blobs.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
         let before = self.0.clock.now().minus(UNTAGGED_GRACE);
         self.0
             .db
             .write_without_wake(move |tx| store::sweep(tx, before))
             .await?;
-        Ok(())
+        self.sweep_uploads().await
     }
 
     fn db(&self) -> &Db {
         &self.0.db
     }
 
-    fn settings(&self) -> &Settings {
-        &self.0.settings
+    fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// Opens the file of a listed blob and checks its size: clients would treat a short response as
