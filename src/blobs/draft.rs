@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::claim::Claim;
 use super::{Blob, BlobError, Digest};
 
 /// A blob being written by a synchronous writer. Dropping it removes its file; sealing it and
@@ -23,6 +24,8 @@ pub struct Draft {
 pub struct Sealed {
     blob: Blob,
     temporary: Temporary,
+    /// Nobody else may write to the file until it was moved or removed.
+    _claim: Option<Claim>,
 }
 
 /// A blob being written out of order, such as a zip file: it is hashed at the end.
@@ -91,6 +94,7 @@ impl Draft {
                 size: self.size,
             },
             temporary: self.temporary,
+            _claim: None,
         })
     }
 }
@@ -128,6 +132,7 @@ impl Scratch {
         Ok(Sealed {
             blob: Blob { digest, size },
             temporary: self.temporary,
+            _claim: None,
         })
     }
 }
@@ -167,6 +172,15 @@ impl Write for HashWriter<'_> {
 }
 
 impl Sealed {
+    /// A complete upload.
+    pub(super) fn of_upload(blob: Blob, path: PathBuf, claim: Option<Claim>) -> Self {
+        Self {
+            blob,
+            temporary: Temporary(Some(path)),
+            _claim: claim,
+        }
+    }
+
     /// The resulting blob.
     pub fn blob(&self) -> &Blob {
         &self.blob
@@ -204,7 +218,7 @@ impl Drop for Temporary {
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<(), BlobError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), BlobError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(BlobError::storage("sync a folder"))

@@ -17,11 +17,13 @@
 //!
 //! Decisions: hashing and writing run on blocking threads, one chunk at a time, so memory use is
 //! constant, async threads only move bytes, and no thread waits for the network: a stalled client
-//! holds a temporary file and nothing else. The same holds for archives created while a client
+//! holds a temporary file and nothing else. Uploads that a client sends in pieces outlive their
+//! connections and the process ([`upload`]). The same holds for archives created while a client
 //! reads them ([`spool`]). Sources and sinks on this machine (Docker, files) may hold a thread
 //! ([`Blobs::consume`], [`Blobs::produce`]). Blocking work is queued in three queues ([`work`]) by
 //! cost, so that neither large archives nor streams delay short work.
 
+mod claim;
 mod digest;
 mod draft;
 mod droplet;
@@ -34,6 +36,7 @@ mod sha512;
 mod spool;
 mod store;
 mod sweep;
+mod upload;
 mod work;
 pub mod zip;
 
@@ -47,14 +50,16 @@ use tokio::sync::RwLock;
 use crate::base::{Clock, Timestamp};
 use crate::db::Db;
 
+pub use claim::UploadId;
 pub use digest::{Digest, InvalidDigest};
 pub use draft::{Draft, Sealed};
 pub use droplet::LayerError;
 pub use error::BlobError;
 pub use pipe::{PipeReader, PipeWriter};
 pub use sha512::Sha512Digest;
-pub use store::{reference, referenced, release, release_kind, release_one};
+pub use store::{reference, referenced, release, release_kind, release_one, touch};
 pub use sweep::Swept;
+pub use upload::{Piece, ResumeError, Upload};
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -76,6 +81,7 @@ struct Inner {
     /// Held shared while storing blobs, exclusively by the sweep.
     sweep_lock: Arc<RwLock<()>>,
     queues: work::Queues,
+    uploads: Arc<claim::Uploads>,
 }
 
 impl Blobs {
@@ -88,8 +94,14 @@ impl Blobs {
             clock,
             sweep_lock: Arc::new(RwLock::new(())),
             queues: work::Queues::new(),
+            uploads: Arc::default(),
         }));
-        for folder in [store.content_folder(), store.temporary_folder()] {
+        let folders = [
+            store.content_folder(),
+            store.temporary_folder(),
+            store.uploads_folder(),
+        ];
+        for folder in folders {
             std::fs::create_dir_all(folder).map_err(BlobError::storage("create a folder"))?;
         }
         store.remove_temporary_files()?;
@@ -219,6 +231,14 @@ impl Blobs {
 
     fn content_folder(&self) -> PathBuf {
         self.0.root.join("sha256")
+    }
+
+    fn uploads_folder(&self) -> PathBuf {
+        self.0.root.join("uploads")
+    }
+
+    fn upload_path(&self, id: &UploadId) -> PathBuf {
+        self.uploads_folder().join(id.as_str())
     }
 
     fn temporary_folder(&self) -> PathBuf {

@@ -118,6 +118,14 @@ pub(super) fn renew(
     Ok(statement.query_row(parameters, blob).optional()?)
 }
 
+/// Restarts the grace period of a blob; false if there is none.
+pub fn touch(tx: &WriteTx<'_>, digest: &Digest, now: Timestamp) -> Result<bool, DbError> {
+    const SQL: &str = "update blobs set last_put_at = :now where digest = :digest";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let touched = statement.execute(named_params! { ":digest": digest, ":now": now })?;
+    Ok(touched > 0)
+}
+
 /// Deletes the rows of blobs that are unreferenced and were not put since `before`.
 pub(super) fn remove_unreferenced(
     tx: &WriteTx<'_>,

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::base::Timestamp;
 use crate::db::DbError;
 
-use super::{BlobError, Blobs, Digest, resources, store};
+use super::{BlobError, Blobs, Digest, UploadId, resources, store};
 
 /// How long an unreferenced blob is kept.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -99,6 +99,25 @@ impl Blobs {
             }
         }
         Ok(found)
+    }
+}
+
+impl Blobs {
+    /// Uploads without a write since `before`.
+    pub async fn uploads_older_than(&self, before: Timestamp) -> Result<Vec<UploadId>, BlobError> {
+        let folder = self.uploads_folder();
+        self.with_files(move || {
+            let mut found = Vec::new();
+            for file in list(&folder)? {
+                if let Some(id) = UploadId::parse(&file.file_name().to_string_lossy())
+                    && written_at(&file)? < before
+                {
+                    found.push(id);
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 }
 

@@ -7,6 +7,7 @@ use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::blobs::Blobs;
 use crate::db::{Db, Vault};
 use crate::logs::Logs;
+use crate::registry;
 use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub default_stack: String,
     /// Whether apps' log lines name the revision they run under.
     pub app_log_revision: bool,
+    /// The names of the image registry.
+    pub registry: registry::Names,
     /// Which parts of the platform there are.
     pub on_board: OnBoard,
 }

@@ -81,6 +81,7 @@ pub(super) fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
+            registry: core.registry.names(),
             // Parts that are added here get their links in the API.
             on_board: OnBoard::default(),
         },

@@ -51,7 +51,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         names: vec![format!("registry.{}", config.domain)],
         upstreams: config.registry_upstreams.clone(),
     };
-    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings)
+        .with_access(Arc::new(registry::PlatformOnly));
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
     logs.set_source_owners(Arc::new(engines::log_access::Apps));
     let log = logs.clone();
@@ -67,6 +68,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     uaa.ensure_admin(&password)
         .await
         .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
+    let access = engines::RegistryAccess::new(uaa.clone(), db.clone());
+    let registry = registry.with_access(Arc::new(access));
     let host_ip = host_ip(config.bind);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),

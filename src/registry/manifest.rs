@@ -87,6 +87,20 @@ pub(super) fn bare_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
+/// The type that a manifest gives itself, if the client gave none.
+pub(super) fn own_type(bytes: &[u8]) -> Result<String, RegistryError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typed {
+        media_type: Option<String>,
+    }
+    let typed: Typed =
+        serde_json::from_slice(bytes).map_err(|e| invalid(format!("manifest: {e}")))?;
+    typed
+        .media_type
+        .ok_or_else(|| invalid("the header Content-Type is missing"))
+}
+
 impl Contents {
     /// Parses a manifest of the given type.
     pub(super) fn parse(media_type: &str, bytes: &[u8]) -> Result<Self, RegistryError> {

@@ -1,5 +1,6 @@
-//! The embedded image registry: serves stacks, droplets and copies of other registries' images to
-//! the Docker daemon on 127.0.0.1.
+//! The embedded image registry on 127.0.0.1: serves stacks, droplets and copies of other registries'
+//! images to the Docker daemon, and takes what clients push, as the OCI distribution specification
+//! 1.1 has it.
 //!
 //! Staging produces a layer; [`Registry::append_layer`] appends it to the stack's image and
 //! publishes the result in a repository named after the droplet; instances start from it by digest.
@@ -35,6 +36,7 @@ mod saved;
 mod serve;
 mod store;
 mod target;
+mod uploads;
 pub mod upstream;
 
 use std::collections::BTreeMap;
@@ -46,13 +48,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::base::{Clock, Secret};
+use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::RegistryAuth;
 use crate::net::server::{Listener, ServeError, Server};
 
-pub use access::{USER, token};
+pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token};
 pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use image_config::ImageConfig;
@@ -83,6 +85,26 @@ pub enum RegistryError {
     /// A manifest names blobs that were not pushed before it.
     #[error("the manifest names blobs that are not in the repository: {}", .0.join(", "))]
     MissingParts(Vec<String>),
+    /// The bytes are not those that the client named.
+    #[error("the content has the digest {found}, not {wanted}")]
+    WrongDigest {
+        /// What the client said.
+        wanted: AnyDigest,
+        /// What it is.
+        found: AnyDigest,
+    },
+    /// The upload was completed, cancelled or never begun.
+    #[error("there is no such upload in this repository")]
+    UnknownUpload,
+    /// Another request writes to the upload.
+    #[error("another request writes to this upload")]
+    UploadBusy,
+    /// Uploads that were begun and not ended take up all places.
+    #[error("too many uploads have begun and not ended: complete or cancel some")]
+    TooManyUploads,
+    /// The body ended early or came too slowly.
+    #[error("the request body could not be read: {0}")]
+    Broken(#[source] std::io::Error),
     /// There is no such image.
     #[error("image {0} is not in the registry")]
     NotFound(Digest),
@@ -129,11 +151,33 @@ pub struct Settings {
     pub upstreams: BTreeMap<String, Url>,
 }
 
+/// The names under which clients know this registry: loopback addresses with its port, and host
+/// names.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    port: u16,
+    hosts: Vec<String>,
+}
+
+impl Names {
+    /// Whether an image is in this registry.
+    pub fn is_own(&self, image: &ImageReference) -> bool {
+        let (host, port) = match image.host().rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (image.host(), None),
+        };
+        let loopback = matches!(host, "localhost" | "127.0.0.1");
+        let named = self.hosts.iter().any(|name| name == host);
+        named || (loopback && port == Some(self.port))
+    }
+}
+
 /// The registry; cheap to clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
+    access: Arc<dyn Access>,
     blobs: Blobs,
     db: Db,
     clock: Arc<dyn Clock>,
@@ -143,16 +187,51 @@ struct Inner {
 }
 
 impl Registry {
-    /// A registry on top of a blob store.
+    /// A registry on top of a blob store, for the platform itself only.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             upstreams: Upstreams::new(settings.upstreams.clone()),
             downloads: Downloads::new(blobs.clone()),
+            access: Arc::new(PlatformOnly),
             blobs,
             db,
             clock,
             settings,
         }))
+    }
+
+    /// The same registry for more callers.
+    #[must_use]
+    pub fn with_access(self, access: Arc<dyn Access>) -> Self {
+        Self(Arc::new(Inner {
+            access,
+            blobs: self.0.blobs.clone(),
+            db: self.0.db.clone(),
+            clock: self.0.clock.clone(),
+            settings: self.0.settings.clone(),
+            upstreams: self.0.upstreams.clone(),
+            downloads: self.0.downloads.clone(),
+        }))
+    }
+
+    /// Whether a caller may do this.
+    async fn authorize(
+        &self,
+        credentials: &Credentials,
+        repository: Option<&RepositoryName>,
+        action: Action,
+    ) -> Result<(), Denied> {
+        let Settings {
+            token,
+            anonymous_pull,
+            ..
+        } = &self.0.settings;
+        let anonymous = *anonymous_pull && action == Action::Pull;
+        if anonymous || credentials.are_the_platforms(token) {
+            return Ok(());
+        }
+        let access = &self.0.access;
+        access.authorize(credentials, repository, action).await
     }
 
     /// The routes under `/v2/`.
@@ -220,27 +299,28 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes manifests without a tag that nothing needs, and links to blobs whose manifest never
-    /// came. Run it before [`Blobs::sweep`], which then removes their blobs.
+    /// Removes manifests without a tag that nothing needs, links to blobs whose manifest never came,
+    /// and uploads whose end never came. Run it before [`Blobs::sweep`], which then removes their blobs.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
         let before = self.0.clock.now().minus(UNTAGGED_GRACE);
         self.0
             .db
             .write_without_wake(move |tx| store::sweep(tx, before))
             .await?;
-        Ok(())
+        self.sweep_uploads().await
     }
 
     /// Whether an image is in this registry itself.
     pub fn is_own(&self, image: &ImageReference) -> bool {
-        let settings = &self.0.settings;
-        let (host, port) = match image.host().rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()),
-            None => (image.host(), None),
-        };
-        let loopback = matches!(host, "localhost" | "127.0.0.1");
-        let named = settings.names.iter().any(|name| name == host);
-        named || (loopback && port == Some(settings.port))
+        self.names().is_own(image)
+    }
+
+    /// Its names.
+    pub fn names(&self) -> Names {
+        Names {
+            port: self.0.settings.port,
+            hosts: self.0.settings.names.clone(),
+        }
     }
 
     fn blobs(&self) -> &Blobs {
@@ -259,8 +339,8 @@ impl Registry {
         &self.0.db
     }
 
-    fn settings(&self) -> &Settings {
-        &self.0.settings
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// Opens the file of a listed blob and checks its size: clients would treat a short response as

@@ -6,11 +6,19 @@ use tokio::io::AsyncReadExt;
 use crate::blobs::{Blob, Digest, Sha512Digest};
 use crate::docker::ByteReader;
 
+use super::digest::AnyDigest;
 use super::image::{self, ImageChange, Manifest};
 use super::manifest::{Contents, bare_type};
 use super::name::{RepositoryName, Tag};
 use super::store::{self, NewManifest, PartsOf};
 use super::{MAX_DOCUMENT, Registry, RegistryError, saved};
+
+/// A stored manifest.
+pub(super) struct Published {
+    pub(super) digest: Digest,
+    /// The manifest it refers to.
+    pub(super) subject: Option<AnyDigest>,
+}
 
 impl Registry {
     /// Publishes a manifest whose blobs are in the store: image, index or artifact. It is stored
@@ -25,8 +33,9 @@ impl Registry {
     ) -> Result<Digest, RegistryError> {
         let tags: Vec<Tag> = tag.cloned().into_iter().collect();
         let given = (media_type, bytes);
-        self.store_manifest(repository, &tags, given, PartsOf::Store)
-            .await
+        let storing = self.store_manifest(repository, &tags, given, PartsOf::Store);
+        // Staging holds this future in many others.
+        Ok(Box::pin(storing).await?.digest)
     }
 
     /// Stores a manifest, given as media type and bytes, and moves the tags to it.
@@ -36,11 +45,12 @@ impl Registry {
         tags: &[Tag],
         (media_type, bytes): (&str, Bytes),
         parts_of: PartsOf,
-    ) -> Result<Digest, RegistryError> {
+    ) -> Result<Published, RegistryError> {
         let media_type = bare_type(media_type);
         let contents = Contents::parse(media_type, &bytes)?;
         let alias = Sha512Digest::of(&bytes);
         let blob = self.0.blobs.put_bytes(bytes).await?;
+        let subject = contents.subject.clone();
         let new = NewManifest {
             repository: repository.to_string(),
             tags: tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
@@ -54,7 +64,8 @@ impl Registry {
             .db
             .write(move |tx| store::record(tx, &new, parts_of, now))
             .await?;
-        Ok(blob.digest)
+        let digest = blob.digest;
+        Ok(Published { digest, subject })
     }
 
     /// Imports the single image of a `docker save` stream as `repository:tag`.

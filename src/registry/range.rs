@@ -1,4 +1,4 @@
-//! The `Range` header of blob reads: one range of bytes.
+//! The `Range` header of blob reads, one range of bytes, and the `Content-Range` header of uploads.
 //!
 //! Multiple ranges, other units and invalid ranges are ignored, as HTTP allows: the response is the
 //! whole blob.
@@ -41,6 +41,43 @@ impl Part {
         }
         let last = last.min(size - 1);
         Self::Bytes { first, last }
+    }
+}
+
+/// The place of a piece in an upload, from `Content-Range`: `first-last`, both inclusive. Some
+/// clients add the unit and the size as HTTP has them: `bytes first-last/*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    pub(super) length: u64,
+}
+
+/// Why a piece is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RangeFault {
+    /// It does not begin where the upload ends.
+    OutOfOrder,
+    /// The header is no range.
+    Invalid,
+}
+
+impl ContentRange {
+    /// Parses a header for an upload that has `size` bytes.
+    pub(super) fn parse(header: &str, size: u64) -> Result<Self, RangeFault> {
+        let text = header.trim();
+        let text = text.strip_prefix("bytes").map_or(text, str::trim_start);
+        let text = text.strip_prefix('=').unwrap_or(text);
+        let text = text.split_once('/').map_or(text, |(range, _)| range);
+        let (first, last) = text.split_once('-').ok_or(RangeFault::Invalid)?;
+        let parse = |text: &str| text.trim().parse::<u64>().map_err(|_| RangeFault::Invalid);
+        let (first, last) = (parse(first)?, parse(last)?);
+        if first != size {
+            return Err(RangeFault::OutOfOrder);
+        }
+        let length = last.checked_sub(first).and_then(|n| n.checked_add(1));
+        let length = length.filter(|length| *length < u64::MAX);
+        Ok(Self {
+            length: length.ok_or(RangeFault::Invalid)?,
+        })
     }
 }
 
@@ -89,6 +126,27 @@ mod tests {
         ];
         for (header, size, part) in cases {
             assert_eq!(Part::of(header, size), part, "{header} of {size}");
+        }
+    }
+
+    #[test]
+    fn a_piece_must_begin_where_the_upload_ends() {
+        for (header, size, expected) in [
+            ("0-1023", 0, Ok(1024)),
+            ("5-5", 5, Ok(1)),
+            ("bytes 5-9/*", 5, Ok(5)),
+            ("bytes=5-9", 5, Ok(5)),
+            ("6-9", 5, Err(RangeFault::OutOfOrder)),
+            ("0-4", 5, Err(RangeFault::OutOfOrder)),
+            ("5-4", 5, Err(RangeFault::Invalid)),
+            ("0-18446744073709551615", 0, Err(RangeFault::Invalid)),
+            ("-5", 0, Err(RangeFault::Invalid)),
+            ("5-", 5, Err(RangeFault::Invalid)),
+            ("x", 0, Err(RangeFault::Invalid)),
+            ("", 0, Err(RangeFault::Invalid)),
+        ] {
+            let found = ContentRange::parse(header, size).map(|range| range.length);
+            assert_eq!(found, expected, "{header}");
         }
     }
 }

@@ -5,6 +5,9 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::blobs::BlobError;
+use crate::db::DbError;
+
 use super::RegistryError;
 
 /// An error response.
@@ -13,7 +16,7 @@ pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
-    header: Option<(header::HeaderName, String)>,
+    headers: Vec<(header::HeaderName, String)>,
 }
 
 impl Refusal {
@@ -22,17 +25,16 @@ impl Refusal {
             status,
             code,
             message: message.into(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
-    fn with(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
-        self.header = Some((name, value.into()));
+    pub(super) fn with(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
-    pub(super) fn unauthorized() -> Self {
-        let text = "log in as cflite with the registry's token";
+    pub(super) fn unauthorized(text: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", text)
             .with(header::WWW_AUTHENTICATE, "Basic realm=\"cflite\"")
     }
@@ -66,10 +68,54 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", text)
     }
 
-    pub(super) fn unsupported() -> Self {
-        let text = "this registry can only be read: images come from pushed apps";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", text)
-            .with(header::ALLOW, "GET, HEAD")
+    pub(super) fn unsupported(methods: &str) -> Self {
+        let text = format!("this resource supports {methods}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", text).with(header::ALLOW, methods)
+    }
+
+    pub(super) fn denied(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "DENIED", text)
+    }
+
+    pub(super) fn failed() -> Self {
+        let text = "the registry failed; its log has the cause";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", text)
+    }
+
+    pub(super) fn unknown_upload() -> Self {
+        let text = RegistryError::UnknownUpload.to_string();
+        Self::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", text)
+    }
+
+    pub(super) fn wrong_size() -> Self {
+        let text = "the body has another length than Content-Range says";
+        Self::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", text)
+    }
+
+    pub(super) fn invalid_content_range(range: &str) -> Self {
+        let text = format!("Content-Range {range:?} is not of the form first-last");
+        Self::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", text)
+    }
+
+    pub(super) fn out_of_order(size: u64) -> Self {
+        let text = format!("the next piece of this upload begins at {size}");
+        let status = StatusCode::RANGE_NOT_SATISFIABLE;
+        Self::new(status, "BLOB_UPLOAD_INVALID", text)
+    }
+
+    pub(super) fn manifest_too_large(limit: u64) -> Self {
+        let text = format!("manifests may have at most {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", text)
+    }
+
+    pub(super) fn invalid_tag(tag: &str) -> Self {
+        let text = format!("invalid tag {tag:?}");
+        Self::new(StatusCode::BAD_REQUEST, "TAG_INVALID", text)
+    }
+
+    pub(super) fn too_many_tags(limit: usize) -> Self {
+        let text = format!("a push may set at most {limit} tags");
+        Self::new(StatusCode::BAD_REQUEST, "TAG_INVALID", text)
     }
 
     pub(super) fn range_not_satisfiable(size: u64) -> Self {
@@ -86,9 +132,34 @@ impl Refusal {
 
 impl From<RegistryError> for Refusal {
     fn from(error: RegistryError) -> Self {
-        tracing::error!(%error, "registry request failed");
-        let text = "the registry failed; its log has the cause";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", text)
+        let text = error.to_string();
+        let (status, code) = match error {
+            RegistryError::InvalidImage(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            RegistryError::MissingParts(_) => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
+            RegistryError::UnsupportedManifest => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+            RegistryError::WrongDigest { .. } => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
+            RegistryError::UnknownUpload => return Self::unknown_upload(),
+            RegistryError::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
+            RegistryError::TooManyUploads => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            RegistryError::Broken(_) | RegistryError::Blob(BlobError::Source(_)) => {
+                (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID")
+            }
+            RegistryError::Blob(BlobError::Overloaded(_))
+            | RegistryError::Database(DbError::Overloaded(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+            }
+            error => {
+                tracing::error!(%error, "registry request failed");
+                return Self::failed();
+            }
+        };
+        Self::new(status, code, text)
+    }
+}
+
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Self {
+        RegistryError::from(error).into()
     }
 }
 
@@ -101,10 +172,10 @@ impl IntoResponse for Refusal {
         *response.status_mut() = self.status;
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some((name, value)) = self.header
-            && let Ok(value) = HeaderValue::try_from(value)
-        {
-            response.headers_mut().insert(name, value);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }

@@ -1,5 +1,6 @@
 //! The registry's own port, served like the platform's: connections that are silent, never complete
-//! their request head or do not read their response are closed after a timeout.
+//! their request head, do not send their body or do not read their response are closed after a
+//! timeout.
 //!
 //! Requests run on the platform's runtime; a separate thread does the I/O.
 
@@ -14,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::net::server::{BoxError, Limits, Peer, Serve, ServeLocal};
+use crate::net::slow_body::{BodyLimits, TimedBody};
 
 /// One thread is enough for a daemon on the same machine.
 pub(super) fn limits() -> Limits {
@@ -46,8 +48,9 @@ impl ServeLocal for RegistryService {
         _peer: Rc<Peer>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, BoxError> {
-        // The registry is read-only: no handler needs a request body.
-        let request = request.map(|_| Body::empty());
+        // Blobs may be of any size and take any time, as long as they move.
+        let slow = |body| TimedBody::new(body, BodyLimits::default());
+        let request = request.map(|body| Body::new(slow(body)));
         let answer = self.router.clone().oneshot(request);
         let running = AbortOnDropHandle::new(self.runtime.spawn(answer));
         match running.await {

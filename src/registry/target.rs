@@ -23,9 +23,11 @@ pub(super) enum Target {
     /// `/v2/N/tags/list`
     Tags(RepositoryName),
     /// `/v2/N/referrers/DIGEST`
-    Referrers(RepositoryName),
-    /// `/v2/N/blobs/uploads/[ID]`
-    Uploads,
+    Referrers(RepositoryName, AnyDigest),
+    /// `/v2/N/blobs/uploads/`
+    Uploads(RepositoryName),
+    /// `/v2/N/blobs/uploads/ID`
+    Upload(RepositoryName, String),
 }
 
 impl Target {
@@ -43,7 +45,12 @@ impl Target {
             .collect();
         let words: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match words.as_slice() {
-            [.., "blobs", "uploads", _] | [.., "blobs", "uploads"] => Ok(Self::Uploads),
+            [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => {
+                Ok(Self::Uploads(repository(name)?))
+            }
+            [name @ .., "blobs", "uploads", id] => {
+                Ok(Self::Upload(repository(name)?, (*id).to_owned()))
+            }
             [name @ .., "tags", "list"] => Ok(Self::Tags(repository(name)?)),
             [name @ .., "manifests", reference] => {
                 let name = repository(name)?;
@@ -57,11 +64,23 @@ impl Target {
                 Ok(Self::Manifest(name, parsed))
             }
             [name @ .., "blobs", text] => Ok(Self::Blob(repository(name)?, digest(text)?)),
-            [name @ .., "referrers", text] => {
-                digest(text)?;
-                Ok(Self::Referrers(repository(name)?))
-            }
+            [name @ .., "referrers", text] => Ok(Self::Referrers(repository(name)?, digest(text)?)),
             _ => Err(Refusal::not_found()),
+        }
+    }
+}
+
+impl Target {
+    /// The repository it is in.
+    pub(super) fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Base => None,
+            Self::Manifest(name, _)
+            | Self::Blob(name, _)
+            | Self::Tags(name)
+            | Self::Referrers(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _) => Some(name),
         }
     }
 }
@@ -111,10 +130,20 @@ mod tests {
             ("/v2/a/b/tags/list".to_owned(), Target::Tags(name("a/b"))),
             (
                 format!("/v2/a/referrers/{escaped}"),
-                Target::Referrers(name("a")),
+                Target::Referrers(name("a"), digest.into()),
             ),
-            ("/v2/a/blobs/uploads/".to_owned(), Target::Uploads),
-            ("/v2/a/blobs/uploads/12".to_owned(), Target::Uploads),
+            (
+                "/v2/a/blobs/uploads/".to_owned(),
+                Target::Uploads(name("a")),
+            ),
+            (
+                "/v2/a/b/blobs/uploads".to_owned(),
+                Target::Uploads(name("a/b")),
+            ),
+            (
+                "/v2/a/blobs/uploads/12".to_owned(),
+                Target::Upload(name("a"), "12".to_owned()),
+            ),
         ];
         for (path, target) in cases {
             assert_eq!(Target::parse(&path), Ok(target), "{path}");

@@ -75,6 +75,8 @@ use tokens::revocations::Revocations;
 /// How often expired rows are deleted.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// The client of the cf CLI.
+const CLI_CLIENT: &str = "cf";
 /// Client whose codes open SSH sessions.
 pub const SSH_CLIENT: &str = "ssh-proxy";
 
@@ -244,6 +246,41 @@ impl Uaa {
             .db()
             .write(move |tx| accounts::create(tx, guid, new, hashed.as_ref(), now));
         created.await
+    }
+
+    /// What a user's token for the cf CLI would say; `None` if name or password is wrong. Wrong
+    /// passwords are answered with increasing delays.
+    pub async fn claims_of(
+        &self,
+        user_name: &str,
+        password: Secret<String>,
+    ) -> Result<Option<Claims>, UaaError> {
+        let identity = Identity {
+            user_name,
+            origin: ORIGIN_UAA,
+        };
+        let proven = logins::authenticate(self, Source::PLATFORM, identity, password).await?;
+        let client = self
+            .db()
+            .read(|tx| clients::find_client(tx, CLI_CLIENT))
+            .await?;
+        let (Some(user), Some(client)) = (proven, client) else {
+            return Ok(None);
+        };
+        let scopes = oauth::grants::granted(self, &client, &user.guid, None).await?;
+        let now = self.now();
+        let grant = UserGrant {
+            user,
+            client,
+            scopes,
+            grant_type: "password".to_owned(),
+            authenticated_at: now,
+            nonce: None,
+        };
+        let issuer = self.issuer("");
+        let id = oauth::issue::new_id(self);
+        let claims = oauth::issue::user_claims(id, &grant, &Stamp { issuer, now });
+        Ok(Some(claims))
     }
 
     /// Redeems a one-time code of `cf ssh`: the claims of its user, or `None` for an invalid code.

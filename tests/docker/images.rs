@@ -66,7 +66,12 @@ impl Client {
     }
 
     /// Makes a package of an image and builds it; the error of the build, or its droplet.
-    async fn stage(&self, app: &str, image: &str, password: Option<&str>) -> Result<String, String> {
+    async fn stage(
+        &self,
+        app: &str,
+        image: &str,
+        password: Option<&str>,
+    ) -> Result<String, String> {
         let mut data = json!({ "image": image });
         if let Some(password) = password {
             data["username"] = json!(USER);
@@ -76,14 +81,22 @@ impl Client {
             "type": "docker", "data": data,
             "relationships": { "app": { "data": { "guid": app } } },
         });
-        let package = self.admin.post("/v3/packages", &package).await.expect("a package");
+        let package = self
+            .admin
+            .post("/v3/packages", &package)
+            .await
+            .expect("a package");
         assert_eq!(package.status, 201, "{package:?}");
         self.build(package.text("/guid")).await
     }
 
     async fn build(&self, package: &str) -> Result<String, String> {
         let wanted = json!({ "package": { "guid": package } });
-        let build = self.admin.post("/v3/builds", &wanted).await.expect("a build");
+        let build = self
+            .admin
+            .post("/v3/builds", &wanted)
+            .await
+            .expect("a build");
         assert_eq!(build.status, 201, "{build:?}");
         let path = format!("/v3/builds/{}", build.text("/guid"));
         let deadline = Instant::now() + SOON;
@@ -160,7 +173,11 @@ async fn until_instances(platform: &Platform, count: usize) -> Vec<String> {
         if all.len() == count {
             return all;
         }
-        assert!(Instant::now() < deadline, "{all:?} of {count}\n{}", platform.log());
+        assert!(
+            Instant::now() < deadline,
+            "{all:?} of {count}\n{}",
+            platform.log()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -231,12 +248,21 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     assert_eq!(page(&platform, "web"), "one");
 
     // Staged again without the other registry: the same digest, and the log says why.
-    let packages = client.admin.get(&format!("/v3/packages?app_guids={app}")).await;
-    let package = packages.expect("packages").text("/resources/0/guid").to_owned();
+    let packages = client
+        .admin
+        .get(&format!("/v3/packages?app_guids={app}"))
+        .await;
+    let package = packages
+        .expect("packages")
+        .text("/resources/0/guid")
+        .to_owned();
     let droplet = client.build(&package).await.expect("staged again");
     let log = client.log(&app).await;
     assert!(log.contains("docker.io cannot be reached"), "{log}");
-    assert!(log.contains("using the copy of this image from before"), "{log}");
+    assert!(
+        log.contains("using the copy of this image from before"),
+        "{log}"
+    );
     client.run(&app, &droplet).await;
     platform.wait_for("web.cf.localhost", SOON);
     let all = until_instances(&platform, 3).await;
@@ -266,17 +292,36 @@ async fn an_image_that_is_not_given_away_ends_its_build_with_the_cause() {
     let client = Client::of(&platform).await;
     let app = client.create("web").await;
     let table = [
-        ("me/web:1", Some("wrong"), "the registry refuses these credentials"),
+        (
+            "me/web:1",
+            Some("wrong"),
+            "the registry refuses these credentials",
+        ),
         ("me/web:1", None, "does not exist or needs credentials"),
-        ("me/web:9", Some(PASSWORD), "its registry knows no such image or tag"),
-        ("me/none:1", Some(PASSWORD), "its registry knows no such image or tag"),
+        (
+            "me/web:9",
+            Some(PASSWORD),
+            "its registry knows no such image or tag",
+        ),
+        (
+            "me/none:1",
+            Some(PASSWORD),
+            "its registry knows no such image or tag",
+        ),
         ("localhost:1/me/web", None, "an address of this machine"),
-        ("Web", None, "is no image reference: repository name must be lowercase"),
+        (
+            "Web",
+            None,
+            "is no image reference: repository name must be lowercase",
+        ),
     ];
     for (image, password, cause) in table {
         let error = client.stage(&app, image, password).await;
         let error = error.expect_err(image);
-        assert!(error.starts_with("StagingError - Staging error: "), "{error}");
+        assert!(
+            error.starts_with("StagingError - Staging error: "),
+            "{error}"
+        );
         assert!(error.contains(cause), "{image}: {error}");
     }
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);

@@ -102,7 +102,14 @@ impl Upstream {
         let context = tempfile::tempdir_in(self.folder.path()).expect("temporary folder");
         context_of(context.path(), page);
         let mut build = self.docker();
-        build.args(["build", "--quiet", "--label", "cflite.test=1", "--tag", name]);
+        build.args([
+            "build",
+            "--quiet",
+            "--label",
+            "cflite.test=1",
+            "--tag",
+            name,
+        ]);
         succeed(build.arg(context.path()));
         self.names.push(name.to_owned());
     }

@@ -17,6 +17,7 @@ pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;
 pub(crate) mod processes;
+pub(crate) mod repositories;
 pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod routes;

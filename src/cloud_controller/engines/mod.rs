@@ -5,6 +5,7 @@ mod api_lines;
 mod droplet_uploads;
 pub(crate) mod leftovers;
 pub(crate) mod log_access;
+mod registry_access;
 mod rollouts;
 pub(crate) mod router;
 pub(crate) mod scheduler;
@@ -13,6 +14,7 @@ mod tasks;
 
 pub(crate) use api_lines::*;
 pub(crate) use droplet_uploads::*;
+pub(crate) use registry_access::*;
 pub(crate) use rollouts::*;
 pub(crate) use staging::*;
 pub(crate) use tasks::*;

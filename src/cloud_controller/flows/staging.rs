@@ -23,6 +23,8 @@ use crate::cloud_controller::payload::builds::CreateBuild;
 use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
+use crate::registry::upstream::ImageReference;
+use crate::registry::{self, Action, RepositoryName};
 
 /// Staging gets at least this much.
 const LEAST_MEMORY: i64 = 1024;
@@ -35,6 +37,8 @@ pub(crate) struct NewBuild<'a> {
     pub app: &'a App,
     pub package: &'a Package,
     pub wanted: CreateBuild,
+    /// The platform's own image registry.
+    pub registry: &'a registry::Names,
 }
 
 /// Makes a build of a package; gives a warning with it when there is one.
@@ -49,6 +53,7 @@ pub(crate) fn create(
         app,
         package,
         wanted,
+        registry,
     } = new;
     if let PackageKind::Docker { .. } = package.kind {
         actions::feature_flags::require(tx, caller, "diego_docker")?;
@@ -63,6 +68,7 @@ pub(crate) fn create(
     let mut warning = None;
     match &package.kind {
         PackageKind::Docker { image, username } => {
+            check_own_image(tx, caller, registry, image)?;
             check_free(tx, app)?;
             check_quotas(tx, app, &build)?;
             check_disk(&build)?;
@@ -118,6 +124,26 @@ fn check_quotas(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
         log_rate: build.log_rate_limit,
     };
     model::quotas::check_staging(tx, app, needs)
+}
+
+/// 422 for an image of the platform's own registry that the caller may not pull.
+fn check_own_image(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    registry: &registry::Names,
+    image: &str,
+) -> Result<()> {
+    let Ok(reference) = ImageReference::parse(image) else {
+        // Staging says what is wrong with it.
+        return Ok(());
+    };
+    let name = RepositoryName::parse(reference.repository());
+    let (true, Some(name)) = (registry.is_own(&reference), name) else {
+        return Ok(());
+    };
+    actions::repositories::check(tx, caller, &name, Action::Pull).map_err(|error| {
+        error.told_as(|| Error::unprocessable(format!("You may not pull the image {image}.")))
+    })
 }
 
 /// 422 while another build of the app is under way.

@@ -23,6 +23,7 @@ pub(crate) mod organizations;
 pub(crate) mod packages;
 pub(crate) mod processes;
 pub(crate) mod quotas;
+pub(crate) mod repositories;
 pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod route_table;

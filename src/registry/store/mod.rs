@@ -1,6 +1,8 @@
 //! The tables `registry_*`, and the blob references of manifests.
 
+mod blobs;
 mod publish;
+mod referrers;
 mod remove;
 
 use rusqlite::{OptionalExtension, named_params};
@@ -11,10 +13,15 @@ use crate::db::{DbError, ReadTx, WriteTx};
 use super::digest::AnyDigest;
 use super::name::Reference;
 
+pub(super) use blobs::{
+    Link, delete_upload, hide_blob, insert_upload, is_blob_older, mount, repositories_with,
+    show_blob, touch_upload, upload_exists, upload_ids,
+};
 pub use publish::share_image;
 pub(super) use publish::{NewManifest, PartsOf, record};
+pub(super) use referrers::{ReferrersOf, referrers};
 pub use remove::remove_repository;
-pub(super) use remove::sweep;
+pub(super) use remove::{delete_manifest, delete_tag, sweep};
 
 /// Owner kind of blob references.
 const OWNER: &str = "manifest";
@@ -81,10 +88,11 @@ pub(super) fn find_blob(
     Ok(statement.query_row(parameters, blob).optional()?)
 }
 
-/// Whether the repository has any manifest.
+/// Whether the repository has any manifest or blob.
 pub(super) fn exists(tx: &ReadTx<'_>, repository: &str) -> Result<bool, DbError> {
     const SQL: &str = "
-        select exists (select 1 from registry_repository_manifests where repository = :repository)";
+        select exists (select 1 from registry_repository_manifests where repository = :repository)
+            or exists (select 1 from registry_blobs where repository = :repository)";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     Ok(
         statement.query_row(named_params! { ":repository": repository }, |row| {

@@ -28,7 +28,6 @@ pub(in crate::registry) enum PartsOf {
     /// Anywhere in the store: the platform composes the image.
     Store,
     /// In the same repository: who knows the digest of a blob may still not be allowed to read it.
-    #[expect(dead_code, reason = "for pushes over HTTP")]
     Repository,
 }
 
@@ -120,7 +119,7 @@ fn insert(tx: &WriteTx<'_>, manifest: &NewManifest, now: Timestamp) -> Result<()
 }
 
 /// Notes another name of a blob.
-pub(in crate::registry) fn insert_alias(
+pub(super) fn insert_alias(
     tx: &WriteTx<'_>,
     alias: &Sha512Digest,
     digest: &Digest,
@@ -134,7 +133,7 @@ pub(in crate::registry) fn insert_alias(
 }
 
 /// Shows a blob in a repository.
-fn link(
+pub(super) fn link(
     tx: &WriteTx<'_>,
     repository: &str,
     digest: &Digest,

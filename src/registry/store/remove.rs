@@ -5,8 +5,10 @@ use rusqlite::named_params;
 use crate::base::Timestamp;
 use crate::blobs;
 use crate::db::{DbError, WriteTx};
+use crate::registry::digest::AnyDigest;
+use crate::registry::name::{Reference, Tag};
 
-use super::OWNER;
+use super::{OWNER, find};
 
 /// Removes a repository with its tags, its links to blobs, and the manifests that are in no other
 /// repository. The next sweep removes their blobs. A missing repository is not an error.
@@ -15,11 +17,66 @@ pub fn remove_repository(tx: &WriteTx<'_>, repository: &str) -> Result<(), DbErr
     const MANIFESTS: &str = "
         delete from registry_repository_manifests where repository = :repository";
     const BLOBS: &str = "delete from registry_blobs where repository = :repository";
-    for sql in [TAGS, MANIFESTS, BLOBS] {
+    const UPLOADS: &str = "delete from registry_uploads where repository = :repository";
+    for sql in [TAGS, MANIFESTS, BLOBS, UPLOADS] {
         let mut statement = tx.sql().prepare_cached(sql)?;
         statement.execute(named_params! { ":repository": repository })?;
     }
     remove_orphans(tx)
+}
+
+/// Removes a tag; false if there is none.
+pub(in crate::registry) fn delete_tag(
+    tx: &WriteTx<'_>,
+    repository: &str,
+    tag: &Tag,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    const TAG: &str = "
+        delete from registry_tags where repository = :repository and name = :name
+        returning digest";
+    const UNTAGGED: &str = "
+        update registry_repository_manifests as m set untagged_at = :now
+        where m.repository = :repository and m.digest = :digest
+          and not exists (select 1 from registry_tags t
+                          where t.repository = m.repository and t.digest = m.digest)";
+    let mut statement = tx.sql().prepare_cached(TAG)?;
+    let parameters = named_params! { ":repository": repository, ":name": tag.as_str() };
+    let rows = statement.query_map(parameters, |row| row.get(0))?;
+    let digests: Vec<String> = rows.collect::<Result<_, _>>()?;
+    for digest in &digests {
+        tx.sql().prepare_cached(UNTAGGED)?.execute(named_params! {
+            ":repository": repository, ":digest": digest, ":now": now,
+        })?;
+    }
+    Ok(!digests.is_empty())
+}
+
+/// Removes a manifest from a repository, with all its tags there; false if it has none such. Its
+/// blobs stay visible until a sweep finds that no other manifest needs them.
+pub(in crate::registry) fn delete_manifest(
+    tx: &WriteTx<'_>,
+    repository: &str,
+    digest: &AnyDigest,
+) -> Result<bool, DbError> {
+    const TAGS: &str = "
+        delete from registry_tags where repository = :repository and digest = :digest";
+    const MANIFEST: &str = "
+        delete from registry_repository_manifests
+        where repository = :repository and digest = :digest";
+    const LINK: &str = "
+        delete from registry_blobs where repository = :repository and digest = :digest";
+    let reference = Reference::Digest(digest.clone());
+    let Some(found) = find(tx, repository, &reference)? else {
+        return Ok(false);
+    };
+    for sql in [TAGS, MANIFEST, LINK] {
+        tx.sql().prepare_cached(sql)?.execute(named_params! {
+            ":repository": repository, ":digest": found.blob.digest,
+        })?;
+    }
+    remove_orphans(tx)?;
+    Ok(true)
 }
 
 /// Removes manifests that lost their last tag before `before` and that no other needs, links to

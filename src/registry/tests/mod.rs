@@ -1,9 +1,15 @@
 //! The registry over HTTP and its images, on a temporary store.
 
+mod access;
+mod blobs;
 mod http;
 mod images;
+mod interrupted;
+mod lists;
+mod manifests;
 mod publish;
 mod saved;
+mod service;
 
 use ::http::{Request, Response, StatusCode};
 use axum::body::Body;
@@ -12,7 +18,6 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::base::Timestamp;
 use crate::base::clock::ManualClock;
 use crate::docker::ByteReader;
 
@@ -22,7 +27,7 @@ use saved::classic_tar;
 const TOKEN: &str = "s3cret";
 
 struct Fixture {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     clock: ManualClock,
     blobs: Blobs,
     registry: Registry,
@@ -47,7 +52,7 @@ fn with_anonymous_pull(anonymous_pull: bool) -> Fixture {
     };
     let registry = Registry::new(blobs.clone(), db, shared, settings);
     Fixture {
-        _dir: dir,
+        dir,
         clock,
         blobs,
         registry,

@@ -104,6 +104,7 @@ pub(super) async fn create(
             app: &app,
             package: &package,
             wanted,
+            registry: &ctx.cc.settings().registry,
         };
         let (build, warning) = flows::staging::create(tx, &may, &ctx.caller, &snapshots, new)?;
         Ok((

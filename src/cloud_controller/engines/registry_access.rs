@@ -1,0 +1,123 @@
+//! Who may use the image registry: users with their password or a token; their roles decide.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::base::Secret;
+use crate::cloud_controller::access::Caller;
+use crate::cloud_controller::actions;
+use crate::cloud_controller::error::{Error, Kind};
+use crate::cloud_controller::v3::caller_of;
+use crate::db::Db;
+use crate::registry::{Access, Action, Credentials, Denied, RepositoryName};
+use crate::uaa::{Claims, Uaa};
+
+/// Clients send the password with each of many requests, and checking one takes long: a right one
+/// is not checked again for so long.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// The most passwords that are remembered.
+const MOST: usize = 64;
+
+/// Decides about callers of the registry.
+pub(crate) struct RegistryAccess {
+    uaa: Uaa,
+    db: Db,
+    /// By a hash of name and password.
+    proven: Mutex<BTreeMap<[u8; 32], (Claims, Instant)>>,
+}
+
+impl RegistryAccess {
+    pub(crate) fn new(uaa: Uaa, db: Db) -> Self {
+        Self {
+            uaa,
+            db,
+            proven: Mutex::default(),
+        }
+    }
+
+    async fn caller(&self, credentials: &Credentials) -> Result<Caller, Denied> {
+        let refused = |text: &str| Denied::Unauthorized(text.to_owned());
+        let claims = match credentials {
+            Credentials::Anonymous => {
+                return Err(refused("log in with the name and password of a user"));
+            }
+            Credentials::Basic { user, password } => self.log_in(user, password).await?,
+            Credentials::Bearer(token) => self
+                .uaa
+                .verify(token.expose())
+                .map_err(|_| refused("the token is not valid"))?,
+        };
+        caller_of(&claims).map_err(|_| {
+            Denied::Forbidden("the token lacks the scope cloud_controller.read".to_owned())
+        })
+    }
+
+    async fn log_in(&self, user: &str, password: &Secret<String>) -> Result<Claims, Denied> {
+        let mut hash = Sha256::new();
+        hash.update((user.len() as u64).to_le_bytes());
+        hash.update(user);
+        hash.update(password.expose());
+        let hash: [u8; 32] = hash.finalize().into();
+        if let Some(claims) = self.remembered(&hash) {
+            return Ok(claims);
+        }
+        let claims = self.uaa.claims_of(user, password.clone()).await;
+        let claims = claims.map_err(|error| Denied::Failed(format!("{error:?}")))?;
+        let Some(claims) = claims else {
+            let text = "the name or the password is wrong";
+            return Err(Denied::Unauthorized(text.to_owned()));
+        };
+        self.remember(hash, claims.clone());
+        Ok(claims)
+    }
+
+    fn remembered(&self, hash: &[u8; 32]) -> Option<Claims> {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let (claims, since) = proven.get(hash)?;
+        (since.elapsed() < REMEMBERED).then(|| claims.clone())
+    }
+
+    fn remember(&self, hash: [u8; 32], claims: Claims) {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        proven.retain(|_, (_, since)| since.elapsed() < REMEMBERED);
+        if proven.len() < MOST {
+            proven.insert(hash, (claims, Instant::now()));
+        }
+    }
+}
+
+#[async_trait]
+impl Access for RegistryAccess {
+    async fn authorize(
+        &self,
+        credentials: &Credentials,
+        repository: Option<&RepositoryName>,
+        action: Action,
+    ) -> Result<(), Denied> {
+        let caller = self.caller(credentials).await?;
+        let Some(repository) = repository.cloned() else {
+            return Ok(());
+        };
+        let text = format!("you may not do this in {repository}");
+        let checked = self.db.read(move |tx| {
+            // Told apart here: a refusal is not an error of the database.
+            match actions::repositories::check(tx, &caller, &repository, action) {
+                Err(error) if error.kind() == Kind::ServerError => Err(error),
+                checked => Ok(checked),
+            }
+        });
+        match checked.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Denied::Forbidden(text)),
+            Err(error) => {
+                let error: Error = error;
+                Err(Denied::Failed(error.to_string()))
+            }
+        }
+    }
+}
