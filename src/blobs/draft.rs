@@ -25,7 +25,7 @@ pub struct Sealed {
     blob: Blob,
     temporary: Temporary,
     /// Nobody else may write to the file until it was moved or removed.
-    _claim: Option<Claim>,
+    _claim: Option<Box<Claim>>,
 }
 
 /// A blob being written out of order, such as a zip file: it is hashed at the end.
@@ -177,7 +177,7 @@ impl Sealed {
         Self {
             blob,
             temporary: Temporary(Some(path)),
-            _claim: claim,
+            _claim: claim.map(Box::new),
         }
     }
 

@@ -33,9 +33,8 @@ impl Registry {
     ) -> Result<Digest, RegistryError> {
         let tags: Vec<Tag> = tag.cloned().into_iter().collect();
         let given = (media_type, bytes);
-        let storing = self.store_manifest(repository, &tags, given, PartsOf::Store);
-        // Staging holds this future in many others.
-        Ok(Box::pin(storing).await?.digest)
+        let stored = self.store_manifest(repository, &tags, given, PartsOf::Store);
+        Ok(stored.await?.digest)
     }
 
     /// Stores a manifest, given as media type and bytes, and moves the tags to it.

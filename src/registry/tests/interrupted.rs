@@ -16,6 +16,13 @@ fn open_body() -> (mpsc::Sender<std::io::Result<Bytes>>, reqwest::Body) {
     )
 }
 
+/// Sends some bytes, and breaks the connection.
+async fn break_off(sender: mpsc::Sender<std::io::Result<Bytes>>, chunk: Bytes) {
+    sender.send(Ok(chunk)).await.expect("send");
+    let gone = std::io::Error::other("gone");
+    sender.send(Err(gone)).await.expect("send");
+}
+
 /// Waits until the upload has so many bytes.
 async fn arrived(s: &Service, location: &str, size: usize) {
     let expected = format!("0-{}", size - 1);
@@ -95,12 +102,9 @@ async fn a_broken_patch_keeps_what_arrived() {
     let location = s.begin("a").await;
     let (sender, body) = open_body();
     let request = s.request("PATCH", &location).body(body);
-    let sending = tokio::task::spawn(request.send());
     let chunk = Bytes::copy_from_slice(&bytes[..300_000]);
-    sender.send(Ok(chunk)).await.expect("send");
-    let lost = sender.send(Err(std::io::Error::other("gone"))).await;
-    lost.expect("send");
-    assert!(sending.await.expect("task").is_err());
+    let (sent, ()) = tokio::join!(request.send(), break_off(sender, chunk));
+    assert!(sent.is_err());
     arrived(&s, &location, 300_000).await;
 
     let digest = AnyDigest::Sha256(Digest::of(&bytes));
@@ -119,12 +123,10 @@ async fn a_broken_push_in_one_request_leaves_nothing() {
         ("PUT", format!("{location}?digest={digest}")),
     ] {
         let (sender, body) = open_body();
-        let sending = tokio::task::spawn(s.request(method, &path).body(body).send());
+        let request = s.request(method, &path).body(body);
         let chunk = Bytes::from(vec![7; 300_000]);
-        sender.send(Ok(chunk)).await.expect("send");
-        let lost = sender.send(Err(std::io::Error::other("gone"))).await;
-        lost.expect("send");
-        assert!(sending.await.expect("task").is_err());
+        let (sent, ()) = tokio::join!(request.send(), break_off(sender, chunk));
+        assert!(sent.is_err());
     }
     let waiting = async {
         loop {

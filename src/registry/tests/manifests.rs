@@ -65,7 +65,7 @@ async fn images_of_every_form_are_kept_as_they_came() {
     let mut untyped = image.clone();
     untyped.as_object_mut().expect("object").remove("mediaType");
     for document in [image, no_layers, unknown, data, big, untyped] {
-        let spaced = format!(" {}\n", document);
+        let spaced = format!(" {document}\n");
         round_trip(&s, OCI, &spaced).await;
     }
 }
