@@ -44,6 +44,7 @@ fn with_anonymous_pull(anonymous_pull: bool) -> Fixture {
         anonymous_pull,
         names: vec!["registry.cf.localhost".to_owned()],
         upstreams: BTreeMap::new(),
+        patience: Patience::default(),
     };
     let registry = Registry::new(blobs.clone(), db, shared, settings);
     Fixture {

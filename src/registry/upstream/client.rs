@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use http::header::{ACCEPT, RETRY_AFTER};
+use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect;
 use reqwest::{Client, ClientBuilder, Response};
@@ -15,6 +14,7 @@ use url::Url;
 use super::address;
 use super::challenge::challenge;
 use super::error::UpstreamError;
+use super::patience::{Patience, pause, rate_limit, retry_after};
 use super::reference::ImageReference;
 use super::token::{self, Authorization};
 use crate::base::Secret;
@@ -23,17 +23,7 @@ use crate::registry::MAX_DOCUMENT;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::Reference;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// From the request to the head of the response.
-const HEAD: Duration = Duration::from_secs(30);
-/// Between two reads of a body.
-const IDLE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
-/// Tries of a request that cannot connect or that the registry fails to answer.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
-/// An answer that asks to wait longer is an error.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The most of an error's text that is shown.
 const SHOWN: usize = 300;
 
@@ -71,15 +61,17 @@ struct Inner {
     trusted: OnceLock<Client>,
     /// Host -> where its API answers.
     configured: BTreeMap<String, Url>,
+    patience: Patience,
 }
 
 impl Upstreams {
     /// Asks the given hosts at the given URLs, all others at `https://HOST`.
-    pub fn new(configured: BTreeMap<String, Url>) -> Self {
+    pub fn new(configured: BTreeMap<String, Url>, patience: Patience) -> Self {
         Self(Arc::new(Inner {
             guarded: OnceLock::new(),
             trusted: OnceLock::new(),
             configured,
+            patience,
         }))
     }
 
@@ -93,16 +85,23 @@ impl Upstreams {
             host: image.host().to_owned(),
             reason,
         };
+        let patience = self.0.patience;
         let configured = self.0.configured.get(image.host()).cloned();
         let (client, base) = match configured {
-            Some(url) => (client(&self.0.trusted, trusted).map_err(refused)?, url),
+            Some(url) => (
+                client(&self.0.trusted, || trusted(patience)).map_err(refused)?,
+                url,
+            ),
             None => {
                 let url = Url::parse(&format!("https://{}", image.api_host()))
                     .map_err(|error| refused(error.to_string()))?;
                 if let Some(why) = address::forbidden_url(&url) {
                     return Err(refused(why.to_owned()));
                 }
-                (client(&self.0.guarded, guarded).map_err(refused)?, url)
+                (
+                    client(&self.0.guarded, || guarded(patience)).map_err(refused)?,
+                    url,
+                )
             }
         };
         Ok(Session {
@@ -111,6 +110,7 @@ impl Upstreams {
             image: image.clone(),
             credentials,
             authorization: Arc::default(),
+            patience,
         })
     }
 }
@@ -119,7 +119,7 @@ impl Upstreams {
 /// takes time and memory.
 fn client(
     held: &OnceLock<Client>,
-    build: fn() -> reqwest::Result<Client>,
+    build: impl FnOnce() -> reqwest::Result<Client>,
 ) -> Result<Client, String> {
     if let Some(client) = held.get() {
         return Ok(client.clone());
@@ -128,16 +128,16 @@ fn client(
     Ok(held.get_or_init(|| client).clone())
 }
 
-fn builder() -> ClientBuilder {
+fn builder(patience: Patience) -> ClientBuilder {
     // Fails if there is one already.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(IDLE)
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.idle)
         .user_agent(concat!("cflite/", env!("CARGO_PKG_VERSION")))
 }
 
-fn guarded() -> reqwest::Result<Client> {
+fn guarded(patience: Patience) -> reqwest::Result<Client> {
     let redirects = redirect::Policy::custom(|attempt| {
         if attempt.previous().len() > REDIRECTS {
             return attempt.error("too many redirects");
@@ -147,14 +147,14 @@ fn guarded() -> reqwest::Result<Client> {
             None => attempt.follow(),
         }
     });
-    builder()
+    builder(patience)
         .dns_resolver(address::resolver())
         .redirect(redirects)
         .build()
 }
 
-fn trusted() -> reqwest::Result<Client> {
-    builder()
+fn trusted(patience: Patience) -> reqwest::Result<Client> {
+    builder(patience)
         .redirect(redirect::Policy::limited(REDIRECTS))
         .build()
 }
@@ -175,6 +175,7 @@ pub(crate) struct Session {
     image: ImageReference,
     credentials: Option<Credentials>,
     authorization: Arc<Mutex<Option<Authorization>>>,
+    pub(super) patience: Patience,
 }
 
 impl Session {
@@ -303,7 +304,7 @@ impl Session {
                 Err(error) => error,
             };
             failures += 1;
-            let Some(pause) = pause(&error, failures) else {
+            let Some(pause) = pause(&error, failures, self.patience.again) else {
                 return Err(error);
             };
             tokio::time::sleep(pause).await;
@@ -323,12 +324,12 @@ impl Session {
         if let Some(authorization) = &*self.authorization.lock().await {
             request = authorization.add_to(request);
         }
-        match tokio::time::timeout(HEAD, request.send()).await {
+        match tokio::time::timeout(self.patience.head, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(UpstreamError::Unreachable {
                 host: self.host(),
-                reason: format!("no response within {} s", HEAD.as_secs()),
+                reason: format!("no response within {} s", self.patience.head.as_secs()),
             }),
         }
     }
@@ -345,13 +346,13 @@ impl Session {
             repository: self.image.repository(),
             credentials: self.credentials.as_ref(),
         };
-        let authorization = tokio::time::timeout(HEAD, service.authorize(&challenge))
+        let authorization = tokio::time::timeout(self.patience.head, service.authorize(&challenge))
             .await
             .map_err(|_| UpstreamError::Unreachable {
                 host: self.host(),
                 reason: format!(
                     "its token service did not answer within {} s",
-                    HEAD.as_secs()
+                    self.patience.head.as_secs()
                 ),
             })?;
         *held = Some(match authorization {
@@ -405,7 +406,7 @@ impl Session {
 
     /// The message of the registry's error format, else the start of the body.
     async fn error_text(&self, response: Response) -> String {
-        let body = tokio::time::timeout(HEAD, self.document(response)).await;
+        let body = tokio::time::timeout(self.patience.head, self.document(response)).await;
         let Ok(Ok(body)) = body else {
             return "(no text)".to_owned();
         };
@@ -424,55 +425,6 @@ impl Session {
     }
 }
 
-/// How long to wait before another try; `None` = it is no use.
-fn pause(error: &UpstreamError, failures: u32) -> Option<Duration> {
-    match error {
-        UpstreamError::RateLimited {
-            retry_after: Some(after),
-            ..
-        } if failures == 1 && *after <= LONGEST_WAIT => Some(*after),
-        UpstreamError::Failed { status, .. } if *status >= 500 && failures < TRIES => {
-            Some(PAUSE * failures)
-        }
-        UpstreamError::Unreachable { .. } if failures < TRIES => Some(PAUSE * failures),
-        _ => None,
-    }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// `0 of 100 pulls left in 6 h`, from headers such as `ratelimit-remaining: 0;w=21600`.
-fn rate_limit(headers: &HeaderMap, text: String) -> String {
-    let number = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        let (count, window) = value.split_once(';').unwrap_or((value, ""));
-        let window: Option<u64> = window
-            .trim()
-            .strip_prefix("w=")
-            .and_then(|w| w.parse().ok());
-        Some((count.trim().parse::<u64>().ok()?, window))
-    };
-    match (number("ratelimit-remaining"), number("ratelimit-limit")) {
-        (Some((left, window)), Some((limit, _))) => {
-            let window = window.map(|seconds| format!(" in {} min", seconds / 60));
-            format!(
-                "{left} of {limit} pulls left{}; {text}",
-                window.unwrap_or_default()
-            )
-        }
-        _ => text,
-    }
-}
-
 /// The innermost cause: those around it only say that a request failed, and repeat the URL.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -480,45 +432,4 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rate_limits_are_told_with_their_window() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(rate_limit(&headers, "slow down".to_owned()), "slow down");
-        for (name, value) in [
-            ("ratelimit-limit", "100;w=21600"),
-            ("ratelimit-remaining", "0;w=21600"),
-        ] {
-            headers.insert(name, value.parse().expect("a value"));
-        }
-        let text = rate_limit(&headers, "slow down".to_owned());
-        assert_eq!(text, "0 of 100 pulls left in 360 min; slow down");
-    }
-
-    #[test]
-    fn only_failures_on_the_way_are_tried_again() {
-        let unreachable = UpstreamError::Unreachable {
-            host: "h".to_owned(),
-            reason: String::new(),
-        };
-        assert_eq!(pause(&unreachable, 1), Some(PAUSE));
-        assert_eq!(pause(&unreachable, TRIES), None);
-        let limited = |seconds| UpstreamError::RateLimited {
-            host: "h".to_owned(),
-            detail: String::new(),
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        assert_eq!(pause(&limited(2), 1), Some(Duration::from_secs(2)));
-        assert_eq!(pause(&limited(2), 2), None);
-        assert_eq!(pause(&limited(600), 1), None);
-        let missing = UpstreamError::NotFound {
-            image: "i".to_owned(),
-        };
-        assert_eq!(pause(&missing, 1), None);
-    }
 }

@@ -12,11 +12,13 @@ mod blob;
 mod challenge;
 mod client;
 mod error;
+mod patience;
 mod reference;
 mod token;
 
 pub use client::{Credentials, Upstreams};
 pub use error::UpstreamError;
+pub use patience::Patience;
 pub use reference::ImageReference;
 
 pub(super) use client::{Found, Session};
