@@ -404,11 +404,13 @@ impl Session {
         }
     }
 
-    /// The message of the registry's error format, else the start of the body.
+    /// The message of the registry's error format, else the start of the body, else (such as in an
+    /// answer to HEAD) the name of the status.
     async fn error_text(&self, response: Response) -> String {
+        let status = response.status().canonical_reason().unwrap_or("(no text)");
         let body = tokio::time::timeout(self.patience.head, self.document(response)).await;
         let Ok(Ok(body)) = body else {
-            return "(no text)".to_owned();
+            return status.to_owned();
         };
         let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let message = parsed
@@ -416,6 +418,7 @@ impl Session {
             .and_then(|body| body.pointer("/errors/0/message")?.as_str());
         let text = match message {
             Some(message) => message.to_owned(),
+            None if body.trim_ascii().is_empty() => status.to_owned(),
             None => String::from_utf8_lossy(&body).trim().to_owned(),
         };
         text.chars()
