@@ -36,7 +36,7 @@ const MANIFESTS: [&str; 4] = [
 ];
 
 /// Credentials for one pull. Neither stored here nor shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// User name.
     pub username: String,
@@ -226,6 +226,13 @@ impl Session {
         }
         let path = format!("blobs/{digest}");
         self.ask(Method::GET, &path, headers).await
+    }
+
+    /// Whether the other one asks the same repository as the same user.
+    pub(crate) fn asks_like(&self, other: &Self) -> bool {
+        self.base == other.base
+            && self.image.repository() == other.image.repository()
+            && self.credentials == other.credentials
     }
 
     pub(super) fn host(&self) -> String {
