@@ -85,7 +85,11 @@ impl Registry {
         let fetched = self.fetch(&parts, session.as_ref(), progress).await?;
         let config = self.read_config(&parts[0], request).await?;
         let size: u64 = parts[1..].iter().map(|layer| layer.size).sum();
-        self.publish_copy(request, &top, &manifest).await?;
+        // What its registry just gave to someone without credentials is for everyone; a copy from
+        // before may have needed some.
+        let public = request.credentials.is_none() && session.is_some();
+        self.publish_copy(request, (&top, &manifest), public)
+            .await?;
         let say = |text: String| drop(progress.send(text));
         say(format!("Digest: {}", manifest.digest));
         say(format!(
@@ -281,8 +285,8 @@ impl Registry {
     async fn publish_copy(
         &self,
         request: &MirrorRequest,
-        top: &Found,
-        manifest: &Found,
+        (top, manifest): (&Found, &Found),
+        public: bool,
     ) -> Result<(), UpstreamError> {
         let invalid = || RegistryError::InvalidName(request.repository.clone());
         let own = RepositoryName::parse(&request.repository).ok_or_else(invalid)?;
@@ -293,7 +297,6 @@ impl Registry {
                     .await
             }
         };
-        let public = request.credentials.is_none() && !self.is_own(&request.image);
         if let Some(cache) = request.image.cache_repository().filter(|_| public) {
             let tag = request.image.tag().cloned();
             let tag = tag.filter(|_| matches!(request.image.target(), Reference::Tag(_)));
