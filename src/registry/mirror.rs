@@ -197,22 +197,27 @@ impl Registry {
         session.manifest(target).await
     }
 
-    /// The manifest of an index's entry.
+    /// The manifest of an index's entry. Who knows its digest may still not be allowed to read it,
+    /// so copies for others do not count.
     async fn child(
         &self,
         digest: &Digest,
         session: Option<&Session>,
         request: &MirrorRequest,
     ) -> Result<Found, UpstreamError> {
-        if let Some(found) = self.any(digest).await? {
+        let target = Reference::Digest(digest.clone().into());
+        let shown = if self.is_own(&request.image) {
+            RepositoryName::parse(request.image.repository())
+        } else {
+            request.image.cache_repository()
+        };
+        if let Some(repository) = shown
+            && let Some(found) = self.local(&repository, &target).await?
+        {
             return Ok(found);
         }
         match session {
-            Some(session) => {
-                session
-                    .manifest(&Reference::Digest(digest.clone().into()))
-                    .await
-            }
+            Some(session) => session.manifest(&target).await,
             None => Err(UpstreamError::Unsupported {
                 image: request.image.to_string(),
                 reason: format!("its copy lacks the manifest for {}", request.platform),
