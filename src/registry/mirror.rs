@@ -82,9 +82,12 @@ impl Registry {
         };
         let parsed = parse(&manifest, request)?;
         let parts = parts(&parsed, request)?;
-        let fetched = self.fetch(&parts, session.as_ref(), progress).await?;
-        let config = self.read_config(&parts[0], request).await?;
-        let size: u64 = parts[1..].iter().map(|layer| layer.size).sum();
+        // Whether the image can be used is known before its layers are downloaded.
+        let (first, layers) = parts.split_at(1);
+        let mut fetched = self.fetch(first, session.as_ref(), progress).await?;
+        let config = self.read_config(&first[0], request).await?;
+        fetched += self.fetch(layers, session.as_ref(), progress).await?;
+        let size: u64 = layers.iter().map(|layer| layer.size).sum();
         // What its registry just gave to someone without credentials is for everyone; a copy from
         // before may have needed some.
         let public = request.credentials.is_none() && session.is_some();
@@ -94,7 +97,7 @@ impl Registry {
         say(format!("Digest: {}", manifest.digest));
         say(format!(
             "{} layers ({}), {} downloaded",
-            parts.len() - 1,
+            layers.len(),
             short(size),
             short(fetched)
         ));
