@@ -423,7 +423,13 @@ fn parts(manifest: &ImageManifest, request: &MirrorRequest) -> Result<Vec<Blob>,
             size: descriptor.size(),
         })
     };
-    all.map(blob).collect()
+    let parts: Vec<Blob> = all.map(blob).collect::<Result<_, _>>()?;
+    let mut sizes = parts.iter().map(|part| part.size);
+    let total = sizes.try_fold(0_u64, |total, size| total.checked_add(size));
+    match total.map(i64::try_from) {
+        Some(Ok(_)) => Ok(parts),
+        _ => Err(unsupported("its sizes are impossible".to_owned())),
+    }
 }
 
 fn short(bytes: u64) -> String {
