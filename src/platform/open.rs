@@ -50,6 +50,7 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         anonymous_pull: false,
         names: vec![format!("registry.{}", config.domain)],
         upstreams: config.registry_upstreams.clone(),
+        patience: registry::upstream::Patience::default(),
     };
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings)
         .with_access(Arc::new(registry::PlatformOnly));

@@ -1,7 +1,7 @@
-//! Downloads of blobs, one at a time for each digest: whoever needs the same blob meanwhile waits
-//! for it instead of asking the other registry again.
+//! Downloads of blobs: who needs a blob that is on its way from the same repository, with the same
+//! credentials, waits for it instead of asking again. Nobody waits for the registry of someone else,
+//! which may be slow, lie, or refuse those credentials.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use tokio_util::io::StreamReader;
 
 use crate::blobs::{Blob, Blobs, Digest};
 
+use super::RegistryError;
 use super::upstream::{Session, UpstreamError};
 
 type Outcome = Option<Result<(), UpstreamError>>;
@@ -19,7 +20,19 @@ type Outcome = Option<Result<(), UpstreamError>>;
 #[derive(Clone)]
 pub(super) struct Downloads {
     blobs: Blobs,
-    running: Arc<Mutex<BTreeMap<Digest, watch::Receiver<Outcome>>>>,
+    running: Arc<Mutex<Vec<Running>>>,
+}
+
+struct Running {
+    digest: Digest,
+    session: Session,
+    outcome: watch::Receiver<Outcome>,
+}
+
+impl Running {
+    fn is(&self, digest: &Digest, session: &Session) -> bool {
+        self.digest == *digest && self.session.asks_like(session)
+    }
 }
 
 impl Downloads {
@@ -30,23 +43,14 @@ impl Downloads {
         }
     }
 
-    /// Downloads a blob, or waits for the download of another one. `received` counts the bytes of
-    /// an own download.
+    /// Downloads a blob, or waits for the same download. `received` counts the bytes of an own one.
     pub(super) async fn fetch(
         &self,
         session: &Session,
         blob: Blob,
         received: Arc<AtomicU64>,
     ) -> Result<(), UpstreamError> {
-        let other = self.running().get(&blob.digest).cloned();
-        // Another one may fail for a reason of its own, such as its credentials.
-        if let Some(other) = other
-            && let Ok(()) = outcome(other).await
-        {
-            return Ok(());
-        }
-        let own = self.start(session, blob, received);
-        outcome(own).await
+        outcome(self.start(session, blob, received)).await
     }
 
     /// The download ends also when nobody waits for it any more: others will need the blob.
@@ -57,25 +61,29 @@ impl Downloads {
         received: Arc<AtomicU64>,
     ) -> watch::Receiver<Outcome> {
         let mut running = self.running();
-        if let Some(other) = running.get(&blob.digest) {
-            return other.clone();
+        if let Some(same) = running.iter().find(|one| one.is(&blob.digest, session)) {
+            return same.outcome.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        running.insert(blob.digest.clone(), receiver.clone());
-        let (downloads, session) = (self.clone(), session.clone());
+        running.push(Running {
+            digest: blob.digest.clone(),
+            session: session.clone(),
+            outcome: receiver.clone(),
+        });
+        let done = Done {
+            downloads: self.clone(),
+            digest: blob.digest.clone(),
+            session: session.clone(),
+        };
         tokio::spawn(async move {
-            let done = Done {
-                downloads,
-                digest: blob.digest.clone(),
-            };
-            let result = download(&done.downloads.blobs, &session, &blob, &received).await;
+            let result = download(&done.downloads.blobs, &done.session, &blob, &received).await;
             drop(done);
             sender.send_replace(Some(result));
         });
         receiver
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<Digest, watch::Receiver<Outcome>>> {
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,11 +92,13 @@ impl Downloads {
 struct Done {
     downloads: Downloads,
     digest: Digest,
+    session: Session,
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.downloads.running().remove(&self.digest);
+        let mut running = self.downloads.running();
+        running.retain(|one| !one.is(&self.digest, &self.session));
     }
 }
 
@@ -98,6 +108,11 @@ async fn download(
     blob: &Blob,
     received: &AtomicU64,
 ) -> Result<(), UpstreamError> {
+    // Another download may have ended since the caller looked.
+    let known = blobs.renew(&blob.digest).await;
+    if known.map_err(RegistryError::from)?.is_some() {
+        return Ok(());
+    }
     let bytes = session.download(blob).inspect(|chunk| {
         if let Ok(chunk) = chunk {
             received.fetch_add(chunk.len() as u64, Ordering::Relaxed);

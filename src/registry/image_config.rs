@@ -46,6 +46,10 @@ struct Run {
 impl ImageConfig {
     /// Reads an image's configuration; the error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        // A list would be read as the fields in their order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err("its configuration is no JSON object".to_owned());
+        }
         let document: Document =
             serde_json::from_slice(bytes).map_err(|error| format!("its configuration: {error}"))?;
         let run = document.config.unwrap_or_default();

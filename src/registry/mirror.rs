@@ -82,15 +82,22 @@ impl Registry {
         };
         let parsed = parse(&manifest, request)?;
         let parts = parts(&parsed, request)?;
-        let fetched = self.fetch(&parts, session.as_ref(), progress).await?;
-        let config = self.read_config(&parts[0], request).await?;
-        let size: u64 = parts[1..].iter().map(|layer| layer.size).sum();
-        self.publish_copy(request, &top, &manifest).await?;
+        // Whether the image can be used is known before its layers are downloaded.
+        let (first, layers) = parts.split_at(1);
+        let mut fetched = self.fetch(first, session.as_ref(), progress).await?;
+        let config = self.read_config(&first[0], request).await?;
+        fetched += self.fetch(layers, session.as_ref(), progress).await?;
+        let size: u64 = layers.iter().map(|layer| layer.size).sum();
+        // What its registry just gave to someone without credentials is for everyone; a copy from
+        // before may have needed some.
+        let public = request.credentials.is_none() && session.is_some();
+        self.publish_copy(request, (&top, &manifest), public)
+            .await?;
         let say = |text: String| drop(progress.send(text));
         say(format!("Digest: {}", manifest.digest));
         say(format!(
             "{} layers ({}), {} downloaded",
-            parts.len() - 1,
+            layers.len(),
             short(size),
             short(fetched)
         ));
@@ -193,22 +200,27 @@ impl Registry {
         session.manifest(target).await
     }
 
-    /// The manifest of an index's entry.
+    /// The manifest of an index's entry. Who knows its digest may still not be allowed to read it,
+    /// so copies for others do not count.
     async fn child(
         &self,
         digest: &Digest,
         session: Option<&Session>,
         request: &MirrorRequest,
     ) -> Result<Found, UpstreamError> {
-        if let Some(found) = self.any(digest).await? {
+        let target = Reference::Digest(digest.clone().into());
+        let shown = if self.is_own(&request.image) {
+            RepositoryName::parse(request.image.repository())
+        } else {
+            request.image.cache_repository()
+        };
+        if let Some(repository) = shown
+            && let Some(found) = self.local(&repository, &target).await?
+        {
             return Ok(found);
         }
         match session {
-            Some(session) => {
-                session
-                    .manifest(&Reference::Digest(digest.clone().into()))
-                    .await
-            }
+            Some(session) => session.manifest(&target).await,
             None => Err(UpstreamError::Unsupported {
                 image: request.image.to_string(),
                 reason: format!("its copy lacks the manifest for {}", request.platform),
@@ -281,8 +293,8 @@ impl Registry {
     async fn publish_copy(
         &self,
         request: &MirrorRequest,
-        top: &Found,
-        manifest: &Found,
+        (top, manifest): (&Found, &Found),
+        public: bool,
     ) -> Result<(), UpstreamError> {
         let invalid = || RegistryError::InvalidName(request.repository.clone());
         let own = RepositoryName::parse(&request.repository).ok_or_else(invalid)?;
@@ -293,7 +305,6 @@ impl Registry {
                     .await
             }
         };
-        let public = request.credentials.is_none() && !self.is_own(&request.image);
         if let Some(cache) = request.image.cache_repository().filter(|_| public) {
             let tag = request.image.tag().cloned();
             let tag = tag.filter(|_| matches!(request.image.target(), Reference::Tag(_)));
@@ -412,7 +423,13 @@ fn parts(manifest: &ImageManifest, request: &MirrorRequest) -> Result<Vec<Blob>,
             size: descriptor.size(),
         })
     };
-    all.map(blob).collect()
+    let parts: Vec<Blob> = all.map(blob).collect::<Result<_, _>>()?;
+    let mut sizes = parts.iter().map(|part| part.size);
+    let total = sizes.try_fold(0_u64, |total, size| total.checked_add(size));
+    match total.map(i64::try_from) {
+        Some(Ok(_)) => Ok(parts),
+        _ => Err(unsupported("its sizes are impossible".to_owned())),
+    }
 }
 
 fn short(bytes: u64) -> String {

@@ -63,7 +63,7 @@ pub use name::{Reference, RepositoryName, Tag};
 pub use store::{remove_repository, share_image};
 
 use downloads::Downloads;
-use upstream::{ImageReference, Upstreams};
+use upstream::{ImageReference, Patience, Upstreams};
 
 /// How long a manifest is kept after its last tag is gone.
 const UNTAGGED_GRACE: Duration = Duration::from_secs(3600);
@@ -149,6 +149,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Where other registries answer, by host; all others answer at `https://HOST`.
     pub upstreams: BTreeMap<String, Url>,
+    /// How long those are waited for.
+    pub patience: Patience,
 }
 
 /// The names under which clients know this registry: loopback addresses with its port, and host
@@ -190,7 +192,7 @@ impl Registry {
     /// A registry on top of a blob store, for the platform itself only.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
-            upstreams: Upstreams::new(settings.upstreams.clone()),
+            upstreams: Upstreams::new(settings.upstreams.clone(), settings.patience),
             downloads: Downloads::new(blobs.clone()),
             access: Arc::new(PlatformOnly),
             blobs,

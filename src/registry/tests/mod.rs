@@ -7,6 +7,7 @@ mod images;
 mod interrupted;
 mod lists;
 mod manifests;
+mod mirror;
 mod publish;
 mod saved;
 mod service;
@@ -28,6 +29,7 @@ const TOKEN: &str = "s3cret";
 
 struct Fixture {
     dir: tempfile::TempDir,
+    db: Db,
     clock: ManualClock,
     blobs: Blobs,
     registry: Registry,
@@ -38,21 +40,28 @@ fn fixture() -> Fixture {
 }
 
 fn with_anonymous_pull(anonymous_pull: bool) -> Fixture {
+    with_settings(|settings| settings.anonymous_pull = anonymous_pull)
+}
+
+fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
     let dir = tempfile::tempdir().expect("temporary folder");
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     let clock = ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000));
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let blobs = Blobs::open(dir.path(), db.clone(), shared.clone()).expect("store");
-    let settings = Settings {
+    let mut settings = Settings {
         port: 5000,
         token: Secret::new(TOKEN.to_owned()),
-        anonymous_pull,
+        anonymous_pull: false,
         names: vec!["registry.cf.localhost".to_owned()],
         upstreams: BTreeMap::new(),
+        patience: Patience::default(),
     };
-    let registry = Registry::new(blobs.clone(), db, shared, settings);
+    change(&mut settings);
+    let registry = Registry::new(blobs.clone(), db.clone(), shared, settings);
     Fixture {
         dir,
+        db,
         clock,
         blobs,
         registry,

@@ -1,7 +1,6 @@
 //! Downloads of blobs that continue where they ended.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -14,7 +13,6 @@ use crate::blobs::{Blob, BlobError};
 
 /// Tries without a new byte.
 const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
 
 struct Download {
     session: Session,
@@ -114,7 +112,7 @@ impl Download {
         if self.failures >= TRIES {
             return Err(self.truncated());
         }
-        tokio::time::sleep(PAUSE * self.failures).await;
+        tokio::time::sleep(self.session.patience.resume * self.failures).await;
         Ok(())
     }
 

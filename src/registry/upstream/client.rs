@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
@@ -15,8 +14,8 @@ use super::address;
 use super::challenge::challenge;
 use super::credentials::Credentials;
 use super::error::UpstreamError;
+use super::patience::{Patience, pause, rate_limit, retry_after};
 use super::reference::ImageReference;
-use super::retry::{pause, rate_limit, retry_after};
 use super::token::{self, Authorization};
 use crate::blobs::Digest;
 use crate::net::http_client;
@@ -24,11 +23,6 @@ use crate::registry::MAX_DOCUMENT;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::Reference;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// From the request to the head of the response.
-const HEAD: Duration = Duration::from_secs(30);
-/// Between two reads of a body.
-const IDLE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
 /// The most of an error's text that is shown.
 const SHOWN: usize = 300;
@@ -52,15 +46,17 @@ struct Inner {
     trusted: OnceLock<Client>,
     /// Host -> where its API answers.
     configured: BTreeMap<String, Url>,
+    patience: Patience,
 }
 
 impl Upstreams {
     /// Asks the given hosts at the given URLs, all others at `https://HOST`.
-    pub fn new(configured: BTreeMap<String, Url>) -> Self {
+    pub fn new(configured: BTreeMap<String, Url>, patience: Patience) -> Self {
         Self(Arc::new(Inner {
             guarded: OnceLock::new(),
             trusted: OnceLock::new(),
             configured,
+            patience,
         }))
     }
 
@@ -74,16 +70,23 @@ impl Upstreams {
             host: image.host().to_owned(),
             reason,
         };
+        let patience = self.0.patience;
         let configured = self.0.configured.get(image.host()).cloned();
         let (client, base) = match configured {
-            Some(url) => (client(&self.0.trusted, trusted).map_err(refused)?, url),
+            Some(url) => (
+                client(&self.0.trusted, || trusted(patience)).map_err(refused)?,
+                url,
+            ),
             None => {
                 let url = Url::parse(&format!("https://{}", image.api_host()))
                     .map_err(|error| refused(error.to_string()))?;
                 if let Some(why) = address::forbidden_url(&url) {
                     return Err(refused(why.to_owned()));
                 }
-                (client(&self.0.guarded, guarded).map_err(refused)?, url)
+                (
+                    client(&self.0.guarded, || guarded(patience)).map_err(refused)?,
+                    url,
+                )
             }
         };
         Ok(Session {
@@ -92,6 +95,7 @@ impl Upstreams {
             image: image.clone(),
             credentials,
             authorization: Arc::default(),
+            patience,
         })
     }
 }
@@ -100,7 +104,7 @@ impl Upstreams {
 /// takes time and memory.
 fn client(
     held: &OnceLock<Client>,
-    build: fn() -> reqwest::Result<Client>,
+    build: impl FnOnce() -> reqwest::Result<Client>,
 ) -> Result<Client, String> {
     if let Some(client) = held.get() {
         return Ok(client.clone());
@@ -109,14 +113,14 @@ fn client(
     Ok(held.get_or_init(|| client).clone())
 }
 
-fn builder() -> ClientBuilder {
+fn builder(patience: Patience) -> ClientBuilder {
     http_client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(IDLE)
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.idle)
         .user_agent(concat!("cflite/", env!("CARGO_PKG_VERSION")))
 }
 
-fn guarded() -> reqwest::Result<Client> {
+fn guarded(patience: Patience) -> reqwest::Result<Client> {
     let redirects = redirect::Policy::custom(|attempt| {
         if attempt.previous().len() > REDIRECTS {
             return attempt.error("too many redirects");
@@ -126,14 +130,14 @@ fn guarded() -> reqwest::Result<Client> {
             None => attempt.follow(),
         }
     });
-    builder()
+    builder(patience)
         .dns_resolver(address::resolver())
         .redirect(redirects)
         .build()
 }
 
-fn trusted() -> reqwest::Result<Client> {
-    builder()
+fn trusted(patience: Patience) -> reqwest::Result<Client> {
+    builder(patience)
         .redirect(redirect::Policy::limited(REDIRECTS))
         .build()
 }
@@ -154,6 +158,7 @@ pub(crate) struct Session {
     image: ImageReference,
     credentials: Option<Credentials>,
     authorization: Arc<Mutex<Option<Authorization>>>,
+    pub(super) patience: Patience,
 }
 
 impl Session {
@@ -204,6 +209,13 @@ impl Session {
         }
         let path = format!("blobs/{digest}");
         self.ask(Method::GET, &path, headers).await
+    }
+
+    /// Whether the other one asks the same repository as the same user.
+    pub(crate) fn asks_like(&self, other: &Self) -> bool {
+        self.base == other.base
+            && self.image.repository() == other.image.repository()
+            && self.credentials == other.credentials
     }
 
     pub(super) fn host(&self) -> String {
@@ -282,7 +294,7 @@ impl Session {
                 Err(error) => error,
             };
             failures += 1;
-            let Some(pause) = pause(&error, failures) else {
+            let Some(pause) = pause(&error, failures, self.patience.again) else {
                 return Err(error);
             };
             tokio::time::sleep(pause).await;
@@ -302,12 +314,12 @@ impl Session {
         if let Some(authorization) = &*self.authorization.lock().await {
             request = authorization.add_to(request);
         }
-        match tokio::time::timeout(HEAD, request.send()).await {
+        match tokio::time::timeout(self.patience.head, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(UpstreamError::Unreachable {
                 host: self.host(),
-                reason: format!("no response within {} s", HEAD.as_secs()),
+                reason: format!("no response within {} s", self.patience.head.as_secs()),
             }),
         }
     }
@@ -324,13 +336,13 @@ impl Session {
             repository: self.image.repository(),
             credentials: self.credentials.as_ref(),
         };
-        let authorization = tokio::time::timeout(HEAD, service.authorize(&challenge))
+        let authorization = tokio::time::timeout(self.patience.head, service.authorize(&challenge))
             .await
             .map_err(|_| UpstreamError::Unreachable {
                 host: self.host(),
                 reason: format!(
                     "its token service did not answer within {} s",
-                    HEAD.as_secs()
+                    self.patience.head.as_secs()
                 ),
             })?;
         *held = Some(match authorization {
@@ -382,11 +394,13 @@ impl Session {
         }
     }
 
-    /// The message of the registry's error format, else the start of the body.
+    /// The message of the registry's error format, else the start of the body, else (such as in an
+    /// answer to HEAD) the name of the status.
     async fn error_text(&self, response: Response) -> String {
-        let body = tokio::time::timeout(HEAD, self.document(response)).await;
+        let status = response.status().canonical_reason().unwrap_or("(no text)");
+        let body = tokio::time::timeout(self.patience.head, self.document(response)).await;
         let Ok(Ok(body)) = body else {
-            return "(no text)".to_owned();
+            return status.to_owned();
         };
         let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let message = parsed
@@ -394,6 +408,7 @@ impl Session {
             .and_then(|body| body.pointer("/errors/0/message")?.as_str());
         let text = match message {
             Some(message) => message.to_owned(),
+            None if body.trim_ascii().is_empty() => status.to_owned(),
             None => String::from_utf8_lossy(&body).trim().to_owned(),
         };
         text.chars()

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::base::Secret;
 
 /// Credentials for one pull. Neither stored here nor shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// User name.
     pub username: String,

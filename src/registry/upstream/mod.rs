@@ -13,13 +13,14 @@ mod challenge;
 mod client;
 mod credentials;
 mod error;
+mod patience;
 mod reference;
-mod retry;
 mod token;
 
 pub use client::Upstreams;
 pub use credentials::Credentials;
 pub use error::UpstreamError;
+pub use patience::Patience;
 pub use reference::ImageReference;
 
 pub(super) use client::{Found, Session};

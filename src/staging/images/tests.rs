@@ -25,6 +25,7 @@ fn bench() -> Bench {
         anonymous_pull: false,
         names: Vec::new(),
         upstreams: BTreeMap::new(),
+        patience: crate::registry::upstream::Patience::default(),
     };
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);

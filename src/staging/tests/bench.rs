@@ -94,6 +94,7 @@ impl Bench {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: BTreeMap::new(),
+            patience: crate::registry::upstream::Patience::default(),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());

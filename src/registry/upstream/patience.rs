@@ -1,4 +1,4 @@
-//! What a failed request means, and whether another try is of use.
+//! How long other registries are waited for, and which failures are worth another try.
 
 use std::time::Duration;
 
@@ -9,21 +9,47 @@ use super::error::UpstreamError;
 
 /// Tries of a request that cannot connect or that the registry fails to answer.
 const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
 /// An answer that asks to wait longer is an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// Deadlines of single steps, and pauses before another try.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To connect.
+    pub connect: Duration,
+    /// From the request to the head of the response.
+    pub head: Duration,
+    /// Between two reads of a body.
+    pub idle: Duration,
+    /// Before a failed request is sent again; longer each time.
+    pub again: Duration,
+    /// Before a broken download continues; longer each time.
+    pub resume: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            again: Duration::from_millis(500),
+            resume: Duration::from_secs(1),
+        }
+    }
+}
+
 /// How long to wait before another try; `None` = it is no use.
-pub(super) fn pause(error: &UpstreamError, failures: u32) -> Option<Duration> {
+pub(super) fn pause(error: &UpstreamError, failures: u32, again: Duration) -> Option<Duration> {
     match error {
         UpstreamError::RateLimited {
             retry_after: Some(after),
             ..
         } if failures == 1 && *after <= LONGEST_WAIT => Some(*after),
         UpstreamError::Failed { status, .. } if *status >= 500 && failures < TRIES => {
-            Some(PAUSE * failures)
+            Some(again * failures)
         }
-        UpstreamError::Unreachable { .. } if failures < TRIES => Some(PAUSE * failures),
+        UpstreamError::Unreachable { .. } if failures < TRIES => Some(again * failures),
         _ => None,
     }
 }
@@ -82,23 +108,24 @@ mod tests {
 
     #[test]
     fn only_failures_on_the_way_are_tried_again() {
+        let again = Duration::from_millis(500);
         let unreachable = UpstreamError::Unreachable {
             host: "h".to_owned(),
             reason: String::new(),
         };
-        assert_eq!(pause(&unreachable, 1), Some(PAUSE));
-        assert_eq!(pause(&unreachable, TRIES), None);
+        assert_eq!(pause(&unreachable, 1, again), Some(again));
+        assert_eq!(pause(&unreachable, TRIES, again), None);
         let limited = |seconds| UpstreamError::RateLimited {
             host: "h".to_owned(),
             detail: String::new(),
             retry_after: Some(Duration::from_secs(seconds)),
         };
-        assert_eq!(pause(&limited(2), 1), Some(Duration::from_secs(2)));
-        assert_eq!(pause(&limited(2), 2), None);
-        assert_eq!(pause(&limited(600), 1), None);
+        assert_eq!(pause(&limited(2), 1, again), Some(Duration::from_secs(2)));
+        assert_eq!(pause(&limited(2), 2, again), None);
+        assert_eq!(pause(&limited(600), 1, again), None);
         let missing = UpstreamError::NotFound {
             image: "i".to_owned(),
         };
-        assert_eq!(pause(&missing, 1), None);
+        assert_eq!(pause(&missing, 1, again), None);
     }
 }
