@@ -62,7 +62,9 @@ async fn others_than_the_platform_are_asked_of_the_access() {
             .next_back();
         let value = value.expect("credentials").clone();
         headers.headers_mut().insert("authorization", value);
-        let answer = reqwest::Client::new()
+        let answer = crate::net::http_client::plain()
+            .build()
+            .expect("client")
             .execute(headers)
             .await
             .expect("answer");
@@ -73,7 +75,10 @@ async fn others_than_the_platform_are_asked_of_the_access() {
 async fn anonymous(s: &Service, method: &str, path: &str, value: &str) -> (u16, Value, bool) {
     let url = format!("http://{}{path}", s.address);
     let method = reqwest::Method::from_bytes(method.as_bytes()).expect("method");
-    let request = reqwest::Client::new().request(method, url);
+    let request = crate::net::http_client::plain()
+        .build()
+        .expect("client")
+        .request(method, url);
     let answer = request.header("authorization", value).send().await;
     let answer = answer.expect("answer");
     let challenge = answer.headers().get("www-authenticate");
@@ -131,7 +136,10 @@ async fn a_mount_needs_the_right_to_read_the_source() {
         (format!("mount={secret}"), 202),
     ] {
         let url = format!("http://{}/v2/b/blobs/uploads/?{query}", s.address);
-        let request = reqwest::Client::new().post(url);
+        let request = crate::net::http_client::plain()
+            .build()
+            .expect("client")
+            .post(url);
         let answer = request.header("authorization", &ann).send().await;
         assert_eq!(answer.expect("answer").status().as_u16(), status, "{query}");
     }

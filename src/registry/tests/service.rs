@@ -90,7 +90,7 @@ impl Service {
         let supervisor = Supervisor::new();
         let (registry, token) = (f.registry.clone(), supervisor.token());
         supervisor.once(async move { registry.serve(listener, token).await.expect("clean end") });
-        let client = reqwest::Client::builder().no_proxy().build();
+        let client = crate::net::http_client::plain().no_proxy().build();
         Self {
             f,
             address,
@@ -107,10 +107,11 @@ impl Service {
         let db = Db::open(&f.dir.path().join("cflite.db")).expect("database");
         let blobs = Blobs::open(f.dir.path(), db.clone(), shared.clone()).expect("store");
         let settings = f.registry.0.settings.clone();
-        let registry = Registry::new(blobs.clone(), db, shared, settings);
+        let registry = Registry::new(blobs.clone(), db.clone(), shared, settings);
         let (dir, clock) = (f.dir, f.clock);
         Self::of(Fixture {
             dir,
+            db,
             clock,
             blobs,
             registry,
