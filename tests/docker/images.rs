@@ -182,6 +182,21 @@ async fn until_instances(platform: &Platform, count: usize) -> Vec<String> {
     }
 }
 
+/// Removes an image from the daemon, once the container that used it is gone.
+async fn until_removed(image: &str) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let removed = Command::new("docker").args(["rmi", image]).output();
+        let removed = removed.expect("docker runs");
+        if removed.status.success() {
+            return;
+        }
+        let error = String::from_utf8_lossy(&removed.stderr).into_owned();
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 fn images_of(containers: &[String]) -> Vec<String> {
     let out = Command::new("docker")
         .args(["inspect", "--format", "{{.Config.Image}}"])
@@ -223,8 +238,7 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     upstream.kill();
     client.act(&app, "stop").await;
     until_instances(&platform, 0).await;
-    let removed = Command::new("docker").args(["rmi", &pinned[0]]).output();
-    assert!(removed.expect("docker runs").status.success());
+    until_removed(&pinned[0]).await;
     client.act(&app, "start").await;
     platform.wait_for("web.cf.localhost", SOON);
 

@@ -25,11 +25,14 @@ pub struct ImageReference {
 impl ImageReference {
     /// Parses `text`; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed: distribution::Reference = text.parse().map_err(|error| match error {
-            distribution::ParseError::NameContainsUppercase => {
+        let parse = |text: &str| text.parse::<distribution::Reference>();
+        let parsed = parse(text).map_err(|error| {
+            // The crate notices this only in some places.
+            if parse(&text.to_lowercase()).is_ok() {
                 "repository name must be lowercase".to_owned()
+            } else {
+                error.to_string()
             }
-            other => other.to_string(),
         })?;
         let digest = match parsed.digest() {
             Some(digest) => Some(Digest::parse(digest).map_err(|error| error.to_string())?),
