@@ -42,6 +42,7 @@ impl Platform {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: BTreeMap::new(),
+            patience: cflite::registry::upstream::Patience::default(),
         };
         let registry = Registry::new(blobs.clone(), db, clock, settings);
         let supervisor = Supervisor::new();

@@ -89,6 +89,7 @@ impl Platform {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: std::collections::BTreeMap::new(),
+            patience: cflite::registry::upstream::Patience::default(),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let supervisor = Supervisor::new();
