@@ -1,7 +1,6 @@
 //! Asks a registry, with the authorization it wants.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::header::ACCEPT;
@@ -13,11 +12,11 @@ use url::Url;
 
 use super::address;
 use super::challenge::challenge;
+use super::credentials::Credentials;
 use super::error::UpstreamError;
 use super::patience::{Patience, pause, rate_limit, retry_after};
 use super::reference::ImageReference;
 use super::token::{self, Authorization};
-use crate::base::Secret;
 use crate::blobs::Digest;
 use crate::registry::MAX_DOCUMENT;
 use crate::registry::digest::AnyDigest;
@@ -34,21 +33,6 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
-
-/// Credentials for one pull. Neither stored here nor shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("credentials")
-    }
-}
 
 /// The registries that may be asked; cheap to clone.
 #[derive(Clone)]

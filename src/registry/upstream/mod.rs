@@ -11,12 +11,14 @@ mod address;
 mod blob;
 mod challenge;
 mod client;
+mod credentials;
 mod error;
 mod patience;
 mod reference;
 mod token;
 
-pub use client::{Credentials, Upstreams};
+pub use client::Upstreams;
+pub use credentials::Credentials;
 pub use error::UpstreamError;
 pub use patience::Patience;
 pub use reference::ImageReference;

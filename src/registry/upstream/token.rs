@@ -6,7 +6,7 @@ use url::Url;
 
 use super::address::{belongs_to, forbidden_url};
 use super::challenge::Challenge;
-use super::client::Credentials;
+use super::credentials::Credentials;
 use crate::base::Secret;
 
 /// The largest answer of a token service.
