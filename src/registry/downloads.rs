@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
+use tokio_util::task::TaskTracker;
 
 use crate::blobs::{Blob, Blobs, Digest};
 
@@ -21,6 +22,7 @@ type Outcome = Option<Result<(), UpstreamError>>;
 pub(super) struct Downloads {
     blobs: Blobs,
     running: Arc<Mutex<Vec<Running>>>,
+    tasks: TaskTracker,
 }
 
 struct Running {
@@ -40,6 +42,7 @@ impl Downloads {
         Self {
             blobs,
             running: Arc::default(),
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Downloads {
             digest: blob.digest.clone(),
             session: session.clone(),
         };
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let result = download(&done.downloads.blobs, &done.session, &blob, &received).await;
             drop(done);
             sender.send_replace(Some(result));

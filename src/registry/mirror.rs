@@ -101,7 +101,7 @@ impl Registry {
             short(size),
             short(fetched)
         ));
-        self.tell_move(request, &manifest.digest, progress);
+        tell_move(request, &manifest.digest, progress);
         Ok(Mirrored {
             digest: manifest.digest,
             config,
@@ -317,16 +317,6 @@ impl Registry {
         Ok(())
     }
 
-    fn tell_move(&self, request: &MirrorRequest, now: &Digest, progress: &UnboundedSender<String>) {
-        if let (Some(before), Reference::Tag(tag)) = (&request.previous, request.image.target())
-            && before != now
-        {
-            let tag = tag.as_str();
-            let text = format!("The tag {tag} has moved: it was {before}, it is now {now}");
-            drop(progress.send(text));
-        }
-    }
-
     /// A manifest in a repository of this registry.
     async fn local(
         &self,
@@ -361,6 +351,16 @@ impl Registry {
     }
 }
 
+fn tell_move(request: &MirrorRequest, now: &Digest, progress: &UnboundedSender<String>) {
+    if let (Some(before), Reference::Tag(tag)) = (&request.previous, request.image.target())
+        && before != now
+    {
+        let tag = tag.as_str();
+        let text = format!("The tag {tag} has moved: it was {before}, it is now {now}");
+        drop(progress.send(text));
+    }
+}
+
 fn is_index(found: &Found) -> bool {
     found.media_type.ends_with("image.index.v1+json")
         || found.media_type.ends_with("manifest.list.v2+json")
@@ -380,7 +380,7 @@ fn choose(index: &Found, platform: &str) -> Result<Digest, UpstreamError> {
         })
     };
     let entry = parsed.manifests().iter().find(matching).ok_or_else(none)?;
-    Digest::parse(&entry.digest().to_string()).map_err(|_| none())
+    Digest::parse(entry.digest().as_ref()).map_err(|_| none())
 }
 
 fn parse(manifest: &Found, request: &MirrorRequest) -> Result<ImageManifest, UpstreamError> {
@@ -416,7 +416,7 @@ fn parts(manifest: &ImageManifest, request: &MirrorRequest) -> Result<Vec<Blob>,
                 "it has layers that must not be copied".to_owned(),
             ));
         }
-        let digest = Digest::parse(&descriptor.digest().to_string())
+        let digest = Digest::parse(descriptor.digest().as_ref())
             .map_err(|error| unsupported(error.to_string()))?;
         Ok(Blob {
             digest,

@@ -1,4 +1,4 @@
-//! Who pulls an image.
+//! Who asks another registry.
 
 use std::fmt;
 

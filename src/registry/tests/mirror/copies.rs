@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::runtime::Handle;
+
 use super::*;
 
 fn two_platforms(bench: &Bench) -> (Object, Image, Image) {
@@ -106,7 +108,7 @@ async fn twenty_copies_of_a_cold_image_ask_for_each_blob_once() {
             ..request("app:1")
         };
         let (registry, progress) = (bench.fixture.registry.clone(), bench.progress.clone());
-        tokio::spawn(async move { registry.mirror(&request, &progress).await })
+        Handle::current().spawn(async move { registry.mirror(&request, &progress).await })
     });
     let copies = futures_util::future::join_all(copies.collect::<Vec<_>>());
     let copies = tokio::time::timeout(PATIENCE, copies).await;

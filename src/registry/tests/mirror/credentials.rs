@@ -1,5 +1,7 @@
 //! Images that are not for everyone.
 
+use tokio::runtime::Handle;
+
 use super::*;
 
 fn private(bench: &Bench, access: Access) -> Image {
@@ -165,7 +167,7 @@ async fn a_download_of_someone_else_neither_delays_nor_fails_ones_own() {
     let theirs = get_blob("other/app", &image.layers[0]);
     bench.upstream.fail(&theirs, u32::MAX, Fault::Late(403));
     let (registry, progress) = (bench.fixture.registry.clone(), bench.progress.clone());
-    let other = tokio::spawn(async move {
+    let other = Handle::current().spawn(async move {
         let request = with_password("other/app:1", "x");
         registry.mirror(&request, &progress).await.map(|_| ())
     });

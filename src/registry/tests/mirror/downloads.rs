@@ -7,7 +7,7 @@ use super::*;
 const LAYER: &str = "the bytes of a layer";
 
 /// A registry with an image of one layer, and the request for that.
-async fn one_layer(bench: &Bench) -> (Image, String) {
+fn one_layer(bench: &Bench) -> (Image, String) {
     let image = Image::oci(PLATFORM, &[LAYER]);
     bench.upstream.add("library/app:1", &image);
     let line = get_blob("library/app", &image.layers[0]);
@@ -17,7 +17,7 @@ async fn one_layer(bench: &Bench) -> (Image, String) {
 #[tokio::test]
 async fn a_download_that_broke_continues_with_the_missing_bytes() {
     let bench = bench().await;
-    let (image, line) = one_layer(&bench).await;
+    let (image, line) = one_layer(&bench);
     bench.upstream.fail(&line, 1, Fault::Truncated(7));
     bench.copied("app:1").await;
     assert!(bench.holds(&image.layers[0]).await);
@@ -29,7 +29,7 @@ async fn a_download_that_broke_continues_with_the_missing_bytes() {
 #[tokio::test]
 async fn a_download_that_stands_still_continues_on_a_new_connection() {
     let bench = bench_with(|patience| patience.idle = Duration::from_millis(100)).await;
-    let (image, line) = one_layer(&bench).await;
+    let (image, line) = one_layer(&bench);
     bench.upstream.fail(&line, 1, Fault::Held(7));
     bench.copied("app:1").await;
     assert!(bench.holds(&image.layers[0]).await);
@@ -42,7 +42,7 @@ async fn a_download_that_stands_still_continues_on_a_new_connection() {
 #[tokio::test]
 async fn a_registry_that_ignores_ranges_sends_all_again() {
     let bench = bench().await;
-    let (image, line) = one_layer(&bench).await;
+    let (image, line) = one_layer(&bench);
     bench.upstream.ignore_ranges();
     bench.upstream.fail(&line, 1, Fault::Truncated(7));
     bench.copied("app:1").await;
@@ -53,7 +53,7 @@ async fn a_registry_that_ignores_ranges_sends_all_again() {
 #[tokio::test]
 async fn a_download_that_always_breaks_fails_and_leaves_nothing() {
     let bench = bench().await;
-    let (image, line) = one_layer(&bench).await;
+    let (image, line) = one_layer(&bench);
     bench.upstream.fail(&line, u32::MAX, Fault::Truncated(7));
     let error = bench.failure(&request("app:1")).await;
     assert!(
@@ -85,7 +85,7 @@ async fn wrong_bytes_are_refused_and_leave_nothing() {
         ),
     ] {
         let bench = bench().await;
-        let (image, line) = one_layer(&bench).await;
+        let (image, line) = one_layer(&bench);
         bench.upstream.fail(&line, u32::MAX, Fault::Instead(sent));
         let error = bench.failure(&request("app:1")).await;
         assert!(
@@ -105,7 +105,7 @@ async fn wrong_bytes_are_refused_and_leave_nothing() {
 #[tokio::test]
 async fn an_image_can_be_copied_after_its_download_failed() {
     let bench = bench().await;
-    let (image, line) = one_layer(&bench).await;
+    let (image, line) = one_layer(&bench);
     bench
         .upstream
         .fail(&line, 1, Fault::Instead("bytes of the same si"));

@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -110,7 +111,7 @@ impl Upstream {
         Self {
             port,
             shared,
-            serving: tokio::spawn(serve(listener, router)),
+            serving: Handle::current().spawn(serve(listener, router)),
         }
     }
 
