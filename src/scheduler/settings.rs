@@ -46,7 +46,7 @@ impl Settings {
             lifecycle: Lifecycle::new(platform_id, Bytes::new()),
             drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(10),
-            launches: 8,
+            launches: 16,
             stops: 32,
         }
     }
