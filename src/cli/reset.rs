@@ -32,7 +32,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     }
     process::stop(&config.data_dir, Duration::from_secs(30))?;
     let _lock = process::lock_data_dir(&config.data_dir)?;
-    let step = show::Step::begin("remove containers, networks and images");
+    let step = show::Step::begin("remove containers, networks, volumes and images");
     let stack_images = if arguments.keep_images {
         StackImages::Keep
     } else {

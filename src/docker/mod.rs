@@ -56,7 +56,7 @@ pub type Labels = BTreeMap<String, String>;
 /// An error of the daemon, classified by how callers handle it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DockerError {
-    /// No such container, image or network.
+    /// No such container, image, network or volume.
     #[error("docker: {0} not found")]
     NotFound(String),
     /// The name is in use or the state does not allow it.
@@ -123,6 +123,37 @@ pub struct ContainerSpec {
     pub ports: Vec<u16>,
     /// Seconds the daemon waits after SIGTERM.
     pub stop_timeout: Option<Duration>,
+    /// Volumes to mount. The daemon creates missing ones, empty and without labels.
+    pub volumes: Vec<VolumeMount>,
+}
+
+/// A volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// Its name.
+    pub volume: String,
+    /// Folder in the container; what the image has there is hidden.
+    pub folder: String,
+    /// What the container may do with it.
+    pub access: Access,
+}
+
+/// Access to a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only reading.
+    ReadOnly,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Labels; none when the daemon created it for a container.
+    pub labels: Labels,
 }
 
 /// Files for a container, as a tar stream unpacked into a folder.
@@ -154,6 +185,8 @@ pub struct Container {
     pub assigned: Option<Ipv4Addr>,
     /// Container port -> published address, where ports are published.
     pub published: BTreeMap<u16, SocketAddr>,
+    /// Names of its volumes.
+    pub volumes: Vec<String>,
 }
 
 impl Container {
@@ -379,6 +412,18 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Removes a network.
     async fn remove_network(&self, name: &str) -> Result<(), DockerError>;
+
+    /// Creates an empty volume unless there is one with this name, whatever its labels.
+    async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError>;
+
+    /// A volume by name.
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, DockerError>;
+
+    /// The names of volumes that begin with `prefix`.
+    async fn volume_names(&self, prefix: &str) -> Result<Vec<String>, DockerError>;
+
+    /// Removes a volume; `Conflict` while a container has it, running or not.
+    async fn remove_volume(&self, name: &str) -> Result<(), DockerError>;
 }
 
 /// Credentials for a pull: the registry's own token, never a user's password.

@@ -1,5 +1,6 @@
 //! Ingests lines from Docker: one follower for every container with [`LABEL_SOURCE_ID`], found by
-//! label after a restart. The listing decides; events only wake the worker and carry no data.
+//! label after a restart. The listing decides; events only wake the worker and carry no data. Only
+//! the events of starts and ends do: listing inspects each container.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::docker::{Container, ContainerChange, DockerError, EngineStream};
 
 /// How often containers are listed even without events.
 const TICK: Duration = Duration::from_secs(30);
+/// Events after which a container needs a follower, or none any more.
+const WAKING_ACTIONS: [&str; 3] = ["start", "die", "destroy"];
 
 impl Ingest {
     /// Starts following.
@@ -134,21 +137,23 @@ impl Ingest {
     }
 }
 
-/// Waits for an event and drains the pending ones; false if the daemon closed the stream.
+/// Waits for a start or an end and drains the pending events; false if the daemon closed the stream.
 async fn next_change(changes: &mut Option<EngineStream<ContainerChange>>) -> bool {
     let Some(stream) = changes else {
         return std::future::pending().await;
     };
     let mut next: Option<Result<ContainerChange, DockerError>> = stream.next().await;
+    let mut wakes = false;
     loop {
         match next {
-            Some(Ok(_)) => {}
+            Some(Ok(change)) => wakes |= WAKING_ACTIONS.contains(&change.action.as_str()),
             Some(Err(_)) | None => return false,
         }
-        match stream.next().now_or_never() {
-            Some(more) => next = more,
-            None => return true,
-        }
+        next = match stream.next().now_or_never() {
+            Some(more) => more,
+            None if wakes => return true,
+            None => stream.next().await,
+        };
     }
 }
 

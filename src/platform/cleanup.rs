@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::{connect_docker, droplet_images, platform_id};
 use crate::config::Config;
 use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
-use crate::scheduler::Network;
+use crate::scheduler::{self, Network};
 use crate::staging::images;
 
 /// What was removed.
@@ -43,7 +43,7 @@ pub enum StackImages {
     Remove,
 }
 
-/// Removes containers, network and images.
+/// Removes containers, network, volumes and images.
 pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::Result<Removed> {
     let mut removed = Removed::default();
     let engine = connect_docker(config);
@@ -52,6 +52,7 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
         removed.containers = remove_owned(&engine, id).await?;
         let network = Network::of_platform(id);
         engine.remove_network(network.name()).await?;
+        scheduler::remove_volumes(&*engine, id).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {
             droplet_images::remove(&*engine, &image).await?;

@@ -1,5 +1,6 @@
 //! Removes the images of droplets from the Docker daemon once no app uses them: the registry keeps
-//! what can be run again. Checks after changes of the database, at a limited rate.
+//! what can be run again. Also removes volumes of earlier versions. Checks after changes of the
+//! database, at a limited rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
 use crate::db::Db;
 use crate::docker::{DockerError, Engine, Image};
+use crate::scheduler::Lifecycle;
 use crate::staging::{LABEL_DROPLET, droplets_labels};
 
 /// Delay of a check: a droplet that was just staged is not yet assigned, and a pull may be running.
@@ -22,6 +24,7 @@ pub(super) struct Collector {
     pub(super) platform_id: String,
     /// What the names of the registry's images begin with.
     pub(super) prefix: String,
+    pub(super) lifecycle: Lifecycle,
     pub(super) db: Db,
     pub(super) engine: Arc<dyn Engine>,
 }
@@ -44,9 +47,12 @@ impl Collector {
         }
     }
 
-    /// Removes unused images; images that containers use are kept until the next check.
+    /// Removes unused images and volumes; those that containers use are kept until the next check.
     async fn remove_unused(&self) -> Result<(), Error> {
         let engine = &*self.engine;
+        if let Err(error) = self.lifecycle.remove_unused(engine).await {
+            tracing::warn!(%error, "cannot remove unused volumes");
+        }
         let listed = async {
             let images = engine.images(&droplets_labels(&self.platform_id)).await?;
             Ok::<_, DockerError>((images, engine.image_names(&self.prefix).await?))
@@ -156,6 +162,7 @@ mod tests {
         let collector = Collector {
             platform_id: "here".to_owned(),
             prefix: "127.0.0.1:5000/".to_owned(),
+            lifecycle: Lifecycle::new("here", bytes::Bytes::new()),
             db,
             engine,
         };

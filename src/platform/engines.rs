@@ -48,7 +48,7 @@ fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
     let mut settings = scheduler::Settings::new(&core.id, core.host_ip);
     settings.network = core.network.clone();
     settings.registry_auth = Some(core.registry.auth());
-    settings.lifecycle_files = staging::lifecycle_files();
+    settings.lifecycle = core.lifecycle.clone();
     settings
 }
 

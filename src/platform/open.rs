@@ -17,8 +17,8 @@ use crate::docker::{DockerError, Engine};
 use crate::logs::Logs;
 use crate::net::ports::{self, PortChoice};
 use crate::registry::{self, Registry};
-use crate::scheduler;
 use crate::uaa::{self, Uaa};
+use crate::{scheduler, staging};
 
 /// How long the start waits for the Docker daemon.
 const DOCKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +74,7 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let host_ip = host_ip(config.bind);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
+        lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
         id,
         db,
         vault,

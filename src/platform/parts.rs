@@ -55,6 +55,7 @@ pub(super) struct CoreServices {
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
+    pub(super) lifecycle: scheduler::Lifecycle,
 }
 
 pub(super) struct Sockets {

@@ -99,6 +99,7 @@ pub(super) fn start_image_collector(
     let collector = droplet_images::Collector {
         platform_id: core.id.clone(),
         prefix: core.registry.reference_prefix(),
+        lifecycle: core.lifecycle.clone(),
         db: core.db.clone(),
         engine: engine.clone(),
     };

@@ -1,9 +1,9 @@
-//! Creates and starts containers for instances and tasks.
+//! Creates containers for instances and tasks.
 
 use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Upload};
+use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER};
 
 /// Creates containers.
 pub(super) struct Containers {
@@ -23,15 +23,55 @@ impl Containers {
         }
     }
 
-    /// Creates a container with its own address on the platform's network, or finds the one of an
-    /// interrupted attempt. Pulls its image if the daemon does not have it.
-    pub(super) async fn create(&self, mut spec: ContainerSpec) -> Result<String, DockerError> {
+    /// Creates a container with its own address on the platform's network and complete lifecycle
+    /// files, unless `interrupted`, one of an interrupted attempt, can be started.
+    pub(super) async fn create(
+        &self,
+        mut spec: ContainerSpec,
+        interrupted: Option<&str>,
+    ) -> Result<String, DockerError> {
+        if !spec.volumes.is_empty() {
+            self.fill_lifecycle(&spec.image).await?;
+        }
+        if let Some(id) = interrupted
+            && self.is_complete(id, &spec).await?
+        {
+            return Ok(id.to_owned());
+        }
         let network = &self.settings.network;
-        spec.address = Some(network.next_address(self.engine.as_ref()).await?);
+        spec.address = Some(network.next_address(&*self.engine).await?);
         spec.network = Some(network.name().to_owned());
-        let spec = &spec;
+        self.create_or_find(&spec).await
+    }
+
+    /// Ensures that the volume of the lifecycle files is complete.
+    async fn fill_lifecycle(&self, image: &str) -> Result<(), DockerError> {
+        let lifecycle = &self.settings.lifecycle;
+        let engine = &*self.engine;
+        let Some(filling) = lifecycle.incomplete(engine).await? else {
+            return Ok(());
+        };
+        let helper = self.create_or_find(&lifecycle.helper(image)).await?;
+        filling.through(engine, &helper).await
+    }
+
+    /// Creates a container, or finds the one of an interrupted attempt by its name.
+    async fn create_or_find(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+        match self.create_from_image(spec).await {
+            Err(DockerError::Conflict(text)) => {
+                let id = self.find_created(spec, text).await?;
+                if self.is_complete(&id, spec).await? {
+                    return Ok(id);
+                }
+                self.create_from_image(spec).await
+            }
+            done => done,
+        }
+    }
+
+    /// Creates a container. Pulls its image if the daemon does not have it.
+    async fn create_from_image(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
         let missing = match self.engine.create(spec).await {
-            Err(DockerError::Conflict(text)) => return self.find_created(spec, text).await,
             Err(error @ DockerError::NotFound(_)) => error,
             done => return done,
         };
@@ -39,15 +79,18 @@ impl Containers {
         self.engine.create(spec).await
     }
 
-    /// Uploads the lifecycle files if needed and starts the container.
-    pub(super) async fn start(&self, id: &str, lifecycle_files: bool) -> Result<(), DockerError> {
-        if lifecycle_files {
-            let tar = std::io::Cursor::new(self.settings.lifecycle_files.clone());
-            let folder = "/".to_owned();
-            let tar = Box::pin(tar);
-            self.engine.upload(id, Upload { folder, tar }).await?;
+    /// Whether a container that was created earlier has the volumes it needs. Removes it otherwise:
+    /// an earlier version of cflite copied the lifecycle files before the start.
+    async fn is_complete(&self, id: &str, spec: &ContainerSpec) -> Result<bool, DockerError> {
+        let Some(found) = self.engine.inspect(id).await? else {
+            return Ok(false);
+        };
+        let mut wanted = spec.volumes.iter();
+        if wanted.all(|mount| found.volumes.contains(&mount.volume)) {
+            return Ok(true);
         }
-        self.engine.start(id).await
+        self.engine.remove(id).await?;
+        Ok(false)
     }
 
     /// The name is taken: by the same instance or task, if an earlier attempt was interrupted.

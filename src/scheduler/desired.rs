@@ -74,7 +74,7 @@ pub struct DesiredProcess {
     pub health_check: HealthCheck,
     /// Readiness check.
     pub readiness_check: ReadinessCheck,
-    /// The lifecycle files are put into the container before it starts (buildpack apps).
+    /// The container has the lifecycle files (buildpack apps).
     pub lifecycle_files: bool,
     /// Source type of its log lines, `APP/PROC/WEB` unless revisions are shown.
     pub log_source_type: String,

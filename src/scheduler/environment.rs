@@ -9,7 +9,7 @@ use super::labels;
 use super::settings::Settings;
 use crate::base::Megabytes;
 use crate::base::guid::InstanceGuid;
-use crate::docker::ContainerSpec;
+use crate::docker::{ContainerSpec, VolumeMount};
 
 const PIDS: i64 = 1024;
 const OPEN_FILES: i64 = 16_384;
@@ -35,8 +35,15 @@ pub(super) fn container_spec(
         hostname: Some(guid.to_string()),
         labels: labels::of_instance(&settings.platform_id, process, index, guid),
         ports: process.ports.clone(),
+        volumes: volumes(settings, process.lifecycle_files),
         ..with_limits(process.memory, grace)
     }
+}
+
+/// The volumes of a container.
+pub(super) fn volumes(settings: &Settings, lifecycle_files: bool) -> Vec<VolumeMount> {
+    let mounts = lifecycle_files.then(|| settings.lifecycle.mount());
+    mounts.into_iter().collect()
 }
 
 /// A container specification with its resource limits.

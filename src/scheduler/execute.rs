@@ -107,15 +107,16 @@ impl Inner {
         created: Option<String>,
     ) -> Result<(), Failure> {
         let (cell, guid) = (&self.settings.cell_id, record.guid.clone());
-        let id = if let Some(id) = created {
-            id
-        } else {
+        if created.is_none() {
             let text = format!("Cell {cell} creating container for instance {guid}");
             self.log(record, "CELL", LogStream::Out, text);
-            let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
-            self.containers.create(spec).await?
-        };
-        self.containers.start(&id, process.lifecycle_files).await?;
+        }
+        let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
+        let id = self.containers.create(spec, created.as_deref()).await?;
+        if let Some(replaced) = created.filter(|created| *created != id) {
+            self.view.patch(&replaced, None);
+        }
+        self.engine.start(&id).await?;
         self.view.patch(&id, self.engine.inspect(&id).await?);
         self.view.started(&id);
         // Logged before it is recorded: the health check that follows logs, too.

@@ -32,6 +32,7 @@ mod health_check;
 mod inner;
 mod instance;
 mod labels;
+mod lifecycle;
 mod log_sink;
 mod monitor;
 mod network;
@@ -62,6 +63,7 @@ pub use labels::{
     KIND_INSTANCE, LABEL_APP, LABEL_INDEX, LABEL_INSTANCE, LABEL_PORTS, LABEL_PROCESS,
     LABEL_PROCESS_TYPE, LABEL_VERSION,
 };
+pub use lifecycle::{Lifecycle, remove_volumes};
 pub use log_sink::{LogLine, LogSink, UsageReport};
 pub use network::Network;
 pub use settings::Settings;

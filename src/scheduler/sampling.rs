@@ -19,7 +19,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 const MAX_SAMPLE_AGE: Duration = Duration::from_secs(5);
 /// Measuring the size of a writable layer is expensive.
 const MAX_DISK_AGE: Duration = Duration::from_secs(60);
-const CONCURRENCY: usize = 8;
+/// A daemon takes up to a second for each sample, nearly all of it waiting.
+const CONCURRENCY: usize = 64;
 
 impl Inner {
     /// Samples all running instances periodically.

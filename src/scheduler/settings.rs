@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::lifecycle::Lifecycle;
 use super::network::Network;
 use crate::docker::RegistryAuth;
 
@@ -21,9 +22,8 @@ pub struct Settings {
     pub network: Network,
     /// For pulling from the embedded registry.
     pub registry_auth: Option<RegistryAuth>,
-    /// Tar that is unpacked at `/` of containers that need the lifecycle files
-    /// (`tmp/lifecycle/launcher` and so on).
-    pub lifecycle_files: Bytes,
+    /// The lifecycle files of the containers that need them.
+    pub lifecycle: Lifecycle,
     /// How long an instance keeps running after its traffic was withdrawn, before SIGTERM.
     pub drain: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -43,10 +43,10 @@ impl Settings {
             host_ip,
             network: Network::of_platform(platform_id),
             registry_auth: None,
-            lifecycle_files: Bytes::new(),
+            lifecycle: Lifecycle::new(platform_id, Bytes::new()),
             drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(10),
-            launches: 8,
+            launches: 16,
             stops: 32,
         }
     }
@@ -55,6 +55,23 @@ impl Settings {
 #[cfg(test)]
 impl Settings {
     pub(super) fn for_tests() -> Self {
-        Self::new("0f0f", IpAddr::from([10, 0, 0, 1]))
+        let mut settings = Self::new("0f0f", IpAddr::from([10, 0, 0, 1]));
+        settings.lifecycle = Lifecycle::new("0f0f", lifecycle_tar("1"));
+        settings
     }
+}
+
+/// Lifecycle files of which the launcher has this content.
+#[cfg(test)]
+pub(super) fn lifecycle_tar(launcher: &str) -> Bytes {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(launcher.len() as u64);
+    header.set_mode(0o755);
+    header.set_uid(2000);
+    header.set_gid(2000);
+    let path = "tmp/lifecycle/launcher";
+    let added = builder.append_data(&mut header, path, launcher.as_bytes());
+    added.expect("a tar in memory");
+    builder.into_inner().expect("a tar in memory").into()
 }

@@ -164,6 +164,7 @@ mod tests {
             ip: None,
             assigned: None,
             published: BTreeMap::new(),
+            volumes: Vec::new(),
         }
     }
 

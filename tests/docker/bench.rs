@@ -116,6 +116,10 @@ impl Bench {
             }
         }
         drop(self.engine.remove_network(&self.name("net")).await);
+        let volumes = self.engine.volume_names(&self.name("")).await;
+        for volume in volumes.unwrap_or_default() {
+            drop(self.engine.remove_volume(&volume).await);
+        }
     }
 
     /// What all that this test makes is labelled with.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use cflite::base::guid::{InstanceGuid, ProcessGuid};
 use cflite::base::{GuidSource, Supervisor, SystemClock};
 use cflite::db::{Db, DbError};
-use cflite::docker::{BollardEngine, ContainerState, Engine, LABEL_OWNER, Labels};
+use cflite::docker::{BollardEngine, ContainerState, DockerError, Engine, LABEL_OWNER, Labels};
 use cflite::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, process};
 use cflite::scheduler::{
-    self, DesiredProcess, Instance, InstanceState, Network, NetworkProbe, Parts, Scheduler,
-    Settings,
+    self, DesiredProcess, Instance, InstanceState, Lifecycle, Network, NetworkProbe, Parts,
+    Scheduler, Settings,
 };
+use cflite::staging::lifecycle_files;
 
 use crate::bench::{daemon, soon, test_image};
 
@@ -103,6 +104,8 @@ impl World {
         let network = Network::of_platform(&self.platform);
         let removed = self.engine.remove_network(network.name()).await;
         removed.expect("removed");
+        let removed = scheduler::remove_volumes(&*self.engine, &self.platform).await;
+        removed.expect("removed");
     }
 
     async fn wait_for_address(&self, guid: &InstanceGuid) -> IpAddr {
@@ -142,7 +145,15 @@ impl Drop for World {
             .args(["network", "rm", network.name()])
             .output();
         drop(removed);
+        let removed = Command::new("docker")
+            .args(["volume", "rm", &lifecycle(&self.platform).volume()])
+            .output();
+        drop(removed);
     }
+}
+
+fn lifecycle(platform: &str) -> Lifecycle {
+    Lifecycle::new(platform, lifecycle_files())
 }
 
 fn parts(
@@ -161,7 +172,10 @@ fn parts(
         observer: observer.clone(),
         logs: Arc::new(FakeLogs::default()),
         probe: Arc::new(NetworkProbe),
-        settings: Settings::new(platform, IpAddr::from([127, 0, 0, 1])),
+        settings: Settings {
+            lifecycle: lifecycle(platform),
+            ..Settings::new(platform, IpAddr::from([127, 0, 0, 1]))
+        },
     }
 }
 
@@ -252,6 +266,34 @@ async fn the_address_of_an_ended_instance_goes_to_nobody_else() {
         assert!(!seen.contains(&address), "{address} again, after {seen:?}");
         seen.push(address);
     }
+    world.end().await;
+}
+
+/// The daemon creates a missing volume without saying so, and empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_has_the_lifecycle_files_although_their_volume_was_pruned() {
+    let Some(mut world) = World::new().await else {
+        return;
+    };
+    let volume = lifecycle(&world.platform).volume();
+    let script = format!("test -x /tmp/lifecycle/launcher || exit 9; {LISTEN}");
+    let mut wanted = app(&world, &script, 2).await;
+    wanted.lifecycle_files = true;
+    for round in ["first", "pruned", "restarted"] {
+        if round == "restarted" {
+            world.start_again().await;
+        }
+        world.want(vec![wanted.clone()]).await;
+        world.settle().await;
+        assert_eq!(world.running().await.len(), 2, "{round}");
+        let used = world.engine.remove_volume(&volume).await;
+        assert!(matches!(used, Err(DockerError::Conflict(_))), "{used:?}");
+        world.want(Vec::new()).await;
+        world.settle().await;
+        let pruned = world.engine.remove_volume(&volume).await;
+        pruned.expect("nothing uses it");
+    }
+    assert!(world.observer.crashes().is_empty());
     world.end().await;
 }
 

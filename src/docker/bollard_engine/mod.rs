@@ -12,12 +12,14 @@
 //! - Bodies hold environment values: bollard's own debug output must stay off.
 
 mod calls;
+mod create;
 mod logs;
 mod networks;
 mod step;
 mod translate;
+mod volumes;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,7 +33,7 @@ use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
     DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
-    RegistryAuth, Upload, Usage,
+    RegistryAuth, Upload, Usage, Volume,
 };
 
 /// Where a daemon listens by default.
@@ -156,36 +158,7 @@ impl Engine for BollardEngine {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
-        let ports = if self.connection().await?.info.containers_routable {
-            translate::Ports::Internal
-        } else {
-            translate::Ports::Published
-        };
-        loop {
-            let refused = self.local_logs_refused.load(Ordering::Relaxed);
-            let driver = if refused { "json-file" } else { "local" };
-            let body = translate::create_body(spec, driver, ports);
-            let options = query::CreateContainerOptionsBuilder::default()
-                .name(&spec.name)
-                .build();
-            let created = self
-                .call(SLOW, |docker| async move {
-                    docker.create_container(Some(options), body).await
-                })
-                .await;
-            match created {
-                Ok(created) => return Ok(created.id),
-                Err(DockerError::Failed(text))
-                    if !refused && translate::is_log_driver_error(&text) =>
-                {
-                    self.local_logs_refused.store(true, Ordering::Relaxed);
-                }
-                Err(DockerError::NotFound(_)) => {
-                    return Err(DockerError::NotFound(format!("image {}", spec.image)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.create_container(spec).await
     }
 
     async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError> {
@@ -488,5 +461,21 @@ impl Engine for BollardEngine {
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
         self.delete_network(name).await
+    }
+
+    async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+        self.create_volume(name, labels).await
+    }
+
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, DockerError> {
+        self.find_volume(name).await
+    }
+
+    async fn volume_names(&self, prefix: &str) -> Result<Vec<String>, DockerError> {
+        self.list_volumes(prefix).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
+        self.delete_volume(name).await
     }
 }

@@ -11,8 +11,8 @@ use bollard::query_parameters as query;
 use super::step::Step;
 use crate::base::Timestamp;
 use crate::docker::{
-    BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo, DockerError,
-    Image, Labels, RegistryAuth, Usage,
+    Access, BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
+    DockerError, Image, Labels, RegistryAuth, Usage, VolumeMount,
 };
 
 /// Classifies an error by how callers handle it.
@@ -202,6 +202,7 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
             }]
         }),
         network_mode: spec.network.clone(),
+        mounts: Some(spec.volumes.iter().map(mount).collect()),
         log_config: Some(models::HostConfigLogConfig {
             typ: Some(log_driver.to_owned()),
             config: Some(
@@ -209,6 +210,21 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
                     .into(),
             ),
+        }),
+        ..Default::default()
+    }
+}
+
+fn mount(wanted: &VolumeMount) -> models::Mount {
+    models::Mount {
+        typ: Some(models::MountType::VOLUME),
+        source: Some(wanted.volume.clone()),
+        target: Some(wanted.folder.clone()),
+        read_only: Some(wanted.access == Access::ReadOnly),
+        volume_options: Some(models::MountVolumeOptions {
+            // An empty volume would get what the image has in the folder.
+            no_copy: Some(true),
+            ..Default::default()
         }),
         ..Default::default()
     }
@@ -223,6 +239,7 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
     });
     let network = found.network_settings.unwrap_or_default();
     let endpoints = network.networks.unwrap_or_default();
+    let mounts = found.mounts.unwrap_or_default();
     Container {
         id: found.id.unwrap_or_default(),
         name: found
@@ -242,6 +259,7 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
             wanted.parse().ok()
         }),
         published: published(network.ports.unwrap_or_default()),
+        volumes: mounts.into_iter().filter_map(|mount| mount.name).collect(),
     }
 }
 

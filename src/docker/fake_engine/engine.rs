@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
+use super::files::Files;
 use super::images::{FakeImage, empty, full_name};
 use super::state::Death;
 use super::streams::{Follower, Watcher};
@@ -14,7 +15,7 @@ use super::{FakeEngine, Verb};
 use crate::docker::{
     AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
     DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
-    RegistryAuth, Upload, Usage,
+    RegistryAuth, Upload, Usage, Volume,
 };
 
 impl FakeEngine {
@@ -78,6 +79,9 @@ impl Engine for FakeEngine {
                 let text = format!("the container name {} is already in use", spec.name);
                 return Err(DockerError::Conflict(text));
             }
+            for mount in &spec.volumes {
+                state.ensure_volume(&mount.volume, &Labels::new());
+            }
             state.add(spec.clone(), now)
         };
         self.notify(&id, &spec.labels, "create");
@@ -87,16 +91,18 @@ impl Engine for FakeEngine {
     async fn upload(&self, id: &str, upload: Upload) -> Result<(), DockerError> {
         self.enter(Verb::Upload).await?;
         let tar = Self::read(upload.tar).await?;
+        let mut files = Files::default();
+        files.unpack(&upload.folder, &tar)?;
         let mut state = self.state();
-        let container = state.find_mut(id).ok_or_else(|| no_container(id))?;
-        container.files.unpack(&upload.folder, &tar)
+        state.find(id).ok_or_else(|| no_container(id))?;
+        state.put_files(id, files)
     }
 
     async fn download(&self, id: &str, path: &str) -> Result<ByteReader, DockerError> {
         self.enter(Verb::Download).await?;
         let state = self.state();
-        let container = state.find(id).ok_or_else(|| no_container(id))?;
-        match container.files.pack(path)? {
+        let files = state.files(id).ok_or_else(|| no_container(id))?;
+        match files.pack(path)? {
             Some(tar) => Ok(Box::pin(Cursor::new(tar))),
             None => Err(DockerError::NotFound(format!("{path} in container {id}"))),
         }
@@ -335,7 +341,7 @@ impl Engine for FakeEngine {
     ) -> Result<(), DockerError> {
         self.enter(Verb::Build).await?;
         let context = Self::read(context).await?;
-        let mut files = super::files::Files::default();
+        let mut files = Files::default();
         files.unpack("", &context)?;
         let recipe = files
             .get(&format!("/{}", build.dockerfile))
@@ -434,5 +440,30 @@ impl Engine for FakeEngine {
         self.enter(Verb::RemoveNetwork).await?;
         self.state().networks.remove(name);
         Ok(())
+    }
+
+    async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+        self.enter(Verb::EnsureVolume).await?;
+        self.state().ensure_volume(name, labels);
+        Ok(())
+    }
+
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, DockerError> {
+        self.enter(Verb::Volume).await?;
+        Ok(self.state().volume(name))
+    }
+
+    async fn volume_names(&self, prefix: &str) -> Result<Vec<String>, DockerError> {
+        self.enter(Verb::VolumeNames).await?;
+        let names = self.state().volumes.keys().cloned().collect::<Vec<_>>();
+        Ok(names
+            .into_iter()
+            .filter(|n| n.starts_with(prefix))
+            .collect())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
+        self.enter(Verb::RemoveVolume).await?;
+        self.state().remove_volume(name)
     }
 }

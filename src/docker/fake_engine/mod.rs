@@ -1,5 +1,5 @@
-//! A Docker daemon in memory with containers, images, networks and logs, that can crash, stall and
-//! fail.
+//! A Docker daemon in memory with containers, images, networks, volumes and logs, that can crash,
+//! stall and fail.
 //!
 //! What a container does is scripted before it is created: [`FakeEngine::script`] assigns a
 //! [`Behaviour`] to a part of the image's name or of the command. Without a script a container
@@ -16,6 +16,7 @@ mod files;
 mod images;
 mod state;
 mod streams;
+mod volumes;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +61,10 @@ pub enum Verb {
     RemoveImage,
     EnsureNetwork,
     RemoveNetwork,
+    EnsureVolume,
+    Volume,
+    VolumeNames,
+    RemoveVolume,
 }
 
 /// The engine; clones share one daemon.
@@ -222,16 +227,15 @@ impl FakeEngine {
         self.state().find(container).map(|c| c.spec.clone())
     }
 
-    /// A file inside a container.
+    /// A file inside a container or its volumes.
     pub fn file(&self, container: &str, path: &str) -> Option<FakeFile> {
-        self.state().find(container)?.files.get(path).cloned()
+        self.state().files(container)?.get(path).cloned()
     }
 
     /// Paths of all files that were uploaded or written.
     pub fn paths(&self, container: &str) -> Vec<String> {
-        let state = self.state();
-        let found = state.find(container);
-        found.map_or_else(Vec::new, |c| c.files.paths())
+        let found = self.state().files(container);
+        found.map_or_else(Vec::new, |files| files.paths())
     }
 
     /// Names of all containers, oldest first.

@@ -43,6 +43,7 @@ pub(super) struct State {
     pub(super) offered_prefixes: Vec<String>,
     pub(super) pulled: Vec<String>,
     pub(super) networks: BTreeMap<String, Labels>,
+    pub(super) volumes: BTreeMap<String, FakeVolume>,
     pub(super) scripts: Vec<(String, Behaviour)>,
     pub(super) listeners: Vec<(String, u16, SocketAddr)>,
     pub(super) fail_once: BTreeMap<Verb, Vec<DockerError>>,
@@ -72,6 +73,13 @@ pub(super) struct FakeContainer {
     start: u64,
     /// An incomplete line, by stream.
     unfinished: BTreeMap<LogStream, Vec<u8>>,
+}
+
+/// A volume; the paths of its files begin with a slash.
+#[derive(Debug, Default)]
+pub(super) struct FakeVolume {
+    pub(super) labels: Labels,
+    pub(super) files: Files,
 }
 
 impl State {
@@ -173,12 +181,18 @@ impl State {
             } else {
                 BTreeMap::new()
             },
+            volumes: container.volumes().map(str::to_owned).collect(),
         }
     }
 }
 
 impl FakeContainer {
-    fn is(&self, id_or_name: &str) -> bool {
+    /// The names of its volumes.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = &str> {
+        self.spec.volumes.iter().map(|mount| mount.volume.as_str())
+    }
+
+    pub(super) fn is(&self, id_or_name: &str) -> bool {
         self.id == id_or_name || self.spec.name == id_or_name
     }
 

@@ -57,6 +57,7 @@ pub(super) fn spec(settings: &Settings, task: &OpenTask, desired: &DesiredTask) 
         working_dir: desired.working_dir.clone(),
         hostname: Some(task.guid.to_string()),
         labels: all,
+        volumes: environment::volumes(settings, desired.lifecycle_files),
         ..with_limits(desired.memory, settings.stop_grace)
     }
 }

@@ -115,7 +115,7 @@ pub struct DesiredTask {
     pub memory: Megabytes,
     /// Bytes a second, -1 for no limit.
     pub log_rate_limit: i64,
-    /// The lifecycle files are put into the container before it starts (buildpack apps).
+    /// The container has the lifecycle files (buildpack apps).
     pub lifecycle_files: bool,
 }
 

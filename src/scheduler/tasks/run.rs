@@ -215,21 +215,21 @@ impl Runner {
         let Some(desired) = self.desired(guid).await? else {
             return Ok(());
         };
-        let id = match created {
-            Some(id) if self.was_never_started(&id).await? => id,
+        match &created {
+            Some(id) if self.was_never_started(id).await? => {}
             Some(_) => return Ok(()),
             None => {
                 let text = format!("creating container for instance {guid}");
                 self.log_cell(task, LogStream::Out, text);
-                let spec = container::spec(&self.settings, task, &desired);
-                self.containers.create(spec).await?
             }
-        };
+        }
+        let spec = container::spec(&self.settings, task, &desired);
+        let id = self.containers.create(spec, created.as_deref()).await?;
         // Creating it may have taken long if the image was pulled.
         if !self.started(guid).await? {
             return Ok(());
         }
-        self.containers.start(&id, desired.lifecycle_files).await?;
+        self.engine.start(&id).await?;
         let text = format!("successfully created container for instance {guid}");
         self.log_cell(task, LogStream::Out, text);
         Ok(())

@@ -133,6 +133,9 @@ async fn it_converges_after_kill_9_at_any_step() {
         Verb::Create,
         Verb::Image,
         Verb::Pull,
+        Verb::Volume,
+        Verb::RemoveVolume,
+        Verb::EnsureVolume,
         Verb::Upload,
         Verb::Start,
         Verb::Inspect,
@@ -158,7 +161,12 @@ async fn it_converges_after_kill_9_at_any_step() {
             world.start_again();
             world.settle().await;
             let at = format!("{verb:?} at step {step}");
-            assert_eq!(world.running().await.len(), count, "{at}");
+            let running = world.running().await;
+            assert_eq!(running.len(), count, "{at}");
+            for id in running {
+                let launcher = world.engine.file(&id, "/tmp/lifecycle/launcher");
+                assert!(launcher.is_some(), "{at}");
+            }
             assert_eq!(world.containers().await.len(), count, "{at}");
             assert_eq!(world.instances("p").await.len(), count, "{at}");
             assert_eq!(world.routable(), count, "{at}");

@@ -20,9 +20,9 @@ async fn an_app_that_never_listens_crashes_after_its_timeout() {
     world
         .until(|all| all.iter().any(|i| i.crash_count == 1))
         .await;
-    // Thirty probes in the first three seconds, then one every two seconds, and a last one.
+    // 47 probes in the first three seconds, then one every two seconds, and a last one.
     let why = format!(
-        "Timed out after 1m0s (60 attempts) waiting for startup check to succeed: {REFUSED}"
+        "Timed out after 1m0s (77 attempts) waiting for startup check to succeed: {REFUSED}"
     );
     let crash = world.observer.crashes()[0].exit_description.clone();
     assert_eq!(crash, format!("Instance never healthy after 1m0s: {why}"));

@@ -6,6 +6,7 @@ mod convergence;
 mod crashes;
 mod health;
 mod life;
+mod lifecycle;
 mod scenarios;
 mod unreadable;
 mod world;

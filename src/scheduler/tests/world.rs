@@ -11,8 +11,9 @@ use crate::db::{Db, DbError};
 use crate::docker::FakeEngine;
 use crate::docker::{Container, ContainerState, Engine};
 use crate::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, FakeProbe};
+use crate::scheduler::settings::lifecycle_tar;
 use crate::scheduler::{
-    self, DesiredProcess, Instance, InstanceState, Parts, Scheduler, Settings, labels,
+    self, DesiredProcess, Instance, InstanceState, Lifecycle, Parts, Scheduler, Settings, labels,
 };
 
 /// Wall time that moves with Tokio's clock.
@@ -33,6 +34,8 @@ pub(super) struct World {
     pub(super) logs: Arc<FakeLogs>,
     pub(super) probe: Arc<FakeProbe>,
     pub(super) scheduler: Scheduler,
+    /// The content of the launcher that the next process has.
+    pub(super) launcher: &'static str,
     supervisor: Supervisor,
     dir: tempfile::TempDir,
 }
@@ -70,6 +73,7 @@ impl World {
             logs,
             probe,
             scheduler,
+            launcher: "1",
             supervisor,
             dir,
         }
@@ -92,9 +96,17 @@ impl World {
             observer: self.observer.clone(),
             logs: self.logs.clone(),
             probe: self.probe.clone(),
-            settings: Settings::for_tests(),
+            settings: Settings {
+                lifecycle: self.lifecycle(),
+                ..Settings::for_tests()
+            },
         });
         self.scheduler.start(&self.supervisor);
+    }
+
+    /// The lifecycle files of the next process.
+    pub(super) fn lifecycle(&self) -> Lifecycle {
+        Lifecycle::new("0f0f", lifecycle_tar(self.launcher))
     }
 
     /// Another scheduler process over an empty database.

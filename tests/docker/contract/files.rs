@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::bench::{Bench, soon};
 
-fn tar_of(name: &str, content: &[u8], mode: u32) -> ByteReader {
+pub(super) fn tar_of(name: &str, content: &[u8], mode: u32) -> ByteReader {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
@@ -21,14 +21,14 @@ fn tar_of(name: &str, content: &[u8], mode: u32) -> ByteReader {
     Box::pin(std::io::Cursor::new(builder.into_inner().expect("a tar")))
 }
 
-async fn read(mut reader: ByteReader) -> Vec<u8> {
+pub(super) async fn read(mut reader: ByteReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).await.expect("all bytes");
     bytes
 }
 
 /// Names, modes and contents of the files in a tar.
-fn entries(tar: &[u8]) -> Vec<(String, u32, Bytes)> {
+pub(super) fn entries(tar: &[u8]) -> Vec<(String, u32, Bytes)> {
     let mut archive = tar::Archive::new(tar);
     let mut found = Vec::new();
     for entry in archive.entries().expect("entries") {

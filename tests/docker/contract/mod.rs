@@ -3,6 +3,7 @@
 mod containers;
 mod files;
 mod logs;
+mod volumes;
 
 use cflite::docker::{BollardEngine, DockerError, Engine};
 
@@ -44,6 +45,8 @@ contract!(
     files::files_go_in_and_come_out,
     files::images_are_made_named_saved_and_removed,
     files::a_broken_pull_is_an_error,
+    volumes::a_volume_is_filled_through_a_container_that_never_ran,
+    volumes::a_missing_volume_is_created_without_labels,
 );
 
 #[tokio::test]
