@@ -182,9 +182,10 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
 fn upstreams(config: &Config) -> Value {
     let all = config.registry_upstreams.iter();
     let all: Vec<String> = all.map(|(host, url)| format!("{host}={url}")).collect();
-    match all.is_empty() {
-        true => Value::Null,
-        false => json!(all.join(",")),
+    if all.is_empty() {
+        Value::Null
+    } else {
+        json!(all.join(","))
     }
 }
 

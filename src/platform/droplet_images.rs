@@ -113,25 +113,9 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn only_images_of_unused_droplets_are_removed() {
-        let dir = tempfile::tempdir().expect("temporary folder");
+    /// The apps `a` and `b` have the droplets `d1` and `…1`.
+    async fn collector(dir: &tempfile::TempDir, fake: &FakeEngine) -> Collector {
         let db = Db::open(&dir.path().join("cflite.db")).expect("database");
-        let fake = FakeEngine::new(Arc::new(SystemClock));
-        let image = |name: &str, platform: &str, droplet: &str| {
-            let mut labels = droplets_labels(platform);
-            labels.insert(LABEL_DROPLET.to_owned(), droplet.to_owned());
-            let tags = vec![format!("{name}:latest")];
-            let like = fake.add_image(&format!("base-of-{name}"));
-            fake.add_image_like(Image {
-                tags,
-                labels,
-                ..like
-            });
-        };
-        image("current", "here", "d1");
-        image("former", "here", "d2");
-        image("foreign", "there", "d3");
         db.write(|tx| {
             tx.sql().execute_batch(
                 "pragma defer_foreign_keys = 1;
@@ -152,30 +136,34 @@ mod tests {
         })
         .await
         .expect("rows");
-        let guid = |last| format!("00000000-0000-4000-8000-00000000000{last}");
-        for (repository, digits) in [(guid(1), "1"), (guid(2), "2"), ("me/app".to_owned(), "3")] {
-            let like = fake.add_image(&format!("like-{digits}"));
-            let digests = vec![format!("127.0.0.1:5000/{repository}@sha256:{digits}")];
-            fake.add_image_like(Image { digests, ..like });
-        }
-        let engine = Arc::new(fake.clone());
-        let collector = Collector {
+        Collector {
             platform_id: "here".to_owned(),
             prefix: "127.0.0.1:5000/".to_owned(),
-            lifecycle: Lifecycle::new("here", bytes::Bytes::new()),
             db,
-            engine,
+            engine: Arc::new(fake.clone()),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_images_of_unused_droplets_are_removed() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let fake = FakeEngine::new(Arc::new(SystemClock));
+        let image = |name: &str, platform: &str, droplet: &str| {
+            let mut labels = droplets_labels(platform);
+            labels.insert(LABEL_DROPLET.to_owned(), droplet.to_owned());
+            let tags = vec![format!("{name}:latest")];
+            let like = fake.add_image(&format!("base-of-{name}"));
+            fake.add_image_like(Image {
+                tags,
+                labels,
+                ..like
+            });
         };
+        image("current", "here", "d1");
+        image("former", "here", "d2");
+        image("foreign", "there", "d3");
+        let collector = collector(&dir, &fake).await;
         collector.remove_unused().await.expect("checked");
-        let left = fake.image_names("127.0.0.1:5000/").await.expect("names");
-        assert_eq!(
-            left,
-            [
-                format!("127.0.0.1:5000/{}@sha256:1", guid(1)),
-                "127.0.0.1:5000/me/app@sha256:3".to_owned()
-            ],
-            "Docker images of unused droplets go, those of people stay"
-        );
         for (name, stays) in [("current", true), ("former", false), ("foreign", true)] {
             let found = fake
                 .image(&format!("{name}:latest"))
@@ -183,5 +171,27 @@ mod tests {
                 .expect("inspected");
             assert_eq!(found.is_some(), stays, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn docker_images_of_unused_droplets_are_removed_and_those_of_people_stay() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let fake = FakeEngine::new(Arc::new(SystemClock));
+        let guid = |last| format!("00000000-0000-4000-8000-00000000000{last}");
+        for (repository, digits) in [(guid(1), "1"), (guid(2), "2"), ("me/app".to_owned(), "3")] {
+            let like = fake.add_image(&format!("like-{digits}"));
+            let digests = vec![format!("127.0.0.1:5000/{repository}@sha256:{digits}")];
+            fake.add_image_like(Image { digests, ..like });
+        }
+        let collector = collector(&dir, &fake).await;
+        collector.remove_unused().await.expect("checked");
+        let left = fake.image_names("127.0.0.1:5000/").await.expect("names");
+        assert_eq!(
+            left,
+            [
+                format!("127.0.0.1:5000/{}@sha256:1", guid(1)),
+                "127.0.0.1:5000/me/app@sha256:3".to_owned()
+            ]
+        );
     }
 }

@@ -124,7 +124,7 @@ pub(super) fn start_front_door(
 ) -> anyhow::Result<()> {
     let pki = Pki::open(
         &parts.config.data_dir.join("pki"),
-        &[parts.config.domain.clone()],
+        std::slice::from_ref(&parts.config.domain),
         parts.clock.clone(),
     )?;
     let door = FrontDoor {

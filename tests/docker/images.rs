@@ -34,15 +34,6 @@ impl Client {
         Self { admin, space }
     }
 
-    /// The same user at a process that was started again.
-    async fn again(&self, platform: &Platform) -> Self {
-        let token = admin_token(platform).await;
-        Self {
-            admin: TestClient::anonymous(&platform.url()).with_token(&token),
-            space: self.space.clone(),
-        }
-    }
-
     async fn create(&self, name: &str) -> String {
         let path = format!("/v3/spaces/{}/actions/apply_manifest", self.space);
         let manifest = format!(
@@ -132,7 +123,7 @@ impl Client {
         assert_eq!(scaled.status, 202, "{scaled:?}");
     }
 
-    /// The digest that the app's current droplet is pinned to, from its image in the daemon.
+    /// The app's recent log lines.
     async fn log(&self, app: &str) -> String {
         let path = format!("/api/v1/read/{app}?limit=1000&envelope_types=LOG");
         let read = self.admin.get(&path).await.expect("a log");
@@ -207,6 +198,17 @@ fn images_of(containers: &[String]) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// The digest in `repository@sha256:…`.
+fn digest(image: &str) -> String {
+    let digest = image.split_once('@').map(|(_, digest)| digest);
+    digest.expect("a digest").to_owned()
+}
+
+fn digests_of(containers: &[String]) -> Vec<String> {
+    let images = images_of(containers);
+    images.iter().map(|image| digest(image)).collect()
+}
+
 /// The files below `folder` that contain `text`.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let out = Command::new("grep")
@@ -223,7 +225,7 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     let mut upstream = Upstream::start();
     upstream.push("me/web:1", "one");
     let mut platform = platform(&upstream);
-    let mut client = Client::of(&platform).await;
+    let client = Client::of(&platform).await;
     let app = client.create("web").await;
     let staged = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
     client.run(&app, &staged.expect("staged")).await;
@@ -231,37 +233,45 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     assert_eq!(page(&platform, "web"), "one");
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
     let first = until_instances(&platform, 1).await;
-    let pinned = images_of(&first);
-    assert!(pinned[0].contains("@sha256:"), "{pinned:?}");
+    let pinned = images_of(&first).remove(0);
+    assert!(pinned.contains("@sha256:"), "{pinned}");
 
     // The daemon forgets the image, and the other registry is gone.
     upstream.kill();
     client.act(&app, "stop").await;
     until_instances(&platform, 0).await;
-    until_removed(&pinned[0]).await;
+    until_removed(&pinned).await;
     client.act(&app, "start").await;
     platform.wait_for("web.cf.localhost", SOON);
-
     client.scale(&app, 3).await;
     let all = until_instances(&platform, 3).await;
-    let digest = |image: &String| image.split_once('@').map(|(_, digest)| digest.to_owned());
-    let digests: Vec<_> = images_of(&all).iter().filter_map(digest).collect();
-    assert_eq!(digests, vec![digest(&pinned[0]).expect("a digest"); 3]);
+    assert_eq!(digests_of(&all), vec![digest(&pinned); 3]);
 
     // A crash, and the death of the platform.
     let killed = Command::new("docker").args(["kill", &all[0]]).output();
     assert!(killed.expect("docker runs").status.success());
     platform.kill();
     platform.boot();
-    client = client.again(&platform).await;
     let deadline = Instant::now() + SOON;
     while platform.instances().contains(&all[0]) || platform.instances().len() < 3 {
         assert!(Instant::now() < deadline, "{}", platform.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(page(&platform, "web"), "one");
+}
 
-    // Staged again without the other registry: the same digest, and the log says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_staged_again_without_its_registry_and_anew_when_its_tag_moved() {
+    let mut upstream = Upstream::start();
+    upstream.push("me/web:1", "one");
+    let platform = platform(&upstream);
+    let client = Client::of(&platform).await;
+    let app = client.create("web").await;
+    let staged = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
+    client.run(&app, &staged.expect("staged")).await;
+    let before = digests_of(&until_instances(&platform, 1).await);
+
+    upstream.kill();
     let packages = client
         .admin
         .get(&format!("/v3/packages?app_guids={app}"))
@@ -279,11 +289,8 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     );
     client.run(&app, &droplet).await;
     platform.wait_for("web.cf.localhost", SOON);
-    let all = until_instances(&platform, 3).await;
-    let again: Vec<_> = images_of(&all).iter().filter_map(digest).collect();
-    assert_eq!(again, digests);
+    assert_eq!(digests_of(&until_instances(&platform, 1).await), before);
 
-    // The tag has moved.
     upstream.boot();
     upstream.push("me/web:1", "two");
     let droplet = client.stage(&app, "me/web:1", Some(PASSWORD)).await;
@@ -294,7 +301,11 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let log = client.log(&app).await;
-    assert!(log.contains("The tag 1 has moved: it was sha256:"), "{log}");
+    let moved = format!(
+        "The tag 1 has moved: it was {}, it is now sha256:",
+        before[0]
+    );
+    assert!(log.contains(&moved), "{log}");
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
 }
 

@@ -161,7 +161,7 @@ impl StagingQueue {
             .map_err(|e| broken(e.to_string()))?;
         let Some(package) = inputs.package else {
             let input = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
-            return self.image_request(tx, build, input);
+            return image_request(tx, build, input);
         };
         let environment = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
         let buildpacks =
@@ -182,28 +182,6 @@ impl StagingQueue {
             disk: build.disk,
             log_rate_limit: build.log_rate_limit,
             cache: inputs.cache,
-            timeout: TIMEOUT,
-        }))
-    }
-
-    fn image_request(
-        &self,
-        tx: &ReadTx<'_>,
-        build: &Build,
-        input: DockerInput,
-    ) -> Result<StagingRequest, DbError> {
-        let credentials = input.username.zip(input.password);
-        let credentials = credentials.map(|(username, password)| Credentials {
-            username,
-            password: Secret::new(password),
-        });
-        Ok(StagingRequest::Image(ImageStaging {
-            build_guid: build.guid.clone(),
-            app_guid: build.app_guid.clone(),
-            droplet_guid: build.droplet_guid.clone(),
-            previous: model::droplets::image_of(tx, &build.app_guid, &input.image)?,
-            image: input.image,
-            credentials,
             timeout: TIMEOUT,
         }))
     }
@@ -254,6 +232,28 @@ impl StagingQueue {
             )
             .map_err(|e| inconsistent(&e))
     }
+}
+
+/// The request for a build of a Docker image.
+fn image_request(
+    tx: &ReadTx<'_>,
+    build: &Build,
+    input: DockerInput,
+) -> Result<StagingRequest, DbError> {
+    let credentials = input.username.zip(input.password);
+    let credentials = credentials.map(|(username, password)| Credentials {
+        username,
+        password: Secret::new(password),
+    });
+    Ok(StagingRequest::Image(ImageStaging {
+        build_guid: build.guid.clone(),
+        app_guid: build.app_guid.clone(),
+        droplet_guid: build.droplet_guid.clone(),
+        previous: model::droplets::image_of(tx, &build.app_guid, &input.image)?,
+        image: input.image,
+        credentials,
+        timeout: TIMEOUT,
+    }))
 }
 
 fn of_build(build: &Build) -> Value {

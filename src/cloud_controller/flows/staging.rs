@@ -65,45 +65,17 @@ pub(crate) fn create(
         ));
     }
     let build = assemble(tx, may, caller, app, package, &wanted)?;
-    let mut warning = None;
-    match &package.kind {
-        PackageKind::Docker { image, username } => {
+    let warning = match &package.kind {
+        PackageKind::Docker { image, .. } => {
             check_own_image(tx, caller, registry, image)?;
-            check_free(tx, app)?;
-            check_quotas(tx, app, &build)?;
-            check_disk(&build)?;
-            let input = docker_input(tx, snapshots, package, image, username.as_deref())?;
-            let inputs = NewBuildInputs {
-                package: None,
-                environment: &input,
-                buildpacks: &[],
-            };
-            model::builds::insert(tx, &build, &inputs)?;
+            insert_of_image(tx, snapshots, app, package, &build)?;
+            None
         }
-        PackageKind::Bits(bits) => {
-            let stack = build.stack.as_deref().unwrap_or_default();
-            let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
-            warning = stack_warning(tx, app, stack)?;
-            check_free(tx, app)?;
-            let bits = bits
-                .as_ref()
-                .filter(|_| package.state == PackageState::Ready)
-                .ok_or_else(|| {
-                    Error::bad_request("Cannot stage package whose state is not ready.")
-                })?;
-            check_quotas(tx, app, &build)?;
-            let buildpacks = chosen.usable()?;
-            check_disk(&build)?;
-            let environment = environment(tx, snapshots, app, &build, wanted.environment)?;
-            let environment = serde_json::to_vec(&environment)?;
-            let inputs = NewBuildInputs {
-                package: Some(&bits.digest),
-                environment: &snapshots.vault().encrypt(&environment)?,
-                buildpacks: &buildpacks,
-            };
-            model::builds::insert(tx, &build, &inputs)?;
+        PackageKind::Bits(_) => {
+            let own = wanted.environment;
+            insert_of_bits(tx, snapshots, app, package, &build, own)?
         }
-    }
+    };
     wanted
         .metadata
         .store(tx, ResourceType::Build, build.guid.as_str())?;
@@ -116,6 +88,72 @@ pub(crate) fn create(
     let data = json!({ "build_guid": build.guid, "package_guid": package.guid });
     actions::apps::record(tx, may, "audit.app.build.create", app, &data)?;
     Ok((build, warning))
+}
+
+/// Stores the build of an image. The package's password moves into the build, which forgets it when
+/// it ends.
+fn insert_of_image(
+    tx: &WriteTx<'_>,
+    snapshots: &Snapshots,
+    app: &App,
+    package: &Package,
+    build: &Build,
+) -> Result<()> {
+    let PackageKind::Docker { image, username } = &package.kind else {
+        return Err(Error::internal("a package without an image"));
+    };
+    check_free(tx, app)?;
+    check_quotas(tx, app, build)?;
+    check_disk(build)?;
+    let vault = snapshots.vault();
+    let sealed = model::packages::take_password(tx, &package.guid)?;
+    let password = sealed.map(|sealed| vault.decrypt(&sealed)).transpose()?;
+    let input = DockerInput {
+        image: image.clone(),
+        username: username.clone(),
+        password: password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    let inputs = NewBuildInputs {
+        package: None,
+        environment: &vault.encrypt(&serde_json::to_vec(&input)?)?,
+        buildpacks: &[],
+    };
+    model::builds::insert(tx, build, &inputs)
+}
+
+/// Stores the build of uploaded bits; gives a warning about the stack when there is one.
+fn insert_of_bits(
+    tx: &WriteTx<'_>,
+    snapshots: &Snapshots,
+    app: &App,
+    package: &Package,
+    build: &Build,
+    own: Map<String, Value>,
+) -> Result<Option<String>> {
+    let stack = build.stack.as_deref().unwrap_or_default();
+    let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
+    let warning = stack_warning(tx, app, stack)?;
+    check_free(tx, app)?;
+    let bits = match &package.kind {
+        PackageKind::Bits(Some(bits)) if package.state == PackageState::Ready => &bits.digest,
+        _ => {
+            return Err(Error::bad_request(
+                "Cannot stage package whose state is not ready.",
+            ));
+        }
+    };
+    check_quotas(tx, app, build)?;
+    let buildpacks = chosen.usable()?;
+    check_disk(build)?;
+    let environment = environment(tx, snapshots, app, build, own)?;
+    let environment = serde_json::to_vec(&environment)?;
+    let inputs = NewBuildInputs {
+        package: Some(bits),
+        environment: &snapshots.vault().encrypt(&environment)?,
+        buildpacks: &buildpacks,
+    };
+    model::builds::insert(tx, build, &inputs)?;
+    Ok(warning)
 }
 
 fn check_quotas(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
@@ -152,26 +190,6 @@ fn check_free(tx: &ReadTx<'_>, app: &App) -> Result<()> {
         return Err(model::builds::staging_in_progress());
     }
     Ok(())
-}
-
-/// What staging a Docker image needs, encrypted. The package's password moves into the build, which
-/// forgets it when it ends.
-fn docker_input(
-    tx: &WriteTx<'_>,
-    snapshots: &Snapshots,
-    package: &Package,
-    image: &str,
-    username: Option<&str>,
-) -> Result<Vec<u8>> {
-    let vault = snapshots.vault();
-    let sealed = model::packages::take_password(tx, &package.guid)?;
-    let password = sealed.map(|sealed| vault.decrypt(&sealed)).transpose()?;
-    let input = DockerInput {
-        image: image.to_owned(),
-        username: username.map(str::to_owned),
-        password: password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-    };
-    Ok(vault.encrypt(&serde_json::to_vec(&input)?)?)
 }
 
 /// What is to be said about the stack; 422 when its state forbids staging.

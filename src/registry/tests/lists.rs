@@ -101,7 +101,10 @@ async fn referrers_are_listed_under_both_digests_and_by_type() {
         sorted(vec![first.clone(), second.clone()])
     );
     let query = "?artifactType=application%2Fx%2By";
-    assert_eq!(listed(&s, &sha256, query).await, [second.clone()]);
+    assert_eq!(
+        listed(&s, &sha256, query).await,
+        std::slice::from_ref(&second)
+    );
     let none = listed(&s, &sha256, "?artifactType=none").await;
     assert_eq!(none, Vec::<Value>::new());
 
