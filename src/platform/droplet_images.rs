@@ -139,6 +139,7 @@ mod tests {
         Collector {
             platform_id: "here".to_owned(),
             prefix: "127.0.0.1:5000/".to_owned(),
+            lifecycle: Lifecycle::new("here", bytes::Bytes::new()),
             db,
             engine: Arc::new(fake.clone()),
         }

@@ -35,7 +35,7 @@ pub(super) async fn a_volume_is_filled_through_a_container_that_never_ran(bench:
     let found = engine.volume(&volume).await.expect("asked").expect("there");
     assert_eq!((found.name, found.labels), (volume.clone(), bench.labels()));
     let names = engine.volume_names(&bench.name("fi")).await;
-    assert_eq!(names.expect("listed"), [volume.clone()]);
+    assert_eq!(names.expect("listed"), [volume.as_str()]);
     let names = engine.volume_names("contract-").await.expect("listed");
     assert_eq!(names, Vec::<String>::new(), "names begin with the prefix");
 
@@ -54,7 +54,7 @@ pub(super) async fn a_volume_is_filled_through_a_container_that_never_ran(bench:
     let spec = mounted(spec, &volume, Access::ReadOnly);
     let reader = engine.create(&spec).await.expect("created");
     let seen = engine.inspect(&reader).await.expect("asked");
-    assert_eq!(seen.expect("there").volumes, [volume.clone()]);
+    assert_eq!(seen.expect("there").volumes, [volume.as_str()]);
     let rejected = engine.upload(&reader, upload()).await;
     assert!(
         matches!(rejected, Err(DockerError::Failed(_))),
