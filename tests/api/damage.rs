@@ -126,7 +126,8 @@ async fn a_build_that_cannot_be_read_fails_and_blocks_neither_its_app_nor_others
 #[tokio::test]
 async fn a_task_whose_environment_cannot_be_read_fails_and_others_run() {
     let (app, admin, web, _) = runnable().await;
-    app.engine().stall(cflite::docker::Verb::List);
+    // Nothing starts before the damage.
+    app.engine().set_reachable(false);
     let path = format!("/v3/apps/{web}/tasks");
     let task = json!({ "command": "echo hello" });
     let first = admin.post(&path, &task).await.unwrap();
@@ -135,7 +136,7 @@ async fn a_task_whose_environment_cannot_be_read_fails_and_others_run() {
         .await
         .unwrap();
     let second = admin.post(&path, &task).await.unwrap();
-    app.engine().heal();
+    app.engine().set_reachable(true);
     for (task, state, reason) in [
         (&first, "FAILED", "cannot read the task's configuration"),
         (&second, "SUCCEEDED", ""),

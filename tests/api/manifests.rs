@@ -1,6 +1,7 @@
 //! Manifests.
 
 use cflite::testing::{TestApp, TestClient, organization_and_space};
+use serde_json::json;
 
 const YAML: &str = "application/x-yaml";
 
@@ -119,6 +120,10 @@ async fn what_the_platform_does_not_do_is_refused_by_name() {
     let admin = app.admin().await.unwrap();
     let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
     let path = format!("/v3/spaces/{space}/actions/apply_manifest");
+    // On at first, unlike in Cloud Foundry.
+    let flag = "/v3/feature_flags/diego_docker";
+    let off = admin.patch(flag, &json!({ "enabled": false })).await;
+    assert_eq!(off.unwrap().status, 200);
     let cases = [
         ("docker: {image: nginx}", "Feature Disabled: diego_docker"),
         ("lifecycle: cnb", "Feature Disabled: diego_cnb"),

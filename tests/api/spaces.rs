@@ -224,7 +224,8 @@ async fn feature_flags_are_listed_by_name_and_changed_by_admins() {
     let since = "/v3/feature_flags?updated_ats[gt]=2020-01-01T00:00:00Z";
     assert_eq!(
         admin.get(since).await.unwrap().names(),
-        ["private_domain_creation"]
+        ["diego_docker", "private_domain_creation"],
+        "the first one since the first boot"
     );
     let bare = admin
         .patch(path, &json!({ "custom_error_message": null }))

@@ -372,3 +372,33 @@ async fn an_image_of_the_local_daemon_runs_and_the_log_says_so() {
     let text = format!("Using the image {name} of the local Docker daemon (sha256:");
     assert!(log.contains(&text), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_push_images_and_run_them_by_their_roles() {
+    let mut local = Upstream::start();
+    let platform = platform(&local);
+    let client = Client::of(&platform).await;
+    let registry = platform.registry();
+    let name = format!("{registry}/admin/web:1");
+    local.build(&name, "pushed");
+    let refused = local.push_built(&name).expect_err("nobody logged in");
+    assert!(refused.contains("no basic auth credentials"), "{refused}");
+
+    local.login(&registry, "admin", &platform.password());
+    local.push_built(&name).expect("pushed");
+    let cached = format!("{registry}/cache/docker.io/library/web:1");
+    local.build(&cached, "poison");
+    let refused = local.push_built(&cached).expect_err("the platform's own");
+    assert!(refused.contains("denied"), "{refused}");
+
+    let app = client.create("pushed").await;
+    let staged = client.stage(&app, &name, None).await;
+    client.run(&app, &staged.expect("staged")).await;
+    platform.wait_for("pushed.cf.localhost", SOON);
+    assert_eq!(page(&platform, "pushed"), "pushed");
+    let missing = client
+        .stage(&app, &format!("{registry}/admin/web:2"), None)
+        .await;
+    let missing = missing.expect_err("no such tag");
+    assert!(missing.contains("knows no such image or tag"), "{missing}");
+}

@@ -180,6 +180,12 @@ impl Platform {
             .expect("port")
     }
 
+    /// Where clients reach its image registry.
+    pub(crate) fn registry(&self) -> String {
+        let running = self.running().expect("running");
+        format!("localhost:{}", running["registry_port"])
+    }
+
     /// Of the running process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("running").id()

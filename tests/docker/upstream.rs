@@ -53,7 +53,7 @@ impl Upstream {
             names: Vec::new(),
         };
         upstream.boot();
-        upstream.login();
+        upstream.login(&upstream.address(), USER, PASSWORD);
         upstream
     }
 
@@ -91,10 +91,19 @@ impl Upstream {
     pub(crate) fn push(&mut self, name: &str, page: &str) {
         let full = format!("{}/{name}", self.address());
         self.build(&full, page);
-        succeed(self.docker().args(["push", "--quiet", &full]));
-        // Only the registry has it now.
-        succeed(self.docker().args(["rmi", &full]));
-        self.names.retain(|known| *known != full);
+        self.push_built(&full).expect("pushed");
+    }
+
+    /// Pushes an image that was built; then only its registry has it. Else what docker says.
+    pub(crate) fn push_built(&mut self, name: &str) -> Result<(), String> {
+        let pushed = self.docker().args(["push", "--quiet", name]).output();
+        let pushed = pushed.expect("docker runs");
+        if !pushed.status.success() {
+            return Err(String::from_utf8_lossy(&pushed.stderr).into_owned());
+        }
+        succeed(self.docker().args(["rmi", name]));
+        self.names.retain(|known| known != name);
+        Ok(())
     }
 
     /// Builds an image in the local daemon.
@@ -114,10 +123,11 @@ impl Upstream {
         self.names.push(name.to_owned());
     }
 
-    fn login(&self) {
+    /// Keeps the password for a registry.
+    pub(crate) fn login(&self, address: &str, user: &str, password: &str) {
         let mut login = self.docker();
-        login.args(["login", "--username", USER, "--password", PASSWORD]);
-        succeed(login.arg(self.address()));
+        login.args(["login", "--username", user, "--password", password]);
+        succeed(login.arg(address));
     }
 
     /// The command with a configuration of its own, where it keeps the password.

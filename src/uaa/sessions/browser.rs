@@ -53,8 +53,9 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';'));
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    // Cookies of others may hold any bytes.
+    let mut pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok());
     pairs.find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name && !value.is_empty()).then(|| value.to_owned())
@@ -159,5 +160,8 @@ mod tests {
         assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
         assert_eq!(cookie(&headers, "c"), None);
         assert_eq!(cookie(&headers, "login"), None);
+        let odd = http::HeaderValue::from_bytes(b"odd=\xff; d=4").unwrap();
+        headers.append(header::COOKIE, odd);
+        assert_eq!(cookie(&headers, "d").as_deref(), Some("4"));
     }
 }
