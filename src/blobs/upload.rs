@@ -9,7 +9,7 @@
 //! - One writer at a time: [`Blobs::resume_upload`] refuses an upload that another writes to. The
 //!   claim belongs to the work on the file and not to the request: while a cancelled request still
 //!   writes, nobody else can.
-//! - What [`Upload::sync`] returned for is on disk.
+//! - What [`Blobs::sync_upload`] returned for is on disk.
 //! - An upload that a disk error hit is removed.
 
 use std::fs::{File, OpenOptions};
