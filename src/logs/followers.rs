@@ -313,8 +313,9 @@ mod tests {
         assert!(!store.logs.followers().any_behind("app", NOW * 1000));
     }
 
-    #[test]
-    fn readers_and_sources_are_bounded() {
+    // While time stands still, no reader goes away.
+    #[tokio::test(start_paused = true)]
+    async fn readers_and_sources_are_bounded() {
         let followers = Followers::default();
         for port in 0..1000 {
             followers.record_read("app", ([127, 0, 0, 1], port).into(), 0);

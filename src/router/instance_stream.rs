@@ -54,6 +54,8 @@ pub(crate) struct Inbound {
     expecting: Cell<bool>,
     /// The last write is pending: the instance does not read.
     blocked: Cell<bool>,
+    /// The connection carries another protocol, whose ends close on their own.
+    is_tunnel: Cell<bool>,
     has_interim: Cell<bool>,
     interim: RefCell<Vec<InterimHead>>,
 }
@@ -67,6 +69,11 @@ impl Inbound {
     /// Whether everything hyper wrote was sent.
     pub(crate) fn is_written(&self) -> bool {
         !self.blocked.get()
+    }
+
+    /// The instance switched to another protocol.
+    pub(crate) fn become_tunnel(&self) {
+        self.is_tunnel.set(true);
     }
 
     /// Takes the received interim responses.
@@ -292,8 +299,13 @@ impl Write for InstanceStream {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
+    /// hyper closes its side when it cannot read a head, which must not stop the instance: the head
+    /// may be read again. The end of the connection closes it in any case.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.inbound.is_tunnel.get() {
+            return Pin::new(&mut self.io).poll_shutdown(cx);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

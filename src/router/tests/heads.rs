@@ -1,6 +1,9 @@
 //! Heads of requests and responses with many and with long fields.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -159,6 +162,33 @@ fn an_apps_own_431_reaches_the_client() {
     old.send(b"GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n");
     let text = String::from_utf8(old.rest()).unwrap();
     assert!(text.starts_with("HTTP/1.0 431 "), "{text}");
+}
+
+#[test]
+fn a_response_with_many_fields_keeps_its_connection() {
+    let connections = Arc::new(AtomicU32::new(0));
+    let counted = connections.clone();
+    let door = door();
+    let app = app(move |mut client| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        while client.head().is_some() {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\n{}content-length: 2\r\n\r\n",
+                fields(150)
+            );
+            client.send(head.as_bytes());
+            client.send(b"hi");
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut client = door.client();
+    for _ in 0..3 {
+        client.send(get("").as_bytes());
+        assert_eq!(client.answer().body, "hi");
+        // Time for an end of the connection to arrive.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
 #[test]

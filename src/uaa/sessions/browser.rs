@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
         assert_eq!(cookie(&headers, "c"), None);
         assert_eq!(cookie(&headers, "login"), None);
-        let odd = http::HeaderValue::from_bytes(b"odd=\xff; d=4").unwrap();
+        let odd = HeaderValue::from_bytes(b"odd=\xff; d=4").unwrap();
         headers.append(header::COOKIE, odd);
         assert_eq!(cookie(&headers, "d").as_deref(), Some("4"));
     }
