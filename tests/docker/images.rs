@@ -123,6 +123,19 @@ impl Client {
         assert_eq!(scaled.status, 202, "{scaled:?}");
     }
 
+    /// Waits until a line of the app's log contains `text`.
+    async fn until_logged(&self, app: &str, text: &str) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let log = self.log(app).await;
+            if log.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in\n{log}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The app's recent log lines.
     async fn log(&self, app: &str) -> String {
         let path = format!("/api/v1/read/{app}?limit=1000&envelope_types=LOG");
@@ -281,12 +294,11 @@ async fn an_image_is_staged_again_without_its_registry_and_anew_when_its_tag_mov
         .text("/resources/0/guid")
         .to_owned();
     let droplet = client.build(&package).await.expect("staged again");
-    let log = client.log(&app).await;
-    assert!(log.contains("docker.io cannot be reached"), "{log}");
-    assert!(
-        log.contains("using the copy of this image from before"),
-        "{log}"
-    );
+    client
+        .until_logged(&app, "docker.io cannot be reached")
+        .await;
+    let used = "using the copy of this image from before";
+    client.until_logged(&app, used).await;
     client.run(&app, &droplet).await;
     platform.wait_for("web.cf.localhost", SOON);
     assert_eq!(digests_of(&until_instances(&platform, 1).await), before);
@@ -300,12 +312,11 @@ async fn an_image_is_staged_again_without_its_registry_and_anew_when_its_tag_mov
         assert!(Instant::now() < deadline, "{}", platform.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let log = client.log(&app).await;
     let moved = format!(
         "The tag 1 has moved: it was {}, it is now sha256:",
         before[0]
     );
-    assert!(log.contains(&moved), "{log}");
+    client.until_logged(&app, &moved).await;
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
 }
 
@@ -368,9 +379,8 @@ async fn an_image_of_the_local_daemon_runs_and_the_log_says_so() {
     client.run(&app, &staged.expect("staged")).await;
     platform.wait_for("mine.cf.localhost", SOON);
     assert_eq!(page(&platform, "mine"), "mine");
-    let log = client.log(&app).await;
     let text = format!("Using the image {name} of the local Docker daemon (sha256:");
-    assert!(log.contains(&text), "{log}");
+    client.until_logged(&app, &text).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
