@@ -137,6 +137,10 @@ set_up_debian() {
       as_root systemctl mask --quiet docker-registry.service
     fi
     install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")
+    if [[ " ${packages[*]} " == *' docker-registry '* && ! -d /run/systemd/system && -x /etc/init.d/docker-registry ]]; then
+      as_root service docker-registry stop > /dev/null 2>&1
+      as_root update-rc.d docker-registry disable > /dev/null 2>&1
+    fi
     # Newer releases have a separate package for the client, older ones do not.
     have docker || install_packages docker-cli || problems+=('the docker command: the package docker-cli')
   fi

@@ -1,12 +1,15 @@
 //! Removes what a platform created in Docker, without a running platform.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::{connect_docker, droplet_images, platform_id};
+use super::{connect_docker, droplet_images, identity, platform_id};
+use crate::cloud_controller::model;
 use crate::config::Config;
+use crate::db::Db;
 use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
 use crate::scheduler::{self, Network};
 use crate::staging::images;
@@ -22,6 +25,8 @@ pub struct Removed {
     pub kept_for: Vec<String>,
 }
 
+/// What the names of all local registries' images begin with.
+const LOOPBACK: &str = "127.0.0.1:";
 const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
 
@@ -58,6 +63,10 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
             droplet_images::remove(&*engine, &image).await?;
             removed.images += 1;
         }
+        for name in docker_images(config, &*engine).await? {
+            engine.remove_image(&name).await?;
+            removed.images += 1;
+        }
     }
     match stack_images {
         StackImages::Remove => {
@@ -72,6 +81,25 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
         }
     }
     Ok(removed)
+}
+
+/// The names under which the daemon pulled droplets from the registry: Docker images carry no label.
+/// Those of deleted droplets are known by the configured port only.
+async fn docker_images(config: &Config, engine: &dyn Engine) -> anyhow::Result<Vec<String>> {
+    let own = format!("{LOOPBACK}{}/", config.registry_port);
+    let mut names = engine.image_names(LOOPBACK).await?;
+    let droplets = if names.is_empty() {
+        BTreeSet::new()
+    } else {
+        let db = Db::open(&identity::database(&config.data_dir))?;
+        db.read(model::droplets::guids).await?
+    };
+    names.retain(|name| {
+        let repository = name.split(['/', '@']).nth(1).unwrap_or_default();
+        let is_guid = uuid::Uuid::try_parse(repository).is_ok();
+        droplets.contains(repository) || (is_guid && name.starts_with(&own))
+    });
+    Ok(names)
 }
 
 async fn remove_owned(engine: &Arc<dyn Engine>, id: &str) -> anyhow::Result<usize> {

@@ -1,6 +1,6 @@
 //! SQL of `droplets`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Value, json};
@@ -200,6 +200,13 @@ pub(crate) fn insert_staged(
             staged.docker_image,
         ])?;
     Ok(())
+}
+
+/// The guids of all droplets.
+pub(crate) fn guids(tx: &ReadTx<'_>) -> std::result::Result<BTreeSet<String>, DbError> {
+    let mut statement = tx.sql().prepare_cached("select guid from droplets")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The image of an app's newest droplet from a Docker image.
