@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use tokio::net::TcpStream;
@@ -168,12 +168,6 @@ impl Http1 {
             self.poll_connection(cx);
             client.relay(self.inbound.take_interim());
             if let Poll::Ready(result) = response.as_mut().poll(&mut noop()) {
-                let switched = |response: &Response<Incoming>| {
-                    response.status() == StatusCode::SWITCHING_PROTOCOLS
-                };
-                if result.as_ref().is_ok_and(switched) {
-                    self.inbound.become_tunnel();
-                }
                 return Poll::Ready(result.map_err(Failure::from_unsent));
             }
             self.deadline

@@ -54,8 +54,6 @@ pub(crate) struct Inbound {
     expecting: Cell<bool>,
     /// The last write is pending: the instance does not read.
     blocked: Cell<bool>,
-    /// The connection carries another protocol, whose ends close on their own.
-    is_tunnel: Cell<bool>,
     has_interim: Cell<bool>,
     interim: RefCell<Vec<InterimHead>>,
 }
@@ -69,11 +67,6 @@ impl Inbound {
     /// Whether everything hyper wrote was sent.
     pub(crate) fn is_written(&self) -> bool {
         !self.blocked.get()
-    }
-
-    /// The instance switched to another protocol.
-    pub(crate) fn become_tunnel(&self) {
-        self.is_tunnel.set(true);
     }
 
     /// Takes the received interim responses.
@@ -300,11 +293,8 @@ impl Write for InstanceStream {
     }
 
     /// hyper closes its side when it cannot read a head, which must not stop the instance: the head
-    /// may be read again. The end of the connection closes it in any case.
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.inbound.is_tunnel.get() {
-            return Pin::new(&mut self.io).poll_shutdown(cx);
-        }
+    /// may be read again. Dropping the connection closes it; tunnels have connections of their own.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
