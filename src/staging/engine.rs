@@ -224,12 +224,15 @@ impl Staging {
         cancel: &CancellationToken,
     ) -> Result<(), Fault> {
         let copied = tokio::time::timeout(request.timeout, async {
-            loop {
+            let mut last = String::new();
+            for _ in 0..MAX_ATTEMPTS {
                 match image::stage(&self.0, request, log).await {
-                    Err(Fault::Interrupted(_)) => self.wait_for_daemon(cancel).await?,
+                    Err(Fault::Interrupted(why)) => last = why,
                     done => return done,
                 }
+                self.wait_for_daemon(cancel).await?;
             }
+            Err(Fault::Interrupted(last))
         });
         let staged = tokio::select! {
             () = cancel.cancelled() => return Err(Fault::Cancelled),
