@@ -48,6 +48,12 @@ impl Containers {
     async fn fill_lifecycle(&self, image: &str) -> Result<(), DockerError> {
         let lifecycle = &self.settings.lifecycle;
         let engine = &*self.engine;
+        if lifecycle.is_complete(engine).await? {
+            return Ok(());
+        }
+        // Others wait while the volume is filled, but not while an image is pulled.
+        self.pull(image, "a volume has to be filled through it")
+            .await?;
         let Some(filling) = lifecycle.incomplete(engine).await? else {
             return Ok(());
         };
@@ -75,7 +81,7 @@ impl Containers {
             Err(error @ DockerError::NotFound(_)) => error,
             done => return done,
         };
-        self.pull(&spec.image, missing).await?;
+        self.pull(&spec.image, &missing.to_string()).await?;
         self.engine.create(spec).await
     }
 
@@ -106,12 +112,13 @@ impl Containers {
         same.map(|c| c.id).ok_or(DockerError::Conflict(text))
     }
 
-    async fn pull(&self, image: &str, missing: DockerError) -> Result<(), DockerError> {
+    /// Pulls an image unless the daemon has it.
+    async fn pull(&self, image: &str, cause: &str) -> Result<(), DockerError> {
         let _turn = self.pull_lock.lock().await;
         if self.engine.image(image).await?.is_some() {
             return Ok(());
         }
-        tracing::info!(image, cause = %missing, "pulling image");
+        tracing::info!(image, cause, "pulling image");
         // The progress is dropped with the closed channel.
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         let auth = self.settings.registry_auth.clone();

@@ -7,7 +7,8 @@
 //! Decisions:
 //! - Nothing marks a volume as complete, as its labels cannot change. Instead, a process fills it
 //!   before it creates the first container with it. That replaces files by equal ones, so it does
-//!   not matter to running containers, nor how far a killed process got.
+//!   not matter to running containers, nor how far a killed process got. A container that starts in
+//!   that moment may lack one; it is restarted as after any crash.
 //! - It is filled through a container that is never started, so every image will do: that of the
 //!   container to be created is used.
 //! - Users prune unused volumes, and the daemon then creates the volume of a new container itself:
@@ -74,15 +75,17 @@ impl Lifecycle {
         self.mounted(Access::ReadOnly)
     }
 
+    /// Whether nothing has to be done before a container with the volume is created.
+    pub(super) async fn is_complete(&self, engine: &dyn Engine) -> Result<bool, DockerError> {
+        Ok(*self.0.filled.read().await && self.exists(engine).await?)
+    }
+
     /// `None` when the volume is complete; otherwise it exists and must be filled now, which nobody
     /// else does meanwhile.
     pub(super) async fn incomplete(
         &self,
         engine: &dyn Engine,
     ) -> Result<Option<Filling<'_>>, DockerError> {
-        if *self.0.filled.read().await && self.exists(engine).await? {
-            return Ok(None);
-        }
         let mut filled = self.0.filled.write().await;
         let exists = self.exists(engine).await?;
         // Another start may have filled it in the meantime.

@@ -37,6 +37,15 @@ pub(super) struct Runner {
     launches: Semaphore,
 }
 
+/// An action is under way: at its end the containers are listed again.
+struct Stale<'a>(&'a View);
+
+impl Drop for Stale<'_> {
+    fn drop(&mut self) {
+        self.0.invalidate();
+    }
+}
+
 impl Reconciler for Runner {
     const WHAT: &'static str = "tasks";
 
@@ -140,9 +149,9 @@ impl Runner {
         self.attempts.failed(&guid, self.clock.now());
         let runner = self.clone();
         busy.run(supervisor, async move {
-            let done = runner.act(&guid, task.as_ref(), action).await;
-            runner.view.invalidate();
-            match done {
+            // Also after a panic, and before the task counts as idle again.
+            let _stale = Stale(&runner.view);
+            match runner.act(&guid, task.as_ref(), action).await {
                 Ok(()) => runner.attempts.succeeded(&guid),
                 Err(error) => {
                     tracing::warn!(task.guid = %guid, %error, "task action failed; retrying");
