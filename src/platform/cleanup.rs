@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::{connect_docker, droplet_images, identity, platform_id};
+use super::droplet_images::{self, Pulled};
+use super::{connect_docker, identity, platform_id};
+use crate::base::guid::DropletGuid;
 use crate::cloud_controller::model;
 use crate::config::Config;
 use crate::db::Db;
-use crate::docker::{Container, Engine, LABEL_OWNER, Labels};
+use crate::docker::{Container, DockerError, Engine, LABEL_OWNER, Labels};
 use crate::scheduler::{self, Network};
 use crate::staging::images;
 
@@ -63,10 +65,7 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
             droplet_images::remove(&*engine, &image).await?;
             removed.images += 1;
         }
-        for name in docker_images(config, &*engine).await? {
-            engine.remove_image(&name).await?;
-            removed.images += 1;
-        }
+        removed.images += remove_docker_images(config, &*engine).await?;
     }
     match stack_images {
         StackImages::Remove => {
@@ -83,23 +82,36 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
     Ok(removed)
 }
 
-/// The names under which the daemon pulled droplets from the registry: Docker images carry no label.
-/// Those of deleted droplets are known by the configured port only.
-async fn docker_images(config: &Config, engine: &dyn Engine) -> anyhow::Result<Vec<String>> {
-    let own = format!("{LOOPBACK}{}/", config.registry_port);
-    let mut names = engine.image_names(LOOPBACK).await?;
-    let droplets = if names.is_empty() {
+/// Removes the names under which the daemon pulled Docker images; those in use stay. Droplets that
+/// were deleted are known by the configured port only.
+async fn remove_docker_images(config: &Config, engine: &dyn Engine) -> anyhow::Result<usize> {
+    let pulled = droplet_images::pulled_images(engine, LOOPBACK).await?;
+    if pulled.is_empty() {
+        return Ok(0);
+    }
+    // A reset also helps when the database cannot be read.
+    let droplets = droplets(config).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read the droplets; some images may stay");
         BTreeSet::new()
-    } else {
-        let db = Db::open(&identity::database(&config.data_dir))?;
-        db.read(model::droplets::guids).await?
-    };
-    names.retain(|name| {
-        let repository = name.split(['/', '@']).nth(1).unwrap_or_default();
-        let is_guid = uuid::Uuid::try_parse(repository).is_ok();
-        droplets.contains(repository) || (is_guid && name.starts_with(&own))
     });
-    Ok(names)
+    let own = format!("{LOOPBACK}{}/", config.registry_port);
+    let mut removed = 0;
+    for Pulled { name, droplet } in pulled {
+        if !droplets.contains(&droplet) && !name.starts_with(&own) {
+            continue;
+        }
+        match engine.remove_image(&name).await {
+            Ok(()) => removed += 1,
+            Err(DockerError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(removed)
+}
+
+async fn droplets(config: &Config) -> anyhow::Result<BTreeSet<DropletGuid>> {
+    let db = Db::open(&identity::database(&config.data_dir))?;
+    Ok(db.read(model::droplets::guids).await?)
 }
 
 async fn remove_owned(engine: &Arc<dyn Engine>, id: &str) -> anyhow::Result<usize> {

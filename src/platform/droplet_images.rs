@@ -11,7 +11,7 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
 use crate::db::Db;
-use crate::docker::{DockerError, Engine, Image};
+use crate::docker::{DockerError, Engine, Image, LABEL_OWNER};
 use crate::scheduler::Lifecycle;
 use crate::staging::{LABEL_DROPLET, droplets_labels};
 
@@ -55,9 +55,10 @@ impl Collector {
         }
         let listed = async {
             let images = engine.images(&droplets_labels(&self.platform_id)).await?;
-            Ok::<_, DockerError>((images, engine.image_names(&self.prefix).await?))
+            let pulled = pulled_images(engine, &self.prefix).await?;
+            Ok::<_, DockerError>((images, pulled))
         };
-        let (images, names) = match listed.await {
+        let (images, pulled) = match listed.await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(%error, "cannot list images");
@@ -76,26 +77,50 @@ impl Collector {
                 Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
             }
         }
-        // Docker images carry no label, and may have names that people gave them.
-        for name in names {
-            let droplet = self.droplet_of(&name);
-            if droplet.is_none_or(|guid| runnable.contains(&DropletGuid::from(guid))) {
+        for Pulled { name, droplet } in pulled {
+            if runnable.contains(&droplet) {
                 continue;
             }
             match engine.remove_image(&name).await {
-                Ok(()) => tracing::info!(droplet, "removed the image of an unused droplet"),
-                Err(DockerError::Conflict(_) | DockerError::NotFound(_)) => {}
-                Err(error) => tracing::warn!(%error, droplet, "cannot remove an unused image"),
+                Ok(()) => tracing::info!(%droplet, "removed the image of an unused droplet"),
+                Err(DockerError::Conflict(_)) => {}
+                Err(error) => tracing::warn!(%error, %droplet, "cannot remove an unused image"),
             }
         }
         Ok(())
     }
+}
 
-    /// The guid in `127.0.0.1:5000/GUID@sha256:…`.
-    fn droplet_of<'a>(&self, name: &'a str) -> Option<&'a str> {
-        let (repository, _) = name.strip_prefix(&self.prefix)?.split_once(['@', ':'])?;
-        (uuid::Uuid::try_parse(repository).is_ok()).then_some(repository)
+/// The name under which the daemon pulled a droplet that is a Docker image.
+pub(super) struct Pulled {
+    pub(super) name: String,
+    pub(super) droplet: DropletGuid,
+}
+
+/// The images of droplets that carry nobody's label, as Docker images do, among those whose names
+/// begin with `prefix`: `127.0.0.1:`, with or without a port.
+pub(super) async fn pulled_images(
+    engine: &dyn Engine,
+    prefix: &str,
+) -> Result<Vec<Pulled>, DockerError> {
+    let mut pulled = Vec::new();
+    for name in engine.image_names(prefix).await? {
+        let Some(droplet) = droplet_of(&name) else {
+            continue;
+        };
+        let image = engine.image(&name).await?;
+        if image.is_some_and(|image| !image.labels.contains_key(LABEL_OWNER)) {
+            pulled.push(Pulled { name, droplet });
+        }
     }
+    Ok(pulled)
+}
+
+/// The guid in `127.0.0.1:5000/GUID@sha256:…`.
+fn droplet_of(name: &str) -> Option<DropletGuid> {
+    let (repository, _) = name.split_once('/')?.1.split_once(['@', ':'])?;
+    let is_guid = uuid::Uuid::try_parse(repository).is_ok();
+    is_guid.then(|| DropletGuid::from(repository))
 }
 
 /// Removes all names of an image; the last one removes its layers.

@@ -244,6 +244,11 @@ async fn an_image_runs_for_ever_once_it_was_pushed() {
     client.run(&app, &staged.expect("staged")).await;
     platform.wait_for("web.cf.localhost", SOON);
     assert_eq!(page(&platform, "web"), "one");
+    assert_ne!(
+        files_with(platform.data_dir(), "me/web:1"),
+        [""; 0],
+        "the search finds what is there"
+    );
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
     let first = until_instances(&platform, 1).await;
     let pinned = images_of(&first).remove(0);

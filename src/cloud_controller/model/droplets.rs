@@ -203,7 +203,7 @@ pub(crate) fn insert_staged(
 }
 
 /// The guids of all droplets.
-pub(crate) fn guids(tx: &ReadTx<'_>) -> std::result::Result<BTreeSet<String>, DbError> {
+pub(crate) fn guids(tx: &ReadTx<'_>) -> std::result::Result<BTreeSet<DropletGuid>, DbError> {
     let mut statement = tx.sql().prepare_cached("select guid from droplets")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
