@@ -53,7 +53,7 @@ missing_packages() {
   # Without root, mmdebstrap works in a user namespace.
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
   ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck
-    docker-registry:docker-registry htpasswd:apache2-utils busybox:busybox-static)
+    docker-registry:docker-registry htpasswd:apache2-utils)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u
@@ -61,6 +61,8 @@ missing_packages() {
   [[ -e /usr/include/stdio.h ]] || echo libc6-dev
   # Ubuntu lacks the keys that sign Debian's packages.
   compgen -G '/usr/share/keyrings/debian-archive-keyring.*' > /dev/null || echo debian-archive-keyring
+  # The package busybox, which it replaces, needs libraries that the images of the tests lack.
+  ! $with_tests || dpkg -s busybox-static > /dev/null 2>&1 || echo busybox-static
   ! $with_tests || python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || echo python3-venv
 }
 
@@ -134,6 +136,7 @@ set_up_debian() {
   if ((${#packages[@]})); then
     # The tests start registries of their own; its service would take the port of cflite's.
     if [[ " ${packages[*]} " == *' docker-registry '* && -d /run/systemd/system ]]; then
+      say 'keeping the service docker-registry from starting; undo it with: systemctl unmask docker-registry'
       as_root systemctl mask --quiet docker-registry.service
     fi
     install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")

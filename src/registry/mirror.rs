@@ -74,11 +74,7 @@ impl Registry {
             let child = choose(&top, &request.platform)?;
             self.child(&child, session.as_ref(), request).await?
         } else {
-            Found {
-                digest: top.digest.clone(),
-                media_type: top.media_type.clone(),
-                bytes: top.bytes.clone(),
-            }
+            top.clone()
         };
         let parsed = parse(&manifest, request)?;
         let parts = parts(&parsed, request)?;
