@@ -22,7 +22,7 @@ const OWNERS: &str = "
 /// Repositories named after a droplet that does not exist and is not being staged.
 const REPOSITORIES: &str = "
     select distinct m.repository from registry_repository_manifests m
-    where m.repository glob '????????-????-????-????-????????????'
+    where m.repository glob '????????-????-????-????-????????????' and instr(m.repository, '/') = 0
       and not exists (select 1 from droplets d where d.guid = m.repository)
       and not exists (select 1 from builds b where b.state = 'STAGING' and b.droplet_guid = m.repository)";
 
@@ -49,4 +49,29 @@ pub(crate) fn delete(tx: &WriteTx<'_>) -> Result<()> {
         registry::remove_repository(tx, &repository)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Db;
+
+    #[tokio::test]
+    async fn only_the_names_of_droplets_are_repositories_of_droplets() {
+        const SQL: &str = "
+            insert into registry_repository_manifests (repository, digest) values
+                ('0b5e3c52-2f4d-4d3e-8d0f-3f1c6c1d7a10', 'sha256:x'),
+                ('acme/web-prod-east-blue-application1', 'sha256:x'),
+                ('cache/docker.io/library/nginx', 'sha256:x')";
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
+        let inserted = db.write_without_wake(|tx| {
+            tx.sql().execute_batch("pragma defer_foreign_keys = on")?;
+            tx.sql().execute_batch(SQL)?;
+            let found = repositories(tx)?;
+            assert_eq!(found, ["0b5e3c52-2f4d-4d3e-8d0f-3f1c6c1d7a10"]);
+            Err::<(), _>(crate::cloud_controller::error::Error::forbidden())
+        });
+        inserted.await.expect_err("the rows have no manifests");
+    }
 }
