@@ -40,6 +40,22 @@ impl Bytes {
         }
         format!("{}B", self.0)
     }
+
+    /// Reads a whole number of bytes with one of these units or none: `512B`, `500M`, `20G`, `1TB`.
+    pub fn parse_short(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_uppercase();
+        let text = text.strip_suffix('B').unwrap_or(&text);
+        let (digits, shift) = match text.as_bytes().last()? {
+            b'K' => (&text[..text.len() - 1], 10),
+            b'M' => (&text[..text.len() - 1], 20),
+            b'G' => (&text[..text.len() - 1], 30),
+            b'T' => (&text[..text.len() - 1], 40),
+            _ => (text, 0),
+        };
+        let digits = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        let number: i64 = digits.parse().ok()?;
+        number.checked_mul(1 << shift).map(Self)
+    }
 }
 
 macro_rules! sql_integer {
@@ -63,6 +79,23 @@ sql_integer!(Megabytes, Bytes);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512B", 512),
+            ("2k", 2048),
+            ("500M", 500 << 20),
+            ("20gb", 20 << 30),
+            (" 1T ", 1 << 40),
+        ] {
+            assert_eq!(Bytes::parse_short(text), Some(Bytes(bytes)), "{text}");
+        }
+        for text in ["", "G", "-1G", "1.5G", "1P", "9999999999T", "1 G"] {
+            assert_eq!(Bytes::parse_short(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_formatted_like_cloud_foundrys() {

@@ -83,6 +83,18 @@ impl Draft {
         Ok(())
     }
 
+    /// The bytes so far.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The file, for readers of what is written so far.
+    pub(super) fn share(&self) -> Result<File, BlobError> {
+        self.file
+            .try_clone()
+            .map_err(BlobError::storage("read a temporary file"))
+    }
+
     /// Finishes writing: all bytes are synced to disk.
     pub fn seal(self) -> Result<Sealed, BlobError> {
         self.file

@@ -40,10 +40,13 @@ mod upload;
 mod work;
 pub mod zip;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio::sync::RwLock;
 
@@ -58,7 +61,7 @@ pub use error::BlobError;
 pub use pipe::{PipeReader, PipeWriter};
 pub use sha512::Sha512Digest;
 pub use store::{reference, referenced, release, release_kind, release_one, touch};
-pub use sweep::Swept;
+pub use sweep::{Swept, unneeded};
 pub use upload::{Piece, ResumeError, Upload};
 
 /// A stored blob.
@@ -116,20 +119,23 @@ impl Blobs {
     ) -> Result<Blob, BlobError> {
         let store = self.clone();
         let draft = self.with_files(move || store.draft(limit)).await?;
-        let draft = self.fill(draft, reader).await?;
+        let draft = self.fill(draft, reader, |_| ()).await?;
         let sealed = self.with_files(move || draft.seal()).await?;
         self.keep(sealed).await
     }
 
-    /// Stores the bytes of `reader` if they are the blob that is expected.
+    /// Stores the bytes of `reader` if they are the blob that is expected. `grown` gets the file and
+    /// the number of its bytes whenever it grows; it is read with [`Blobs::read_part`].
     pub async fn put_expected(
         &self,
         reader: impl AsyncRead + Send,
         expected: &Blob,
+        grown: impl Fn(&Arc<File>, u64) + Send + Sync,
     ) -> Result<(), BlobError> {
         let (store, limit) = (self.clone(), expected.size);
         let draft = self.with_files(move || store.draft(Some(limit))).await?;
-        let draft = self.fill(draft, reader).await?;
+        let file = Arc::new(draft.share()?);
+        let draft = self.fill(draft, reader, |size| grown(&file, size)).await?;
         let sealed = self.with_files(move || draft.seal()).await?;
         if sealed.blob() != expected {
             return Err(BlobError::WrongDigest {
@@ -142,7 +148,7 @@ impl Blobs {
     }
 
     /// Stores bytes from memory.
-    pub async fn put_bytes(&self, bytes: impl Into<bytes::Bytes>) -> Result<Blob, BlobError> {
+    pub async fn put_bytes(&self, bytes: impl Into<Bytes>) -> Result<Blob, BlobError> {
         self.put(std::io::Cursor::new(bytes.into()), None).await
     }
 
@@ -190,6 +196,22 @@ impl Blobs {
         }
     }
 
+    /// Bytes of a file that is still written to; they must have been written.
+    pub async fn read_part(
+        &self,
+        file: Arc<File>,
+        first: u64,
+        length: usize,
+    ) -> Result<Bytes, BlobError> {
+        self.with_files(move || {
+            let mut part = BytesMut::zeroed(length);
+            file.read_exact_at(&mut part, first)
+                .map_err(BlobError::storage("read a temporary file"))?;
+            Ok(part.freeze())
+        })
+        .await
+    }
+
     /// The path of the blob, which may not exist.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
@@ -211,7 +233,12 @@ impl Blobs {
     }
 
     /// Appends all bytes of `reader`; the next chunk is read while the previous one is written.
-    async fn fill(&self, draft: Draft, reader: impl AsyncRead + Send) -> Result<Draft, BlobError> {
+    async fn fill(
+        &self,
+        draft: Draft,
+        reader: impl AsyncRead + Send,
+        grown: impl Fn(u64) + Send + Sync,
+    ) -> Result<Draft, BlobError> {
         let mut reader = pin!(reader);
         let mut draft = draft;
         let mut chunk = pipe::next_chunk(&mut reader)
@@ -224,6 +251,7 @@ impl Blobs {
             });
             let (written, next) = tokio::join!(written, pipe::next_chunk(&mut reader));
             draft = written?;
+            grown(draft.size());
             chunk = next.map_err(BlobError::Source)?;
         }
         Ok(draft)

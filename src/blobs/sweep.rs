@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::base::Timestamp;
-use crate::db::DbError;
+use crate::db::{DbError, WriteTx};
 
-use super::{BlobError, Blobs, Digest, UploadId, resources, store};
+use super::{Blob, BlobError, Blobs, Digest, UploadId, resources, store};
 
 /// How long an unreferenced blob is kept.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -21,6 +21,22 @@ pub struct Swept {
     pub bytes: u64,
     /// Files without a row: a process died between rename and listing.
     pub unlisted: u64,
+}
+
+/// What [`Blobs::sweep`] would remove at `now`. It removes their rows: the transaction must be
+/// undone.
+pub fn unneeded(tx: &WriteTx<'_>, now: Timestamp) -> Result<Swept, DbError> {
+    resources::forget(tx, minus(now, resources::LIFETIME))?;
+    let removed = store::remove_unreferenced(tx, minus(now, GRACE))?;
+    Ok(swept(&removed))
+}
+
+fn swept(removed: &[Blob]) -> Swept {
+    Swept {
+        blobs: removed.len() as u64,
+        bytes: removed.iter().map(|blob| blob.size).sum(),
+        unlisted: 0,
+    }
 }
 
 impl Blobs {
@@ -40,11 +56,7 @@ impl Blobs {
                 store::remove_unreferenced(tx, before)
             })
             .await?;
-        let mut swept = Swept::default();
-        for blob in &removed {
-            swept.blobs += 1;
-            swept.bytes += blob.size;
-        }
+        let mut swept = swept(&removed);
         let paths: Vec<_> = removed.iter().map(|blob| self.path(&blob.digest)).collect();
         let blobs = self.clone();
         let listed = self.with_files(move || {

@@ -54,7 +54,7 @@ impl Fixture {
 /// Returns some bytes, then fails.
 fn broken_source() -> impl AsyncRead + Send {
     let failing = tokio_util::io::StreamReader::new(tokio_stream::iter([
-        Ok(bytes::Bytes::from_static(b"half")),
+        Ok(Bytes::from_static(b"half")),
         Err(std::io::Error::other("gone")),
     ]));
     Box::pin(failing)
@@ -202,10 +202,7 @@ async fn a_file_that_was_never_listed_is_swept_once_it_is_old() {
     std::fs::write(&path, b"unlisted").expect("file");
     // The manual clock is in 2023, the file is from today.
     assert_eq!(f.blobs.sweep().await.expect("sweep"), Swept::default());
-    let file = std::fs::File::options()
-        .write(true)
-        .open(&path)
-        .expect("file");
+    let file = File::options().write(true).open(&path).expect("file");
     file.set_modified(SystemTime::UNIX_EPOCH).expect("old file");
     let swept = f.blobs.sweep().await.expect("sweep");
     assert_eq!(swept.unlisted, 1);

@@ -159,7 +159,8 @@ pub(super) async fn health(running: &Running) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&answer.bytes().await?)?)
 }
 
-async fn json_of(answer: Response) -> anyhow::Result<Value> {
+/// The document of an answer; an error if it is one.
+pub(super) async fn json_of(answer: Response) -> anyhow::Result<Value> {
     let status = answer.status();
     let bytes = answer.bytes().await?;
     if status == StatusCode::NO_CONTENT || (status.is_success() && bytes.is_empty()) {
@@ -181,7 +182,8 @@ fn detail(errors: &Value) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|e| e["detail"].as_str())
+        // The registry has no detail but in the message.
+        .filter_map(|e| e["detail"].as_str().or_else(|| e["message"].as_str()))
         .collect();
     if texts.is_empty() {
         errors.to_string()

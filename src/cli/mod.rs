@@ -11,6 +11,7 @@ mod down;
 mod images;
 mod logs;
 mod process;
+mod registry;
 mod reset;
 mod show;
 mod status;
@@ -58,6 +59,9 @@ enum Command {
     /// Build or list the stack images
     #[command(subcommand)]
     Images(images::Arguments),
+    /// List, collect or fetch the images of the image registry
+    #[command(subcommand)]
+    Registry(registry::Arguments),
     /// Push a sample app through the public API
     Demo(demo::Arguments),
     /// Remove every container, image, network and file of cflite
@@ -99,6 +103,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor => doctor::run(session),
         Command::Credentials => credentials::run(session),
         Command::Images(arguments) => images::run(session, &arguments),
+        Command::Registry(arguments) => registry::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),

@@ -218,6 +218,7 @@ mod tests {
             http_port: 1,
             https_port: 2,
             registry_port: 3,
+            registry_mirror_port: None,
         };
         running.write(data_dir).expect("written");
     }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Session;
+use crate::base::Bytes;
 use crate::config::Config;
 
 /// A line on standard output. Exits when its reader is gone (`cflite logs | head`).
@@ -42,6 +43,11 @@ pub(super) fn error(text: &str) {
     } else {
         eprintln!("error: {text}");
     }
+}
+
+/// A size such as `1.5G`.
+pub(super) fn bytes(size: u64) -> String {
+    Bytes(i64::try_from(size).unwrap_or(i64::MAX)).to_short()
 }
 
 /// A JSON document.
@@ -159,6 +165,9 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         "admin-password-file": config.admin_password_file,
         "app-log-revision": config.app_log_revision,
         "registry-upstream": upstreams(&config),
+        "registry-mirror-port": config.registry_mirror_port,
+        "registry-cache": bytes(config.registry_cache),
+        "offline": config.offline,
     });
     if session.json {
         json(&shown);

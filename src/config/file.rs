@@ -16,6 +16,9 @@ const KEYS: &[&str] = &[
     "admin-password-file",
     "app-log-revision",
     "registry-upstream",
+    "registry-mirror-port",
+    "registry-cache",
+    "offline",
 ];
 
 /// Reads and checks the file.

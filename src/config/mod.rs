@@ -14,7 +14,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::base::Bytes;
 use crate::net::ports::PortChoice;
+
+/// The space for copies of other registries' images.
+const DEFAULT_CACHE: u64 = 20 << 30;
 
 /// Options as given; an absent one comes from the next source.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -68,6 +72,36 @@ pub struct Options {
     )]
     pub registry_upstream: Option<Vec<String>>,
 
+    /// Port of a mirror of Docker Hub on 127.0.0.1, for the registry-mirrors of a Docker daemon
+    /// [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_REGISTRY_MIRROR_PORT",
+        value_name = "PORT"
+    )]
+    pub registry_mirror_port: Option<u16>,
+    /// The most space for copies of other registries' images, such as 500M; those that nobody used
+    /// for the longest time are removed [default: 20G]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_REGISTRY_CACHE",
+        value_name = "SIZE"
+    )]
+    pub registry_cache: Option<String>,
+    /// Ask no other machine for anything [default: false]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_OFFLINE",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub offline: Option<bool>,
+
     /// Configuration file [default: DATA_DIR/cflite.toml]
     #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -97,6 +131,12 @@ pub struct Config {
     pub app_log_revision: bool,
     /// Where other image registries answer, by host.
     pub registry_upstreams: BTreeMap<String, Url>,
+    /// Port of the mirror of Docker Hub.
+    pub registry_mirror_port: Option<u16>,
+    /// The most bytes of copies of other registries' images.
+    pub registry_cache: u64,
+    /// No other machine is asked for anything.
+    pub offline: bool,
 }
 
 /// Why the configuration cannot be used.
@@ -164,6 +204,12 @@ impl Options {
             admin_password_file: all.admin_password_file,
             app_log_revision: all.app_log_revision.unwrap_or(false),
             registry_upstreams: upstreams(&all.registry_upstream.unwrap_or_default())?,
+            registry_mirror_port: all.registry_mirror_port,
+            registry_cache: match &all.registry_cache {
+                Some(text) => size("registry-cache", text)?,
+                None => DEFAULT_CACHE,
+            },
+            offline: all.offline.unwrap_or(false),
         })
     }
 
@@ -180,6 +226,9 @@ impl Options {
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
             app_log_revision: self.app_log_revision.or(other.app_log_revision),
             registry_upstream: self.registry_upstream.or(other.registry_upstream),
+            registry_mirror_port: self.registry_mirror_port.or(other.registry_mirror_port),
+            registry_cache: self.registry_cache.or(other.registry_cache),
+            offline: self.offline.or(other.offline),
             config: self.config,
         }
     }
@@ -220,6 +269,15 @@ fn upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, ConfigError> {
         })
     });
     parsed.collect()
+}
+
+/// A size such as `500M`.
+fn size(option: &'static str, text: &str) -> Result<u64, ConfigError> {
+    let parsed = Bytes::parse_short(text).and_then(|bytes| u64::try_from(bytes.0).ok());
+    parsed.ok_or_else(|| ConfigError::Value {
+        option,
+        reason: format!("\"{text}\" is not a size such as 500M or 20G"),
+    })
 }
 
 fn check_domain(domain: &str) -> Result<(), ConfigError> {
@@ -297,6 +355,18 @@ mod tests {
             let error = options(bad).resolve().expect_err(bad).to_string();
             assert!(error.starts_with("registry-upstream: "), "{error}");
         }
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        let options = |size: &str| Options {
+            registry_cache: Some(size.to_owned()),
+            ..Options::default()
+        };
+        let config = options("2G").resolve().expect("valid");
+        assert_eq!(config.registry_cache, 2 << 30);
+        let error = options("much").resolve().expect_err("no size").to_string();
+        assert!(error.starts_with("registry-cache: "), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Opens what the engines need: sockets, database, secrets, blobs, registry, logs and UAA.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
 use super::{adapters, identity, seed};
+use crate::base::Secret;
 use crate::blobs::Blobs;
 use crate::cloud_controller::engines;
 use crate::config::Config;
@@ -41,19 +42,12 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let now = parts.clock.now();
     seed::insert_missing(&db, config, now, &parts.guids).await?;
     let blobs = Blobs::open(&data_dir.join("blobs"), db.clone(), parts.clock.clone())?;
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let registry_socket = ports::bind(loopback, PortChoice::Exactly(config.registry_port))
-        .context("registry port")?;
-    let settings = registry::Settings {
-        port: registry_socket.local_addr()?.port(),
-        token: registry::token(&db, &vault).await?,
-        anonymous_pull: false,
-        names: vec![format!("registry.{}", config.domain)],
-        upstreams: config.registry_upstreams.clone(),
-        patience: registry::upstream::Patience::default(),
-    };
-    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings)
-        .with_access(Arc::new(registry::PlatformOnly));
+    let registry_socket = loopback(config.registry_port).context("registry port")?;
+    let mirror_socket = config.registry_mirror_port.map(loopback).transpose();
+    let mirror_socket = mirror_socket.context("port of the registry's mirror")?;
+    let port = registry_socket.local_addr()?.port();
+    let settings = registry_settings(config, port, registry::token(&db, &vault).await?);
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
     logs.set_source_owners(Arc::new(engines::log_access::Apps));
     let log = logs.clone();
@@ -81,10 +75,32 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         blobs,
         registry,
         registry_socket,
+        mirror_socket,
         logs,
         uaa,
         host_ip,
     })
+}
+
+/// A listener for this machine only.
+fn loopback(port: u16) -> anyhow::Result<TcpListener> {
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Ok(ports::bind(address, PortChoice::Exactly(port))?)
+}
+
+fn registry_settings(config: &Config, port: u16, token: Secret<String>) -> registry::Settings {
+    registry::Settings {
+        port,
+        token,
+        anonymous_pull: false,
+        names: vec![format!("registry.{}", config.domain)],
+        upstreams: config.registry_upstreams.clone(),
+        upstream: registry::upstream::Settings {
+            offline: config.offline,
+            ..registry::upstream::Settings::default()
+        },
+        cache_limit: config.registry_cache,
+    }
 }
 
 /// The address at which containers can reach this machine. Connecting a datagram socket sends
@@ -114,6 +130,10 @@ pub(super) fn running(
         http_port: sockets.http.local_addr()?.port(),
         https_port: sockets.https.local_addr()?.port(),
         registry_port: core.registry_socket.local_addr()?.port(),
+        registry_mirror_port: match &core.mirror_socket {
+            Some(socket) => Some(socket.local_addr()?.port()),
+            None => None,
+        },
     })
 }
 

@@ -51,6 +51,7 @@ pub(super) struct CoreServices {
     pub(super) blobs: Blobs,
     pub(super) registry: Registry,
     pub(super) registry_socket: TcpListener,
+    pub(super) mirror_socket: Option<TcpListener>,
     pub(super) logs: Logs,
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,

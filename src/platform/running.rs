@@ -27,6 +27,9 @@ pub struct Running {
     pub https_port: u16,
     /// Registry port on 127.0.0.1.
     pub registry_port: u16,
+    /// Port of the mirror of Docker Hub on 127.0.0.1.
+    #[serde(default)]
+    pub registry_mirror_port: Option<u16>,
 }
 
 impl Running {

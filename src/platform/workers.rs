@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use super::names::{self, CurrentNames};
 use super::parts::{CoreServices, Parts, Sockets};
 use super::sweeper::Sweeper;
@@ -61,10 +63,17 @@ pub(super) fn start_registry(supervisor: &Supervisor, core: &CoreServices) -> an
     let registry = core.registry.clone();
     supervisor.worker("registry", move |token| {
         let (registry, socket) = (registry.clone(), socket.try_clone());
+        async move { registry.serve(TcpListener::from_std(socket?)?, token).await }
+    });
+    let Some(socket) = &core.mirror_socket else {
+        return Ok(());
+    };
+    let (registry, socket) = (core.registry.clone(), socket.try_clone()?);
+    supervisor.worker("registry mirror", move |token| {
+        let (registry, socket) = (registry.clone(), socket.try_clone());
         async move {
-            registry
-                .serve(tokio::net::TcpListener::from_std(socket?)?, token)
-                .await
+            let listener = TcpListener::from_std(socket?)?;
+            registry.serve_mirror(listener, token).await
         }
     });
     Ok(())

@@ -98,6 +98,9 @@ pub trait Access: Send + Sync + 'static {
         repository: Option<&RepositoryName>,
         action: Action,
     ) -> Result<(), Denied>;
+
+    /// Whether the caller may see and change what the registry holds for everybody.
+    async fn operate(&self, credentials: &Credentials) -> Result<(), Denied>;
 }
 
 /// Only the platform itself has access.
@@ -112,6 +115,10 @@ impl Access for PlatformOnly {
         _: Option<&RepositoryName>,
         _: Action,
     ) -> Result<(), Denied> {
+        self.operate(&Credentials::Anonymous).await
+    }
+
+    async fn operate(&self, _: &Credentials) -> Result<(), Denied> {
         let text = "log in as cflite with the registry's token";
         Err(Denied::Unauthorized(text.to_owned()))
     }

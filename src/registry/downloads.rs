@@ -2,136 +2,311 @@
 //! credentials, waits for it instead of asking again. Nobody waits for the registry of someone else,
 //! which may be slow, lie, or refuse those credentials.
 
+use std::collections::VecDeque;
+use std::fs::File;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 use tokio_util::task::TaskTracker;
 
-use crate::blobs::{Blob, Blobs, Digest};
+use crate::base::Clock;
+use crate::blobs::{Blob, BlobError, Blobs, Digest};
+use crate::db::Db;
 
-use super::RegistryError;
-use super::upstream::{Session, UpstreamError};
+use super::name::RepositoryName;
+use super::upstream::{Identity, Session, UpstreamError};
+use super::{RegistryError, store};
 
-type Outcome = Option<Result<(), UpstreamError>>;
+/// The most downloads at once, and of them from one host; each may have many readers.
+const MOST: usize = 256;
+const MOST_OF_A_HOST: usize = 32;
+/// A download may take so long, and longer the more bytes it has.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Bytes per second that are not too slow.
+const SLOWEST: u64 = 64 * 1024;
+/// Ended downloads that are remembered, and for how long.
+const REMEMBERED: usize = 1024;
+const MEMORY: Duration = Duration::from_secs(600);
+/// How much of a growing blob is read at once.
+const CHUNK: u64 = 256 * 1024;
+
+type Outcome = Result<(), UpstreamError>;
+
+/// How far a download is.
+#[derive(Clone, Default)]
+struct State {
+    /// What is written so far: the file, and how many of its bytes.
+    written: Option<(Arc<File>, u64)>,
+    outcome: Option<Outcome>,
+}
+
+/// A blob that is on its way; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Growing {
+    blobs: Blobs,
+    blob: Blob,
+    state: watch::Receiver<State>,
+}
+
+/// What to download.
+pub(super) struct Wish<'a> {
+    pub(super) session: &'a Session,
+    pub(super) blob: Blob,
+    /// The cache that shows it then.
+    pub(super) keep_in: Option<RepositoryName>,
+}
 
 /// The downloads that are under way; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Downloads {
     blobs: Blobs,
-    running: Arc<Mutex<Vec<Running>>>,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    known: Arc<Mutex<Known>>,
     tasks: TaskTracker,
 }
 
+#[derive(Default)]
+struct Known {
+    running: Vec<Running>,
+    /// Until the image is published, only this says that its registry gave the blob.
+    ended: VecDeque<(Identity, Digest, Instant)>,
+}
+
 struct Running {
-    digest: Digest,
-    session: Session,
-    outcome: watch::Receiver<Outcome>,
+    identity: Identity,
+    host: String,
+    growing: Growing,
+    keep_in: Option<RepositoryName>,
 }
 
 impl Running {
-    fn is(&self, digest: &Digest, session: &Session) -> bool {
-        self.digest == *digest && self.session.asks_like(session)
+    fn is(&self, digest: &Digest, identity: Identity) -> bool {
+        self.growing.blob.digest == *digest && self.identity == identity
     }
 }
 
 impl Downloads {
-    pub(super) fn new(blobs: Blobs) -> Self {
+    pub(super) fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>) -> Self {
         Self {
             blobs,
-            running: Arc::default(),
+            db,
+            clock,
+            known: Arc::default(),
             tasks: TaskTracker::new(),
         }
     }
 
     /// Downloads a blob, or waits for the same download. `received` counts the bytes of an own one.
-    pub(super) async fn fetch(
-        &self,
-        session: &Session,
-        blob: Blob,
-        received: Arc<AtomicU64>,
-    ) -> Result<(), UpstreamError> {
-        outcome(self.start(session, blob, received)).await
+    pub(super) async fn fetch(&self, wish: Wish<'_>, received: Arc<AtomicU64>) -> Outcome {
+        self.start(wish, received)?.ended().await
     }
 
-    /// The download ends also when nobody waits for it any more: others will need the blob.
-    fn start(
+    /// The download of a blob, or the same one that is under way. It ends also when nobody waits for
+    /// it any more: others will need the blob.
+    pub(super) fn start(
         &self,
-        session: &Session,
-        blob: Blob,
+        wish: Wish<'_>,
         received: Arc<AtomicU64>,
-    ) -> watch::Receiver<Outcome> {
-        let mut running = self.running();
-        if let Some(same) = running.iter().find(|one| one.is(&blob.digest, session)) {
-            return same.outcome.clone();
+    ) -> Result<Growing, UpstreamError> {
+        let (blob, identity) = (wish.blob, wish.session.identity());
+        let mut known = self.known();
+        let mut running = known.running.iter_mut();
+        if let Some(same) = running.find(|one| one.is(&blob.digest, identity)) {
+            same.keep_in = same.keep_in.take().or(wish.keep_in);
+            return Ok(same.growing.clone());
         }
-        let (sender, receiver) = watch::channel(None);
-        running.push(Running {
-            digest: blob.digest.clone(),
-            session: session.clone(),
-            outcome: receiver.clone(),
+        let host = wish.session.host();
+        let of_host = known.running.iter().filter(|one| one.host == host).count();
+        if known.running.len() >= MOST || of_host >= MOST_OF_A_HOST {
+            return Err(UpstreamError::Busy { host });
+        }
+        let (sender, state) = watch::channel(State::default());
+        let growing = Growing {
+            blobs: self.blobs.clone(),
+            blob: blob.clone(),
+            state,
+        };
+        known.running.push(Running {
+            identity,
+            host,
+            growing: growing.clone(),
+            keep_in: wish.keep_in,
         });
-        let done = Done {
+        drop(known);
+        let download = Download {
             downloads: self.clone(),
-            digest: blob.digest.clone(),
-            session: session.clone(),
+            session: wish.session.clone(),
+            identity,
+            blob,
+            received,
+            listed: true,
         };
         self.tasks.spawn(async move {
-            let result = download(&done.downloads.blobs, &done.session, &blob, &received).await;
-            drop(done);
-            sender.send_replace(Some(result));
+            let outcome = download.run(&sender).await;
+            sender.send_modify(|state| state.outcome = Some(outcome));
         });
-        receiver
+        Ok(growing)
     }
 
-    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether this repository, asked by the same user, gave the blob a moment ago.
+    pub(super) fn came_from(&self, session: &Session, digest: &Digest) -> bool {
+        let identity = session.identity();
+        let known = self.known();
+        let mut ended = known.ended.iter();
+        ended.any(|(from, blob, at)| *from == identity && blob == digest && at.elapsed() < MEMORY)
     }
-}
 
-/// Removes an ended download, also after a panic.
-struct Done {
-    downloads: Downloads,
-    digest: Digest,
-    session: Session,
-}
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        let mut running = self.downloads.running();
-        running.retain(|one| !one.is(&self.digest, &self.session));
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-async fn download(
-    blobs: &Blobs,
-    session: &Session,
-    blob: &Blob,
-    received: &AtomicU64,
-) -> Result<(), UpstreamError> {
-    // Another download may have ended since the caller looked.
-    let known = blobs.renew(&blob.digest).await;
-    if known.map_err(RegistryError::from)?.is_some() {
-        return Ok(());
-    }
-    let bytes = session.download(blob).inspect(|chunk| {
-        if let Ok(chunk) = chunk {
-            received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    fn remember(&self, identity: Identity, digest: &Digest) {
+        let mut known = self.known();
+        let entry = (identity, digest.clone(), Instant::now());
+        known.ended.push_back(entry);
+        if known.ended.len() > REMEMBERED {
+            known.ended.pop_front();
         }
-    });
-    let reader = StreamReader::new(Box::pin(bytes));
-    let stored = blobs.put_expected(reader, blob).await;
-    stored.map_err(|error| session.download_error(error))
+    }
 }
 
-async fn outcome(mut receiver: watch::Receiver<Outcome>) -> Result<(), UpstreamError> {
-    let ended = receiver.wait_for(Option::is_some).await;
-    match ended.as_deref() {
-        Ok(Some(result)) => result.clone(),
-        _ => Err(UpstreamError::Storage(
-            "the download was interrupted".to_owned(),
-        )),
+/// A download under way. It leaves the list when it is dropped, also after a panic.
+struct Download {
+    downloads: Downloads,
+    session: Session,
+    identity: Identity,
+    blob: Blob,
+    received: Arc<AtomicU64>,
+    listed: bool,
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.leave();
     }
+}
+
+impl Download {
+    /// Leaves the list, so that nobody can join any more; gives the cache that shows the blob.
+    fn leave(&mut self) -> Option<RepositoryName> {
+        if !std::mem::take(&mut self.listed) {
+            return None;
+        }
+        let (mut known, digest) = (self.downloads.known(), &self.blob.digest);
+        let mut running = known.running.iter();
+        let at = running.position(|one| one.is(digest, self.identity))?;
+        known.running.swap_remove(at).keep_in
+    }
+
+    async fn run(mut self, sender: &watch::Sender<State>) -> Outcome {
+        let limit = PATIENCE + Duration::from_secs(self.blob.size / SLOWEST);
+        let stored = tokio::time::timeout(limit, self.store(sender)).await;
+        stored.map_err(|_| UpstreamError::TooSlow {
+            host: self.session.host(),
+            digest: self.blob.digest.clone(),
+            minutes: limit.as_secs() / 60,
+        })??;
+        self.downloads.remember(self.identity, &self.blob.digest);
+        if let Some(cache) = self.leave() {
+            let (digest, now) = (self.blob.digest.clone(), self.downloads.clock.now());
+            let shown = self
+                .downloads
+                .db
+                .write_without_wake(move |tx| store::arrive(tx, &cache, &digest, now));
+            shown.await.map_err(RegistryError::from)?;
+        }
+        Ok(())
+    }
+
+    async fn store(&self, sender: &watch::Sender<State>) -> Outcome {
+        let blobs = &self.downloads.blobs;
+        // The same download may have ended since the caller looked.
+        if self.downloads.came_from(&self.session, &self.blob.digest) {
+            let known = blobs.renew(&self.blob.digest).await;
+            if known.map_err(RegistryError::from)?.is_some() {
+                return Ok(());
+            }
+        }
+        let bytes = self.session.download(&self.blob).inspect(|chunk| {
+            if let Ok(chunk) = chunk {
+                let length = chunk.len() as u64;
+                self.received.fetch_add(length, Ordering::Relaxed);
+            }
+        });
+        let written = |file: &Arc<File>, size| {
+            sender.send_modify(|state| state.written = Some((file.clone(), size)));
+        };
+        let reader = StreamReader::new(Box::pin(bytes));
+        let stored = blobs.put_expected(reader, &self.blob, written).await;
+        stored.map_err(|error| self.session.download_error(error))
+    }
+}
+
+impl Growing {
+    pub(super) fn blob(&self) -> &Blob {
+        &self.blob
+    }
+
+    /// Waits until the blob is stored.
+    pub(super) async fn ended(&self) -> Outcome {
+        let mut state = self.state.clone();
+        let ended = state.wait_for(|state| state.outcome.is_some()).await;
+        let ended = ended.ok().and_then(|state| state.outcome.clone());
+        ended.unwrap_or_else(|| Err(interrupted()))
+    }
+
+    /// The next bytes of a part, at least one, as soon as they are there. The last byte of a blob
+    /// comes only when the whole of it was checked.
+    pub(super) async fn next(&mut self, part: &Range<u64>) -> Result<Bytes, UpstreamError> {
+        let (file, end) = self.readable(part).await?;
+        let length = (end - part.start).min(CHUNK);
+        let length = usize::try_from(length).unwrap_or_default();
+        let read = match file {
+            Some(file) => self.blobs.read_part(file, part.start, length).await,
+            None => self.read_stored(part.start, length).await,
+        };
+        read.map_err(|error| UpstreamError::Storage(error.to_string()))
+    }
+
+    /// Until where a part can be read. Without a file, the blob is in the store.
+    async fn readable(
+        &mut self,
+        part: &Range<u64>,
+    ) -> Result<(Option<Arc<File>>, u64), UpstreamError> {
+        let unchecked = self.blob.size.saturating_sub(1).min(part.end);
+        let end = |state: &State| match &state.written {
+            Some((_, size)) => (*size).min(unchecked),
+            None => 0,
+        };
+        let ready = |state: &State| state.outcome.is_some() || end(state) > part.start;
+        let state = self.state.wait_for(ready).await;
+        let state = state.map_err(|_| interrupted())?;
+        let file = state.written.as_ref().map(|(file, _)| file.clone());
+        match &state.outcome {
+            Some(Ok(())) => Ok((file, part.end)),
+            Some(Err(error)) => Err(error.clone()),
+            None => Ok((file, end(&state))),
+        }
+    }
+
+    async fn read_stored(&self, first: u64, length: usize) -> Result<Bytes, BlobError> {
+        let file = self.blobs.read(&self.blob.digest).await?;
+        let file = file.ok_or_else(|| {
+            let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+            BlobError::storage("open a blob")(gone)
+        })?;
+        let file = Arc::new(file.into_std().await);
+        self.blobs.read_part(file, first, length).await
+    }
+}
+
+fn interrupted() -> UpstreamError {
+    UpstreamError::Storage("the download was interrupted".to_owned())
 }

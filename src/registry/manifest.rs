@@ -49,6 +49,8 @@ pub(super) struct Contents {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) digest: AnyDigest,
+    /// Its bytes, as the manifest says.
+    pub(super) size: Option<u64>,
     /// Whether the registry must hold it.
     pub(super) held: Held,
 }
@@ -80,6 +82,8 @@ struct Document {
 struct Descriptor {
     media_type: Option<String>,
     digest: AnyDigest,
+    /// Anything: only copies need it.
+    size: Option<serde_json::Value>,
 }
 
 /// The media type of a `Content-Type` without its parameters.
@@ -143,6 +147,11 @@ impl Document {
         if image && self.manifests.is_some() {
             return Err(invalid("the manifest is both an image and an index"));
         }
+        if media_type == OCI_ARTIFACT && (image || self.manifests.is_some()) {
+            return Err(invalid(
+                "an artifact has neither config, layers nor manifests",
+            ));
+        }
         if matches!(media_type, DOCKER_LIST | OCI_INDEX) && image {
             return Err(invalid("an index has neither config nor layers"));
         }
@@ -195,6 +204,7 @@ impl From<Descriptor> for Part {
         let foreign = FOREIGN.iter().any(|start| kind.starts_with(start));
         Self {
             digest: descriptor.digest,
+            size: descriptor.size.and_then(|size| size.as_u64()),
             held: if foreign {
                 Held::IfPushed
             } else {
@@ -245,6 +255,7 @@ mod tests {
         let found = parse(OCI_MANIFEST, &document).expect("manifest");
         let part = |text: &str, held| Part {
             digest: Digest::of(text.as_bytes()).into(),
+            size: Some(text.len() as u64),
             held,
         };
         let expected = Contents {
@@ -310,6 +321,8 @@ mod tests {
                 json!({ "schemaVersion": 2, "config": config, "manifests": [] }),
             ),
             (OCI_INDEX, json!({ "schemaVersion": 2, "layers": [] })),
+            (OCI_ARTIFACT, json!({ "config": config, "layers": [] })),
+            (OCI_ARTIFACT, json!({ "blobs": [], "manifests": [] })),
             (
                 "application/json",
                 json!({ "schemaVersion": 2, "config": config }),

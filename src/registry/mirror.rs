@@ -7,9 +7,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
@@ -18,8 +17,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::base;
 use crate::blobs::{Blob, Digest};
 
+use super::downloads::Wish;
 use super::image_config::ImageConfig;
 use super::name::{Reference, RepositoryName, Tag};
+use super::resolve::Wanted;
+use super::store::PartsOf;
 use super::upstream::{Credentials, Found, ImageReference, Session, UpstreamError};
 use super::{Registry, RegistryError, store};
 
@@ -27,6 +29,20 @@ use super::{Registry, RegistryError, store};
 const AT_ONCE: usize = 3;
 /// How often a long download reports its progress.
 const PROGRESS: Duration = Duration::from_secs(5);
+
+/// How often the parts of an image are kept from the sweep while others are downloaded.
+const RENEWAL: Duration = Duration::from_secs(600);
+
+/// Where the blobs of an image may come from, besides the caches, which are for everybody.
+#[derive(Clone, Copy, Default)]
+pub(super) struct BlobsOf<'a> {
+    /// The image's registry.
+    pub(super) session: Option<&'a Session>,
+    /// The repository of this registry that the image is in.
+    pub(super) own: Option<&'a RepositoryName>,
+    /// A copy from before that the same owner has.
+    pub(super) previous: Option<&'a Digest>,
+}
 
 /// What to copy, for whom.
 #[derive(Debug)]
@@ -37,8 +53,8 @@ pub struct MirrorRequest {
     pub credentials: Option<Credentials>,
     /// `linux/amd64`.
     pub platform: String,
-    /// Where the copy is published, with the tag `latest`.
-    pub repository: String,
+    /// Where the copy is published, with the tag `latest`, besides the cache.
+    pub repository: Option<String>,
     /// The newest copy of the same image that the same owner has.
     pub previous: Option<Digest>,
 }
@@ -54,13 +70,6 @@ pub struct Mirrored {
     pub size: u64,
 }
 
-/// The manifest or index that a reference stands for.
-struct Resolved {
-    found: Found,
-    /// Asks the image's registry for what is missing; `None` when it is not to be asked.
-    session: Option<Session>,
-}
-
 impl Registry {
     /// Copies an image; texts about what happens go to `progress`.
     pub async fn mirror(
@@ -68,11 +77,20 @@ impl Registry {
         request: &MirrorRequest,
         progress: &UnboundedSender<String>,
     ) -> Result<Mirrored, UpstreamError> {
-        let resolved = self.resolve(request, progress).await?;
-        let (top, session) = (resolved.found, resolved.session);
+        let wanted = Wanted {
+            image: &request.image,
+            credentials: request.credentials.as_ref(),
+            previous: request.previous.as_ref(),
+        };
+        let resolved = self.resolve(&wanted).await?;
+        if let Some(error) = &resolved.stale {
+            let text = format!("Warning: {error}; using the copy of this image from before");
+            drop(progress.send(text));
+        }
+        let (top, session) = (resolved.found, resolved.session.as_ref());
         let manifest = if is_index(&top) {
             let child = choose(&top, &request.platform)?;
-            self.child(&child, session.as_ref(), request).await?
+            self.child(&child, session, request).await?
         } else {
             top.clone()
         };
@@ -80,9 +98,15 @@ impl Registry {
         let parts = parts(&parsed, request)?;
         // Whether the image can be used is known before its layers are downloaded.
         let (first, layers) = parts.split_at(1);
-        let mut fetched = self.fetch(first, session.as_ref(), progress).await?;
+        let from = BlobsOf {
+            session,
+            own: resolved.own.as_ref(),
+            previous: request.previous.as_ref(),
+        };
+        let fetch = |some| self.fetch(some, from, (request, progress));
+        let mut fetched = fetch(first).await?;
         let config = self.read_config(&first[0], request).await?;
-        fetched += self.fetch(layers, session.as_ref(), progress).await?;
+        fetched += fetch(layers).await?;
         let size: u64 = layers.iter().map(|layer| layer.size).sum();
         // What its registry just gave to someone without credentials is for everyone; a copy from
         // before may have needed some.
@@ -103,97 +127,6 @@ impl Registry {
             config,
             size,
         })
-    }
-
-    /// Asks the image's registry, or takes the copy from before when that is allowed.
-    async fn resolve(
-        &self,
-        request: &MirrorRequest,
-        progress: &UnboundedSender<String>,
-    ) -> Result<Resolved, UpstreamError> {
-        let (image, target) = (&request.image, request.image.target());
-        if self.is_own(image) {
-            return self.resolve_own(image, &target).await;
-        }
-        let cached = match image.cache_repository() {
-            Some(cache) => self.local(&cache, &target).await?,
-            None => None,
-        };
-        let session = self.upstreams().session(image, request.credentials.clone());
-        let cached = match (&target, cached) {
-            // What a digest stands for never changes.
-            (Reference::Digest(_), Some(found)) => {
-                return Ok(Resolved {
-                    found,
-                    session: session.ok(),
-                });
-            }
-            (_, cached) => cached,
-        };
-        let session = session?;
-        let error = match self.ask(&session, &target, cached.as_ref()).await {
-            Ok(found) => {
-                let session = Some(session);
-                return Ok(Resolved { found, session });
-            }
-            Err(error) => error,
-        };
-        let denied = matches!(
-            error,
-            UpstreamError::Unauthorized {
-                with_credentials: false,
-                ..
-            }
-        );
-        let previous = match &request.previous {
-            Some(digest) if denied || error.allows_stale() => self.any(digest).await?,
-            _ => None,
-        };
-        let cached = cached.filter(|_| error.allows_stale());
-        // The owner's own copy comes first: it may be one that needs credentials.
-        let Some(found) = previous.or(cached) else {
-            return Err(error);
-        };
-        let text = format!("{error}; using the copy of this image from before");
-        drop(progress.send(format!("Warning: {text}")));
-        Ok(Resolved {
-            found,
-            session: None,
-        })
-    }
-
-    /// An image that was pushed to this registry.
-    async fn resolve_own(
-        &self,
-        image: &ImageReference,
-        target: &Reference,
-    ) -> Result<Resolved, UpstreamError> {
-        let found = match RepositoryName::parse(image.repository()) {
-            Some(repository) => self.local(&repository, target).await?,
-            None => None,
-        };
-        let found = found.ok_or_else(|| UpstreamError::NotFound {
-            image: image.to_string(),
-        })?;
-        Ok(Resolved {
-            found,
-            session: None,
-        })
-    }
-
-    /// The manifest from the image's registry; not sent again when it is known.
-    async fn ask(
-        &self,
-        session: &Session,
-        target: &Reference,
-        cached: Option<&Found>,
-    ) -> Result<Found, UpstreamError> {
-        if let Some(cached) = cached
-            && session.head(target).await? == Some(cached.digest.clone())
-        {
-            return Ok(cached.clone());
-        }
-        session.manifest(target).await
     }
 
     /// The manifest of an index's entry. Who knows its digest may still not be allowed to read it,
@@ -228,30 +161,40 @@ impl Registry {
     async fn fetch(
         &self,
         parts: &[Blob],
-        session: Option<&Session>,
-        progress: &UnboundedSender<String>,
+        from: BlobsOf<'_>,
+        (request, progress): (&MirrorRequest, &UnboundedSender<String>),
     ) -> Result<u64, UpstreamError> {
         let mut missing: Vec<Blob> = Vec::new();
         for blob in parts {
-            let known = self.blobs().renew(&blob.digest).await;
-            let known = known.map_err(RegistryError::from)?;
-            if known.is_none() && !missing.contains(blob) {
+            if !missing.contains(blob) && !self.may_use(&blob.digest, from).await? {
                 missing.push(blob.clone());
             }
         }
         let total: u64 = missing.iter().map(|blob| blob.size).sum();
-        let Some(first) = missing.first() else {
+        if missing.is_empty() {
             return Ok(0);
-        };
-        let Some(session) = session else {
-            return Err(RegistryError::NotFound(first.digest.clone()).into());
+        }
+        let Some(session) = from.session else {
+            return Err(UpstreamError::Unsupported {
+                image: request.image.to_string(),
+                reason: "its copy is not complete, and its registry is not asked".to_owned(),
+            });
         };
         let received = Arc::new(AtomicU64::new(0));
+        let download = |blob| {
+            let wish = Wish {
+                session,
+                blob,
+                keep_in: None,
+            };
+            self.downloads().fetch(wish, received.clone())
+        };
         let mut downloads = stream::iter(missing)
-            .map(|blob| self.downloads().fetch(session, blob, received.clone()))
+            .map(download)
             .buffer_unordered(AT_ONCE);
         let mut ticks = tokio::time::interval(PROGRESS);
         ticks.tick().await;
+        let mut renewed = Instant::now();
         loop {
             tokio::select! {
                 done = downloads.next() => match done {
@@ -261,9 +204,55 @@ impl Registry {
                 _ = ticks.tick() => {
                     let so_far = short(received.load(Ordering::Relaxed));
                     drop(progress.send(format!("Downloaded {so_far} of {}", short(total))));
+                    if renewed.elapsed() > RENEWAL {
+                        renewed = Instant::now();
+                        self.renew(parts).await?;
+                    }
                 }
             }
         }
+    }
+
+    /// Keeps the parts that are here: no manifest names them before all of them are.
+    async fn renew(&self, parts: &[Blob]) -> Result<(), UpstreamError> {
+        for blob in parts {
+            let renewed = self.blobs().renew(&blob.digest).await;
+            renewed.map_err(RegistryError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a blob is in the store and the image may have it. A manifest may name what its author
+    /// cannot read, and another registry may say that it has what it has not, so knowing a digest is
+    /// not enough.
+    pub(super) async fn may_use(
+        &self,
+        digest: &Digest,
+        from: BlobsOf<'_>,
+    ) -> Result<bool, UpstreamError> {
+        let known = self.blobs().renew(digest).await;
+        if known.map_err(RegistryError::from)?.is_none() {
+            return Ok(false);
+        }
+        let downloaded = |session| self.downloads().came_from(session, digest);
+        if from.session.is_some_and(downloaded) {
+            return Ok(true);
+        }
+        let (blob, own, previous) = (digest.clone(), from.own.cloned(), from.previous.cloned());
+        let read = move |tx: &crate::db::ReadTx<'_>| {
+            let wanted = blob.clone().into();
+            let cached = store::find_cached(tx, &wanted)?.is_some();
+            let own = match &own {
+                Some(own) => store::find_blob(tx, own.as_str(), &wanted)?.is_some(),
+                None => false,
+            };
+            let previous = match &previous {
+                Some(manifest) => store::names_part(tx, manifest, &blob)?,
+                None => false,
+            };
+            Ok::<_, RegistryError>(cached || own || previous)
+        };
+        Ok(self.db().read(read).await?)
     }
 
     async fn read_config(
@@ -292,58 +281,37 @@ impl Registry {
         (top, manifest): (&Found, &Found),
         public: bool,
     ) -> Result<(), UpstreamError> {
-        let invalid = || RegistryError::InvalidName(request.repository.clone());
-        let own = RepositoryName::parse(&request.repository).ok_or_else(invalid)?;
-        let publish = |repository: RepositoryName, tag: Option<Tag>, found: &Found| {
-            let found = found.clone();
-            async move {
-                self.publish_manifest(&repository, tag.as_ref(), &found.media_type, found.bytes)
-                    .await
-            }
-        };
-        if let Some(cache) = request.image.cache_repository().filter(|_| public) {
+        let cache = request.image.cache_repository().filter(|_| public);
+        if let Some(cache) = &cache {
             let tag = request.image.tag().cloned();
             let tag = tag.filter(|_| matches!(request.image.target(), Reference::Tag(_)));
+            self.cache(cache, tag.as_ref(), top, PartsOf::Store).await?;
             if is_index(top) {
-                publish(cache.clone(), None, manifest).await?;
+                self.cache(cache, None, manifest, PartsOf::Store).await?;
             }
-            publish(cache, tag, top).await?;
         }
-        publish(own, Some(Tag::latest()), manifest).await?;
+        if let Some(name) = &request.repository {
+            let invalid = || RegistryError::InvalidName(name.clone());
+            let own = RepositoryName::parse(name).ok_or_else(invalid)?;
+            let (kind, bytes) = (&manifest.media_type, manifest.bytes.clone());
+            self.publish_manifest(&own, Some(&Tag::latest()), kind, bytes)
+                .await?;
+        }
         Ok(())
     }
 
-    /// A manifest in a repository of this registry.
-    async fn local(
+    /// Keeps a copy of another registry's manifest.
+    pub(super) async fn cache(
         &self,
-        repository: &RepositoryName,
-        target: &Reference,
-    ) -> Result<Option<Found>, UpstreamError> {
-        let (name, target) = (repository.clone(), target.clone());
-        let read = move |tx: &crate::db::ReadTx<'_>| store::find(tx, name.as_str(), &target);
-        let found = self.db().read(read).await.map_err(RegistryError::from)?;
-        self.with_bytes(found).await
-    }
-
-    /// A manifest in any repository of this registry.
-    async fn any(&self, digest: &Digest) -> Result<Option<Found>, UpstreamError> {
-        let wanted = digest.clone();
-        let read = move |tx: &crate::db::ReadTx<'_>| store::find_by_digest(tx, &wanted);
-        let found = self.db().read(read).await.map_err(RegistryError::from)?;
-        self.with_bytes(found).await
-    }
-
-    async fn with_bytes(
-        &self,
-        found: Option<store::StoredManifest>,
-    ) -> Result<Option<Found>, UpstreamError> {
-        let Some(found) = found else { return Ok(None) };
-        let bytes = self.document(&found.blob.digest).await?;
-        Ok(Some(Found {
-            digest: found.blob.digest,
-            media_type: found.media_type,
-            bytes: Bytes::from(bytes),
-        }))
+        cache: &RepositoryName,
+        tag: Option<&Tag>,
+        found: &Found,
+        parts_of: PartsOf,
+    ) -> Result<(), RegistryError> {
+        let tags: Vec<Tag> = tag.cloned().into_iter().collect();
+        let given = (found.media_type.as_str(), found.bytes.clone());
+        self.store_manifest(cache, &tags, given, parts_of).await?;
+        self.use_copy(cache, &found.digest).await
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod access;
 mod api;
+mod collect;
 mod digest;
 mod downloads;
 mod image;
@@ -29,9 +30,11 @@ mod image_config;
 mod manifest;
 mod mirror;
 mod name;
+mod proxy;
 mod publish;
 mod range;
 mod refusal;
+mod resolve;
 mod saved;
 mod serve;
 mod store;
@@ -44,7 +47,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -52,9 +54,10 @@ use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::RegistryAuth;
-use crate::net::server::{Listener, ServeError, Server};
+use crate::net::server::ServeError;
 
 pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token};
+pub use collect::{Collected, Evicted};
 pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use image_config::ImageConfig;
@@ -63,7 +66,7 @@ pub use name::{Reference, RepositoryName, Tag};
 pub use store::{remove_repository, share_image};
 
 use downloads::Downloads;
-use upstream::{ImageReference, Patience, Upstreams};
+use upstream::{ImageReference, Upstreams};
 
 /// How long a manifest is kept after its last tag is gone.
 const UNTAGGED_GRACE: Duration = Duration::from_secs(3600);
@@ -149,8 +152,10 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Where other registries answer, by host; all others answer at `https://HOST`.
     pub upstreams: BTreeMap<String, Url>,
-    /// How long those are waited for.
-    pub patience: Patience,
+    /// How those are asked.
+    pub upstream: upstream::Settings,
+    /// The most bytes of copies of their images that are kept, besides what the platform needs.
+    pub cache_limit: u64,
 }
 
 /// The names under which clients know this registry: loopback addresses with its port, and host
@@ -192,8 +197,8 @@ impl Registry {
     /// A registry on top of a blob store, for the platform itself only.
     pub fn new(blobs: Blobs, db: Db, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
-            upstreams: Upstreams::new(settings.upstreams.clone(), settings.patience),
-            downloads: Downloads::new(blobs.clone()),
+            upstreams: Upstreams::new(settings.upstreams.clone(), settings.upstream),
+            downloads: Downloads::new(blobs.clone(), db.clone(), clock.clone()),
             access: Arc::new(PlatformOnly),
             blobs,
             db,
@@ -236,7 +241,15 @@ impl Registry {
         access.authorize(credentials, repository, action).await
     }
 
-    /// The routes under `/v2/`.
+    /// Whether a caller may operate the registry.
+    async fn authorize_operator(&self, credentials: &Credentials) -> Result<(), Denied> {
+        if credentials.are_the_platforms(&self.0.settings.token) {
+            return Ok(());
+        }
+        self.0.access.operate(credentials).await
+    }
+
+    /// The routes of its port.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
@@ -247,13 +260,16 @@ impl Registry {
         listener: TcpListener,
         token: CancellationToken,
     ) -> Result<(), ServeError> {
-        let service = serve::RegistryService {
-            router: self.router(),
-            runtime: Handle::current(),
-        };
-        let listeners = vec![Listener::plain(listener.into_std()?)];
-        let server = Server::new(listeners, service, serve::limits());
-        Arc::new(server).run(token).await
+        serve::serve(self.router(), listener, token).await
+    }
+
+    /// The same for a mirror of Docker Hub, which everybody may read.
+    pub async fn serve_mirror(
+        &self,
+        listener: TcpListener,
+        token: CancellationToken,
+    ) -> Result<(), ServeError> {
+        serve::serve(api::mirror_router(self.clone()), listener, token).await
     }
 
     /// `127.0.0.1:PORT/repository@sha256:…`, as the daemon pulls it.
@@ -299,17 +315,6 @@ impl Registry {
             .write(move |tx| remove_repository(tx, &repository))
             .await?;
         Ok(())
-    }
-
-    /// Removes manifests without a tag that nothing needs, links to blobs whose manifest never came,
-    /// and uploads whose end never came. Run it before [`Blobs::sweep`], which then removes their blobs.
-    pub async fn sweep(&self) -> Result<(), RegistryError> {
-        let before = self.0.clock.now().minus(UNTAGGED_GRACE);
-        self.0
-            .db
-            .write_without_wake(move |tx| store::sweep(tx, before))
-            .await?;
-        self.sweep_uploads().await
     }
 
     /// Whether an image is in this registry itself.

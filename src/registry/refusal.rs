@@ -9,6 +9,7 @@ use crate::blobs::BlobError;
 use crate::db::DbError;
 
 use super::RegistryError;
+use super::upstream::UpstreamError;
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,10 @@ impl Refusal {
     pub(super) fn unauthorized(text: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", text)
             .with(header::WWW_AUTHENTICATE, "Basic realm=\"cflite\"")
+    }
+
+    pub(super) fn invalid_request(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", text)
     }
 
     pub(super) fn not_found() -> Self {
@@ -150,6 +155,39 @@ impl From<RegistryError> for Refusal {
             }
             error => {
                 tracing::error!(%error, "registry request failed");
+                return Self::failed();
+            }
+        };
+        Self::new(status, code, text)
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        let text = error.to_string();
+        let (status, code) = match error {
+            UpstreamError::NotFound { .. }
+            | UpstreamError::NoPlatform { .. }
+            | UpstreamError::Unsupported { .. }
+            | UpstreamError::Offline { .. } => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+            UpstreamError::Unauthorized { .. } | UpstreamError::Refused { .. } => {
+                (StatusCode::FORBIDDEN, "DENIED")
+            }
+            UpstreamError::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            UpstreamError::RateLimited { retry_after, .. } => {
+                let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", text);
+                return match retry_after {
+                    Some(after) => limited.with(header::RETRY_AFTER, after.as_secs().to_string()),
+                    None => limited,
+                };
+            }
+            UpstreamError::Unreachable { .. }
+            | UpstreamError::Failed { .. }
+            | UpstreamError::WrongContent { .. }
+            | UpstreamError::TooSlow { .. }
+            | UpstreamError::Truncated { .. } => (StatusCode::BAD_GATEWAY, "UNAVAILABLE"),
+            UpstreamError::Storage(error) => {
+                tracing::error!(%error, "copying from another registry failed");
                 return Self::failed();
             }
         };

@@ -5,31 +5,47 @@
 //! Requests run on the platform's runtime; a separate thread does the I/O.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
-use crate::net::server::{BoxError, Limits, Peer, Serve, ServeLocal};
+use crate::net::server::{BoxError, Limits, Listener, Peer, Serve, ServeError, ServeLocal, Server};
 use crate::net::slow_body::{BodyLimits, TimedBody};
 
-/// One thread is enough for a daemon on the same machine.
-pub(super) fn limits() -> Limits {
-    Limits {
+/// Serves `listener` until `token` is cancelled and the pending requests are done.
+pub(super) async fn serve(
+    router: axum::Router,
+    listener: TcpListener,
+    token: CancellationToken,
+) -> Result<(), ServeError> {
+    let service = RegistryService {
+        router,
+        runtime: Handle::current(),
+    };
+    // One thread is enough for a daemon on the same machine.
+    let limits = Limits {
         threads: 1,
         ..Limits::default()
-    }
+    };
+    let listeners = vec![Listener::plain(listener.into_std()?)];
+    Arc::new(Server::new(listeners, service, limits))
+        .run(token)
+        .await
 }
 
 /// The service on the port.
 #[derive(Clone)]
-pub(super) struct RegistryService {
-    pub(super) router: axum::Router,
-    pub(super) runtime: Handle,
+struct RegistryService {
+    router: axum::Router,
+    runtime: Handle,
 }
 
 impl Serve for RegistryService {

@@ -30,10 +30,10 @@ pub(super) async fn stage(
         .map_err(|why| failed(format!("{} is no image reference: {why}", request.image)))?;
     let platform = shared.engine.info().await?.architecture;
     let mirror = MirrorRequest {
-        image,
+        image: shared.registry.names().origin_of(image),
         credentials: request.credentials.clone(),
         platform,
-        repository: droplet_repository(&request.droplet_guid),
+        repository: Some(droplet_repository(&request.droplet_guid)),
         previous: request.previous.clone(),
     };
     log.out(&format!("Pulling {}", mirror.image));
@@ -80,7 +80,8 @@ async fn local(
     if !error.allows_local() || shared.registry.is_own(&mirror.image) {
         return Ok(None);
     }
-    let Some(found) = shared.engine.image(&request.image).await? else {
+    let found = shared.engine.image(&request.image).await?;
+    let Some(found) = found.filter(|found| is_named(found, &mirror.image)) else {
         return Ok(None);
     };
     log.out(&format!("Warning: {error}"));
@@ -89,9 +90,10 @@ async fn local(
         request.image, found.id
     ));
     let saved = shared.engine.save(&request.image).await?;
+    let repository = droplet_repository(&request.droplet_guid);
     let digest = shared
         .registry
-        .import_saved(&mirror.repository, "latest", saved)
+        .import_saved(&repository, "latest", saved)
         .await
         .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))?;
     log.out(&format!("Digest: {digest}"));
@@ -100,6 +102,17 @@ async fn local(
         size: found.size,
         config: config_of(found, mirror.platform.clone()),
     }))
+}
+
+/// Whether the daemon knows an image by this name. It also finds images by the beginning of their
+/// id, which would open everybody's to whoever tries some.
+fn is_named(found: &Image, image: &ImageReference) -> bool {
+    let names = found.tags.iter().chain(&found.digests);
+    let mut parsed = names.filter_map(|name| ImageReference::parse(name).ok());
+    parsed.any(|name| {
+        let same = name.host() == image.host() && name.repository() == image.repository();
+        same && name.target() == image.target()
+    })
 }
 
 fn config_of(image: Image, platform: String) -> ImageConfig {

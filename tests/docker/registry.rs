@@ -42,7 +42,8 @@ impl Platform {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: BTreeMap::new(),
-            patience: cflite::registry::upstream::Patience::default(),
+            upstream: cflite::registry::upstream::Settings::default(),
+            cache_limit: u64::MAX,
         };
         let registry = Registry::new(blobs.clone(), db, clock, settings);
         let supervisor = Supervisor::new();

@@ -89,7 +89,8 @@ impl Platform {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: std::collections::BTreeMap::new(),
-            patience: cflite::registry::upstream::Patience::default(),
+            upstream: cflite::registry::upstream::Settings::default(),
+            cache_limit: u64::MAX,
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let supervisor = Supervisor::new();

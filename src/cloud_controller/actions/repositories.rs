@@ -1,7 +1,7 @@
 //! Who may do what with the repositories of the image registry.
 //!
 //! `organization/space/…` belongs to a space: its developers push, whoever may download its droplets
-//! pulls. `user/…` belongs to a user. Everything else belongs to the platform. Administrators may
+//! pulls. `user/…` belongs to a user. `proxy/…` is read from other registries by every user. Everything else belongs to the platform. Administrators may
 //! push and pull what belongs to others, but not change what belongs to the platform.
 
 use crate::cloud_controller::access::Caller;
@@ -19,7 +19,8 @@ pub(crate) fn check(
 ) -> Result<()> {
     let allowed = match (owner(tx, repository)?, action) {
         (Owner::Platform, Action::Pull) => caller.sees_all_secrets(),
-        (Owner::Platform, Action::Push | Action::Delete) => false,
+        (Owner::Elsewhere, Action::Pull) => true,
+        (Owner::Platform | Owner::Elsewhere, Action::Push | Action::Delete) => false,
         (Owner::Space(space), Action::Pull) => {
             return caller.may_download_droplets(tx, &space);
         }

@@ -12,7 +12,7 @@ use crate::base::Secret;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::actions;
 use crate::cloud_controller::error::{Error, Kind};
-use crate::cloud_controller::v3::caller_of;
+use crate::cloud_controller::v3::{caller_of, check_scope};
 use crate::db::Db;
 use crate::registry::{Access, Action, Credentials, Denied, RepositoryName};
 use crate::uaa::{Claims, Uaa};
@@ -40,7 +40,8 @@ impl RegistryAccess {
         }
     }
 
-    async fn caller(&self, credentials: &Credentials) -> Result<Caller, Denied> {
+    /// Who asks; its token must allow reading, or else writing.
+    async fn caller(&self, credentials: &Credentials, reads: bool) -> Result<Caller, Denied> {
         let refused = |text: &str| Denied::Unauthorized(text.to_owned());
         let claims = match credentials {
             Credentials::Anonymous => {
@@ -52,9 +53,11 @@ impl RegistryAccess {
                 .verify(token.expose())
                 .map_err(|_| refused("the token is not valid"))?,
         };
-        caller_of(&claims).map_err(|_| {
-            Denied::Forbidden("the token lacks the scope cloud_controller.read".to_owned())
-        })
+        let scope = if reads { "read" } else { "write" };
+        let lacking = || Denied::Forbidden(format!("the token lacks cloud_controller.{scope}"));
+        let caller = caller_of(&claims).map_err(|_| lacking())?;
+        check_scope(reads, &claims, &caller).map_err(|_| lacking())?;
+        Ok(caller)
     }
 
     async fn log_in(&self, user: &str, password: &Secret<String>) -> Result<Claims, Denied> {
@@ -99,7 +102,8 @@ impl Access for RegistryAccess {
         repository: Option<&RepositoryName>,
         action: Action,
     ) -> Result<(), Denied> {
-        let caller = self.caller(credentials).await?;
+        let reads = action == Action::Pull;
+        let caller = self.caller(credentials, reads).await?;
         let Some(repository) = repository.cloned() else {
             return Ok(());
         };
@@ -118,6 +122,15 @@ impl Access for RegistryAccess {
                 let error: Error = error;
                 Err(Denied::Failed(error.to_string()))
             }
+        }
+    }
+
+    async fn operate(&self, credentials: &Credentials) -> Result<(), Denied> {
+        if self.caller(credentials, false).await?.is_admin() {
+            Ok(())
+        } else {
+            let text = "only administrators operate the registry";
+            Err(Denied::Forbidden(text.to_owned()))
         }
     }
 }

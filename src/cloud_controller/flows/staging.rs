@@ -175,6 +175,7 @@ fn check_own_image(
         // Staging says what is wrong with it.
         return Ok(());
     };
+    let reference = registry.origin_of(reference);
     let name = RepositoryName::parse(reference.repository());
     let (true, Some(name)) = (registry.is_own(&reference), name) else {
         return Ok(());

@@ -7,12 +7,16 @@ use crate::registry::RepositoryName;
 
 /// First parts of names that the platform keeps for itself.
 const RESERVED: &[&str] = &["cache", "stacks"];
+/// First part of the names of other registries' repositories.
+const PROXY: &str = "proxy";
 
 /// The owner of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The platform: droplets, stacks, copies of images.
     Platform,
+    /// Another registry, where everybody may read it.
+    Elsewhere,
     /// `organization/space/…`
     Space(SpaceGuid),
     /// `user/…`, by the user's name as it is written in repositories.
@@ -26,6 +30,9 @@ pub(crate) fn owner(tx: &ReadTx<'_>, repository: &RepositoryName) -> Result<Owne
     let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
         return Ok(Owner::Platform);
     };
+    if first == PROXY {
+        return Ok(Owner::Elsewhere);
+    }
     if RESERVED.contains(&first) {
         return Ok(Owner::Platform);
     }

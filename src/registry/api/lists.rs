@@ -18,10 +18,16 @@ use super::{Exchange, json_response};
 const MAX_TAGS: u32 = 10_000;
 
 impl Exchange<'_> {
-    pub(super) async fn tags(&self, name: RepositoryName) -> Result<Response, Refusal> {
+    /// The tags of a repository, which the client knows as `name`.
+    pub(super) async fn tags(
+        &self,
+        repository: &RepositoryName,
+        name: &RepositoryName,
+    ) -> Result<Response, Refusal> {
         let limit = self.parameter("n").and_then(|n| n.parse().ok());
         let limit = limit.unwrap_or(MAX_TAGS).min(MAX_TAGS);
-        let (repository, last) = (name.to_string(), self.parameter("last").unwrap_or_default());
+        let last = self.parameter("last").unwrap_or_default();
+        let repository = repository.to_string();
         let read = move |tx: &crate::db::ReadTx<'_>| {
             if !store::exists(tx, &repository)? {
                 return Ok::<_, DbError>(None);
@@ -46,13 +52,14 @@ impl Exchange<'_> {
     /// clients listed under a tag while the registry had no such list.
     pub(super) async fn referrers(
         &self,
-        name: RepositoryName,
-        subject: AnyDigest,
+        repository: &RepositoryName,
+        name: &RepositoryName,
+        subject: &AnyDigest,
     ) -> Result<Response, Refusal> {
         let kind = self.parameter("artifactType");
         let last = self.parameter("last").unwrap_or_default();
         let wanted = ReferrersOf {
-            repository: name.to_string(),
+            repository: repository.to_string(),
             subject: subject.clone(),
             artifact_type: kind.clone(),
             last: last.clone(),
@@ -61,7 +68,7 @@ impl Exchange<'_> {
         let page = self.registry.db().read(read).await?;
         let mut manifests = page.manifests;
         if last.is_empty() {
-            let listed = self.listed_under_a_tag(&name, &subject).await?;
+            let listed = self.listed_under_a_tag(repository, subject).await?;
             let known: Vec<_> = manifests.iter().map(|m| m["digest"].clone()).collect();
             let matches = |found: &Value| {
                 let is_kind = kind

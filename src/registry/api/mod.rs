@@ -5,6 +5,8 @@
 
 mod lists;
 mod manifests;
+mod operator;
+mod proxy;
 mod read;
 mod uploads;
 
@@ -21,7 +23,7 @@ use serde_json::json;
 
 use super::Registry;
 use super::access::{Action, Credentials, Denied};
-use super::name::RepositoryName;
+use super::proxy::Proxied;
 use super::refusal::Refusal;
 use super::target::Target;
 
@@ -30,18 +32,49 @@ const DRAINED: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 const DIGEST_HEADER: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// The repositories of this registry and, as `proxy/HOST/…`, of others, to who may read them.
 pub(super) fn router(registry: Registry) -> axum::Router {
+    distribution(Face::Registry)
+        .merge(operator::routes())
+        .with_state(registry)
+}
+
+/// Another registry as it is, to everybody: Docker Hub, or the one that `ns` names. There is no
+/// other repository, so nobody gets a user's image under the name of one of Docker Hub's.
+pub(super) fn mirror_router(registry: Registry) -> axum::Router {
+    distribution(Face::Mirror).with_state(registry)
+}
+
+/// Whose repositories a port shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Face {
+    Registry,
+    Mirror,
+}
+
+fn distribution(face: Face) -> axum::Router<Registry> {
+    let respond = move |State(registry): State<Registry>, request: Request| async move {
+        respond(face, &registry, request).await
+    };
     axum::Router::new()
         .route("/v2", any(respond))
         .route("/v2/{*rest}", any(respond))
         .route("/v2/", any(respond))
         .fallback(async || Refusal::not_found())
-        .with_state(registry)
 }
 
-async fn respond(State(registry): State<Registry>, request: Request) -> Response {
+async fn respond(face: Face, registry: &Registry, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let mut response = match dispatch(&registry, &head, &mut body).await {
+    let exchange = Exchange {
+        registry,
+        head: &head,
+        credentials: Credentials::of(&head.headers),
+    };
+    let answered = match face {
+        Face::Registry => exchange.dispatch(&mut body).await,
+        Face::Mirror => exchange.mirrored().await,
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
             drain(&mut body).await;
@@ -81,41 +114,38 @@ struct Exchange<'a> {
     credentials: Credentials,
 }
 
-async fn dispatch(registry: &Registry, head: &Parts, body: &mut Body) -> Result<Response, Refusal> {
-    let exchange = Exchange {
-        registry,
-        head,
-        credentials: Credentials::of(&head.headers),
-    };
-    let parsed = Target::parse(head.uri.path());
-    let repository = parsed.as_ref().ok().and_then(Target::repository);
-    let action = match (parsed.as_ref(), head.method.as_str()) {
-        (Ok(Target::Upload(..) | Target::Uploads(_)), _) => Action::Push,
-        (_, "GET" | "HEAD") => Action::Pull,
-        (_, "DELETE") => Action::Delete,
-        _ => Action::Push,
-    };
-    exchange.authorize(repository, action).await?;
-    exchange.answer(parsed?, body).await
-}
-
 impl Exchange<'_> {
-    async fn authorize(
-        &self,
-        repository: Option<&RepositoryName>,
-        action: Action,
-    ) -> Result<(), Refusal> {
+    async fn dispatch(&self, body: &mut Body) -> Result<Response, Refusal> {
+        let parsed = Target::parse(self.head.uri.path());
+        let repository = parsed.as_ref().ok().and_then(Target::repository);
+        let action = match (parsed.as_ref(), self.head.method.as_str()) {
+            (Ok(Target::Upload(..) | Target::Uploads(_)), _) => Action::Push,
+            (_, "GET" | "HEAD") => Action::Pull,
+            (_, "DELETE") => Action::Delete,
+            _ => Action::Push,
+        };
         let asked = self
             .registry
             .authorize(&self.credentials, repository, action);
-        asked.await.map_err(|denied| match denied {
-            Denied::Unauthorized(text) => Refusal::unauthorized(text),
-            Denied::Forbidden(text) => Refusal::denied(text),
-            Denied::Failed(text) => {
-                tracing::error!(error = %text, "deciding about access to the registry failed");
-                Refusal::failed()
-            }
-        })
+        asked.await.map_err(denied)?;
+        let target = parsed?;
+        match target.repository().and_then(Proxied::of) {
+            Some(upstream) => self.pull_through(&upstream, &target).await,
+            None => self.answer(target, body).await,
+        }
+    }
+
+    /// The answer of a mirror.
+    async fn mirrored(&self) -> Result<Response, Refusal> {
+        let target = Target::parse(self.head.uri.path())?;
+        let Some(name) = target.repository() else {
+            return Ok(json_response("application/json", &json!({})));
+        };
+        // containerd says whose mirror it asks; daemons mirror only Docker Hub.
+        let host = self.parameter("ns");
+        let host = host.unwrap_or_else(|| "docker.io".to_owned());
+        let upstream = Proxied::at(&host, name);
+        self.pull_through(&upstream, &target).await
     }
 
     async fn answer(&self, target: Target, body: &mut Body) -> Result<Response, Refusal> {
@@ -134,8 +164,10 @@ impl Exchange<'_> {
             (Target::Blob(name, digest), "GET" | "HEAD") => self.blob(&name, digest).await,
             (Target::Blob(name, digest), "DELETE") => self.delete_blob(&name, digest).await,
             (Target::Blob(..), _) => Err(Refusal::unsupported("GET, HEAD, DELETE")),
-            (Target::Tags(name), "GET" | "HEAD") => self.tags(name).await,
-            (Target::Referrers(name, digest), "GET" | "HEAD") => self.referrers(name, digest).await,
+            (Target::Tags(name), "GET" | "HEAD") => self.tags(&name, &name).await,
+            (Target::Referrers(name, digest), "GET" | "HEAD") => {
+                self.referrers(&name, &name, &digest).await
+            }
             (Target::Base | Target::Tags(_) | Target::Referrers(..), _) => {
                 Err(Refusal::unsupported("GET, HEAD"))
             }
@@ -164,6 +196,17 @@ impl Exchange<'_> {
     /// A header as text.
     fn header(&self, name: &HeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn denied(denied: Denied) -> Refusal {
+    match denied {
+        Denied::Unauthorized(text) => Refusal::unauthorized(text),
+        Denied::Forbidden(text) => Refusal::denied(text),
+        Denied::Failed(text) => {
+            tracing::error!(error = %text, "deciding about access to the registry failed");
+            Refusal::failed()
+        }
     }
 }
 

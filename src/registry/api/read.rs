@@ -3,6 +3,7 @@
 //! Stored bytes are returned unchanged, whatever `Accept` says: converting a manifest would break
 //! references by digest.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -89,36 +90,16 @@ impl Exchange<'_> {
 
     /// Streams a stored blob or a part of it.
     async fn stream(&self, blob: &Blob, part: Part) -> Result<Response, Refusal> {
-        let (status, first, length) = match part {
-            Part::Whole => (StatusCode::OK, 0, blob.size),
-            Part::Bytes { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
-            Part::Unsatisfiable => return Err(Refusal::range_not_satisfiable(blob.size)),
-        };
         let mut file = self.registry.open_checked(blob).await?;
-        if first > 0 {
+        if let Part::Bytes { first, .. } = part {
             file.seek(std::io::SeekFrom::Start(first))
                 .await
                 .map_err(|error| RegistryError::unreadable(&blob.digest, &error))?;
         }
-        let bytes = ReaderStream::with_capacity(file.take(length), CHUNK);
-        let mut headers = vec![
-            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, length.to_string()),
-            (header::ACCEPT_RANGES, "bytes".to_owned()),
-            (DIGEST_HEADER, blob.digest.to_string()),
-        ];
-        if let Part::Bytes { first, last } = part {
-            let range = format!("bytes {first}-{last}/{}", blob.size);
-            headers.push((header::CONTENT_RANGE, range));
-        }
-        let mut response = Response::new(Body::from_stream(bytes));
-        *response.status_mut() = status;
-        for (name, value) in headers {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        Ok(response)
+        part_response(blob, part, |range| {
+            let bytes = file.take(range.end - range.start);
+            Body::from_stream(ReaderStream::with_capacity(bytes, CHUNK))
+        })
     }
 
     /// The repository shows the blob no more; its bytes go when nothing needs them.
@@ -140,8 +121,42 @@ impl Exchange<'_> {
     }
 }
 
+/// The response with a blob or a part of it, whose bytes come from `body`.
+pub(super) fn part_response(
+    blob: &Blob,
+    part: Part,
+    body: impl FnOnce(Range<u64>) -> Body,
+) -> Result<Response, Refusal> {
+    let (status, range) = match part {
+        Part::Whole => (StatusCode::OK, 0..blob.size),
+        Part::Bytes { first, last } => (StatusCode::PARTIAL_CONTENT, first..last + 1),
+        Part::Unsatisfiable => return Err(Refusal::range_not_satisfiable(blob.size)),
+    };
+    let mut headers = vec![
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (
+            header::CONTENT_LENGTH,
+            (range.end - range.start).to_string(),
+        ),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (DIGEST_HEADER, blob.digest.to_string()),
+    ];
+    if let Part::Bytes { first, last } = part {
+        let range = format!("bytes {first}-{last}/{}", blob.size);
+        headers.push((header::CONTENT_RANGE, range));
+    }
+    let mut response = Response::new(body(range));
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
 /// Clients compare the digest with the one they asked for.
-fn name_digest(response: &mut Response, digest: &AnyDigest) {
+pub(super) fn name_digest(response: &mut Response, digest: &AnyDigest) {
     if let Ok(value) = HeaderValue::try_from(digest.as_str()) {
         response.headers_mut().insert(DIGEST_HEADER, value);
     }

@@ -10,7 +10,7 @@ use http_body_util::BodyDataStream;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
-use crate::blobs::{Piece, Upload, UploadId};
+use crate::blobs::{BlobError, Piece, Upload, UploadId};
 use crate::registry::RegistryError;
 use crate::registry::access::Action;
 use crate::registry::digest::AnyDigest;
@@ -153,7 +153,7 @@ impl Exchange<'_> {
         self.extend(upload, Some(id), reader).await
     }
 
-    /// A disk error removes the upload.
+    /// A disk error removes the upload; what comes later may continue it.
     async fn extend(
         &self,
         upload: Upload,
@@ -163,7 +163,7 @@ impl Exchange<'_> {
         match self.registry.blobs().extend_upload(upload, reader).await {
             Ok(piece) => Ok(piece),
             Err(error) => {
-                if let Some(id) = id {
+                if let (BlobError::Storage { .. }, Some(id)) = (&error, id) {
                     self.registry.delete_upload_row(id).await?;
                 }
                 Err(error.into())

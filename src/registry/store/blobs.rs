@@ -8,7 +8,7 @@ use crate::db::{DbError, ReadTx, WriteTx};
 use crate::registry::digest::AnyDigest;
 
 use super::find_blob;
-use super::publish::{insert_alias, link};
+use super::links::{insert_alias, link};
 
 /// Uploads that may wait at once; each costs a file and a row.
 const MAX_UPLOADS: i64 = 4096;

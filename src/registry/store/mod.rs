@@ -1,6 +1,9 @@
 //! The tables `registry_*`, and the blob references of manifests.
 
 mod blobs;
+mod cache;
+mod evict;
+mod links;
 mod publish;
 mod referrers;
 mod remove;
@@ -17,6 +20,8 @@ pub(super) use blobs::{
     Link, delete_upload, hide_blob, insert_upload, is_blob_older, mount, repositories_with,
     show_blob, touch_upload, upload_exists, upload_ids,
 };
+pub(super) use cache::{arrive, find_awaited, find_cached, names_part, use_copy, used_at};
+pub(super) use evict::{HeldCopy, ListedImage, copies, images, needed_elsewhere, remove_copy};
 pub use publish::share_image;
 pub(super) use publish::{NewManifest, PartsOf, record};
 pub(super) use referrers::{ReferrersOf, referrers};

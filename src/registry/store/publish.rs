@@ -3,13 +3,14 @@
 use rusqlite::{OptionalExtension, named_params};
 
 use crate::base::Timestamp;
-use crate::blobs::{self, Digest, Sha512Digest};
+use crate::blobs::{self, Blob, Digest, Sha512Digest};
 use crate::db::{DbError, ReadTx, WriteTx};
 use crate::registry::RegistryError;
 use crate::registry::digest::AnyDigest;
 use crate::registry::manifest::{Contents, Held};
 
-use super::{OWNER, find_blob};
+use super::links::{insert_alias, link};
+use super::{OWNER, cache, find_blob};
 
 /// A manifest to publish in a repository. Its bytes are a blob of the store.
 pub(in crate::registry) struct NewManifest {
@@ -29,6 +30,16 @@ pub(in crate::registry) enum PartsOf {
     Store,
     /// In the same repository: who knows the digest of a blob may still not be allowed to read it.
     Repository,
+    /// In any cache of other registries, or not here yet.
+    Upstream,
+}
+
+/// The parts of a new manifest.
+#[derive(Default)]
+struct Parts {
+    held: Vec<Digest>,
+    /// They come when they are first read.
+    awaited: Vec<Blob>,
 }
 
 /// Publishes a manifest in a repository and moves the tags to it. A manifest that loses its last tag
@@ -40,12 +51,13 @@ pub(in crate::registry) fn record(
     parts_of: PartsOf,
     now: Timestamp,
 ) -> Result<(), RegistryError> {
-    let held = held_parts(tx, manifest, parts_of)?;
+    let parts = find_parts(tx, manifest, parts_of)?;
     insert(tx, manifest, now)?;
-    for part in std::iter::once(&manifest.digest).chain(&held) {
+    for part in std::iter::once(&manifest.digest).chain(&parts.held) {
         blobs::reference(tx, part, OWNER, manifest.digest.as_str())?;
         link(tx, &manifest.repository, part, now)?;
     }
+    cache::await_parts(tx, &manifest.digest, &parts.awaited)?;
     let NewManifest {
         repository, tags, ..
     } = manifest;
@@ -53,28 +65,33 @@ pub(in crate::registry) fn record(
     Ok(())
 }
 
-/// The stored names of the parts, without those of others that were not pushed.
-fn held_parts(
+/// The stored names of the parts; nothing of others that need not be held.
+fn find_parts(
     tx: &ReadTx<'_>,
     manifest: &NewManifest,
     parts_of: PartsOf,
-) -> Result<Vec<Digest>, RegistryError> {
-    let (mut held, mut missing) = (Vec::new(), Vec::new());
+) -> Result<Parts, RegistryError> {
+    let (mut parts, mut missing) = (Parts::default(), Vec::new());
     for part in &manifest.contents.parts {
         let found = match parts_of {
             PartsOf::Store => find_stored(tx, &part.digest)?,
             PartsOf::Repository => {
                 find_blob(tx, &manifest.repository, &part.digest)?.map(|blob| blob.digest)
             }
+            PartsOf::Upstream => cache::find_cached(tx, &part.digest)?,
         };
-        match found {
-            Some(digest) => held.push(digest),
-            None if part.held == Held::Always => missing.push(part.digest.to_string()),
-            None => {}
+        match (found, part.held, &part.digest) {
+            (Some(digest), ..) => parts.held.push(digest),
+            (None, Held::IfPushed, _) => {}
+            (None, Held::Always, AnyDigest::Sha256(digest)) if parts_of == PartsOf::Upstream => {
+                let (digest, size) = (digest.clone(), part.size.unwrap_or(0));
+                parts.awaited.push(Blob { digest, size });
+            }
+            (None, Held::Always, digest) => missing.push(digest.to_string()),
         }
     }
     if missing.is_empty() {
-        Ok(held)
+        Ok(parts)
     } else {
         Err(RegistryError::MissingParts(missing))
     }
@@ -116,38 +133,6 @@ fn insert(tx: &WriteTx<'_>, manifest: &NewManifest, now: Timestamp) -> Result<()
         insert_child.execute(named_params! { ":parent": digest, ":child": child })?;
     }
     insert_alias(tx, &manifest.alias, digest)
-}
-
-/// Notes another name of a blob.
-pub(super) fn insert_alias(
-    tx: &WriteTx<'_>,
-    alias: &Sha512Digest,
-    digest: &Digest,
-) -> Result<(), DbError> {
-    const SQL: &str = "
-        insert into registry_digests (alias, digest) values (:alias, :digest)
-        on conflict do nothing";
-    let parameters = named_params! { ":alias": alias.as_str(), ":digest": digest };
-    tx.sql().prepare_cached(SQL)?.execute(parameters)?;
-    Ok(())
-}
-
-/// Shows a blob in a repository.
-pub(super) fn link(
-    tx: &WriteTx<'_>,
-    repository: &str,
-    digest: &Digest,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    const SQL: &str = "
-        insert into registry_blobs (repository, digest, linked_at)
-        values (:repository, :digest, :now)
-        on conflict do update set linked_at = excluded.linked_at";
-    let mut statement = tx.sql().prepare_cached(SQL)?;
-    statement.execute(named_params! {
-        ":repository": repository, ":digest": digest, ":now": now,
-    })?;
-    Ok(())
 }
 
 /// Shows a manifest in a repository and moves the tags to it.

@@ -29,6 +29,10 @@ impl Access for Rules {
             _ => Err(Denied::Unauthorized("log in".to_owned())),
         }
     }
+
+    async fn operate(&self, _: &Credentials) -> Result<(), Denied> {
+        Err(Denied::Forbidden("nobody operates it".to_owned()))
+    }
 }
 
 async fn service() -> Service {

@@ -28,7 +28,7 @@ use saved::classic_tar;
 const TOKEN: &str = "s3cret";
 
 struct Fixture {
-    dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
     db: Db,
     clock: ManualClock,
     blobs: Blobs,
@@ -44,7 +44,7 @@ fn with_anonymous_pull(anonymous_pull: bool) -> Fixture {
 }
 
 fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
-    let dir = tempfile::tempdir().expect("temporary folder");
+    let dir = Arc::new(tempfile::tempdir().expect("temporary folder"));
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     let clock = ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000));
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -55,7 +55,8 @@ fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
         anonymous_pull: false,
         names: vec!["registry.cf.localhost".to_owned()],
         upstreams: BTreeMap::new(),
-        patience: Patience::default(),
+        upstream: upstream::Settings::default(),
+        cache_limit: u64::MAX,
     };
     change(&mut settings);
     let registry = Registry::new(blobs.clone(), db.clone(), shared, settings);
@@ -69,6 +70,21 @@ fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
 }
 
 impl Fixture {
+    /// The same registry with other settings.
+    fn again(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.registry.0.settings.clone();
+        change(&mut settings);
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let registry = Registry::new(self.blobs.clone(), self.db.clone(), clock, settings);
+        Self {
+            dir: self.dir.clone(),
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            blobs: self.blobs.clone(),
+            registry,
+        }
+    }
+
     async fn send(&self, request: ::http::request::Builder) -> Response<Body> {
         let request = request.body(Body::empty()).expect("request");
         let answer = self.registry.router().oneshot(request).await;

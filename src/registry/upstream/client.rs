@@ -7,16 +7,17 @@ use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect;
 use reqwest::{Client, ClientBuilder, Response};
-use tokio::sync::Mutex;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::address;
+use super::authorizations::{Authorizations, Shared};
 use super::challenge::challenge;
 use super::credentials::Credentials;
 use super::error::UpstreamError;
 use super::patience::{Patience, pause, rate_limit, retry_after};
 use super::reference::ImageReference;
-use super::token::{self, Authorization};
+use super::token;
 use crate::blobs::Digest;
 use crate::net::http_client;
 use crate::registry::MAX_DOCUMENT;
@@ -46,17 +47,28 @@ struct Inner {
     trusted: OnceLock<Client>,
     /// Host -> where its API answers.
     configured: BTreeMap<String, Url>,
-    patience: Patience,
+    authorizations: Authorizations,
+    settings: Settings,
+}
+
+/// How other registries are asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// How long they are waited for.
+    pub patience: Patience,
+    /// Nobody is asked.
+    pub offline: bool,
 }
 
 impl Upstreams {
     /// Asks the given hosts at the given URLs, all others at `https://HOST`.
-    pub fn new(configured: BTreeMap<String, Url>, patience: Patience) -> Self {
+    pub fn new(configured: BTreeMap<String, Url>, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             guarded: OnceLock::new(),
             trusted: OnceLock::new(),
             configured,
-            patience,
+            authorizations: Authorizations::default(),
+            settings,
         }))
     }
 
@@ -70,7 +82,12 @@ impl Upstreams {
             host: image.host().to_owned(),
             reason,
         };
-        let patience = self.0.patience;
+        let Settings { patience, offline } = self.0.settings;
+        if offline {
+            return Err(UpstreamError::Offline {
+                image: image.to_string(),
+            });
+        }
         let configured = self.0.configured.get(image.host()).cloned();
         let (client, base) = match configured {
             Some(url) => (
@@ -89,12 +106,19 @@ impl Upstreams {
                 )
             }
         };
+        let authorization = match credentials {
+            Some(_) => Shared::default(),
+            None => {
+                let repository = format!("{base}{}", image.repository());
+                self.0.authorizations.of(&repository)
+            }
+        };
         Ok(Session {
             client,
             base,
             image: image.clone(),
             credentials,
-            authorization: Arc::default(),
+            authorization,
             patience,
         })
     }
@@ -121,25 +145,30 @@ fn builder(patience: Patience) -> ClientBuilder {
 }
 
 fn guarded(patience: Patience) -> reqwest::Result<Client> {
-    let redirects = redirect::Policy::custom(|attempt| {
-        if attempt.previous().len() > REDIRECTS {
-            return attempt.error("too many redirects");
-        }
-        match address::forbidden_url(attempt.url()) {
-            Some(why) => attempt.error(format!("a redirect is refused: {why}")),
-            None => attempt.follow(),
-        }
-    });
     builder(patience)
         .dns_resolver(address::resolver())
-        .redirect(redirects)
+        .redirect(redirects())
         .build()
 }
 
+/// The configuration may name addresses that are forbidden else.
 fn trusted(patience: Patience) -> reqwest::Result<Client> {
-    builder(patience)
-        .redirect(redirect::Policy::limited(REDIRECTS))
-        .build()
+    builder(patience).redirect(redirects()).build()
+}
+
+/// A redirect leads nowhere that must not be asked, unless the registry itself is such a place.
+fn redirects() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        if attempt.previous().len() > REDIRECTS {
+            return attempt.error("too many redirects");
+        }
+        let first = attempt.previous().first();
+        let is_exempt = first.is_some_and(|first| address::forbidden_url(first).is_some());
+        match address::forbidden_url(attempt.url()).filter(|_| !is_exempt) {
+            Some(why) => attempt.error(format!("a redirect is refused: {why}")),
+            None => attempt.follow(),
+        }
+    })
 }
 
 /// A manifest as a registry sent it.
@@ -150,6 +179,10 @@ pub(crate) struct Found {
     pub(crate) bytes: bytes::Bytes,
 }
 
+/// A repository of another registry, and who asks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity([u8; 32]);
+
 /// Requests about one image; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Session {
@@ -157,7 +190,7 @@ pub(crate) struct Session {
     base: Url,
     image: ImageReference,
     credentials: Option<Credentials>,
-    authorization: Arc<Mutex<Option<Authorization>>>,
+    authorization: Shared,
     pub(super) patience: Patience,
 }
 
@@ -211,14 +244,38 @@ impl Session {
         self.ask(Method::GET, &path, headers).await
     }
 
-    /// Whether the other one asks the same repository as the same user.
-    pub(crate) fn asks_like(&self, other: &Self) -> bool {
-        self.base == other.base
-            && self.image.repository() == other.image.repository()
-            && self.credentials == other.credentials
+    /// The size of a blob; `None` if the registry does not have it.
+    pub(crate) async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, UpstreamError> {
+        let path = format!("blobs/{digest}");
+        let response = match self.ask(Method::HEAD, &path, HeaderMap::new()).await {
+            Ok(response) => response,
+            Err(UpstreamError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = response.headers().get(http::header::CONTENT_LENGTH);
+        let size = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        size.map(Some)
+            .ok_or_else(|| self.no_answer("it does not say the size of a blob"))
     }
 
-    pub(super) fn host(&self) -> String {
+    /// A hash of the repository that it asks, and as whom.
+    pub(crate) fn identity(&self) -> Identity {
+        let mut hash = Sha256::new();
+        let given = self.credentials.as_ref();
+        let texts = [
+            self.base.as_str(),
+            self.image.repository(),
+            given.map_or("", |given| &given.username),
+            given.map_or("", |given| given.password.expose()),
+        ];
+        for text in texts {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        Identity(hash.finalize().into())
+    }
+
+    pub(crate) fn host(&self) -> String {
         self.image.host().to_owned()
     }
 
@@ -231,9 +288,22 @@ impl Session {
     }
 
     pub(super) fn unreachable(&self, error: &dyn std::error::Error) -> UpstreamError {
+        self.no_answer(&root_cause(error))
+    }
+
+    /// The image's manifest names a blob that its registry does not have.
+    pub(crate) fn lacks(&self, digest: &Digest) -> UpstreamError {
+        UpstreamError::Unsupported {
+            image: self.image.to_string(),
+            reason: format!("its registry does not have {digest}, which its manifest names"),
+        }
+    }
+
+    /// The registry does not answer as it should.
+    pub(crate) fn no_answer(&self, reason: &str) -> UpstreamError {
         UpstreamError::Unreachable {
             host: self.host(),
-            reason: root_cause(error),
+            reason: reason.to_owned(),
         }
     }
 
@@ -282,11 +352,11 @@ impl Session {
         let mut failures = 0;
         let mut authorized = false;
         loop {
-            let response = self.send(&method, &url, &headers).await;
+            let (number, response) = self.send(&method, &url, &headers).await;
             let error = match response {
                 Ok(response) if response.status() == StatusCode::UNAUTHORIZED && !authorized => {
                     authorized = true;
-                    self.authorize(response.headers()).await?;
+                    self.authorize(response.headers(), number).await?;
                     continue;
                 }
                 Ok(response) if response.status().is_success() => return Ok(response),
@@ -301,63 +371,63 @@ impl Session {
         }
     }
 
+    /// Sends a request, with the number of the authorization that it carried.
     async fn send(
         &self,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
-    ) -> Result<Response, UpstreamError> {
+    ) -> (u64, Result<Response, UpstreamError>) {
         let mut request = self
             .client
             .request(method.clone(), url.clone())
             .headers(headers.clone());
-        if let Some(authorization) = &*self.authorization.lock().await {
+        let current = self.authorization.lock().await;
+        let number = current.number;
+        if let Some(authorization) = &current.authorization {
             request = authorization.add_to(request);
         }
-        match tokio::time::timeout(self.patience.head, request.send()).await {
+        drop(current);
+        let response = match tokio::time::timeout(self.patience.head, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.unreachable(&error)),
-            Err(_) => Err(UpstreamError::Unreachable {
-                host: self.host(),
-                reason: format!("no response within {} s", self.patience.head.as_secs()),
-            }),
-        }
+            Err(_) => {
+                let seconds = self.patience.head.as_secs();
+                Err(self.no_answer(&format!("no response within {seconds} s")))
+            }
+        };
+        (number, response)
     }
 
-    /// Fetches what the registry asks for, once for all requests of the session.
-    async fn authorize(&self, headers: &HeaderMap) -> Result<(), UpstreamError> {
+    /// Fetches what the registry asks for, unless another request did since `refused`.
+    async fn authorize(&self, headers: &HeaderMap, refused: u64) -> Result<(), UpstreamError> {
         let Some(challenge) = challenge(headers) else {
             return Err(self.unauthorized());
         };
-        let mut held = self.authorization.lock().await;
+        let mut current = self.authorization.lock().await;
+        if current.number != refused {
+            return Ok(());
+        }
         let service = token::Service {
             client: &self.client,
             registry: &self.base,
             repository: self.image.repository(),
             credentials: self.credentials.as_ref(),
         };
-        let authorization = tokio::time::timeout(self.patience.head, service.authorize(&challenge))
-            .await
-            .map_err(|_| UpstreamError::Unreachable {
-                host: self.host(),
-                reason: format!(
-                    "its token service did not answer within {} s",
-                    self.patience.head.as_secs()
-                ),
-            })?;
-        *held = Some(match authorization {
-            Ok(authorization) => authorization,
-            Err(token::Failure::Denied) => return Err(self.unauthorized()),
-            Err(token::Failure::Refused(host, reason)) => {
-                return Err(UpstreamError::Refused { host, reason });
-            }
-            Err(token::Failure::Failed(reason)) => {
-                return Err(UpstreamError::Unreachable {
-                    host: self.host(),
-                    reason,
-                });
-            }
-        });
+        let asked = service.authorize(&challenge);
+        let asked = tokio::time::timeout(self.patience.head, asked).await;
+        let asked = asked.map_err(|_| {
+            let seconds = self.patience.head.as_secs();
+            self.no_answer(&format!(
+                "its token service did not answer within {seconds} s"
+            ))
+        })?;
+        current.authorization = Some(asked.map_err(|failure| match failure {
+            token::Failure::Denied => self.unauthorized(),
+            token::Failure::Refused(host, reason) => UpstreamError::Refused { host, reason },
+            token::Failure::Failed(reason) => self.no_answer(&reason),
+        })?);
+        current.number += 1;
         Ok(())
     }
 

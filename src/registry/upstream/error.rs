@@ -94,6 +94,32 @@ pub enum UpstreamError {
         /// Why.
         reason: String,
     },
+    /// The platform asks nobody.
+    #[error(
+        "{image} is not in the registry, and cflite works offline: fetch it with \
+         `cflite registry prefetch {image}` while there is a network, or load it with \
+         `cflite bundle load FILE`"
+    )]
+    Offline {
+        /// The image.
+        image: String,
+    },
+    /// Too many downloads are under way.
+    #[error("too many downloads from {host} are under way; try again later")]
+    Busy {
+        /// The registry.
+        host: String,
+    },
+    /// A download takes too long as a whole.
+    #[error("{host} sends {digest} too slowly: it did not arrive within {minutes} minutes")]
+    TooSlow {
+        /// The registry.
+        host: String,
+        /// The blob.
+        digest: Digest,
+        /// How long it was waited for.
+        minutes: u64,
+    },
     /// This registry failed.
     #[error("{0}")]
     Storage(String),
@@ -104,7 +130,7 @@ impl UpstreamError {
     /// gone or not for this user.
     pub(crate) fn allows_stale(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Unreachable { .. } => true,
+            Self::RateLimited { .. } | Self::Unreachable { .. } | Self::Offline { .. } => true,
             Self::Failed { status, .. } => *status >= 500,
             _ => false,
         }

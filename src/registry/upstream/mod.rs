@@ -8,6 +8,7 @@
 //! no limit for the whole of a blob; a broken download continues where it ended.
 
 mod address;
+mod authorizations;
 mod blob;
 mod challenge;
 mod client;
@@ -17,10 +18,10 @@ mod patience;
 mod reference;
 mod token;
 
-pub use client::Upstreams;
+pub use client::{Settings, Upstreams};
 pub use credentials::Credentials;
 pub use error::UpstreamError;
 pub use patience::Patience;
 pub use reference::ImageReference;
 
-pub(super) use client::{Found, Session};
+pub(super) use client::{Found, Identity, Session};

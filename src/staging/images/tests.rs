@@ -25,7 +25,8 @@ fn bench() -> Bench {
         anonymous_pull: false,
         names: Vec::new(),
         upstreams: BTreeMap::new(),
-        patience: crate::registry::upstream::Patience::default(),
+        upstream: crate::registry::upstream::Settings::default(),
+        cache_limit: u64::MAX,
     };
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);

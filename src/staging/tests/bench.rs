@@ -94,7 +94,8 @@ impl Bench {
             anonymous_pull: false,
             names: Vec::new(),
             upstreams: BTreeMap::new(),
-            patience: crate::registry::upstream::Patience::default(),
+            upstream: crate::registry::upstream::Settings::default(),
+            cache_limit: u64::MAX,
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());

@@ -71,7 +71,7 @@ async fn a_second_copy_of_an_image_asks_only_for_its_digest() {
     bench.copied("app:1").await;
     bench.upstream.forget();
     let again = MirrorRequest {
-        repository: "droplets/two".to_owned(),
+        repository: Some("droplets/two".to_owned()),
         ..request("app:1")
     };
     let copied = bench.copy(&again).await.expect("a copy");
@@ -104,7 +104,7 @@ async fn twenty_copies_of_a_cold_image_ask_for_each_blob_once() {
     bench.upstream.add("library/app:1", &image);
     let copies = (0..20).map(|n| {
         let request = MirrorRequest {
-            repository: format!("droplets/{n}"),
+            repository: Some(format!("droplets/{n}")),
             ..request("app:1")
         };
         let (registry, progress) = (bench.fixture.registry.clone(), bench.progress.clone());
@@ -203,7 +203,7 @@ async fn an_image_of_this_registry_is_copied_from_itself_and_not_cached() {
     bench.copied("app:1").await;
     bench.upstream.forget();
     let own = MirrorRequest {
-        repository: "droplets/two".to_owned(),
+        repository: Some("droplets/two".to_owned()),
         ..request(&format!("127.0.0.1:5000/{REPOSITORY}"))
     };
     let copied = bench.copy(&own).await.expect("a copy");

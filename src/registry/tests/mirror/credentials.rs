@@ -77,7 +77,7 @@ async fn without_a_password_the_owners_copy_from_before_is_used() {
     bench.texts();
     let again = MirrorRequest {
         previous: Some(first.expect("a copy").digest),
-        repository: "droplets/two".to_owned(),
+        repository: Some("droplets/two".to_owned()),
         ..request("me/app:1")
     };
     let copied = bench.copy(&again).await.expect("a copy");

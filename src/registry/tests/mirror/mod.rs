@@ -1,10 +1,12 @@
 //! Copying images from another registry.
 
+mod collect;
 mod copies;
 mod credentials;
 mod downloads;
 mod image;
 mod outages;
+mod proxy;
 mod unusable;
 mod upstream;
 
@@ -51,9 +53,9 @@ fn fixture_for(port: u16, change: impl FnOnce(&mut Patience)) -> Fixture {
     let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
     with_settings(|settings| {
         settings.upstreams.insert("docker.io".to_owned(), url);
-        settings.patience.again = Duration::from_millis(1);
-        settings.patience.resume = Duration::from_millis(1);
-        change(&mut settings.patience);
+        settings.upstream.patience.again = Duration::from_millis(1);
+        settings.upstream.patience.resume = Duration::from_millis(1);
+        change(&mut settings.upstream.patience);
     })
 }
 
@@ -62,7 +64,7 @@ fn request(image: &str) -> MirrorRequest {
         image: ImageReference::parse(image).expect("a reference"),
         credentials: None,
         platform: PLATFORM.to_owned(),
-        repository: REPOSITORY.to_owned(),
+        repository: Some(REPOSITORY.to_owned()),
         previous: None,
     }
 }

@@ -1,0 +1,256 @@
+//! `cflite registry list`, `gc` and `prefetch`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::{json_of, plain};
+use super::{Session, block_on, credentials, process, show};
+use crate::base::{Secret, Timestamp};
+use crate::config::Config;
+use crate::platform::{self, Running};
+use crate::registry::Collected;
+
+/// The longest line of an answer.
+const LONGEST: usize = 1 << 20;
+
+/// What to do with the image registry.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Arguments {
+    /// Show the images: droplets, stacks, what users pushed, copies from other registries
+    List,
+    /// Remove what no app, revision, task or tag needs, and copies beyond the limit of the cache
+    Gc {
+        /// Show what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Copy images from other registries now, so that later pushes need no network
+    Prefetch {
+        /// The images, such as nginx:1 or ghcr.io/me/app:2
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+        /// The platform to copy for [default: the Docker daemon's]
+        #[arg(long, value_name = "OS/ARCHITECTURE")]
+        platform: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Holdings {
+    images: Vec<Image>,
+    cache_bytes: u64,
+    cache_limit: u64,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    repository: String,
+    digest: String,
+    tags: Vec<String>,
+    size: u64,
+    complete: bool,
+    used_at: Timestamp,
+}
+
+pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let as_json = session.json;
+    let config = session.options.resolve()?;
+    let client = Client::of_running(&config)?;
+    match arguments {
+        Arguments::List => list(&client, as_json),
+        Arguments::Gc { dry_run } => collect(&client, *dry_run, as_json),
+        Arguments::Prefetch { images, platform } => {
+            let platform = match platform {
+                Some(platform) => platform.clone(),
+                None => block_on(async {
+                    let info = platform::connect_docker(&config).info().await;
+                    let info = info.context("which platform? Name it with --platform")?;
+                    Ok(info.architecture)
+                })?,
+            };
+            Ok(prefetch(&client, images, &platform, as_json))
+        }
+    }
+}
+
+fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let found = block_on(async { json_of(client.get("").send().await?).await })?;
+    if as_json {
+        show::json(&found);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let holdings: Holdings = serde_json::from_value(found)?;
+    if holdings.images.is_empty() {
+        show::note("The registry is empty.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Vec<String>> = holdings.images.iter().map(row).collect();
+    show::table(&["kind", "image", "tags", "digest", "size", "used"], &rows);
+    show::line("");
+    show::line(&format!(
+        "Copies of other registries' images: {} of at most {}, without what apps need",
+        show::bytes(holdings.cache_bytes),
+        show::bytes(holdings.cache_limit)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(image: &Image) -> Vec<String> {
+    let (kind, name) = kind(&image.repository);
+    let size = show::bytes(image.size);
+    vec![
+        kind.to_owned(),
+        name.to_owned(),
+        image.tags.join(", "),
+        image.digest.get(..19).unwrap_or(&image.digest).to_owned(),
+        if image.complete {
+            size
+        } else {
+            format!("{size}, in part")
+        },
+        image.used_at.to_string(),
+    ]
+}
+
+/// What a repository is for, and how people name it.
+fn kind(repository: &str) -> (&'static str, &str) {
+    for (prefix, kind) in [
+        ("cache/", "copy"),
+        ("droplets/", "droplet"),
+        ("stacks/", "stack"),
+    ] {
+        if let Some(name) = repository.strip_prefix(prefix) {
+            return (kind, name);
+        }
+    }
+    ("pushed", repository)
+}
+
+fn collect(client: &Client, dry_run: bool, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = block_on(async {
+        let path = format!("/gc?dry_run={dry_run}");
+        json_of(client.request(Method::POST, &path).send().await?).await
+    })?;
+    if as_json {
+        show::json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let collected: Collected = serde_json::from_value(answer)?;
+    let would = if dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    for copy in &collected.evicted {
+        let (_, name) = kind(&copy.repository);
+        show::line(&format!("{name}@{} {would} from the cache", copy.digest));
+    }
+    let (blobs, bytes) = (collected.blobs, show::bytes(collected.bytes));
+    show::line(&format!("{blobs} blobs ({bytes}) {would}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prefetch(client: &Client, images: &[String], platform: &str, as_json: bool) -> ExitCode {
+    let mut fetched = Vec::new();
+    let mut failed = false;
+    for image in images {
+        let step = show::Step::begin(image);
+        let body = json!({ "image": image, "platform": platform });
+        match block_on(client.long("/prefetch", &body, |text| step.progress(text))) {
+            Ok(done) => {
+                step.done(done["digest"].as_str().unwrap_or_default());
+                fetched.push(done);
+            }
+            Err(error) => {
+                failed = true;
+                step.failed(&format!("{error:#}"));
+                fetched.push(json!({ "image": image, "error": format!("{error:#}") }));
+            }
+        }
+    }
+    if as_json {
+        show::json(&Value::Array(fetched));
+    }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A client of the running platform's registry.
+struct Client {
+    http: reqwest::Client,
+    base: String,
+    password: Secret<String>,
+}
+
+impl Client {
+    fn of_running(config: &Config) -> anyhow::Result<Self> {
+        let running: Running = process::find(&config.data_dir)?
+            .running()
+            .context("cflite is not running; start it with `cflite up`")?;
+        Ok(Self {
+            http: plain()?,
+            base: format!("http://127.0.0.1:{}/cflite/registry", running.registry_port),
+            password: credentials::password(config)?,
+        })
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .basic_auth("admin", Some(self.password.expose()))
+    }
+
+    /// A long request; texts about what happens go to `progress`.
+    async fn long(
+        &self,
+        path: &str,
+        body: &Value,
+        progress: impl Fn(&str),
+    ) -> anyhow::Result<Value> {
+        let request = self.request(Method::POST, path).body(body.to_string());
+        let mut answer = request.send().await?;
+        if !answer.status().is_success() {
+            return json_of(answer).await;
+        }
+        let mut rest = Vec::new();
+        while let Some(line) = next_line(&mut answer, &mut rest).await? {
+            let mut line: Value = serde_json::from_slice(&line)?;
+            if let Some(text) = line["progress"].as_str() {
+                progress(text);
+            } else if let Some(error) = line["error"].as_str() {
+                bail!("{error}");
+            } else {
+                return Ok(line["done"].take());
+            }
+        }
+        bail!("the platform stopped before the end")
+    }
+}
+
+/// The next line of a response; `rest` keeps what was read behind it.
+async fn next_line(answer: &mut Response, rest: &mut Vec<u8>) -> anyhow::Result<Option<Vec<u8>>> {
+    loop {
+        if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let behind = rest.split_off(end + 1);
+            return Ok(Some(std::mem::replace(rest, behind)));
+        }
+        if rest.len() > LONGEST {
+            bail!("a line of the answer is too long");
+        }
+        match answer.chunk().await? {
+            Some(chunk) => rest.extend_from_slice(&chunk),
+            None => return Ok(None),
+        }
+    }
+}
