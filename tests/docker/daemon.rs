@@ -3,19 +3,23 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const BRIDGE: &str = "cflite-test0";
-const ADDRESS: &str = "10.213.77.1/24";
+/// Daemons of this process so far.
+static COUNT: AtomicU8 = AtomicU8::new(0);
 
 /// Ends with the test, and everything in it.
 pub(crate) struct Daemon {
     folder: PathBuf,
     host: String,
+    bridge: String,
+    /// Further options of `dockerd`.
+    options: Vec<String>,
     child: Option<Child>,
 }
 
@@ -46,28 +50,40 @@ fn is_alive(pid: &str) -> bool {
 impl Daemon {
     /// `None` where none can be started: without root, or without `dockerd` and `ip`.
     pub(crate) fn start() -> Option<Self> {
+        let daemon = Self::start_with(&[])?;
+        daemon.take_stack_images();
+        Some(daemon)
+    }
+
+    /// The same with further options and no images.
+    pub(crate) fn start_with(options: &[&str]) -> Option<Self> {
         let root = nix::unistd::Uid::effective().is_root();
         if !root || !quietly("dockerd", &["--version"]) || !quietly("ip", &["-V"]) {
             return None;
         }
-        quietly("ip", &["link", "del", BRIDGE]);
-        let bridged = quietly("ip", &["link", "add", "name", BRIDGE, "type", "bridge"])
-            && quietly("ip", &["addr", "add", ADDRESS, "dev", BRIDGE])
-            && quietly("ip", &["link", "set", "dev", BRIDGE, "up"]);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let bridge = format!("cflite-test{number}");
+        let address = format!("10.213.{}.1/24", 77 + number);
+        quietly("ip", &["link", "del", &bridge]);
+        let bridged = quietly("ip", &["link", "add", "name", &bridge, "type", "bridge"])
+            && quietly("ip", &["addr", "add", &address, "dev", &bridge])
+            && quietly("ip", &["link", "set", "dev", &bridge, "up"]);
         if !bridged {
             return None;
         }
         // Not in /tmp: overlay file systems may stand on a disk only.
-        let folder = PathBuf::from(format!("/var/lib/cflite-test-{}", std::process::id()));
+        let process = std::process::id();
+        let folder = PathBuf::from(format!("/var/lib/cflite-test-{process}-{number}"));
         std::fs::create_dir_all(&folder).expect("folder of the daemon");
         let host = format!("unix://{}/docker.sock", folder.display());
         let mut daemon = Self {
             folder,
             host,
+            bridge,
+            options: options.iter().map(|&option| option.to_owned()).collect(),
             child: None,
         };
         daemon.boot();
-        daemon.take_stack_images();
         Some(daemon)
     }
 
@@ -81,11 +97,12 @@ impl Daemon {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let log = std::fs::File::create(self.folder.join("log")).expect("log file");
         let child = Command::new("dockerd")
-            .args(["--host", &self.host, "--bridge", BRIDGE])
+            .args(["--host", &self.host, "--bridge", &self.bridge])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
             .args(["--pidfile", &path("pid")])
             // The machine's own rules stay as they are: nothing here has to reach the network.
             .args(["--iptables=false", "--ip-masq=false"])
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log file"))
             .stderr(log)
@@ -182,7 +199,7 @@ impl Drop for Daemon {
         self.end(Signal::SIGTERM);
         // The daemon mounts its data folder over itself.
         quietly("umount", &[&self.folder.join("data").display().to_string()]);
-        quietly("ip", &["link", "del", BRIDGE]);
+        quietly("ip", &["link", "del", &self.bridge]);
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }

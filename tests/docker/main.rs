@@ -10,6 +10,7 @@ mod hostile;
 mod images;
 mod logs;
 mod platform;
+mod pull_through;
 mod registry;
 mod scheduler;
 mod staging;

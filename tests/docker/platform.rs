@@ -186,6 +186,12 @@ impl Platform {
         format!("localhost:{}", running["registry_port"])
     }
 
+    /// The port of its mirror of Docker Hub.
+    pub(crate) fn mirror_port(&self) -> u64 {
+        let running = self.running().expect("running");
+        running["registry_mirror_port"].as_u64().expect("port")
+    }
+
     /// Of the running process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("running").id()

@@ -28,6 +28,21 @@ fn succeed(command: &mut Command) -> String {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
+        let mut upstream = Self::of("auth: {htpasswd: {realm: upstream, path: htpasswd}}\n");
+        upstream.boot();
+        upstream.login(&upstream.address(), USER, PASSWORD);
+        upstream
+    }
+
+    /// One that everybody may read.
+    pub(crate) fn start_public() -> Self {
+        let mut upstream = Self::of("");
+        upstream.boot();
+        upstream
+    }
+
+    /// With these lines at the end of its configuration.
+    fn of(access: &str) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = |name: &str| folder.path().join(name);
         let line = succeed(Command::new("htpasswd").args(["-Bbn", USER, PASSWORD]));
@@ -40,21 +55,16 @@ impl Upstream {
         let config = format!(
             "version: 0.1\nlog: {{level: warn}}\n\
              storage: {{filesystem: {{rootdirectory: {data}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: \"127.0.0.1:{port}\"}}\n\
-             auth: {{htpasswd: {{realm: upstream, path: {htpasswd}}}}}\n",
+             http: {{addr: \"127.0.0.1:{port}\"}}\n{access}",
             data = path("data").display(),
-            htpasswd = path("htpasswd").display(),
         );
         std::fs::write(path("config.yml"), config).expect("written");
-        let mut upstream = Self {
+        Self {
             folder,
             port,
             child: None,
             names: Vec::new(),
-        };
-        upstream.boot();
-        upstream.login(&upstream.address(), USER, PASSWORD);
-        upstream
+        }
     }
 
     /// `127.0.0.1:5001`
@@ -66,7 +76,8 @@ impl Upstream {
     pub(crate) fn boot(&mut self) {
         let child = Command::new("docker-registry")
             .arg("serve")
-            .arg(self.folder.path().join("config.yml"))
+            .arg("config.yml")
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -114,6 +125,8 @@ impl Upstream {
         build.args([
             "build",
             "--quiet",
+            // Another test may just remove a step that the cache has.
+            "--no-cache",
             "--label",
             "cflite.test=1",
             "--tag",
@@ -131,7 +144,7 @@ impl Upstream {
     }
 
     /// The command with a configuration of its own, where it keeps the password.
-    fn docker(&self) -> Command {
+    pub(crate) fn docker(&self) -> Command {
         let mut command = Command::new("docker");
         command.env("DOCKER_CONFIG", self.folder.path().join("docker"));
         // The legacy builder needs no plug-in.

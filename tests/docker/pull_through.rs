@@ -1,0 +1,91 @@
+//! Daemons that pull other registries' images through cflite's.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::platform::Platform;
+use crate::upstream::Upstream;
+
+fn succeed(command: &mut Command) {
+    let out = command.output().expect("docker runs");
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{command:?}: {errors}");
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_pulls_through_the_cache_also_when_the_registry_is_gone() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let mut upstream = Upstream::start_public();
+    upstream.push("me/web:1", "one");
+    upstream.push("me/later:1", "later");
+    let hub = format!("docker.io=http://{}", upstream.address());
+    let platform = Platform::start_with(&["--registry-upstream", &hub]);
+    let registry = platform.registry();
+    let name = format!("{registry}/proxy/docker.io/me/web:1");
+    let refused = upstream.docker().args(["pull", "--quiet", &name]).output();
+    assert!(
+        !refused.expect("docker runs").status.success(),
+        "nobody logged in"
+    );
+
+    upstream.login(&registry, "admin", &platform.password());
+    succeed(upstream.docker().args(["pull", "--quiet", &name]));
+    succeed(upstream.docker().args(["rmi", &name]));
+    let fetched = platform.run(&["registry", "prefetch", "me/later:1", "--json"]);
+    assert_eq!(json(&fetched)[0]["image"], "docker.io/me/later:1");
+
+    upstream.kill();
+    let later = format!("{registry}/proxy/docker.io/me/later:1");
+    for name in [&name, &later] {
+        succeed(upstream.docker().args(["pull", "--quiet", name]));
+        succeed(upstream.docker().args(["rmi", name]));
+    }
+    let listed = json(&platform.run(&["registry", "list", "--json"]));
+    let images = listed["images"].as_array().expect("images").iter();
+    let copies: Vec<&str> = images
+        .filter(|image| image["complete"] == true)
+        .filter_map(|image| image["repository"].as_str())
+        .filter(|name| name.starts_with("cache/"))
+        .collect();
+    assert_eq!(
+        copies,
+        ["cache/docker.io/me/later", "cache/docker.io/me/web"]
+    );
+    let preview = json(&platform.run(&["registry", "gc", "--dry-run", "--json"]));
+    assert_eq!(preview["evicted"], serde_json::json!([]));
+    assert!(platform.run(&["registry", "gc"]).ends_with(" removed\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_mirror_cflite_is_pulls_docker_hubs_images_from_it() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let mut upstream = Upstream::start_public();
+    upstream.push("me/web:1", "one");
+    let hub = format!("docker.io=http://{}", upstream.address());
+    let options = ["--registry-upstream", &hub, "--registry-mirror-port", "0"];
+    let platform = Platform::start_with(&options);
+    let mirror = format!("http://127.0.0.1:{}", platform.mirror_port());
+    let Some(daemon) = Daemon::start_with(&["--registry-mirror", &mirror]) else {
+        crate::bench::skip("a daemon of the test's own needs root, dockerd and ip");
+        return;
+    };
+    let docker = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        command.args(["--host", daemon.host()]).args(arguments);
+        succeed(&mut command);
+    };
+    docker(&["pull", "--quiet", "me/web:1"]);
+    docker(&["rmi", "me/web:1"]);
+    upstream.kill();
+    docker(&["pull", "--quiet", "me/web:1"]);
+}
