@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_logs.sql"),
     include_str!("migrations/0006_registry.sql"),
     include_str!("migrations/0007_registry_cache.sql"),
+    include_str!("migrations/0008_repository_owners.sql"),
 ];
 
 /// The schema version this binary writes.

@@ -81,6 +81,12 @@ impl TestApp {
         self.platform.running().local_url()
     }
 
+    /// `http://127.0.0.1:PORT` of its image registry.
+    pub fn registry_url(&self) -> String {
+        let running = self.platform.running();
+        format!("http://127.0.0.1:{}", running.registry_port)
+    }
+
     /// A client without a token.
     pub fn anonymous(&self) -> TestClient {
         TestClient::new(self.url(), None)

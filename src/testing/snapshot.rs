@@ -17,6 +17,7 @@ const BACKGROUND_TABLES: &[&str] = &[
     "registry_children",
     "registry_digests",
     "registry_manifests",
+    "registry_missing",
     "registry_repository_manifests",
     "registry_tags",
     "registry_uploads",

@@ -31,6 +31,7 @@ mod paths;
 mod play;
 mod processes;
 mod quotas;
+mod registry;
 mod revisions;
 mod roles;
 mod root;

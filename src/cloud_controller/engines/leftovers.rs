@@ -3,7 +3,7 @@
 //!
 //! Deleting a row releases its blobs in the same transaction, so there should be none. An image is
 //! in the registry before its droplet is a row; when the build ends in between, the image is
-//! orphaned.
+//! orphaned. What was pushed goes with its space or user.
 
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
@@ -14,7 +14,9 @@ pub(crate) async fn delete(db: &Db) -> Result<(), Error> {
     let found = db
         .read(|tx| {
             Ok::<_, Error>(
-                model::leftovers::owners(tx)?.len() + model::leftovers::repositories(tx)?.len(),
+                model::leftovers::owners(tx)?.len()
+                    + model::leftovers::repositories(tx)?.len()
+                    + model::repositories::abandoned(tx)?.len(),
             )
         })
         .await?;
@@ -53,6 +55,10 @@ mod tests {
         insert into registry_repository_manifests (repository, digest) values ('stacks/run', 'd1'),
             ('00000000-0000-4000-8000-000000000001', 'd1'), ('00000000-0000-4000-8000-000000000002', 'd1'),
             ('00000000-0000-4000-8000-000000000003', 'd1'), ('00000000-0000-4000-8000-000000000004', 'd1');
+        insert into registry_repository_manifests (repository, digest) values ('o/s/here', 'd1'),
+            ('o/s/gone', 'd1'), ('gone/x', 'd1');
+        insert into repository_owners (repository, space_guid, user_guid) values ('o/s/here', 's', null),
+            ('o/s/gone', 'gone', null), ('gone/x', null, 'gone');
         insert into blob_references (digest, owner_kind, owner_name)
             select 'd1', kind, owner from
                 (select 'package' as kind union select 'droplet' union select 'droplet_upload' union select 'build'
@@ -84,6 +90,7 @@ mod tests {
                 "buildpack here d1",
                 "droplet here d1",
                 "droplet_upload here d1",
+                "o/s/here",
                 "package here d1",
                 "stacks/run",
             ];

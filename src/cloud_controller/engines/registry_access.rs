@@ -107,22 +107,24 @@ impl Access for RegistryAccess {
         let Some(repository) = repository.cloned() else {
             return Ok(());
         };
-        let text = format!("you may not do this in {repository}");
+        let refused = |error: Error| match error.kind() {
+            Kind::ServerError => Denied::Failed(error.to_string()),
+            _ => Denied::Forbidden(format!("you may not do this in {repository}")),
+        };
+        let (asking, name) = (caller.clone(), repository.clone());
         let checked = self.db.read(move |tx| {
-            // Told apart here: a refusal is not an error of the database.
-            match actions::repositories::check(tx, &caller, &repository, action) {
-                Err(error) if error.kind() == Kind::ServerError => Err(error),
-                checked => Ok(checked),
-            }
+            actions::repositories::check(tx, &asking, &name, action)?;
+            actions::repositories::is_unclaimed(tx, &name)
         });
-        match checked.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Denied::Forbidden(text)),
-            Err(error) => {
-                let error: Error = error;
-                Err(Denied::Failed(error.to_string()))
-            }
+        let is_unclaimed = checked.await.map_err(refused)?;
+        if is_unclaimed && action == Action::Push {
+            let name = repository.clone();
+            let claimed = self
+                .db
+                .write_without_wake(move |tx| actions::repositories::claim(tx, &caller, &name));
+            claimed.await.map_err(refused)?;
         }
+        Ok(())
     }
 
     async fn operate(&self, credentials: &Credentials) -> Result<(), Denied> {

@@ -40,13 +40,17 @@ pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Deletes both.
+/// Deletes both, and repositories whose owner is gone.
 pub(crate) fn delete(tx: &WriteTx<'_>) -> Result<()> {
     for [kind, name, digest] in owners(tx)? {
         blobs::release_one(tx, &kind, &name, &digest)?;
     }
     for repository in repositories(tx)? {
         registry::remove_repository(tx, &repository)?;
+    }
+    for repository in super::repositories::abandoned(tx)? {
+        registry::remove_repository(tx, &repository)?;
+        super::repositories::forget(tx, &repository)?;
     }
     Ok(())
 }
