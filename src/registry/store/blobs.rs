@@ -10,8 +10,10 @@ use crate::registry::digest::AnyDigest;
 use super::find_blob;
 use super::links::{insert_alias, link};
 
-/// Uploads that may wait at once; each costs a file and a row.
+/// Uploads that may wait at once, and of them in repositories whose names begin with the same part;
+/// each costs a file and a row.
 const MAX_UPLOADS: i64 = 4096;
+const MAX_OF_A_NAME: i64 = 256;
 /// Repositories that a mount without a source looks at.
 const MAX_SOURCES: i64 = 32;
 
@@ -127,10 +129,14 @@ pub(in crate::registry) fn insert_upload(
     const SQL: &str = "
         insert into registry_uploads (id, repository, created_at, updated_at)
         select :id, :repository, :now, :now
-        where (select count(*) from registry_uploads) < :limit";
+        where (select count(*) from registry_uploads) < :limit
+          and (select count(*) from registry_uploads
+               where repository || '/' between :first || '/' and :first || '0') < :of_a_name";
     let mut statement = tx.sql().prepare_cached(SQL)?;
+    let first = repository.split('/').next();
     let inserted = statement.execute(named_params! {
         ":id": id, ":repository": repository, ":now": now, ":limit": MAX_UPLOADS,
+        ":first": first, ":of_a_name": MAX_OF_A_NAME,
     })?;
     Ok(inserted > 0)
 }
@@ -178,4 +184,36 @@ pub(in crate::registry) fn delete_upload(tx: &WriteTx<'_>, id: &str) -> Result<(
     let mut statement = tx.sql().prepare_cached(SQL)?;
     statement.execute(named_params! { ":id": id })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Db;
+
+    #[tokio::test]
+    async fn the_uploads_of_one_name_leave_room_for_others() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let db = Db::open(&dir.path().join("cflite.db")).expect("database");
+        let now = Timestamp::from_micros(0);
+        let inserted = db.write_without_wake(move |tx| {
+            let mut number = 0;
+            let mut insert = |repository: &str| {
+                number += 1;
+                insert_upload(tx, &number.to_string(), repository, now)
+            };
+            let mut accepted = 0;
+            while insert("acme/dev/app")? {
+                accepted += 1;
+            }
+            assert_eq!(accepted, MAX_OF_A_NAME);
+            assert!(!insert("acme/prod")?);
+            assert!(!insert("acme")?);
+            for other in ["acme-2/app", "acm/app", "acme0", "zed/app"] {
+                assert!(insert(other)?, "{other}");
+            }
+            Ok::<_, DbError>(())
+        });
+        inserted.await.expect("rows");
+    }
 }
