@@ -1,4 +1,4 @@
-//! Small files that only their owner may read: keys, passwords, state.
+//! Files that only their owner may read: keys, passwords, state, bundles.
 //!
 //! The only module that writes them. Writes are atomic: the content goes to a temporary file in the
 //! same folder, created with the final mode, is synced to disk and then renamed; the folder is
@@ -21,6 +21,50 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     sync_folder(path)
+}
+
+/// A large file, which appears when it is complete. Dropping it before leaves nothing.
+pub struct NewFile {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    complete: bool,
+}
+
+impl NewFile {
+    /// Begins a file that will replace an existing one.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        let temporary = temporary_path(path)?;
+        remove_if_there(&temporary)?;
+        Ok(Self {
+            file: new_file(&temporary)?,
+            temporary,
+            path: path.to_owned(),
+            complete: false,
+        })
+    }
+
+    /// Adds bytes.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Moves the file to its place, with all bytes on disk.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.temporary, &self.path)?;
+        self.complete = true;
+        sync_folder(&self.path)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.complete {
+            // Nothing else can be done about it here; the next attempt removes it.
+            drop(remove_if_there(&self.temporary));
+        }
+    }
 }
 
 /// Creates an empty file unless it exists, for libraries that write it themselves, such as SQLite.
@@ -84,6 +128,24 @@ mod tests {
     fn mode(path: &Path) -> u32 {
         let metadata = std::fs::metadata(path).expect("metadata");
         metadata.permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_large_file_appears_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("large");
+        let mut half = NewFile::begin(&path).expect("begun");
+        half.append(b"half").expect("written");
+        drop(half);
+        assert_eq!(names(dir.path()), [""; 0]);
+        let mut whole = NewFile::begin(&path).expect("begun");
+        whole.append(b"wh").expect("written");
+        whole.append(b"ole").expect("written");
+        assert!(!path.exists());
+        whole.finish().expect("finished");
+        assert_eq!(std::fs::read(&path).expect("readable"), b"whole");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["large"]);
     }
 
     fn names(folder: &Path) -> Vec<String> {

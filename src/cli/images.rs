@@ -25,7 +25,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
             let step = show::Step::begin("stack images");
             let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
             let built = block_on(async {
-                let work = images::build_all(&*engine, &progress);
+                let work = images::build_all(&*engine, config.offline, &progress);
                 tokio::pin!(work);
                 loop {
                     tokio::select! {

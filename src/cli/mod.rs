@@ -2,6 +2,7 @@
 //! ones ask for confirmation unless `--yes` is given.
 
 mod allocator;
+mod bundle;
 mod client;
 mod completion;
 mod credentials;
@@ -12,6 +13,7 @@ mod images;
 mod logs;
 mod process;
 mod registry;
+mod registry_client;
 mod reset;
 mod show;
 mod status;
@@ -62,6 +64,9 @@ enum Command {
     /// List, collect or fetch the images of the image registry
     #[command(subcommand)]
     Registry(registry::Arguments),
+    /// Carry images to a machine without a network
+    #[command(subcommand)]
+    Bundle(bundle::Arguments),
     /// Push a sample app through the public API
     Demo(demo::Arguments),
     /// Remove every container, image, network and file of cflite
@@ -104,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Credentials => credentials::run(session),
         Command::Images(arguments) => images::run(session, &arguments),
         Command::Registry(arguments) => registry::run(session, &arguments),
+        Command::Bundle(arguments) => bundle::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),

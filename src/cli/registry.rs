@@ -2,20 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use reqwest::{Method, RequestBuilder, Response};
+use anyhow::Context;
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{json_of, plain};
-use super::{Session, block_on, credentials, process, show};
-use crate::base::{Secret, Timestamp};
-use crate::config::Config;
-use crate::platform::{self, Running};
+use super::client::json_of;
+use super::registry_client::Client;
+use super::{Session, block_on, show};
+use crate::base::Timestamp;
+use crate::platform;
 use crate::registry::Collected;
-
-/// The longest line of an answer.
-const LONGEST: usize = 1 << 20;
 
 /// What to do with the image registry.
 #[derive(Debug, clap::Subcommand)]
@@ -78,7 +75,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 }
 
 fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
-    let found = block_on(async { json_of(client.get("").send().await?).await })?;
+    let found = block_on(async { json_of(client.request(Method::GET, "").send().await?).await })?;
     if as_json {
         show::json(&found);
         return Ok(ExitCode::SUCCESS);
@@ -118,16 +115,15 @@ fn row(image: &Image) -> Vec<String> {
 
 /// What a repository is for, and how people name it.
 fn kind(repository: &str) -> (&'static str, &str) {
-    for (prefix, kind) in [
-        ("cache/", "copy"),
-        ("droplets/", "droplet"),
-        ("stacks/", "stack"),
-    ] {
-        if let Some(name) = repository.strip_prefix(prefix) {
-            return (kind, name);
-        }
+    if let Some(name) = repository.strip_prefix("cache/") {
+        return ("copy", name);
     }
-    ("pushed", repository)
+    let kind = match repository.split_once('/') {
+        None => "droplet",
+        Some(("cflite", _)) => "stack",
+        Some(_) => "pushed",
+    };
+    (kind, repository)
 }
 
 fn collect(client: &Client, dry_run: bool, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -179,78 +175,5 @@ fn prefetch(client: &Client, images: &[String], platform: &str, as_json: bool) -
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
-    }
-}
-
-/// A client of the running platform's registry.
-struct Client {
-    http: reqwest::Client,
-    base: String,
-    password: Secret<String>,
-}
-
-impl Client {
-    fn of_running(config: &Config) -> anyhow::Result<Self> {
-        let running: Running = process::find(&config.data_dir)?
-            .running()
-            .context("cflite is not running; start it with `cflite up`")?;
-        Ok(Self {
-            http: plain()?,
-            base: format!("http://127.0.0.1:{}/cflite/registry", running.registry_port),
-            password: credentials::password(config)?,
-        })
-    }
-
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.request(Method::GET, path)
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
-            .basic_auth("admin", Some(self.password.expose()))
-    }
-
-    /// A long request; texts about what happens go to `progress`.
-    async fn long(
-        &self,
-        path: &str,
-        body: &Value,
-        progress: impl Fn(&str),
-    ) -> anyhow::Result<Value> {
-        let request = self.request(Method::POST, path).body(body.to_string());
-        let mut answer = request.send().await?;
-        if !answer.status().is_success() {
-            return json_of(answer).await;
-        }
-        let mut rest = Vec::new();
-        while let Some(line) = next_line(&mut answer, &mut rest).await? {
-            let mut line: Value = serde_json::from_slice(&line)?;
-            if let Some(text) = line["progress"].as_str() {
-                progress(text);
-            } else if let Some(error) = line["error"].as_str() {
-                bail!("{error}");
-            } else {
-                return Ok(line["done"].take());
-            }
-        }
-        bail!("the platform stopped before the end")
-    }
-}
-
-/// The next line of a response; `rest` keeps what was read behind it.
-async fn next_line(answer: &mut Response, rest: &mut Vec<u8>) -> anyhow::Result<Option<Vec<u8>>> {
-    loop {
-        if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let behind = rest.split_off(end + 1);
-            return Ok(Some(std::mem::replace(rest, behind)));
-        }
-        if rest.len() > LONGEST {
-            bail!("a line of the answer is too long");
-        }
-        match answer.chunk().await? {
-            Some(chunk) => rest.extend_from_slice(&chunk),
-            None => return Ok(None),
-        }
     }
 }

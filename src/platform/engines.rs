@@ -12,7 +12,7 @@ use crate::cloud_controller::flows::seed::STACK;
 use crate::cloud_controller::on_board::OnBoard;
 use crate::cloud_controller::state;
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
-use crate::staging::images::Images;
+use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
 
 pub(super) fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Scheduler {
@@ -88,6 +88,14 @@ pub(super) fn controller_parts(
     }
 }
 
+pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {
+    let settings = images::Settings {
+        platform_id: &core.id,
+        offline: parts.config.offline,
+    };
+    Images::new(parts.engine.clone(), core.registry.clone(), settings)
+}
+
 pub(super) fn uploads(parts: &Parts, core: &CoreServices, images: &Images) -> DropletUploads {
     DropletUploads::new(
         core.db.clone(),
@@ -110,6 +118,9 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
             guids: parts.guids.clone(),
         }),
         images,
-        settings: staging::Settings::new(&core.id, core.host_ip),
+        settings: staging::Settings {
+            offline: parts.config.offline,
+            ..staging::Settings::new(&core.id, core.host_ip)
+        },
     })
 }

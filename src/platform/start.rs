@@ -15,7 +15,6 @@ use crate::db::Db;
 use crate::logs::Ingest;
 use crate::router::{self, Router};
 use crate::scheduler::Scheduler;
-use crate::staging::images::Images;
 
 /// A running platform.
 pub struct Platform {
@@ -47,7 +46,7 @@ impl Platform {
             &supervisor,
             &running,
         ));
-        let images = Images::new(parts.engine.clone(), core.registry.clone(), &core.id);
+        let images = engines::images(&parts, &core);
         let staging = engines::staging(&parts, &core, images.clone());
         let uploads = engines::uploads(&parts, &core, &images);
         let router = Router::new(
@@ -79,7 +78,7 @@ impl Platform {
         workers::start_routing(&supervisor, &core.db, &scheduler, &router);
         workers::start_sweeper(&supervisor, &core, &parts.clock);
         workers::start_image_collector(&supervisor, &core, &parts.engine);
-        workers::warm_images(&supervisor, parts.engine.clone(), images);
+        workers::warm_images(&supervisor, images);
         workers::start_front_door(&supervisor, &parts, sockets, (router, platform))?;
         Ok(Self {
             running,

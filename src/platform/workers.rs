@@ -23,17 +23,13 @@ use crate::scheduler::Scheduler;
 use crate::staging;
 use crate::staging::images::Images;
 
-/// A build image and a run image.
-const IMAGES_PER_STACK: usize = 2;
-
 /// Loads built stack images into the registry, so that the first push does not wait for it. The
 /// command line or the first push builds them.
-pub(super) fn warm_images(supervisor: &Supervisor, engine: Arc<dyn Engine>, images: Images) {
+pub(super) fn warm_images(supervisor: &Supervisor, images: Images) {
     let token = supervisor.token();
     supervisor.once(async move {
         let warmed = async {
-            let built = staging::images::list(&*engine).await?;
-            if built.iter().filter(|image| image.current).count() == IMAGES_PER_STACK {
+            if images.are_here().await? {
                 let (progress, _texts) = tokio::sync::mpsc::unbounded_channel();
                 images.ready(STACK, &progress).await?;
             }

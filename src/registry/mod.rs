@@ -27,6 +27,7 @@ mod digest;
 mod downloads;
 mod image;
 mod image_config;
+mod layout;
 mod manifest;
 mod mirror;
 mod name;
@@ -61,6 +62,7 @@ pub use collect::{Collected, Evicted};
 pub use digest::AnyDigest;
 pub use image::ImageChange;
 pub use image_config::ImageConfig;
+pub use layout::ExportRequest;
 pub use mirror::{MirrorRequest, Mirrored};
 pub use name::{Reference, RepositoryName, Tag};
 pub use store::{remove_repository, share_image};
@@ -111,6 +113,14 @@ pub enum RegistryError {
     /// There is no such image.
     #[error("image {0} is not in the registry")]
     NotFound(Digest),
+    /// An image that is wanted as a whole is not here, or only in part.
+    #[error(
+        "{0} is not in the registry, or only in part: fetch it with `cflite registry prefetch {0}`"
+    )]
+    NotHere(String),
+    /// A bundle is cut off or changed.
+    #[error("the bundle is damaged: {0}; nothing was loaded")]
+    Damaged(String),
     /// A blob's bytes do not match its row.
     #[error("blob {digest} cannot be read: {reason}")]
     Unreadable {

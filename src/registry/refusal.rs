@@ -139,7 +139,10 @@ impl From<RegistryError> for Refusal {
     fn from(error: RegistryError) -> Self {
         let text = error.to_string();
         let (status, code) = match error {
-            RegistryError::InvalidImage(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            RegistryError::InvalidImage(_) | RegistryError::Damaged(_) => {
+                (StatusCode::BAD_REQUEST, "MANIFEST_INVALID")
+            }
+            RegistryError::NotHere(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
             RegistryError::MissingParts(_) => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
             RegistryError::UnsupportedManifest => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
             RegistryError::WrongDigest { .. } => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),

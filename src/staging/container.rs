@@ -84,7 +84,11 @@ pub(super) fn spec(
         cpu_shares: Some(CPU_SHARES),
         pids_limit: Some(PIDS),
         nofile: Some(OPEN_FILES),
-        network: settings.network.clone(),
+        network: if settings.offline {
+            Some("none".to_owned())
+        } else {
+            settings.network.clone()
+        },
         ..ContainerSpec::default()
     }
 }

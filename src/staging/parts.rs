@@ -20,6 +20,8 @@ pub struct Settings {
     pub host_ip: IpAddr,
     /// Network of the containers, `None` for the default bridge.
     pub network: Option<String>,
+    /// Builds have no network at all.
+    pub offline: bool,
     /// Maximum concurrent builds.
     pub concurrency: usize,
 }
@@ -31,6 +33,7 @@ impl Settings {
             platform_id: platform_id.to_owned(),
             host_ip,
             network: None,
+            offline: false,
             concurrency: 2,
         }
     }

@@ -236,6 +236,10 @@ impl Attempt {
         self.log.out(&format!(
             "Cell {cell} successfully created container for instance {guid}"
         ));
+        if shared.settings.offline {
+            let text = "cflite works offline: this build has no network";
+            self.log.out(text);
+        }
         self.log.out("Downloading app package...");
         let (app, cache) = (files.app_size(), files.cache_size());
         if cache.is_some() {

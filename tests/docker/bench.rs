@@ -56,7 +56,7 @@ pub(crate) async fn test_image(engine: &dyn Engine) -> String {
             return named;
         }
         let silent = tokio::sync::mpsc::unbounded_channel().0;
-        images::build_all(engine, &silent)
+        images::build_all(engine, false, &silent)
             .await
             .expect("the images of the stack");
         let listed = images::list(engine).await.expect("images");

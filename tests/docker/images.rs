@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::survival::admin_token;
 use crate::upstream::{PASSWORD, USER, Upstream};
 
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A platform for which `upstream` is Docker Hub.
 fn platform(upstream: &Upstream) -> Platform {
@@ -19,13 +19,13 @@ fn platform(upstream: &Upstream) -> Platform {
     Platform::start_with(&["--registry-upstream", &url])
 }
 
-struct Client {
+pub(crate) struct Client {
     admin: TestClient,
     space: String,
 }
 
 impl Client {
-    async fn of(platform: &Platform) -> Self {
+    pub(crate) async fn of(platform: &Platform) -> Self {
         let token = admin_token(platform).await;
         let admin = TestClient::anonymous(&platform.url()).with_token(&token);
         let (_, space) = cflite::testing::organization_and_space(&admin, "images")
@@ -34,7 +34,7 @@ impl Client {
         Self { admin, space }
     }
 
-    async fn create(&self, name: &str) -> String {
+    pub(crate) async fn create(&self, name: &str) -> String {
         let path = format!("/v3/spaces/{}/actions/apply_manifest", self.space);
         let manifest = format!(
             "applications:\n- name: {name}\n  docker: {{image: ignored}}\n  memory: 64M\n  \
@@ -57,7 +57,7 @@ impl Client {
     }
 
     /// Makes a package of an image and builds it; the error of the build, or its droplet.
-    async fn stage(
+    pub(crate) async fn stage(
         &self,
         app: &str,
         image: &str,
@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    async fn run(&self, app: &str, droplet: &str) {
+    pub(crate) async fn run(&self, app: &str, droplet: &str) {
         let path = format!("/v3/apps/{app}/relationships/current_droplet");
         let wanted = json!({ "data": { "guid": droplet } });
         let assigned = self.admin.patch(&path, &wanted).await.expect("assigned");

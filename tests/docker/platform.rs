@@ -37,7 +37,8 @@ impl Platform {
         Self::start_as(docker_host, &[])
     }
 
-    fn start_as(docker_host: Option<&str>, options: &[&str]) -> Self {
+    /// Starts one on another daemon, with further options.
+    pub(crate) fn start_as(docker_host: Option<&str>, options: &[&str]) -> Self {
         let data_dir = tempfile::tempdir().expect("temporary folder");
         let mut platform = Self {
             data_dir,
@@ -95,6 +96,13 @@ impl Platform {
             self.log()
         );
         String::from_utf8(out.stdout).expect("UTF-8")
+    }
+
+    /// Runs a command that fails, and gives its standard error.
+    pub(crate) fn fail(&self, arguments: &[&str]) -> String {
+        let out = self.command(arguments).output().expect("the binary runs");
+        assert!(!out.status.success(), "{arguments:?} succeeds");
+        String::from_utf8_lossy(&out.stderr).into_owned()
     }
 
     /// Pushes the sample app under this name and gives its host.

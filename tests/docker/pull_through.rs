@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::daemon::Daemon;
+use crate::images::{Client, SOON};
 use crate::platform::Platform;
 use crate::upstream::Upstream;
 
@@ -88,4 +89,43 @@ async fn a_daemon_whose_mirror_cflite_is_pulls_docker_hubs_images_from_it() {
     docker(&["rmi", "me/web:1"]);
     upstream.kill();
     docker(&["pull", "--quiet", "me/web:1"]);
+}
+
+/// A machine without a network, whose daemon has no image at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_all_that_a_room_without_internet_needs() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let Some(daemon) = Daemon::start_with(&[]) else {
+        crate::bench::skip("a daemon of the test's own needs root, dockerd and ip");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("room.bundle");
+    let file = file.to_str().expect("UTF-8");
+    let mut upstream = Upstream::start_public();
+    upstream.push("me/web:1", "one");
+    let hub = format!("docker.io=http://{}", upstream.address());
+    let outside = Platform::start_with(&["--registry-upstream", &hub]);
+    outside.run(&["registry", "prefetch", "me/web:1"]);
+    outside.run(&["bundle", "create", file]);
+    upstream.kill();
+    drop(outside);
+
+    let inside = Platform::start_as(Some(daemon.host()), &["--offline"]);
+    let refused = inside.fail(&["demo", "--name", "early"]);
+    assert!(refused.contains("cflite bundle load"), "{refused}");
+    inside.run(&["bundle", "load", file]);
+    let host = inside.push_sample("late");
+    inside.wait_for(&host, SOON);
+    let client = Client::of(&inside).await;
+    let app = client.create("web").await;
+    let staged = client.stage(&app, "me/web:1", None).await;
+    client.run(&app, &staged.expect("staged")).await;
+    inside.wait_for("web.cf.localhost", SOON);
+    let missing = client.stage(&app, "me/other:1", None).await;
+    let missing = missing.expect_err("it is not in the bundle");
+    let command = "`cflite registry prefetch docker.io/me/other:1`";
+    assert!(missing.contains(command), "{missing}");
 }

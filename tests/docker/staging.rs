@@ -108,7 +108,14 @@ impl Platform {
             _folder: folder,
             db,
             blobs,
-            images: Images::new(engine.clone(), registry.clone(), &id),
+            images: Images::new(
+                engine.clone(),
+                registry.clone(),
+                images::Settings {
+                    platform_id: &id,
+                    offline: false,
+                },
+            ),
             id,
             engine,
             registry,

@@ -9,7 +9,7 @@ use crate::db::{ReadTx, WriteTx};
 use crate::registry::RepositoryName;
 
 /// First parts of names that the platform keeps for itself.
-const RESERVED: &[&str] = &["cache", "stacks"];
+const RESERVED: &[&str] = &["cache", "cflite"];
 /// First part of the names of other registries' repositories.
 const PROXY: &str = "proxy";
 

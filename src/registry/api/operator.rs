@@ -1,31 +1,37 @@
-//! What `cflite registry` asks: a list of all images, garbage collection, and copies made ahead.
+//! What `cflite registry` and `cflite bundle` ask: a list of all images, garbage collection, copies
+//! made ahead, and images carried to another machine.
 //!
 //! The answer to a long request is a line of JSON for each thing that happens: `{"progress": TEXT}`,
 //! then one `{"done": …}` or `{"error": TEXT}`.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyDataStream, BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::registry::access::Credentials;
 use crate::registry::collect::Collected;
+use crate::registry::name::{RepositoryName, Tag};
 use crate::registry::refusal::Refusal;
 use crate::registry::upstream::{ImageReference, UpstreamError};
-use crate::registry::{MirrorRequest, Registry};
+use crate::registry::{ExportRequest, MirrorRequest, Registry};
 
 use super::denied;
+use super::read::CHUNK;
+use super::uploads::reader;
 
 /// The largest request.
 const LARGEST: usize = 64 * 1024;
@@ -57,6 +63,8 @@ pub(super) fn routes() -> axum::Router<Registry> {
         .route("/cflite/registry", get(list))
         .route("/cflite/registry/gc", post(collect))
         .route("/cflite/registry/prefetch", post(prefetch))
+        .route("/cflite/registry/bundle", get(export).post(import))
+        .route("/cflite/registry/saved", post(import_saved))
 }
 
 async fn authorize(registry: &Registry, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -94,6 +102,71 @@ async fn prefetch(State(registry): State<Registry>, request: Request) -> Result<
         .map_err(|error| Refusal::invalid_request(error.to_string()))?;
     let image = ImageReference::parse(&wanted.image).map_err(Refusal::invalid_request)?;
     Ok(lines(registry, image, wanted.platform))
+}
+
+/// The images of a bundle: copies as `image=docker.io/library/nginx:1`, or all of them without any,
+/// and what cflite made as `own=cflite/cflinuxfs4:run-1`.
+async fn export(
+    State(registry): State<Registry>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    authorize(&registry, &headers).await?;
+    let mut request = ExportRequest::default();
+    let query = query.unwrap_or_default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "image" => {
+                let image = ImageReference::parse(&value).map_err(Refusal::invalid_request)?;
+                request.copies.push(image);
+            }
+            "own" => request.own.push(own_name(&value)?),
+            other => {
+                let text = format!("unknown parameter {other}");
+                return Err(Refusal::invalid_request(text));
+            }
+        }
+    }
+    let bytes = registry.export(request).await?;
+    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(bytes, CHUNK)));
+    let kind = HeaderValue::from_static("application/gzip");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+async fn import(State(registry): State<Registry>, request: Request) -> Result<Response, Refusal> {
+    authorize(&registry, request.headers()).await?;
+    let mut body = request.into_body();
+    let imported = registry.import_layout(reader(&mut body)).await?;
+    Ok(Json(json!({ "images": imported })).into_response())
+}
+
+/// An image of the local daemon, as `docker save` writes it, under `name=cflite/cflinuxfs4:run-1`.
+async fn import_saved(
+    State(registry): State<Registry>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Refusal> {
+    authorize(&registry, request.headers()).await?;
+    let query = query.unwrap_or_default();
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    let name = parameters.find(|(name, _)| name == "name");
+    let name = name.ok_or_else(|| Refusal::invalid_request("the parameter name is missing"))?;
+    let (repository, tag) = own_name(&name.1)?;
+    let body = BodyDataStream::new(request.into_body()).map_err(io::Error::other);
+    let saved = Box::pin(StreamReader::new(body));
+    let imported = registry.import_saved(repository.as_str(), tag.as_str(), saved);
+    let digest = imported.await?;
+    Ok(Json(json!({ "digest": digest })).into_response())
+}
+
+/// The name of an image that cflite made.
+fn own_name(text: &str) -> Result<(RepositoryName, Tag), Refusal> {
+    let parsed = text.rsplit_once(':').and_then(|(repository, tag)| {
+        let repository = Some(repository).filter(|name| name.starts_with("cflite/"))?;
+        Some((RepositoryName::parse(repository)?, Tag::parse(tag)?))
+    });
+    parsed.ok_or_else(|| Refusal::invalid_request(format!("{text} is no name of cflite's images")))
 }
 
 /// Copies an image as long as the client reads what happens.

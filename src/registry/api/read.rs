@@ -23,7 +23,7 @@ use crate::registry::{RegistryError, UNTAGGED_GRACE, store};
 use super::{DIGEST_HEADER, Exchange, empty};
 
 /// The read size for blobs.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 /// A client that finds a blob does not push it: the blob must then live until its manifest comes.
 const REFRESH: Duration = Duration::from_secs(UNTAGGED_GRACE.as_secs() / 2);
 

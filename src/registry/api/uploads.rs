@@ -202,7 +202,7 @@ impl Exchange<'_> {
     }
 }
 
-fn reader(body: &mut Body) -> impl AsyncRead + Send + Unpin + '_ {
+pub(super) fn reader(body: &mut Body) -> impl AsyncRead + Send + Unpin + '_ {
     StreamReader::new(BodyDataStream::new(body).map_err(io::Error::other))
 }
 

@@ -3,6 +3,7 @@
 mod blobs;
 mod cache;
 mod evict;
+mod layout;
 mod links;
 mod publish;
 mod referrers;
@@ -22,6 +23,7 @@ pub(super) use blobs::{
 };
 pub(super) use cache::{arrive, find_awaited, find_cached, names_part, use_copy, used_at};
 pub(super) use evict::{HeldCopy, ListedImage, copies, images, needed_elsewhere, remove_copy};
+pub(super) use layout::{NamedImage, all_blobs, complete_copies, named};
 pub use publish::share_image;
 pub(super) use publish::{NewManifest, PartsOf, record};
 pub(super) use referrers::{ReferrersOf, referrers};

@@ -11,6 +11,8 @@
 //!   mmdebstrap: no image registry is needed.
 //! - The run image is imported into the registry and pulled back once: from then on the daemon
 //!   knows its layers by the registry's digests and pulls only a droplet's own layer.
+//! - An image that the registry has (from a bundle, or since it was imported) is pulled from there
+//!   and not built again.
 
 mod base;
 mod recipe;
@@ -40,6 +42,8 @@ const LABEL_ROLE: &str = "cflite.role";
 /// The stack that recipes are for.
 pub const STACK: &str = "cflinuxfs4";
 const REPOSITORY: &str = "cflite/cflinuxfs4";
+/// A build image and a run image.
+pub const PER_STACK: usize = 2;
 
 /// Why a stack is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,12 @@ pub enum ImagesError {
     /// The stack does not exist.
     #[error("there is no stack {0}")]
     UnknownStack(String),
+    /// Images are missing, and building them needs a network.
+    #[error(
+        "the images of the stack are not on this Docker daemon, and cflite works offline: load them with \
+         `cflite bundle load FILE`, or build them with `cflite images build` while there is a network"
+    )]
+    Offline,
     /// No base image is available.
     #[error(
         "no Debian base image: {pull}; and {bootstrap}. Install mmdebstrap, or run \
@@ -144,8 +154,16 @@ pub async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(), Images
 }
 
 /// Builds the images that are missing. For the command line: no registry is involved.
-pub async fn build_all(engine: &dyn Engine, progress: &Progress) -> Result<(), ImagesError> {
-    build(engine, &Recipe::embedded(), &Reporter::everything(progress)).await
+pub async fn build_all(
+    engine: &dyn Engine,
+    offline: bool,
+    progress: &Progress,
+) -> Result<(), ImagesError> {
+    let recipe = Recipe::embedded();
+    if offline && !is_built(engine, &recipe).await? {
+        return Err(ImagesError::Offline);
+    }
+    build(engine, &recipe, &Reporter::everything(progress)).await
 }
 
 /// The names of all stack images, each with its image, without the marks of their users.
@@ -174,6 +192,15 @@ pub async fn list(engine: &dyn Engine) -> Result<Vec<Listed>, ImagesError> {
     Ok(listed.collect())
 }
 
+/// Whose images these are, and how they come.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The platform.
+    pub platform_id: &'a str,
+    /// Nothing is built, since that needs a network.
+    pub offline: bool,
+}
+
 /// The stacks of a running platform; cheap to clone.
 #[derive(Clone)]
 pub struct Images(Arc<Inner>);
@@ -183,20 +210,37 @@ struct Inner {
     registry: Registry,
     recipe: Recipe,
     platform_id: String,
+    offline: bool,
     /// Held while images are built: concurrent builds wait for the same ones.
     ready: Mutex<BTreeMap<String, StackImages>>,
 }
 
 impl Images {
     /// Stacks of this daemon, with their base in this registry, used by this platform.
-    pub fn new(engine: Arc<dyn Engine>, registry: Registry, platform_id: &str) -> Self {
+    pub fn new(engine: Arc<dyn Engine>, registry: Registry, settings: Settings<'_>) -> Self {
         Self(Arc::new(Inner {
             engine,
             registry,
             recipe: Recipe::embedded(),
-            platform_id: platform_id.to_owned(),
+            platform_id: settings.platform_id.to_owned(),
+            offline: settings.offline,
             ready: Mutex::default(),
         }))
+    }
+
+    /// Whether all images of the stack can be had without building them.
+    pub async fn are_here(&self) -> Result<bool, ImagesError> {
+        let built = list(&*self.0.engine).await?;
+        if built.iter().filter(|image| image.current).count() == PER_STACK {
+            return Ok(true);
+        }
+        let (registry, recipe) = (&self.0.registry, &self.0.recipe);
+        for tag in [recipe.run_tag(), recipe.build_tag()] {
+            if registry.find(REPOSITORY, &tag).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The images of a stack; builds missing ones first and reports that to `progress`. Existing
@@ -218,7 +262,7 @@ impl Images {
         }
         let (reporter, listener) = report::summarized(progress);
         let images = listener
-            .run(async move { self.ensure(&reporter).await })
+            .run(async move { Box::pin(self.ensure(&reporter)).await })
             .await?;
         ready.insert(stack.to_owned(), images.clone());
         Ok(images)
@@ -241,7 +285,7 @@ impl Images {
         let _ready = self.0.ready.lock().await;
         let (reporter, listener) = report::summarized(progress);
         listener
-            .run(async move { self.ensure_base(&reporter).await })
+            .run(async move { Box::pin(self.ensure_base(&reporter)).await })
             .await
     }
 
@@ -280,8 +324,17 @@ impl Images {
         } = &*self.0;
         let (run, tag) = (recipe.run_reference(), recipe.run_tag());
         let known = registry.find(REPOSITORY, &tag).await?;
-        if let (Some(base), None) = (&known, engine.image(&run).await?) {
-            self.restore_run_image(base, &run, reporter).await;
+        for (reference, tag) in [
+            (recipe.run_reference(), recipe.run_tag()),
+            (recipe.build_reference(), recipe.build_tag()),
+        ] {
+            let held = registry.find(REPOSITORY, &tag).await?;
+            if let (Some(held), None) = (held, engine.image(&reference).await?) {
+                self.restore(&held, &reference, reporter).await;
+            }
+        }
+        if self.0.offline && !is_built(&**engine, recipe).await? {
+            return Err(ImagesError::Offline);
         }
         build(&**engine, recipe, reporter).await?;
         if let Some(base) = known {
@@ -292,23 +345,23 @@ impl Images {
         Ok(registry.import_saved(REPOSITORY, &tag, saved).await?)
     }
 
-    /// Restores an image that was removed from the daemon but is still in the registry. If that
-    /// fails, the image is built again.
-    async fn restore_run_image(&self, base: &Digest, run: &str, reporter: &Reporter) {
+    /// Gives the daemon an image that it does not have, but the registry. If that fails, the image is
+    /// built again.
+    async fn restore(&self, held: &Digest, name: &str, reporter: &Reporter) {
         let Inner {
             engine, registry, ..
         } = &*self.0;
-        reporter.message("Restoring the run image of the stack from the registry...");
-        let reference = registry.reference(REPOSITORY, base);
+        reporter.message(&format!("Restoring {name} from the registry..."));
+        let reference = registry.reference(REPOSITORY, held);
         let auth = Some(registry.auth());
         let fetched = async {
             engine
                 .pull(&reference, auth, reporter.output.clone())
                 .await?;
-            engine.tag(&reference, run).await
+            engine.tag(&reference, name).await
         };
         if let Err(error) = fetched.await {
-            tracing::warn!(%error, "restoring the run image from the registry failed");
+            tracing::warn!(%error, image = name, "restoring an image from the registry failed");
         }
     }
 
@@ -331,6 +384,13 @@ impl Images {
         }
         Ok(())
     }
+}
+
+/// Whether the daemon has both images.
+async fn is_built(engine: &dyn Engine, recipe: &Recipe) -> Result<bool, ImagesError> {
+    let run = engine.image(&recipe.run_reference()).await?;
+    let build = engine.image(&recipe.build_reference()).await?;
+    Ok(is_current(run, recipe.run_hash()) && is_current(build, recipe.build_hash()))
 }
 
 /// Builds missing images: the run image, then the build image on top of it.

@@ -69,8 +69,12 @@ impl Recipe {
         format!("{REPOSITORY}:{}", self.run_tag())
     }
 
+    pub(super) fn build_tag(&self) -> String {
+        format!("build-{}", &self.build_hash[..TAG_DIGITS])
+    }
+
     pub(super) fn build_reference(&self) -> String {
-        format!("{REPOSITORY}:build-{}", &self.build_hash[..TAG_DIGITS])
+        format!("{REPOSITORY}:{}", self.build_tag())
     }
 
     /// Whether this is the name of one of the images. The name decides and not the labels, as the

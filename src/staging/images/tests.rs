@@ -31,7 +31,14 @@ fn bench() -> Bench {
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);
     engine.offer("debian:bookworm-slim");
-    let images = Images::new(Arc::new(engine.clone()), registry.clone(), "here");
+    let images = Images::new(
+        Arc::new(engine.clone()),
+        registry.clone(),
+        Settings {
+            platform_id: "here",
+            offline: false,
+        },
+    );
     Bench {
         _folder: folder,
         engine,
@@ -46,7 +53,9 @@ fn silent() -> Progress {
 
 /// The image must be pullable from the registry before the first request.
 async fn offer_base(bench: &Bench) {
-    build_all(&bench.engine, &silent()).await.expect("built");
+    build_all(&bench.engine, false, &silent())
+        .await
+        .expect("built");
     let recipe = Recipe::embedded();
     let saved = bench
         .engine
@@ -66,7 +75,9 @@ async fn offer_base(bench: &Bench) {
 #[tokio::test]
 async fn images_are_built_once_and_listed_as_current() {
     let bench = bench();
-    build_all(&bench.engine, &silent()).await.expect("built");
+    build_all(&bench.engine, false, &silent())
+        .await
+        .expect("built");
     let listed = list(&bench.engine).await.expect("listed");
     let roles: Vec<_> = listed
         .iter()
@@ -76,7 +87,7 @@ async fn images_are_built_once_and_listed_as_current() {
     bench
         .engine
         .fail(Verb::Build, DockerError::Failed("built twice".into()));
-    build_all(&bench.engine, &silent())
+    build_all(&bench.engine, false, &silent())
         .await
         .expect("nothing to build");
 }
@@ -126,6 +137,72 @@ async fn images_of_older_recipes_are_removed_unless_used() {
         .map(|listed| listed.reference)
         .collect();
     assert_eq!(outdated, [format!("{REPOSITORY}:run-bbbb")]);
+}
+
+/// The same images, which are not built.
+fn offline(bench: &Bench) -> Images {
+    let settings = Settings {
+        platform_id: "here",
+        offline: true,
+    };
+    Images::new(
+        Arc::new(bench.engine.clone()),
+        bench.registry.clone(),
+        settings,
+    )
+}
+
+#[tokio::test]
+async fn nothing_is_built_offline() {
+    let bench = bench();
+    let offline = offline(&bench);
+    let refused = offline.ready(STACK, &silent()).await;
+    let refused = refused.expect_err("nothing is here").to_string();
+    assert!(refused.contains("`cflite bundle load FILE`"), "{refused}");
+    let refused = build_all(&bench.engine, true, &silent()).await;
+    refused.expect_err("nothing is here");
+    assert!(!offline.are_here().await.expect("an answer"));
+    offer_base(&bench).await;
+    assert!(offline.are_here().await.expect("an answer"));
+    offline.ready(STACK, &silent()).await.expect("ready");
+}
+
+/// As after the load of a bundle.
+#[tokio::test]
+async fn images_that_only_the_registry_has_are_not_built() {
+    let bench = bench();
+    offer_base(&bench).await;
+    let recipe = Recipe::embedded();
+    let mut offered = Vec::new();
+    for (name, tag, hash) in [
+        (recipe.run_reference(), recipe.run_tag(), recipe.run_hash()),
+        (
+            recipe.build_reference(),
+            recipe.build_tag(),
+            recipe.build_hash(),
+        ),
+    ] {
+        let saved = bench.engine.save(&name).await.expect("saved");
+        let digest = bench.registry.import_saved(REPOSITORY, &tag, saved).await;
+        let reference = bench
+            .registry
+            .reference(REPOSITORY, &digest.expect("imported"));
+        let image = Image {
+            id: format!("sha256:{tag}"),
+            labels: [(LABEL_RECIPE.to_owned(), hash.to_owned())].into(),
+            ..bench.engine.add_image("scratch:x")
+        };
+        bench.engine.offer_like(&reference, image);
+        bench.engine.remove_image(&name).await.expect("removed");
+        offered.push(reference);
+    }
+    assert_ne!(offered[0], offered[1]);
+    let offline = offline(&bench);
+    assert!(offline.are_here().await.expect("an answer"));
+    offline.ready(STACK, &silent()).await.expect("ready");
+    for reference in offered {
+        assert!(bench.engine.pulled().contains(&reference));
+    }
 }
 
 #[tokio::test]

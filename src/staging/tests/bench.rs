@@ -99,7 +99,14 @@ impl Bench {
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());
-        let images = Images::new(Arc::new(engine.clone()), registry.clone(), "here");
+        let images = Images::new(
+            Arc::new(engine.clone()),
+            registry.clone(),
+            images::Settings {
+                platform_id: "here",
+                offline: false,
+            },
+        );
         let logs = Logs::open(db.clone(), clock).await.expect("logs");
         let supervisor = Supervisor::new();
         logs.start(&supervisor);
@@ -122,7 +129,7 @@ impl Bench {
     pub(super) async fn build_stack(&self) {
         self.engine.offer("debian:bookworm-slim");
         let silent = tokio::sync::mpsc::unbounded_channel().0;
-        images::build_all(&self.engine, &silent)
+        images::build_all(&self.engine, false, &silent)
             .await
             .expect("built");
         let run = images::list(&self.engine).await.expect("listed");

@@ -5,6 +5,7 @@ mod copies;
 mod credentials;
 mod downloads;
 mod image;
+mod layout;
 mod outages;
 mod proxy;
 mod unusable;

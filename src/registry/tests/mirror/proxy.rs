@@ -63,12 +63,21 @@ impl Bench {
 
     async fn until_holds(&self, object: &Object) {
         let holding = async {
-            while !self.holds(object).await {
+            // The file is there before the row.
+            while self
+                .fixture
+                .blobs
+                .find(&object.digest)
+                .await
+                .expect("an answer")
+                .is_none()
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         let held = tokio::time::timeout(PATIENCE, holding).await;
         held.expect("the blob in time");
+        assert!(self.holds(object).await);
     }
 }
 
