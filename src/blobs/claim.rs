@@ -1,4 +1,4 @@
-//! Who writes to an upload, and the hashes of its bytes so far.
+//! Who writes to an upload, and the hash of its bytes so far.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha256};
 
-use super::{Digest, Sha512Digest};
+use super::Digest;
 
-/// Hashes of waiting uploads that are kept in memory, about 400 bytes each.
+/// Hashes of waiting uploads that are kept in memory, about 150 bytes each.
 const MAX_WAITING: usize = 1024;
 const CHUNK: usize = 128 * 1024;
 
@@ -18,11 +18,10 @@ const CHUNK: usize = 128 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UploadId(String);
 
-/// The hashes of the first bytes of an upload.
+/// The hash of the first bytes of an upload.
 #[derive(Clone)]
 pub(super) struct Hashes {
     sha256: Sha256,
-    sha512: Sha512,
     pub(super) size: u64,
 }
 
@@ -72,14 +71,12 @@ impl Hashes {
     pub(super) fn new() -> Self {
         Self {
             sha256: Sha256::new(),
-            sha512: Sha512::new(),
             size: 0,
         }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        self.sha512.update(bytes);
         self.size += bytes.len() as u64;
     }
 
@@ -96,12 +93,9 @@ impl Hashes {
         }
     }
 
-    /// The digests of these bytes.
-    pub(super) fn finish(self) -> (Digest, Sha512Digest) {
-        (
-            Digest::finish(self.sha256),
-            Sha512Digest::finish(self.sha512),
-        )
+    /// The digest of these bytes.
+    pub(super) fn finish(self) -> Digest {
+        Digest::finish(self.sha256)
     }
 }
 

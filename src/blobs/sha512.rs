@@ -1,12 +1,15 @@
 //! The second name of a blob that clients may use: the SHA-512 of its bytes.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha512};
 
 use super::InvalidDigest;
 
 const PREFIX: &str = "sha512:";
+const CHUNK: usize = 128 * 1024;
 
 /// `sha512:` and 128 lower-case hexadecimal digits; always valid.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,8 +31,19 @@ impl Sha512Digest {
         Self::finish(Sha512::new_with_prefix(bytes))
     }
 
-    /// The digest of everything hashed by `hasher`.
-    pub(super) fn finish(hasher: Sha512) -> Self {
+    /// The digest of everything in a file.
+    pub(super) fn of_file(file: &mut File) -> io::Result<Self> {
+        let mut hasher = Sha512::new();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(Self::finish(hasher)),
+                count => hasher.update(&chunk[..count]),
+            }
+        }
+    }
+
+    fn finish(hasher: Sha512) -> Self {
         Self(format!("{PREFIX}{}", hex::encode(hasher.finalize())))
     }
 

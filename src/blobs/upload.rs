@@ -112,7 +112,7 @@ impl Upload {
         }
     }
 
-    fn seal(mut self) -> Result<(Sealed, Sha512Digest), BlobError> {
+    fn seal(mut self) -> Result<Sealed, BlobError> {
         self.piece = None;
         let synced = self.file.sync_all();
         if let Err(error) = synced {
@@ -126,11 +126,10 @@ impl Upload {
                 .map_err(BlobError::storage("read an upload"))?,
         };
         let size = hashes.size;
-        let (digest, sha512) = hashes.finish();
+        let digest = hashes.finish();
         let claim = self.claim.take();
         let path = std::mem::take(&mut self.path);
-        let sealed = Sealed::of_upload(Blob { digest, size }, path, claim);
-        Ok((sealed, sha512))
+        Ok(Sealed::of_upload(Blob { digest, size }, path, claim))
     }
 }
 
@@ -260,11 +259,22 @@ impl Blobs {
     }
 
     /// Ends an upload; [`Blobs::keep`] stores it, and dropping it removes it.
-    pub async fn seal_upload(&self, upload: Upload) -> Result<(Sealed, Sha512Digest), BlobError> {
+    pub async fn seal_upload(&self, upload: Upload) -> Result<Sealed, BlobError> {
         if upload.hashes.is_some() {
             return self.with_files(move || upload.seal()).await;
         }
         self.with_archive(move || upload.seal()).await
+    }
+
+    /// The other digest of a blob that is not stored yet. Few clients ask for it, so it costs another
+    /// read of the file and not a second hash of every upload.
+    pub async fn sha512(&self, sealed: &Sealed) -> Result<Sha512Digest, BlobError> {
+        let mut file = sealed.open()?;
+        let hash = move || {
+            let read = BlobError::storage("read an upload");
+            Sha512Digest::of_file(&mut file).map_err(read)
+        };
+        self.with_archive(hash).await
     }
 
     /// Removes an upload, which may be gone already.

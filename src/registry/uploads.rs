@@ -95,10 +95,13 @@ impl Registry {
         wanted: &AnyDigest,
         id: Option<&UploadId>,
     ) -> Result<(), RegistryError> {
-        let (sealed, sha512) = self.blobs().seal_upload(upload).await?;
-        let found = match wanted {
-            AnyDigest::Sha256(_) => AnyDigest::Sha256(sealed.blob().digest.clone()),
-            AnyDigest::Sha512(_) => AnyDigest::Sha512(sha512.clone()),
+        let sealed = self.blobs().seal_upload(upload).await?;
+        let (found, alias) = match wanted {
+            AnyDigest::Sha256(_) => (AnyDigest::Sha256(sealed.blob().digest.clone()), None),
+            AnyDigest::Sha512(_) => {
+                let sha512 = self.blobs().sha512(&sealed).await?;
+                (AnyDigest::Sha512(sha512.clone()), Some(sha512))
+            }
         };
         if found != *wanted {
             drop(sealed);
@@ -109,7 +112,6 @@ impl Registry {
             return Err(RegistryError::WrongDigest { wanted, found });
         }
         let blob = self.blobs().keep(sealed).await?;
-        let alias = matches!(wanted, AnyDigest::Sha512(_)).then_some(sha512);
         let link = Link {
             repository: repository.to_string(),
             digest: blob.digest.clone(),
