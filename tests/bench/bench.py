@@ -27,6 +27,7 @@ import rows_lists
 import rows_logs
 import rows_memory
 import rows_platform
+import rows_registry
 import rows_router
 import rows_routes_events
 from cloud import App, Platform
@@ -67,6 +68,8 @@ class Bench:
             ("push static, warm", self._warm_push),
             ("restart", lambda: rows_apps.restart(self.platform(), self.apps(1)[0])),
             ("scale 1 → 10", lambda: rows_apps.scale(self.platform(), self.apps(1)[0], self.temp)),
+            ("registry", lambda: rows_registry.throughput(self.platform(), self.temp)),
+            ("push of a cached image", lambda: rows_registry.cached_push(self.platform(), self.temp)),
             ("20 apps", lambda: rows_platform.many_apps(self.platform(), self.apps(20))),
             ("boot, 20 apps", lambda: rows_platform.boot_with_apps(self.platform(), self.apps(20))),
             ("router", self._throughput),

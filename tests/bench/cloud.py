@@ -212,16 +212,11 @@ class Platform:
 
     def push(self, name: str, files: Mapping[str, str], buildpack: str | None = None) -> App:
         """Pushes an app and waits for its first 200."""
-        app = self.stage(name, files, buildpack)
-        begun = time.monotonic()
-        self.api("POST", f"/v3/apps/{app.guid}/actions/restart")
-        machine.wait_until(f"{name} answers", lambda: self.status_of(app.host) == 200)
-        app.start += time.monotonic() - begun
-        return app
+        return self._start(self.stage(name, files, buildpack))
 
     def stage(self, name: str, files: Mapping[str, str], buildpack: str | None = None) -> App:
         """Pushes an app as far as a droplet that it would start from."""
-        self._apply_manifest(name, buildpack)
+        self._apply_manifest(name, f"  buildpacks: [{buildpack}]\n" if buildpack else "")
         found = self.api("GET", f"/v3/apps?names={name}&space_guids={self.space()}")
         app = found["resources"][0]["guid"]
         package = self.api(
@@ -240,21 +235,47 @@ class Platform:
         )
         self._wait_for_state(f"/v3/packages/{package}", "READY")
         uploaded = time.monotonic()
+        staged = self._build(package, app)
+        return App(name, app, uploaded - begun, staged - uploaded, time.monotonic() - staged)
+
+    def push_image(self, name: str, image: str) -> App:
+        """Pushes a Docker image and waits for its first 200."""
+        self._apply_manifest(name, more=f"  docker: {{image: '{image}'}}\n")
+        found = self.api("GET", f"/v3/apps?names={name}&space_guids={self.space()}")
+        app = found["resources"][0]["guid"]
+        owner = {"app": {"data": {"guid": app}}}
+        begun = time.monotonic()
+        package = self.api(
+            "POST",
+            "/v3/packages",
+            {"type": "docker", "data": {"image": image}, "relationships": owner},
+        )["guid"]
+        made = time.monotonic()
+        staged = self._build(package, app)
+        pushed = App(name, app, made - begun, staged - made, time.monotonic() - staged)
+        return self._start(pushed)
+
+    def _build(self, package: str, app: str) -> float:
+        """Stages a package and makes it current; gives when it was staged."""
         build = self.api("POST", "/v3/builds", {"package": {"guid": package}})["guid"]
         droplet = self._wait_for_state(f"/v3/builds/{build}", "STAGED")["droplet"]["guid"]
         staged = time.monotonic()
         current = f"/v3/apps/{app}/relationships/current_droplet"
         self.api("PATCH", current, {"data": {"guid": droplet}})
-        assigned = time.monotonic()
-        return App(name, app, uploaded - begun, staged - uploaded, assigned - staged)
+        return staged
 
-    def _apply_manifest(self, name: str, buildpack: str | None) -> None:
+    def _start(self, app: App) -> App:
+        begun = time.monotonic()
+        self.api("POST", f"/v3/apps/{app.guid}/actions/restart")
+        machine.wait_until(f"{app.name} answers", lambda: self.status_of(app.host) == 200)
+        app.start += time.monotonic() - begun
+        return app
+
+    def _apply_manifest(self, name: str, more: str = "") -> None:
         manifest = (
             f"applications:\n- name: {name}\n  memory: 64M\n  disk_quota: 256M\n"
-            "  default-route: true\n"
+            f"  default-route: true\n{more}"
         )
-        if buildpack:
-            manifest += f"  buildpacks: [{buildpack}]\n"
         path = f"/v3/spaces/{self.space()}/actions/apply_manifest"
         headers, _ = self._signed("POST", path, manifest.encode(), "application/x-yaml")
         job = headers["location"]

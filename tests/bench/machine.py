@@ -15,7 +15,7 @@ from typing import Any
 from report import NotMeasured
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
+PACKAGES = {"nginx": "nginx-light", "wrk": "wrk", "docker-registry": "docker-registry"}
 
 
 def find(tool: str) -> str | None:
