@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_blobs_and_registry.sql"),
     include_str!("migrations/0005_logs.sql"),
     include_str!("migrations/0006_registry.sql"),
+    include_str!("migrations/0007_cnb.sql"),
 ];
 
 /// The schema version this binary writes.

@@ -60,6 +60,7 @@ pub use image::ImageChange;
 pub use image_config::ImageConfig;
 pub use mirror::{MirrorRequest, Mirrored};
 pub use name::{Reference, RepositoryName, Tag};
+pub use publish::ImageParts;
 pub use store::{remove_repository, share_image};
 
 use downloads::Downloads;

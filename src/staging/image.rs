@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::failure::Reason;
+use super::fault::Fault;
 use super::output::BuildLog;
 use super::parts::Shared;
-use super::run::Fault;
 use super::{ImageStaging, Staged, StagedProcess, droplet_repository};
+use crate::blobs::Digest;
 use crate::docker::Image;
-use crate::registry::upstream::{ImageReference, UpstreamError};
+use crate::registry::upstream::{Credentials, ImageReference, UpstreamError};
 use crate::registry::{ImageConfig, MirrorRequest, Mirrored};
 
 /// Copies the image of a request.
@@ -23,31 +24,57 @@ pub(super) async fn stage(
     request: &ImageStaging,
     log: &BuildLog,
 ) -> Result<Staged, Fault> {
-    let failed = |why: String| Fault::Failed(Reason::Other(why));
     log.out("Staging...");
     log.out("Staging process started ...");
-    let image = ImageReference::parse(&request.image)
-        .map_err(|why| failed(format!("{} is no image reference: {why}", request.image)))?;
-    let platform = shared.engine.info().await?.architecture;
-    let mirror = MirrorRequest {
-        image,
+    let wanted = Wanted {
+        image: &request.image,
         credentials: request.credentials.clone(),
-        platform,
         repository: droplet_repository(&request.droplet_guid),
         previous: request.previous.clone(),
     };
-    log.out(&format!("Pulling {}", mirror.image));
-    let copied = match copy(shared, &mirror, log).await {
-        Ok(copied) => copied,
-        Err(error) => match local(shared, request, &mirror, (&error, log)).await? {
-            Some(copied) => copied,
-            None => return Err(failed(error.to_string())),
-        },
-    };
+    let copied = obtain(shared, wanted, log).await?;
     log.out("Staging process finished");
     log.out("Exit status 0");
     log.out("Staging Complete");
     Ok(staged(request, copied))
+}
+
+/// An image that is to be in the registry.
+pub(super) struct Wanted<'a> {
+    /// As the user wrote it.
+    pub(super) image: &'a str,
+    pub(super) credentials: Option<Credentials>,
+    /// Where the copy is published.
+    pub(super) repository: String,
+    /// The newest copy that the same owner has.
+    pub(super) previous: Option<Digest>,
+}
+
+/// Copies an image from its registry, or else from the local daemon.
+pub(super) async fn obtain(
+    shared: &Shared,
+    wanted: Wanted<'_>,
+    log: &BuildLog,
+) -> Result<Mirrored, Fault> {
+    let failed = |why: String| Fault::Failed(Reason::Other(why));
+    let text = wanted.image;
+    let image = ImageReference::parse(text)
+        .map_err(|why| failed(format!("{text} is no image reference: {why}")))?;
+    let mirror = MirrorRequest {
+        image,
+        credentials: wanted.credentials,
+        platform: shared.engine.info().await?.architecture,
+        repository: wanted.repository,
+        previous: wanted.previous,
+    };
+    log.out(&format!("Pulling {}", mirror.image));
+    match copy(shared, &mirror, log).await {
+        Ok(copied) => Ok(copied),
+        Err(error) => match local(shared, text, &mirror, (&error, log)).await? {
+            Some(copied) => Ok(copied),
+            None => Err(failed(error.to_string())),
+        },
+    }
 }
 
 /// Copies the image and forwards what is said about it.
@@ -73,22 +100,22 @@ async fn copy(
 /// The image of the local daemon, if it has one of this name and the registry gave none.
 async fn local(
     shared: &Shared,
-    request: &ImageStaging,
+    name: &str,
     mirror: &MirrorRequest,
     (error, log): (&UpstreamError, &BuildLog),
 ) -> Result<Option<Mirrored>, Fault> {
     if !error.allows_local() || shared.registry.is_own(&mirror.image) {
         return Ok(None);
     }
-    let Some(found) = shared.engine.image(&request.image).await? else {
+    let Some(found) = shared.engine.image(name).await? else {
         return Ok(None);
     };
     log.out(&format!("Warning: {error}"));
     log.out(&format!(
-        "Using the image {} of the local Docker daemon ({})",
-        request.image, found.id
+        "Using the image {name} of the local Docker daemon ({})",
+        found.id
     ));
-    let saved = shared.engine.save(&request.image).await?;
+    let saved = shared.engine.save(name).await?;
     let digest = shared
         .registry
         .import_saved(&mirror.repository, "latest", saved)
@@ -167,7 +194,6 @@ fn execution_metadata(config: &ImageConfig) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::Digest;
 
     #[test]
     fn an_image_becomes_a_web_process_with_its_facts() {
