@@ -62,6 +62,8 @@ def from_layout(layout, shown, store):
     for one in found:
         store.add(one)
     config = document(blob(layout, manifest.get("config") or {}, shown), shown)
+    # What was unpacked is not kept twice: it counts for the limit of the disk.
+    shutil.rmtree(layout)
     return main_of(found, config, shown)
 
 
