@@ -57,8 +57,9 @@ stage() {
   local fixture=$1
   shift
   rm -rf "$upload" "$work"/{droplet,output-cache}.tar
-  mkdir -p "$upload/fixture"
-  cp -r "$images/lifecycle" "${buildpacks:-$images/buildpacks}" "$upload/"
+  mkdir -p "$upload/fixture" "$upload/buildpacks"
+  cp -r "$images/lifecycle" "$upload/"
+  cp -r "${buildpacks:-$images/buildpacks}/." "$upload/buildpacks/"
   [[ -n $buildpacks ]] || cp -r "$fixtures/buildpacks/." "$upload/buildpacks/"
   [[ $fixture == - ]] || cp -r "$fixture/." "$upload/fixture/"
   [[ -z $zip ]] || cp "$zip" "$upload/app.zip"

@@ -27,6 +27,8 @@ def architecture():
 def open_given(path, shown, store):
     """Unpacks what was given and adds its buildpacks to the store; gives the one that stands for all of it."""
     folder = path
+    if not os.path.exists(path):
+        raise Failure(DOWNLOAD, f"the files of {shown} are missing")
     if os.path.isfile(path):
         folder = path + ".unpacked"
         unpack(path, folder, shown)
@@ -43,9 +45,19 @@ def from_folder(folder, shown, store):
         if len(nested) != 1:
             raise Failure(DOWNLOAD, f"{shown} is neither an image of buildpacks nor the folder of one: there is no buildpack.toml")
         folder = os.path.dirname(nested[0])
+    take_platform(folder)
     found = buildpacks.read(folder)
     store.add(found)
     return found
+
+
+def take_platform(folder):
+    """A folder for several platforms has the files of each in <os>/<architecture>: those for this machine move to its root."""
+    own = os.path.join(folder, "linux", architecture())
+    if os.path.isdir(os.path.join(own, "bin")) and not os.path.lexists(os.path.join(folder, "bin")):
+        for name in os.listdir(own):
+            if not os.path.lexists(os.path.join(folder, name)):
+                os.rename(os.path.join(own, name), os.path.join(folder, name))
 
 
 def from_layout(layout, shown, store):

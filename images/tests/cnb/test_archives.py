@@ -71,6 +71,8 @@ class Archives(unittest.TestCase):
         composite = {"cnb/buildpacks/m/1/buildpack.toml": TOML % "m" + '[[order]]\ngroup = [{ id = "c", version = "1" }]\n'}
         label = {archives.LABEL: json.dumps({"id": "c", "version": "1"})}
         layout = image([two], label)
+        folder = f"linux/{archives.architecture()}/"
+        several = {(folder if "bin" in name else "") + name: content for name, content in buildpack("x").items()}
         as_tar = io.BytesIO()
         with tarfile.open(fileobj=as_tar, mode="w") as archive:
             for name, content in layout.items():
@@ -80,7 +82,7 @@ class Archives(unittest.TestCase):
         for name, given, expected in [
             ("a folder", tar(buildpack("x")), "x"), ("a folder in one more", tar(buildpack("x", "x-main/")), "x"),
             ("a folder with a point", tar(buildpack("x", "./"), "w"), "x"), ("an image", image([buildpack("y", "/cnb/buildpacks/y/1/")]), "y"),
-            ("the label names one", layout, "c"), ("a file of an image", as_tar.getvalue(), "c"),
+            ("for several platforms", tar(several), "x"), ("the label names one", layout, "c"), ("a file of an image", as_tar.getvalue(), "c"),
             ("a composite one of several", image([two, composite]), "m"),
             ("for this machine", image([buildpack("y", "cnb/buildpacks/y/1/")], platform={"architecture": archives.architecture()}), "y"),
             ("hidden by a later layer", image([two, {"cnb/buildpacks/.wh.a_b": ""}]), "c"),

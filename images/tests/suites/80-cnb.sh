@@ -85,5 +85,32 @@ stage_cnb "$fixtures/cnb/app" --download remote=https://user:secret@nowhere.inva
 check 'what cannot be downloaded is 232' equals "$code" 232
 check 'with the reason and what to do' contains "${log##*$'\n'}" 'cannot be fetched: curl: (6)'
 check 'and without credentials' lacks "$log" secret
+
+# An archive behind a password, served inside the container: downloads need no network.
+cp -r "$fixtures/cnb/app" "$work/cnb/remote"
+cat > "$work/cnb/remote/prepare" << 'PREPARE'
+cat > /tmp/serve.py << 'SERVER'
+import http.server
+
+class Archive(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        allowed = self.headers["Authorization"] == "Bearer let-me-in"
+        self.send_response(200 if allowed else 401)
+        self.end_headers()
+        if allowed:
+            self.wfile.write(open("/tmp/buildpacks/server", "rb").read())
+
+http.server.HTTPServer(("127.0.0.1", 9000), Archive).serve_forever()
+SERVER
+python3 /tmp/serve.py 2> /dev/null &
+until curl -s localhost:9000 > /dev/null; do sleep 0.1; done
+PREPARE
+remote=(--download remote=http://127.0.0.1:9000/server.cnb --buildpack tool=tool --buildpack remote=server)
+stage_cnb --env 'CNB_REGISTRY_CREDS={"127.0.0.1:9000":{"token":"let-me-in"}}' "$work/cnb/remote" "${remote[@]}"
+check 'an archive is downloaded with its credentials' equals "$code" 0
+check 'and used' contains "$log" 'fixtures/server 0.1.0'
+stage_cnb "$work/cnb/remote" "${remote[@]}"
+check 'without them it is 232' equals "$code" 232
+check 'and the reason is named' contains "${log##*$'\n'}" 'curl: (22) The requested URL returned error: 401'
 stage_cnb "$fixtures/cnb/app" --nonsense
 check 'a wrong flag is 231' equals "$code" 231
