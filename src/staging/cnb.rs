@@ -15,14 +15,14 @@ use serde_json::{Map, Value};
 
 use super::failure::{CNB_DOWNLOAD_CODE, Reason};
 use super::fault::Fault;
-use super::image::{self, Wanted};
+use super::image::{self, Missing, Wanted};
 use super::output::BuildLog;
 use super::parts::Shared;
 use super::{BuildpackSource, Lifecycle, PackageStaging, droplet_repository};
 use crate::base::Secret;
 use crate::base::guid::DropletGuid;
 use crate::blobs::Digest;
-use crate::registry::upstream::{Credentials, ImageReference};
+use crate::registry::upstream::{Credentials, ImageReference, UpstreamError};
 use crate::registry::{ImageParts, RegistryError};
 
 /// What staging with Cloud Native Buildpacks needs.
@@ -63,13 +63,13 @@ impl HostCredentials {
         };
         let text = |name: &str| entry.get(name).and_then(Value::as_str);
         match (text("username"), text("password"), text("token")) {
-            (Some(username), Some(password), None) => Ok(Some(Credentials {
-                username: username.to_owned(),
-                password: Secret::new(password.to_owned()),
-            })),
-            (None, None, Some(_)) => Err(format!(
-                "the credentials of {host} are a token, which only downloads by HTTP can use: give username and password"
-            )),
+            (Some(username), Some(password), None) => {
+                let (username, password) = (username.to_owned(), password.to_owned());
+                Ok(Some(Credentials::of_user(username, password)))
+            }
+            (None, None, Some(token)) => {
+                Ok(Some(Credentials::Token(Secret::new(token.to_owned()))))
+            }
             _ => Err(format!(
                 "the credentials of {host} are neither username and password nor a token"
             )),
@@ -191,7 +191,7 @@ impl Pulled<'_> {
     ) -> Result<ImageParts, Fault> {
         let name = self.name;
         let broken = |error: RegistryError| missing(error.to_string());
-        let reference = ImageReference::parse(name)
+        let image = ImageReference::parse(name)
             .map_err(|why| missing(format!("docker://{name} is no image reference: {why}")))?;
         let registry = &shared.registry;
         let previous = match &cnb.previous {
@@ -205,13 +205,14 @@ impl Pulled<'_> {
             None => None,
         };
         let wanted = Wanted {
-            image: name,
-            credentials: cnb.credentials.for_image(&reference).map_err(missing)?,
+            name,
+            credentials: cnb.credentials.for_image(&image).map_err(missing)?,
+            image,
             repository: self.repository.clone(),
             previous,
         };
         let copied = image::obtain(shared, wanted, log).await;
-        let digest = copied.map_err(|fault| with_advice(fault, name))?.digest;
+        let digest = copied.map_err(|error| with_advice(error, name))?.digest;
         let shared = registry.share(&digest, &self.repository, &self.tag);
         shared.await.map_err(broken)?;
         registry.parts(&digest).await.map_err(broken)
@@ -225,15 +226,23 @@ fn missing(why: String) -> Fault {
     })
 }
 
-/// Says how else the buildpack gets here.
-fn with_advice(fault: Fault, image: &str) -> Fault {
-    match fault {
-        Fault::Failed(Reason::Other(why)) => missing(format!(
-            "{why}; check name, network and credentials, load it into Docker with `docker pull {image}` or `docker load`, or \
-             upload its file once with `cf create-buildpack NAME FILE.cnb 1 --lifecycle cnb` and name it with -b NAME"
-        )),
-        other => other,
-    }
+/// Says why an image is not here, and how else the buildpack gets here.
+fn with_advice(error: Missing, image: &str) -> Fault {
+    let why = match error {
+        Missing::Other(fault) => return fault,
+        Missing::Upstream(UpstreamError::Unauthorized {
+            image,
+            with_credentials: false,
+        }) => format!(
+            "{image} does not exist or needs credentials: give them as cnb-credentials in the manifest, or to the cf CLI in \
+             CNB_REGISTRY_CREDS"
+        ),
+        Missing::Upstream(error) => error.to_string(),
+    };
+    missing(format!(
+        "{why}; check name, network and credentials, load it into Docker with `docker pull {image}` or `docker load`, or \
+         upload its file once with `cf create-buildpack NAME FILE.cnb 1 --lifecycle cnb` and name it with -b NAME"
+    ))
 }
 
 #[cfg(test)]
@@ -255,16 +264,15 @@ mod tests {
             "quay.io": { "username": "incomplete" },
         }));
         let refused = |why: &str| Err(why.to_owned());
+        let user = |name: &str| Some(Credentials::of_user(name.to_owned(), "p".to_owned()));
         let cases = [
-            ("me/buildpack", Ok(Some("hub"))),
-            ("docker.io/me/buildpack:1", Ok(Some("hub"))),
-            ("localhost:5000/me/buildpack", Ok(Some("local"))),
+            ("me/buildpack", Ok(user("hub"))),
+            ("docker.io/me/buildpack:1", Ok(user("hub"))),
+            ("localhost:5000/me/buildpack", Ok(user("local"))),
             ("example.com/me/buildpack", Ok(None)),
             (
                 "ghcr.io/me/buildpack",
-                refused(
-                    "the credentials of ghcr.io are a token, which only downloads by HTTP can use: give username and password",
-                ),
+                Ok(Some(Credentials::Token(Secret::new("t".to_owned())))),
             ),
             (
                 "quay.io/me/buildpack",
@@ -274,12 +282,7 @@ mod tests {
         for (image, expected) in cases {
             let image = ImageReference::parse(image).expect("a reference");
             let found = all.for_image(&image);
-            let found = found.map(|found| found.map(|found| found.username));
-            assert_eq!(
-                found,
-                expected.map(|name| name.map(str::to_owned)),
-                "{image}"
-            );
+            assert_eq!(found, expected, "{image}");
         }
         assert_eq!(format!("{all:?}"), "credentials");
     }

@@ -24,15 +24,23 @@ pub(super) async fn stage(
     request: &ImageStaging,
     log: &BuildLog,
 ) -> Result<Staged, Fault> {
+    let failed = |why: String| Fault::Failed(Reason::Other(why));
     log.out("Staging...");
     log.out("Staging process started ...");
+    let image = ImageReference::parse(&request.image)
+        .map_err(|why| failed(format!("{} is no image reference: {why}", request.image)))?;
     let wanted = Wanted {
-        image: &request.image,
+        name: &request.image,
+        image,
         credentials: request.credentials.clone(),
         repository: droplet_repository(&request.droplet_guid),
         previous: request.previous.clone(),
     };
-    let copied = obtain(shared, wanted, log).await?;
+    let copied = obtain(shared, wanted, log).await;
+    let copied = copied.map_err(|error| match error {
+        Missing::Upstream(error) => failed(error.to_string()),
+        Missing::Other(fault) => fault,
+    })?;
     log.out("Staging process finished");
     log.out("Exit status 0");
     log.out("Staging Complete");
@@ -42,7 +50,8 @@ pub(super) async fn stage(
 /// An image that is to be in the registry.
 pub(super) struct Wanted<'a> {
     /// As the user wrote it.
-    pub(super) image: &'a str,
+    pub(super) name: &'a str,
+    pub(super) image: ImageReference,
     pub(super) credentials: Option<Credentials>,
     /// Where the copy is published.
     pub(super) repository: String,
@@ -50,18 +59,28 @@ pub(super) struct Wanted<'a> {
     pub(super) previous: Option<Digest>,
 }
 
+/// Why there is no copy of an image.
+pub(super) enum Missing {
+    /// Its registry does not give it away, and the local daemon has none.
+    Upstream(UpstreamError),
+    /// Anything else.
+    Other(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for Missing {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
 /// Copies an image from its registry, or else from the local daemon.
 pub(super) async fn obtain(
     shared: &Shared,
     wanted: Wanted<'_>,
     log: &BuildLog,
-) -> Result<Mirrored, Fault> {
-    let failed = |why: String| Fault::Failed(Reason::Other(why));
-    let text = wanted.image;
-    let image = ImageReference::parse(text)
-        .map_err(|why| failed(format!("{text} is no image reference: {why}")))?;
+) -> Result<Mirrored, Missing> {
     let mirror = MirrorRequest {
-        image,
+        image: wanted.image,
         credentials: wanted.credentials,
         platform: shared.engine.info().await?.architecture,
         repository: wanted.repository,
@@ -70,9 +89,9 @@ pub(super) async fn obtain(
     log.out(&format!("Pulling {}", mirror.image));
     match copy(shared, &mirror, log).await {
         Ok(copied) => Ok(copied),
-        Err(error) => match local(shared, text, &mirror, (&error, log)).await? {
+        Err(error) => match local(shared, wanted.name, &mirror, (&error, log)).await? {
             Some(copied) => Ok(copied),
-            None => Err(failed(error.to_string())),
+            None => Err(Missing::Upstream(error)),
         },
     }
 }

@@ -190,7 +190,7 @@ async fn what_cannot_be_staged_ends_with_the_cause() {
     }
     // The credentials of the app went with the first build.
     for (image, cause) in [
-        ("docker://me/tool:1", "needs credentials"),
+        ("docker://me/tool:1", "give them as cnb-credentials"),
         (
             "docker://localhost:1/me/none",
             "docker pull localhost:1/me/none",

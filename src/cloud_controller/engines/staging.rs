@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::base::{Clock, GuidSource, Secret};
+use crate::base::{Clock, GuidSource};
 use crate::cloud_controller::actions::app_usage_events::Staging;
 use crate::cloud_controller::model::apps::LifecycleType;
 use crate::cloud_controller::model::audit_events::{Actor, Place, Recorder, Target};
@@ -276,10 +276,8 @@ fn image_request(
     input: DockerInput,
 ) -> Result<StagingRequest, DbError> {
     let credentials = input.username.zip(input.password);
-    let credentials = credentials.map(|(username, password)| Credentials {
-        username,
-        password: Secret::new(password),
-    });
+    let credentials =
+        credentials.map(|(username, password)| Credentials::of_user(username, password));
     Ok(StagingRequest::Image(ImageStaging {
         build_guid: build.guid.clone(),
         app_guid: build.app_guid.clone(),
