@@ -16,6 +16,14 @@ use crate::upstream::{PASSWORD, USER, Upstream};
 /// What the app answers: its file, what the tool says, and what layers set.
 const PAGE: &str = "the page|tool says hello|for all|set by \"exec.d\" in workspace|/first|two words|$NOT_EXPANDED";
 
+const TOOL: &str = "FROM scratch\nCOPY tool /cnb/buildpacks/fixtures_tool/1.2.3\n";
+/// A composite buildpack with its components, as `pack` labels it.
+const ALL: &str = "FROM scratch\n\
+                   COPY all /cnb/buildpacks/fixtures_all/1.0.0\n\
+                   COPY tool /cnb/buildpacks/fixtures_tool/1.2.3\n\
+                   COPY server /cnb/buildpacks/fixtures_server/0.1.0\n\
+                   LABEL io.buildpacks.buildpackage.metadata='{\"id\":\"fixtures/all\",\"version\":\"1.0.0\"}'\n";
+
 fn fixture(name: &str) -> PathBuf {
     let fixtures = "images/tests/fixtures/cnb/buildpacks";
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -35,18 +43,17 @@ fn archive(folder: &Path) -> Vec<u8> {
     out.stdout
 }
 
-/// Pushes the fixture `tool` as an image of buildpacks.
-fn push_tool(upstream: &mut Upstream) {
+/// Pushes fixtures as an image of buildpacks.
+fn push_image(upstream: &mut Upstream, name: &str, recipe: &str) {
     let context = tempfile::tempdir().expect("temporary folder");
-    let copied = Command::new("cp")
-        .arg("-r")
-        .arg(fixture("tool"))
-        .arg(context.path().join("tool"))
-        .status();
-    assert!(copied.expect("cp runs").success());
-    let recipe = "FROM scratch\nCOPY tool /cnb/buildpacks/fixtures_tool/1.2.3\n";
+    for folder in ["tool", "server", "all"] {
+        let target = context.path().join(folder);
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("-r").arg(fixture(folder)).arg(target).status();
+        assert!(copied.expect("cp runs").success());
+    }
     fs::write(context.path().join("Dockerfile"), recipe).expect("written");
-    let name = format!("{}/me/tool:1", upstream.address());
+    let name = format!("{}/{name}", upstream.address());
     upstream.build_from(&name, context.path());
     upstream.push_built(&name).expect("pushed");
 }
@@ -75,7 +82,7 @@ async fn upload_buildpack(client: &Client, name: &str, file: &str, bytes: Vec<u8
 
 async fn start() -> (Upstream, Platform, Client) {
     let mut upstream = Upstream::start();
-    push_tool(&mut upstream);
+    push_image(&mut upstream, "me/tool:1", TOOL);
     let url = format!("docker.io=http://{}", upstream.address());
     let platform = Platform::start_with(&["--registry-upstream", &url]);
     let client = Client::of(&platform).await;
@@ -217,4 +224,25 @@ async fn what_cannot_be_staged_ends_with_the_cause() {
     let expected = "CNBBuildFailed - cnb: building failed: Failed to run bin/build of fixtures/server@0.1.0: exit status 7";
     assert_eq!(error, Err(expected.to_owned()));
     assert_eq!(files_with(platform.data_dir(), PASSWORD), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_composite_buildpack_is_the_first_of_its_groups_that_fits() {
+    let (mut upstream, _platform, client) = start().await;
+    push_image(&mut upstream, "me/all:1", ALL);
+    let app = create(&client).await;
+    let package = client
+        .package(&app, app_with(&[("page.txt", "the page\n")]))
+        .await;
+    let lifecycle = json!({ "type": "cnb", "data": { "buildpacks": ["docker://me/all:1"] } });
+    let droplet = client.build_with(&package, Some(lifecycle)).await;
+    let path = format!("/v3/droplets/{}", droplet.expect("staged"));
+    let shown = client.admin.get(&path).await.expect("a droplet");
+    let names: Vec<&Value> = shown.body["buildpacks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|buildpack| &buildpack["buildpack_name"])
+        .collect();
+    assert_eq!(names, ["fixtures/tool@1.2.3", "fixtures/server@0.1.0"]);
 }

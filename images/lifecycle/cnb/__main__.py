@@ -11,7 +11,7 @@ from build import Builder, restore
 from buildpacks import Element, Store
 from detect import Detector
 from export import Exporter
-from report import BUILD, DETECT, DOWNLOAD, EXPORT, GENERIC, RESTORE, Failure, one_line, phase, say
+from report import BUILD, DETECT, DOWNLOAD, EXPORT, GENERIC, RESTORE, Failure, one_line, say
 
 HOME = "/home/vcap"
 APP = f"{HOME}/workspace"
@@ -72,44 +72,46 @@ def write_platform(folder, names, container):
             file.write(container.get(name, ""))
 
 
-class Steps:
-    """Which exit code stands for an unexpected error at the moment."""
+class Staging:
+    """One staging; `code` is the exit code for an unexpected error in its present phase."""
 
-    code = GENERIC
+    def __init__(self, container, folder):
+        self.container, self.folder, self.code = container, folder, GENERIC
 
+    def run(self):
+        wanted = arguments()
+        platform = os.path.join(self.folder, "platform")
+        write_platform(platform, wanted.pass_env_var, self.container)
+        store = Store()
+        self.code = DOWNLOAD
+        elements = open_all(wanted, self.container, store)
+        self.begin("DETECTING", DETECT)
+        order = [[one] for one in elements] if wanted.auto_detect else [elements]
+        group, entries = Detector(store, APP, platform, self.container).detect(order)
+        self.begin("RESTORING", RESTORE)
+        os.makedirs(LAYERS, exist_ok=True)
+        restore(group, CACHE, LAYERS)
+        self.begin("BUILDING", BUILD)
+        launch = Builder(store, APP, platform, LAYERS, self.container).build(group, entries)
+        self.begin("EXPORTING", EXPORT)
+        Exporter(HOME, [store.find(one) for one in group], launch).export()
 
-def stage(wanted, container, folder):
-    platform = os.path.join(folder, "platform")
-    write_platform(platform, wanted.pass_env_var, container)
-    store = Store()
-    Steps.code = DOWNLOAD
-    elements = open_all(wanted, container, store)
-    phase("DETECTING")
-    Steps.code = DETECT
-    order = [[one] for one in elements] if wanted.auto_detect else [elements]
-    group, entries = Detector(store, APP, platform, container).detect(order)
-    phase("RESTORING")
-    Steps.code = RESTORE
-    os.makedirs(LAYERS, exist_ok=True)
-    restore(group, CACHE, LAYERS)
-    phase("BUILDING")
-    Steps.code = BUILD
-    launch = Builder(store, APP, platform, LAYERS, container).build(group, entries)
-    phase("EXPORTING")
-    Steps.code = EXPORT
-    Exporter(HOME, [store.find(one) for one in group], launch).export()
+    def begin(self, name, code):
+        self.code = code
+        say(f"===> {name}")
 
 
 def main():
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="cnb.") as folder:
+        staging = Staging(dict(os.environ), folder)
         try:
-            stage(arguments(), dict(os.environ), folder)
+            staging.run()
             return 0
         except Failure as failure:
             code, text = failure.code, str(failure)
         except Exception as error:  # One line with a code instead of a trace: the platform shows it to the user.
-            code, text = Steps.code, f"{type(error).__name__}: {one_line(error)}"
+            code, text = staging.code, f"{type(error).__name__}: {one_line(error)}"
     with open("/tmp/failure", "w", encoding="utf-8", errors="replace") as file:
         file.write(text + "\n")
     print(f"ERROR: {text}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """What the phases say, and how they fail."""
 
-GENERIC, DOWNLOAD, DETECT, BUILD, EXPORT, LAUNCH, RESTORE = range(231, 238)
+GENERIC, DOWNLOAD, DETECT, BUILD, EXPORT, _LAUNCH, RESTORE = range(231, 238)
 
 
 class Failure(Exception):
@@ -13,10 +13,6 @@ class Failure(Exception):
 
 def say(text):
     print(text, flush=True)
-
-
-def phase(name):
-    say(f"===> {name}")
 
 
 def one_line(error):
