@@ -235,7 +235,7 @@ fn with_advice(error: Missing, image: &str) -> Fault {
             with_credentials: false,
         }) => format!(
             "{image} does not exist or needs credentials: give them as cnb-credentials in the manifest, or to the cf CLI in \
-             CNB_REGISTRY_CREDS"
+             CF_CNB_REGISTRY_CREDS"
         ),
         Missing::Upstream(error) => error.to_string(),
     };

@@ -223,6 +223,10 @@ check "app of Cloud Native Buildpacks" "fixtures/server +0.1.0" "$cf" app native
 check "restage with the cached layers" "tool built 2 times" "$cf" restage native
 check "a task with the layers" "OK" "$cf" run-task native --command "tool from a task" --wait
 check "its output" "tool says from a task" eventually "tool says from a task" "$cf" logs native --recent
+check "credentials for buildpacks" "requested state: +stopped" env CF_CNB_REGISTRY_CREDS='{"ghcr.io":{"username":"me","password":"geheim"}}' \
+    "$cf" push credited --lifecycle cnb -p images/tests/fixtures/cnb/app -b docker://ghcr.io/me/tool --no-start
+check "are kept and not shown" '"credentials": ?"\*\*\*"' "$cf" curl "/v3/apps?names=credited"
+check "delete the app with credentials" "OK" "$cf" delete -f -r credited
 refused "push with a missing buildpack" "docker pull docker.io/none/here" "$cf" push native --lifecycle cnb \
     -p images/tests/fixtures/cnb/app -b docker://docker.io/none/here
 check "delete the app of Cloud Native Buildpacks" "OK" "$cf" delete -f -r native
