@@ -41,13 +41,19 @@ def fetch(url, path, container):
 def options(url, container):
     """What curl reads from its standard input, so that no password is in a list of processes."""
     lines = [f"url = {quoted(url)}"]
-    host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
-    entry = credentials(container).get(host)
+    entry = credentials(container).get(host_of(url))
     if isinstance(entry, dict) and entry.get("token"):
         lines.append("header = " + quoted(f"Authorization: Bearer {entry['token']}"))
     elif isinstance(entry, dict) and entry.get("username"):
         lines.append("user = " + quoted(f"{entry['username']}:{entry.get('password', '')}"))
     return "\n".join(lines) + "\n"
+
+
+def host_of(url):
+    """The host with its port, unless it is the usual one."""
+    parts = urllib.parse.urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return (parts.hostname or "") + (f":{parts.port}" if parts.port not in (None, usual) else "")
 
 
 def quoted(text):
