@@ -37,16 +37,19 @@ lacks() { [[ $1 != *"$2"* ]] || { printf 'expected not to contain: %s\ngot: %s\n
 
 # Stages a fixture. Sets code (builder's exit code), log, result (its result.json); the droplet is kept in $work/droplet.tar.
 # The fixture's folder is zipped inside the container; a `prepare` script in it runs there first and does not become a part of the app.
-# Options before the fixture: --network NAME (none by default), --env NAME=VALUE, --zip FILE (instead of a fixture), --cache FILE.
+# Options before the fixture: --network NAME (none by default), --env NAME=VALUE, --zip FILE (instead of a fixture), --cache FILE,
+# --builder NAME (of another script than builder), --buildpacks FOLDER (of other buildpacks than the built-in ones and the fixtures).
 # usage: stage [OPTION…] FIXTURE BUILDER_ARGUMENT…
 stage() {
-  local network=none environment=() zip='' cache='' container upload=$work/upload
+  local network=none environment=() zip='' cache='' builder=builder buildpacks='' container upload=$work/upload
   while [[ $1 == --* ]]; do
     case $1 in
       --network) network=$2 ;;
       --env) environment+=(--env "$2") ;;
       --zip) zip=$2 ;;
       --cache) cache=$2 ;;
+      --builder) builder=$2 ;;
+      --buildpacks) buildpacks=$2 ;;
       *) echo "stage: unknown option $1" >&2; exit 2 ;;
     esac
     shift 2
@@ -54,9 +57,10 @@ stage() {
   local fixture=$1
   shift
   rm -rf "$upload" "$work"/{droplet,output-cache}.tar
-  mkdir -p "$upload/fixture"
-  cp -r "$images/lifecycle" "$images/buildpacks" "$upload/"
-  [[ ! -d $fixtures/buildpacks ]] || cp -r "$fixtures/buildpacks/." "$upload/buildpacks/"
+  mkdir -p "$upload/fixture" "$upload/buildpacks"
+  cp -r "$images/lifecycle" "$upload/"
+  cp -r "${buildpacks:-$images/buildpacks}/." "$upload/buildpacks/"
+  [[ -n $buildpacks ]] || cp -r "$fixtures/buildpacks/." "$upload/buildpacks/"
   [[ $fixture == - ]] || cp -r "$fixture/." "$upload/fixture/"
   [[ -z $zip ]] || cp "$zip" "$upload/app.zip"
   [[ -z $cache ]] || cp "$cache" "$upload/cache.tar"
@@ -71,7 +75,7 @@ stage() {
       fi
       rm -rf /tmp/fixture
       cd /home/vcap
-      exec /tmp/lifecycle/builder "$@"' builder "$@")
+      exec /tmp/lifecycle/"$0" "$@"' "$builder" "$@")
   tar -C "$upload" --owner=2000 --group=2000 -cf - . | docker cp - "$container:/tmp"
   code=$(timeout "$STAGE_SECONDS" docker start -a "$container" > "$work/log" 2>&1; echo $?)
   log=$(<"$work/log")
@@ -88,16 +92,19 @@ result_of() { docker run --rm -i "${LABELS[@]}" --network none --entrypoint jq "
 
 # Starts the staged droplet on the run image. Sets instance, the container.
 # usage: launch COMMAND [ENV…]; an empty command is the droplet's own
-launch() {
-  local command=$1 variable environment=()
-  shift
+launch() { launch_with launcher app "$@"; }
+
+# The same with another launcher. usage: launch_with LAUNCHER FIRST_ARGUMENT COMMAND [ENV…]
+launch_with() {
+  local launcher=$1 first=$2 command=$3 variable environment=()
+  shift 3
   for variable in "$@"; do
     environment+=(--env "$variable")
   done
   instance=$(docker create "${LABELS[@]}" --network none --user 2000:2000 --workdir /home/vcap --init --memory 512m \
     --env HOME=/home/vcap --env USER=vcap --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=en_US.UTF-8 --env PORT=8080 \
     --env CF_INSTANCE_GUID=instance-1 --env CF_INSTANCE_INDEX=0 --env 'VCAP_APPLICATION={"name":"fixture"}' --env MEMORY_LIMIT=512m \
-    "${environment[@]}" --entrypoint /tmp/lifecycle/launcher "$IMAGES_RUN" app "$command" '')
+    "${environment[@]}" --entrypoint "/tmp/lifecycle/$launcher" "$IMAGES_RUN" "$first" "$command" '')
   docker cp - "$instance:/" < "$work/droplet.tar"
   tar -C "$images" --owner=2000 --group=2000 -cf - lifecycle | docker cp - "$instance:/tmp"
   docker start "$instance" > /dev/null

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_registry.sql"),
     include_str!("migrations/0007_registry_cache.sql"),
     include_str!("migrations/0008_repository_owners.sql"),
+    include_str!("migrations/0009_cnb.sql"),
 ];
 
 /// The schema version this binary writes.

@@ -105,6 +105,13 @@ impl Manifest {
 }
 
 impl Descriptor {
+    pub(super) fn blob(&self) -> Blob {
+        Blob {
+            digest: self.digest.clone(),
+            size: self.size,
+        }
+    }
+
     fn new(media_type: &str, blob: &Blob) -> Self {
         Self {
             media_type: media_type.to_owned(),

@@ -65,6 +65,7 @@ pub use image_config::ImageConfig;
 pub use layout::ExportRequest;
 pub use mirror::{MirrorRequest, Mirrored};
 pub use name::{Reference, RepositoryName, Tag};
+pub use publish::ImageParts;
 pub use store::{remove_repository, share_image};
 
 use downloads::Downloads;

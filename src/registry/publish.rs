@@ -20,6 +20,15 @@ pub(super) struct Published {
     pub(super) subject: Option<AnyDigest>,
 }
 
+/// What an image consists of.
+#[derive(Debug, Clone)]
+pub struct ImageParts {
+    /// Its manifest as stored.
+    pub manifest: Vec<u8>,
+    /// Configuration and layers, each once.
+    pub blobs: Vec<Blob>,
+}
+
 impl Registry {
     /// Publishes a manifest whose blobs are in the store: image, index or artifact. It is stored
     /// byte for byte as given. Without a tag it is kept for an hour, or as long as another manifest
@@ -110,6 +119,40 @@ impl Registry {
         let config = self.0.blobs.put_bytes(config).await?;
         self.publish(names, &manifest.with_layer(&config, layer))
             .await
+    }
+
+    /// The files of an image whose manifest is in the registry.
+    pub async fn parts(&self, manifest: &Digest) -> Result<ImageParts, RegistryError> {
+        let bytes = self.manifest_bytes(manifest).await?;
+        let parsed = Manifest::parse(&bytes)?;
+        let all = std::iter::once(&parsed.config).chain(&parsed.layers);
+        let mut blobs: Vec<Blob> = all.map(image::Descriptor::blob).collect();
+        blobs.sort_by(|one, other| one.digest.cmp(&other.digest));
+        blobs.dedup();
+        Ok(ImageParts {
+            manifest: bytes,
+            blobs,
+        })
+    }
+
+    /// Publishes an image that is in the registry under one more name.
+    pub async fn share(
+        &self,
+        image: &Digest,
+        repository: &str,
+        tag: &str,
+    ) -> Result<(), RegistryError> {
+        let (repository, tag) = names(repository, tag)?;
+        let (image, now) = (image.clone(), self.0.clock.now());
+        let shared = self.0.db.write({
+            let image = image.clone();
+            move |tx| store::share_image(tx, &image, repository.as_str(), tag.as_str(), now)
+        });
+        if shared.await? {
+            Ok(())
+        } else {
+            Err(RegistryError::NotFound(image))
+        }
     }
 
     async fn publish(

@@ -74,8 +74,10 @@ pub struct DesiredProcess {
     pub health_check: HealthCheck,
     /// Readiness check.
     pub readiness_check: ReadinessCheck,
-    /// The container has the lifecycle files (buildpack apps).
+    /// The container has the lifecycle files (all but Docker images).
     pub lifecycle_files: bool,
+    /// The app gets `VCAP_APP_PORT` and `VCAP_APP_HOST`.
+    pub vcap_app_port: bool,
     /// Source type of its log lines, `APP/PROC/WEB` unless revisions are shown.
     pub log_source_type: String,
 }

@@ -121,7 +121,7 @@ fn platform_variables(
     add("CF_INSTANCE_PORTS", instance_ports(&process.ports));
     if let Some(port) = process.ports.first() {
         add("PORT", port.to_string());
-        if process.lifecycle_files {
+        if process.vcap_app_port {
             add("VCAP_APP_PORT", port.to_string());
             add("VCAP_APP_HOST", "0.0.0.0".to_owned());
         }
@@ -168,6 +168,7 @@ mod tests {
         let settings = Settings::for_tests();
         let mut web = process("p", 1);
         web.lifecycle_files = true;
+        web.vcap_app_port = true;
         web.ports = vec![8080, 9090];
         web.environment = vec![
             ("LANG".to_owned(), "C".to_owned()),

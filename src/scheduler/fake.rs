@@ -39,6 +39,7 @@ pub fn process(guid: &str, instances: u32) -> DesiredProcess {
         health_check: HealthCheck::new(CheckKind::Port),
         readiness_check: ReadinessCheck::new(CheckKind::Process),
         lifecycle_files: false,
+        vcap_app_port: false,
         log_source_type: "APP/PROC/WEB".to_owned(),
     }
 }

@@ -49,9 +49,8 @@ pub fn lifecycle_files() -> Bytes {
 pub(super) fn add_lifecycle(tar: &mut Builder<impl Write>, prefix: &str) -> io::Result<()> {
     add_folder(tar, &format!("{prefix}lifecycle"))?;
     add_files(tar, &LIFECYCLE, &format!("{prefix}lifecycle/"), |path| {
-        std::path::Path::new(path)
-            .extension()
-            .is_none_or(|kind| kind != "sh")
+        // Libraries have an extension.
+        std::path::Path::new(path).extension().is_none()
     })
 }
 
@@ -130,7 +129,9 @@ mod tests {
         let modes = modes(&lifecycle_files());
         assert_eq!(modes["tmp/lifecycle/builder"], 0o755);
         assert_eq!(modes["tmp/lifecycle/launcher"], 0o755);
+        assert_eq!(modes["tmp/lifecycle/cnb-launcher"], 0o755);
         assert_eq!(modes["tmp/lifecycle/common.sh"], 0o644);
+        assert_eq!(modes["tmp/lifecycle/cnb/__main__.py"], 0o644);
     }
 
     #[test]

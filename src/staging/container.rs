@@ -1,17 +1,9 @@
-//! The container of one build: its specification and its input files.
+//! The container of one build.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
 
-use tar::{Builder, EntryType};
-
-use super::bundle::{add_buildpacks, add_lifecycle, has_buildpack, header};
-use super::zips::add_zip;
-use super::{BuildpackSource, PackageStaging, Settings};
+use super::{BuildpackSource, Lifecycle, PackageStaging, Settings, cnb};
 use crate::base::guid::DropletGuid;
-use crate::blobs::{Blob, Blobs, PipeWriter};
 use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
 
 /// [`LABEL_KIND`] of a staging container.
@@ -74,8 +66,11 @@ pub(super) fn spec(
     ContainerSpec {
         name: format!("cflite-staging-{}-{attempt}", request.build_guid),
         image: image.to_owned(),
-        entrypoint: Some(vec!["/tmp/lifecycle/builder".to_owned()]),
-        command: builder_arguments(request),
+        entrypoint: Some(vec![builder(request).to_owned()]),
+        command: match request.lifecycle {
+            Lifecycle::Buildpack => builder_arguments(request),
+            Lifecycle::Cnb(_) => cnb::arguments(request),
+        },
         environment: environment(settings, request),
         user: Some("2000:2000".to_owned()),
         working_dir: Some("/home/vcap".to_owned()),
@@ -90,6 +85,13 @@ pub(super) fn spec(
             settings.network.clone()
         },
         ..ContainerSpec::default()
+    }
+}
+
+fn builder(request: &PackageStaging) -> &'static str {
+    match request.lifecycle {
+        Lifecycle::Buildpack => "/tmp/lifecycle/builder",
+        Lifecycle::Cnb(_) => "/tmp/lifecycle/cnb-builder",
     }
 }
 
@@ -121,89 +123,17 @@ fn environment(settings: &Settings, request: &PackageStaging) -> Vec<(String, St
         ("CF_INSTANCE_ADDR", ""),
         ("CF_INSTANCE_PORT", ""),
         ("CF_INSTANCE_PORTS", "[]"),
-        ("CF_STACK", &request.stack),
         ("MEMORY_LIMIT", &memory),
     ];
     let platform_variables =
         platform_variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let of_lifecycle = match &request.lifecycle {
+        Lifecycle::Buildpack => vec![("CF_STACK".to_owned(), request.stack.clone())],
+        Lifecycle::Cnb(cnb) => cnb::variables(request, &cnb.credentials),
+    };
     let all = platform_variables
         .into_iter()
+        .chain(of_lifecycle)
         .chain(request.environment.iter().cloned());
     all.collect::<BTreeMap<_, _>>().into_iter().collect()
-}
-
-/// The input files of a container.
-pub(super) struct Files {
-    app: (PathBuf, u64),
-    cache: Option<(PathBuf, u64)>,
-    built_in: Vec<String>,
-    uploaded: Vec<(String, PathBuf)>,
-}
-
-impl Files {
-    /// Finds all files of a request. A missing cache is not an error: it only saves time.
-    pub(super) async fn find(blobs: &Blobs, request: &PackageStaging) -> Result<Self, String> {
-        let app = blobs
-            .find(&request.package)
-            .await
-            .map_err(|e| e.to_string())?;
-        let app = app.ok_or("the package's bits are missing: push the app again")?;
-        let cache = match &request.cache {
-            Some(digest) => blobs.find(digest).await.ok().flatten(),
-            None => None,
-        };
-        let located = |blob: &Blob| (blobs.path(&blob.digest), blob.size);
-        let mut files = Self {
-            app: located(&app),
-            cache: cache.as_ref().map(located),
-            built_in: Vec::new(),
-            uploaded: Vec::new(),
-        };
-        for choice in &request.buildpacks {
-            match &choice.source {
-                BuildpackSource::BuiltIn(folder) if has_buildpack(folder) => {
-                    files.built_in.push(folder.clone());
-                }
-                BuildpackSource::BuiltIn(folder) => {
-                    return Err(format!("there is no built-in buildpack {folder}"));
-                }
-                BuildpackSource::Uploaded(digest) => {
-                    let (key, path) = (choice.source.key(), blobs.path(digest));
-                    files.uploaded.push((key, path));
-                }
-                BuildpackSource::Url(_) => {}
-            }
-        }
-        files.built_in.sort();
-        files.built_in.dedup();
-        files.uploaded.sort();
-        files.uploaded.dedup();
-        Ok(files)
-    }
-
-    pub(super) fn app_size(&self) -> u64 {
-        self.app.1
-    }
-
-    pub(super) fn cache_size(&self) -> Option<u64> {
-        self.cache.as_ref().map(|(_, size)| *size)
-    }
-
-    /// Writes all files as one tar for `/tmp`.
-    pub(super) fn write(self, writer: &mut PipeWriter) -> io::Result<()> {
-        let mut tar = Builder::new(writer);
-        add_lifecycle(&mut tar, "")?;
-        add_buildpacks(&mut tar, &self.built_in)?;
-        for (key, path) in &self.uploaded {
-            add_zip(&mut tar, &format!("buildpacks/{key}"), path)?;
-        }
-        let named = [("app.zip", Some(self.app)), ("cache.tar", self.cache)];
-        for (name, file) in named {
-            if let Some((path, size)) = file {
-                let mut header = header(EntryType::Regular, 0o644, size);
-                tar.append_data(&mut header, name, File::open(path)?)?;
-            }
-        }
-        tar.finish()
-    }
 }

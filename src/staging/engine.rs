@@ -13,9 +13,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Reason;
+use super::fault::Fault;
 use super::output::BuildLog;
 use super::parts::{Shared, StagingParts};
-use super::run::{Attempt, Fault};
+use super::run::Attempt;
 use super::{
     Builds, ImageStaging, OWNER_CACHE, OWNER_DROPLET, PackageStaging, PendingBuilds, Staged,
     StagingFailure, StagingRequest, container, image,

@@ -18,7 +18,22 @@ pub mod error_ids {
     pub const COMPILE: &str = "BuildpackCompileFailed";
     /// Release failed.
     pub const RELEASE: &str = "BuildpackReleaseFailed";
+    /// Of Cloud Native Buildpacks: any other failure.
+    pub const CNB: &str = "CNBGenericBuildFailed";
+    /// One cannot be had, or is malformed.
+    pub const CNB_DOWNLOAD: &str = "CNBDownloadBuildpackFailed";
+    /// No group passed detection.
+    pub const CNB_DETECT: &str = "CNBDetectFailed";
+    /// One failed to build.
+    pub const CNB_BUILD: &str = "CNBBuildFailed";
+    /// The droplet could not be written.
+    pub const CNB_EXPORT: &str = "CNBExportFailed";
+    /// The cache could not be restored.
+    pub const CNB_RESTORE: &str = "CNBRestoreFailed";
 }
+
+/// The exit code for a Cloud Native Buildpack that cannot be had.
+pub(super) const CNB_DOWNLOAD_CODE: i64 = 232;
 
 /// Why a staging failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +87,7 @@ fn of_exit(code: i64, cause: Option<&str>) -> (&'static str, String) {
             error_ids::RELEASE,
             "App staging failed in the buildpack release phase",
         ),
+        231..=235 | 237 => of_cnb(code),
         1 | 225 | 226 => return staging(cause.unwrap_or_default()),
         // Not one of the builder's codes: it was killed.
         _ => {
@@ -80,10 +96,25 @@ fn of_exit(code: i64, cause: Option<&str>) -> (&'static str, String) {
         }
     };
     let message = match cause {
-        Some(cause) => format!("{text}: {cause}"),
+        Some(cause) => format!("{}: {cause}", text.trim_end_matches('.')),
         None => text.to_owned(),
     };
     (error_id, message)
+}
+
+fn of_cnb(code: i64) -> (&'static str, &'static str) {
+    match code {
+        CNB_DOWNLOAD_CODE => (
+            error_ids::CNB_DOWNLOAD,
+            "cnb: downloading buildpacks failed: This may be caused by a wrong url, invalid buildpack or invalid \
+             credentials. Check the staging logs for more details.",
+        ),
+        233 => (error_ids::CNB_DETECT, "cnb: detecting failed"),
+        234 => (error_ids::CNB_BUILD, "cnb: building failed"),
+        235 => (error_ids::CNB_EXPORT, "cnb: exporting failed"),
+        237 => (error_ids::CNB_RESTORE, "cnb: restore failed"),
+        _ => (error_ids::CNB, "cnb: generic build failure"),
+    }
 }
 
 fn staging(why: &str) -> (&'static str, String) {
@@ -131,6 +162,11 @@ mod tests {
             (225, "StagingError - Staging error: staging failed"),
             (226, "StagingError - Staging error: staging failed"),
             (1, "StagingError - Staging error: staging failed"),
+            (231, "CNBGenericBuildFailed - cnb: generic build failure"),
+            (233, "CNBDetectFailed - cnb: detecting failed"),
+            (234, "CNBBuildFailed - cnb: building failed"),
+            (235, "CNBExportFailed - cnb: exporting failed"),
+            (237, "CNBRestoreFailed - cnb: restore failed"),
         ];
         for (code, expected) in cases {
             let reason = |cause: Option<&str>| Reason::Exit {

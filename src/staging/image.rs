@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::failure::Reason;
+use super::fault::Fault;
 use super::output::BuildLog;
 use super::parts::Shared;
-use super::run::Fault;
 use super::{ImageStaging, Staged, StagedProcess, droplet_repository};
+use crate::blobs::Digest;
 use crate::docker::Image;
-use crate::registry::upstream::{ImageReference, UpstreamError};
+use crate::registry::upstream::{Credentials, ImageReference, UpstreamError};
 use crate::registry::{ImageConfig, MirrorRequest, Mirrored};
 
 /// Copies the image of a request.
@@ -28,26 +29,71 @@ pub(super) async fn stage(
     log.out("Staging process started ...");
     let image = ImageReference::parse(&request.image)
         .map_err(|why| failed(format!("{} is no image reference: {why}", request.image)))?;
-    let platform = shared.engine.info().await?.architecture;
-    let mirror = MirrorRequest {
-        image: shared.registry.names().origin_of(image),
+    let wanted = Wanted {
+        name: &request.image,
+        image,
         credentials: request.credentials.clone(),
-        platform,
-        repository: Some(droplet_repository(&request.droplet_guid)),
+        repository: droplet_repository(&request.droplet_guid),
         previous: request.previous.clone(),
     };
-    log.out(&format!("Pulling {}", mirror.image));
-    let copied = match copy(shared, &mirror, log).await {
-        Ok(copied) => copied,
-        Err(error) => match local(shared, request, &mirror, (&error, log)).await? {
-            Some(copied) => copied,
-            None => return Err(failed(error.to_string())),
-        },
-    };
+    let copied = obtain(shared, wanted, log).await;
+    let copied = copied.map_err(|error| match error {
+        Missing::Upstream(error) => failed(error.to_string()),
+        Missing::Other(fault) => fault,
+    })?;
     log.out("Staging process finished");
     log.out("Exit status 0");
     log.out("Staging Complete");
     Ok(staged(request, copied))
+}
+
+/// An image that is to be in the registry.
+pub(super) struct Wanted<'a> {
+    /// As the user wrote it.
+    pub(super) name: &'a str,
+    pub(super) image: ImageReference,
+    pub(super) credentials: Option<Credentials>,
+    /// Where the copy is published.
+    pub(super) repository: String,
+    /// The newest copy that the same owner has.
+    pub(super) previous: Option<Digest>,
+}
+
+/// Why there is no copy of an image.
+pub(super) enum Missing {
+    /// Its registry does not give it away, and the local daemon has none.
+    Upstream(UpstreamError),
+    /// Anything else.
+    Other(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for Missing {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Copies an image from its registry, or else from the local daemon.
+pub(super) async fn obtain(
+    shared: &Shared,
+    wanted: Wanted<'_>,
+    log: &BuildLog,
+) -> Result<Mirrored, Missing> {
+    let mirror = MirrorRequest {
+        image: shared.registry.names().origin_of(wanted.image),
+        credentials: wanted.credentials,
+        platform: shared.engine.info().await?.architecture,
+        repository: Some(wanted.repository.clone()),
+        previous: wanted.previous,
+    };
+    log.out(&format!("Pulling {}", mirror.image));
+    let error = match copy(shared, &mirror, log).await {
+        Ok(copied) => return Ok(copied),
+        Err(error) => error,
+    };
+    let named = (wanted.name, wanted.repository.as_str());
+    let copied = local(shared, named, &mirror, (&error, log)).await?;
+    copied.ok_or(Missing::Upstream(error))
 }
 
 /// Copies the image and forwards what is said about it.
@@ -73,27 +119,26 @@ async fn copy(
 /// The image of the local daemon, if it has one of this name and the registry gave none.
 async fn local(
     shared: &Shared,
-    request: &ImageStaging,
+    (name, repository): (&str, &str),
     mirror: &MirrorRequest,
     (error, log): (&UpstreamError, &BuildLog),
 ) -> Result<Option<Mirrored>, Fault> {
     if !error.allows_local() || shared.registry.is_own(&mirror.image) {
         return Ok(None);
     }
-    let found = shared.engine.image(&request.image).await?;
+    let found = shared.engine.image(name).await?;
     let Some(found) = found.filter(|found| is_named(found, &mirror.image)) else {
         return Ok(None);
     };
     log.out(&format!("Warning: {error}"));
     log.out(&format!(
-        "Using the image {} of the local Docker daemon ({})",
-        request.image, found.id
+        "Using the image {name} of the local Docker daemon ({})",
+        found.id
     ));
-    let saved = shared.engine.save(&request.image).await?;
-    let repository = droplet_repository(&request.droplet_guid);
+    let saved = shared.engine.save(name).await?;
     let digest = shared
         .registry
-        .import_saved(&repository, "latest", saved)
+        .import_saved(repository, "latest", saved)
         .await
         .map_err(|error| Fault::Failed(Reason::Other(error.to_string())))?;
     log.out(&format!("Digest: {digest}"));
@@ -180,7 +225,6 @@ fn execution_metadata(config: &ImageConfig) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::Digest;
 
     #[test]
     fn an_image_becomes_a_web_process_with_its_facts() {

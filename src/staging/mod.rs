@@ -22,10 +22,13 @@
 //! restarts and needs no cursor.
 
 mod bundle;
+mod cnb;
 mod compose;
 mod container;
 mod engine;
 mod failure;
+mod fault;
+mod files;
 mod image;
 pub mod images;
 mod output;
@@ -46,6 +49,7 @@ use crate::db::{DbError, ReadTx, WriteTx};
 use crate::registry::upstream::Credentials;
 
 pub use bundle::{BuiltInBuildpack, built_in_buildpacks, lifecycle_files};
+pub use cnb::{CnbStaging, HostCredentials};
 pub use compose::{ComposeError, DropletImages};
 pub use container::{LABEL_DROPLET, droplets_labels};
 pub use engine::Staging;
@@ -151,6 +155,8 @@ pub struct PackageStaging {
     pub droplet_guid: DropletGuid,
     /// The package's zip.
     pub package: Digest,
+    /// Which kind of buildpacks these are.
+    pub lifecycle: Lifecycle,
     /// Buildpacks in order.
     pub buildpacks: Vec<BuildpackChoice>,
     /// Use all buildpacks; otherwise the first one that detects the app.
@@ -182,6 +188,15 @@ impl fmt::Debug for PackageStaging {
     }
 }
 
+/// The kinds of buildpacks.
+#[derive(Clone, Debug)]
+pub enum Lifecycle {
+    /// Cloud Foundry's own: supply and finalize.
+    Buildpack,
+    /// Cloud Native Buildpacks.
+    Cnb(CnbStaging),
+}
+
 /// A buildpack to use.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BuildpackChoice {
@@ -201,13 +216,17 @@ pub enum BuildpackSource {
     Uploaded(Digest),
     /// Fetched by the builder; may hold credentials.
     Url(String),
+    /// An image in a registry, without `docker://`.
+    Image(String),
 }
 
 impl fmt::Debug for BuildpackChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.source {
             BuildpackSource::Url(_) => "a buildpack by URL",
-            BuildpackSource::BuiltIn(_) | BuildpackSource::Uploaded(_) => &self.name,
+            BuildpackSource::BuiltIn(_)
+            | BuildpackSource::Uploaded(_)
+            | BuildpackSource::Image(_) => &self.name,
         })
     }
 }

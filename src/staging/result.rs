@@ -131,12 +131,17 @@ fn buildpacks(metadata: Metadata, choices: &[BuildpackChoice]) -> Vec<StagedBuil
 }
 
 impl BuildpackSource {
+    /// Whether the platform has its files.
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self, Self::BuiltIn(_) | Self::Uploaded(_))
+    }
+
     /// The builder's key: the folder in `/tmp/buildpacks`, or the URL.
     pub(super) fn key(&self) -> String {
         match self {
             Self::BuiltIn(folder) => folder.clone(),
             Self::Uploaded(digest) => digest.hex()[..16].to_owned(),
-            Self::Url(url) => url.clone(),
+            Self::Url(text) | Self::Image(text) => text.clone(),
         }
     }
 }

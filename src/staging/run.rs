@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cnb;
 use super::compose::compose;
-use super::container::{self, Files};
+use super::container;
 use super::failure::Reason;
+use super::fault::Fault;
+use super::files::Files;
 use super::images::StackImages;
 use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
@@ -22,28 +25,6 @@ use crate::docker::{ContainerState, DockerError, Upload};
 const DISK_CHECK: Duration = Duration::from_secs(10);
 /// How long to wait for output after the container's exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How an attempt ended without a droplet.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// Not worth a retry.
-    Failed(Reason),
-    /// The daemon is unreachable or the container was removed: worth a retry.
-    Interrupted(String),
-    /// The build is no longer wanted, or the platform shuts down.
-    Cancelled,
-}
-
-impl From<DockerError> for Fault {
-    fn from(error: DockerError) -> Self {
-        match error {
-            DockerError::Unreachable(_) | DockerError::NotFound(_) => {
-                Self::Interrupted(error.to_string())
-            }
-            other => Self::Failed(Reason::Other(other.to_string())),
-        }
-    }
-}
 
 impl From<OutputError> for Fault {
     fn from(error: OutputError) -> Self {
@@ -214,9 +195,12 @@ impl Attempt {
         let (shared, request) = (&self.shared, &self.request);
         let (guid, cell) = (&request.build_guid, &shared.settings.platform_id);
         let failed = |why| Fault::Failed(Reason::Other(why));
-        let files = Files::find(&shared.blobs, request).await.map_err(failed)?;
+        let pulled = cnb::pull(shared, request, &self.log).await?;
+        let files = Files::find(&shared.blobs, request, pulled)
+            .await
+            .map_err(failed)?;
         for choice in &request.buildpacks {
-            if !matches!(choice.source, super::BuildpackSource::Url(_)) {
+            if choice.source.is_stored() {
                 self.log.out(&format!("Downloading {}...", choice.name));
                 self.log.out(&format!("Downloaded {}", choice.name));
             }

@@ -10,6 +10,7 @@ mod apps;
 mod audit_events;
 mod buildpacks;
 mod characters;
+mod cnb;
 mod commands;
 mod damage;
 mod deployments;

@@ -128,11 +128,6 @@ async fn what_the_platform_does_not_do_is_refused_by_name() {
         ("docker: {image: nginx}", "Feature Disabled: diego_docker"),
         ("lifecycle: cnb", "Feature Disabled: diego_cnb"),
         (
-            "cnb-credentials: {}",
-            "Cnb-credentials cannot be used: staging with Cloud Native Buildpacks is not available in this \
-             version of cflite.",
-        ),
-        (
             "routes: [{route: a.b, options: {loadbalancing: hash}}]",
             "Cannot use loadbalancing value 'hash' for Route 'a.b'; Valid values are: \
              'round-robin, least-connection'",

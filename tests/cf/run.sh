@@ -33,10 +33,20 @@ build_image() {
         DOCKER_BUILDKIT=0 docker build --quiet --label cflite.test=1 --tag "$image" "$data/image"
 }
 
+# A buildpack as an image that only the local daemon has, and another as an archive.
+tool=cflite-test-cf-tool-$$
+
+build_buildpacks() {
+    mkdir -p "$data/tool" && cp -r images/tests/fixtures/cnb/buildpacks/tool "$data/tool/" &&
+        printf '%s\n' 'FROM scratch' 'COPY tool /cnb/buildpacks/fixtures_tool/1.2.3' >"$data/tool/Dockerfile" &&
+        DOCKER_BUILDKIT=0 docker build --quiet --label cflite.test=1 --tag "$tool" "$data/tool" &&
+        tar -C images/tests/fixtures/cnb/buildpacks/server -czf "$data/server.tgz" .
+}
+
 finish() {
     "$cflite" down --data-dir "$data/cflite" >/dev/null 2>&1
     "$cflite" reset --yes --keep-images --data-dir "$data/cflite" >/dev/null 2>&1
-    docker rmi "$image" >/dev/null 2>&1
+    docker rmi "$image" "$tool" >/dev/null 2>&1
     rm -rf "$data"
 }
 trap finish EXIT
@@ -202,6 +212,25 @@ check "disable-feature-flag" "OK" "$cf" disable-feature-flag diego_docker
 refused "push --docker-image without the flag" "Feature Disabled: diego_docker" "$cf" push docked --docker-image "$image"
 check "enable-feature-flag" "OK" "$cf" enable-feature-flag diego_docker
 check "delete the app of an image" "OK" "$cf" delete -f -r docked
+refused "push --lifecycle cnb without the flag" "Feature Disabled: diego_cnb" "$cf" push native --lifecycle cnb -p "$data"
+check "enable diego_cnb" "OK" "$cf" enable-feature-flag diego_cnb
+check "two Cloud Native Buildpacks" "sha256:" build_buildpacks
+check "create-buildpack --lifecycle cnb" "OK" "$cf" create-buildpack server "$data/server.tgz" 1 --lifecycle cnb
+check "push --lifecycle cnb" "#0 +running" "$cf" push native --lifecycle cnb -p images/tests/fixtures/cnb/app \
+    -b "docker://$tool" -b server -m 64M
+check "the app of Cloud Native Buildpacks answers" "the page.tool says hello" answer native
+check "app of Cloud Native Buildpacks" "fixtures/server +0.1.0" "$cf" app native
+check "restage with the cached layers" "tool built 2 times" "$cf" restage native
+check "a task with the layers" "OK" "$cf" run-task native --command "tool from a task" --wait
+check "its output" "tool says from a task" eventually "tool says from a task" "$cf" logs native --recent
+check "credentials for buildpacks" "requested state: +stopped" env CF_CNB_REGISTRY_CREDS='{"ghcr.io":{"username":"me","password":"geheim"}}' \
+    "$cf" push credited --lifecycle cnb -p images/tests/fixtures/cnb/app -b docker://ghcr.io/me/tool --no-start
+check "are kept and not shown" '"credentials": ?"\*\*\*"' "$cf" curl "/v3/apps?names=credited"
+check "delete the app with credentials" "OK" "$cf" delete -f -r credited
+refused "push with a missing buildpack" "docker pull docker.io/none/here" "$cf" push native --lifecycle cnb \
+    -p images/tests/fixtures/cnb/app -b docker://docker.io/none/here
+check "delete the app of Cloud Native Buildpacks" "OK" "$cf" delete -f -r native
+check "delete-buildpack --lifecycle cnb" "OK" "$cf" delete-buildpack -f server --lifecycle cnb
 check "rename" "OK" "$cf" rename static renamed
 refused "push of nothing known" "NoAppDetectedError|not successfully detected" "$cf" push nothing -p tests/cf
 check "crash events" "." "$cf" events nothing

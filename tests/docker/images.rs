@@ -1,189 +1,16 @@
 //! Docker images: from another registry into cflite's own, and running without the other one.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cflite::testing::TestClient;
-use serde_json::{Value, json};
-
+use crate::client::{Client, SOON, files_with, page, until_instances};
 use crate::platform::Platform;
-use crate::survival::admin_token;
-use crate::upstream::{PASSWORD, USER, Upstream};
-
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+use crate::upstream::{PASSWORD, Upstream};
 
 /// A platform for which `upstream` is Docker Hub.
 fn platform(upstream: &Upstream) -> Platform {
     let url = format!("docker.io=http://{}", upstream.address());
     Platform::start_with(&["--registry-upstream", &url])
-}
-
-pub(crate) struct Client {
-    admin: TestClient,
-    space: String,
-}
-
-impl Client {
-    pub(crate) async fn of(platform: &Platform) -> Self {
-        let token = admin_token(platform).await;
-        let admin = TestClient::anonymous(&platform.url()).with_token(&token);
-        let (_, space) = cflite::testing::organization_and_space(&admin, "images")
-            .await
-            .expect("a space");
-        Self { admin, space }
-    }
-
-    pub(crate) async fn create(&self, name: &str) -> String {
-        let path = format!("/v3/spaces/{}/actions/apply_manifest", self.space);
-        let manifest = format!(
-            "applications:\n- name: {name}\n  docker: {{image: ignored}}\n  memory: 64M\n  \
-             routes: [{{route: {name}.cf.localhost}}]\n"
-        );
-        let applied = self
-            .admin
-            .raw("POST", &path, "application/x-yaml", manifest.into_bytes())
-            .await
-            .expect("applied");
-        assert_eq!(applied.status, 202, "{applied:?}");
-        let done = self.admin.job_of(&applied).await.expect("a job");
-        assert_eq!(done.text("/state"), "COMPLETE", "{done:?}");
-        self.guid(name).await
-    }
-
-    async fn guid(&self, name: &str) -> String {
-        let apps = self.admin.get(&format!("/v3/apps?names={name}")).await;
-        apps.expect("apps").text("/resources/0/guid").to_owned()
-    }
-
-    /// Makes a package of an image and builds it; the error of the build, or its droplet.
-    pub(crate) async fn stage(
-        &self,
-        app: &str,
-        image: &str,
-        password: Option<&str>,
-    ) -> Result<String, String> {
-        let mut data = json!({ "image": image });
-        if let Some(password) = password {
-            data["username"] = json!(USER);
-            data["password"] = json!(password);
-        }
-        let package = json!({
-            "type": "docker", "data": data,
-            "relationships": { "app": { "data": { "guid": app } } },
-        });
-        let package = self
-            .admin
-            .post("/v3/packages", &package)
-            .await
-            .expect("a package");
-        assert_eq!(package.status, 201, "{package:?}");
-        self.build(package.text("/guid")).await
-    }
-
-    async fn build(&self, package: &str) -> Result<String, String> {
-        let wanted = json!({ "package": { "guid": package } });
-        let build = self
-            .admin
-            .post("/v3/builds", &wanted)
-            .await
-            .expect("a build");
-        assert_eq!(build.status, 201, "{build:?}");
-        let path = format!("/v3/builds/{}", build.text("/guid"));
-        let deadline = Instant::now() + SOON;
-        loop {
-            let build = self.admin.get(&path).await.expect("a build");
-            match build.text("/state") {
-                "STAGED" => return Ok(build.text("/droplet/guid").to_owned()),
-                "FAILED" => return Err(build.text("/error").to_owned()),
-                _ => assert!(Instant::now() < deadline, "{build:?}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    pub(crate) async fn run(&self, app: &str, droplet: &str) {
-        let path = format!("/v3/apps/{app}/relationships/current_droplet");
-        let wanted = json!({ "data": { "guid": droplet } });
-        let assigned = self.admin.patch(&path, &wanted).await.expect("assigned");
-        assert_eq!(assigned.status, 200, "{assigned:?}");
-        self.act(app, "restart").await;
-    }
-
-    async fn act(&self, app: &str, action: &str) {
-        let path = format!("/v3/apps/{app}/actions/{action}");
-        let done = self.admin.post(&path, &json!({})).await.expect("done");
-        assert_eq!(done.status, 200, "{done:?}");
-    }
-
-    async fn scale(&self, app: &str, instances: u32) {
-        let path = format!("/v3/apps/{app}/processes/web/actions/scale");
-        let wanted = json!({ "instances": instances });
-        let scaled = self.admin.post(&path, &wanted).await.expect("scaled");
-        assert_eq!(scaled.status, 202, "{scaled:?}");
-    }
-
-    /// Waits until a line of the app's log contains `text`.
-    async fn until_logged(&self, app: &str, text: &str) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let log = self.log(app).await;
-            if log.contains(text) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no {text:?} in\n{log}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// The app's recent log lines.
-    async fn log(&self, app: &str) -> String {
-        let path = format!("/api/v1/read/{app}?limit=1000&envelope_types=LOG");
-        let read = self.admin.get(&path).await.expect("a log");
-        let envelopes = read.body["envelopes"]["batch"].as_array().cloned();
-        let payload = |envelope: &Value| {
-            let text = envelope["log"]["payload"].as_str()?;
-            let bytes = base64(text)?;
-            String::from_utf8(bytes).ok()
-        };
-        let lines: Vec<String> = envelopes
-            .unwrap_or_default()
-            .iter()
-            .filter_map(payload)
-            .collect();
-        lines.join("\n")
-    }
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(text).ok()
-}
-
-fn page(platform: &Platform, app: &str) -> String {
-    let url = format!("http://127.0.0.1:{}/", platform.port());
-    let host = format!("Host: {app}.cf.localhost");
-    let out = Command::new("curl")
-        .args(["--silent", "--max-time", "5", "--header", &host, &url])
-        .output()
-        .expect("curl runs");
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
-async fn until_instances(platform: &Platform, count: usize) -> Vec<String> {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let all = platform.instances();
-        if all.len() == count {
-            return all;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{all:?} of {count}\n{}",
-            platform.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Removes an image from the daemon, once the container that used it is gone.
@@ -220,17 +47,6 @@ fn digest(image: &str) -> String {
 fn digests_of(containers: &[String]) -> Vec<String> {
     let images = images_of(containers);
     images.iter().map(|image| digest(image)).collect()
-}
-
-/// The files below `folder` that contain `text`.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
-    let out = Command::new("grep")
-        .args(["--recursive", "--files-with-matches", "--text", text])
-        .arg(folder)
-        .output()
-        .expect("grep runs");
-    let found = String::from_utf8_lossy(&out.stdout).into_owned();
-    found.lines().map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

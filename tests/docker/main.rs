@@ -4,6 +4,8 @@
 //! `CFLITE_TEST_WITHOUT_DOCKER`: the tests that need it say in one line that they were skipped.
 
 mod bench;
+mod client;
+mod cnb;
 mod contract;
 mod daemon;
 mod hostile;

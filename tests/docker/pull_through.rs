@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::client::{Client, SOON};
 use crate::daemon::Daemon;
-use crate::images::{Client, SOON};
 use crate::platform::Platform;
 use crate::upstream::Upstream;
 

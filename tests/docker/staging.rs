@@ -15,8 +15,8 @@ use cflite::logs::Logs;
 use cflite::registry::{Registry, Settings as RegistrySettings};
 use cflite::staging::images::{self, Images};
 use cflite::staging::{
-    BuildpackChoice, BuildpackSource, Builds, PackageStaging, PendingBuilds, Settings, Staged,
-    Staging, StagingFailure, StagingParts, StagingRequest, droplet_repository,
+    BuildpackChoice, BuildpackSource, Builds, Lifecycle, PackageStaging, PendingBuilds, Settings,
+    Staged, Staging, StagingFailure, StagingParts, StagingRequest, droplet_repository,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -176,6 +176,7 @@ fn request(package: Digest, build: &str) -> PackageStaging {
         app_guid: "app".into(),
         droplet_guid: format!("droplet-{build}").into(),
         package,
+        lifecycle: Lifecycle::Buildpack,
         buildpacks: choices
             .map(|folder| BuildpackChoice {
                 name: format!("{folder}_buildpack"),

@@ -121,6 +121,11 @@ impl Upstream {
     pub(crate) fn build(&mut self, name: &str, page: &str) {
         let context = tempfile::tempdir_in(self.folder.path()).expect("temporary folder");
         context_of(context.path(), page);
+        self.build_from(name, context.path());
+    }
+
+    /// Builds an image from a folder with a recipe.
+    pub(crate) fn build_from(&mut self, name: &str, context: &Path) {
         let mut build = self.docker();
         build.args([
             "build",
@@ -132,7 +137,7 @@ impl Upstream {
             "--tag",
             name,
         ]);
-        succeed(build.arg(context.path()));
+        succeed(build.arg(context));
         self.names.push(name.to_owned());
     }
 

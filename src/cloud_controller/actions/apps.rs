@@ -6,7 +6,9 @@ use crate::base::guid::AppGuid;
 use crate::blobs;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
-use crate::cloud_controller::model::apps::{App, AppState, Feature, Variables, without_password};
+use crate::cloud_controller::model::apps::{
+    App, AppState, Feature, LifecycleChange, LifecycleType, Variables, without_password,
+};
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
 use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
 use crate::cloud_controller::permits::{MayAdminister, MayReadEnvironment, MaySupport, MayWrite};
@@ -68,6 +70,7 @@ pub(crate) fn create(
     if let Some(variables) = &wanted.environment {
         model::apps::set_environment(tx, vault, &app.guid, variables)?;
     }
+    let app = set_credentials(tx, may, vault, app, &wanted.lifecycle)?;
     wanted
         .metadata
         .store(tx, ResourceType::App, app.guid.as_str())?;
@@ -108,6 +111,28 @@ pub(crate) fn update(
         &app,
         &cause.mark(request(change.request)),
     )?;
+    Ok(app)
+}
+
+/// Stores the credentials of a change of the lifecycle, encrypted, for the app's next build. Other
+/// lifecycles than that of Cloud Native Buildpacks ignore them, as on CC.
+pub(crate) fn set_credentials(
+    tx: &WriteTx<'_>,
+    may: &MayWrite,
+    vault: &Vault,
+    mut app: App,
+    change: &LifecycleChange,
+) -> Result<App> {
+    may.covers(&app.space_guid)?;
+    if app.lifecycle.kind != LifecycleType::Cnb {
+        return Ok(app);
+    }
+    if let Some(credentials) = &change.credentials {
+        let sealed = credentials.as_ref().map(serde_json::to_vec).transpose()?;
+        let sealed = sealed.map(|plain| vault.encrypt(&plain)).transpose()?;
+        model::apps::set_credentials(tx, &app.guid, sealed.as_deref(), may.now)?;
+        app.lifecycle.has_credentials = sealed.is_some();
+    }
     Ok(app)
 }
 
@@ -175,6 +200,9 @@ fn request(mut request: Value) -> Value {
             }
         }
     }
+    if let Some(credentials) = request.pointer_mut("/lifecycle/data/credentials") {
+        *credentials = json!("***");
+    }
     json!({ "request": request })
 }
 
@@ -187,14 +215,20 @@ mod tests {
         let shown = request(json!({
             "name": "a",
             "environment_variables": { "TOKEN": "geheim" },
-            "lifecycle": { "data": { "buildpacks": ["https://me:geheim@host/b"] } },
+            "lifecycle": { "data": {
+                "buildpacks": ["https://me:geheim@host/b"],
+                "credentials": { "host": { "token": "geheim" } },
+            } },
         }));
         assert_eq!(
             shown,
             json!({ "request": {
                 "name": "a",
                 "environment_variables": "[PRIVATE DATA HIDDEN]",
-                "lifecycle": { "data": { "buildpacks": ["https://***:***@host/b"] } },
+                "lifecycle": { "data": {
+                    "buildpacks": ["https://***:***@host/b"],
+                    "credentials": "***",
+                } },
             } })
         );
     }

@@ -5,7 +5,7 @@ use crate::cloud_controller::body::Invalid;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::apps::{
-    Lifecycle, LifecycleChange, LifecycleType, is_buildpack_url,
+    Lifecycle, LifecycleChange, LifecycleType, is_buildpack_url, is_cnb_url,
 };
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::db::ReadTx;
@@ -22,6 +22,7 @@ pub(crate) fn of_new_app(
             kind,
             buildpacks: Vec::new(),
             stack: None,
+            has_credentials: false,
         });
     }
     let stack = change
@@ -31,12 +32,13 @@ pub(crate) fn of_new_app(
         .unwrap_or_else(|| default_stack.to_owned());
     let buildpacks = change.buildpacks.clone().unwrap_or_default();
     check(tx, kind, &buildpacks, &stack)?;
-    check_ready(tx, &buildpacks)?;
+    check_ready(tx, kind, &buildpacks)?;
     stack_usable(tx, &stack, StackUse::NewApp)?;
     Ok(Lifecycle {
         kind,
         buildpacks,
         stack: Some(stack),
+        has_credentials: false,
     })
 }
 
@@ -97,17 +99,16 @@ pub(crate) fn changed(
             .stack
             .clone()
             .unwrap_or_else(|| current.stack.clone()),
+        has_credentials: current.has_credentials,
     })
 }
 
 fn check(tx: &ReadTx<'_>, kind: LifecycleType, buildpacks: &[String], stack: &str) -> Result<()> {
     let mut invalid = Invalid::default();
     let stack_exists = model::stacks::exists(tx, stack)?;
-    let named = buildpacks.iter().filter(|name| !is_buildpack_url(name));
-    for name in named.filter(|_| kind == LifecycleType::Buildpack) {
-        let known =
-            !model::apps::buildpack_states(tx, name, stack_exists.then_some(stack))?.is_empty();
-        if !known {
+    for name in buildpacks.iter().filter(|name| !is_url(kind, name)) {
+        let of_stack = stack_exists.then_some(stack);
+        if model::apps::buildpack_states(tx, kind, name, of_stack)?.is_empty() {
             let of_stack = if stack_exists {
                 format!(" for stack \"{stack}\"")
             } else {
@@ -124,9 +125,17 @@ fn check(tx: &ReadTx<'_>, kind: LifecycleType, buildpacks: &[String], stack: &st
     invalid.refuse()
 }
 
-fn check_ready(tx: &ReadTx<'_>, buildpacks: &[String]) -> Result<()> {
-    for name in buildpacks.iter().filter(|name| !is_buildpack_url(name)) {
-        let states = model::apps::buildpack_states(tx, name, None)?;
+/// Whether a buildpack is named by URL. For Cloud Native Buildpacks other URLs are unknown names.
+fn is_url(kind: LifecycleType, text: &str) -> bool {
+    match kind {
+        LifecycleType::Cnb => is_cnb_url(text),
+        LifecycleType::Buildpack | LifecycleType::Docker => is_buildpack_url(text),
+    }
+}
+
+fn check_ready(tx: &ReadTx<'_>, kind: LifecycleType, buildpacks: &[String]) -> Result<()> {
+    for name in buildpacks.iter().filter(|name| !is_url(kind, name)) {
+        let states = model::apps::buildpack_states(tx, kind, name, None)?;
         if !states.is_empty() && !states.iter().any(|state| state == "READY") {
             return Err(Error::unprocessable(format!(
                 "\"{name}\" must be in ready state"

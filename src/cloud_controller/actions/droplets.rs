@@ -37,9 +37,10 @@ pub(crate) fn create(
 ) -> Result<Droplet> {
     may.covers(&app.space_guid)?;
     if app.lifecycle.kind != LifecycleType::Buildpack {
-        return Err(Error::unprocessable(
-            "Droplet creation is not available for apps with docker lifecycles.",
-        ));
+        return Err(Error::unprocessable(format!(
+            "Droplet creation is not available for apps with {} lifecycles.",
+            app.lifecycle.kind.as_str()
+        )));
     }
     let guid = DropletGuid::generate(&may.guids);
     model::droplets::insert_empty(tx, &guid, &app.guid, &wanted.process_types, may.now)?;

@@ -157,11 +157,13 @@ pub(crate) fn update(
     model::packages::find(tx, &package.guid)?.ok_or_else(|| Error::not_found("Package"))
 }
 
-/// Forgets passwords for Docker registries that no build used in time.
+/// Forgets passwords for registries that no build used in time: of packages, and of the buildpacks
+/// of apps.
 pub(crate) fn forget_unused_passwords(tx: &WriteTx<'_>, now: Timestamp) -> Result<()> {
     let lifetime = i64::try_from(PASSWORD_LIFETIME.as_micros()).unwrap_or(i64::MAX);
     let before = Timestamp::from_micros(now.as_micros().saturating_sub(lifetime));
-    model::packages::forget_passwords(tx, before)
+    model::packages::forget_passwords(tx, before)?;
+    model::apps::forget_credentials(tx, before)
 }
 
 /// Gives up the bits of packages that are unlikely to be staged again; their rows stay, as `EXPIRED`.

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::base::{Clock, GuidSource, Secret};
+use crate::base::{Clock, GuidSource};
 use crate::cloud_controller::actions::app_usage_events::Staging;
+use crate::cloud_controller::model::apps::LifecycleType;
 use crate::cloud_controller::model::audit_events::{Actor, Place, Recorder, Target};
-use crate::cloud_controller::model::builds::{Build, BuildError, DockerInput};
+use crate::cloud_controller::model::builds::{Build, BuildError, CnbInput, DockerInput};
 use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, ReadTx, Vault, WriteTx};
 use crate::registry::upstream::Credentials;
 use crate::staging::{
-    Builds, ImageStaging, PackageStaging, PendingBuilds, Staged, StagingFailure, StagingRequest,
-    error_ids,
+    Builds, CnbStaging, ImageStaging, Lifecycle, PackageStaging, PendingBuilds, Staged,
+    StagingFailure, StagingRequest, error_ids,
 };
 
 /// Longest staging.
@@ -163,7 +164,9 @@ impl StagingQueue {
             let input = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
             return image_request(tx, build, input);
         };
-        let environment = serde_json::from_slice(&plain).map_err(|e| broken(e.to_string()))?;
+        let (lifecycle, environment) =
+            lifecycle(build, &plain).map_err(|e| broken(e.to_string()))?;
+        let lifecycle = with_previous(tx, build, lifecycle)?;
         let buildpacks =
             serde_json::from_str(&inputs.buildpacks).map_err(|e| DbError::Inconsistent {
                 what: "builds.buildpack_choices",
@@ -174,6 +177,7 @@ impl StagingQueue {
             app_guid: build.app_guid.clone(),
             droplet_guid: build.droplet_guid.clone(),
             package,
+            lifecycle,
             skip_detect: !build.buildpacks.is_empty(),
             buildpacks,
             stack: build.stack.clone().unwrap_or_default(),
@@ -234,6 +238,37 @@ impl StagingQueue {
     }
 }
 
+/// The kind of the buildpacks and their environment.
+fn lifecycle(
+    build: &Build,
+    plain: &[u8],
+) -> serde_json::Result<(Lifecycle, Vec<(String, String)>)> {
+    if build.lifecycle_type == LifecycleType::Cnb.as_str() {
+        let input: CnbInput = serde_json::from_slice(plain)?;
+        let cnb = CnbStaging {
+            credentials: input.credentials,
+            previous: None,
+        };
+        return Ok((Lifecycle::Cnb(cnb), input.environment));
+    }
+    Ok((Lifecycle::Buildpack, serde_json::from_slice(plain)?))
+}
+
+/// Images of buildpacks may be had from the app's newest droplet.
+fn with_previous(
+    tx: &ReadTx<'_>,
+    build: &Build,
+    lifecycle: Lifecycle,
+) -> Result<Lifecycle, DbError> {
+    match lifecycle {
+        Lifecycle::Buildpack => Ok(Lifecycle::Buildpack),
+        Lifecycle::Cnb(cnb) => Ok(Lifecycle::Cnb(CnbStaging {
+            previous: model::droplets::newest_of(tx, &build.app_guid)?,
+            ..cnb
+        })),
+    }
+}
+
 /// The request for a build of a Docker image.
 fn image_request(
     tx: &ReadTx<'_>,
@@ -241,10 +276,8 @@ fn image_request(
     input: DockerInput,
 ) -> Result<StagingRequest, DbError> {
     let credentials = input.username.zip(input.password);
-    let credentials = credentials.map(|(username, password)| Credentials {
-        username,
-        password: Secret::new(password),
-    });
+    let credentials =
+        credentials.map(|(username, password)| Credentials::of_user(username, password));
     Ok(StagingRequest::Image(ImageStaging {
         build_guid: build.guid.clone(),
         app_guid: build.app_guid.clone(),

@@ -13,7 +13,7 @@ use crate::cloud_controller::metadata::{MetadataChange, ResourceType};
 use crate::cloud_controller::model::apps::{App, LifecycleType};
 use crate::cloud_controller::model::audit_events::{Place, Recorder, Target};
 use crate::cloud_controller::model::builds::{
-    Build, BuildError, BuildState, DockerInput, NewBuildInputs,
+    Build, BuildError, BuildState, CnbInput, DockerInput, NewBuildInputs,
 };
 use crate::cloud_controller::model::packages::PackageState;
 use crate::cloud_controller::model::packages::{Package, PackageKind};
@@ -25,6 +25,7 @@ use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
 use crate::registry::upstream::ImageReference;
 use crate::registry::{self, Action, RepositoryName};
+use crate::staging::HostCredentials;
 
 /// Staging gets at least this much.
 const LEAST_MEMORY: i64 = 1024;
@@ -39,6 +40,12 @@ pub(crate) struct NewBuild<'a> {
     pub wanted: CreateBuild,
     /// The platform's own image registry.
     pub registry: &'a registry::Names,
+}
+
+/// What a request gives to its build alone.
+struct OfBuild {
+    environment: Map<String, Value>,
+    credentials: Option<HostCredentials>,
 }
 
 /// Makes a build of a package; gives a warning with it when there is one.
@@ -60,9 +67,6 @@ pub(crate) fn create(
     }
     if app.lifecycle.kind == LifecycleType::Cnb {
         actions::feature_flags::require(tx, caller, "diego_cnb")?;
-        return Err(Error::unprocessable(
-            "Staging with Cloud Native Buildpacks is not available in this version of cflite.",
-        ));
     }
     let build = assemble(tx, may, caller, app, package, &wanted)?;
     let warning = match &package.kind {
@@ -72,7 +76,16 @@ pub(crate) fn create(
             None
         }
         PackageKind::Bits(_) => {
-            let own = wanted.environment;
+            for name in &build.buildpacks {
+                if let Some(image) = name.strip_prefix("docker://") {
+                    check_own_image(tx, caller, registry, image)?;
+                }
+            }
+            let lifecycle = wanted.lifecycle.as_ref();
+            let own = OfBuild {
+                environment: wanted.environment,
+                credentials: lifecycle.and_then(|lifecycle| lifecycle.credentials.clone()),
+            };
             insert_of_bits(tx, snapshots, app, package, &build, own)?
         }
     };
@@ -128,10 +141,11 @@ fn insert_of_bits(
     app: &App,
     package: &Package,
     build: &Build,
-    own: Map<String, Value>,
+    own: OfBuild,
 ) -> Result<Option<String>> {
     let stack = build.stack.as_deref().unwrap_or_default();
-    let chosen = actions::buildpack_choices::choose(tx, &build.buildpacks, stack)?;
+    let kind = app.lifecycle.kind;
+    let chosen = actions::buildpack_choices::choose(tx, kind, &build.buildpacks, stack)?;
     let warning = stack_warning(tx, app, stack)?;
     check_free(tx, app)?;
     let bits = match &package.kind {
@@ -145,8 +159,16 @@ fn insert_of_bits(
     check_quotas(tx, app, build)?;
     let buildpacks = chosen.usable()?;
     check_disk(build)?;
-    let environment = environment(tx, snapshots, app, build, own)?;
-    let environment = serde_json::to_vec(&environment)?;
+    let environment = environment(tx, snapshots, app, build, own.environment)?;
+    let environment = if kind == LifecycleType::Cnb {
+        let kept = kept_credentials(tx, snapshots, app)?;
+        serde_json::to_vec(&CnbInput {
+            environment,
+            credentials: own.credentials.or(kept).unwrap_or_default(),
+        })?
+    } else {
+        serde_json::to_vec(&environment)?
+    };
     let inputs = NewBuildInputs {
         package: Some(bits),
         environment: &snapshots.vault().encrypt(&environment)?,
@@ -154,6 +176,20 @@ fn insert_of_bits(
     };
     model::builds::insert(tx, build, &inputs)?;
     Ok(warning)
+}
+
+/// Takes the credentials of the app's buildpacks: they are used once.
+fn kept_credentials(
+    tx: &WriteTx<'_>,
+    snapshots: &Snapshots,
+    app: &App,
+) -> Result<Option<HostCredentials>> {
+    let Some(sealed) = model::apps::take_credentials(tx, &app.guid)? else {
+        return Ok(None);
+    };
+    Ok(serde_json::from_slice(
+        &snapshots.vault().decrypt(&sealed)?,
+    )?)
 }
 
 fn check_quotas(tx: &ReadTx<'_>, app: &App, build: &Build) -> Result<()> {
@@ -333,7 +369,9 @@ fn environment(
         "MEMORY_LIMIT".to_owned(),
         json!(format!("{}m", build.memory.0)),
     );
-    if let Some(stack) = &build.stack {
+    if let Some(stack) = &build.stack
+        && app.lifecycle.kind == LifecycleType::Buildpack
+    {
         all.insert("CF_STACK".to_owned(), json!(stack));
     }
     let text = |value: Value| match value {

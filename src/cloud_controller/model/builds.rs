@@ -14,7 +14,7 @@ use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{Column, ListQuery, Listed, Select, list};
 use crate::db::is_unique_violation;
 use crate::db::{DbError, ReadTx, Reading, WriteTx};
-use crate::staging::{BuildpackChoice, BuildpackSource};
+use crate::staging::{BuildpackChoice, BuildpackSource, HostCredentials};
 
 states! {
     /// How far a build is.
@@ -66,10 +66,18 @@ const OWNER: &str = "build";
 pub(crate) struct NewBuildInputs<'a> {
     /// The package's zip; a Docker image has none.
     pub package: Option<&'a Digest>,
-    /// Encrypted JSON: the environment of a package's build, or a [`DockerInput`].
+    /// Encrypted JSON: the environment of a package's build, a [`CnbInput`] or a [`DockerInput`].
     pub environment: &'a [u8],
     /// In order.
     pub buildpacks: &'a [BuildpackChoice],
+}
+
+/// What a build with Cloud Native Buildpacks needs.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CnbInput {
+    pub environment: Vec<(String, String)>,
+    /// Forgotten with the end of the build.
+    pub credentials: HostCredentials,
 }
 
 /// What a build of a Docker image needs.

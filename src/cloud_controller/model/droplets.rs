@@ -223,6 +223,18 @@ pub(crate) fn image_of(
     Ok(found.optional()?)
 }
 
+/// The newest droplet of an app.
+pub(crate) fn newest_of(
+    tx: &ReadTx<'_>,
+    app: &AppGuid,
+) -> std::result::Result<Option<DropletGuid>, DbError> {
+    let mut statement = tx.sql().prepare_cached(
+        "select guid from droplets where app_guid = ?1 and state = 'STAGED' \
+         order by created_at desc, rowid desc limit 1",
+    )?;
+    Ok(statement.query_row([app], |row| row.get(0)).optional()?)
+}
+
 /// Inserts a droplet that waits for its files.
 pub(crate) fn insert_empty(
     tx: &WriteTx<'_>,

@@ -9,6 +9,7 @@ use crate::cloud_controller::metadata::MetadataChange;
 use crate::cloud_controller::model::apps::{LifecycleChange, LifecycleType, Variables};
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
 use crate::cloud_controller::query::{ListQuery, ListRules};
+use crate::staging::HostCredentials;
 
 /// Allowed values of `include`.
 pub(crate) const INCLUDES: &[&str] = &["space", "org", "space.organization"];
@@ -201,14 +202,28 @@ fn lifecycle_data(mut data: Fields, change: &mut LifecycleChange, invalid: &mut 
                 None
             }
         };
-        if data
-            .take("credentials")
-            .is_some_and(|given| !given.is_object())
-        {
-            invalid.add("Lifecycle Credentials must be an object");
-        }
+        change.credentials = data
+            .nullable("credentials")
+            .map(|given| credentials(given, invalid));
     }
     data.refuse_unknown(invalid, "Lifecycle ");
+}
+
+/// Credentials of the hosts of buildpacks; `None` for null and for what is invalid.
+pub(crate) fn credentials(given: Value, invalid: &mut Invalid) -> Option<HostCredentials> {
+    let by_host = match given {
+        Value::Null => return None,
+        Value::Object(by_host) => by_host,
+        _ => {
+            invalid.add("Lifecycle Credentials must be an object");
+            return None;
+        }
+    };
+    if !by_host.values().all(Value::is_object) {
+        invalid.add("Lifecycle Credentials credentials value must be a hash");
+        return None;
+    }
+    Some(HostCredentials::new(by_host))
 }
 
 fn buildpacks(given: Option<Value>, invalid: &mut Invalid) -> Option<Vec<String>> {
@@ -306,6 +321,14 @@ mod tests {
             (
                 json!({ "lifecycle": { "data": { "stack": 1 } } }),
                 "Lifecycle Stack must be a string",
+            ),
+            (
+                json!({ "lifecycle": { "type": "cnb", "data": { "credentials": [] } } }),
+                "Lifecycle Credentials must be an object",
+            ),
+            (
+                json!({ "lifecycle": { "type": "cnb", "data": { "credentials": { "ghcr.io": "x" } } } }),
+                "Lifecycle Credentials credentials value must be a hash",
             ),
             (json!({ "stack": "x" }), "Unknown field(s): 'stack'"),
         ];

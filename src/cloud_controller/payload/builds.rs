@@ -6,8 +6,10 @@ use crate::base::guid::PackageGuid;
 use crate::cloud_controller::body::{Body, Whole};
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::MetadataChange;
+use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
 use crate::cloud_controller::query::ListRules;
+use crate::staging::HostCredentials;
 
 pub(crate) const LIST: ListRules = ListRules::new(&["app_guids", "package_guids", "states"]);
 pub(crate) const LIST_OF_APP: ListRules = ListRules::new(&["states"]);
@@ -30,6 +32,7 @@ pub(crate) struct RequestedLifecycle {
     pub kind: String,
     pub buildpacks: Option<Vec<String>>,
     pub stack: Option<String>,
+    pub credentials: Option<HostCredentials>,
 }
 
 pub(crate) fn create(mut body: Body) -> Result<CreateBuild> {
@@ -104,6 +107,7 @@ fn lifecycle(body: &mut Body) -> Option<RequestedLifecycle> {
         kind,
         buildpacks: None,
         stack: None,
+        credentials: None,
     };
     if let Some(mut data) = given.object("data", &mut body.invalid) {
         lifecycle.buildpacks = data.strings("buildpacks", &mut body.invalid);
@@ -115,6 +119,11 @@ fn lifecycle(body: &mut Body) -> Option<RequestedLifecycle> {
         {
             body.invalid
                 .add("Lifecycle data must not contain control characters");
+        }
+        if lifecycle.kind != "docker" {
+            let credentials = data.take("credentials");
+            lifecycle.credentials =
+                credentials.and_then(|given| payload::apps::credentials(given, &mut body.invalid));
         }
         data.refuse_unknown(&mut body.invalid, "Lifecycle ");
     }

@@ -39,6 +39,7 @@ fn a_proof_for_one_space_is_none_for_another() {
             kind: LifecycleType::Docker,
             buildpacks: Vec::new(),
             stack: None,
+            has_credentials: false,
         },
         current_droplet_guid: None,
         features: Features::default(),

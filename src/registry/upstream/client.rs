@@ -261,13 +261,14 @@ impl Session {
     /// A hash of the repository that it asks, and as whom.
     pub(crate) fn identity(&self) -> Identity {
         let mut hash = Sha256::new();
-        let given = self.credentials.as_ref();
-        let texts = [
-            self.base.as_str(),
-            self.image.repository(),
-            given.map_or("", |given| &given.username),
-            given.map_or("", |given| given.password.expose()),
-        ];
+        let (user, secret) = match &self.credentials {
+            None => ("", ""),
+            Some(Credentials::User { username, password }) => {
+                (username.as_str(), password.expose().as_str())
+            }
+            Some(Credentials::Token(token)) => ("", token.expose().as_str()),
+        };
+        let texts = [self.base.as_str(), self.image.repository(), user, secret];
         for text in texts {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);

@@ -6,11 +6,26 @@ use crate::base::Secret;
 
 /// Credentials for one pull. Neither stored here nor shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret<String>,
+pub enum Credentials {
+    /// Of a user.
+    User {
+        /// Name.
+        username: String,
+        /// Password.
+        password: Secret<String>,
+    },
+    /// What a token service would give for them.
+    Token(Secret<String>),
+}
+
+impl Credentials {
+    /// Of a user.
+    pub fn of_user(username: String, password: String) -> Self {
+        Self::User {
+            username,
+            password: Secret::new(password),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {

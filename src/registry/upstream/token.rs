@@ -21,11 +21,18 @@ pub(super) enum Authorization {
 impl Authorization {
     pub(super) fn add_to(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
-            Self::Basic(given) => {
-                request.basic_auth(&given.username, Some(given.password.expose()))
-            }
+            Self::Basic(given) => with_credentials(request, given),
             Self::Bearer(token) => request.bearer_auth(token.expose()),
         }
+    }
+}
+
+fn with_credentials(request: RequestBuilder, given: &Credentials) -> RequestBuilder {
+    match given {
+        Credentials::User { username, password } => {
+            request.basic_auth(username, Some(password.expose()))
+        }
+        Credentials::Token(token) => request.bearer_auth(token.expose()),
     }
 }
 
@@ -55,6 +62,9 @@ struct Answer {
 
 impl Service<'_> {
     pub(super) async fn authorize(&self, challenge: &Challenge) -> Result<Authorization, Failure> {
+        if let Some(Credentials::Token(token)) = self.credentials {
+            return Ok(Authorization::Bearer(token.clone()));
+        }
         match challenge {
             Challenge::Basic => match self.credentials {
                 Some(given) => Ok(Authorization::Basic(given.clone())),
@@ -101,7 +111,7 @@ impl Service<'_> {
     async fn token(&self, url: Url) -> Result<Authorization, Failure> {
         let mut request = self.client.get(url);
         if let Some(given) = self.credentials {
-            request = request.basic_auth(&given.username, Some(given.password.expose()));
+            request = with_credentials(request, given);
         }
         let failed = |text: String| Failure::Failed(format!("its token service: {text}"));
         let mut response = request

@@ -173,6 +173,7 @@ impl Bench {
             app_guid: "app-1".into(),
             droplet_guid: DropletGuid::generate(&GuidSource::random()),
             package: package.digest,
+            lifecycle: Lifecycle::Buildpack,
             buildpacks: vec![BuildpackChoice {
                 name: "staticfile_buildpack".into(),
                 source: BuildpackSource::BuiltIn("staticfile".into()),

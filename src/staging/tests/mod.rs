@@ -1,6 +1,7 @@
 //! The worker on an engine in memory, with a scripted builder.
 
 mod bench;
+mod cnb;
 
 use self::bench::{Bench, locked};
 use super::*;

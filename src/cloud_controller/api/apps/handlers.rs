@@ -169,6 +169,7 @@ pub(super) async fn update(
     JsonBody(body): JsonBody,
 ) -> ApiResult<(Warnings, Json<Value>)> {
     let change = payload::apps::update(body)?;
+    let vault = ctx.cc.vault().clone();
     let default_stack = ctx.cc.settings().default_stack.clone();
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
@@ -180,7 +181,9 @@ pub(super) async fn update(
             }
             None => None,
         };
+        let lifecycle = change.lifecycle.clone();
         let app = actions::apps::update(tx, &may, app, change, &default_stack, Cause::Request)?;
+        let app = actions::apps::set_credentials(tx, &may, &vault, app, &lifecycle)?;
         let shown = presenter::present_from(tx, &app, &ctx.urls)?;
         Ok((Warnings::from_iter(warning), Json(shown)))
     })

@@ -47,6 +47,8 @@ enum LifecycleData<'a> {
     Buildpacks {
         buildpacks: Vec<String>,
         stack: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        credentials: Option<&'static str>,
     },
 }
 
@@ -104,6 +106,7 @@ fn lifecycle_data(app: &App) -> LifecycleData<'_> {
     LifecycleData::Buildpacks {
         buildpacks: buildpacks.map(|one| without_password(one)).collect(),
         stack: app.lifecycle.stack.as_deref(),
+        credentials: app.lifecycle.has_credentials.then_some("***"),
     }
 }
 

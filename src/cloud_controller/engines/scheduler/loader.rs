@@ -137,6 +137,7 @@ fn desired(
         health_check: health_check(&spec.health_check),
         readiness_check: readiness_check(&spec.readiness_check),
         lifecycle_files: spec.lifecycle_files,
+        vcap_app_port: spec.lifecycle_files && !spec.cloud_native,
     }
 }
 

@@ -19,7 +19,22 @@ use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, Vault, WriteTx};
 
 const DEFAULT_PORT: u16 = 8080;
-pub(crate) const LAUNCHER: &str = "/tmp/lifecycle/launcher";
+const LAUNCHER: &str = "/tmp/lifecycle/launcher";
+const CNB_LAUNCHER: &str = "/tmp/lifecycle/cnb-launcher";
+
+/// Starts the processes of an app.
+pub(crate) fn launcher(kind: LifecycleType) -> &'static str {
+    match kind {
+        LifecycleType::Cnb => CNB_LAUNCHER,
+        LifecycleType::Buildpack | LifecycleType::Docker => LAUNCHER,
+    }
+}
+
+/// Where the launcher of Cloud Native Buildpacks finds the droplet.
+const CNB_VARIABLES: [(&str, &str); 2] = [
+    ("CNB_LAYERS_DIR", "/home/vcap/layers"),
+    ("CNB_APP_DIR", "/home/vcap/workspace"),
+];
 
 /// Starts the sidecars, each with its own memory limit, and the process itself; whatever ends
 /// first ends the instance, and a SIGTERM reaches all of them.
@@ -27,10 +42,10 @@ const WITH_SIDECARS: &str = "\
 trap 'kill -TERM $(jobs -p) 2>/dev/null' TERM INT
 main=$1; shift
 while (($#)); do
-  MEMORY_LIMIT=$2 /tmp/lifecycle/launcher app \"$1\" '' &
+  MEMORY_LIMIT=$2 \"$0\" app \"$1\" '' &
   shift 2
 done
-/tmp/lifecycle/launcher app \"$main\" '' &
+\"$0\" app \"$main\" '' &
 wait -n
 status=$?
 kill -TERM $(jobs -p) 2>/dev/null
@@ -158,9 +173,13 @@ impl Snapshots {
         memory: i64,
         vcap_application: impl FnOnce(Facts<'_>) -> Value,
     ) -> Result<Vec<(String, String)>> {
+        // The lowest of all: also users may set them.
+        let of_layers = app.lifecycle.kind == LifecycleType::Cnb;
+        let of_layers = CNB_VARIABLES.iter().filter(|_| of_layers);
         let (group, _) = model::environment_variable_groups::load(tx, &self.vault, "running")?;
         let own = model::apps::environment(tx, &self.vault, &app.guid)?;
-        let mut all: Vec<(String, String)> = Vec::with_capacity(group.len() + own.len() + 3);
+        let mut all: Vec<(String, String)> = Vec::with_capacity(group.len() + own.len() + 5);
+        all.extend(of_layers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         all.extend(
             group
                 .into_iter()
@@ -212,7 +231,7 @@ fn specify(
         let command = model::desired::command(process, Some(droplet));
         (
             Some(Vec::new()),
-            launcher_command(&command, process, sidecars),
+            launcher_command(launcher(kind), &command, process, sidecars),
         )
     };
     Specification {
@@ -238,6 +257,7 @@ fn specify(
         health_check: (&process.health_check).into(),
         readiness_check: (&process.readiness_check).into(),
         lifecycle_files: !docker,
+        cloud_native: kind == LifecycleType::Cnb,
         logged_revision: None,
     }
 }
@@ -254,11 +274,16 @@ fn docker_command(process: &Process) -> (Option<Vec<String>>, Vec<String>) {
     }
 }
 
-fn launcher_command(command: &str, process: &Process, sidecars: &[Sidecar]) -> Vec<String> {
+fn launcher_command(
+    launcher: &str,
+    command: &str,
+    process: &Process,
+    sidecars: &[Sidecar],
+) -> Vec<String> {
     if sidecars.is_empty() {
-        return words(&[LAUNCHER, "app", command, ""]);
+        return words(&[launcher, "app", command, ""]);
     }
-    let mut all = words(&["/bin/bash", "-c", WITH_SIDECARS, "cflite", command]);
+    let mut all = words(&["/bin/bash", "-c", WITH_SIDECARS, launcher, command]);
     for sidecar in sidecars {
         all.push(sidecar.command.clone());
         all.push(format!("{}m", sidecar.memory.unwrap_or(process.memory)));
@@ -326,6 +351,17 @@ mod tests {
     }
 
     #[test]
+    fn an_app_of_cloud_native_buildpacks_has_a_launcher_of_its_own() {
+        let spec = specify(&web(), &droplet(""), LifecycleType::Cnb, &[], &[]);
+        assert_eq!(spec.command, [CNB_LAUNCHER, "app", "serve", ""]);
+        assert!(spec.lifecycle_files && spec.cloud_native);
+        let rows = ["buildpack", "docker", "cnb"];
+        let kinds = rows.map(|name| LifecycleType::parse(name).map(launcher));
+        let expected = [LAUNCHER, LAUNCHER, CNB_LAUNCHER].map(Some);
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
     fn an_image_keeps_its_entrypoint_unless_a_command_is_set() {
         let mut process = web();
         let spec = specify(&process, &droplet(""), LifecycleType::Docker, &[], &[]);
@@ -355,6 +391,7 @@ mod tests {
         let all = [sidecar(Some(32)), sidecar(None)];
         let spec = specify(&web(), &droplet(""), LifecycleType::Buildpack, &all, &[]);
         assert_eq!(spec.command[..2], ["/bin/bash", "-c"]);
+        assert_eq!(spec.command[3], LAUNCHER);
         assert_eq!(
             spec.command[4..],
             ["serve", "run cache", "32m", "run cache", "256m"]

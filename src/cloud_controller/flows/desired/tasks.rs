@@ -1,7 +1,7 @@
 //! What a task runs with, written down when it is made: as processes, tasks do not follow later
 //! changes of their app.
 
-use super::{LAUNCHER, Snapshots, words};
+use super::{Snapshots, launcher, words};
 use crate::base::guid::TaskGuid;
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model;
@@ -53,8 +53,13 @@ fn specify(task: &NewTask<'_>, kind: LifecycleType) -> TaskSpecification {
             lifecycle_files: false,
         };
     }
+    let how = if kind == LifecycleType::Cnb {
+        "--"
+    } else {
+        "app"
+    };
     TaskSpecification {
-        command: words(&[LAUNCHER, "app", task.command, ""]),
+        command: words(&[launcher(kind), how, task.command, ""]),
         user: Some("2000:2000".to_owned()),
         working_dir: Some("/home/vcap".to_owned()),
         lifecycle_files: true,
@@ -75,8 +80,13 @@ mod tests {
             memory: 64,
         };
         let spec = specify(&task, LifecycleType::Buildpack);
-        assert_eq!(spec.command, [LAUNCHER, "app", task.command, ""]);
+        assert_eq!(
+            spec.command,
+            ["/tmp/lifecycle/launcher", "app", task.command, ""]
+        );
         assert_eq!(spec.user.as_deref(), Some("2000:2000"));
+        let spec = specify(&task, LifecycleType::Cnb);
+        assert_eq!(spec.command[1..], ["--", task.command, ""]);
         let spec = specify(&task, LifecycleType::Docker);
         assert_eq!(spec.command, ["/bin/sh", "-c", task.command]);
         assert_eq!(

@@ -103,6 +103,7 @@ impl Applying<'_> {
             request: json!({}),
         };
         let app = actions::apps::update(tx, may, app, change, self.default_stack, CAUSE)?;
+        let app = actions::apps::set_credentials(tx, may, self.vault, app, &manifest.lifecycle)?;
         self.apply_routes(tx, &app, manifest)?;
         if let Some(environment) = &manifest.environment {
             let change = environment.clone();

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, SpaceGuid};
+use crate::registry::upstream::ImageReference;
+use crate::staging::HostCredentials;
 
 /// Environment variables as users set them; values other than text are stored unchanged.
 pub(crate) type Variables = Map<String, Value>;
@@ -86,6 +88,8 @@ pub(crate) struct Lifecycle {
     pub kind: LifecycleType,
     pub buildpacks: Vec<String>,
     pub stack: Option<String>,
+    /// Whether there are credentials for the next build.
+    pub has_credentials: bool,
 }
 
 /// A requested change of the lifecycle.
@@ -96,6 +100,8 @@ pub(crate) struct LifecycleChange {
     pub buildpacks: Option<Vec<String>>,
     /// `Some(None)` = null in the request.
     pub stack: Option<Option<String>>,
+    /// Of the hosts of Cloud Native Buildpacks; `Some(None)` = null in the request.
+    pub credentials: Option<Option<HostCredentials>>,
 }
 
 /// A feature of an app.
@@ -192,6 +198,17 @@ pub(crate) fn is_buildpack_url(text: &str) -> bool {
     by_ssh || url::Url::parse(text).is_ok()
 }
 
+/// Whether a Cloud Native Buildpack is named by URL: an image or an archive.
+pub(crate) fn is_cnb_url(text: &str) -> bool {
+    match text.strip_prefix("docker://") {
+        Some(image) => ImageReference::parse(image).is_ok(),
+        None => {
+            (text.starts_with("http://") || text.starts_with("https://"))
+                && url::Url::parse(text).is_ok()
+        }
+    }
+}
+
 /// A buildpack as shown to users: without the password in its URL.
 pub(crate) fn without_password(buildpack: &str) -> String {
     let Ok(mut url) = url::Url::parse(buildpack) else {
@@ -219,6 +236,22 @@ mod tests {
         let none = one.with(Feature::ServiceBindingK8s, false).expect("off");
         assert!(none.with(Feature::FileBasedVcapServices, true).is_ok());
         assert!(none.on(Feature::Ssh) && none.on(Feature::Revisions));
+    }
+
+    #[test]
+    fn cloud_native_buildpacks_are_images_or_archives() {
+        let cases = [
+            ("docker://docker.io/me/buildpack:1", true),
+            ("docker://me/Buildpack", false),
+            ("docker://", false),
+            ("https://host/buildpack.cnb", true),
+            ("git@host:me/repo.git", false),
+            ("file:///buildpack.tgz", false),
+            ("name", false),
+        ];
+        for (text, by_url) in cases {
+            assert_eq!(is_cnb_url(text), by_url, "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::db::{DbError, ReadTx, Vault, WriteTx};
 
 const COLUMNS: &str = "a.guid, a.name, a.space_guid, a.state, a.lifecycle_type, a.lifecycle_buildpacks, \
                        a.lifecycle_stack, a.current_droplet_guid, a.ssh_enabled, a.revisions_enabled, \
-                       a.service_binding_k8s_enabled, a.file_based_vcap_services_enabled, a.created_at, a.updated_at";
+                       a.service_binding_k8s_enabled, a.file_based_vcap_services_enabled, a.created_at, a.updated_at, \
+                       a.lifecycle_credentials is not null";
 
 fn visible(caller: &Caller) -> Select {
     let mut select = Select::from("apps a");
@@ -220,16 +221,17 @@ pub(crate) fn delete(tx: &WriteTx<'_>, guid: &AppGuid) -> Result<()> {
     Ok(())
 }
 
-/// States of the buildpacks with this name that fit a stack.
+/// States of the buildpacks of a lifecycle with this name that fit a stack.
 pub(crate) fn buildpack_states(
     tx: &ReadTx<'_>,
+    kind: LifecycleType,
     name: &str,
     stack: Option<&str>,
 ) -> Result<Vec<String>> {
     let mut statement = tx.sql().prepare_cached(
-        "select state from buildpacks where name = ?1 and (?2 is null or stack is null or stack = ?2)",
+        "select state from buildpacks where name = ?1 and lifecycle = ?3 and (?2 is null or stack is null or stack = ?2)",
     )?;
-    let rows = statement.query_map(params![name, stack], |row| row.get(0))?;
+    let rows = statement.query_map(params![name, stack, kind.as_str()], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -272,6 +274,7 @@ fn app(row: &Row<'_>) -> rusqlite::Result<App> {
             buildpacks: serde_json::from_str(&buildpacks)
                 .map_err(|_| inconsistent(5, &buildpacks))?,
             stack: row.get(6)?,
+            has_credentials: row.get(14)?,
         },
         current_droplet_guid,
         features: Features::new([row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?]),

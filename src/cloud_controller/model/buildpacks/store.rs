@@ -181,26 +181,31 @@ pub(crate) fn delete(tx: &WriteTx<'_>, buildpack: &Buildpack) -> Result<()> {
 }
 
 /// The buildpack of this name for a stack: one of that stack before one of no stack.
-pub(crate) fn for_staging(tx: &ReadTx<'_>, name: &str, stack: &str) -> Result<Option<Buildpack>> {
+pub(crate) fn for_staging(
+    tx: &ReadTx<'_>,
+    lifecycle: &str,
+    name: &str,
+    stack: &str,
+) -> Result<Option<Buildpack>> {
     let sql = format!(
-        "select {COLUMNS} from buildpacks b where b.name = ?1 and b.lifecycle = 'buildpack' and b.state = 'READY' \
+        "select {COLUMNS} from buildpacks b where b.name = ?1 and b.lifecycle = ?3 and b.state = 'READY' \
          and (b.stack = ?2 or b.stack is null) order by b.stack is null limit 1"
     );
     Ok(tx
         .sql()
         .prepare_cached(&sql)?
-        .query_row([name, stack], buildpack)
+        .query_row([name, stack, lifecycle], buildpack)
         .optional()?)
 }
 
 /// The buildpacks that detection tries on this stack, by position.
-pub(crate) fn detectable(tx: &ReadTx<'_>, stack: &str) -> Result<Vec<Buildpack>> {
+pub(crate) fn detectable(tx: &ReadTx<'_>, lifecycle: &str, stack: &str) -> Result<Vec<Buildpack>> {
     let sql = format!(
-        "select {COLUMNS} from buildpacks b where b.enabled and b.state = 'READY' and b.lifecycle = 'buildpack' \
+        "select {COLUMNS} from buildpacks b where b.enabled and b.state = 'READY' and b.lifecycle = ?2 \
          and (b.stack = ?1 or b.stack is null) order by b.position, b.guid"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
-    let rows = statement.query_map([stack], buildpack)?;
+    let rows = statement.query_map([stack, lifecycle], buildpack)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

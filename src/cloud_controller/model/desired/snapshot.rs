@@ -20,6 +20,9 @@ pub(crate) struct Specification {
     pub health_check: StoredCheck,
     pub readiness_check: StoredCheck,
     pub lifecycle_files: bool,
+    /// Staged with Cloud Native Buildpacks.
+    #[serde(default)]
+    pub cloud_native: bool,
     /// Included in the source type of its log lines, if configured.
     #[serde(default)]
     pub logged_revision: Option<i64>,

@@ -9,16 +9,18 @@ pub(crate) mod sizes;
 
 use serde_json::{Map, Value};
 
-use crate::cloud_controller::body::{Body, has_control, place_of_nul};
+use crate::cloud_controller::body::{Body, Invalid, has_control, place_of_nul};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::MetadataChange;
 use crate::cloud_controller::model::apps::{Feature, LifecycleChange, LifecycleType, Variables};
+use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::environment_variable_groups::name_fault;
 use crate::cloud_controller::payload::manifests::document::{Given, NonTextKey};
 use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
 use crate::cloud_controller::payload::manifests::routes::RequestedRoutes;
 use crate::cloud_controller::payload::route_options::Hashing;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
+use crate::staging::HostCredentials;
 
 /// The requested state of one app.
 #[derive(Debug, Clone)]
@@ -169,6 +171,7 @@ fn lifecycle(
 ) -> LifecycleChange {
     let mut change = LifecycleChange {
         kind: lifecycle_type(app, allowed, faults),
+        credentials: credentials(app, faults),
         ..LifecycleChange::default()
     };
     let single = app.shift_remove("buildpack");
@@ -226,19 +229,23 @@ fn lifecycle(
     change
 }
 
+fn credentials(
+    app: &mut Map<String, Value>,
+    faults: &mut Vec<String>,
+) -> Option<Option<HostCredentials>> {
+    let given = app.shift_remove("cnb-credentials")?;
+    let mut invalid = Invalid::default();
+    let credentials = payload::apps::credentials(given, &mut invalid);
+    faults.extend(invalid.into_texts());
+    credentials.map(Some)
+}
+
 fn lifecycle_type(
     app: &mut Map<String, Value>,
     allowed: &Allowed,
     faults: &mut Vec<String>,
 ) -> Option<LifecycleType> {
     let docker = app.contains_key("docker");
-    if app.contains_key("cnb-credentials") {
-        faults.push(
-            "Cnb-credentials cannot be used: staging with Cloud Native Buildpacks is not available in this \
-             version of cflite."
-                .to_owned(),
-        );
-    }
     // Other names are ignored; `docker` selects the Docker lifecycle.
     let named = app.shift_remove("lifecycle");
     let named = named.as_ref().and_then(Value::as_str);

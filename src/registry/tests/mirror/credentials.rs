@@ -35,6 +35,22 @@ async fn an_image_that_needs_a_password_is_copied_and_not_cached() {
 }
 
 #[tokio::test]
+async fn a_token_is_given_to_the_registry_as_it_is() {
+    let bench = bench().await;
+    let image = private(&bench, BEARER);
+    let with_token = |token: &str| MirrorRequest {
+        credentials: Some(Credentials::Token(Secret::new(token.to_owned()))),
+        ..request("me/app:1")
+    };
+    let refused = bench.failure(&with_token("wr0ng")).await.to_string();
+    assert!(refused.contains("refuses these credentials"), "{refused}");
+    let copied = bench.copy(&with_token("for-me")).await.expect("a copy");
+    assert_eq!(&copied.digest, image.digest());
+    assert!(bench.upstream.asked("/token").is_empty());
+    assert_eq!(bench.caches().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_public_image_is_copied_with_a_token_for_nobody() {
     let bench = bench().await;
     private(

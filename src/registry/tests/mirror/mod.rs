@@ -72,10 +72,7 @@ fn request(image: &str) -> MirrorRequest {
 
 fn with_password(image: &str, password: &str) -> MirrorRequest {
     MirrorRequest {
-        credentials: Some(Credentials {
-            username: USER.0.to_owned(),
-            password: Secret::new(password.to_owned()),
-        }),
+        credentials: Some(Credentials::of_user(USER.0.to_owned(), password.to_owned())),
         ..request(image)
     }
 }
