@@ -64,7 +64,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         .await
         .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
     let access = engines::RegistryAccess::new(uaa.clone(), db.clone());
-    let registry = registry.with_access(Arc::new(access));
+    let apps = engines::RegistryApps::new(db.clone(), staging::lifecycle_files());
+    let registry = registry.with_access(Arc::new(access), Arc::new(apps));
     let host_ip = host_ip(config.bind);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),

@@ -22,6 +22,7 @@
 
 mod access;
 mod api;
+mod apps;
 mod collect;
 mod digest;
 mod downloads;
@@ -58,6 +59,7 @@ use crate::docker::RegistryAuth;
 use crate::net::server::ServeError;
 
 pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token};
+pub use apps::{AppImage, Apps, NoApps, Starter};
 pub use collect::{Collected, Evicted};
 pub use digest::AnyDigest;
 pub use image::ImageChange;
@@ -130,6 +132,9 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// Apps cannot be found.
+    #[error("cannot find an app: {0}")]
+    Apps(String),
     /// The token cannot be read.
     #[error("registry token: {0}")]
     Token(#[from] VaultError),
@@ -196,6 +201,7 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     access: Arc<dyn Access>,
+    apps: Arc<dyn Apps>,
     blobs: Blobs,
     db: Db,
     clock: Arc<dyn Clock>,
@@ -211,6 +217,7 @@ impl Registry {
             upstreams: Upstreams::new(settings.upstreams.clone(), settings.upstream),
             downloads: Downloads::new(blobs.clone(), db.clone(), clock.clone()),
             access: Arc::new(PlatformOnly),
+            apps: Arc::new(NoApps),
             blobs,
             db,
             clock,
@@ -218,11 +225,12 @@ impl Registry {
         }))
     }
 
-    /// The same registry for more callers.
+    /// The same registry for more callers, with the images of apps.
     #[must_use]
-    pub fn with_access(self, access: Arc<dyn Access>) -> Self {
+    pub fn with_access(self, access: Arc<dyn Access>, apps: Arc<dyn Apps>) -> Self {
         Self(Arc::new(Inner {
             access,
+            apps,
             blobs: self.0.blobs.clone(),
             db: self.0.db.clone(),
             clock: self.0.clock.clone(),

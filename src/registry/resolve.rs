@@ -116,6 +116,7 @@ impl Registry {
             image: image.to_string(),
         };
         let own = RepositoryName::parse(image.repository()).ok_or_else(missing)?;
+        let own = self.meant_by(&own).await?;
         let found = self.local(&own, target).await?.ok_or_else(missing)?;
         Ok(Resolved {
             found,

@@ -129,3 +129,55 @@ async fn a_bundle_is_all_that_a_room_without_internet_needs() {
     let command = "`cflite registry prefetch docker.io/me/other:1`";
     assert!(missing.contains(command), "{missing}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_of_the_platform_runs_outside_of_it() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let upstream = Upstream::start_public();
+    let platform = Platform::start();
+    let host = platform.push_sample("web");
+    platform.wait_for(&host, SOON);
+    let registry = platform.registry();
+    upstream.login(&registry, "admin", &platform.password());
+    let name = format!("{registry}/demo/dev/web");
+    let mut run = upstream.docker();
+    run.args(["run", "--detach", "--label", "cflite.test=1"]);
+    run.args(["--env", "PORT=8099", &name]);
+    let out = run.output().expect("docker runs");
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{errors}");
+    let id = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+    let container = Removed(&id, &name);
+    let inspect = ["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &id];
+    let address = Command::new("docker").args(inspect).output();
+    let address = String::from_utf8_lossy(&address.expect("docker runs").stdout)
+        .trim()
+        .to_owned();
+    let deadline = std::time::Instant::now() + SOON;
+    let url = format!("http://{address}:8099/");
+    loop {
+        let got = Command::new("curl")
+            .args(["--silent", "--fail", "--max-time", "5", &url])
+            .status();
+        if got.expect("curl runs").success() {
+            break;
+        }
+        let logs = Command::new("docker").args(["logs", &id]).output();
+        assert!(std::time::Instant::now() < deadline, "{logs:?}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(container);
+}
+
+/// A container and its image, removed with the test.
+struct Removed<'a>(&'a str, &'a str);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        for arguments in [["rm", "--force", self.0], ["rmi", "--force", self.1]] {
+            drop(Command::new("docker").args(arguments).output());
+        }
+    }
+}

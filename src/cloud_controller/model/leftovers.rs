@@ -19,12 +19,17 @@ const OWNERS: &str = "
         when 'buildpack' then exists (select 1 from buildpacks b where b.guid = r.owner_name)
         else 1 end";
 
-/// Repositories named after a droplet that does not exist and is not being staged.
+/// Repositories named after a droplet that does not exist and is not being staged, and those with the
+/// images of apps that do not exist.
 const REPOSITORIES: &str = "
     select distinct m.repository from registry_repository_manifests m
     where m.repository glob '????????-????-????-????-????????????' and instr(m.repository, '/') = 0
       and not exists (select 1 from droplets d where d.guid = m.repository)
-      and not exists (select 1 from builds b where b.state = 'STAGING' and b.droplet_guid = m.repository)";
+      and not exists (select 1 from builds b where b.state = 'STAGING' and b.droplet_guid = m.repository)
+    union
+    select distinct m.repository from registry_repository_manifests m
+    where m.repository glob 'cflite/apps/*'
+      and not exists (select 1 from apps a where a.guid = substr(m.repository, length('cflite/apps/') + 1))";
 
 /// Kind, name and digest of each reference without an owner.
 pub(crate) fn owners(tx: &ReadTx<'_>) -> Result<Vec<[String; 3]>> {
@@ -33,7 +38,7 @@ pub(crate) fn owners(tx: &ReadTx<'_>) -> Result<Vec<[String; 3]>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Repositories without a droplet.
+/// Repositories without a droplet or an app.
 pub(crate) fn repositories(tx: &ReadTx<'_>) -> Result<Vec<String>> {
     let mut statement = tx.sql().prepare_cached(REPOSITORIES)?;
     let rows = statement.query_map([], |row| row.get(0))?;

@@ -3,8 +3,9 @@
 
 use rusqlite::OptionalExtension;
 
-use crate::base::guid::{SpaceGuid, UserGuid};
+use crate::base::guid::{AppGuid, SpaceGuid, UserGuid};
 use crate::cloud_controller::error::Result;
+use crate::cloud_controller::model::apps::{self, App};
 use crate::db::{ReadTx, WriteTx};
 use crate::registry::RepositoryName;
 
@@ -114,6 +115,27 @@ fn space(tx: &ReadTx<'_>, organization: &str, space: &str) -> Result<Option<Spac
         let names: (String, String) = (row.get(1)?, row.get(2)?);
         if component(&names.0) == organization && component(&names.1) == space {
             return Ok(Some(row.get(0)?));
+        }
+    }
+    Ok(None)
+}
+
+/// The app of `organization/space/app`, if the repository is that space's.
+pub(crate) fn app(tx: &ReadTx<'_>, repository: &RepositoryName) -> Result<Option<App>> {
+    let (Owner::Space(space), Some((_, name))) = (
+        owner(tx, repository)?.0,
+        repository.as_str().rsplit_once('/'),
+    ) else {
+        return Ok(None);
+    };
+    let mut statement = tx.sql().prepare_cached(
+        "select guid, name from apps where space_guid = ?1 order by created_at, guid",
+    )?;
+    let mut rows = statement.query([&space])?;
+    while let Some(row) = rows.next()? {
+        let (guid, own): (AppGuid, String) = (row.get(0)?, row.get(1)?);
+        if component(&own) == name {
+            return apps::find(tx, &guid);
         }
     }
     Ok(None)

@@ -152,6 +152,7 @@ impl Exchange<'_> {
         match (target, self.head.method.as_str()) {
             (Target::Base, "GET" | "HEAD") => Ok(json_response("application/json", &json!({}))),
             (Target::Manifest(name, reference), "GET" | "HEAD") => {
+                let name = self.registry.meant_by(&name).await?;
                 self.manifest(&name, reference).await
             }
             (Target::Manifest(name, reference), "PUT") => {
@@ -161,10 +162,16 @@ impl Exchange<'_> {
                 self.delete_manifest(&name, reference).await
             }
             (Target::Manifest(..), _) => Err(Refusal::unsupported("GET, HEAD, PUT, DELETE")),
-            (Target::Blob(name, digest), "GET" | "HEAD") => self.blob(&name, digest).await,
+            (Target::Blob(name, digest), "GET" | "HEAD") => {
+                let name = self.registry.meant_by(&name).await?;
+                self.blob(&name, digest).await
+            }
             (Target::Blob(name, digest), "DELETE") => self.delete_blob(&name, digest).await,
             (Target::Blob(..), _) => Err(Refusal::unsupported("GET, HEAD, DELETE")),
-            (Target::Tags(name), "GET" | "HEAD") => self.tags(&name, &name).await,
+            (Target::Tags(name), "GET" | "HEAD") => {
+                let meant = self.registry.meant_by(&name).await?;
+                self.tags(&meant, &name).await
+            }
             (Target::Referrers(name, digest), "GET" | "HEAD") => {
                 self.referrers(&name, &name, &digest).await
             }

@@ -37,7 +37,7 @@ impl Access for Rules {
 
 async fn service() -> Service {
     let mut f = fixture();
-    f.registry = f.registry.with_access(Arc::new(Rules));
+    f.registry = f.registry.with_access(Arc::new(Rules), Arc::new(NoApps));
     Service::of(f).await
 }
 

@@ -1,6 +1,7 @@
 //! The registry over HTTP and its images, on a temporary store.
 
 mod access;
+mod apps;
 mod blobs;
 mod http;
 mod images;

@@ -1,8 +1,10 @@
 //! Desired.
 
+mod outside;
 mod snapshot;
 mod tasks;
 pub(crate) mod vcap_application;
 
+pub(crate) use outside::*;
 pub(crate) use snapshot::*;
 pub(crate) use tasks::*;

@@ -18,7 +18,7 @@ use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, Vault, WriteTx};
 
-const DEFAULT_PORT: u16 = 8080;
+pub(super) const DEFAULT_PORT: u16 = 8080;
 const LAUNCHER: &str = "/tmp/lifecycle/launcher";
 const CNB_LAUNCHER: &str = "/tmp/lifecycle/cnb-launcher";
 
@@ -31,7 +31,7 @@ pub(crate) fn launcher(kind: LifecycleType) -> &'static str {
 }
 
 /// Where the launcher of Cloud Native Buildpacks finds the droplet.
-const CNB_VARIABLES: [(&str, &str); 2] = [
+pub(super) const CNB_VARIABLES: [(&str, &str); 2] = [
     ("CNB_LAYERS_DIR", "/home/vcap/layers"),
     ("CNB_APP_DIR", "/home/vcap/workspace"),
 ];
@@ -217,7 +217,7 @@ fn text(value: Value) -> String {
     }
 }
 
-fn specify(
+pub(super) fn specify(
     process: &Process,
     droplet: &Droplet,
     kind: LifecycleType,
