@@ -34,8 +34,9 @@ pub struct NewFile {
 impl NewFile {
     /// Begins a file that will replace an existing one.
     pub fn begin(path: &Path) -> io::Result<Self> {
-        let temporary = temporary_path(path)?;
-        remove_if_there(&temporary)?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let name = format!(".{}.{:016x}.part", name.display(), rand::random::<u64>());
+        let temporary = path.with_file_name(name);
         Ok(Self {
             file: new_file(&temporary)?,
             temporary,
@@ -61,7 +62,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.complete {
-            // Nothing else can be done about it here; the next attempt removes it.
+            // Nothing else can be done about it here.
             drop(remove_if_there(&self.temporary));
         }
     }

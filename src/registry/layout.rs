@@ -19,7 +19,8 @@ use tokio::io::AsyncRead;
 use crate::blobs::{Blob, BlobError, Blobs, Digest, PipeWriter, Sealed};
 use crate::docker::ByteReader;
 
-use super::manifest::OCI_INDEX;
+use super::digest::AnyDigest;
+use super::manifest::{Contents, Held, OCI_INDEX};
 use super::name::{RepositoryName, Tag};
 use super::store::{self, NamedImage, PartsOf};
 use super::upstream::ImageReference;
@@ -302,8 +303,52 @@ impl Layout {
                 sealed.push(blob);
             }
         }
+        // The checksum of the compressed stream is behind the archive.
+        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
         let index = index.ok_or_else(|| damaged(format!("{INDEX} is missing")))?;
-        Ok(Self { index, sealed })
+        let layout = Self { index, sealed };
+        for image in &layout.index.manifests {
+            layout.check(&image.digest, &image.media_type)?;
+        }
+        Ok(layout)
+    }
+
+    /// Everything that an image needs must be there.
+    fn check(&self, digest: &Digest, media_type: &str) -> Result<(), RegistryError> {
+        let Some(bytes) = self.document(digest)? else {
+            return Err(damaged(format!("{digest} is missing")));
+        };
+        for part in Contents::parse(media_type, &bytes)?.parts {
+            let here = match &part.digest {
+                AnyDigest::Sha256(digest) => self.find(digest).is_some(),
+                AnyDigest::Sha512(_) => false,
+            };
+            if !here && part.held == Held::Always {
+                return Err(damaged(format!("{} is missing", part.digest)));
+            }
+        }
+        for child in children(&bytes) {
+            // Those for other platforms need not be here.
+            if self.find(&child.digest).is_some() {
+                self.check(&child.digest, &child.media_type)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, digest: &Digest) -> Option<&Sealed> {
+        let mut sealed = self.sealed.iter();
+        sealed.find(|sealed| sealed.blob().digest == *digest)
+    }
+
+    fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some(sealed) = self.find(digest) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let read = sealed.open()?.take(MAX_DOCUMENT).read_to_end(&mut bytes);
+        read.map_err(broken)?;
+        Ok(Some(bytes))
     }
 }
 

@@ -77,10 +77,13 @@ const FAMILY: &str = "
         select c.child from registry_children c join registry_manifests m on m.digest = c.child
         where c.parent = :digest)";
 
+/// Whether nothing of an image is still to come; of an index, at least one image must be here.
 fn is_complete(tx: &ReadTx<'_>, digest: &Digest) -> Result<bool, DbError> {
     let sql = format!(
         "{FAMILY} select not exists (
-            select 1 from family f join registry_missing x on x.manifest = f.member)"
+            select 1 from family f join registry_missing x on x.manifest = f.member)
+          and ((select count(*) from family) > 1 or not exists (
+            select 1 from registry_children where parent = :digest))"
     );
     let mut statement = tx.sql().prepare_cached(&sql)?;
     let found = statement.query_row(named_params! { ":digest": digest }, |row| row.get(0));

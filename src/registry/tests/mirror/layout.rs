@@ -113,6 +113,17 @@ async fn named_images_only_are_exported_and_only_if_they_are_whole() {
     let (_, loaded) = import(&there, bundle).await;
     assert_eq!(loaded["images"], json!(["docker.io/me/other:2"]));
 
+    // Of one image only the index, of the other not all layers.
+    let only = Image::oci(PLATFORM, &["only"]);
+    bench.upstream.add_parts(&only);
+    bench.upstream.tag("library/index:1", &index(&[&only]));
+    bytes(
+        bench
+            .fixture
+            .get("/v2/proxy/docker.io/index/manifests/1")
+            .await,
+    )
+    .await;
     let part = Image::oci(PLATFORM, &["part"]);
     bench.upstream.add("library/part:1", &part);
     bytes(
@@ -124,6 +135,7 @@ async fn named_images_only_are_exported_and_only_if_they_are_whole() {
     .await;
     for (query, status) in [
         ("?image=part:1", 404),
+        ("?image=index:1", 404),
         ("?image=absent:1", 404),
         ("?own=cflite/stack:run-2", 404),
         ("?own=droplets/one:latest", 400),
@@ -180,8 +192,16 @@ async fn a_bundle_that_is_cut_changed_or_made_up_leaves_nothing() {
     let mut garbled = good.clone();
     let middle = garbled.len() / 2;
     garbled[middle] ^= 0xff;
-    for (what, bundle) in [
+    let without = |name: &str| {
+        let mut files = files.clone();
+        files.retain(|(file, _)| !file.contains(name));
+        packed(&files)
+    };
+    let layer = Digest::of(b"base");
+    let mut bundles = vec![
         ("cut", good[..good.len() - 20].to_vec()),
+        ("its checksum is cut", good[..good.len() - 4].to_vec()),
+        ("a layer is missing", without(layer.hex())),
         ("half", good[..good.len() / 2].to_vec()),
         ("garbled", garbled),
         ("empty", Vec::new()),
@@ -198,7 +218,14 @@ async fn a_bundle_that_is_cut_changed_or_made_up_leaves_nothing() {
             rename("0b5e3c52-2f4d-4d3e-8d0f-3f1c6c1d7a10"),
         ),
         ("no name", rename("cache/../x")),
-    ] {
+    ];
+    // The index is at the beginning.
+    for at in (12..400).step_by(13) {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1;
+        bundles.push(("one bit is flipped", flipped));
+    }
+    for (what, bundle) in bundles {
         let there = fixture();
         let (status, refused) = import(&there, bundle).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{what}: {refused}");
