@@ -19,7 +19,8 @@ use crate::registry::Collected;
 pub(super) enum Arguments {
     /// Show the images: droplets, stacks, what users pushed, copies from other registries
     List,
-    /// Remove what no app, revision, task or tag needs, and copies beyond the limit of the cache
+    /// Remove images and layers that no droplet and no tag needs, and copies beyond the limit of the
+    /// cache
     Gc {
         /// Show what would be removed, and remove nothing
         #[arg(long)]

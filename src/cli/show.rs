@@ -50,6 +50,18 @@ pub(super) fn bytes(size: u64) -> String {
     Bytes(i64::try_from(size).unwrap_or(i64::MAX)).to_short()
 }
 
+/// A size as options take it.
+fn exact(size: u64) -> String {
+    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    let mut fitting = units
+        .iter()
+        .filter(|(_, shift)| size.is_multiple_of(1 << shift));
+    match fitting.next().filter(|_| size > 0) {
+        Some((unit, shift)) => format!("{}{unit}", size >> shift),
+        None => size.to_string(),
+    }
+}
+
 /// A JSON document.
 pub(super) fn json(value: &Value) {
     line(&format!("{value:#}"));
@@ -166,7 +178,7 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         "app-log-revision": config.app_log_revision,
         "registry-upstream": upstreams(&config),
         "registry-mirror-port": config.registry_mirror_port,
-        "registry-cache": bytes(config.registry_cache),
+        "registry-cache": exact(config.registry_cache),
         "offline": config.offline,
     });
     if session.json {
@@ -203,5 +215,25 @@ fn port(choice: crate::net::ports::PortChoice) -> String {
     match choice {
         PortChoice::Exactly(port) => port.to_string(),
         PortChoice::Prefer(first, second) => format!("{first}, else {second}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_as_options_take_them() {
+        for (size, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1500 << 20, "1500M"),
+            (20 << 30, "20G"),
+            (2 << 40, "2T"),
+        ] {
+            assert_eq!(exact(size), text);
+            let read = Bytes::parse_short(text).expect("a size");
+            assert_eq!(u64::try_from(read.0), Ok(size));
+        }
     }
 }

@@ -68,6 +68,9 @@ impl Registry {
             .db()
             .write_without_wake(move |tx| sweep(tx, limit, now))
             .await?;
+        for Evicted { repository, digest } in &evicted {
+            tracing::info!(%repository, %digest, "evicted the copy of an image: the cache is full");
+        }
         self.sweep_uploads().await?;
         Ok(evicted)
     }
@@ -181,15 +184,20 @@ impl<'a> Space<'a> {
 }
 
 /// The copies to remove, so that the others take up at most `limit` bytes: those that nobody needed
-/// for the longest time, which come first in `copies`.
+/// for the longest time, which come first in `copies`. An index is kept as long as one of its images
+/// is: it is small, and its tag is the name of that image.
 fn to_evict(copies: Vec<HeldCopy>, needed: &HashSet<Digest>, limit: u64) -> Vec<HeldCopy> {
     let mut space = Space::of(&copies, needed);
-    let mut evicted = Vec::new();
+    let mut evicted: Vec<HeldCopy> = Vec::new();
     for copy in copies {
         if space.bytes <= limit {
             break;
         }
-        if space.counts(&copy) {
+        let gone = |child: &Digest| {
+            let mut same = evicted.iter();
+            same.any(|one| one.repository == copy.repository && one.digest == *child)
+        };
+        if space.counts(&copy) && copy.children.iter().all(gone) {
             space.remove(&copy);
             evicted.push(copy);
         }
@@ -214,6 +222,7 @@ mod tests {
             repository: name.to_owned(),
             digest: Digest::of(name.as_bytes()),
             blobs: blobs.iter().map(|(name, size)| blob(name, *size)).collect(),
+            children: Vec::new(),
         }
     }
 
@@ -240,5 +249,26 @@ mod tests {
             let names: Vec<&str> = evicted.iter().map(|copy| &*copy.repository).collect();
             assert_eq!(names, expected, "{limit}");
         }
+    }
+
+    #[test]
+    fn an_index_goes_after_its_last_image() {
+        let mut index = copy("index", &[("index", 1)]);
+        index.children = vec![Digest::of(b"amd"), Digest::of(b"arm")];
+        let copies = || {
+            let mut all = vec![copy("amd", &[("amd", 50)]), copy("arm", &[("arm", 50)])];
+            for copy in &mut all {
+                copy.repository = "index".to_owned();
+            }
+            all.push(index.clone());
+            all
+        };
+        let count = |needed: &[&[u8]], limit| {
+            let needed = needed.iter().map(|name| Digest::of(name)).collect();
+            to_evict(copies(), &needed, limit).len()
+        };
+        assert_eq!(count(&[], 51), 1, "one image is enough");
+        assert_eq!(count(&[], 0), 3);
+        assert_eq!(count(&[b"amd"], 0), 1, "a droplet needs the other image");
     }
 }

@@ -26,6 +26,10 @@ use super::{RegistryError, store};
 /// The most downloads at once, and of them from one host; each may have many readers.
 const MOST: usize = 256;
 const MOST_OF_A_HOST: usize = 32;
+/// How many of them are left to builds, which nobody who only reads can take.
+const RESERVED: usize = 8;
+/// How often a build looks whether there is room.
+const AGAIN: Duration = Duration::from_millis(500);
 /// A download may take so long, and longer the more bytes it has.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Bytes per second that are not too slow.
@@ -104,27 +108,37 @@ impl Downloads {
     }
 
     /// Downloads a blob, or waits for the same download. `received` counts the bytes of an own one.
+    /// When too many are under way, it waits for a while until some have ended.
     pub(super) async fn fetch(&self, wish: Wish<'_>, received: Arc<AtomicU64>) -> Outcome {
-        self.start(wish, received)?.ended().await
+        let begun = Instant::now();
+        loop {
+            match self.start(&wish, received.clone()) {
+                Err(UpstreamError::Busy { .. }) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                started => return started?.ended().await,
+            }
+        }
     }
 
     /// The download of a blob, or the same one that is under way. It ends also when nobody waits for
     /// it any more: others will need the blob.
     pub(super) fn start(
         &self,
-        wish: Wish<'_>,
+        wish: &Wish<'_>,
         received: Arc<AtomicU64>,
     ) -> Result<Growing, UpstreamError> {
-        let (blob, identity) = (wish.blob, wish.session.identity());
+        let (blob, identity) = (wish.blob.clone(), wish.session.identity());
         let mut known = self.known();
         let mut running = known.running.iter_mut();
         if let Some(same) = running.find(|one| one.is(&blob.digest, identity)) {
-            same.keep_in = same.keep_in.take().or(wish.keep_in);
+            same.keep_in = same.keep_in.take().or_else(|| wish.keep_in.clone());
             return Ok(same.growing.clone());
         }
         let host = wish.session.host();
         let of_host = known.running.iter().filter(|one| one.host == host).count();
-        if known.running.len() >= MOST || of_host >= MOST_OF_A_HOST {
+        let kept_free = if wish.keep_in.is_some() { RESERVED } else { 0 };
+        if known.running.len() + kept_free >= MOST || of_host + kept_free >= MOST_OF_A_HOST {
             return Err(UpstreamError::Busy { host });
         }
         let (sender, state) = watch::channel(State::default());
@@ -137,7 +151,7 @@ impl Downloads {
             identity,
             host,
             growing: growing.clone(),
-            keep_in: wish.keep_in,
+            keep_in: wish.keep_in.clone(),
         });
         drop(known);
         let download = Download {

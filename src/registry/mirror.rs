@@ -103,7 +103,7 @@ impl Registry {
             own: resolved.own.as_ref(),
             previous: request.previous.as_ref(),
         };
-        let fetch = |some| self.fetch(some, from, (request, progress));
+        let fetch = |some| self.fetch((some, &parts), from, (request, progress));
         let mut fetched = fetch(first).await?;
         let config = self.read_config(&first[0], request).await?;
         fetched += fetch(layers).await?;
@@ -157,10 +157,11 @@ impl Registry {
         }
     }
 
-    /// Downloads the blobs that are missing; returns how many bytes that were.
+    /// Downloads the blobs of `parts` that are missing; returns how many bytes that were. All others
+    /// of the image are kept meanwhile.
     async fn fetch(
         &self,
-        parts: &[Blob],
+        (parts, all): (&[Blob], &[Blob]),
         from: BlobsOf<'_>,
         (request, progress): (&MirrorRequest, &UnboundedSender<String>),
     ) -> Result<u64, UpstreamError> {
@@ -206,7 +207,7 @@ impl Registry {
                     drop(progress.send(format!("Downloaded {so_far} of {}", short(total))));
                     if renewed.elapsed() > RENEWAL {
                         renewed = Instant::now();
-                        self.renew(parts).await?;
+                        self.renew(all).await?;
                     }
                 }
             }

@@ -37,7 +37,7 @@ pub(super) struct Proxied {
 
 impl Proxied {
     /// `proxy/HOST/…`, where a port is written as `HOST__PORT`. `None` for a repository of this
-    /// registry; an error if it cannot be one of another.
+    /// registry.
     pub(super) fn of(name: &RepositoryName) -> Option<Self> {
         let rest = name.as_str().strip_prefix(PREFIX)?;
         let (host, repository) = rest.split_once('/').unwrap_or((rest, ""));
@@ -144,8 +144,16 @@ impl Registry {
                 Reference::Tag(tag) => Some(tag),
                 Reference::Digest(_) => None,
             };
-            self.cache(&cache, tag, &resolved.found, PartsOf::Upstream)
-                .await?;
+            let kept = self.cache(&cache, tag, &resolved.found, PartsOf::Upstream);
+            kept.await.map_err(|error| match error {
+                RegistryError::InvalidImage(_)
+                | RegistryError::UnsupportedManifest
+                | RegistryError::MissingParts(_) => UpstreamError::Unsupported {
+                    image: image.to_string(),
+                    reason: error.to_string(),
+                },
+                error => error.into(),
+            })?;
         }
         Ok(CopiedManifest {
             cache,
@@ -206,7 +214,7 @@ impl Registry {
             blob,
             keep_in: Some(cache),
         };
-        let growing = self.downloads().start(download, Arc::default())?;
+        let growing = self.downloads().start(&download, Arc::default())?;
         Ok(CopiedBlob::Growing(growing))
     }
 

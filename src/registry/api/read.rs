@@ -75,7 +75,9 @@ impl Exchange<'_> {
         };
         let found = self.registry.db().read(read).await?;
         let (blob, is_old) = found.ok_or_else(Refusal::unknown_blob)?;
-        if is_old && self.head.method == Method::HEAD {
+        // Nobody pushes to a cache.
+        let pushed = !name.as_str().starts_with("cache/");
+        if is_old && pushed && self.head.method == Method::HEAD {
             self.registry.show_blob(name, &blob.digest, None).await?;
         }
         let range = self.header(&header::RANGE);

@@ -17,9 +17,12 @@ pub(in crate::registry) struct HeldCopy {
     pub(in crate::registry) digest: Digest,
     /// Itself and its parts, as far as they are here.
     pub(in crate::registry) blobs: Vec<Blob>,
+    /// The manifests of an index that are in the same repository.
+    pub(in crate::registry) children: Vec<Digest>,
 }
 
-/// All copies; those that nobody needed for the longest time come first.
+/// All copies; those that nobody needed for the longest time come first. An index and its manifests
+/// are as old as the youngest of them: daemons ask for one or the other. The index comes last.
 pub(in crate::registry) fn copies(tx: &ReadTx<'_>) -> Result<Vec<HeldCopy>, DbError> {
     const SQL: &str = "
         select m.repository, m.digest, b.digest, b.size
@@ -28,7 +31,15 @@ pub(in crate::registry) fn copies(tx: &ReadTx<'_>) -> Result<Vec<HeldCopy>, DbEr
         join blob_references r on r.owner_kind = 'manifest' and r.owner_name = m.digest
         join blobs b on b.digest = r.digest
         where m.repository >= 'cache/' and m.repository < 'cache0'
-        order by coalesce(m.used_at, d.created_at), m.repository, m.digest";
+        order by max(coalesce(m.used_at, d.created_at),
+                coalesce((select max(p.used_at) from registry_children c
+                          join registry_repository_manifests p on p.digest = c.parent
+                          where c.child = m.digest and p.repository = m.repository), 0),
+                coalesce((select max(k.used_at) from registry_children c
+                          join registry_repository_manifests k on k.digest = c.child
+                          where c.parent = m.digest and k.repository = m.repository), 0)),
+            exists (select 1 from registry_children c where c.parent = m.digest),
+            m.repository, m.digest";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let mut rows = statement.query([])?;
     let mut copies: Vec<HeldCopy> = Vec::new();
@@ -46,10 +57,25 @@ pub(in crate::registry) fn copies(tx: &ReadTx<'_>) -> Result<Vec<HeldCopy>, DbEr
                 repository,
                 digest,
                 blobs: vec![blob],
+                children: Vec::new(),
             }),
         }
     }
+    for copy in &mut copies {
+        copy.children = children(tx, copy)?;
+    }
     Ok(copies)
+}
+
+fn children(tx: &ReadTx<'_>, copy: &HeldCopy) -> Result<Vec<Digest>, DbError> {
+    const SQL: &str = "
+        select k.digest from registry_children c
+        join registry_repository_manifests k on k.digest = c.child
+        where c.parent = :digest and k.repository = :repository";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let parameters = named_params! { ":digest": copy.digest, ":repository": copy.repository };
+    let rows = statement.query_map(parameters, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The blobs of the caches that something else needs, too: a droplet, a stack, what users pushed.
@@ -107,6 +133,10 @@ pub(in crate::registry) fn images(
             not exists (
                 select 1 from family f join registry_missing x on x.manifest = f.member
                 where f.parent = m.digest)
+            and (not exists (select 1 from registry_children c where c.parent = m.digest)
+                or exists (select 1 from registry_children c
+                           join registry_manifests k on k.digest = c.child
+                           where c.parent = m.digest))
         from registry_repository_manifests m
         join registry_manifests d on d.digest = m.digest
         where exists (select 1 from registry_tags t

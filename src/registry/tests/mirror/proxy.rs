@@ -298,6 +298,8 @@ async fn a_name_of_this_registry_inside_another_leads_nowhere() {
 async fn failures_of_other_registries_have_their_codes() {
     let bench = bench().await;
     one_layer(&bench, "layer");
+    let odd = Object::new("application/json", "{}");
+    bench.upstream.tag("library/app:odd", &odd);
     let limited = Fault::Limited { retry_after: 60 };
     bench.upstream.fail("/manifests/limited", 9, limited);
     bench
@@ -308,6 +310,7 @@ async fn failures_of_other_registries_have_their_codes() {
         (manifest("broken"), 502, "UNAVAILABLE"),
         (manifest("absent"), 404, "MANIFEST_UNKNOWN"),
         (manifest("sha256:12"), 400, "DIGEST_INVALID"),
+        (manifest("odd"), 404, "MANIFEST_UNKNOWN"),
         (
             "/v2/proxy/docker.io/manifests/1".to_owned(),
             404,
