@@ -166,7 +166,7 @@ fn a_truncated_response_is_truncated_for_the_client_and_logged() {
     door.routes(&[("shop.test", &[app])]);
     let mut client = door.client();
     client.send(GET.as_bytes());
-    client.until("abc");
+    client.until("\r\n\r\nabc");
     seen.send(()).unwrap();
     assert!(client.rest().is_empty());
     assert!(door.lines.next().contains(" 200 0 3 "));
