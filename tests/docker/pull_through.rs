@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::client::{Client, SOON};
+use crate::client::{Client, SOON, until_instances};
 use crate::daemon::Daemon;
 use crate::platform::Platform;
 use crate::upstream::Upstream;
@@ -128,6 +128,35 @@ async fn a_bundle_is_all_that_a_room_without_internet_needs() {
     let missing = missing.expect_err("it is not in the bundle");
     let command = "`cflite registry prefetch docker.io/me/other:1`";
     assert!(missing.contains(command), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_back_after_its_daemon_was_killed_and_its_registry_is_gone() {
+    if crate::bench::daemon().await.is_none() {
+        return;
+    }
+    let Some(mut daemon) = Daemon::start_with(&[]) else {
+        crate::bench::skip("a daemon of the test's own needs root, dockerd and ip");
+        return;
+    };
+    let mut upstream = Upstream::start_public();
+    upstream.push("me/web:1", "one");
+    let hub = format!("docker.io=http://{}", upstream.address());
+    let options = ["--registry-upstream", &hub];
+    let platform = Platform::start_as(Some(daemon.host()), &options);
+    let client = Client::of(&platform).await;
+    let app = client.create("web").await;
+    let staged = client.stage(&app, "me/web:1", None).await;
+    client.run(&app, &staged.expect("staged")).await;
+    platform.wait_for("web.cf.localhost", SOON);
+    upstream.kill();
+    for end in [Daemon::kill, Daemon::stop] {
+        end(&mut daemon);
+        daemon.boot();
+        platform.wait_for("web.cf.localhost", SOON);
+    }
+    client.scale(&app, 3).await;
+    until_instances(&platform, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,8 +38,9 @@ nothing of a platform.
 pub(crate) fn page(groups: &[(String, Vec<Row>)], endpoints: &[Endpoint]) -> String {
     let mut page = INTRODUCTION.to_owned();
     summary(&mut page, groups, endpoints);
-    page.push_str("\n## Commands\n");
     let script = real_cli();
+    lifecycles(&mut page, &script);
+    page.push_str("\n## Commands\n");
     for (title, rows) in groups {
         let _ = write!(
             page,
@@ -71,6 +72,39 @@ pub(crate) fn page(groups: &[(String, Vec<Row>)], endpoints: &[Endpoint]) -> Str
         );
     }
     page
+}
+
+/// What an app may be made of, and the text of `tests/cf` that pushes one.
+const LIFECYCLES: &[(&str, &str, &str)] = &[
+    (
+        "buildpack",
+        "files, with Cloud Foundry's buildpacks",
+        "push static -p samples/static",
+    ),
+    (
+        "docker",
+        "an image: `--docker-image`, or from a manifest",
+        "--docker-image \"$image\"",
+    ),
+    (
+        "cnb",
+        "files, with Cloud Native Buildpacks that are images or uploaded",
+        "-b \"docker://$tool\"",
+    ),
+];
+
+fn lifecycles(page: &mut String, script: &str) {
+    page.push_str(
+        "\n## Lifecycles\n\n| lifecycle | what is pushed | | real CLI |\n|---|---|---|---|\n",
+    );
+    for (name, what, pushes) in LIFECYCLES {
+        let state = if script.contains(pushes) {
+            "**works** | yes"
+        } else {
+            "not yet |"
+        };
+        let _ = writeln!(page, "| `{name}` | {what} | {state} |");
+    }
 }
 
 fn summary(page: &mut String, groups: &[(String, Vec<Row>)], endpoints: &[Endpoint]) {
