@@ -23,12 +23,15 @@ RUN bash /usr/share/cflite/install-nodejs runtime
 COPY packages/ruby.list /usr/share/cflite/packages/
 RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/ruby.list
 
-# nginx opens its default log, its pid file and its buffers before or without regard to the app's own configuration:
-# all of them have to be writable for vcap. And an app's PATH has no sbin.
-COPY packages/nginx.list /usr/share/cflite/packages/
-RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/nginx.list \
- && chown -R vcap:vcap /var/lib/nginx /var/log/nginx && chown vcap:vcap /run \
- && ln -s /usr/sbin/nginx /usr/bin/nginx
+COPY packages/java.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/java.list
+
+COPY install-nginx /usr/share/cflite/
+COPY packages/nginx.list packages/nginx.next packages/nginx-common.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-nginx
+
+COPY packages/php.list /usr/share/cflite/packages/
+RUN bash /usr/share/cflite/install-packages /usr/share/cflite/packages/php.list
 
 ENV LANG=en_US.UTF-8
 WORKDIR /home/vcap

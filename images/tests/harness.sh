@@ -6,12 +6,16 @@
 
 readonly LABELS=(--label cflite.test=images --label "cflite.test.run=$$")
 passed=0 failed=0 skipped=0 work=$(mktemp -d)
+: > "$work/features"
 
 clean_up() {
   local ids
   ids=$(docker ps -aq --filter "label=cflite.test.run=$$")
   # shellcheck disable=SC2086  # one word for each container
   [[ -z $ids ]] || docker rm -f $ids > /dev/null
+  ids=$(docker network ls -q --filter "label=cflite.test.run=$$")
+  # shellcheck disable=SC2086  # one word for each network
+  [[ -z $ids ]] || docker network rm $ids > /dev/null
   rm -rf "$work"
 }
 trap clean_up EXIT
@@ -31,6 +35,13 @@ check() {
   fi
 }
 
+# Names what the checks that follow prove of a buildpack: a row of the table in docs/buildpacks.md.
+# Call it also before checks that are skipped without a network: the table must not depend on the machine.
+# usage: feature BUILDPACK TEXT
+feature() {
+  printf '| %s | %s | `%s` |\n' "$1" "$2" "${file##*/}" >> "$work/features"
+}
+
 equals() { [[ $1 == "$2" ]] || { printf 'expected: %s\ngot:      %s\n' "$2" "$1"; return 1; }; }
 contains() { [[ $1 == *"$2"* ]] || { printf 'expected to contain: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
 lacks() { [[ $1 != *"$2"* ]] || { printf 'expected not to contain: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
@@ -38,7 +49,8 @@ lacks() { [[ $1 != *"$2"* ]] || { printf 'expected not to contain: %s\ngot: %s\n
 # Stages a fixture. Sets code (builder's exit code), log, result (its result.json); the droplet is kept in $work/droplet.tar.
 # The fixture's folder is zipped inside the container; a `prepare` script in it runs there first and does not become a part of the app.
 # Options before the fixture: --network NAME (none by default), --env NAME=VALUE, --zip FILE (instead of a fixture), --cache FILE,
-# --builder NAME (of another script than builder), --buildpacks FOLDER (of other buildpacks than the built-in ones and the fixtures).
+# --builder NAME (of another script than builder), --buildpacks FOLDER (of other buildpacks than the built-in ones and the fixtures; - for no
+# folder at all, as the platform has it when all of them are downloaded).
 # usage: stage [OPTION…] FIXTURE BUILDER_ARGUMENT…
 stage() {
   local network=none environment=() zip='' cache='' builder=builder buildpacks='' container upload=$work/upload
@@ -57,9 +69,9 @@ stage() {
   local fixture=$1
   shift
   rm -rf "$upload" "$work"/{droplet,output-cache}.tar
-  mkdir -p "$upload/fixture" "$upload/buildpacks"
+  mkdir -p "$upload/fixture"
   cp -r "$images/lifecycle" "$upload/"
-  cp -r "${buildpacks:-$images/buildpacks}/." "$upload/buildpacks/"
+  [[ $buildpacks == - ]] || cp -r "${buildpacks:-$images/buildpacks}" "$upload/buildpacks"
   [[ -n $buildpacks ]] || cp -r "$fixtures/buildpacks/." "$upload/buildpacks/"
   [[ $fixture == - ]] || cp -r "$fixture/." "$upload/fixture/"
   [[ -z $zip ]] || cp "$zip" "$upload/app.zip"
@@ -75,7 +87,8 @@ stage() {
       fi
       rm -rf /tmp/fixture
       cd /home/vcap
-      exec /tmp/lifecycle/"$0" "$@"' "$builder" "$@")
+      # One pipe for both: between two, the order of lines is by chance.
+      exec /tmp/lifecycle/"$0" "$@" 2>&1' "$builder" "$@")
   tar -C "$upload" --owner=2000 --group=2000 -cf - . | docker cp - "$container:/tmp"
   code=$(timeout "$STAGE_SECONDS" docker start -a "$container" > "$work/log" 2>&1; echo $?)
   log=$(<"$work/log")
@@ -85,6 +98,32 @@ stage() {
     docker cp "$container:/tmp/output-cache.tar" - | tar -xO > "$work/output-cache.tar"
   fi
   docker rm -f "$container" > /dev/null
+}
+
+# Prints a cache that ends too early, with folders that nobody may write.
+cut_cache() { tar -C "$fixtures" --sort=name --mode=a=rx -cf - cnb | head -c 4000; }
+
+# Fills a folder for checks that programs get variables of any name. `names` has every word of the lifecycle's scripts that could be a variable of
+# theirs; the script `report` says which of them are not `kept` in its environment. Sets kept, options that set all of them for a container.
+# usage: make_report FOLDER
+make_report() {
+  local name
+  mkdir -p "$1"
+  # Those with another meaning for tools are left out.
+  find "$images/lifecycle" -maxdepth 1 -type f -exec cat {} + | grep -oE '\b[a-z][a-z0-9_]*\b' |
+    grep -v -e proxy -e '^npm_' | LC_ALL=C sort -u > "$1/names"
+  kept=()
+  while read -r name; do kept+=(--env "$name=kept"); done < "$1/names"
+  cat > "$1/report" << 'REPORT'
+#!/bin/bash
+# usage: report FOLDER [LABEL]
+while read -r NAME; do [[ $(declare -p "$NAME" 2> /dev/null) == "declare -x $NAME=\"kept\"" ]] || LOST+=" $NAME"; done < "$1/names"
+# The output of some scripts of buildpacks has a meaning.
+[[ ${0##*/} == report ]] || { set -- "$1" "${0##*/}"; exec 3>&1 >&2; }
+echo "${2:-command} lost:${LOST:- nothing}"
+[[ $2 != release ]] || echo 'default_process_types: {web: ./report .}' >&3
+REPORT
+  chmod +x "$1/report"
 }
 
 # usage: result_of JQ_FILTER
@@ -114,8 +153,9 @@ launch_with() {
 answer() {
   local path=$1 status
   shift
-  for _ in $(seq 60); do
-    docker exec "$instance" curl -s --max-time 5 "$@" "localhost:8080$path" 2> "$work/log"
+  # As long as the platform waits for an instance.
+  for _ in $(seq 240); do
+    docker exec "$instance" curl -s --max-time 30 "$@" "localhost:8080$path" 2> "$work/log"
     status=$?
     [[ $status == 7 ]] || break
     sleep 0.25

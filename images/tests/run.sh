@@ -20,6 +20,7 @@ for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do
   docker image inspect "$image" > /dev/null 2>&1 || { echo "the image $image does not exist: build the images first" >&2; exit 2; }
 done
 (($#)) || set -- ''
+whole=$([[ $# == 1 && -z $1 ]] && echo yes || echo no)
 for suite in "${@/#/$tests/suites/}"; do
   for file in "$suite"*.sh; do
     echo "# ${file##*/}"
@@ -27,6 +28,18 @@ for suite in "${@/#/$tests/suites/}"; do
     source "$file"
   done
 done
+
+# The table of features in docs/buildpacks.md is what a whole run proved; UPDATE=1 writes it.
+if [[ $whole == yes ]]; then
+  page=$(realpath "$images/../docs/buildpacks.md")
+  {
+    sed '/^<!-- features -->$/q' "$page"
+    printf '\n| buildpack | feature | suite |\n|---|---|---|\n'
+    LC_ALL=C sort -u "$work/features"
+  } > "$work/buildpacks.md"
+  [[ -z ${UPDATE:-} ]] || cp "$work/buildpacks.md" "$page"
+  check 'docs/buildpacks.md lists the features that are tested (UPDATE=1 writes it)' diff "$page" "$work/buildpacks.md"
+fi
 
 summary="$passed passed, $failed failed"
 ((skipped == 0)) || summary+=", $skipped skipped"

@@ -29,6 +29,17 @@ begin_supply() {
   mkdir -p "$DEP" "$CACHE"
   printf 'name: %s\nversion: "%s"\n' "$name" "$version" > "$DEP/config.yml"
   use_supplied
+  tell_overrides "$name"
+}
+
+# Earlier buildpacks may change the list of downloads of an official buildpack. The built-in ones have no such list: it must not go unnoticed.
+tell_overrides() {
+  local file
+  for file in "$DEPS"/*/override.yml; do
+    if [[ -f $file ]] && grep -qE "^[\"']?$1[\"']?:" "$file"; then
+      warn "override.yml of an earlier buildpack asks for other dependencies of $1: this buildpack has no list of downloads to change"
+    fi
+  done
 }
 
 # usage: begin_finalize BUILD CACHE DEPS IDX PROFILE_DIR
@@ -96,6 +107,9 @@ supply_nginx_renderer() {
   mkdir -p "$DEP/bin"
   install -m 0755 "$BUILDPACK_DIR/../common/render-nginx-conf" "$DEP/bin/render-nginx-conf"
 }
+
+# The version of the stack's nginx.
+nginx_version() { nginx -v 2>&1 | grep -oE '[0-9.]+' | head -n 1; }
 
 # Prints a YAML file as JSON. usage: yaml_as_json FILE
 yaml_as_json() {

@@ -39,7 +39,7 @@ def arguments():
 def pair(text):
     left, separator, right = text.partition("=")
     if not separator or not left.isalnum():
-        raise Failure(GENERIC, f"an argument is not KEY=VALUE: {text}")
+        raise Failure(GENERIC, f"an argument is not KEY=VALUE: {downloads.redacted(text)}")
     return left, right
 
 
@@ -51,6 +51,8 @@ def open_all(wanted, container, store):
         raise Failure(GENERIC, "no buildpack was given")
     say("Using buildpacks: " + ", ".join(downloads.redacted(name) for _, name in names))
     opened = {}
+    # The platform brings no folder when all of them are downloaded.
+    os.makedirs(GIVEN, exist_ok=True)
     for key, name in names:
         path = os.path.join(GIVEN, key)
         if key in urls and key not in opened:

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 
 import buildpacks
+import folders
 from report import DOWNLOAD, Failure, one_line
 
 MAX_ENTRIES = 300_000
@@ -16,6 +17,8 @@ MAX_BYTES = 8 << 30
 MAX_DOCUMENT = 8 << 20
 ZSTD = b"\x28\xb5\x2f\xfd"
 ROOT = "cnb/buildpacks/"
+# A file NAME in a layer's folder is hidden by an entry with this before its name, all files by the name .wh..wh..opq.
+WHITEOUT = ".wh."
 LABEL = "io.buildpacks.buildpackage.metadata"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -66,16 +69,16 @@ def from_layout(layout, shown, store):
     root = layout + ".root"
     os.makedirs(root)
     for layer in manifest.get("layers", []):
-        unpack(blob(layout, layer, shown), root, shown, ROOT)
-    folders = sorted(glob.glob(os.path.join(glob.escape(root), ROOT, "*", "*", "buildpack.toml")))
-    if not folders:
+        unpack(blob(layout, layer, shown), root, shown, layer_below=ROOT)
+    paths = sorted(glob.glob(os.path.join(glob.escape(root), ROOT, "*", "*", "buildpack.toml")))
+    if not paths:
         raise Failure(DOWNLOAD, f"{shown} has no buildpacks: its layers have nothing in /{ROOT}")
-    found = [buildpacks.read(os.path.dirname(path)) for path in folders]
+    found = [buildpacks.read(os.path.dirname(path)) for path in paths]
     for one in found:
         store.add(one)
     config = document(blob(layout, manifest.get("config") or {}, shown), shown)
     # What was unpacked is not kept twice: it counts for the limit of the disk.
-    shutil.rmtree(layout)
+    folders.remove(layout)
     return main_of(found, config, shown)
 
 
@@ -129,8 +132,8 @@ def document(path, shown):
     return found
 
 
-def unpack(path, folder, shown, below=""):
-    """Unpacks the entries of a tar below a prefix, compressed or not; later layers hide what earlier ones hold."""
+def unpack(path, folder, shown, layer_below=None):
+    """Unpacks a tar, compressed or not. Of a layer only what is below a prefix is unpacked; it may hide what earlier layers hold."""
     with open(path, "rb") as file:
         if file.read(4) == ZSTD:
             raise Failure(DOWNLOAD, f"{shown} is compressed with zstd, which this stack cannot unpack: publish it with gzip")
@@ -143,7 +146,9 @@ def unpack(path, folder, shown, below=""):
                 if count > MAX_ENTRIES or total > MAX_BYTES:
                     raise Failure(DOWNLOAD, f"{shown} has more than {MAX_ENTRIES} files or {MAX_BYTES >> 30} GB")
                 name = inner(entry.name, shown)
-                if name and name.startswith(below):
+                if layer_below is not None and os.path.basename(name).startswith(WHITEOUT):
+                    hide(name, folder, shown)
+                elif name and name.startswith(layer_below or ""):
                     place(archive, entry, name, folder, shown)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise Failure(DOWNLOAD, f"{shown} is not a tar archive, or a broken one: {one_line(error)}") from error
@@ -160,17 +165,10 @@ def inner(name, shown):
 def place(archive, entry, name, folder, shown):
     """Writes one entry."""
     target = os.path.join(folder, name)
-    parent = os.path.dirname(target)
-    # A link of an earlier entry must not lead elsewhere.
-    if not within(os.path.realpath(parent), folder):
-        raise Failure(DOWNLOAD, f"{shown} has an entry below a link: {name}")
-    base = os.path.basename(name)
-    if base.startswith(".wh."):
-        hide(parent, base)
-        return
+    parent = parent_of(name, folder, shown)
     if entry.isdir() and os.path.isdir(target) and not os.path.islink(target):
         return
-    remove(target)
+    folders.remove(target)
     if entry.isdir():
         os.makedirs(target)
     elif entry.issym():
@@ -192,22 +190,27 @@ def link(source, target, folder, shown):
     os.link(source, target, follow_symlinks=False)
 
 
-def hide(parent, base):
-    """A whiteout: what it names in lower layers is gone."""
-    if base == ".wh..wh..opq":
-        for name in os.listdir(parent) if os.path.isdir(parent) else []:
-            remove(os.path.join(parent, name))
+def parent_of(name, folder, shown):
+    """The folder of an entry: a link of an earlier entry must not lead elsewhere."""
+    parent = os.path.dirname(os.path.join(folder, name))
+    if not within(os.path.realpath(parent), folder):
+        raise Failure(DOWNLOAD, f"{shown} has an entry below a link: {name}")
+    return parent
+
+
+def hide(name, folder, shown):
+    """A whiteout: what it names in earlier layers is gone."""
+    parent = parent_of(name, folder, shown)
+    hidden = os.path.basename(name).removeprefix(WHITEOUT)
+    if hidden == WHITEOUT + ".opq":
+        for other in os.listdir(parent) if os.path.isdir(parent) else []:
+            folders.remove(os.path.join(parent, other))
+    elif hidden in ("", ".", ".."):
+        raise Failure(DOWNLOAD, f"{shown} has an entry outside of its folder: {name}")
     else:
-        remove(os.path.join(parent, base.removeprefix(".wh.")))
+        folders.remove(os.path.join(parent, hidden))
 
 
 def within(path, folder):
     root = os.path.realpath(folder)
     return path == root or path.startswith(root + os.sep)
-
-
-def remove(path):
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.remove(path)

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 
 import environment
+import folders
 import layers
 import plan
 import toml_files
@@ -23,14 +24,14 @@ def restore(group, cache, folder):
         if not os.path.isdir(source):
             continue
         target = os.path.join(folder, escaped(element.id))
-        shutil.move(source, target)
         try:
+            shutil.move(source, target)
             for layer in layers.of_buildpack(target, element):
                 layers.forget_types(layer.toml)
                 say(f'Restoring data for "{element.id}:{layer.name}" from cache')
-        except (Failure, OSError) as error:
+        except Exception as error:  # Whatever an earlier staging left: without a cache the app stages as for the first time.
             say(f"The cached layers of {element} cannot be used: {one_line(error)}")
-            shutil.rmtree(target)
+            folders.remove(target)
         restored = True
     if not restored:
         say("Layer cache not found")
@@ -48,7 +49,7 @@ class Builder:
     def build(self, group, entries):
         """Gives the processes and labels of the app."""
         sboms = os.path.join(self.folder, "sbom")
-        layers.remove_folder(sboms)
+        folders.remove(sboms)
         for element in group:
             buildpack = self.store.find(element)
             own = os.path.join(self.folder, escaped(buildpack.id))

@@ -181,7 +181,8 @@ def read_section(content, shown):
     requires = toml_files.tables(content, "requires", DETECT, shown)
     for required in requires:
         toml_files.text(required, "name", DETECT, shown)
-        if "version" in required:
+        # An empty one counts as none.
+        if required.pop("version", "") != "":
             raise Failure(DETECT, f'{shown}: a requirement has the key "version": it belongs into its metadata')
     return plan.Section(provides, requires)
 

@@ -14,8 +14,9 @@ CREDENTIALS = "CNB_REGISTRY_CREDS"
 
 
 def redacted(url):
-    """A URL without its credentials."""
-    return re.sub(r"(://)[^/@]+@", r"\1[redacted]@", url)
+    """A text without the credentials of its URLs: those before the host, and all of a query, which may be a signature."""
+    url = re.sub(r"(://)[^/\s'\"]*@", r"\1[redacted]@", url)
+    return re.sub(r"(://[^\s'\"?]*\?)[^\s'\"#]*", r"\1[redacted]", url)
 
 
 def fetch(url, path, container):
@@ -24,7 +25,7 @@ def fetch(url, path, container):
     say(f"Downloading buildpack from {shown}...")
     limits = ["--max-time", str(SECONDS), "--max-filesize", str(MAX_BYTES)]
     done = subprocess.run(
-        ["curl", "--fail", "--silent", "--show-error", "--location", *limits, "--config", "-", "--output", path],
+        ["curl", "--globoff", "--fail", "--silent", "--show-error", "--location", *limits, "--config", "-", "--output", path],
         input=options(url, container), capture_output=True, text=True, check=False,
     )
     if done.returncode:
@@ -51,9 +52,14 @@ def options(url, container):
 
 def host_of(url):
     """The host with its port, unless it is the usual one."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        # What Python says shows parts of a password.
+        raise Failure(DOWNLOAD, f"{redacted(url)} is not a URL") from error
     usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return (parts.hostname or "") + (f":{parts.port}" if parts.port not in (None, usual) else "")
+    return (parts.hostname or "") + (f":{port}" if port not in (None, usual) else "")
 
 
 def quoted(text):

@@ -74,8 +74,8 @@ def read_process(entry, buildpack, shown):
     command = entry.get("command")
     if not isinstance(command, list if lists else str) or not command:
         raise Failure(BUILD, f"{shown}: command is not {'a list of texts' if lists else 'a text'}, as API {buildpack.api_text} wants")
-    if lists and entry.get("direct") is False:
-        raise Failure(BUILD, f"{shown}: direct = false is not supported since API 0.9")
+    if lists and "direct" in entry:
+        raise Failure(BUILD, f"{shown}: the key direct is not supported since API 0.9")
     words = toml_files.texts(entry, "command", BUILD, shown) if lists else [toml_files.text(entry, "command", BUILD, shown)]
     return Process(
         name, words, toml_files.texts(entry, "args", BUILD, shown), lists or entry.get("direct") is True, buildpack.id,

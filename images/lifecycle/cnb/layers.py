@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass
 
+import folders
 import toml_files
 from report import BUILD, Failure
 
@@ -60,7 +61,7 @@ def read(folder, name, shown):
 def set_aside(layer):
     """A layer without a type is for nothing."""
     if not (layer.launch or layer.build or layer.cache) and os.path.isdir(layer.path):
-        remove_folder(layer.path + ".ignore")
+        folders.remove(layer.path + ".ignore")
         os.rename(layer.path, layer.path + ".ignore")
 
 
@@ -72,9 +73,9 @@ def keep_launch_layers(folder, shown):
         name, kind = os.path.splitext(file)
         if os.path.isdir(path) and not os.path.islink(path):
             if file not in wanted:
-                remove_folder(path)
+                folders.remove(path)
         elif kind == ".toml" and name not in wanted | NOT_LAYERS:
-            os.remove(path)
+            folders.remove(path)
 
 
 def forget_types(toml):
@@ -82,11 +83,6 @@ def forget_types(toml):
     content = toml_files.read(toml, BUILD, os.path.basename(toml))
     metadata = content.get("metadata")
     toml_files.write(toml, {"metadata": metadata} if isinstance(metadata, dict) else {})
-
-
-def remove_folder(path):
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
 
 
 def collect_sboms(buildpack, folder, layers, target):

@@ -86,9 +86,16 @@ class Archives(unittest.TestCase):
             ("a composite one of several", image([two, composite]), "m"),
             ("for this machine", image([buildpack("y", "cnb/buildpacks/y/1/")], platform={"architecture": archives.architecture()}), "y"),
             ("hidden by a later layer", image([two, {"cnb/buildpacks/.wh.a_b": ""}]), "c"),
+            ("hidden with its folder", image([two, {"cnb/.wh.buildpacks": ""}, buildpack("y", "cnb/buildpacks/y/1/")]), "y"),
+            ("all hidden by a later layer", image([two, {"cnb/buildpacks/.wh..wh..opq": "", **buildpack("y", "cnb/buildpacks/y/1/")}]), "y"),
         ]:
             with self.subTest(name):
                 self.assertEqual(self.open(given).id, expected)
+
+    def test_only_layers_hide_files(self):
+        found = self.open(tar({**buildpack("x"), ".wh.bin": "", "lib/x": "", "lib/.wh..wh..opq": "", ".wh...": ""}))
+        self.assertEqual(sorted(os.listdir(found.folder)), [".wh...", ".wh.bin", "bin", "buildpack.toml", "lib"])
+        self.assertEqual(sorted(os.listdir(os.path.join(found.folder, "lib"))), [".wh..wh..opq", "x"])
 
     def test_bad_input_is_refused(self):
         two = {**buildpack("a", "cnb/buildpacks/a/1/"), **buildpack("c", "cnb/buildpacks/c/1/")}
@@ -102,6 +109,10 @@ class Archives(unittest.TestCase):
             ("no buildpacks in the image", image([{"etc/passwd": ""}]), "has no buildpacks"), ("several", image([two]), "not clear which"),
             ("a part is missing", broken, "is not whole"), ("odd index", {"index.json": b"[]"}, "is not an object"),
             ("another machine", image([{}, {}]) | {"index.json": b'{"manifests": []}'}, "has no image for linux/"),
+            ("above by hiding", image([two, {"cnb/buildpacks/a/.wh...": ""}]), "outside of its folder: cnb/buildpacks/a/.wh..."),
+            ("itself by hiding", image([two, {"cnb/buildpacks/a/.wh..": ""}]), "outside of its folder"),
+            ("nothing by hiding", image([two, {"cnb/buildpacks/a/.wh.": ""}]), "outside of its folder"),
+            ("by hiding through a link", image([{"cnb/buildpacks/d": "->/tmp"}, {"cnb/buildpacks/d/.wh.x": ""}]), "has an entry below a link"),
             ("odd label", image([two], {archives.LABEL: "{"}), "is not JSON"),
         ]:
             with self.subTest(name), self.assertRaisesRegex(Failure, text):

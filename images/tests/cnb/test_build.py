@@ -7,8 +7,8 @@ import unittest
 
 import layers
 import toml_files
-from build import met
-from buildpacks import Buildpack
+from build import met, restore
+from buildpacks import Buildpack, Element
 from export import record
 from launch import Launch
 from report import Failure
@@ -45,7 +45,8 @@ class Build(unittest.TestCase):
         self.assertEqual(self.launch(text, (0, 8))["web"], ["serve", "shell", "/srv", "1"])
         self.assertEqual(self.launch(text + "direct = true\n", (0, 7))["web"], ["serve", "direct", "", "1"])
         for content, api in [(text, (0, 9)), (text.replace('"serve"', '["serve"]'), (0, 8)), (text.replace('"serve"', '["a\\u0000"]'), (0, 9)),
-                             (text.replace('"web"', '"a b"'), (0, 8)), (text.replace('"serve"', '["s"]') + "direct = false\n", (0, 9))]:
+                             (text.replace('"web"', '"a b"'), (0, 8)), (text.replace('"serve"', '["s"]') + "direct = false\n", (0, 9)),
+                             (text.replace('"serve"', '["s"]') + "direct = true\n", (0, 9))]:
             with self.subTest(content), self.assertRaises(Failure):
                 self.launch(content, api)
 
@@ -60,6 +61,37 @@ class Build(unittest.TestCase):
         self.assertIn("d.ignore", os.listdir(self.folder))
         layers.keep_launch_layers(self.folder, "x")
         self.assertEqual(sorted(os.listdir(self.folder)), ["a", "a.toml", "store.toml"])
+
+    def test_folders_that_may_not_be_written_are_removed_all_the_same(self):
+        def locked(name):
+            self.write(f"{name}/go/mod/file")
+            for folder in ("go/mod", "go", ""):
+                os.chmod(os.path.join(self.folder, name, folder), 0o555)
+
+        for name in ("unused", "left", "left.ignore"):
+            locked(name)
+        self.write("unused.toml", "[types]\nbuild = true\n")
+        self.write("left.toml")
+        for layer in layers.of_buildpack(self.folder, "x"):
+            layers.set_aside(layer)
+        self.assertTrue(os.path.isdir(os.path.join(self.folder, "left.ignore")))
+        layers.keep_launch_layers(self.folder, "x")
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_cache_that_cannot_be_used_is_left_out(self):
+        cache = self.enterContext(tempfile.TemporaryDirectory())
+        for name, toml, mode in [("broken", "[[", 0o555), ("odd", "[types]\nlaunch = 1\n", 0o755), ("deep", "a = " + "[" * 5000, 0o755),
+                                 ("moved", "", 0o755)]:
+            folder = os.path.join(cache, "layers", name)
+            os.makedirs(os.path.join(folder, "layer", "inner"))
+            with open(os.path.join(folder, "layer.toml"), "w") as file:
+                file.write(toml)
+            os.chmod(os.path.join(folder, "layer"), mode)
+        # Without the permission to write it, a folder cannot be moved to another one.
+        os.chmod(os.path.join(cache, "layers", "moved"), 0o555)
+        group = [Element(name, "1") for name in ("broken", "odd", "deep", "moved")]
+        restore(group, cache, self.folder)
+        self.assertEqual(os.listdir(self.folder), [])
 
     def test_bills_of_materials_are_collected_when_declared(self):
         self.write("a.toml", "[types]\nlaunch = true\nbuild = true\n")

@@ -6,7 +6,7 @@ import unittest
 
 import buildpacks
 from buildpacks import Buildpack, Element, Store
-from detect import Detector
+from detect import Detector, read_plan
 from report import Failure
 
 
@@ -55,6 +55,17 @@ class Detect(unittest.TestCase):
         self.buildpack("a", 'printf \'[[provides]]\\nname = "x"\\n\' > "$CNB_BUILD_PLAN_PATH"')
         self.buildpack("b", '[[ $CNB_TARGET_OS == linux && -d $CNB_BUILDPACK_DIR ]] && printf \'[[requires]]\\nname = "x"\\n\' > "$2"')
         self.assertEqual(self.detect("a b"), "a b")
+
+    def test_the_version_of_a_requirement_belongs_into_its_metadata(self):
+        path = os.path.join(self.folder, "plan.toml")
+        for version, fits in [('""', True), ('"1"', False), ("0", False)]:
+            with open(path, "w") as file:
+                file.write(f'[[requires]]\nname = "x"\nversion = {version}\n')
+            with self.subTest(version):
+                if fits:
+                    self.assertEqual(read_plan(path, "it")[0].requires, [{"name": "x"}])
+                else:
+                    self.assertRaisesRegex(Failure, 'the key "version"', read_plan, path, "it")
 
     def test_failures_say_why(self):
         self.buildpack("no", "echo sorry; exit 100")

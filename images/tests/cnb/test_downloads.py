@@ -4,6 +4,7 @@ import json
 import unittest
 
 import downloads
+from report import Failure
 
 
 class Downloads(unittest.TestCase):
@@ -21,6 +22,13 @@ class Downloads(unittest.TestCase):
 
     def test_urls_are_shown_without_credentials(self):
         self.assertEqual(downloads.redacted("https://me:pw@a.test/x"), "https://[redacted]@a.test/x")
+        self.assertEqual(downloads.redacted("https://me:p@w@a.test/x?sig=s#f"), "https://[redacted]@a.test/x?[redacted]#f")
+
+    def test_what_is_no_url_is_refused_without_its_password(self):
+        for url in ("https://me:sec[ret@a.test/x", "https://me:sec@ret@a.test:port/x"):
+            with self.subTest(url), self.assertRaises(Failure) as caught:
+                downloads.options(url, {})
+            self.assertRegex(str(caught.exception), r"^https://\[redacted\]@a.test(:port)?/x is not a URL$")
 
 
 if __name__ == "__main__":

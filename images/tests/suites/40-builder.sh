@@ -23,10 +23,11 @@ check 'a cache of a buildpack that is gone is deleted' lacks "$(tar -tf "$work/o
 
 stage "$fixtures/legacy" --buildpack supplier2=none --buildpack legacy=legacy
 check 'a buildpack that does not exist is malformed' equals "$code" 225
-echo 'not a tar' > "$work/broken-cache.tar"
+cut_cache > "$work/broken-cache.tar"
 stage --cache "$work/broken-cache.tar" "$fixtures/legacy" --buildpack python=python_buildpack --buildpack legacy=legacy_buildpack
 check 'a compile buildpack stages, a broken cache does no harm' equals "$code" 0
 check 'the broken cache is mentioned' contains "$log" 'build cache cannot be read'
+check 'and nothing of it is kept' lacks "$(tar -tf "$work/output-cache.tar")" cnb
 check 'what detect printed describes it' equals "$(result_of .lifecycle_metadata.detected_buildpack)" 'Legacy 1'
 launch ''
 finish
@@ -61,23 +62,42 @@ check 'a buildpack without bin is 225' equals "$code" 225
 stage "$fixtures/legacy" --skip-detect --custom https://user:secret@nowhere.invalid/buildpack.git
 check 'a custom buildpack that can not be fetched is 226' equals "$code" 226
 check 'its credentials are not in the log' lacks "$log" secret
-check 'why is in the last line' contains "${log##*$'\n'}" 'the buildpack from https://[redacted]@nowhere.invalid/buildpack.git cannot be fetched: fatal:'
+check 'why is in the last line' contains "${log##*$'\n'}" 'the buildpack from https://[redacted]@nowhere.invalid/buildpack.git cannot be fetched: the host name cannot be resolved'
+stage "$fixtures/legacy" --skip-detect --custom 'https://user:alpha@omega@nowhere.invalid/buildpack.zip?a=@'
+check 'a password with an @ is not in the log' equals "$code|$(grep -cE 'alpha|omega' <<< "$log")" '226|0'
+check 'but what follows the host is' contains "$log" 'https://[redacted]@nowhere.invalid/buildpack.zip?[redacted]'
+stage "$fixtures/legacy" --buildpack broken-compile=https://user:alpha@omega@nowhere.invalid/buildpack.git
+check 'nor in what says that nothing detected the app' equals "$code|$(grep -cE 'alpha|omega' <<< "$log")" '222|0'
 stage "$fixtures/legacy" --nonsense
 check 'a wrong flag is 1' equals "$code" 1
-stage "$fixtures/broken-procfile" --buildpack binary=binary_buildpack
+stage "$fixtures/broken-procfile" --skip-detect --buildpack binary=binary_buildpack
 check 'a broken Procfile is 1' equals "$code" 1
 check 'and is named' contains "$log" 'Procfile is not valid YAML'
 
 # Words that YAML 1.1 resolves to other types are still commands: on the fast path and on the full one, which a colon triggers.
 rm -rf "$work/words" && mkdir -p "$work/words"
 printf 'web: sleep 1000\nworker: yes\nother: 0123\n' > "$work/words/Procfile"
-stage "$work/words" --buildpack binary=binary_buildpack
+stage "$work/words" --skip-detect --buildpack binary=binary_buildpack
 check 'yes and 0123 are commands' equals "$(result_of '.process_types | tojson')" '{"web":"sleep 1000","worker":"yes","other":"0123"}'
 printf 'web: "echo :"\nworker: yes # a comment\nother: 0123 # a comment\nclock: 1:30\nday: 2020-01-01\nnone: ~\n' > "$work/words/Procfile"
-stage "$work/words" --buildpack binary=binary_buildpack
+stage "$work/words" --skip-detect --buildpack binary=binary_buildpack
 check 'as are times, dates and commented words' equals "$(result_of '.process_types | tojson')" \
   '{"web":"echo :","worker":"yes","other":"0123","clock":"1:30","day":"2020-01-01","none":""}'
 printf 'web: [a, b]\n' > "$work/words/Procfile"
-stage "$work/words" --buildpack binary=binary_buildpack
+stage "$work/words" --skip-detect --buildpack binary=binary_buildpack
 check 'a command that is a list is refused' equals "$code" 1
 check 'and named' contains "${log##*$'\n'}" 'the command of web is not a text'
+
+# Buildpacks get variables of any name, also of those that builder's scripts have.
+rm -rf "$work/names" && make_report "$work/names/app"
+mkdir -p "$work/names/buildpacks"/{classic,modern}/bin
+for script in classic/bin/{detect,compile,release} modern/bin/{supply,finalize}; do cp "$work/names/app/report" "$work/names/buildpacks/$script"; done
+stage "${kept[@]}" --buildpacks "$work/names/buildpacks" "$work/names/app" --buildpack classic=classic
+check 'detect, compile and release get all variables' equals "$(grep -c 'lost: nothing$' <<< "$log")|${log//[$'\n']/ }" \
+  '3|detect lost: nothing compile lost: nothing release lost: nothing'
+stage "${kept[@]}" --buildpacks "$work/names/buildpacks" "$work/names/app" --skip-detect --buildpack modern=first --buildpack modern=second
+check 'supply and finalize, too' contains "${log//[$'\n']/ }" 'supply lost: nothing supply lost: nothing finalize lost: nothing'
+# A path with a = is not a variable.
+mkdir -p "$work/names/buildpacks/nested" && mv "$work/names/buildpacks/classic" "$work/names/buildpacks/nested/a=b"
+stage "${kept[@]}" --buildpacks "$work/names/buildpacks" "$work/names/app" --skip-detect --buildpack nested=nested
+check 'a buildpack in a folder with = in its name is run' contains "$log" 'compile lost: nothing'

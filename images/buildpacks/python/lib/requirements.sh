@@ -1,83 +1,81 @@
 # shellcheck shell=bash
-# Finding out what to install, and installing it. Uses BUILD, CACHE, DEP of supply.
+# Finding out what to install. Uses BUILD, CACHE, DEP of supply and install_file of install.sh.
+# shellcheck disable=SC2154
 
-# Warns or fails when the app asks for another Python than the stack's: another minor version usually runs, another major one never does.
-check_version() {
-  local have asked='' source=''
-  have=$(python3 -c 'import platform; print(platform.python_version())')
-  if [[ -f $BUILD/runtime.txt ]]; then
-    source=runtime.txt asked=$(tr -d '[:space:]' < "$BUILD/runtime.txt")
-  elif [[ -f $BUILD/Pipfile.lock ]]; then
-    source=Pipfile.lock asked=$(jq -r '._meta.requires | .python_full_version // .python_version // ""' "$BUILD/Pipfile.lock" 2> /dev/null)
-  fi
-  asked=${asked#python-}
-  step "Using Python $have"
-  [[ -n $asked ]] || return 0
-  [[ $asked =~ ^[0-9]+(\.([0-9]+|x))?(\.([0-9]+|x))?$ ]] || fail "$source asks for '$asked', which is not a version of Python"
-  [[ ${asked%%.*} == "${have%%.*}" ]] ||
-    fail "$source asks for Python $asked; this stack has Python $have only" 'Change it, or push with a custom buildpack that brings its own Python.'
-  # shellcheck disable=SC2053  # the x of a version is made a pattern
-  [[ $have == ${asked//x/*} || $have == "$asked".* ]] || warn "$source asks for Python $asked: the app will run on Python $have"
+# Prints lines for pip out of another file. usage: requirements_of KIND FILE
+requirements_of() {
+  local complaint
+  complaint=$(mktemp)
+  python3 "$BUILDPACK_DIR/lib/requirements.py" "$1" "$BUILD" 2> "$complaint" || fail "$2 cannot be read: $(tail -n 1 "$complaint")"
 }
 
-# Prints the requirements that a Pipfile.lock pins.
-requirements_of_lock() {
-  jq -r '.default // {} | to_entries[]
-    | (.value.extras // [] | if length > 0 then "[" + join(",") + "]" else "" end) as $extras
-    | (if .value.markers then "; " + .value.markers else "" end) as $markers
-    | if .value.git then "git+\(.value.git)@\(.value.ref // "HEAD")#egg=\(.key)"
-      elif .value.path then .value.path
-      else "\(.key)\($extras)\(.value.version // "")\($markers)" end' "$BUILD/Pipfile.lock"
-}
-
-# usage: pip_install ARGUMENT…
-pip_install() {
-  (cd "$BUILD" && python3 -m pip install --user --ignore-installed --exists-action=w --progress-bar off --no-warn-script-location "$@" 2>&1 | indent) ||
-    fail 'Could not install the requirements' \
-      "Above pip names what is missing. Without a network, put the packages beside the app: pip download -d vendor -r requirements.txt"
-}
-
-# Packages in vendor/ are all that may be used: neither the requirements' own index lines nor the network.
-install_vendored() {
-  local file=$1 offline
-  offline=$(mktemp "$BUILD/.requirementsXXXXXXXX")
-  sed -E '/^[[:space:]]*(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host|--no-index)([[:space:]=]|$)/d' "$file" > "$offline"
-  step 'Running pip install (vendored)'
-  pip_install --requirement "$offline" --no-index --find-links "$BUILD/vendor" --no-build-isolation
-  rm -f "$offline"
-}
-
+# Installs what requirements.txt, else a Pipfile, else setup.py, else pyproject.toml names.
 install_requirements() {
-  local file=$BUILD/requirements.txt
-  if [[ ! -f $file && -f $BUILD/Pipfile.lock ]]; then
-    step 'Generating requirements.txt from Pipfile.lock'
-    requirements_of_lock > "$file" || fail 'Pipfile.lock can not be read'
-  elif [[ ! -f $file && -f $BUILD/Pipfile ]]; then
-    fail 'a Pipfile without Pipfile.lock does not say which versions to install' 'Run pipenv lock and push Pipfile.lock along.'
-  elif [[ ! -f $file && -f $BUILD/setup.py ]]; then
-    echo '.' > "$file"
+  local generated
+  if [[ -f $BUILD/requirements.txt ]]; then
+    install_file "$BUILD/requirements.txt"
+    return
   fi
-  [[ -f $file ]] || return 0
-  if [[ ${BP_PIP_VERSION:-} == latest ]]; then
-    step 'Installing the latest pip'
-    pip_install pip
-  fi
-  if [[ -d $BUILD/vendor ]]; then
-    install_vendored "$file"
+  generated=$(mktemp "$BUILD/.requirementsXXXXXXXX")
+  if [[ -f $BUILD/Pipfile.lock || -f $BUILD/Pipfile ]]; then
+    if [[ ! -f $BUILD/Pipfile.lock && ! -d $BUILD/vendor ]]; then lock_pipfile; fi
+    if [[ -f $BUILD/Pipfile.lock ]]; then
+      note "Generating 'requirements.txt' from Pipfile.lock"
+      requirements_of pipfile-lock Pipfile.lock > "$generated"
+    else
+      note "Generating 'requirements.txt' from Pipfile"
+      requirements_of pipfile Pipfile > "$generated"
+    fi
+    install_file "$generated"
+  elif [[ -f $BUILD/setup.py ]]; then
+    echo '-e .' > "$generated"
+    install_file "$generated"
+  elif [[ -f $BUILD/pyproject.toml ]]; then
+    install_project "$generated"
   else
-    step 'Running pip install'
-    pip_install --requirement "$file"
+    note "Skipping 'pip install' since requirements.txt does not exist"
   fi
-  install_corpora
+  rm -f "$generated"
 }
 
-# nltk.txt names corpora, one a line.
-install_corpora() {
-  [[ -f $BUILD/nltk.txt ]] || return 0
-  local corpora
-  mapfile -t corpora < <(sed 's/[[:space:]]*$//; /^$/d' "$BUILD/nltk.txt")
-  step "Downloading NLTK corpora: ${corpora[*]}"
-  PYTHONUSERBASE=$DEP/python python3 -m nltk.downloader -d "$DEP/python/nltk_data" "${corpora[@]}" 2>&1 | indent ||
-    fail 'Could not download the NLTK corpora'
-  printf 'export NLTK_DATA=$DEPS_DIR/%s/python/nltk_data\n' "$IDX" > "$DEP/profile.d/nltk.sh"
+# A project's dependencies as its lock file pins them, then the project itself, if it can be built.
+install_project() {
+  local generated=$1 pinned=()
+  if [[ -f $BUILD/uv.lock ]]; then
+    note "Generating 'requirements.txt' from uv.lock"
+    requirements_of uv uv.lock > "$generated"
+    pinned=(--no-deps)
+  elif [[ -f $BUILD/poetry.lock ]]; then
+    note "Generating 'requirements.txt' from poetry.lock"
+    requirements_of poetry poetry.lock > "$generated"
+    pinned=(--no-deps)
+  else
+    note "Generating 'requirements.txt' from pyproject.toml"
+    requirements_of project pyproject.toml > "$generated"
+  fi
+  install_file "$generated" "${pinned[@]}"
+  grep -q '^\[build-system\]' "$BUILD/pyproject.toml" || return 0
+  ! grep -qE '^package(-mode)?[[:space:]]*=[[:space:]]*false' "$BUILD/pyproject.toml" || return 0
+  echo '-e .' > "$generated"
+  step 'Installing the project itself'
+  local offline=()
+  [[ ! -d $BUILD/vendor ]] || offline=(--no-index --find-links "$BUILD/vendor" --no-build-isolation)
+  pip_install --no-deps --requirement "$generated" "${offline[@]}" || warn "the project itself cannot be installed ($(pip_cause)): its modules are found in its folder only"
+}
+
+# Pins what a Pipfile names, with pipenv, which is not a part of the droplet.
+lock_pipfile() {
+  local tools target=() search=''
+  tools=$(mktemp -d)
+  ! $python_fetched || { target=(--target "$tools") search=$tools; }
+  note 'Installing pipenv'
+  PYTHONUSERBASE=$tools run_tool python3 -m pip install "${user[@]}" "${target[@]}" -q pipenv ||
+    fail "Pipfile has no Pipfile.lock, and pipenv cannot be installed to make one: $(pip_cause)" 'Run pipenv lock and push Pipfile.lock along.'
+  note "Generating 'Pipfile.lock' with pipenv"
+  cd "$BUILD" || exit
+  PYTHONUSERBASE=$tools PYTHONPATH=$search WORKON_HOME=$tools/environments PIPENV_NOSPIN=1 PIPENV_YES=1 PIPENV_VENV_IN_PROJECT=0 \
+    PIPENV_CACHE_DIR=$CACHE/pipenv PIPENV_PYPI_MIRROR=${PIPENV_PYPI_MIRROR:-${PIP_INDEX_URL:-}} NO_COLOR=1 \
+    run_tool python3 -m pipenv lock --python "$(python3 -c 'import sys; print(sys.executable)')" ||
+    fail "Pipfile cannot be locked: $(pip_cause)" 'Run pipenv lock and push Pipfile.lock along.'
+  rm -rf "$tools"
 }

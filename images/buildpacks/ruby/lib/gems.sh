@@ -1,21 +1,18 @@
 # shellcheck shell=bash
-# Installing gems. Uses gemfile, BUILD, CACHE, DEP, IDX of supply.
+# Installing gems. Uses gemfile, BUILD, CACHE, DEP, IDX of supply, and bundler and resolve of lock.sh.
 # shellcheck disable=SC2154
 
-# Warns or fails when the Gemfile asks for another Ruby than the stack's.
-check_ruby() {
-  local have asked=''
-  have=$(ruby --disable=gems -e 'print RUBY_VERSION')
-  step "Using Ruby $have, bundler $(bundle --version | grep -oE '[0-9.]+' | head -n 1)"
-  [[ ! -f $gemfile.lock ]] || asked=$(sed -n '/^RUBY VERSION$/{n;s/^ *ruby \([0-9.]*[0-9]\).*/\1/p;}' "$gemfile.lock")
-  [[ -n $asked || ! -f $gemfile ]] || asked=$(sed -nE "s/^ruby[[:space:](]+['\"][~>= ]*([0-9.]+)['\"].*/\1/p" "$gemfile" | head -n 1)
-  [[ -n $asked && $asked != "$have" && $have != "$asked".* ]] || return 0
-  [[ ${asked%%.*} == "${have%%.*}" ]] ||
-    fail "the Gemfile asks for Ruby $asked; this stack has Ruby $have only" 'Change it, or push with a custom buildpack that brings its own Ruby.'
-  warn "the Gemfile asks for Ruby $asked: the app will run on Ruby $have"
-  # Bundler would reject a difference that rarely matters.
-  sed -i -E '/^ruby[[:space:](]/d' "$gemfile"
-  sed -i '/^RUBY VERSION$/,/^$/d' "$gemfile.lock"
+# Bundler's settings belong to the droplet, not to the app's folder, which may bring its own.
+set_bundle_environment() {
+  export BUNDLE_GEMFILE=$gemfile BUNDLE_WITHOUT=${BUNDLE_WITHOUT:-development:test} BUNDLE_APP_CONFIG=$DEP/bundle_config
+  export BUNDLE_SILENCE_ROOT_WARNING=true BUNDLE_DISABLE_VERSION_CHECK=true BUNDLE_USER_CACHE=$CACHE/bundle BUNDLE_FROZEN=true
+  export NOKOGIRI_USE_SYSTEM_LIBRARIES=true
+  mkdir -p "$BUNDLE_APP_CONFIG"
+  [[ ! -f $BUILD/.bundle/config ]] || warn 'You have the `.bundle/config` file checked into your repository: its settings are not used'
+  if [[ -d $BUILD/vendor/bundle ]]; then
+    warn 'Removing `vendor/bundle`: checking it in is not supported. To vendor your gems, use `bundle package` instead'
+    rm -rf "$BUILD/vendor/bundle"
+  fi
 }
 
 # Gems of the stack are enough for an app that needs no others: then there is nothing to install.
@@ -25,20 +22,17 @@ stack_has_all() {
 
 install_gems() {
   local arguments=(--jobs 2 --retry 1)
-  step 'Installing dependencies using bundler'
+  step "Installing dependencies using bundler $bundler"
   cd "$BUILD" || exit
-  # Bundler's settings belong to the droplet, not to the app's folder, which may bring its own.
-  export BUNDLE_GEMFILE=$gemfile BUNDLE_WITHOUT=${BUNDLE_WITHOUT:-development:test} BUNDLE_APP_CONFIG=$DEP/bundle_config
-  export BUNDLE_SILENCE_ROOT_WARNING=true BUNDLE_DISABLE_VERSION_CHECK=true BUNDLE_USER_CACHE=$CACHE/bundle BUNDLE_FROZEN=true
-  mkdir -p "$BUNDLE_APP_CONFIG"
-  # A lock file of another bundler version must not download that one.
-  sed -i '/^BUNDLED WITH$/,$d' "$gemfile.lock"
+  ! $resolve || export BUNDLE_FROZEN=false
   if [[ ! -d vendor/cache ]] && stack_has_all; then
+    export BUNDLE_FROZEN=true
     note "all gems are in the stack: $(gem_list)"
     return
   fi
   bundle_path=$DEP/vendor_bundle
-  export BUNDLE_PATH=$bundle_path
+  # Bundler writes the gems' commands while it installs them.
+  export BUNDLE_PATH=$bundle_path BUNDLE_BIN=$DEP/binstubs
   if [[ -d $CACHE/vendor_bundle && ! -d vendor/cache ]]; then
     cp -r "$CACHE/vendor_bundle" "$bundle_path"
   fi
@@ -46,25 +40,39 @@ install_gems() {
     note 'installing from vendor/cache, without a gem server'
     arguments+=(--local)
   fi
-  if ! bundle install "${arguments[@]}" 2>&1 | indent; then
-    [[ ! -d vendor/cache ]] && take_stack_gems && return
-    fail 'Failed to install gems via bundler' \
-      "Above bundler names what is missing. Without a network, run 'bundle package --all' and push vendor/cache along."
+  note "Running: bundle install ${arguments[*]}"
+  if ! run_tool bundle install "${arguments[@]}"; then
+    retry_unfrozen "${arguments[@]}" || { [[ ! -d vendor/cache ]] && take_stack_gems && return; } ||
+      fail "Failed to install gems via bundler: $(bundle_cause)" \
+        "$([[ -d vendor/cache ]] || ! tool_was_offline || echo "To stage without a network, run 'bundle package --all' and push vendor/cache along.")"
   fi
+  export BUNDLE_FROZEN=true
+  note 'Cleaning up the bundler cache.'
   bundle clean > /dev/null 2>&1 || true
   rm -rf "$CACHE/vendor_bundle" "$bundle_path"/ruby/*/cache
   if [[ ! -d vendor/cache ]]; then
     cp -r "$bundle_path" "$CACHE/vendor_bundle"
   fi
+  link_commands
+}
+
+# A lock that is out of step with the Gemfile is resolved again. usage: retry_unfrozen ARGUMENT…
+retry_unfrozen() {
+  [[ $BUNDLE_FROZEN == true ]] && tool_said 'deployment mode|frozen|The dependencies in your gemfile changed|You have (added|deleted|changed) (to|from|in) the Gemfile|Your bundle only supports platforms' || return 1
+  warn "${gemfile##*/}.lock is out of step with ${gemfile##*/}: other versions may be installed than the ones it has"
+  BUNDLE_FROZEN=false run_tool bundle install "$@"
 }
 
 # Without a gem server, gems of the stack will do when the Gemfile allows their versions, even if the lock has others.
 take_stack_gems() {
-  local lock
-  lock=$(<"$gemfile.lock")
-  unset BUNDLE_PATH bundle_path
+  local lock=''
+  tool_was_offline || return 1
+  [[ ! -f $gemfile.lock ]] || lock=$(<"$gemfile.lock")
+  unset BUNDLE_PATH BUNDLE_BIN
   rm -rf "$DEP/vendor_bundle" "$gemfile.lock"
   if BUNDLE_FROZEN=false stack_has_all; then
+    bundle_path=''
+    export BUNDLE_FROZEN=true
     warn "no gem server is reachable: using the stack's versions instead of Gemfile.lock's: $(gem_list)"
   else
     printf '%s\n' "$lock" > "$gemfile.lock"
@@ -74,19 +82,12 @@ take_stack_gems() {
 
 gem_list() { bundle list 2> /dev/null | sed -n 's/^ *\* //p' | paste -sd, | sed 's/,/, /g'; }
 
-# During staging the next buildpacks and finalize, at run time the app, find the gems through bundler's own variables.
-write_environment() {
-  local name
-  for name in BUNDLE_GEMFILE BUNDLE_WITHOUT BUNDLE_APP_CONFIG BUNDLE_PATH; do
-    [[ -z ${!name:-} ]] || printf '%s' "${!name}" > "$DEP/env/$name"
+# Commands of gems are found by name, with and without `bundle exec`, in the versions of the lock.
+link_commands() {
+  local file
+  # bundler's own command would look for itself among the app's gems.
+  rm -f "$DEP"/binstubs/bundle{,r}
+  for file in "$DEP"/binstubs/*; do
+    [[ ! -f $file ]] || ln -sf "../binstubs/${file##*/}" "$DEP/bin/${file##*/}"
   done
-  {
-    echo 'export RAILS_ENV=${RAILS_ENV:-production} RACK_ENV=${RACK_ENV:-production} RAILS_SERVE_STATIC_FILES=${RAILS_SERVE_STATIC_FILES:-enabled}'
-    echo 'export RAILS_LOG_TO_STDOUT=${RAILS_LOG_TO_STDOUT:-enabled} MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2}'
-    if [[ -f $gemfile ]]; then
-      printf 'export BUNDLE_GEMFILE=$HOME/%s BUNDLE_WITHOUT=%s BUNDLE_APP_CONFIG=$DEPS_DIR/%s/bundle_config\n' "${gemfile#"$BUILD"/}" "$BUNDLE_WITHOUT" "$IDX"
-      printf 'export BUNDLE_FROZEN=true BUNDLE_DISABLE_VERSION_CHECK=true\n'
-      [[ -z ${bundle_path:-} ]] || printf 'export BUNDLE_PATH=$DEPS_DIR/%s/vendor_bundle\n' "$IDX"
-    fi
-  } > "$DEP/profile.d/ruby.sh"
 }

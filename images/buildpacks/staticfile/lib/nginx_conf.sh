@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Writes nginx.conf for a site. Uses finalize's `option` and `enabled`, `options`, `location_include` and BUILD.
+# Writes nginx.conf for a site. Uses finalize's `option` and `enabled`, `options` and BUILD. What stands in double parentheses is filled in at
+# each start of the app (render-nginx-conf).
 # shellcheck disable=SC2154
 
 # 4xx and 5xx stand for all codes of their class.
@@ -11,49 +12,57 @@ error_pages() {
   for name in "${!options[@]}"; do
     [[ $name == 'status_codes '* ]] || continue
     code=${name#status_codes }
-    code=${code/#4xx/$CLIENT_ERRORS}
-    printf '    error_page %s %s;\n' "${code/#5xx/$SERVER_ERRORS}" "${options[$name]}"
+    case $code in
+      *4xx*) code=$CLIENT_ERRORS ;;
+      *5xx*) code=$SERVER_ERRORS ;;
+    esac
+    printf '    error_page %s %s;\n' "$code" "${options[$name]}"
   done
 }
 
+# Older ones than 1.25.1 answer either HTTP/2 or HTTP/1.1 on a port: then HTTP/2 stays off, because a router speaks HTTP/1.1 unless told otherwise.
+can_speak_both() { printf '%s\n' 1.25.1 "$(nginx_version)" | sort -CV; }
+
+# The two settings that the environment may switch on, too, at each start.
+listen() {
+  if enabled enable_http2 && can_speak_both; then printf '    listen ((PORT));\n    http2 on;\n'; else printf '    ((LISTEN_DIRECTIVE))\n'; fi
+}
+
 force_https() {
-  enabled "${FORCE_HTTPS:-$(option force_https)}" || return 0
-  cat << 'CONF'
-    if ($http_x_forwarded_proto != "https") {
-      return 301 https://$updated_host$request_uri;
-    }
-CONF
+  if enabled force_https; then
+    printf '    if ($best_proto != "https") {\n      return 301 https://$best_host$best_prefix$request_uri;\n    }\n'
+  else
+    printf '    ((FORCE_HTTPS_DIRECTIVE))\n'
+  fi
 }
 
 hsts() {
   local value='max-age=31536000'
-  enabled "$(option http_strict_transport_security)" || return 0
-  ! enabled "$(option http_strict_transport_security_include_subdomains)" || value+='; includeSubDomains'
-  ! enabled "$(option http_strict_transport_security_preload)" || value+='; preload'
+  enabled http_strict_transport_security || return 0
+  ! enabled http_strict_transport_security_include_subdomains || value+='; includeSubDomains'
+  ! enabled http_strict_transport_security_preload || value+='; preload'
   printf '      add_header Strict-Transport-Security "%s";\n' "$value"
 }
 
 location_options() {
-  if enabled "$(option pushstate)"; then
+  if enabled pushstate; then
     printf '      if (!-e $request_filename) {\n        rewrite ^(.*)$ / break;\n      }\n'
   fi
   # Any value switches the listing on: people write "visible".
   [[ -z $(option directory) ]] || printf '      autoindex on;\n'
-  ! enabled "$(option ssi)" || printf '      ssi on;\n'
+  ! enabled ssi || printf '      ssi on;\n'
   if [[ -f $BUILD/nginx/conf/.htpasswd ]]; then
-    printf '      auth_basic "Restricted";\n      auth_basic_user_file {{env "APP_ROOT"}}/nginx/conf/.htpasswd;\n'
+    printf '      auth_basic "Restricted";\n      auth_basic_user_file ((APP_ROOT))/nginx/conf/.htpasswd;\n'
   fi
   hsts
-  [[ -z $location_include ]] || printf '      include %s;\n' "$location_include"
+  [[ -z $(option location_include) ]] || printf '      include %s;\n' "$(option location_include)"
 }
 
 nginx_conf() {
-  local http2=''
-  ! enabled "${ENABLE_HTTP2:-$(option enable_http2)}" || http2=' http2'
   cat << 'CONF'
 worker_processes 1;
 daemon off;
-pid {{env "TMPDIR"}}/nginx.pid;
+pid ((APP_ROOT))/nginx/nginx.pid;
 error_log /dev/stderr;
 
 events {
@@ -72,39 +81,58 @@ http {
   server_tokens off;
 
   gzip on;
+  gzip_disable "msie6";
   gzip_comp_level 6;
   gzip_min_length 1100;
+  gzip_buffers 16 8k;
   gzip_proxied any;
   gzip_vary on;
   gzip_types text/plain text/css text/js text/xml text/javascript application/javascript application/x-javascript application/json application/xml application/xml+rss image/svg+xml;
-  gzip_static on;
+  # A file may be there only as FILE.gz; it is unpacked for those who do not accept it.
+  gzip_static always;
+  gunzip on;
 
-  # Redirects are made for the name and scheme that the visitor sees, not for the port inside the container.
+  # Redirects are made for the name and scheme that the visitor sees, not for the port inside the container. Of a chain of proxies the first
+  # value is the visitor's.
   port_in_redirect off;
   absolute_redirect off;
-  map $http_x_forwarded_proto $updated_scheme {
-    default $http_x_forwarded_proto;
+  map $http_x_forwarded_proto $best_proto {
+    "~^([^,]+),?.*$" $1;
+    "" "";
+  }
+  map $http_x_forwarded_host $best_host {
+    "~^([^,]+),?.*$" $1;
+    "" $host;
+  }
+  map $http_x_forwarded_prefix $best_prefix {
+    "~^([^,]+),?.*$" $1;
+    "" "";
+  }
+  map $best_proto $visible_scheme {
+    default $best_proto;
     "" $scheme;
   }
-  map $http_x_forwarded_host $updated_host {
-    default $http_x_forwarded_host;
+  map $http_x_forwarded_host $visible_host {
+    default $best_host;
     "" $http_host;
   }
 
 CONF
-  printf '  server {\n    listen {{port}}%s;\n    server_name localhost;\n    root {{env "APP_ROOT"}}/public;\n\n' "$http2"
+  printf '  server {\n'
+  listen
+  printf '    server_name localhost;\n    root ((APP_ROOT))/public;\n\n'
   force_https
   cat << 'CONF'
-    if (-d $request_filename) {
-      rewrite [^/]$ $updated_scheme://$updated_host$http_x_forwarded_prefix$uri/ permanent;
-    }
 
     location / {
       index index.html index.htm Default.htm;
+      if (-d $request_filename) {
+        rewrite [^/]$ $visible_scheme://$visible_host$best_prefix$uri/ permanent;
+      }
 CONF
   location_options
   printf '    }\n\n'
   error_pages
-  enabled "$(option host_dot_files)" || printf '    location ~ /\\. {\n      return 404;\n    }\n'
+  enabled host_dot_files || printf '    location ~ /\\. {\n      return 404;\n    }\n'
   printf '  }\n}\n'
 }

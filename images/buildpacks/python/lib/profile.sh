@@ -1,0 +1,7 @@
+# shellcheck shell=bash
+export LANG=${LANG:-en_US.UTF-8}
+export PYTHONHASHSEED=${PYTHONHASHSEED:-random}
+export PYTHONUNBUFFERED=1
+export PYTHONPATH=${PYTHONPATH:-$HOME}
+export FORWARDED_ALLOW_IPS=${FORWARDED_ALLOW_IPS:-*}
+export GUNICORN_CMD_ARGS=${GUNICORN_CMD_ARGS:---access-logfile -}

@@ -1,0 +1,6 @@
+<?php
+
+function greeting(string $language): string
+{
+    return "Hello from $language on cflite";
+}
