@@ -3,7 +3,7 @@
 #
 # usage: packaging/prerequisites.sh [--test]
 #   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git, jq,
-#            ShellCheck, and an image registry with passwords and a static program for its images
+#            ShellCheck, an image registry with passwords and a static program for its images, and rsyslog
 #
 # Idempotent: installed packages and a daemon that answers are not touched, and then nothing is printed.
 # Does not install Cargo: install Rust with rustup or from a package of the system.
@@ -53,7 +53,7 @@ missing_packages() {
   # Without root, mmdebstrap works in a user namespace.
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
   ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck
-    docker-registry:docker-registry htpasswd:apache2-utils)
+    docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u
@@ -63,6 +63,7 @@ missing_packages() {
   compgen -G '/usr/share/keyrings/debian-archive-keyring.*' > /dev/null || echo debian-archive-keyring
   # The package busybox, which it replaces, needs libraries that the images of the tests lack.
   ! $with_tests || dpkg -s busybox-static > /dev/null 2>&1 || echo busybox-static
+  ! $with_tests || compgen -G '/usr/lib/*/rsyslog/lmnsd_gtls.so' > /dev/null || echo rsyslog-gnutls
   ! $with_tests || python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || echo python3-venv
 }
 
@@ -131,19 +132,22 @@ check_daemon() {
 }
 
 set_up_debian() {
-  local packages
+  local packages service
   mapfile -t packages < <(missing_packages "$1")
   if ((${#packages[@]})); then
-    # The tests start registries of their own; its service would take the port of cflite's.
-    if [[ " ${packages[*]} " == *' docker-registry '* && -d /run/systemd/system ]]; then
-      say 'keeping the service docker-registry from starting; undo it with: systemctl unmask docker-registry'
-      as_root systemctl mask --quiet docker-registry.service
-    fi
+    # The tests start registries and log servers of their own; as services they would take the port of
+    # cflite's registry and the logs of this machine.
+    for service in docker-registry rsyslog; do
+      [[ " ${packages[*]} " == *" $service "* && -d /run/systemd/system ]] || continue
+      say "keeping the service $service from starting; undo it with: systemctl unmask $service"
+      as_root systemctl mask --quiet "$service.service"
+    done
     install_packages "${packages[@]}" || problems+=("these packages, which could not be installed: ${packages[*]}")
-    if [[ " ${packages[*]} " == *' docker-registry '* && ! -d /run/systemd/system && -x /etc/init.d/docker-registry ]]; then
-      as_root service docker-registry stop > /dev/null 2>&1
-      as_root update-rc.d docker-registry disable > /dev/null 2>&1
-    fi
+    for service in docker-registry rsyslog; do
+      [[ " ${packages[*]} " == *" $service "* && ! -d /run/systemd/system && -x /etc/init.d/$service ]] || continue
+      as_root service "$service" stop > /dev/null 2>&1
+      as_root update-rc.d "$service" disable > /dev/null 2>&1
+    done
     # Newer releases have a separate package for the client, older ones do not.
     have docker || install_packages docker-cli || problems+=('the docker command: the package docker-cli')
   fi

@@ -1,20 +1,25 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod alerts;
 pub mod base;
 pub mod blobs;
 pub mod cli;
 pub mod cloud_controller;
 pub mod config;
+pub mod data_services;
 pub mod db;
 pub mod docker;
 pub mod logs;
+pub mod marketplace;
 pub mod net;
+pub mod packages;
 pub mod pki;
 pub mod platform;
 pub mod registry;
 pub mod router;
 pub mod scheduler;
 pub mod staging;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uaa;

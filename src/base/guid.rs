@@ -112,6 +112,18 @@ guid_types! {
     SecurityGroupGuid,
     /// An isolation segment.
     IsolationSegmentGuid,
+    /// A service broker.
+    ServiceBrokerGuid,
+    /// A service offering of a broker.
+    ServiceOfferingGuid,
+    /// A plan of a service offering.
+    ServicePlanGuid,
+    /// A service instance.
+    ServiceInstanceGuid,
+    /// A service key, or what binds a service instance to an app.
+    CredentialBindingGuid,
+    /// What binds a service instance to a route.
+    RouteBindingGuid,
 }
 
 /// Where new guids come from: random in production, counted in tests.

@@ -120,6 +120,24 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Renames a file to its name with `.1`, those put aside before to `.2` and so on up to `kept`, and opens
+/// a new one to append to.
+pub fn put_aside(path: &Path, kept: u32) -> io::Result<File> {
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    for number in (1..kept).rev() {
+        match std::fs::rename(numbered(number), numbered(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    std::fs::rename(path, numbered(1))?;
+    options().create(true).append(true).open(path)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -200,5 +218,20 @@ mod tests {
         replace(&path, b"rows").expect("written");
         touch(&path).expect("unchanged");
         assert_eq!(std::fs::read(&path).expect("readable"), b"rows");
+    }
+
+    #[test]
+    fn the_newest_files_are_kept() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("log");
+        for number in 0..8 {
+            std::fs::write(&path, number.to_string()).expect("written");
+            let file = put_aside(&path, 5).expect("a new file");
+            assert_eq!(file.metadata().expect("metadata").len(), 0);
+        }
+        let read = |number: u32| std::fs::read_to_string(dir.path().join(format!("log.{number}")));
+        let kept: Vec<String> = (1..=5).map(|number| read(number).expect("kept")).collect();
+        assert_eq!(kept, ["7", "6", "5", "4", "3"]);
+        assert!(read(6).is_err());
     }
 }

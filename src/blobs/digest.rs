@@ -34,6 +34,18 @@ impl Digest {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
+    /// The digest of a file, read in one go; blocks.
+    pub fn of_file(path: &std::path::Path) -> std::io::Result<Self> {
+        let (mut file, mut hasher) = (std::fs::File::open(path)?, Sha256::new());
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer)? {
+                0 => return Ok(Self::finish(hasher)),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+    }
+
     /// The digest of everything hashed by `hasher`.
     pub(super) fn finish(hasher: Sha256) -> Self {
         Self(format!("{PREFIX}{}", hex::encode(hasher.finalize())))

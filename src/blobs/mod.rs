@@ -28,6 +28,7 @@ mod digest;
 mod draft;
 mod droplet;
 mod error;
+mod growing;
 mod pipe;
 pub mod resources;
 mod safe_path;
@@ -58,10 +59,11 @@ pub use digest::{Digest, InvalidDigest};
 pub use draft::{Draft, Sealed};
 pub use droplet::LayerError;
 pub use error::BlobError;
+pub use growing::{Grower, Growing};
 pub use pipe::{PipeReader, PipeWriter};
 pub use sha512::Sha512Digest;
 pub use store::{reference, referenced, release, release_kind, release_one, touch};
-pub use sweep::{Swept, unneeded};
+pub use sweep::{Collected, Swept};
 pub use upload::{Piece, ResumeError, Upload};
 
 /// A stored blob.
@@ -132,19 +134,36 @@ impl Blobs {
         expected: &Blob,
         grown: impl Fn(&Arc<File>, u64) + Send + Sync,
     ) -> Result<(), BlobError> {
-        let (store, limit) = (self.clone(), expected.size);
+        let blob = expected.clone();
+        let check = move |sealed: &Sealed| match sealed.blob() {
+            found if *found == blob => Ok(()),
+            found => Err(BlobError::WrongDigest {
+                expected: blob.digest,
+                received: found.digest.clone(),
+            }),
+        };
+        let stored = self.put_checked(reader, expected.size, grown, check);
+        stored.await.map(drop)
+    }
+
+    /// Stores the bytes of `reader`, at most `limit`, if they pass a check.
+    pub async fn put_checked(
+        &self,
+        reader: impl AsyncRead + Send,
+        limit: u64,
+        grown: impl Fn(&Arc<File>, u64) + Send + Sync,
+        check: impl FnOnce(&Sealed) -> Result<(), BlobError> + Send + 'static,
+    ) -> Result<Blob, BlobError> {
+        let store = self.clone();
         let draft = self.with_files(move || store.draft(Some(limit))).await?;
         let file = Arc::new(draft.share()?);
         let draft = self.fill(draft, reader, |size| grown(&file, size)).await?;
-        let sealed = self.with_files(move || draft.seal()).await?;
-        if sealed.blob() != expected {
-            return Err(BlobError::WrongDigest {
-                expected: expected.digest.clone(),
-                received: sealed.blob().digest.clone(),
-            });
-        }
-        self.keep(sealed).await?;
-        Ok(())
+        let sealed = self.with_files(move || {
+            let sealed = draft.seal()?;
+            check(&sealed)?;
+            Ok::<_, BlobError>(sealed)
+        });
+        self.keep(sealed.await?).await
     }
 
     /// Stores bytes from memory.
@@ -245,13 +264,18 @@ impl Blobs {
             .await
             .map_err(BlobError::Source)?;
         while !chunk.is_empty() {
-            let written = self.with_files(move || {
-                draft.append(&chunk)?;
+            let written = async {
+                let draft = self.with_files(move || {
+                    draft.append(&chunk)?;
+                    Ok::<_, BlobError>(draft)
+                });
+                let draft = draft.await?;
+                // Readers need not wait for the next chunk.
+                grown(draft.size());
                 Ok::<_, BlobError>(draft)
-            });
+            };
             let (written, next) = tokio::join!(written, pipe::next_chunk(&mut reader));
             draft = written?;
-            grown(draft.size());
             chunk = next.map_err(BlobError::Source)?;
         }
         Ok(draft)

@@ -23,9 +23,43 @@ pub struct Swept {
     pub unlisted: u64,
 }
 
+/// What a collection of a cache removed: copies that went because all of them took up too much
+/// space, and blobs that nothing needed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Collected<C> {
+    /// The copies.
+    pub evicted: Vec<C>,
+    /// Blobs whose bytes went.
+    pub blobs: u64,
+    /// How many bytes that were.
+    pub bytes: u64,
+}
+
+impl<C> Collected<C> {
+    fn new(evicted: Vec<C>, swept: Swept) -> Self {
+        Self {
+            evicted,
+            blobs: swept.blobs,
+            bytes: swept.bytes,
+        }
+    }
+}
+
+/// Ends the transaction of a preview.
+enum Stop<C> {
+    Preview(Collected<C>),
+    Failed(DbError),
+}
+
+impl<C> From<DbError> for Stop<C> {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What [`Blobs::sweep`] would remove at `now`. It removes their rows: the transaction must be
 /// undone.
-pub fn unneeded(tx: &WriteTx<'_>, now: Timestamp) -> Result<Swept, DbError> {
+fn unneeded(tx: &WriteTx<'_>, now: Timestamp) -> Result<Swept, DbError> {
     resources::forget(tx, minus(now, resources::LIFETIME))?;
     let removed = store::remove_unreferenced(tx, minus(now, GRACE))?;
     Ok(swept(&removed))
@@ -40,6 +74,31 @@ fn swept(removed: &[Blob]) -> Swept {
 }
 
 impl Blobs {
+    /// Sweeps after copies were evicted.
+    pub async fn collect<C>(&self, evicted: Vec<C>) -> Result<Collected<C>, BlobError> {
+        let swept = self.sweep().await?;
+        Ok(Collected::new(evicted, swept))
+    }
+
+    /// What the eviction of copies and a sweep after it would remove now; nothing is removed.
+    pub async fn preview<C: Send + 'static>(
+        &self,
+        evict: impl FnOnce(&WriteTx<'_>) -> Result<Vec<C>, DbError> + Send + 'static,
+    ) -> Result<Collected<C>, DbError> {
+        let now = self.0.clock.now();
+        let preview = self.0.db.write_without_wake(move |tx| {
+            let evicted = evict(tx)?;
+            let swept = unneeded(tx, now)?;
+            // The error undoes everything.
+            Err::<(), _>(Stop::Preview(Collected::new(evicted, swept)))
+        });
+        match preview.await {
+            Ok(()) => Ok(Collected::new(Vec::new(), Swept::default())),
+            Err(Stop::Preview(collected)) => Ok(collected),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
     /// Forgets package files that were not used for a month, removes blobs without a reference or
     /// put for an hour, and unlisted files. Idempotent and crash-safe: rows are deleted first,
     /// which makes their files unlisted.

@@ -51,7 +51,7 @@ pub(super) enum Arguments {
 pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let as_json = session.json;
     let config = session.options.resolve()?;
-    let client = Client::of_running(&config)?;
+    let client = Client::of_running(&config, "registry")?;
     let done = match arguments {
         Arguments::Create {
             file,

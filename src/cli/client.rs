@@ -3,12 +3,24 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::base::Secret;
 use crate::net::http_client;
 use crate::platform::Running;
+
+/// A name as a query has it.
+pub(super) fn encode(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+/// A resource that came with a list, by its kind (`spaces`) and guid.
+pub(super) fn included<'a>(list: &'a Value, kind: &str, guid: &Value) -> Option<&'a Value> {
+    let all = list.pointer(&format!("/included/{kind}"))?.as_array()?;
+    all.iter().find(|one| one["guid"] == *guid)
+}
 
 /// A signed-in client.
 pub(super) struct Client {
@@ -70,6 +82,31 @@ impl Client {
         json_of(request.body(body.to_string()).send().await?).await
     }
 
+    /// PUT without a document.
+    pub(super) async fn put(&self, path: &str) -> anyhow::Result<Value> {
+        json_of(self.request(Method::PUT, path).send().await?).await
+    }
+
+    /// DELETE what needs no job.
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        json_of(self.request(Method::DELETE, path).send().await?).await?;
+        Ok(())
+    }
+
+    /// Downloads into a temporary file.
+    pub(super) async fn download(&self, path: &str) -> anyhow::Result<std::fs::File> {
+        let mut answer = self.request(Method::GET, path).send().await?;
+        if !answer.status().is_success() {
+            json_of(answer).await?;
+            bail!("{path} cannot be downloaded");
+        }
+        let mut file = tempfile::tempfile()?;
+        while let Some(chunk) = answer.chunk().await? {
+            std::io::Write::write_all(&mut file, &chunk)?;
+        }
+        Ok(file)
+    }
+
     /// Applies a manifest and waits for its job.
     pub(super) async fn apply_manifest(&self, space: &str, manifest: String) -> anyhow::Result<()> {
         let path = format!("/v3/spaces/{space}/actions/apply_manifest");
@@ -88,8 +125,11 @@ impl Client {
     }
 
     /// Uploads a package's bits.
-    pub(super) async fn upload(&self, package: &str, zip: Vec<u8>) -> anyhow::Result<Value> {
-        let bits = reqwest::multipart::Part::bytes(zip)
+    pub(super) async fn upload(&self, package: &str, zip: std::fs::File) -> anyhow::Result<Value> {
+        let size = zip.metadata()?.len();
+        let bytes = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(zip));
+        let body = reqwest::Body::wrap_stream(bytes);
+        let bits = reqwest::multipart::Part::stream_with_length(body, size)
             .file_name("package.zip")
             .mime_str("application/zip")?;
         let form = reqwest::multipart::Form::new()

@@ -1,14 +1,15 @@
 //! `cflite demo`: pushes a sample app through the public API, with the requests of `cf push`.
 
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use include_dir::{Dir, include_dir};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{self, Client};
+use super::push::{self, guid};
 use super::{Session, block_on, credentials, process, show};
 use crate::platform::Running;
 
@@ -66,7 +67,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 
 async fn push(client: &Client, running: &Running, arguments: &Arguments) -> anyhow::Result<String> {
     let step = show::Step::begin("organization and space");
-    let space = ensure_space(client, arguments).await?;
+    let space = push::ensure_space(client, &arguments.org, &arguments.space).await?;
     step.done(&format!("{} / {}", arguments.org, arguments.space));
 
     let step = show::Step::begin("upload the sample app");
@@ -81,74 +82,21 @@ async fn push(client: &Client, running: &Running, arguments: &Arguments) -> anyh
         .await?
         .context("applying the manifest did not create the app")?;
     let app = guid(&app)?;
-    let relationship =
-        json!({ "type": "bits", "relationships": { "app": { "data": { "guid": app } } } });
-    let package = guid(&client.post("/v3/packages", &relationship).await?)?;
-    client.upload(&package, zip_of(&SAMPLE)?).await?;
-    wait(
-        client,
-        &format!("/v3/packages/{package}"),
-        "READY",
-        Duration::from_secs(60),
-    )
-    .await?;
+    let mut zip = tempfile::tempfile()?;
+    write_zip(&SAMPLE, &mut zip)?;
+    let package = push::upload(client, &app, zip).await?;
     step.done("");
 
     let step = show::Step::begin("stage");
-    let build = guid(
-        &client
-            .post("/v3/builds", &json!({ "package": { "guid": package } }))
-            .await?,
-    )?;
-    let built = wait(
-        client,
-        &format!("/v3/builds/{build}"),
-        "STAGED",
-        Duration::from_secs(900),
-    )
-    .await?;
-    let droplet = built
-        .pointer("/droplet/guid")
-        .and_then(Value::as_str)
-        .context("no droplet")?;
+    let droplet = push::stage(client, &package).await?;
     step.done("");
 
     let step = show::Step::begin("start");
-    let current = format!("/v3/apps/{app}/relationships/current_droplet");
-    client
-        .patch(&current, &json!({ "data": { "guid": droplet } }))
-        .await?;
-    client
-        .post(&format!("/v3/apps/{app}/actions/restart"), &json!({}))
-        .await?;
+    push::run(client, &app, &droplet).await?;
     let url = first_url(client, running, &app).await?;
     wait_for_response(running, &url).await?;
     step.done("");
     Ok(url)
-}
-
-async fn ensure_space(client: &Client, arguments: &Arguments) -> anyhow::Result<String> {
-    let encode = |text: &str| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    let list = format!("/v3/organizations?names={}", encode(&arguments.org));
-    let organization = client
-        .ensure(
-            &list,
-            "/v3/organizations",
-            &json!({ "name": arguments.org }),
-        )
-        .await?;
-    let organization = guid(&organization)?;
-    let list = format!(
-        "/v3/spaces?names={}&organization_guids={organization}",
-        encode(&arguments.space)
-    );
-    let body = json!({
-        "name": arguments.space,
-        "relationships": { "organization": { "data": { "guid": organization } } },
-    });
-    guid(&client.ensure(&list, "/v3/spaces", &body).await?)
 }
 
 async fn first_url(client: &Client, running: &Running, app: &str) -> anyhow::Result<String> {
@@ -158,22 +106,6 @@ async fn first_url(client: &Client, running: &Running, app: &str) -> anyhow::Res
         .context("the app has no route")?;
     let host = route["url"].as_str().context("the route has no URL")?;
     Ok(running.app_url(host))
-}
-
-/// Waits for a state; fails at once on `FAILED`.
-async fn wait(client: &Client, path: &str, state: &str, limit: Duration) -> anyhow::Result<Value> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let found = client.get(path).await?;
-        match found["state"].as_str() {
-            Some(now) if now == state => return Ok(found),
-            Some("FAILED") => bail!("{}", found["error"].as_str().unwrap_or("state FAILED")),
-            _ if Instant::now() > deadline => {
-                bail!("{path} is not {state} after {} s", limit.as_secs())
-            }
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
 }
 
 /// Requests the app from the router until it responds, whether or not its name resolves.
@@ -203,15 +135,8 @@ async fn wait_for_response(running: &Running, url: &str) -> anyhow::Result<()> {
     }
 }
 
-fn guid(resource: &Value) -> anyhow::Result<String> {
-    Ok(resource["guid"]
-        .as_str()
-        .context("the response has no guid")?
-        .to_owned())
-}
-
-fn zip_of(folder: &Dir<'_>) -> anyhow::Result<Vec<u8>> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+fn write_zip(folder: &Dir<'_>, out: &mut std::fs::File) -> anyhow::Result<()> {
+    let mut zip = zip::ZipWriter::new(out);
     let options = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
     let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
@@ -221,5 +146,6 @@ fn zip_of(folder: &Dir<'_>) -> anyhow::Result<Vec<u8>> {
         }
         folders.extend(folder.dirs());
     }
-    Ok(zip.finish()?.into_inner())
+    zip.finish()?;
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::{Session, block_on, show};
+use crate::docker::Engine;
 use crate::platform;
 use crate::staging::images;
 
@@ -23,16 +24,8 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     match arguments {
         Arguments::Build => {
             let step = show::Step::begin("stack images");
-            let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
             let built = block_on(async {
-                let work = images::build_all(&*engine, config.offline, &progress);
-                tokio::pin!(work);
-                loop {
-                    tokio::select! {
-                        result = &mut work => break result?,
-                        Some(text) = texts.recv() => step.progress(&text),
-                    }
-                }
+                build(&*engine, config.offline, &step).await?;
                 // A platform without an id was never started; it marks them at its first start.
                 if let Some(id) = platform::platform_id(&config.data_dir)? {
                     images::mark(&*engine, &id).await?;
@@ -65,6 +58,23 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is missing, and shows progress.
+pub(super) async fn build(
+    engine: &dyn Engine,
+    offline: bool,
+    step: &show::Step,
+) -> Result<(), images::ImagesError> {
+    let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
+    let work = images::build_all(engine, offline, &progress);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            Some(text) = texts.recv() => step.progress(&text),
+        }
+    }
 }
 
 fn row(image: &images::Listed) -> Vec<String> {

@@ -1,20 +1,30 @@
 //! The command line: one file per command. Commands print text, or JSON with `--json`; destructive
 //! ones ask for confirmation unless `--yes` is given.
 
+mod alerts;
 mod allocator;
+mod app_folder;
 mod bundle;
+mod catalog;
 mod client;
 mod completion;
+mod connect;
 mod credentials;
 mod demo;
+mod deploy;
+mod dev;
 mod doctor;
 mod down;
+mod exec;
 mod images;
 mod logs;
+mod packages;
 mod process;
+mod push;
 mod registry;
 mod registry_client;
 mod reset;
+mod services;
 mod show;
 mod status;
 mod up;
@@ -52,7 +62,8 @@ enum Command {
     Down(down::Arguments),
     /// Show whether the platform runs, its addresses and its health
     Status,
-    /// Show the platform's own log
+    /// Show or search the logs of apps and services, or show the platform's own log
+    #[command(long_about = logs::LONG)]
     Logs(logs::Arguments),
     /// Check this machine and advise how to fix problems
     Doctor,
@@ -64,11 +75,31 @@ enum Command {
     /// List, collect or fetch the images of the image registry
     #[command(subcommand)]
     Registry(registry::Arguments),
+    /// List, collect or fetch the packages of the package cache
+    #[command(subcommand)]
+    Packages(packages::Arguments),
     /// Carry images to a machine without a network
     #[command(subcommand)]
     Bundle(bundle::Arguments),
+    /// Show data services and their backups
+    #[command(subcommand)]
+    Services(services::Arguments),
+    /// Show or check catalogs of data services
+    #[command(subcommand)]
+    Catalog(catalog::Arguments),
+    /// Make the services of a space what a file says
+    Deploy(deploy::Arguments),
+    /// Use a service with a client on this machine
+    Connect(connect::Arguments),
+    /// Show what needs a person now
+    #[command(subcommand)]
+    Alerts(alerts::Arguments),
     /// Push a sample app through the public API
     Demo(demo::Arguments),
+    /// Serve changes in an app's folder at once, without a push
+    Dev(dev::Arguments),
+    /// Stage a folder and run a command in it, without making an app
+    Exec(exec::Arguments),
     /// Remove every container, image, network and file of cflite
     Reset(reset::Arguments),
     /// Show the effective configuration
@@ -104,13 +135,21 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(arguments) => up::run(session, &arguments),
         Command::Down(arguments) => down::run(session, &arguments),
         Command::Status => status::run(session),
-        Command::Logs(arguments) => logs::run(session, &arguments),
+        Command::Logs(arguments) => logs::run(session, arguments),
         Command::Doctor => doctor::run(session),
         Command::Credentials => credentials::run(session),
         Command::Images(arguments) => images::run(session, &arguments),
         Command::Registry(arguments) => registry::run(session, &arguments),
+        Command::Packages(arguments) => packages::run(session, &arguments),
         Command::Bundle(arguments) => bundle::run(session, &arguments),
+        Command::Services(arguments) => services::run(session, &arguments),
+        Command::Catalog(arguments) => catalog::run(session, &arguments),
+        Command::Deploy(arguments) => deploy::run(session, &arguments),
+        Command::Connect(arguments) => connect::run(session, &arguments),
+        Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),
+        Command::Dev(arguments) => dev::run(session, &arguments),
+        Command::Exec(arguments) => exec::run(session, &arguments),
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),
         Command::Completion(arguments) => Ok(completion::run(&arguments)),

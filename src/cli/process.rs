@@ -17,9 +17,7 @@ use nix::unistd::Pid;
 use super::allocator;
 use crate::base::private_file;
 use crate::platform::{DataDirLock, Holder, LockState, Running};
-
-/// File name of the platform's log in the data dir.
-pub(super) const LOG: &str = "cflite.log";
+pub(super) use crate::telemetry::own_log::LOG;
 
 /// Starts this binary again, detached, with its output in the log file.
 pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {

@@ -3,16 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::json_of;
 use super::registry_client::Client;
 use super::{Session, block_on, show};
 use crate::base::Timestamp;
 use crate::platform;
-use crate::registry::Collected;
+use crate::registry::Evicted;
 
 /// What to do with the image registry.
 #[derive(Debug, clap::Subcommand)]
@@ -57,10 +55,12 @@ struct Image {
 pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let as_json = session.json;
     let config = session.options.resolve()?;
-    let client = Client::of_running(&config)?;
+    let client = Client::of_running(&config, "registry")?;
     match arguments {
         Arguments::List => list(&client, as_json),
-        Arguments::Gc { dry_run } => collect(&client, *dry_run, as_json),
+        Arguments::Gc { dry_run } => client.collect(*dry_run, as_json, |copy: &Evicted| {
+            format!("{}@{}", kind(&copy.repository).1, copy.digest)
+        }),
         Arguments::Prefetch { images, platform } => {
             let platform = match platform {
                 Some(platform) => platform.clone(),
@@ -76,7 +76,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 }
 
 fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
-    let found = block_on(async { json_of(client.request(Method::GET, "").send().await?).await })?;
+    let found = client.list()?;
     if as_json {
         show::json(&found);
         return Ok(ExitCode::SUCCESS);
@@ -127,54 +127,16 @@ fn kind(repository: &str) -> (&'static str, &str) {
     (kind, repository)
 }
 
-fn collect(client: &Client, dry_run: bool, as_json: bool) -> anyhow::Result<ExitCode> {
-    let answer = block_on(async {
-        let path = format!("/gc?dry_run={dry_run}");
-        json_of(client.request(Method::POST, &path).send().await?).await
-    })?;
-    if as_json {
-        show::json(&answer);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let collected: Collected = serde_json::from_value(answer)?;
-    let would = if dry_run {
-        "would be removed"
-    } else {
-        "removed"
-    };
-    for copy in &collected.evicted {
-        let (_, name) = kind(&copy.repository);
-        show::line(&format!("{name}@{} {would} from the cache", copy.digest));
-    }
-    let (blobs, bytes) = (collected.blobs, show::bytes(collected.bytes));
-    show::line(&format!("{blobs} blobs ({bytes}) {would}"));
-    Ok(ExitCode::SUCCESS)
-}
-
 fn prefetch(client: &Client, images: &[String], platform: &str, as_json: bool) -> ExitCode {
-    let mut fetched = Vec::new();
-    let mut failed = false;
-    for image in images {
-        let step = show::Step::begin(image);
+    let one = |image: &String| {
         let body = json!({ "image": image, "platform": platform });
-        match block_on(client.long("/prefetch", &body, |text| step.progress(text))) {
-            Ok(done) => {
-                step.done(done["digest"].as_str().unwrap_or_default());
-                fetched.push(done);
-            }
-            Err(error) => {
-                failed = true;
-                step.failed(&format!("{error:#}"));
-                fetched.push(json!({ "image": image, "error": format!("{error:#}") }));
-            }
-        }
-    }
-    if as_json {
-        show::json(&Value::Array(fetched));
-    }
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+        let fetch = |step: &show::Step| {
+            block_on(client.long("/prefetch", &body, |text| step.progress(text)))
+        };
+        show::each(image, fetch, |done| {
+            done["digest"].as_str().unwrap_or_default().to_owned()
+        })
+    };
+    let fetched: Vec<Result<Value, String>> = images.iter().map(one).collect();
+    show::fetched("image", images, fetched, as_json)
 }

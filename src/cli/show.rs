@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "the only module that prints")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::base::Bytes;
-use crate::config::Config;
+use crate::alerts::Sink;
+use crate::base::{Bytes, Secret, Timestamp};
+use crate::logs::showable_drain;
 
 /// A line on standard output. Exits when its reader is gone (`cflite logs | head`).
 pub(super) fn line(text: &str) {
@@ -60,6 +62,16 @@ fn exact(size: u64) -> String {
         Some((unit, shift)) => format!("{}{unit}", size >> shift),
         None => size.to_string(),
     }
+}
+
+/// `15:04:05` where this machine is.
+pub(super) fn time_of_day(time: Timestamp) -> String {
+    let zone = jiff::tz::TimeZone::system();
+    let time = jiff::Timestamp::from_microsecond(time.as_micros());
+    time.map_or_else(
+        |_| String::new(),
+        |time| time.to_zoned(zone).strftime("%H:%M:%S").to_string(),
+    )
 }
 
 /// A JSON document.
@@ -163,6 +175,48 @@ impl Step {
     }
 }
 
+/// Does a step that gives a document; `result` is what is said about it.
+pub(super) fn each(
+    name: &str,
+    work: impl FnOnce(&Step) -> anyhow::Result<Value>,
+    result: impl FnOnce(&Value) -> String,
+) -> Result<Value, String> {
+    let step = Step::begin(name);
+    match work(&step) {
+        Ok(done) => {
+            step.done(&result(&done));
+            Ok(done)
+        }
+        Err(error) => {
+            let text = format!("{error:#}");
+            step.failed(&text);
+            Err(text)
+        }
+    }
+}
+
+/// The end of a command that did something for each name: `key` is what the name is in the JSON of
+/// one that failed.
+pub(super) fn fetched(
+    key: &str,
+    names: &[String],
+    results: Vec<Result<Value, String>>,
+    as_json: bool,
+) -> ExitCode {
+    let failed = results.iter().any(Result::is_err);
+    if as_json {
+        let documents = names.iter().zip(results).map(|(name, result)| {
+            result.unwrap_or_else(|error| json!({ key: name, "error": error }))
+        });
+        json(&Value::Array(documents.collect()));
+    }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
 /// `cflite config`.
 pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
@@ -176,10 +230,18 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
         "docker-host": config.docker_host,
         "admin-password-file": config.admin_password_file,
         "app-log-revision": config.app_log_revision,
-        "registry-upstream": upstreams(&config),
+        "registry-upstream": pairs(&config.registry_upstreams),
         "registry-mirror-port": config.registry_mirror_port,
         "registry-cache": exact(config.registry_cache),
+        "package-cache": exact(config.package_cache),
+        "package-upstream": pairs(&config.package_upstreams),
+        "data-services": config.data_services,
+        "stand-ins": config.stand_ins,
+        "stand-in": pairs(&config.stand_in_plans),
+        "alert": alerts(&config.alerts),
+        "log-drain": drains(&config.log_drains),
         "offline": config.offline,
+        "log-format": config.log_format.as_str(),
     });
     if session.json {
         json(&shown);
@@ -200,14 +262,39 @@ pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn upstreams(config: &Config) -> Value {
-    let all = config.registry_upstreams.iter();
-    let all: Vec<String> = all.map(|(host, url)| format!("{host}={url}")).collect();
+fn pairs(named: &BTreeMap<String, impl std::fmt::Display>) -> Value {
+    let all = named.iter();
+    let all: Vec<String> = all.map(|(name, value)| format!("{name}={value}")).collect();
     if all.is_empty() {
         Value::Null
     } else {
         json!(all.join(","))
     }
+}
+
+/// Who is told, without passwords.
+fn alerts(all: &[Secret<String>]) -> Value {
+    let names: Vec<String> = all
+        .iter()
+        .map(|url| match Sink::parse(url.expose()) {
+            Ok(sink) => sink.name(),
+            Err(error) => format!("not valid: {error}"),
+        })
+        .collect();
+    if names.is_empty() {
+        Value::Null
+    } else {
+        json!(names.join(","))
+    }
+}
+
+/// Without what may be secret in them.
+fn drains(urls: &[String]) -> Value {
+    if urls.is_empty() {
+        return Value::Null;
+    }
+    let shown: Vec<String> = urls.iter().map(|url| showable_drain(url)).collect();
+    json!(shown.join(","))
 }
 
 fn port(choice: crate::net::ports::PortChoice) -> String {

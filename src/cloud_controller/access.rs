@@ -76,15 +76,34 @@ impl Caller {
         select: &mut Select,
         column: impl Into<Column<'a>>,
     ) {
-        if !self.sees_all() {
-            let among = format!(
-                "in (select space_guid from roles where user_guid = ? and type in ({SPACE_READERS}) \
-                 union select s.guid from spaces s join roles r on r.organization_guid = s.organization_guid \
-                 where r.user_guid = ? and r.type = 'organization_manager')"
-            );
-            let own = self.guid.to_string();
-            select.and_column(column, &among, [own.clone(), own]);
+        if let Some((spaces, values)) = self.visible_spaces() {
+            select.and_column(column, &format!("in ({spaces})"), values);
         }
+    }
+
+    /// The statement that selects the guids of the spaces the caller sees, and its values; `None` =
+    /// the caller sees all.
+    pub(crate) fn visible_spaces(&self) -> Option<(String, [String; 2])> {
+        if self.sees_all() {
+            return None;
+        }
+        let spaces = format!(
+            "select space_guid from roles where user_guid = ? and type in ({SPACE_READERS}) \
+             union select s.guid from spaces s join roles r on r.organization_guid = s.organization_guid \
+             where r.user_guid = ? and r.type = 'organization_manager'"
+        );
+        let own = self.guid.to_string();
+        Some((spaces, [own.clone(), own]))
+    }
+
+    /// Whether the caller sees the service brokers of a space: its developers and supporters.
+    pub(crate) fn sees_services_of_space(
+        &self,
+        tx: &ReadTx<'_>,
+        space: &SpaceGuid,
+    ) -> Result<bool, Error> {
+        let roles = ["space_developer", "space_supporter"];
+        Ok(self.sees_all() || self.has_space_role(tx, space, &roles)?)
     }
 
     /// Limits a select to rows whose `column` is an organization the caller sees.

@@ -71,6 +71,40 @@ pub(crate) enum Kind {
     LabelLimitExceeded,
     /// A resource would have too many annotations.
     AnnotationLimitExceeded,
+    /// Two resources do not belong together.
+    InvalidRelation,
+    /// A broker did not do what was asked.
+    UnableToPerform,
+    /// A service instance that could not be made.
+    ServiceInstanceNotFound,
+    /// Something else is being done with the service instance.
+    AsyncServiceInstanceOperationInProgress,
+    /// A binding cannot be as the broker says.
+    ServiceBindingInvalid,
+    /// The broker does not tell parameters of bindings.
+    ServiceFetchBindingParametersNotSupported,
+    /// Something else is being done with a binding.
+    AsyncServiceBindingOperationInProgress,
+    /// The broker does not tell parameters of instances.
+    ServiceFetchInstanceParametersNotSupported,
+    /// The route has this service instance already.
+    ServiceInstanceAlreadyBoundToSameRoute,
+    /// A broker that has service instances.
+    ServiceBrokerNotRemovable,
+    /// A broker that was deleted meanwhile.
+    ServiceBrokerGone,
+    /// A catalog breaks rules.
+    ServiceBrokerCatalogInvalid,
+    /// A broker refused to tell its catalog.
+    ServiceBrokerRequestRejected,
+    /// A catalog is no JSON object.
+    ServiceBrokerRequestMalformed,
+    /// A broker did not end its work in time.
+    JobTimeout,
+    /// What is in a space keeps it from being deleted.
+    SpaceDeletionFailed,
+    /// Bindings keep a service instance shared.
+    ServiceInstanceUnshareFailed,
 }
 
 /// An error as clients see it. Several texts may go out at once (validation of manifests).

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use rusqlite::{Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::cloud_controller::body::Body;
@@ -35,6 +35,12 @@ pub(crate) enum ResourceType {
     Process,
     Revision,
     Route,
+    ServiceBroker,
+    ServiceCredentialBinding,
+    ServiceInstance,
+    ServiceOffering,
+    ServicePlan,
+    ServiceRouteBinding,
     Space,
     Stack,
     Task,
@@ -57,6 +63,12 @@ impl ResourceType {
             Self::Process => "process",
             Self::Revision => "revision",
             Self::Route => "route",
+            Self::ServiceBroker => "service_broker",
+            Self::ServiceCredentialBinding => "service_credential_binding",
+            Self::ServiceInstance => "service_instance",
+            Self::ServiceOffering => "service_offering",
+            Self::ServicePlan => "service_plan",
+            Self::ServiceRouteBinding => "service_route_binding",
             Self::Space => "space",
             Self::Stack => "stack",
             Self::Task => "task",
@@ -87,7 +99,7 @@ impl MetadataOfAll {
 }
 
 /// A requested change: key → new value, `None` = remove.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MetadataChange {
     labels: Vec<(String, Option<String>)>,
     annotations: Vec<(String, Option<String>)>,

@@ -7,6 +7,7 @@ use crate::base::{Clock, GuidSource, Supervisor, Timestamp};
 use crate::blobs::Blobs;
 use crate::db::{Db, Vault};
 use crate::logs::Logs;
+use crate::marketplace;
 use crate::registry;
 use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub blobs: Blobs,
     /// Who has read what apps logged.
     pub logs: Logs,
+    /// Asks service brokers what they keep.
+    pub brokers: marketplace::Client,
     /// Runs what outlives a request.
     pub supervisor: Supervisor,
     /// Names and defaults.
@@ -48,6 +51,8 @@ pub struct Settings {
     pub default_stack: String,
     /// Whether apps' log lines name the revision they run under.
     pub app_log_revision: bool,
+    /// Variables of the machine's HTTP proxy, for apps and builds; users may set others.
+    pub proxy_variables: Arc<[(String, String)]>,
     /// The names of the image registry.
     pub registry: registry::Names,
     /// Which parts of the platform there are.
@@ -94,6 +99,10 @@ impl CloudController {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.0.logs
+    }
+
+    pub(crate) fn brokers(&self) -> &marketplace::Client {
+        &self.0.brokers
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {

@@ -18,7 +18,15 @@ const KEYS: &[&str] = &[
     "registry-upstream",
     "registry-mirror-port",
     "registry-cache",
+    "package-cache",
+    "package-upstream",
+    "data-services",
+    "stand-ins",
+    "stand-in",
+    "alert",
+    "log-drain",
     "offline",
+    "log-format",
 ];
 
 /// Reads and checks the file.

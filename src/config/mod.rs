@@ -4,7 +4,10 @@
 //! `http-port` in the file. Options are read once at start; nothing else reads the environment. For
 //! an unknown key in the file, the error suggests the nearest known one.
 
+mod drains;
 mod file;
+mod proxy;
+mod values;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,11 +17,27 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::base::Bytes;
+use crate::base::Secret;
 use crate::net::ports::PortChoice;
+use crate::telemetry::{otlp, own_log};
+use values::{check_domain, export, log_format, package_upstreams, size, stand_ins, upstreams};
 
 /// The space for copies of other registries' images.
 const DEFAULT_CACHE: u64 = 20 << 30;
+/// The space for packages.
+const DEFAULT_PACKAGES: u64 = 10 << 30;
+/// When a service whose broker is elsewhere is made on this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandInMode {
+    /// When its broker cannot be reached.
+    #[default]
+    Auto,
+    /// Whenever it can be.
+    Always,
+    /// Only when a user asks for it.
+    Never,
+}
 
 /// Options as given; an absent one comes from the next source.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -90,6 +109,69 @@ pub struct Options {
         value_name = "SIZE"
     )]
     pub registry_cache: Option<String>,
+    /// The most space for packages of public registries, which builds get through a cache; those
+    /// that nobody used for the longest time are removed; 0 switches the cache off [default: 10G]
+    #[arg(long, global = true, env = "CFLITE_PACKAGE_CACHE", value_name = "SIZE")]
+    pub package_cache: Option<String>,
+    /// Where the package cache asks instead of a public registry (pypi, npm, go, maven, rubygems,
+    /// composer or debian), by its URL; may be repeated
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_PACKAGE_UPSTREAM",
+        value_name = "REGISTRY=URL",
+        value_delimiter = ','
+    )]
+    pub package_upstream: Option<Vec<String>>,
+    /// Offer databases, caches and queues as services, in containers of this machine [default: true]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_DATA_SERVICES",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub data_services: Option<bool>,
+    /// When a service whose broker is elsewhere is made on this machine instead, if its plan or
+    /// --stand-in names what to run: auto = the broker cannot be reached [default: auto]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_STAND_INS",
+        value_name = "auto|always|never"
+    )]
+    pub stand_ins: Option<StandInMode>,
+    /// What to run instead of services of an offering, by its name or a tag; may be repeated
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_STAND_IN",
+        value_name = "NAME=OFFERING/PLAN",
+        value_delimiter = ','
+    )]
+    pub stand_in: Option<Vec<String>>,
+    /// Who is told of what needs a person, besides the log: https://HOST/PATH (gets a POST),
+    /// smtp://USER:PASSWORD@HOST:PORT?to=ADDRESS, or exec:/PATH (gets JSON); may be repeated
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_ALERT",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub alert: Option<Vec<String>>,
+    /// Where the logs of all apps go, such as syslog-tls://logs.example.com; may be repeated
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_LOG_DRAIN",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub log_drain: Option<Vec<String>>,
     /// Ask no other machine for anything [default: false]
     #[arg(
         long,
@@ -101,6 +183,14 @@ pub struct Options {
         default_missing_value = "true"
     )]
     pub offline: Option<bool>,
+    /// How the platform writes its own log: text, or json with one object a line [default: text]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_LOG_FORMAT",
+        value_name = "text|json"
+    )]
+    pub log_format: Option<String>,
 
     /// Configuration file [default: DATA_DIR/cflite.toml]
     #[arg(long, global = true, env = "CFLITE_CONFIG", value_name = "FILE")]
@@ -135,8 +225,28 @@ pub struct Config {
     pub registry_mirror_port: Option<u16>,
     /// The most bytes of copies of other registries' images.
     pub registry_cache: u64,
+    /// The most bytes of packages; 0 = there is no package cache.
+    pub package_cache: u64,
+    /// Where the package cache asks instead of public registries, by their names.
+    pub package_upstreams: BTreeMap<String, Url>,
+    /// Whether there are data services.
+    pub data_services: bool,
+    /// When services of other machines are made on this one.
+    pub stand_ins: StandInMode,
+    /// `OFFERING/PLAN` to run instead of offerings with a name or tag.
+    pub stand_in_plans: BTreeMap<String, String>,
+    /// Who is told of alerts; URLs may hold passwords.
+    pub alerts: Vec<Secret<String>>,
+    /// Where the logs of all apps go.
+    pub log_drains: Vec<String>,
     /// No other machine is asked for anything.
     pub offline: bool,
+    /// How the platform writes its own log.
+    pub log_format: own_log::Format,
+    /// Where metrics and log lines are exported to, by the standard `OTEL_*` variables.
+    pub export: Option<otlp::Settings>,
+    /// Variables of an HTTP proxy for containers, `NAME` and value.
+    pub proxy_variables: Vec<(String, String)>,
 }
 
 /// Why the configuration cannot be used.
@@ -189,6 +299,7 @@ impl Options {
             .unwrap_or_else(|| "cf.localhost".to_owned())
             .to_ascii_lowercase();
         check_domain(&domain)?;
+        let proxy_variables = proxy::variables(&domain, |name| std::env::var(name).ok());
         Ok(Config {
             data_dir: absolute(all.data_dir.unwrap_or(data_dir_hint)),
             domain,
@@ -209,7 +320,22 @@ impl Options {
                 Some(text) => size("registry-cache", text)?,
                 None => DEFAULT_CACHE,
             },
+            package_cache: match &all.package_cache {
+                Some(text) => size("package-cache", text)?,
+                None => DEFAULT_PACKAGES,
+            },
+            package_upstreams: package_upstreams(&all.package_upstream.unwrap_or_default())?,
+            data_services: all.data_services.unwrap_or(true),
+            stand_ins: all.stand_ins.unwrap_or_default(),
+            stand_in_plans: stand_ins(&all.stand_in.unwrap_or_default())?,
+            alerts: { all.alert.unwrap_or_default().into_iter() }
+                .map(Secret::new)
+                .collect(),
+            log_drains: drains::check(all.log_drain.unwrap_or_default())?,
             offline: all.offline.unwrap_or(false),
+            log_format: log_format(all.log_format.as_deref())?,
+            export: export()?,
+            proxy_variables,
         })
     }
 
@@ -228,7 +354,15 @@ impl Options {
             registry_upstream: self.registry_upstream.or(other.registry_upstream),
             registry_mirror_port: self.registry_mirror_port.or(other.registry_mirror_port),
             registry_cache: self.registry_cache.or(other.registry_cache),
+            package_cache: self.package_cache.or(other.package_cache),
+            package_upstream: self.package_upstream.or(other.package_upstream),
+            data_services: self.data_services.or(other.data_services),
+            stand_ins: self.stand_ins.or(other.stand_ins),
+            stand_in: self.stand_in.or(other.stand_in),
+            alert: self.alert.or(other.alert),
+            log_drain: self.log_drain.or(other.log_drain),
             offline: self.offline.or(other.offline),
+            log_format: self.log_format.or(other.log_format),
             config: self.config,
         }
     }
@@ -249,54 +383,6 @@ fn default_data_dir() -> PathBuf {
 
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
-}
-
-/// `HOST=URL` pairs.
-fn upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, ConfigError> {
-    let parse = |pair: &String| {
-        let (host, url) = pair.split_once('=')?;
-        let url = Url::parse(url).ok()?;
-        let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
-        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
-        (usable && plain && !host.is_empty()).then(|| (host.to_ascii_lowercase(), url))
-    };
-    let parsed = pairs.iter().map(|pair| {
-        parse(pair).ok_or_else(|| ConfigError::Value {
-            option: "registry-upstream",
-            reason: format!(
-                "\"{pair}\" is not of the form HOST=URL, such as docker.io=http://127.0.0.1:5001"
-            ),
-        })
-    });
-    parsed.collect()
-}
-
-/// A size such as `500M`.
-fn size(option: &'static str, text: &str) -> Result<u64, ConfigError> {
-    let parsed = Bytes::parse_short(text).and_then(|bytes| u64::try_from(bytes.0).ok());
-    parsed.ok_or_else(|| ConfigError::Value {
-        option,
-        reason: format!("\"{text}\" is not a size such as 500M or 20G"),
-    })
-}
-
-fn check_domain(domain: &str) -> Result<(), ConfigError> {
-    let label = |text: &str| {
-        !text.is_empty()
-            && text.len() <= 63
-            && !text.starts_with('-')
-            && !text.ends_with('-')
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    if domain.len() <= 190 && domain.contains('.') && domain.split('.').all(label) {
-        return Ok(());
-    }
-    let reason =
-        format!("\"{domain}\" is not a domain name with at least two parts, such as cf.localhost");
-    Err(ConfigError::Value {
-        option: "domain",
-        reason,
-    })
 }
 
 #[cfg(test)]
@@ -367,6 +453,30 @@ mod tests {
         assert_eq!(config.registry_cache, 2 << 30);
         let error = options("much").resolve().expect_err("no size").to_string();
         assert!(error.starts_with("registry-cache: "), "{error}");
+    }
+
+    #[test]
+    fn packages_come_from_known_registries() {
+        let options = |pair: &str| Options {
+            package_upstream: Some(vec![pair.to_owned()]),
+            package_cache: Some("0".to_owned()),
+            ..Options::default()
+        };
+        let config = options("pypi=https://mirror.example.com/root/pypi").resolve();
+        let config = config.expect("valid");
+        assert_eq!(config.package_cache, 0);
+        let url = config.package_upstreams["pypi"].as_str();
+        assert_eq!(url, "https://mirror.example.com/root/pypi");
+        for bad in [
+            "pypi",
+            "cargo=https://x",
+            "pypi=ftp://x",
+            "pypi=https://u@x",
+            "npm=https://x/?a",
+        ] {
+            let error = options(bad).resolve().expect_err(bad).to_string();
+            assert!(error.starts_with("package-upstream: "), "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_registry_cache.sql"),
     include_str!("migrations/0008_repository_owners.sql"),
     include_str!("migrations/0009_cnb.sql"),
+    include_str!("migrations/0010_package_cache.sql"),
+    include_str!("migrations/0011_development.sql"),
+    include_str!("migrations/0012_marketplace.sql"),
+    include_str!("migrations/0013_data_services.sql"),
+    include_str!("migrations/0014_services.sql"),
+    include_str!("migrations/0015_log_drains.sql"),
 ];
 
 /// The schema version this binary writes.

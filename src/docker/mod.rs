@@ -9,9 +9,11 @@
 //! after a restart.
 
 mod bollard_engine;
+pub mod bound_files;
 #[cfg(any(test, feature = "testing"))]
 mod fake_engine;
 mod network;
+mod spec;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,18 +23,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::base::{Megabytes, Timestamp};
 
 pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 #[cfg(any(test, feature = "testing"))]
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
-pub use network::{AddressRange, InvalidSubnet, Subnet};
+pub use network::{AddressRange, InvalidSubnet, NetworkAddresses, NetworkSpec, Subnet};
+pub use spec::{
+    Access, Attached, ContainerSpec, ExecSpec, Executing, Input, Upload, Volume, VolumeMount,
+};
 
 /// Label on everything cflite creates; its value is the platform's id (created at first boot).
 pub const LABEL_OWNER: &str = "cflite.platform";
-/// Label with the purpose of a container: `instance`, `staging`, `task`, `helper`.
+/// Label with the purpose of a container: `instance`, `staging`, `task`, `service`, `helper`.
 pub const LABEL_KIND: &str = "cflite.kind";
 
 /// Container label: the source of its output (an app's guid). Without it the log is not followed.
@@ -43,11 +48,16 @@ pub const LABEL_SOURCE_TYPE: &str = "cflite.log.source_type";
 pub const LABEL_INSTANCE_ID: &str = "cflite.log.instance_id";
 /// Container label: most bytes of output per second; -1 = unlimited.
 pub const LABEL_RATE_LIMIT: &str = "cflite.log.rate_limit";
+/// Container label: a JSON list with the names of the sidecars whose lines begin with a mark.
+pub const LABEL_SIDECARS: &str = "cflite.log.sidecars";
 /// Prefix of container labels that become tags of log envelopes.
 pub const LABEL_TAG_PREFIX: &str = "cflite.log.tag.";
 
 /// A byte stream into or out of the daemon.
 pub type ByteReader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Bytes to the daemon.
+pub type ByteWriter = Pin<Box<dyn AsyncWrite + Send>>;
 /// A stream of what the daemon reports.
 pub type EngineStream<T> = Pin<Box<dyn Stream<Item = Result<T, DockerError>> + Send>>;
 /// Labels by name.
@@ -84,84 +94,6 @@ pub struct DaemonInfo {
     pub cpus: u32,
     /// Memory in bytes.
     pub memory: u64,
-}
-
-/// A container to be created.
-#[derive(Debug, Clone, Default)]
-pub struct ContainerSpec {
-    /// Unique name.
-    pub name: String,
-    /// Image reference or id.
-    pub image: String,
-    /// Words of the command; replaces the image's command.
-    pub command: Vec<String>,
-    /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
-    pub entrypoint: Option<Vec<String>>,
-    /// `NAME=value` pairs, complete.
-    pub environment: Vec<(String, String)>,
-    /// `2000:2000`, a name, or `None` for the image's user.
-    pub user: Option<String>,
-    /// Working directory, `None` for the image's.
-    pub working_dir: Option<String>,
-    /// Host name inside.
-    pub hostname: Option<String>,
-    /// Labels; must hold [`LABEL_OWNER`].
-    pub labels: Labels,
-    /// Memory limit without swap; `None` = none.
-    pub memory: Option<Megabytes>,
-    /// Relative CPU weight.
-    pub cpu_shares: Option<i64>,
-    /// Most processes at once.
-    pub pids_limit: Option<i64>,
-    /// Open files, soft = hard.
-    pub nofile: Option<i64>,
-    /// Network to join; `None` = the daemon's default bridge.
-    pub network: Option<String>,
-    /// Address on that network; `None` = the daemon chooses one.
-    pub address: Option<Ipv4Addr>,
-    /// TCP ports to publish on 127.0.0.1 where containers are not routable.
-    pub ports: Vec<u16>,
-    /// Seconds the daemon waits after SIGTERM.
-    pub stop_timeout: Option<Duration>,
-    /// Volumes to mount. The daemon creates missing ones, empty and without labels.
-    pub volumes: Vec<VolumeMount>,
-}
-
-/// A volume in a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeMount {
-    /// Its name.
-    pub volume: String,
-    /// Folder in the container; what the image has there is hidden.
-    pub folder: String,
-    /// What the container may do with it.
-    pub access: Access,
-}
-
-/// Access to a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Only reading.
-    ReadOnly,
-    /// Reading and writing.
-    ReadWrite,
-}
-
-/// A named volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// Its name.
-    pub name: String,
-    /// Labels; none when the daemon created it for a container.
-    pub labels: Labels,
-}
-
-/// Files for a container, as a tar stream unpacked into a folder.
-pub struct Upload {
-    /// Existing folder in the container.
-    pub folder: String,
-    /// Tar stream.
-    pub tar: ByteReader,
 }
 
 /// A container as the daemon reports it.
@@ -336,6 +268,30 @@ pub trait Engine: Send + Sync + 'static {
     /// SIGKILLs and removes a container with its anonymous volumes.
     async fn remove(&self, id: &str) -> Result<(), DockerError>;
 
+    /// Sends a signal, such as `SIGHUP`, to a running container.
+    async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError>;
+
+    /// Changes the limits of a container, running or not: memory without swap, and CPU time in
+    /// thousandths of a core.
+    async fn limit(
+        &self,
+        id: &str,
+        memory: Megabytes,
+        cpu_limit: Option<u32>,
+    ) -> Result<(), DockerError>;
+
+    /// Starts a command in a running container; `Conflict` when it does not run.
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Executing, DockerError>;
+
+    /// The exit status of a command whose output ended.
+    async fn exec_status(&self, exec: &str) -> Result<i64, DockerError>;
+
+    /// Connects to the standard streams of a container with an [`Input`], before its start.
+    async fn attach(&self, id: &str) -> Result<Attached, DockerError>;
+
+    /// Sets the size of a container's terminal, in characters.
+    async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<(), DockerError>;
+
     /// Waits until the container ended and returns its exit status; `Conflict` when it was never
     /// started.
     async fn wait(&self, id: &str) -> Result<i64, DockerError>;
@@ -345,6 +301,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// All containers, running or not, that carry all of `labels`.
     async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError>;
+
+    /// All containers, running or not and whoever created them, that have a volume.
+    async fn list_by_volume(&self, volume: &str) -> Result<Vec<Container>, DockerError>;
 
     /// Frames a container wrote at or after `since_nanos` (nanoseconds since 1970, inclusive; the
     /// adapter may return earlier ones of the same second). With `follow` the stream ends when the
@@ -402,13 +361,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes an image reference.
     async fn remove_image(&self, reference: &str) -> Result<(), DockerError>;
 
-    /// Creates a bridge network unless it exists, and returns the addresses that its owner may
-    /// assign ([`ContainerSpec::address`]).
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &Labels,
-    ) -> Result<AddressRange, DockerError>;
+    /// Creates a bridge network unless it exists, and returns its addresses, of which its owner
+    /// may assign some ([`ContainerSpec::address`]).
+    async fn ensure_network(&self, network: &NetworkSpec) -> Result<NetworkAddresses, DockerError>;
 
     /// Removes a network.
     async fn remove_network(&self, name: &str) -> Result<(), DockerError>;

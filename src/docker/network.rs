@@ -9,6 +9,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use super::Labels;
+
 /// Longest prefix of a network that is large enough for both ranges.
 const LONGEST_PREFIX: u32 = 26;
 
@@ -26,6 +28,26 @@ pub struct AddressRange {
     pub first: Ipv4Addr,
     /// Highest.
     pub last: Ipv4Addr,
+}
+
+/// A bridge network to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Whether its containers reach nothing but each other and this machine.
+    pub internal: bool,
+}
+
+/// The addresses of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkAddresses {
+    /// Those that its owner may assign.
+    pub assignable: AddressRange,
+    /// This machine's own, where the daemon runs on it.
+    pub gateway: Ipv4Addr,
 }
 
 /// Text that is not an IPv4 network.
@@ -78,6 +100,11 @@ impl Subnet {
         })
     }
 
+    /// The lowest address of a host.
+    pub fn first_host(self) -> Ipv4Addr {
+        self.base.saturating_add(1).into()
+    }
+
     fn last(self) -> u32 {
         let hosts = u32::MAX.checked_shr(self.prefix).unwrap_or(0);
         self.base | hosts
@@ -118,6 +145,8 @@ mod tests {
             assert_eq!(range.last.to_string(), last, "{whole}");
         }
         assert_eq!(subnet("10.0.0.0/27").for_daemon(), None);
+        let gateway = subnet("172.18.0.0/16").first_host();
+        assert_eq!(gateway.to_string(), "172.18.0.1");
     }
 
     #[test]

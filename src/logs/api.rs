@@ -3,53 +3,26 @@
 //! Unauthorized reads get 404 with an empty body, as from upstream's proxy; errors carry gRPC
 //! status codes: 3 (invalid argument) with 400, 2 (unknown) with 500.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Json;
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use super::access::{Api, LogAccess, Readable, authorization};
 use super::envelope::{Envelope, Kinds};
 use super::query::{DEFAULT_LIMIT, Query};
-use super::{Logs, SourceMeta};
+use super::{Logs, SourceMeta, promql_api};
 use crate::net::RequestBase;
 
 /// The emulated release; from 2.0 on the CLI uses `/api/v1`.
 const VERSION: &str = "3.2.6";
 const MAX_LIMIT: i64 = 1000;
-
-/// Access control for log reads; implemented by the control plane.
-#[async_trait]
-pub trait LogAccess: Send + Sync + 'static {
-    /// Whether the bearer of this `Authorization` header may read the source.
-    async fn readable(&self, authorization: Option<&str>, source_id: &str) -> bool;
-
-    /// The sources that the bearer may read.
-    async fn all_readable(&self, authorization: Option<&str>) -> Readable;
-}
-
-/// The sources that a caller may read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readable {
-    /// The token is missing or bad.
-    Nothing,
-    /// These sources.
-    Only(BTreeSet<String>),
-    /// All sources.
-    Everything,
-}
-
-#[derive(Clone)]
-struct Api {
-    logs: Logs,
-    access: Arc<dyn LogAccess>,
-}
 
 impl Logs {
     /// The Log Cache API.
@@ -58,6 +31,7 @@ impl Logs {
             .route("/api/v1/info", get(info))
             .route("/api/v1/meta", get(meta))
             .route("/api/v1/read/{*source_id}", get(read))
+            .merge(promql_api::routes())
             .with_state(Api {
                 logs: self.clone(),
                 access,
@@ -124,10 +98,6 @@ async fn meta(State(api): State<Api>, headers: HeaderMap) -> Response {
         meta: meta.collect(),
     })
     .into_response()
-}
-
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
@@ -11,7 +12,7 @@ use super::*;
 use crate::base::Supervisor;
 use crate::base::clock::{Clock, ManualClock, Timestamp};
 use crate::db::Db;
-use crate::logs::{Line, LogStream, Tags};
+use crate::logs::{Line, LogStream};
 
 const NOW: i64 = 1_700_000_000_000_000;
 
@@ -26,6 +27,12 @@ impl LogAccess for Tokens {
             Readable::Only(sources) => sources.contains(source_id),
             Readable::Everything => true,
         }
+    }
+
+    async fn named(&self, authorization: Option<&str>, name: &str) -> Vec<String> {
+        let readable = self.readable(authorization, "mine").await;
+        let found = (name == "dora" && readable).then(|| "mine".to_owned());
+        found.into_iter().collect()
     }
 
     async fn all_readable(&self, authorization: Option<&str>) -> Readable {
@@ -131,7 +138,7 @@ async fn a_line_reads_as_strict_clients_expect() {
         concat!(
             r#"{"envelopes":{"batch":[{"timestamp":"1700000000000000000","source_id":"mine","#,
             r#""instance_id":"0","deprecated_tags":{},"tags":{"instance_id":"0","#,
-            r#""origin":"cloud_controller","source_id":"mine","source_type":"API"},"#,
+            r#""job":"api","origin":"cloud_controller","source_id":"mine","source_type":"API"},"#,
             r#""log":{"payload":"aGk=","type":"OUT"}}]}}"#
         )
     );
@@ -237,7 +244,7 @@ async fn parameters_select_what_is_read() {
         platform.clock.advance(Duration::from_secs(1));
     }
     let metrics = [("cpu", "percentage", 1.0), ("memory", "bytes", 2.0)];
-    platform.logs.emit_gauges("mine", "0", Tags::new(), metrics);
+    platform.logs.emitter("mine", "0").gauges(metrics);
     platform.logs.flush().await;
     let second = NOW * 1000 + 1_000_000_000;
     let cases: [(String, &[&str]); 12] = [
@@ -303,4 +310,122 @@ async fn a_tail_of_pages_sees_every_line_of_a_burst_once() {
         start = last.parse::<i64>().expect("a number") + 1;
     }
     assert_eq!(seen, lines);
+}
+
+/// Path of a PromQL request.
+fn promql(endpoint: &str, query: &str, more: &str) -> String {
+    let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    format!("/api/v1/{endpoint}?query={query}&{more}")
+}
+
+#[tokio::test]
+async fn metrics_are_queried_with_promql() {
+    let platform = Platform::start().await;
+    for value in [1.0, 2.0, 3.0] {
+        let metrics = [("cpu", "percentage", value)];
+        platform.logs.emitter("mine", "0").gauges(metrics);
+        platform.clock.advance(Duration::from_secs(15));
+    }
+    platform.logs.flush().await;
+    let metric = r#"{"instance_id":"0","job":"diego-cell","origin":"rep","source_id":"mine"}"#;
+    let vector = |value: &str| {
+        let head = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":"#;
+        format!(r#"{head}{metric},"value":[1700000045.000,"{value}"]}}]}}}}"#)
+    };
+    for query in [r#"cpu{source_id="mine"}"#, r#"cpu{source_id="dora"}"#] {
+        let answer = platform
+            .get_as("bearer me", &promql("query", query, ""))
+            .await;
+        assert_eq!(answer, (200, vector("3")), "{query}");
+    }
+    let query = r#"sum by (source_id) (max_over_time(cpu{source_id="mine"}[1m]))"#;
+    let path = promql(
+        "query_range",
+        query,
+        "start=1700000000&end=1700000030&step=15s",
+    );
+    let (status, body) = platform.get(&path).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains(
+        r#"{"metric":{"source_id":"mine"},"values":[[1700000000.000,"1"],[1700000015.000,"2"],[1700000030.000,"3"]]}"#
+    ), "{body}");
+}
+
+#[tokio::test]
+async fn promql_errors_are_prometheus_errors() {
+    let platform = Platform::start().await;
+    let mine = r#"cpu{source_id="mine"}"#;
+    let cases = [
+        (
+            "query",
+            "cpu",
+            "",
+            400,
+            "bad_data",
+            "query does not request any source_ids",
+        ),
+        (
+            "query",
+            "topk(1, cpu{source_id=\"mine\"})",
+            "",
+            400,
+            "bad_data",
+            "the aggregation topk is not supported",
+        ),
+        (
+            "query",
+            "cpu{source_id=\"mine\"} + cpu",
+            "",
+            500,
+            "internal",
+            "Metric 'cpu' does not have a 'source_id' label.",
+        ),
+        (
+            "query",
+            mine,
+            "time=x",
+            500,
+            "internal",
+            "couldn't parse time: cannot parse \"x\" to a valid Unix or RFC3339 timestamp",
+        ),
+        (
+            "query_range",
+            mine,
+            "start=1&end=2&step=x",
+            500,
+            "internal",
+            "couldn't parse step: cannot parse \"x\" to a valid step",
+        ),
+        (
+            "query_range",
+            mine,
+            "start=2&end=1&step=1",
+            400,
+            "bad_data",
+            "end timestamp must not be before start time",
+        ),
+    ];
+    for (endpoint, query, more, status, kind, error) in cases {
+        let answer = platform.get(&promql(endpoint, query, more)).await;
+        let body = serde_json::json!({ "status": "error", "errorType": kind, "error": error });
+        assert_eq!(answer, (status, body.to_string()), "{query} {more}");
+    }
+}
+
+#[tokio::test]
+async fn promql_of_others_is_not_found() {
+    let platform = Platform::start().await;
+    let others = promql(
+        "query",
+        r#"cpu{source_id="mine"} + cpu{source_id="theirs"}"#,
+        "",
+    );
+    let unknown = promql("query", r#"cpu{source_id="mine"}"#, "");
+    for (token, path) in [("bearer me", &others), ("bearer nobody", &unknown)] {
+        let answer = platform.get_as(token, path).await;
+        assert_eq!(answer, (404, String::new()), "{token}");
+    }
+    let without = Request::get(unknown).body(Body::empty()).expect("request");
+    let answer = platform.api.clone().oneshot(without).await.expect("answer");
+    assert_eq!(answer.status().as_u16(), 404);
 }

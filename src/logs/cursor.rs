@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 
+use super::marks::Mark;
 use super::split;
 use crate::docker::LogFrame;
 
@@ -24,6 +25,8 @@ pub(super) struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) nanos: i64,
+    /// The sidecar that wrote it.
+    pub(super) sidecar: Option<usize>,
     pub(super) data: Bytes,
 }
 
@@ -31,6 +34,8 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Track {
     cursor: Cursor,
+    /// Whether lines may begin with a [`Mark`].
+    marked: bool,
     open: Option<Open>,
 }
 
@@ -38,6 +43,7 @@ pub(super) struct Track {
 #[derive(Debug)]
 struct Open {
     nanos: i64,
+    mark: Option<Mark>,
     /// Bytes of the line before `buffer`.
     offset: u64,
     /// Bytes to skip because they are stored already.
@@ -46,9 +52,13 @@ struct Open {
 }
 
 impl Track {
-    /// Continues after `cursor`.
-    pub(super) fn new(cursor: Cursor) -> Self {
-        Self { cursor, open: None }
+    /// Continues after `cursor`; `marked` when lines may begin with a mark.
+    pub(super) fn new(cursor: Cursor, marked: bool) -> Self {
+        Self {
+            cursor,
+            marked,
+            open: None,
+        }
     }
 
     /// The position from which a later reading has to continue.
@@ -85,7 +95,8 @@ impl Track {
         }
         let ends = frame.data.last() == Some(&b'\n');
         if self.open.is_none() && ends && self.cursor.nanos != frame.nanos {
-            self.complete(frame.nanos, frame.data, pieces);
+            let mark = self.mark(&frame.data);
+            self.complete(piece(frame.nanos, frame.data, mark, 0), pieces);
             return;
         }
         self.extend(&frame);
@@ -99,22 +110,27 @@ impl Track {
     /// The output ended: an open line has no newline.
     pub(super) fn finish(&mut self, pieces: &mut Vec<Piece>) {
         if let Some(open) = self.open.take() {
-            self.complete(open.nanos, open.buffer.into(), pieces);
+            let data = open.buffer.into();
+            self.complete(piece(open.nanos, data, open.mark, open.offset), pieces);
         }
     }
 
-    fn complete(&mut self, nanos: i64, data: Bytes, pieces: &mut Vec<Piece>) {
+    fn complete(&mut self, piece: Piece, pieces: &mut Vec<Piece>) {
         self.cursor = Cursor {
-            nanos,
+            nanos: piece.nanos,
             open_offset: None,
         };
-        if !data.is_empty() {
-            pieces.push(Piece { nanos, data });
+        if !piece.data.is_empty() {
+            pieces.push(piece);
         }
+    }
+
+    fn mark(&self, line: &[u8]) -> Option<Mark> {
+        self.marked.then(|| Mark::of(line)).flatten()
     }
 
     fn extend(&mut self, frame: &LogFrame) {
-        let cursor = self.cursor;
+        let (cursor, mark) = (self.cursor, self.mark(&frame.data));
         let open = self.open.get_or_insert_with(|| {
             let skip = match cursor.open_offset {
                 Some(offset) if cursor.nanos == frame.nanos => offset,
@@ -122,6 +138,7 @@ impl Track {
             };
             Open {
                 nanos: frame.nanos,
+                mark,
                 offset: skip,
                 skip,
                 buffer: Vec::new(),
@@ -140,16 +157,29 @@ impl Track {
         while open.buffer.len() > split::LONGEST_LINE {
             let rest = open.buffer.split_off(split::cut(&open.buffer));
             let data = Bytes::from(std::mem::replace(&mut open.buffer, rest));
+            let offset = open.offset;
             open.offset += u64::try_from(data.len()).unwrap_or(0);
             self.cursor = Cursor {
                 nanos: open.nanos,
                 open_offset: Some(open.offset),
             };
-            pieces.push(Piece {
-                nanos: open.nanos,
-                data,
-            });
+            pieces.push(piece(open.nanos, data, open.mark, offset));
         }
+    }
+}
+
+/// Bytes of a line from `offset` on, without the line's mark.
+fn piece(nanos: i64, data: Bytes, mark: Option<Mark>, offset: u64) -> Piece {
+    let length = mark.map_or(0, |mark| mark.length);
+    let own = if offset == 0 {
+        length.min(data.len())
+    } else {
+        0
+    };
+    Piece {
+        nanos,
+        sidecar: mark.map(|mark| mark.number),
+        data: data.slice(own..),
     }
 }
 
@@ -180,6 +210,15 @@ mod tests {
         frames
     }
 
+    /// Lines with the sidecars that wrote them.
+    fn spoken(pieces: Vec<Piece>) -> Vec<(Option<usize>, Bytes)> {
+        let lines = pieces.into_iter().flat_map(|piece| {
+            let sidecar = piece.sidecar;
+            split::lines(piece.data).map(move |line| (sidecar, line))
+        });
+        lines.collect()
+    }
+
     fn texts(pieces: Vec<Piece>) -> Vec<Bytes> {
         pieces
             .into_iter()
@@ -187,14 +226,43 @@ mod tests {
             .collect()
     }
 
-    fn read_all(frames: &[LogFrame]) -> Vec<Bytes> {
-        let mut track = Track::new(Cursor::default());
+    fn pieces(frames: &[LogFrame], marked: bool) -> Vec<Piece> {
+        let mut track = Track::new(Cursor::default(), marked);
         let mut pieces = Vec::new();
         for frame in frames {
             track.feed(frame.clone(), &mut pieces);
         }
         track.finish(&mut pieces);
-        texts(pieces)
+        pieces
+    }
+
+    fn read_all(frames: &[LogFrame]) -> Vec<Bytes> {
+        texts(pieces(frames, false))
+    }
+
+    #[test]
+    fn marks_name_the_sidecar_of_a_whole_line() {
+        let long = "x".repeat(split::LONGEST_LINE + 9);
+        let lines = [
+            "\u{1e}1\0a".to_owned(),
+            "b".to_owned(),
+            format!("\u{1e}0\0{long}"),
+        ];
+        let frames = frames(&lines, true);
+        let found: Vec<_> = spoken(pieces(&frames, true))
+            .into_iter()
+            .map(|(sidecar, text)| (sidecar, text.len()))
+            .collect();
+        let first = split::LONGEST_LINE;
+        assert_eq!(
+            found,
+            [(Some(1), 1), (None, 1), (Some(0), first), (Some(0), 9)]
+        );
+        assert_eq!(
+            read_all(&frames)[0],
+            lines[0],
+            "only where marks are expected"
+        );
     }
 
     #[test]
@@ -207,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_waits_for_the_end_of_the_output() {
-        let mut track = Track::new(Cursor::default());
+        let mut track = Track::new(Cursor::default(), false);
         let mut pieces = Vec::new();
         let frame = frames(&["half".into()], false).remove(0);
         track.feed(frame, &mut pieces);
@@ -221,10 +289,13 @@ mod tests {
     #[test]
     fn a_frame_at_or_before_the_cursor_is_old() {
         let all = frames(&["a".into(), "b".into(), "c".into()], true);
-        let mut track = Track::new(Cursor {
-            nanos: 2000,
-            open_offset: None,
-        });
+        let mut track = Track::new(
+            Cursor {
+                nanos: 2000,
+                open_offset: None,
+            },
+            false,
+        );
         let mut pieces = Vec::new();
         assert!(!track.is_new(&all[1]));
         assert!(track.is_new(&all[2]));
@@ -244,9 +315,10 @@ mod tests {
 
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
-            6 => "[a-zé€ \r]{0,40}",
+            6 => "(\u{1e}[0-9]{0,2}\u{0}){0,2}[a-zé€ \r]{0,40}",
             1 => (1..5_usize, "[a-z€]{1,3}").prop_map(|(n, s)| s.repeat(n * 9000)),
             1 => Just("y".repeat(split::LONGEST_LINE * 2 + 5)),
+            1 => Just(format!("\u{1e}3\0{}", "z".repeat(split::LONGEST_LINE * 2))),
         ]
     }
 
@@ -262,7 +334,7 @@ mod tests {
             restarts in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..8),
         ) {
             let frames = frames(&lines, newline);
-            let expected = read_all(&frames);
+            let expected = spoken(pieces(&frames, true));
             let mut stored = Vec::new();
             let mut cursor = Cursor::default();
             for (stop, back) in restarts {
@@ -270,18 +342,18 @@ mod tests {
                 let needed = frames.iter().position(|f| f.nanos >= cursor.nanos).unwrap_or(frames.len());
                 let start = pick(needed, back);
                 let end = start + pick(frames.len() - start, stop);
-                let mut track = Track::new(cursor);
+                let mut track = Track::new(cursor, true);
                 for frame in &frames[start..end] {
                     track.feed(frame.clone(), &mut stored);
                 }
                 cursor = track.cursor();
             }
-            let mut track = Track::new(cursor);
+            let mut track = Track::new(cursor, true);
             for frame in frames {
                 track.feed(frame, &mut stored);
             }
             track.finish(&mut stored);
-            prop_assert_eq!(texts(stored), expected);
+            prop_assert_eq!(spoken(stored), expected);
         }
     }
 

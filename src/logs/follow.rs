@@ -12,13 +12,11 @@ use futures_util::StreamExt;
 
 use super::cursor::{Cursor, Piece, Track};
 use super::envelope::{LogStream, Message, Tags};
-use super::inbox::{Entry, Origin};
+use super::inbox::Entry;
 use super::ingest::Ingest;
 use super::rate_limit::{RateLimit, Verdict};
-use super::{
-    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
-    split,
-};
+use super::speakers::Speakers;
+use super::{LABEL_RATE_LIMIT, split};
 use crate::base::Backoff;
 use crate::base::Timestamp;
 use crate::docker::{ContainerState, DockerError, Labels, LogFrame, LogReading};
@@ -41,6 +39,9 @@ const SECOND: i64 = 1_000_000_000;
 /// Otherwise a container with one silent output would be read again from the start.
 const MAX_SKEW: i64 = 60 * SECOND;
 
+/// Counts how often an instance exceeded its log rate limit.
+const EXCEEDED: &str = "AppInstanceExceededLogRateLimitCount";
+
 /// How following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -61,13 +62,14 @@ pub(super) struct Cursors {
 pub(super) struct Follower {
     ingest: Ingest,
     id: Arc<str>,
-    source_id: Arc<str>,
-    origin: Arc<Origin>,
+    speakers: Speakers,
     out: Track,
     err: Track,
     /// The cursors last put into the inbox.
     saved: [Cursor; 2],
     limit: RateLimit,
+    /// How many times the limit was exceeded.
+    exceeded: u64,
     received: Arc<AtomicU64>,
 }
 
@@ -79,25 +81,19 @@ impl Follower {
         cursors: Cursors,
         received: Arc<AtomicU64>,
     ) -> Self {
-        let label = |name: &str| labels.get(name).map_or("", String::as_str);
-        let bytes_per_second = label(LABEL_RATE_LIMIT).parse().unwrap_or(-1);
-        let tags = labels.iter().filter_map(|(name, value)| {
-            let tag = name.strip_prefix(LABEL_TAG_PREFIX)?;
-            Some((tag.to_owned(), value.clone()))
-        });
+        let limit = labels.get(LABEL_RATE_LIMIT);
+        let bytes_per_second = limit.and_then(|text| text.parse().ok()).unwrap_or(-1);
+        let speakers = Speakers::of(labels);
+        let marked = speakers.are_several();
         Self {
             ingest,
             id,
-            source_id: label(LABEL_SOURCE_ID).into(),
-            origin: Arc::new(Origin {
-                instance_id: label(LABEL_INSTANCE_ID).into(),
-                source_type: labels.get(LABEL_SOURCE_TYPE).cloned(),
-                tags: tags.collect::<Tags>(),
-            }),
-            out: Track::new(cursors.out),
-            err: Track::new(cursors.err),
+            speakers,
+            out: Track::new(cursors.out, marked),
+            err: Track::new(cursors.err, marked),
             saved: [cursors.out, cursors.err],
             limit: RateLimit::new(bytes_per_second),
+            exceeded: 0,
             received,
         }
     }
@@ -217,21 +213,34 @@ impl Follower {
     /// Adds the lines that pass the rate limit.
     fn admit(&mut self, stream: LogStream, pieces: Vec<Piece>, entries: &mut Vec<Entry>) {
         for piece in pieces {
+            let origin = self.speakers.origin(piece.sidecar).clone();
+            let entry = |message| Entry {
+                source_id: self.speakers.source_id.clone(),
+                at: piece.nanos,
+                origin: origin.clone(),
+                own: Tags::new(),
+                message,
+            };
             for payload in split::lines(piece.data) {
                 let size = payload.len();
                 self.received
                     .fetch_add(u64::try_from(size).unwrap_or(0), Ordering::Relaxed);
-                let (stream, payload) = match self.limit.admit(piece.nanos, size) {
-                    Verdict::Pass => (stream, payload),
-                    Verdict::Drop => continue,
-                    Verdict::Report => (LogStream::Out, self.limit.report().into()),
-                };
-                entries.push(Entry {
-                    source_id: self.source_id.clone(),
-                    at: piece.nanos,
-                    origin: self.origin.clone(),
-                    message: Message::Log { payload, stream },
-                });
+                match self.limit.admit(piece.nanos, size) {
+                    Verdict::Pass => entries.push(entry(Message::Log { payload, stream })),
+                    Verdict::Drop => {}
+                    Verdict::Report => {
+                        self.exceeded += 1;
+                        entries.push(entry(Message::Log {
+                            payload: self.limit.report().into(),
+                            stream: LogStream::Out,
+                        }));
+                        entries.push(entry(Message::Counter {
+                            name: EXCEEDED.to_owned(),
+                            delta: 1,
+                            total: self.exceeded,
+                        }));
+                    }
+                }
             }
         }
     }

@@ -25,11 +25,22 @@ pub(super) struct Entry {
     /// When it was written, in nanoseconds.
     pub(super) at: i64,
     pub(super) origin: Arc<Origin>,
+    /// Tags of this entry alone, which others of its origin do not share.
+    pub(super) own: Tags,
     pub(super) message: Message,
 }
 
+impl Entry {
+    /// A rough estimate of its memory use.
+    pub(super) fn size_estimate(&self) -> usize {
+        let tags = self.own.iter();
+        let own: usize = tags.map(|(tag, value)| tag.len() + value.len() + 48).sum();
+        self.message.size_estimate() + own
+    }
+}
+
 /// Its origin.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) instance_id: Arc<str>,
     pub(super) source_type: Option<String>,
@@ -70,6 +81,16 @@ impl Inbox {
         let mut waiting = self.lock();
         if waiting.entries.len() >= MAX_ENTRIES || waiting.bytes >= MAX_BYTES {
             *waiting.lost.entry(entry.source_id).or_default() += 1;
+            return;
+        }
+        waiting.push(entry);
+        self.wake(waiting);
+    }
+
+    /// Queues an own entry that is worth less than a line: only while there is much room.
+    pub(super) fn offer_if_quiet(&self, entry: Entry) {
+        let mut waiting = self.lock();
+        if waiting.entries.len() >= URGENT_ENTRIES || waiting.bytes >= URGENT_BYTES {
             return;
         }
         waiting.push(entry);
@@ -150,7 +171,7 @@ impl Inbox {
 
 impl Taken {
     fn push(&mut self, entry: Entry) {
-        self.bytes += entry.message.size_estimate();
+        self.bytes += entry.size_estimate();
         self.entries.push(entry);
     }
 
@@ -179,6 +200,7 @@ mod tests {
                 source_type: None,
                 tags: Tags::new(),
             }),
+            own: Tags::new(),
             message: Message::Log {
                 payload: text.into(),
                 stream: LogStream::Out,

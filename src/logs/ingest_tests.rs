@@ -10,8 +10,8 @@ use crate::base::Timestamp;
 use crate::docker::{ContainerSpec, Engine as _, FakeEngine, LABEL_OWNER, LONGEST_FRAME, Verb};
 use crate::logs::envelope::LogStream;
 use crate::logs::{
-    Envelope, LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
-    LONGEST_LINE, Logs, Message, Query,
+    Envelope, LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SIDECARS, LABEL_SOURCE_TYPE,
+    LABEL_TAG_PREFIX, LONGEST_LINE, Logs, Message, Query,
 };
 
 const NOW: i64 = 1_700_000_000_000_000;
@@ -268,10 +268,31 @@ async fn the_rate_limit_of_the_label_drops_and_reports() {
     world.out(&id, "and more");
     world.clock.advance(Duration::from_secs(2));
     world.out(&id, "later");
-    let found = platform.arrived(3).await;
+    let found = platform.arrived(4).await;
     let expected = "app instance exceeded log rate limit (1024 bytes/sec)";
-    assert_eq!(found[1..], [expected, "later"]);
-    assert_eq!(stream(&platform.all().await[1]), Some(LogStream::Out));
+    assert_eq!([&found[1], &found[3]], [expected, "later"]);
+    let all = platform.all().await;
+    assert_eq!(stream(&all[1]), Some(LogStream::Out));
+    let name = "AppInstanceExceededLogRateLimitCount".to_owned();
+    let (delta, total) = (1, 1);
+    assert_eq!(all[2].message, Message::Counter { name, delta, total });
+}
+
+#[tokio::test(start_paused = true)]
+async fn sidecars_are_told_apart_from_their_process() {
+    let world = World::new();
+    let platform = world.start().await;
+    let id = world
+        .container("a", &[(LABEL_SIDECARS, r#"["cache"]"#)])
+        .await;
+    world.out(&id, "process");
+    world.out(&id, "\u{1e}0\0sidecar");
+    assert_eq!(platform.arrived(2).await, ["process", "sidecar"]);
+    let all = platform.all().await;
+    let types: Vec<&str> = { all.iter() }
+        .map(|envelope| envelope.tags["source_type"].as_str())
+        .collect();
+    assert_eq!(types, ["APP/PROC/WEB", "APP/PROC/WEB/SIDECAR/CACHE"]);
 }
 
 #[tokio::test(start_paused = true)]

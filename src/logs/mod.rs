@@ -10,7 +10,7 @@
 //! Invariants:
 //! - Timestamps are unique and strictly increasing within a source, also across restarts.
 //! - A container's lines are stored exactly once: lines and their cursor are committed together.
-//! - [`Logs::emit`] never blocks; dropped lines are counted and reported in the source's own log.
+//! - [`Emitter`] never blocks; dropped lines are counted and reported in the source's own log.
 //! - Readers never block the writer: they take snapshots.
 //! - Lines of a source without an owner ([`SourceOwners`]) are not stored, and its old lines are
 //!   swept.
@@ -19,44 +19,68 @@
 //! Decisions: blocks of envelopes, not rows, because a row per line costs ten times the writer
 //! time; no reads from Docker on demand, because Docker deletes the logs with the container.
 
+mod access;
 mod api;
 mod cursor;
+mod doppler;
+mod drains;
+mod emit;
 mod envelope;
 mod follow;
 mod followers;
+mod gateway;
+mod grant;
 mod inbox;
 mod ingest;
 mod ingest_worker;
+mod live;
+mod marks;
+mod promql;
+mod promql_api;
 mod query;
 mod rate_limit;
 mod read;
+mod search;
 mod segment;
 mod sources;
+mod speakers;
 mod split;
 mod store;
+mod streams;
+mod warning;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use api::{LogAccess, Readable};
+pub use access::{LogAccess, Readable};
+pub use drains::{
+    Drain, DrainSource, Drains, MARK as DRAIN_MARK, Settings as DrainSettings, Tls as DrainTls,
+    hostname as drain_hostname, showable as showable_drain,
+};
+pub use emit::Emitter;
 pub use envelope::{Envelope, GaugeValue, Kinds, LogStream, Message, Tags};
 pub use ingest::Ingest;
+pub use live::{Item, Loss, Selection, Shard, Subscription, TooManyStreams, Want, Wanted};
 pub use query::{DEFAULT_LIMIT, Query};
 pub(crate) use rate_limit::{RateLimit, Verdict};
+pub use search::{Filter, LogSources, NamedSource, Results, Search};
 pub use split::LONGEST_LINE;
 
 pub use crate::docker::{
-    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX,
+    LABEL_INSTANCE_ID, LABEL_RATE_LIMIT, LABEL_SIDECARS, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE,
+    LABEL_TAG_PREFIX,
 };
 
+use crate::base::blocking::WorkQueue;
 use crate::base::{Clock, Timestamp};
 use crate::db::{Db, DbError, ReadTx};
 use followers::Followers;
-use inbox::{Entry, Inbox, Origin};
+use inbox::Inbox;
+use live::Hub;
 use sources::{MemoryLimits, Sources};
 use store::DiskLimits;
 
@@ -161,12 +185,18 @@ struct Inner {
     inbox: Inbox,
     sources: Mutex<Sources>,
     lost: Mutex<HashMap<Arc<str>, u64>>,
+    /// Lost lines of all sources.
+    all_lost: AtomicU64,
     /// Sequence of the inbox up to which everything is stored.
     written: watch::Sender<u64>,
     names: OnceLock<Arc<dyn TagSource>>,
+    place: OnceLock<Tags>,
     followers: Followers,
+    hub: Hub,
     owners: OnceLock<Arc<dyn SourceOwners>>,
     opened_at: Timestamp,
+    /// Evaluates PromQL.
+    queries: WorkQueue,
 }
 
 impl Logs {
@@ -186,10 +216,14 @@ impl Logs {
             inbox: Inbox::default(),
             sources: Mutex::new(Sources::new(known)),
             lost: Mutex::default(),
+            all_lost: AtomicU64::new(0),
             written: watch::Sender::new(0),
             names: OnceLock::new(),
+            place: OnceLock::new(),
             followers: Followers::default(),
+            hub: Hub::default(),
             owners: OnceLock::new(),
+            queries: promql_api::work_queue(),
         })))
     }
 
@@ -198,61 +232,15 @@ impl Logs {
         self.0.names.get_or_init(|| names);
     }
 
+    /// Sets the tags that say where this platform is (`deployment`, `index`, `ip`); every envelope
+    /// has them. Only the first call has an effect.
+    pub fn set_place(&self, tags: Tags) {
+        self.0.place.get_or_init(|| tags);
+    }
+
     /// Sets which sources are kept; by default all are. Only the first call has an effect.
     pub fn set_source_owners(&self, owners: Arc<dyn SourceOwners>) {
         self.0.owners.get_or_init(|| owners);
-    }
-
-    /// Logs a line; never blocks.
-    pub fn emit(&self, line: Line<'_>) {
-        let source_id: Arc<str> = line.source_id.into();
-        let origin = Arc::new(Origin {
-            instance_id: line.instance_id.into(),
-            source_type: Some(line.source_type.to_owned()),
-            tags: Tags::new(),
-        });
-        let at = self.now_nanos();
-        for payload in split::lines(Bytes::copy_from_slice(line.text.as_bytes())) {
-            self.0.inbox.offer(Entry {
-                source_id: source_id.clone(),
-                at,
-                origin: origin.clone(),
-                message: Message::Log {
-                    payload,
-                    stream: line.stream,
-                },
-            });
-        }
-    }
-
-    /// Records measurements (name, unit, value) taken together; never blocks.
-    pub fn emit_gauges<'a>(
-        &self,
-        source_id: &str,
-        instance_id: &str,
-        tags: Tags,
-        metrics: impl IntoIterator<Item = (&'a str, &'a str, f64)>,
-    ) {
-        let metrics = metrics.into_iter().map(|(name, unit, value)| {
-            let unit = unit.to_owned();
-            (name.to_owned(), GaugeValue { unit, value })
-        });
-        let message = Message::Gauge(metrics.collect());
-        self.emit_message(source_id, instance_id, tags, message);
-    }
-
-    /// Records any message (a timer, a counter, an event); never blocks.
-    pub fn emit_message(&self, source_id: &str, instance_id: &str, tags: Tags, message: Message) {
-        self.0.inbox.offer(Entry {
-            source_id: source_id.into(),
-            at: self.now_nanos(),
-            origin: Arc::new(Origin {
-                instance_id: instance_id.into(),
-                source_type: None,
-                tags,
-            }),
-            message,
-        });
     }
 
     /// Every source with its totals.
@@ -268,6 +256,11 @@ impl Logs {
             (source_id.as_ref().to_owned(), meta)
         });
         meta.collect()
+    }
+
+    /// Lines that were dropped since the start because too many were waiting.
+    pub fn lost(&self) -> u64 {
+        self.0.all_lost.load(Ordering::Relaxed)
     }
 
     /// Removes all envelopes of a source asynchronously. Later lines are kept while the source has
@@ -315,8 +308,16 @@ impl Logs {
         &self.0.inbox
     }
 
+    fn queries(&self) -> &WorkQueue {
+        &self.0.queries
+    }
+
     fn followers(&self) -> &Followers {
         &self.0.followers
+    }
+
+    fn hub(&self) -> &Hub {
+        &self.0.hub
     }
 
     fn db(&self) -> &Db {
@@ -333,6 +334,10 @@ impl Logs {
 
     fn tag_source(&self) -> Option<&Arc<dyn TagSource>> {
         self.0.names.get()
+    }
+
+    fn place(&self) -> Option<&Tags> {
+        self.0.place.get()
     }
 
     fn source_owners(&self) -> Option<&Arc<dyn SourceOwners>> {
@@ -354,6 +359,7 @@ impl Logs {
     /// Adds to the lost lines of a source since the start and returns the sum.
     fn count_lost(&self, source_id: &Arc<str>, count: u64) -> u64 {
         let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.all_lost.fetch_add(count, Ordering::Relaxed);
         let total = lost.entry(source_id.clone()).or_default();
         *total += count;
         *total

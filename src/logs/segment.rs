@@ -14,7 +14,9 @@ use super::query::Query;
 use crate::db::DbError;
 
 /// First byte of every encoded segment.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// First byte of those of earlier versions, whose records have no tags of their own.
+const FORMAT_WITHOUT_TAGS: u8 = 1;
 /// A segment is closed when it holds this many envelopes …
 pub(super) const MAX_ENVELOPES: usize = 1000;
 /// … or this many bytes of text.
@@ -55,8 +57,40 @@ struct Origin<'a> {
 struct Record<'a> {
     after: u64,
     origin: usize,
+    /// Tags of this record alone.
+    #[serde(borrow)]
+    own: Vec<(&'a str, &'a str)>,
+    body: Body<'a>,
+}
+
+#[derive(Deserialize)]
+struct OldWire<'a> {
+    #[serde(borrow)]
+    origins: Vec<Origin<'a>>,
+    records: Vec<OldRecord<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OldRecord<'a> {
+    after: u64,
+    origin: usize,
     #[serde(borrow)]
     body: Body<'a>,
+}
+
+impl<'a> From<OldWire<'a>> for Wire<'a> {
+    fn from(old: OldWire<'a>) -> Self {
+        let records = old.records.into_iter().map(|record| Record {
+            after: record.after,
+            origin: record.origin,
+            own: Vec::new(),
+            body: record.body,
+        });
+        Self {
+            origins: old.origins,
+            records: records.collect(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,12 +111,23 @@ fn as_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_bytes(bytes)
 }
 
+/// An envelope to encode.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbered<'a> {
+    pub(super) at: i64,
+    /// Index of what it shares with others.
+    pub(super) number: usize,
+    /// Tags of its own.
+    pub(super) own: &'a Tags,
+    pub(super) message: &'a Message,
+}
+
 /// Encodes envelopes in order of time; their numbers are indexes into `shared`.
 pub(super) fn encode(
     shared: &[Shared],
-    envelopes: &[(i64, usize, &Message)],
+    envelopes: &[Numbered<'_>],
 ) -> Result<Option<Segment>, DbError> {
-    let (Some((first, ..)), Some((last, ..))) = (envelopes.first(), envelopes.last()) else {
+    let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) else {
         return Ok(None);
     };
     let mut wire = Wire {
@@ -90,15 +135,17 @@ pub(super) fn encode(
         records: Vec::with_capacity(envelopes.len()),
     };
     let mut kinds = Kinds::NONE;
-    for (timestamp, origin, message) in envelopes {
-        kinds = kinds.with(message.kind());
+    for envelope in envelopes {
+        kinds = kinds.with(envelope.message.kind());
+        let own = envelope.own.iter();
         wire.records.push(Record {
-            after: timestamp.abs_diff(*first),
-            origin: *origin,
-            body: Body::of(message),
+            after: envelope.at.abs_diff(first.at),
+            origin: envelope.number,
+            own: own.map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+            body: Body::of(envelope.message),
         });
     }
-    pack(&wire, *first, *last, kinds).map(Some)
+    pack(&wire, first.at, last.at, kinds).map(Some)
 }
 
 /// Merges segments, given in order of time, into one.
@@ -187,11 +234,21 @@ pub(super) fn select(
             timestamp,
             source_id: source_id.clone(),
             instance_id: common.instance_id.clone(),
-            tags: common.tags.clone(),
+            tags: with_own(&common.tags, &record.own),
             message,
         });
     }
     Ok(())
+}
+
+fn with_own(common: &Arc<Tags>, own: &[(&str, &str)]) -> Arc<Tags> {
+    let mut tags = common.clone();
+    if !own.is_empty() {
+        let own = own.iter();
+        let own = own.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Arc::make_mut(&mut tags).extend(own);
+    }
+    tags
 }
 
 fn pack(wire: &Wire<'_>, first: i64, last: i64, kinds: Kinds) -> Result<Segment, DbError> {
@@ -208,6 +265,10 @@ fn pack(wire: &Wire<'_>, first: i64, last: i64, kinds: Kinds) -> Result<Segment,
 fn unpack(body: &[u8]) -> Result<Wire<'_>, DbError> {
     match body.split_first() {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| invalid()),
+        Some((&FORMAT_WITHOUT_TAGS, rest)) => {
+            let old: Result<OldWire<'_>, _> = postcard::from_bytes(rest);
+            old.map(Wire::from).map_err(|_| invalid())
+        }
         _ => Err(invalid()),
     }
 }
@@ -329,148 +390,5 @@ fn log(payload: &[u8], stream: LogStream) -> Message {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn shared(instance: &str) -> Shared {
-        Shared {
-            instance_id: instance.into(),
-            tags: Arc::new(Tags::from([("instance_id".into(), instance.into())])),
-        }
-    }
-
-    fn line(text: &'static str) -> Message {
-        Message::Log {
-            payload: text.into(),
-            stream: LogStream::Err,
-        }
-    }
-
-    fn gauge(names: &[&str]) -> Message {
-        let unit = "bytes".to_owned();
-        Message::Gauge(
-            names
-                .iter()
-                .map(|n| {
-                    (
-                        (*n).to_owned(),
-                        GaugeValue {
-                            unit: unit.clone(),
-                            value: 1.5,
-                        },
-                    )
-                })
-                .collect::<BTreeMap<_, _>>(),
-        )
-    }
-
-    fn all() -> Vec<Message> {
-        vec![
-            line("a"),
-            gauge(&["cpu", "memory"]),
-            Message::Counter {
-                name: "rx_bytes".into(),
-                delta: 3,
-                total: u64::MAX,
-            },
-            Message::Timer {
-                name: "http".into(),
-                start: -1,
-                stop: i64::MAX,
-            },
-            Message::Event {
-                title: "t".into(),
-                body: "b".into(),
-            },
-        ]
-    }
-
-    fn encoded(from: i64, messages: &[Message], shared: &[Shared]) -> Segment {
-        let count = shared.len();
-        let entries: Vec<_> = (from..)
-            .zip(messages)
-            .enumerate()
-            .map(|(n, (at, message))| (at, n % count, message))
-            .collect();
-        encode(shared, &entries)
-            .expect("encodable")
-            .expect("not empty")
-    }
-
-    fn found(segment: &Segment, query: &Query) -> Vec<Envelope> {
-        let mut found = Vec::new();
-        segment
-            .select(&"s".into(), query, &mut found)
-            .expect("decodable");
-        found
-    }
-
-    #[test]
-    fn every_kind_round_trips() {
-        let segment = encoded(-7, &all(), &[shared("0"), shared("1")]);
-        assert_eq!((segment.first, segment.last, segment.count), (-7, -3, 5));
-        let found = found(&segment, &Query::default());
-        let messages: Vec<_> = found.iter().map(|e| e.message.clone()).collect();
-        assert_eq!(messages, all());
-        assert_eq!(found[1].timestamp, -6);
-        assert_eq!(&*found[1].instance_id, "1");
-        assert_eq!(found[4].tags["instance_id"], "0");
-    }
-
-    type Change = fn(&mut Query);
-
-    #[test]
-    fn queries_select_by_time_kind_name_order_and_limit() {
-        let segment = encoded(10, &all(), &[shared("0")]);
-        let with = |change: Change| {
-            let mut query = Query::default();
-            change(&mut query);
-            query
-        };
-        let cases: [(Change, &[i64]); 6] = [
-            (|q| (q.start, q.end) = (11, 13), &[11, 12]),
-            (|q| (q.descending, q.limit) = (true, 2), &[14, 13]),
-            (|q| q.kinds = Kinds::LOG.with(Kinds::EVENT), &[10, 14]),
-            (
-                |q| q.name = regex::Regex::new("^(mem|http)").ok(),
-                &[11, 13],
-            ),
-            (|q| q.name = regex::Regex::new("nothing").ok(), &[]),
-            (|q| q.limit = 0, &[]),
-        ];
-        for (change, expected) in cases {
-            let query = with(change);
-            let found = found(&segment, &query);
-            let times: Vec<i64> = found.iter().map(|e| e.timestamp).collect();
-            assert_eq!(times, expected, "{query:?}");
-        }
-        let named = with(|q| q.name = regex::Regex::new("mem").ok());
-        assert_eq!(found(&segment, &named)[0].message, gauge(&["memory"]));
-    }
-
-    #[test]
-    fn merged_segments_read_like_their_parts() {
-        let parts = [
-            encoded(100, &all(), &[shared("0"), shared("1")]),
-            encoded(200, &[line("b")], &[shared("1")]),
-            encoded(300, &[line("c"), line("d")], &[shared("2"), shared("0")]),
-        ];
-        let merged = merge(&parts).expect("mergeable").expect("not empty");
-        let apart: Vec<_> = parts
-            .iter()
-            .flat_map(|p| found(p, &Query::default()))
-            .collect();
-        assert_eq!(found(&merged, &Query::default()), apart);
-        assert_eq!((merged.first, merged.last, merged.count), (100, 301, 8));
-    }
-
-    #[test]
-    fn invalid_bytes_are_rejected() {
-        for body in [&b""[..], &[FORMAT], &[9, 0, 0], &[FORMAT, 0, 1, 0, 5, 0, 0]] {
-            let result = select(body, 0, &"s".into(), &Query::default(), &mut Vec::new());
-            assert!(result.is_err(), "{body:?}");
-        }
-    }
-}
+#[path = "segment_tests.rs"]
+mod tests;

@@ -53,6 +53,10 @@ pub(super) struct Stored {
     pub(super) source_id: Arc<str>,
     pub(super) segments: Vec<Segment>,
     pub(super) replaced_from: Option<i64>,
+    /// The time of the first new envelope: a merged segment has older ones, too.
+    pub(super) fresh_from: i64,
+    /// The number of new envelopes.
+    pub(super) fresh_count: usize,
 }
 
 impl Sources {
@@ -211,6 +215,8 @@ mod tests {
             source_id: source_id.into(),
             segments,
             replaced_from: None,
+            fresh_from: 0,
+            fresh_count: 0,
         }
     }
 
@@ -289,6 +295,8 @@ mod tests {
             source_id: "s".into(),
             segments: vec![segment(0, MERGE_AT, 9)],
             replaced_from: Some(0),
+            fresh_from: 0,
+            fresh_count: 1,
         };
         sources.publish(merged, limits);
         assert_eq!(firsts(&sources, "s"), [0]);

@@ -50,7 +50,7 @@ pub(super) fn sources(tx: &ReadTx<'_>) -> Result<Vec<(Arc<str>, Totals)>, DbErro
     Ok(sources)
 }
 
-/// Appends the stored envelopes that match the query to `found`.
+/// Appends the stored envelopes that match the query to `found`. A damaged segment is left out.
 pub(super) fn select(
     tx: &ReadTx<'_>,
     source_id: &Arc<str>,
@@ -79,7 +79,12 @@ pub(super) fn select(
         && let Some(row) = rows.next()?
     {
         let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        segment::select(body, row.get(0)?, source_id, query, &mut found)?;
+        match segment::select(body, row.get(0)?, source_id, query, &mut found) {
+            Err(error) if error.is_unreadable() => {
+                tracing::warn!(source_id = %source_id, %error, "some log lines are damaged; left out");
+            }
+            selected => selected?,
+        }
     }
     Ok(found)
 }

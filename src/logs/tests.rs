@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::inbox::{Entry, Origin};
 use super::*;
 use crate::base::Supervisor;
 use crate::base::clock::ManualClock;
@@ -263,7 +264,9 @@ async fn current_names_are_on_every_envelope() {
     let tags = Tags::from([("process_id".to_owned(), "p".to_owned())]);
     store
         .logs
-        .emit_gauges("app", "3", tags, [("cpu", "percentage", 0.5)]);
+        .emitter("app", "3")
+        .tagged(tags)
+        .gauges([("cpu", "percentage", 0.5)]);
     store.logs.flush().await;
     let found = store
         .logs
@@ -330,6 +333,7 @@ async fn a_burst_through_the_writer_is_complete() {
             source_id: source_id.clone(),
             at: NOW * 1000 + i64::try_from(n).expect("small"),
             origin: origin.clone(),
+            own: Tags::new(),
             message: Message::Log {
                 payload: format!("{n} {}", "x".repeat(90)).into(),
                 stream: LogStream::Out,
@@ -412,4 +416,25 @@ async fn a_source_that_cannot_be_read_hides_no_other() {
     assert_eq!(store.all().await, ["one"]);
     let cursors = store.logs.db().read(store::cursors).await;
     assert_eq!(cursors.expect("cursors").len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_segment_hides_only_its_own_lines() {
+    let mut store = Store::start(Limits::default()).await;
+    for text in ["first", "second", "third"] {
+        store.line(text);
+        store.logs.flush().await;
+    }
+    let damage = store.logs.db().write(|tx| {
+        let sql = "update log_segments set body = x'0201' \
+                   where first = (select max(first) from log_segments)";
+        tx.sql().execute(sql, [])?;
+        Ok::<_, DbError>(())
+    });
+    damage.await.expect("written");
+    store.restart().await;
+    assert_eq!(store.all().await, ["first", "second"]);
+    store.line("fourth");
+    store.logs.flush().await;
+    assert_eq!(store.all().await, ["first", "second", "fourth"]);
 }

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::envelope::{LogStream, Message, Tags};
 use super::inbox::{Entry, Origin, Taken};
-use super::segment::{self, Segment, Shared};
+use super::segment::{self, Numbered, Segment, Shared};
 use super::sources::Stored;
 use super::store::{self, DiskLimits, Totals};
-use super::{Logs, SourceOwners};
+use super::{Logs, Loss, SourceOwners, warning};
 use crate::base::Backoff;
 use crate::base::Supervisor;
 use crate::db::{DbError, WriteTx};
@@ -53,6 +53,11 @@ impl Logs {
         supervisor.worker("log writer", move |token| {
             let logs = logs.clone();
             async move { logs.write(token).await }
+        });
+        let logs = self.clone();
+        supervisor.worker("log consumers", move |token| {
+            let logs = logs.clone();
+            async move { logs.serve_consumers(token).await }
         });
     }
 
@@ -128,6 +133,7 @@ impl Logs {
         let mut sources = self.sources();
         let kept = batch.stored.into_iter();
         for stored in kept.filter(|stored| !done.dropped.contains(&stored.source_id)) {
+            self.hub().offer(&stored);
             sources.publish(stored, self.limits().memory());
         }
         for (source_id, totals) in done.totals {
@@ -157,8 +163,12 @@ impl Logs {
 
     fn prepare_source(&self, source_id: Arc<str>, entries: &[Entry]) -> Result<Stored, DbError> {
         let names = self.tag_source().map(|names| names.tags(&source_id));
-        let names = names.unwrap_or_default();
+        let mut names = names.unwrap_or_default();
+        for (tag, value) in self.place().into_iter().flatten() {
+            names.insert(tag.clone(), value.clone());
+        }
         let mut last = self.sources().newest(&source_id).unwrap_or(i64::MIN);
+        let fresh_from = last.saturating_add(1);
         let mut segments = Vec::new();
         let mut draft = Draft::default();
         for entry in entries {
@@ -182,6 +192,8 @@ impl Logs {
             source_id,
             segments,
             replaced_from,
+            fresh_from,
+            fresh_count: entries.len(),
         })
     }
 
@@ -189,10 +201,11 @@ impl Logs {
     fn report_losses(&self, taken: &mut Taken) {
         for (source_id, count) in &taken.lost {
             let total = self.count_lost(source_id, *count);
-            let text = format!(
-                "Log message output is too high. {count} messages dropped (Total {total} messages \
-                 dropped) from cflite to log-cache."
-            );
+            let loss = Loss {
+                since: *count,
+                total,
+            };
+            let text = warning::text(loss, "log-cache");
             tracing::warn!(source_id = %source_id, count, total, "log lines dropped");
             taken.entries.push(Entry {
                 source_id: source_id.clone(),
@@ -202,6 +215,7 @@ impl Logs {
                     source_type: Some("LGR".to_owned()),
                     tags: Tags::new(),
                 }),
+                own: Tags::new(),
                 message: Message::Log {
                     payload: text.into(),
                     stream: LogStream::Err,
@@ -257,15 +271,20 @@ struct Draft<'a> {
     /// The origins of the entries in `shared`; few, so searched linearly.
     origins: Vec<&'a Origin>,
     latest: Option<(&'a Arc<Origin>, usize)>,
-    envelopes: Vec<(i64, usize, &'a Message)>,
+    envelopes: Vec<Numbered<'a>>,
     bytes: usize,
 }
 
 impl<'a> Draft<'a> {
     fn add(&mut self, at: i64, entry: &'a Entry, source_id: &Arc<str>, names: &Tags) {
         let number = self.number(&entry.origin, source_id, names);
-        self.bytes += entry.message.size_estimate();
-        self.envelopes.push((at, number, &entry.message));
+        self.bytes += entry.size_estimate();
+        self.envelopes.push(Numbered {
+            at,
+            number,
+            own: &entry.own,
+            message: &entry.message,
+        });
     }
 
     /// The number of an origin in this segment. Lines of one container share one allocation, which
@@ -309,8 +328,15 @@ impl Origin {
             Some("RTR") => "gorouter",
             _ => "rep",
         };
-        tags.entry("origin".to_owned())
-            .or_insert_with(|| component.to_owned());
+        let origin = tags.entry("origin".to_owned());
+        let job = match origin.or_insert_with(|| component.to_owned()).as_str() {
+            "cloud_controller" => "api",
+            "gorouter" => "router",
+            "rep" => "diego-cell",
+            other => other,
+        };
+        let job = job.to_owned();
+        tags.entry("job".to_owned()).or_insert(job);
         tags.insert("source_id".to_owned(), source_id.to_owned());
         tags.insert("instance_id".to_owned(), (*self.instance_id).to_owned());
         if let Some(source_type) = &self.source_type {

@@ -25,6 +25,8 @@ use crate::base::{Clock, Timestamp};
 
 mod files;
 mod issue;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use issue::{Authority, Issued};
 

@@ -11,10 +11,11 @@ use super::{connect_docker, identity, platform_id};
 use crate::base::guid::DropletGuid;
 use crate::cloud_controller::model;
 use crate::config::Config;
+use crate::data_services;
 use crate::db::Db;
 use crate::docker::{Container, DockerError, Engine, LABEL_OWNER, Labels};
 use crate::scheduler::{self, Network};
-use crate::staging::images;
+use crate::staging::{images, staging_network};
 
 /// What was removed.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +60,11 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
         removed.containers = remove_owned(&engine, id).await?;
         let network = Network::of_platform(id);
         engine.remove_network(network.name()).await?;
+        engine
+            .remove_network(&staging_network(id, false).name)
+            .await?;
         scheduler::remove_volumes(&*engine, id).await?;
+        data_services::remove_volumes(&*engine, id).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {
             droplet_images::remove(&*engine, &image).await?;
@@ -72,6 +77,9 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
             let of_stacks = images::remove_unused(&*engine, id.as_deref()).await?;
             removed.images += of_stacks.count;
             removed.kept_for = of_stacks.kept_for;
+            if removed.kept_for.is_empty() {
+                removed.images += data_services::remove_images(&*engine).await?;
+            }
         }
         StackImages::Keep => {
             if let Some(id) = &id {

@@ -3,14 +3,25 @@
 use std::sync::Arc;
 
 use super::adapters::SharedSink;
+use super::data_services;
 use super::parts::{CoreServices, Parts};
+use super::router_log::RouterLog;
 use super::running::Running;
-use crate::base::Supervisor;
+use crate::base::{Secret, Supervisor};
 use crate::cloud_controller::engines::scheduler::{AppObserver, DesiredApps, ImageReferences};
-use crate::cloud_controller::engines::{DropletUploads, StagingQueue, TaskQueue};
+use crate::cloud_controller::engines::{
+    BrokerQueue, DropletUploads, SourceNames, StagingQueue, StandInMode, StandIns, TaskQueue,
+    WantedDrains,
+};
 use crate::cloud_controller::flows::seed::STACK;
-use crate::cloud_controller::on_board::OnBoard;
+use crate::cloud_controller::on_board::{OnBoard, Part};
 use crate::cloud_controller::state;
+use crate::config;
+use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
+use crate::marketplace::{self, Marketplace};
+use crate::net::RequestId;
+use crate::pki::Pki;
+use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
@@ -58,10 +69,54 @@ fn image_references(core: &CoreServices) -> ImageReferences {
     Arc::new(move |droplet, digest| registry.reference(&droplet_repository(droplet), digest))
 }
 
+/// Asks service brokers, also those that are apps of this platform.
+pub(super) fn brokers(
+    parts: &Parts,
+    pki: &Pki,
+    running: &Running,
+    data_services: &data_services::Part,
+) -> anyhow::Result<marketplace::Client> {
+    let root = reqwest::Certificate::from_pem(pki.authority_pem().as_bytes())?;
+    let platform = marketplace::client::Platform {
+        api_url: running.api_url(),
+        roots: vec![root],
+        embedded: data_services.embedded.clone(),
+        offline: parts.config.offline,
+    };
+    let (clock, guids) = (parts.clock.clone(), parts.guids.clone());
+    Ok(marketplace::Client::new(platform, clock, guids)?)
+}
+
+pub(super) fn marketplace(
+    parts: &Parts,
+    core: &CoreServices,
+    client: &marketplace::Client,
+    data_services: &data_services::Part,
+) -> Marketplace {
+    Marketplace::new(marketplace::Parts {
+        db: core.db.clone(),
+        clock: parts.clock.clone(),
+        client: client.clone(),
+        operations: Arc::new(BrokerQueue {
+            vault: core.vault.clone(),
+            guids: parts.guids.clone(),
+            stand_ins: StandIns {
+                broker: data_services.broker.clone(),
+                mode: match parts.config.stand_ins {
+                    config::StandInMode::Auto => StandInMode::Auto,
+                    config::StandInMode::Always => StandInMode::Always,
+                    config::StandInMode::Never => StandInMode::Never,
+                },
+                plans: parts.config.stand_in_plans.clone(),
+            },
+        }),
+    })
+}
+
 pub(super) fn controller_parts(
     parts: &Parts,
     core: &CoreServices,
-    scheduler: &Scheduler,
+    (scheduler, brokers): (&Scheduler, &marketplace::Client),
     supervisor: &Supervisor,
     running: &Running,
 ) -> state::Parts {
@@ -74,6 +129,7 @@ pub(super) fn controller_parts(
         scheduler: scheduler.clone(),
         blobs: core.blobs.clone(),
         logs: core.logs.clone(),
+        brokers: brokers.clone(),
         supervisor: supervisor.clone(),
         settings: state::Settings {
             system_domain: parts.config.domain.clone(),
@@ -81,11 +137,52 @@ pub(super) fn controller_parts(
             apps_domain: parts.config.domain.clone(),
             default_stack: STACK.to_owned(),
             app_log_revision: parts.config.app_log_revision,
+            proxy_variables: parts.config.proxy_variables.clone().into(),
             registry: core.registry.names(),
             // Parts that are added here get their links in the API.
-            on_board: OnBoard::default(),
+            on_board: OnBoard {
+                parts: [Part::Firehose, Part::LogStream].into(),
+                ..OnBoard::default()
+            },
         },
     }
+}
+
+/// Sends logs on to other servers.
+pub(super) fn drains(parts: &Parts, core: &CoreServices, pki: &Pki) -> Drains {
+    let source = WantedDrains {
+        db: core.db.clone(),
+        vault: core.vault.clone(),
+        aggregate: parts.config.log_drains.clone(),
+    };
+    let settings = DrainSettings {
+        // Nobody else can mark requests.
+        secret: Secret::new(RequestId::random().as_str().to_owned()),
+        authority: Secret::new(pki.authority_pem().to_owned()),
+        offline: parts.config.offline,
+        blocked: Vec::new(),
+    };
+    Drains::new(core.logs.clone(), Arc::new(source), settings)
+}
+
+/// The search for operators.
+pub(super) fn log_search(core: &CoreServices) -> axum::Router {
+    let names = SourceNames {
+        db: core.db.clone(),
+    };
+    core.logs.operator_routes(Arc::new(names))
+}
+
+pub(super) fn router(access_log: Arc<RouterLog>, drains: &Drains) -> Router {
+    let unlogged = router::Unlogged {
+        header: DRAIN_MARK,
+        value: Arc::new(drains.marks()),
+    };
+    let settings = router::Settings {
+        unlogged: Some(unlogged),
+        ..router::Settings::default()
+    };
+    Router::new(settings, access_log)
 }
 
 pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {
@@ -111,6 +208,7 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
         blobs: core.blobs.clone(),
         engine: parts.engine.clone(),
         registry: core.registry.clone(),
+        packages: core.packages.clone(),
         logs: core.logs.clone(),
         builds: Arc::new(StagingQueue {
             vault: core.vault.clone(),

@@ -6,9 +6,12 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::metrics::{Measured, PlatformMetrics};
+use super::names::CurrentNames;
 use crate::base::Supervisor;
 use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
+use crate::logs::Logs;
 use crate::scheduler::Scheduler;
 
 /// What the health report covers.
@@ -18,6 +21,26 @@ pub(super) struct Health {
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: Scheduler,
     pub(super) docker: String,
+}
+
+impl Health {
+    /// The metrics of the same parts.
+    pub(super) fn metrics(
+        &self,
+        measured: Measured,
+        names: CurrentNames,
+        logs: &Logs,
+    ) -> PlatformMetrics {
+        PlatformMetrics {
+            started_at: measured.now(),
+            measured,
+            names,
+            db: self.db.clone(),
+            logs: logs.clone(),
+            supervisor: self.supervisor.clone(),
+            scheduler: self.scheduler.clone(),
+        }
+    }
 }
 
 /// `/healthz` and `/readyz`.

@@ -6,14 +6,17 @@
 
 mod adapters;
 pub mod cleanup;
+mod data_services;
 mod droplet_images;
 mod engines;
 mod health;
 mod identity;
 mod lock;
+mod metrics;
 mod names;
 mod open;
 mod parts;
+mod router_log;
 mod routing;
 mod running;
 mod screen;
@@ -22,6 +25,7 @@ mod start;
 mod sweeper;
 mod workers;
 
+pub use data_services::catalog as service_catalog;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
 pub use parts::Parts;
@@ -35,6 +39,7 @@ use anyhow::{Context, bail};
 use crate::base::blocking;
 use crate::config::Config;
 use crate::docker::{BollardEngine, DEFAULT_HOST, Engine};
+use crate::telemetry::own_log;
 
 /// Time limit for workers to end when the platform stops.
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -48,7 +53,7 @@ pub fn connect_docker(config: &Config) -> Arc<dyn Engine> {
 
 /// Runs a platform in this process until SIGTERM or SIGINT; a second signal stops it at once.
 pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
-    log_to_stderr();
+    own_log::to_stderr(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(blocking::THREADS)
@@ -96,19 +101,5 @@ async fn signalled() -> anyhow::Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {}
         }
-    }
-}
-
-fn log_to_stderr() {
-    use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CFLITE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let set = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
-    if let Err(error) = set {
-        tracing::debug!(%error, "logging is already set up");
     }
 }

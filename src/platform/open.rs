@@ -9,14 +9,16 @@ use anyhow::Context;
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
 use super::{adapters, identity, seed};
+use crate::alerts::{Alerts, Sink, SinkError};
 use crate::base::Secret;
 use crate::blobs::Blobs;
 use crate::cloud_controller::engines;
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::{DockerError, Engine};
-use crate::logs::Logs;
+use crate::logs::{Logs, Tags};
 use crate::net::ports::{self, PortChoice};
+use crate::packages::{self, Packages};
 use crate::registry::{self, Registry};
 use crate::uaa::{self, Uaa};
 use crate::{scheduler, staging};
@@ -48,8 +50,12 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let port = registry_socket.local_addr()?.port();
     let settings = registry_settings(config, port, registry::token(&db, &vault).await?);
     let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let settings = package_settings(config);
+    let packages = Packages::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;
-    logs.set_source_owners(Arc::new(engines::log_access::Apps));
+    let host_ip = host_ip(config.bind);
+    logs.set_place(place(&id, host_ip));
+    logs.set_source_owners(Arc::new(engines::log_access::Owners));
     let log = logs.clone();
     db.on_unreadable(move |row| adapters::log_unreadable(&log, row));
     let uaa = Uaa::open(uaa::Parts {
@@ -66,7 +72,10 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let access = engines::RegistryAccess::new(uaa.clone(), db.clone());
     let apps = engines::RegistryApps::new(db.clone(), staging::lifecycle_files());
     let registry = registry.with_access(Arc::new(access), Arc::new(apps));
-    let host_ip = host_ip(config.bind);
+    let sinks: Result<Vec<Sink>, SinkError> = { config.alerts.iter() }
+        .map(|url| Sink::parse(url.expose()))
+        .collect();
+    let alerts = Alerts::new(parts.clock.clone(), sinks.context("option alert")?);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
@@ -77,10 +86,24 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         registry,
         registry_socket,
         mirror_socket,
+        packages,
         logs,
+        alerts,
         uaa,
         host_ip,
     })
+}
+
+/// The tags of every envelope that say where it comes from.
+fn place(platform_id: &str, host_ip: IpAddr) -> Tags {
+    let ip = host_ip.to_string();
+    let tags = [
+        ("deployment", "cflite"),
+        ("index", platform_id),
+        ("ip", &ip),
+    ];
+    tags.map(|(tag, value)| (tag.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// A listener for this machine only.
@@ -101,6 +124,17 @@ fn registry_settings(config: &Config, port: u16, token: Secret<String>) -> regis
             ..registry::upstream::Settings::default()
         },
         cache_limit: config.registry_cache,
+    }
+}
+
+fn package_settings(config: &Config) -> packages::Settings {
+    let named = config.package_upstreams.iter();
+    packages::Settings {
+        offline: config.offline,
+        upstreams: named
+            .filter_map(|(name, url)| Some((packages::Source::named(name)?, url.clone())))
+            .collect(),
+        ..packages::Settings::new(config.package_cache)
     }
 }
 

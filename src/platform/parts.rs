@@ -3,12 +3,14 @@
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
+use crate::alerts::Alerts;
 use crate::base::{Clock, GuidSource, SystemClock};
 use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::Engine;
 use crate::logs::Logs;
+use crate::packages::Packages;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
 use crate::uaa::Uaa;
@@ -52,7 +54,9 @@ pub(super) struct CoreServices {
     pub(super) registry: Registry,
     pub(super) registry_socket: TcpListener,
     pub(super) mirror_socket: Option<TcpListener>,
+    pub(super) packages: Packages,
     pub(super) logs: Logs,
+    pub(super) alerts: Alerts,
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,

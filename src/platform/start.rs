@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::adapters::{LogReaders, RouterLog, SchedulerLogs, SharedSink};
+use super::adapters::{LogReaders, SchedulerLogs, SharedSink};
+use super::data_services::Part;
 use super::health::{self, Health};
-use super::parts::Parts;
+use super::metrics::{self, Measured, PlatformMetrics};
+use super::parts::{CoreServices, Parts};
+use super::router_log::RouterLog;
 use super::running::Running;
-use super::{engines, open, workers};
+use super::{data_services, engines, open, workers};
 use crate::base::Supervisor;
-use crate::cloud_controller::engines::Rollouts;
 use crate::cloud_controller::state::CloudController;
 use crate::db::Db;
 use crate::logs::Ingest;
-use crate::router::{self, Router};
 use crate::scheduler::Scheduler;
 
 /// A running platform.
@@ -33,53 +34,50 @@ impl Platform {
         let running = open::running(&parts, &sockets, &core)?;
         let docker = open::docker_version(&*parts.engine).await;
         let ingest = Ingest::new(core.logs.clone(), parts.engine.clone(), &core.id);
-        let sink: SharedSink = Arc::new(SchedulerLogs {
-            logs: core.logs.clone(),
-            ingest: ingest.clone(),
-        });
+        let (measured, sink, access_log) = observers(&parts, &core, &ingest);
         let scheduler = engines::scheduler(&parts, &core, &sink);
         let tasks = engines::tasks(&parts, &core, &sink);
-        let cc = CloudController::new(engines::controller_parts(
-            &parts,
-            &core,
-            &scheduler,
-            &supervisor,
-            &running,
-        ));
+        let pki = workers::certificates(&parts)?;
+        let data_services = data_services::open(&parts, &core, &running, &measured).await?;
+        let brokers = engines::brokers(&parts, &pki, &running, &data_services)?;
+        let engines = (&scheduler, &brokers);
+        let controlled = engines::controller_parts(&parts, &core, engines, &supervisor, &running);
+        let cc = CloudController::new(controlled);
+        let marketplace = engines::marketplace(&parts, &core, &brokers, &data_services);
         let images = engines::images(&parts, &core);
         let staging = engines::staging(&parts, &core, images.clone());
         let uploads = engines::uploads(&parts, &core, &images);
-        let router = Router::new(
-            router::Settings::default(),
-            Arc::new(RouterLog(core.logs.clone())),
-        );
+        let drains = engines::drains(&parts, &core, &pki);
+        let router = engines::router(access_log, &drains);
+        let names = workers::start_names(&supervisor, &core);
         let health = Health {
             db: core.db.clone(),
             supervisor: supervisor.clone(),
             scheduler: scheduler.clone(),
             docker,
         };
-        let platform = cc
-            .router()
-            .merge(core.uaa.router())
-            .merge(core.logs.router(Arc::new(LogReaders(cc.clone()))))
-            .merge(health::routes(health));
+        let metrics = health.metrics(measured, names, &core.logs);
+        let operated = for_operators(&core, &data_services, &metrics);
+        let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
 
-        workers::start_names(&supervisor, &core);
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);
-        workers::start_logs(&supervisor, &core, &ingest);
-        workers::start_registry(&supervisor, &core)?;
+        workers::start_logs(&supervisor, &core, &ingest, &drains);
+        core.alerts.start(&supervisor);
+        workers::start_metrics(&supervisor, &parts, &core, &metrics);
+        workers::start_registry(&supervisor, &core, operated)?;
         staging.start(&supervisor);
         uploads.start(&supervisor);
         scheduler.start(&supervisor);
         tasks.start(&supervisor);
-        Rollouts::new(&cc, parts.clock.clone()).start(&supervisor);
+        marketplace.start(&supervisor);
+        data_services.start(&supervisor);
+        workers::start_controller(&supervisor, &cc, &parts.clock);
         workers::start_routing(&supervisor, &core.db, &scheduler, &router);
         workers::start_sweeper(&supervisor, &core, &parts.clock);
         workers::start_image_collector(&supervisor, &core, &parts.engine);
         workers::warm_images(&supervisor, images);
-        workers::start_front_door(&supervisor, &parts, sockets, (router, platform))?;
+        workers::start_front_door(&supervisor, &parts, &pki, sockets, (router, platform));
         Ok(Self {
             running,
             supervisor,
@@ -111,4 +109,47 @@ impl Platform {
         }
         clean
     }
+}
+
+/// What takes the lines and measurements of scheduler and router.
+fn observers(
+    parts: &Parts,
+    core: &CoreServices,
+    ingest: &Ingest,
+) -> (Measured, SharedSink, Arc<RouterLog>) {
+    let measured = Measured::new(parts.clock.clone(), core.logs.clone());
+    let sink = Arc::new(SchedulerLogs {
+        logs: core.logs.clone(),
+        ingest: ingest.clone(),
+        measured: measured.clone(),
+    });
+    let access_log = Arc::new(RouterLog::new(core.logs.clone(), measured.clone()));
+    (measured, sink, access_log)
+}
+
+/// What `cflite` asks on the registry's port.
+fn for_operators(
+    core: &CoreServices,
+    data_services: &Part,
+    metrics: &PlatformMetrics,
+) -> axum::Router {
+    metrics::routes(metrics)
+        .merge(data_services.operator_routes())
+        .merge(core.alerts.operator_routes())
+        .merge(engines::log_search(core))
+}
+
+/// Cloud Controller, UAA, logs, metrics and the broker of data services.
+fn api(
+    cc: &CloudController,
+    core: &CoreServices,
+    data_services: &Part,
+    metrics: &PlatformMetrics,
+) -> axum::Router {
+    let readers = Arc::new(LogReaders(cc.clone()));
+    let logs = core.logs.router(readers.clone());
+    let logs = logs.merge(core.logs.stream_router(readers));
+    let router = cc.router().merge(core.uaa.router()).merge(logs);
+    let metrics = core.registry.for_operators(metrics::routes(metrics));
+    router.merge(metrics).merge(data_services.router.clone())
 }

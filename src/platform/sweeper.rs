@@ -12,6 +12,7 @@ use crate::base::Clock;
 use crate::blobs::Blobs;
 use crate::cloud_controller::{actions, engines};
 use crate::db::Db;
+use crate::packages::Packages;
 use crate::registry::Registry;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -21,6 +22,7 @@ const EVERY: Duration = Duration::from_secs(600);
 pub(super) struct Sweeper {
     pub(super) db: Db,
     pub(super) registry: Registry,
+    pub(super) packages: Packages,
     pub(super) blobs: Blobs,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -39,6 +41,7 @@ impl Sweeper {
                 engines::leftovers::delete(&self.db).await,
             );
             report("images", self.registry.sweep().await);
+            report("packages", self.packages.sweep().await);
             report("blobs", self.blobs.sweep().await);
             let now = self.clock.now();
             let passwords = self

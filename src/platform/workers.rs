@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use super::metrics::PlatformMetrics;
 use super::names::{self, CurrentNames};
 use super::parts::{CoreServices, Parts, Sockets};
 use super::sweeper::Sweeper;
 use super::{adapters, droplet_images, routing, screen};
 use crate::base::{Clock, Supervisor};
-use crate::cloud_controller::engines::ApiLines;
+use crate::cloud_controller::engines::{ApiLines, DevelopmentSessions, Rollouts};
 use crate::cloud_controller::flows::seed::STACK;
+use crate::cloud_controller::state::CloudController;
 use crate::db::Db;
 use crate::docker::Engine;
-use crate::logs::Ingest;
+use crate::logs::{Drains, Ingest};
 use crate::net::origin::PlatformHosts;
 use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
@@ -22,6 +24,7 @@ use crate::router::{FrontDoor, Router};
 use crate::scheduler::Scheduler;
 use crate::staging;
 use crate::staging::images::Images;
+use crate::telemetry::{otlp, own_log};
 
 /// Loads built stack images into the registry, so that the first push does not wait for it. The
 /// command line or the first push builds them.
@@ -48,18 +51,35 @@ pub(super) fn start_database(supervisor: &Supervisor, core: &CoreServices) {
     core.db.close_idle_readers(supervisor);
 }
 
-pub(super) fn start_logs(supervisor: &Supervisor, core: &CoreServices, ingest: &Ingest) {
+pub(super) fn start_logs(
+    supervisor: &Supervisor,
+    core: &CoreServices,
+    ingest: &Ingest,
+    drains: &Drains,
+) {
+    // Drains first: what apps wrote while no platform ran goes to them, too.
+    drains.start(supervisor);
     core.logs.start(supervisor);
     ingest.start(supervisor);
     ApiLines::new(core.db.clone(), core.logs.clone()).start(supervisor);
 }
 
-pub(super) fn start_registry(supervisor: &Supervisor, core: &CoreServices) -> anyhow::Result<()> {
+/// `operated` are further routes for operators.
+pub(super) fn start_registry(
+    supervisor: &Supervisor,
+    core: &CoreServices,
+    operated: axum::Router,
+) -> anyhow::Result<()> {
     let socket = core.registry_socket.try_clone()?;
-    let registry = core.registry.clone();
+    let (registry, packages) = (core.registry.clone(), core.packages.clone());
+    packages.start(supervisor);
     supervisor.worker("registry", move |token| {
         let (registry, socket) = (registry.clone(), socket.try_clone());
-        async move { registry.serve(TcpListener::from_std(socket?)?, token).await }
+        let further = packages.operator_routes().merge(operated.clone());
+        async move {
+            let listener = TcpListener::from_std(socket?)?;
+            registry.serve_with(listener, further, token).await
+        }
     });
     let Some(socket) = &core.mirror_socket else {
         return Ok(());
@@ -75,13 +95,39 @@ pub(super) fn start_registry(supervisor: &Supervisor, core: &CoreServices) -> an
     Ok(())
 }
 
-pub(super) fn start_names(supervisor: &Supervisor, core: &CoreServices) {
+/// Tells of the platform: as envelopes, and over OTLP; and keeps its own log small.
+pub(super) fn start_metrics(
+    supervisor: &Supervisor,
+    parts: &Parts,
+    core: &CoreServices,
+    metrics: &PlatformMetrics,
+) {
+    let told = metrics.clone();
+    supervisor.worker("metrics of the platform", move |token| {
+        let told = told.clone();
+        async move { told.tell(token).await }
+    });
+    if let Some(settings) = parts.config.export.clone() {
+        let source = Arc::new(metrics.clone());
+        let exporter =
+            otlp::Exporter::new(settings, core.logs.clone(), source, parts.clock.clone());
+        exporter.start(supervisor);
+    }
+    let (data_dir, clock) = (parts.config.data_dir.clone(), parts.clock.clone());
+    supervisor.worker("rotation of the log", move |token| {
+        own_log::rotate(data_dir.clone(), clock.clone(), token)
+    });
+}
+
+pub(super) fn start_names(supervisor: &Supervisor, core: &CoreServices) -> CurrentNames {
     let names = CurrentNames::default();
+    let current = names.clone();
     core.logs.set_tag_source(Arc::new(names.clone()));
     let (db, logs) = (core.db.clone(), core.logs.clone());
     supervisor.worker("names on log lines", move |token| {
         names::keep(names.clone(), db.clone(), logs.clone(), token)
     });
+    current
 }
 
 pub(super) fn start_routing(
@@ -111,27 +157,43 @@ pub(super) fn start_image_collector(
     supervisor.worker("unused images", move |token| collector.clone().run(token));
 }
 
+/// The workers of the Cloud Controller itself.
+pub(super) fn start_controller(
+    supervisor: &Supervisor,
+    cc: &CloudController,
+    clock: &Arc<dyn Clock>,
+) {
+    Rollouts::new(cc, clock.clone()).start(supervisor);
+    DevelopmentSessions::new(cc, clock.clone()).start(supervisor);
+}
+
 pub(super) fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn Clock>) {
     let sweeper = Sweeper {
         db: core.db.clone(),
         registry: core.registry.clone(),
+        packages: core.packages.clone(),
         blobs: core.blobs.clone(),
         clock: clock.clone(),
     };
     supervisor.worker("sweeper", move |token| sweeper.clone().run(token));
 }
 
-pub(super) fn start_front_door(
-    supervisor: &Supervisor,
-    parts: &Parts,
-    sockets: Sockets,
-    (router, platform): (Router, axum::Router),
-) -> anyhow::Result<()> {
-    let pki = Pki::open(
+/// The certificates of the platform, made at the first start.
+pub(super) fn certificates(parts: &Parts) -> anyhow::Result<Pki> {
+    Ok(Pki::open(
         &parts.config.data_dir.join("pki"),
         std::slice::from_ref(&parts.config.domain),
         parts.clock.clone(),
-    )?;
+    )?)
+}
+
+pub(super) fn start_front_door(
+    supervisor: &Supervisor,
+    parts: &Parts,
+    pki: &Pki,
+    sockets: Sockets,
+    (router, platform): (Router, axum::Router),
+) {
     let door = FrontDoor {
         router,
         platform,
@@ -152,6 +214,6 @@ pub(super) fn start_front_door(
     };
     let server = Arc::new(Server::new(listeners, door, limits));
     supervisor.worker("front door", move |token| server.clone().run(token));
+    let pki = pki.clone();
     supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
-    Ok(())
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::Timestamp;
-use crate::blobs::{self, Digest, Swept};
+use crate::blobs::{self, Digest};
 use crate::db::{DbError, WriteTx};
 
 use super::store::{self, HeldCopy};
@@ -17,15 +17,7 @@ use super::{Registry, RegistryError, UNTAGGED_GRACE};
 const MAX_LISTED: u32 = 10_000;
 
 /// What a collection removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Collected {
-    /// Copies that went because all of them took up too much space.
-    pub evicted: Vec<Evicted>,
-    /// Blobs whose bytes went.
-    pub blobs: u64,
-    /// How many bytes that were.
-    pub bytes: u64,
-}
+pub type Collected = blobs::Collected<Evicted>;
 
 /// An evicted copy.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -44,18 +36,6 @@ pub(super) struct Holdings {
     pub(super) cache_bytes: u64,
     /// The most of these that are kept.
     pub(super) cache_limit: u64,
-}
-
-/// Ends the transaction of a preview.
-enum Stop {
-    Preview(Collected),
-    Failed(DbError),
-}
-
-impl From<DbError> for Stop {
-    fn from(error: DbError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 impl Registry {
@@ -78,24 +58,14 @@ impl Registry {
     /// Removes what nothing needs.
     pub(super) async fn collect(&self) -> Result<Collected, RegistryError> {
         let evicted = self.sweep().await?;
-        let swept = self.blobs().sweep().await?;
-        Ok(collected(evicted, swept))
+        Ok(self.blobs().collect(evicted).await?)
     }
 
     /// What [`Registry::collect`] would remove now.
     pub(super) async fn preview(&self) -> Result<Collected, RegistryError> {
         let (limit, now) = (self.0.settings.cache_limit, self.now());
-        let preview = self.db().write_without_wake(move |tx| {
-            let evicted = sweep(tx, limit, now)?;
-            let swept = blobs::unneeded(tx, now)?;
-            // The error undoes everything.
-            Err::<(), _>(Stop::Preview(collected(evicted, swept)))
-        });
-        match preview.await {
-            Ok(()) => Ok(Collected::default()),
-            Err(Stop::Preview(collected)) => Ok(collected),
-            Err(Stop::Failed(error)) => Err(error.into()),
-        }
+        let preview = self.blobs().preview(move |tx| sweep(tx, limit, now));
+        Ok(preview.await?)
     }
 
     /// What is here.
@@ -125,14 +95,6 @@ fn sweep(tx: &WriteTx<'_>, limit: u64, now: Timestamp) -> Result<Vec<Evicted>, D
     }
     store::sweep(tx, now.minus(UNTAGGED_GRACE))?;
     Ok(evicted)
-}
-
-fn collected(evicted: Vec<Evicted>, swept: Swept) -> Collected {
-    Collected {
-        evicted,
-        blobs: swept.blobs,
-        bytes: swept.bytes,
-    }
 }
 
 /// The space that only copies take up.

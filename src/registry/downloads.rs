@@ -4,19 +4,16 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
-use crate::blobs::{Blob, BlobError, Blobs, Digest};
+use crate::blobs::{self, Blob, Blobs, Digest, Grower};
 use crate::db::Db;
 
 use super::name::RepositoryName;
@@ -37,26 +34,11 @@ const SLOWEST: u64 = 64 * 1024;
 /// Ended downloads that are remembered, and for how long.
 const REMEMBERED: usize = 1024;
 const MEMORY: Duration = Duration::from_secs(600);
-/// How much of a growing blob is read at once.
-const CHUNK: u64 = 256 * 1024;
 
 type Outcome = Result<(), UpstreamError>;
 
-/// How far a download is.
-#[derive(Clone, Default)]
-struct State {
-    /// What is written so far: the file, and how many of its bytes.
-    written: Option<(Arc<File>, u64)>,
-    outcome: Option<Outcome>,
-}
-
 /// A blob that is on its way; cheap to clone.
-#[derive(Clone)]
-pub(super) struct Growing {
-    blobs: Blobs,
-    blob: Blob,
-    state: watch::Receiver<State>,
-}
+pub(super) type Growing = blobs::Growing<UpstreamError>;
 
 /// What to download.
 pub(super) struct Wish<'a> {
@@ -86,13 +68,14 @@ struct Known {
 struct Running {
     identity: Identity,
     host: String,
+    digest: Digest,
     growing: Growing,
     keep_in: Option<RepositoryName>,
 }
 
 impl Running {
     fn is(&self, digest: &Digest, identity: Identity) -> bool {
-        self.growing.blob.digest == *digest && self.identity == identity
+        self.digest == *digest && self.identity == identity
     }
 }
 
@@ -116,7 +99,7 @@ impl Downloads {
                 Err(UpstreamError::Busy { .. }) if begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(AGAIN).await;
                 }
-                started => return started?.ended().await,
+                started => return started?.ended().await.map(drop),
             }
         }
     }
@@ -141,15 +124,11 @@ impl Downloads {
         if known.running.len() + kept_free >= MOST || of_host + kept_free >= MOST_OF_A_HOST {
             return Err(UpstreamError::Busy { host });
         }
-        let (sender, state) = watch::channel(State::default());
-        let growing = Growing {
-            blobs: self.blobs.clone(),
-            blob: blob.clone(),
-            state,
-        };
+        let (grower, growing) = self.blobs.growing(Some(blob.size));
         known.running.push(Running {
             identity,
             host,
+            digest: blob.digest.clone(),
             growing: growing.clone(),
             keep_in: wish.keep_in.clone(),
         });
@@ -163,8 +142,9 @@ impl Downloads {
             listed: true,
         };
         self.tasks.spawn(async move {
-            let outcome = download.run(&sender).await;
-            sender.send_modify(|state| state.outcome = Some(outcome));
+            let blob = download.blob.clone();
+            let outcome = download.run(&grower).await;
+            grower.end(outcome.map(|()| blob));
         });
         Ok(growing)
     }
@@ -219,9 +199,9 @@ impl Download {
         known.running.swap_remove(at).keep_in
     }
 
-    async fn run(mut self, sender: &watch::Sender<State>) -> Outcome {
+    async fn run(mut self, grower: &Grower<UpstreamError>) -> Outcome {
         let limit = PATIENCE + Duration::from_secs(self.blob.size / SLOWEST);
-        let stored = tokio::time::timeout(limit, self.store(sender)).await;
+        let stored = tokio::time::timeout(limit, self.store(grower)).await;
         stored.map_err(|_| UpstreamError::TooSlow {
             host: self.session.host(),
             digest: self.blob.digest.clone(),
@@ -239,7 +219,7 @@ impl Download {
         Ok(())
     }
 
-    async fn store(&self, sender: &watch::Sender<State>) -> Outcome {
+    async fn store(&self, grower: &Grower<UpstreamError>) -> Outcome {
         let blobs = &self.downloads.blobs;
         // The same download may have ended since the caller looked.
         if self.downloads.came_from(&self.session, &self.blob.digest) {
@@ -254,73 +234,9 @@ impl Download {
                 self.received.fetch_add(length, Ordering::Relaxed);
             }
         });
-        let written = |file: &Arc<File>, size| {
-            sender.send_modify(|state| state.written = Some((file.clone(), size)));
-        };
+        let written = |file: &Arc<File>, size| grower.grown(file, size);
         let reader = StreamReader::new(Box::pin(bytes));
         let stored = blobs.put_expected(reader, &self.blob, written).await;
         stored.map_err(|error| self.session.download_error(error))
     }
-}
-
-impl Growing {
-    pub(super) fn blob(&self) -> &Blob {
-        &self.blob
-    }
-
-    /// Waits until the blob is stored.
-    pub(super) async fn ended(&self) -> Outcome {
-        let mut state = self.state.clone();
-        let ended = state.wait_for(|state| state.outcome.is_some()).await;
-        let ended = ended.ok().and_then(|state| state.outcome.clone());
-        ended.unwrap_or_else(|| Err(interrupted()))
-    }
-
-    /// The next bytes of a part, at least one, as soon as they are there. The last byte of a blob
-    /// comes only when the whole of it was checked.
-    pub(super) async fn next(&mut self, part: &Range<u64>) -> Result<Bytes, UpstreamError> {
-        let (file, end) = self.readable(part).await?;
-        let length = (end - part.start).min(CHUNK);
-        let length = usize::try_from(length).unwrap_or_default();
-        let read = match file {
-            Some(file) => self.blobs.read_part(file, part.start, length).await,
-            None => self.read_stored(part.start, length).await,
-        };
-        read.map_err(|error| UpstreamError::Storage(error.to_string()))
-    }
-
-    /// Until where a part can be read. Without a file, the blob is in the store.
-    async fn readable(
-        &mut self,
-        part: &Range<u64>,
-    ) -> Result<(Option<Arc<File>>, u64), UpstreamError> {
-        let unchecked = self.blob.size.saturating_sub(1).min(part.end);
-        let end = |state: &State| match &state.written {
-            Some((_, size)) => (*size).min(unchecked),
-            None => 0,
-        };
-        let ready = |state: &State| state.outcome.is_some() || end(state) > part.start;
-        let state = self.state.wait_for(ready).await;
-        let state = state.map_err(|_| interrupted())?;
-        let file = state.written.as_ref().map(|(file, _)| file.clone());
-        match &state.outcome {
-            Some(Ok(())) => Ok((file, part.end)),
-            Some(Err(error)) => Err(error.clone()),
-            None => Ok((file, end(&state))),
-        }
-    }
-
-    async fn read_stored(&self, first: u64, length: usize) -> Result<Bytes, BlobError> {
-        let file = self.blobs.read(&self.blob.digest).await?;
-        let file = file.ok_or_else(|| {
-            let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-            BlobError::storage("open a blob")(gone)
-        })?;
-        let file = Arc::new(file.into_std().await);
-        self.blobs.read_part(file, first, length).await
-    }
-}
-
-fn interrupted() -> UpstreamError {
-    UpstreamError::Storage("the download was interrupted".to_owned())
 }

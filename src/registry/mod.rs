@@ -34,11 +34,9 @@ mod mirror;
 mod name;
 mod proxy;
 mod publish;
-mod range;
 mod refusal;
 mod resolve;
 mod saved;
-mod serve;
 mod store;
 mod target;
 mod uploads;
@@ -56,6 +54,7 @@ use crate::base::{Clock, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::RegistryAuth;
+use crate::net::axum_port;
 use crate::net::server::ServeError;
 
 pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token};
@@ -279,7 +278,23 @@ impl Registry {
         listener: TcpListener,
         token: CancellationToken,
     ) -> Result<(), ServeError> {
-        serve::serve(self.router(), listener, token).await
+        axum_port::serve(self.router(), listener, token).await
+    }
+
+    /// Routes that only operators may use, wherever they are served.
+    pub fn for_operators(&self, routes: axum::Router) -> axum::Router {
+        api::for_operators(self, routes)
+    }
+
+    /// The same with further routes that only operators may use.
+    pub async fn serve_with(
+        &self,
+        listener: TcpListener,
+        further: axum::Router,
+        token: CancellationToken,
+    ) -> Result<(), ServeError> {
+        let router = self.router().merge(self.for_operators(further));
+        axum_port::serve(router, listener, token).await
     }
 
     /// The same for a mirror of Docker Hub, which everybody may read.
@@ -288,7 +303,7 @@ impl Registry {
         listener: TcpListener,
         token: CancellationToken,
     ) -> Result<(), ServeError> {
-        serve::serve(api::mirror_router(self.clone()), listener, token).await
+        axum_port::serve(api::mirror_router(self.clone()), listener, token).await
     }
 
     /// `127.0.0.1:PORT/repository@sha256:…`, as the daemon pulls it.

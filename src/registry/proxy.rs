@@ -83,7 +83,7 @@ pub(super) enum CopiedBlob {
     /// It is there.
     Known(Blob),
     /// It is on its way.
-    Growing(Growing),
+    Growing(Blob, Growing),
 }
 
 impl Names {
@@ -211,11 +211,11 @@ impl Registry {
         }
         let download = Wish {
             session: &session,
-            blob,
+            blob: blob.clone(),
             keep_in: Some(cache),
         };
         let growing = self.downloads().start(&download, Arc::default())?;
-        Ok(CopiedBlob::Growing(growing))
+        Ok(CopiedBlob::Growing(blob, growing))
     }
 
     async fn show_copied(

@@ -1,7 +1,7 @@
 //! The access log line, byte for byte as Cloud Foundry's router writes it, and its sink.
 //!
 //! One line per exchange, written when its last byte was sent or the client disconnected. Each
-//! thread of the front door formats into its own buffer and lends it to the [`AccessLog`], so that
+//! thread of the front door formats into its own buffer and lends it to the [`AccessLog`](super::AccessLog), so that
 //! a line needs no allocation here.
 
 use std::fmt::Write as _;
@@ -13,13 +13,6 @@ use crate::base::Timestamp;
 use crate::base::guid::AppGuid;
 
 use super::endpoint::EndpointState;
-
-/// Receives access lines. Must not block.
-pub trait AccessLog: Send + Sync + 'static {
-    /// Receives the line of an exchange with an app; `index` is the app instance that answered (0
-    /// if none did). It appears in the app's log as `[RTR/0] OUT`.
-    fn line(&self, app_guid: &AppGuid, index: u32, text: &str);
-}
 
 /// In longer lines, client-controlled parts are truncated.
 const MAX_LINE: usize = 65_400;
@@ -46,6 +39,8 @@ pub(crate) struct Record {
     pub(crate) forwarded_proto: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) router_error: Option<String>,
+    /// Whether it gets no line.
+    pub(crate) is_unlogged: bool,
 }
 
 /// Formats lines into one reused buffer.
@@ -328,6 +323,7 @@ mod tests {
                 "b9a4c2e0-0000-4000-8000-000000000001",
             )),
             router_error: None,
+            is_unlogged: false,
         }
     }
 

@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use crate::base::Clock;
 use crate::net::caller::REQUEST_ID_HEADER;
@@ -172,7 +173,10 @@ impl LocalFrontDoor {
     }
 
     async fn route(&self, request: Request<axum::body::Body>) -> Response<ResponseBody> {
-        let answer = self.door.platform.clone().oneshot(request);
+        let id = request.extensions().get::<RequestId>();
+        // Of the highest level, so that no filter takes the id from lines that it lets pass.
+        let span = tracing::error_span!("request", id = id.map(RequestId::as_str));
+        let answer = self.door.platform.clone().oneshot(request).instrument(span);
         let running = AbortOnDropHandle::new(self.door.runtime.spawn(answer));
         match running.await {
             Ok(Ok(response)) => response.map(ResponseBody::platform),

@@ -9,6 +9,7 @@ use crate::base::{Clock, Timestamp};
 use super::Router;
 use super::access_log::{LineWriter, Record};
 use super::endpoint::EndpointState;
+use super::finished::Finished;
 use super::pool::{Connections, spawn_sweeper};
 use super::table::Pool;
 
@@ -45,6 +46,9 @@ impl LocalRouter {
         pool: Option<&Pool>,
         state: Option<&EndpointState>,
     ) {
+        if record.is_unlogged {
+            return;
+        }
         let endpoint = state.map(|state| &state.endpoint);
         let app_guid = match (endpoint, pool) {
             (Some(endpoint), _) => &endpoint.app_guid,
@@ -53,7 +57,11 @@ impl LocalRouter {
         };
         let mut lines = self.lines.borrow_mut();
         let line = lines.format(record, Some(app_guid), state);
-        let index = endpoint.map_or(0, |endpoint| endpoint.index);
-        self.router.access_log().line(app_guid, index, line);
+        self.router.access_log().finished(&Finished {
+            app_guid,
+            endpoint,
+            line,
+            record,
+        });
     }
 }

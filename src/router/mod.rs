@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 
 pub mod access_log;
 mod backend;
@@ -24,6 +25,7 @@ pub mod endpoint;
 mod error;
 mod exchange;
 mod failure;
+mod finished;
 mod front_door;
 mod headers;
 mod instance_stream;
@@ -39,8 +41,8 @@ mod testing;
 mod trace;
 mod upgrade;
 
-pub use access_log::AccessLog;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
+pub use finished::{AccessLog, Finished};
 pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
 pub use response_body::ResponseBody;
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
@@ -56,6 +58,25 @@ pub struct Settings {
     pub backend_idle: std::time::Duration,
     /// Attempts on different endpoints for one request.
     pub attempts: usize,
+    /// Which requests have no access line.
+    pub unlogged: Option<Unlogged>,
+}
+
+/// Requests of the platform itself, which have no access line.
+#[derive(Clone)]
+pub struct Unlogged {
+    /// The header that marks them. Apps do not get it.
+    pub header: HeaderName,
+    /// Its value for a host (lower case, without port), which only the platform knows.
+    pub value: Arc<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+impl fmt::Debug for Unlogged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unlogged")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -66,6 +87,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(900),
             backend_idle: Duration::from_secs(90),
             attempts: 3,
+            unlogged: None,
         }
     }
 }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::settings::Settings;
 use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER};
 
+/// Told of what takes long, for the app's log.
+pub(super) type Told<'a> = &'a (dyn Fn(&str) + Sync);
+
 /// Creates containers.
 pub(super) struct Containers {
     engine: Arc<dyn Engine>,
@@ -29,9 +32,10 @@ impl Containers {
         &self,
         mut spec: ContainerSpec,
         interrupted: Option<&str>,
+        told: Told<'_>,
     ) -> Result<String, DockerError> {
         if !spec.volumes.is_empty() {
-            self.fill_lifecycle(&spec.image).await?;
+            self.fill_lifecycle(&spec.image, told).await?;
         }
         if let Some(id) = interrupted
             && self.is_complete(id, &spec).await?
@@ -41,47 +45,55 @@ impl Containers {
         let network = &self.settings.network;
         spec.address = Some(network.next_address(&*self.engine).await?);
         spec.network = Some(network.name().to_owned());
-        self.create_or_find(&spec).await
+        self.create_or_find(&spec, told).await
     }
 
     /// Ensures that the volume of the lifecycle files is complete.
-    async fn fill_lifecycle(&self, image: &str) -> Result<(), DockerError> {
+    async fn fill_lifecycle(&self, image: &str, told: Told<'_>) -> Result<(), DockerError> {
         let lifecycle = &self.settings.lifecycle;
         let engine = &*self.engine;
         if lifecycle.is_complete(engine).await? {
             return Ok(());
         }
         // Others wait while the volume is filled, but not while an image is pulled.
-        self.pull(image, "a volume has to be filled through it")
-            .await?;
+        let cause = "a volume has to be filled through it";
+        self.pull(image, cause, told).await?;
         let Some(filling) = lifecycle.incomplete(engine).await? else {
             return Ok(());
         };
-        let helper = self.create_or_find(&lifecycle.helper(image)).await?;
+        let helper = self.create_or_find(&lifecycle.helper(image), told).await?;
         filling.through(engine, &helper).await
     }
 
     /// Creates a container, or finds the one of an interrupted attempt by its name.
-    async fn create_or_find(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
-        match self.create_from_image(spec).await {
+    async fn create_or_find(
+        &self,
+        spec: &ContainerSpec,
+        told: Told<'_>,
+    ) -> Result<String, DockerError> {
+        match self.create_from_image(spec, told).await {
             Err(DockerError::Conflict(text)) => {
                 let id = self.find_created(spec, text).await?;
                 if self.is_complete(&id, spec).await? {
                     return Ok(id);
                 }
-                self.create_from_image(spec).await
+                self.create_from_image(spec, told).await
             }
             done => done,
         }
     }
 
     /// Creates a container. Pulls its image if the daemon does not have it.
-    async fn create_from_image(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+    async fn create_from_image(
+        &self,
+        spec: &ContainerSpec,
+        told: Told<'_>,
+    ) -> Result<String, DockerError> {
         let missing = match self.engine.create(spec).await {
             Err(error @ DockerError::NotFound(_)) => error,
             done => return done,
         };
-        self.pull(&spec.image, &missing.to_string()).await?;
+        self.pull(&spec.image, &missing.to_string(), told).await?;
         self.engine.create(spec).await
     }
 
@@ -113,7 +125,7 @@ impl Containers {
     }
 
     /// Pulls an image unless the daemon has it.
-    async fn pull(&self, image: &str, cause: &str) -> Result<(), DockerError> {
+    async fn pull(&self, image: &str, cause: &str, told: Told<'_>) -> Result<(), DockerError> {
         let _turn = self.pull_lock.lock().await;
         if self.engine.image(image).await?.is_some() {
             return Ok(());
@@ -122,8 +134,16 @@ impl Containers {
         // The progress is dropped with the closed channel.
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         let auth = self.settings.registry_auth.clone();
-        self.engine.pull(image, auth, progress).await
+        told("Downloading droplet...");
+        self.engine.pull(image, auth, progress).await?;
+        told("Downloaded droplet");
+        Ok(())
     }
+}
+
+/// Files in memory that cannot be packed for a container.
+pub(super) fn unwritable(error: std::io::Error) -> DockerError {
+    DockerError::Failed(format!("cannot pack the files of a container: {error}"))
 }
 
 /// A container that is already gone needs no stop or removal.

@@ -80,6 +80,8 @@ pub struct DesiredProcess {
     pub vcap_app_port: bool,
     /// Source type of its log lines, `APP/PROC/WEB` unless revisions are shown.
     pub log_source_type: String,
+    /// Names of the sidecars whose lines begin with a mark.
+    pub log_sidecars: Vec<String>,
 }
 
 /// Leaves the environment out: it holds secrets.

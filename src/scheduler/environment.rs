@@ -47,7 +47,7 @@ pub(super) fn volumes(settings: &Settings, lifecycle_files: bool) -> Vec<VolumeM
 }
 
 /// A container specification with its resource limits.
-pub(super) fn with_limits(memory: Megabytes, grace: Duration) -> ContainerSpec {
+pub fn with_limits(memory: Megabytes, grace: Duration) -> ContainerSpec {
     ContainerSpec {
         memory: Some(memory),
         cpu_shares: Some(cpu_shares(memory)),
@@ -90,7 +90,7 @@ pub(super) fn deduplicated(all: Vec<(String, String)>) -> Vec<(String, String)> 
 }
 
 /// The user's variables on a stack's image; other images bring their own.
-pub(super) fn of_stack(is_stack: bool) -> Vec<(String, String)> {
+pub fn of_stack(is_stack: bool) -> Vec<(String, String)> {
     let all = [
         ("LANG", "en_US.UTF-8"),
         ("HOME", "/home/vcap"),

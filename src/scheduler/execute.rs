@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::containers::ignore_not_found;
+use super::containers::{ignore_not_found, unwritable};
 use super::desired::DesiredProcess;
 use super::environment::container_spec;
 use super::inner::Inner;
@@ -13,7 +13,7 @@ use super::instance::Record;
 use super::{labels, log_sink};
 use crate::base::guid::InstanceGuid;
 use crate::db::DbError;
-use crate::docker::{Container, ContainerState, DockerError, LogStream};
+use crate::docker::{Container, ContainerState, DockerError, LogStream, bound_files};
 
 const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const SIGKILL_EXIT_CODE: i64 = 137;
@@ -111,8 +111,16 @@ impl Inner {
             let text = format!("Cell {cell} creating container for instance {guid}");
             self.log(record, "CELL", LogStream::Out, text);
         }
-        let spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
-        let id = self.containers.create(spec, created.as_deref()).await?;
+        let mut spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
+        let files = bound_files::take(&mut spec.environment).map_err(unwritable)?;
+        let told = |text: &str| self.log(record, "CELL", LogStream::Out, text.to_owned());
+        let id = self
+            .containers
+            .create(spec, created.as_deref(), &told)
+            .await?;
+        if let Some(files) = files {
+            self.engine.upload(&id, files).await?;
+        }
         if let Some(replaced) = created.filter(|created| *created != id) {
             self.view.patch(&replaced, None);
         }

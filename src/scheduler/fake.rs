@@ -41,6 +41,7 @@ pub fn process(guid: &str, instances: u32) -> DesiredProcess {
         lifecycle_files: false,
         vcap_app_port: false,
         log_source_type: "APP/PROC/WEB".to_owned(),
+        log_sidecars: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::attempts::Attempts;
@@ -15,7 +15,7 @@ use super::health_check::Probe;
 use super::instance::{InstanceAddress, Record, RoutableInstance};
 use super::log_sink::LogSink;
 use super::settings::Settings;
-use super::usage::UsageTable;
+use super::usage::{Capacity, UsageTable};
 use super::view::View;
 use super::{SchedulerError, store};
 use crate::base::guid::InstanceGuid;
@@ -34,6 +34,7 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) view: View,
     pub(super) usage: UsageTable,
+    pub(super) capacity: OnceCell<Capacity>,
     pub(super) wake: Arc<Notify>,
     pub(super) routable: watch::Sender<Arc<Vec<RoutableInstance>>>,
     pub(super) progress: watch::Sender<Progress>,
@@ -81,6 +82,7 @@ impl Inner {
             facts,
             view: View::default(),
             usage: UsageTable::default(),
+            capacity: OnceCell::new(),
             attempts: Arc::new(Attempts::new(wake.clone())),
             wake,
             routable: watch::Sender::default(),

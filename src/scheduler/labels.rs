@@ -5,8 +5,8 @@ use super::desired::DesiredProcess;
 use super::instance::Slot;
 use crate::base::guid::InstanceGuid;
 use crate::docker::{
-    Container, LABEL_INSTANCE_ID, LABEL_KIND, LABEL_OWNER, LABEL_RATE_LIMIT, LABEL_SOURCE_ID,
-    LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX, Labels,
+    Container, LABEL_INSTANCE_ID, LABEL_KIND, LABEL_OWNER, LABEL_RATE_LIMIT, LABEL_SIDECARS,
+    LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, LABEL_TAG_PREFIX, Labels,
 };
 
 /// Value of [`LABEL_KIND`] on the containers of instances.
@@ -56,6 +56,10 @@ pub(super) fn of_instance(
         (LABEL_INSTANCE_ID, &index),
         (LABEL_RATE_LIMIT, &limit),
     ]));
+    if !process.log_sidecars.is_empty() {
+        let names = serde_json::json!(process.log_sidecars).to_string();
+        all.insert(LABEL_SIDECARS.to_owned(), names);
+    }
     let tags = [
         ("process_id", process.process_guid.as_str()),
         ("process_type", &process.process_type),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::instance::{Instance, Record};
 use super::usage::InstanceUsage;
-use crate::base::guid::AppGuid;
+use crate::base::guid::{AppGuid, InstanceGuid, ProcessGuid};
 use crate::base::{Megabytes, Timestamp};
 use crate::docker::LogStream;
 
@@ -24,6 +24,8 @@ pub struct LogLine {
     pub stream: LogStream,
     /// Text without newline.
     pub text: String,
+    /// Which process and instance it is about; none for a task.
+    pub tags: Vec<(&'static str, String)>,
 }
 
 /// One measurement of an instance.
@@ -39,6 +41,8 @@ pub struct UsageReport {
     pub disk_quota: Megabytes,
     /// Bytes a second, -1 for no limit.
     pub log_rate_limit: i64,
+    /// Bytes received and sent since the sample before.
+    pub traffic: [u64; 2],
     /// When it was measured.
     pub at: Timestamp,
 }
@@ -67,5 +71,31 @@ pub(super) fn line(record: &Record, source_type: &str, stream: LogStream, text: 
         source_type: source_type.to_owned(),
         stream,
         text,
+        tags: tags(
+            &record.slot.process_guid,
+            &record.slot.process_type,
+            &record.guid,
+        ),
+    }
+}
+
+/// The tags of what is about an instance.
+fn tags(
+    process: &ProcessGuid,
+    process_type: &str,
+    instance: &InstanceGuid,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("process_id", process.to_string()),
+        ("process_type", process_type.to_owned()),
+        ("process_instance_id", instance.to_string()),
+    ]
+}
+
+impl UsageReport {
+    /// The tags of its envelopes.
+    pub fn tags(&self) -> Vec<(&'static str, String)> {
+        let one = &self.instance;
+        tags(&one.process_guid, &one.process_type, &one.guid)
     }
 }

@@ -54,6 +54,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use desired::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck, Wanted};
+pub use environment::{of_stack, with_limits};
 pub use health_check::{NetworkProbe, Probe, ProbeTarget};
 pub use instance::{
     Crash, Instance, InstanceAddress, InstanceState, Observer, Readiness, ReadinessChange,

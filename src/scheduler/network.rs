@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::addresses::Addresses;
-use crate::docker::{AddressRange, DockerError, Engine, LABEL_OWNER, Labels};
+use crate::docker::{AddressRange, DockerError, Engine, LABEL_OWNER, Labels, NetworkSpec};
 
 /// The network of one platform; clones share it.
 #[derive(Clone, Debug)]
@@ -19,8 +19,7 @@ pub struct Network(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    name: String,
-    labels: Labels,
+    network: NetworkSpec,
     /// The origin of all times.
     started: Instant,
     addresses: Mutex<Option<Addresses>>,
@@ -30,8 +29,11 @@ impl Network {
     /// The network of a platform; nothing is created yet.
     pub fn of_platform(platform_id: &str) -> Self {
         Self(Arc::new(Inner {
-            name: format!("cflite-{platform_id}"),
-            labels: Labels::from([(LABEL_OWNER.to_owned(), platform_id.to_owned())]),
+            network: NetworkSpec {
+                name: format!("cflite-{platform_id}"),
+                labels: Labels::from([(LABEL_OWNER.to_owned(), platform_id.to_owned())]),
+                internal: false,
+            },
             started: Instant::now(),
             addresses: Mutex::default(),
         }))
@@ -39,14 +41,14 @@ impl Network {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.network.name
     }
 
     /// Ensures the network and allocates the address of the next container.
-    pub(super) async fn next_address(&self, engine: &dyn Engine) -> Result<Ipv4Addr, DockerError> {
+    pub async fn next_address(&self, engine: &dyn Engine) -> Result<Ipv4Addr, DockerError> {
         let inner = &*self.0;
         let mut slot = inner.addresses.lock().await;
-        let range = engine.ensure_network(&inner.name, &inner.labels).await?;
+        let range = engine.ensure_network(&inner.network).await?.assignable;
         let addresses = match &mut *slot {
             Some(addresses) if addresses.cover(range) => addresses,
             _ => slot.insert(self.load(engine, range).await?),
@@ -58,7 +60,7 @@ impl Network {
         addresses.take(now).ok_or_else(|| {
             DockerError::Failed(format!(
                 "no free address on network {}: {} to {} are all in use or were released minutes ago",
-                inner.name, range.first, range.last
+                inner.network.name, range.first, range.last
             ))
         })
     }
@@ -79,7 +81,7 @@ impl Network {
         &self,
         engine: &dyn Engine,
     ) -> Result<(BTreeSet<Ipv4Addr>, Option<Ipv4Addr>), DockerError> {
-        let containers = engine.list(&self.0.labels).await?;
+        let containers = engine.list(&self.0.network.labels).await?;
         let newest = containers
             .iter()
             .filter(|container| container.assigned.is_some())

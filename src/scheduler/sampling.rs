@@ -1,7 +1,9 @@
 //! Samples the resource usage of instances: every 15 s, and on demand if the last sample is older
 //! than 5 s.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::inner::{Inner, Running};
 use super::log_sink::UsageReport;
-use super::usage::{InstanceUsage, Sample};
-use crate::base::Timestamp;
+use super::usage::{Capacity, InstanceUsage, Sample};
 use crate::base::guid::InstanceGuid;
+use crate::base::{Megabytes, Timestamp};
 use crate::docker::DockerError;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
@@ -21,6 +23,44 @@ const MAX_SAMPLE_AGE: Duration = Duration::from_secs(5);
 const MAX_DISK_AGE: Duration = Duration::from_secs(60);
 /// A daemon takes up to a second for each sample, nearly all of it waiting.
 const CONCURRENCY: usize = 64;
+
+/// Bytes received and sent.
+type Traffic = [u64; 2];
+
+/// The traffic of instances as it was reported last. Samples on demand are no reports.
+struct Reported {
+    begun: Timestamp,
+    traffic: Mutex<BTreeMap<InstanceGuid, Traffic>>,
+}
+
+impl Reported {
+    fn new(begun: Timestamp) -> Self {
+        Self {
+            begun,
+            traffic: Mutex::default(),
+        }
+    }
+
+    fn keep(&self, is_running: impl Fn(&InstanceGuid) -> bool) {
+        self.traffic().retain(|guid, _| is_running(guid));
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, BTreeMap<InstanceGuid, Traffic>> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The traffic since the last report. What an instance had before the first report was reported
+    /// by an earlier run, unless it started in this one.
+    fn report(&self, guid: &InstanceGuid, since: Timestamp, now: Traffic) -> Traffic {
+        let before = self.traffic().insert(guid.clone(), now);
+        let before = before.unwrap_or(if since >= self.begun { [0, 0] } else { now });
+        let [received, sent] = now;
+        [
+            received.saturating_sub(before[0]),
+            sent.saturating_sub(before[1]),
+        ]
+    }
+}
 
 impl Inner {
     /// Samples all running instances periodically.
@@ -32,6 +72,7 @@ impl Inner {
     }
 
     async fn sample_forever(&self) -> Result<(), DockerError> {
+        let reported = Reported::new(self.clock.now());
         let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -39,8 +80,9 @@ impl Inner {
             let running = self.running();
             self.usage
                 .with(|all| all.retain(|guid, _| running.contains_key(guid)));
+            reported.keep(|guid| running.contains_key(guid));
             futures_util::stream::iter(running.values())
-                .for_each_concurrent(CONCURRENCY, |one| self.sample_and_report(one))
+                .for_each_concurrent(CONCURRENCY, |one| self.sample_and_report(one, &reported))
                 .await;
         }
     }
@@ -72,16 +114,18 @@ impl Inner {
         ended && !missed.into_inner()
     }
 
-    async fn sample_and_report(&self, running: &Running) {
+    async fn sample_and_report(&self, running: &Running, reported: &Reported) {
         let Ok(Some(sample)) = self.sample_one(running, None).await else {
             return;
         };
+        let traffic = [sample.usage.rx, sample.usage.tx];
         self.logs.usage(&UsageReport {
             instance: running.record.clone().present(),
             usage: sample.usage,
             memory_quota: running.process.memory,
             disk_quota: running.process.disk,
             log_rate_limit: running.process.log_rate_limit,
+            traffic: reported.report(&running.record.guid, running.since, traffic),
             at: sample.at,
         });
     }
@@ -111,6 +155,7 @@ impl Inner {
                 cpu_nanos: usage.cpu_nanos,
                 memory: usage.memory,
                 disk,
+                entitlement: entitlement(running.process.memory, self.capacity().await),
                 log_rate: self.logs.log_rate(id),
                 rx: usage.rx,
                 tx: usage.tx,
@@ -122,6 +167,18 @@ impl Inner {
         self.usage
             .with(|all| all.insert(running.record.guid.clone(), sample));
         Ok(Some(sample))
+    }
+
+    /// What the daemon's machine has; asked once.
+    async fn capacity(&self) -> Option<Capacity> {
+        let asked = self.capacity.get_or_try_init(|| async {
+            let info = self.engine.info().await?;
+            Ok::<_, DockerError>(Capacity {
+                cpus: info.cpus,
+                memory: info.memory,
+            })
+        });
+        asked.await.ok().copied()
     }
 
     async fn disk_within(
@@ -157,6 +214,15 @@ impl Inner {
 }
 
 /// CPU time spent since the previous sample, or since the start, as a fraction of one core.
+/// What a process may use when all others use what they are entitled to, too: the cores that go with
+/// its part of the memory, since the weights of containers follow their memory.
+#[expect(clippy::cast_precision_loss, reason = "a fraction")]
+fn entitlement(memory: Megabytes, capacity: Option<Capacity>) -> Option<f64> {
+    let capacity = capacity.filter(|capacity| capacity.memory > 0)?;
+    let part = memory.to_bytes().0 as f64 / capacity.memory as f64;
+    Some(part.min(1.0) * f64::from(capacity.cpus))
+}
+
 fn cpu_fraction(started: Timestamp, before: Option<Sample>, cpu_nanos: u64, now: Timestamp) -> f64 {
     let (from, spent) = match before {
         Some(sample) => (sample.at, cpu_nanos.saturating_sub(sample.usage.cpu_nanos)),
@@ -172,6 +238,33 @@ fn cpu_fraction(started: Timestamp, before: Option<Sample>, cpu_nanos: u64, now:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn traffic_is_reported_once() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let reported = Reported::new(at(100));
+        let (old, new) = (InstanceGuid::from("old"), InstanceGuid::from("new"));
+        assert_eq!(reported.report(&old, at(50), [70, 7]), [0, 0]);
+        assert_eq!(reported.report(&new, at(110), [70, 7]), [70, 7]);
+        for guid in [&old, &new] {
+            assert_eq!(reported.report(guid, at(50), [75, 7]), [5, 0]);
+            assert_eq!(reported.report(guid, at(50), [1, 9]), [0, 2]);
+        }
+    }
+
+    #[test]
+    fn cores_go_with_memory() {
+        let capacity = |memory| Some(Capacity { cpus: 4, memory });
+        let table = [
+            (1024, capacity(8 << 30), Some(0.5)),
+            (16_384, capacity(8 << 30), Some(4.0)),
+            (1024, capacity(0), None),
+            (1024, None, None),
+        ];
+        for (memory, capacity, expected) in table {
+            assert_eq!(entitlement(Megabytes(memory), capacity), expected);
+        }
+    }
 
     #[test]
     fn cpu_is_the_fraction_of_a_core_between_samples() {

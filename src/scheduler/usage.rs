@@ -18,6 +18,9 @@ pub struct InstanceUsage {
     pub memory: u64,
     /// Bytes in its writable layer.
     pub disk: u64,
+    /// What it is entitled to, as a fraction of one core: its share of the daemon's memory times its
+    /// cores. `None` while the daemon did not tell what it has.
+    pub entitlement: Option<f64>,
     /// Log rate in bytes per second.
     pub log_rate: u64,
     /// Received bytes.
@@ -26,6 +29,22 @@ pub struct InstanceUsage {
     pub tx: u64,
     /// How long it has been running.
     pub age: Duration,
+}
+
+impl InstanceUsage {
+    /// The part of its entitlement that it uses; more than 1 while others use less.
+    pub fn cpu_entitlement(&self) -> Option<f64> {
+        let entitled = self.entitlement.filter(|entitled| *entitled > 0.0)?;
+        Some(self.cpu / entitled)
+    }
+}
+
+/// What the daemon's machine has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    pub(super) cpus: u32,
+    /// Bytes.
+    pub(super) memory: u64,
 }
 
 /// The last samples.

@@ -154,4 +154,35 @@ mod tests {
         );
         assert!(!has_buildpack(COMMON) && !has_buildpack("cobol"));
     }
+
+    #[test]
+    fn sidecars_have_marks_and_end_with_their_process() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let launcher = dir.path().join("launcher");
+        std::fs::write(&launcher, "#!/usr/bin/env bash\nexec bash -c \"$2\"\n").expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&launcher, mode).expect("executable");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/images/lifecycle/sidecars");
+        let output = std::process::Command::new(script)
+            .arg(&launcher)
+            .args(["echo main; until [[ -e ready && -e armed ]]; do sleep 0.01; done; exit 3"])
+            .args([
+                "printf 'a\\xff'; echo; echo $MEMORY_LIMIT >&2; touch ready; exec sleep 60",
+                "16m",
+            ])
+            .args([
+                "trap 'echo end; kill $!; exit' TERM; sleep 60 & touch armed; wait",
+                "32m",
+            ])
+            .current_dir(dir.path())
+            .output()
+            .expect("run");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let mut lines: Vec<&[u8]> = output.stdout.split(|byte| *byte == b'\n').collect();
+        lines.sort_unstable();
+        let expected: [&[u8]; 4] = [b"", b"\x1e0\0a\xff", b"\x1e1\0end", b"main"];
+        assert_eq!(lines, expected, "{output:?}");
+        assert_eq!(output.stderr, b"\x1e0\x0016m\n", "{output:?}");
+    }
 }

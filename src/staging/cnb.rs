@@ -22,6 +22,7 @@ use super::{BuildpackSource, Lifecycle, PackageStaging, droplet_repository};
 use crate::base::Secret;
 use crate::base::guid::DropletGuid;
 use crate::blobs::Digest;
+use crate::docker::bound_files;
 use crate::registry::upstream::{Credentials, ImageReference, UpstreamError};
 use crate::registry::{ImageParts, RegistryError};
 
@@ -76,19 +77,22 @@ impl HostCredentials {
         }
     }
 
-    /// As JSON, only for the hosts of these URLs; `None` if there are none.
+    /// As JSON, only for the hosts of these URLs; `None` if there are none. Credentials for a host
+    /// are good for all its ports (cnbapplifecycle, `pkg/keychain`), unless the port has its own.
     fn for_urls<'a>(&self, urls: impl Iterator<Item = &'a str>) -> Option<String> {
         let mut found = Map::new();
         for url in urls {
             let Ok(url) = url::Url::parse(url) else {
                 continue;
             };
-            let host = url.host_str().unwrap_or_default();
+            let name = url.host_str().unwrap_or_default();
+            let port = url.port_or_known_default().unwrap_or_default();
+            let with_port = format!("{name}:{port}");
             let host = match url.port() {
-                Some(port) => format!("{host}:{port}"),
-                None => host.to_owned(),
+                Some(_) => with_port.clone(),
+                None => name.to_owned(),
             };
-            if let Some(entry) = self.0.get(&host) {
+            if let Some(entry) = self.0.get(&with_port).or_else(|| self.0.get(name)) {
                 found.insert(host, entry.clone());
             }
         }
@@ -113,7 +117,13 @@ pub(super) fn arguments(request: &PackageStaging) -> Vec<String> {
     if !request.skip_detect {
         arguments.push("--auto-detect".to_owned());
     }
-    for (name, _) in &request.environment {
+    let is_variable = |name: &String| !name.starts_with(bound_files::FILE);
+    for name in request
+        .environment
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| is_variable(name))
+    {
         arguments.push(format!("--pass-env-var={name}"));
     }
     for choice in &request.buildpacks {

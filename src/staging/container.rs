@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::network::Joined;
 use super::{BuildpackSource, Lifecycle, PackageStaging, Settings, cnb};
 use crate::base::guid::DropletGuid;
 use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
@@ -53,25 +54,31 @@ pub(super) fn droplet_labels(platform_id: &str, droplet: &DropletGuid) -> Labels
     labels
 }
 
+/// The name of the container of one attempt.
+pub(super) fn name(request: &PackageStaging, attempt: u32) -> String {
+    format!("cflite-staging-{}-{attempt}", request.build_guid)
+}
+
 /// The container of one attempt.
 pub(super) fn spec(
     settings: &Settings,
     request: &PackageStaging,
     image: &str,
     attempt: u32,
+    joined: &Joined,
 ) -> ContainerSpec {
     let mut labels = labels(settings);
     labels.insert(LABEL_BUILD.to_owned(), request.build_guid.to_string());
     labels.insert(LABEL_ATTEMPT.to_owned(), attempt.to_string());
     ContainerSpec {
-        name: format!("cflite-staging-{}-{attempt}", request.build_guid),
+        name: name(request, attempt),
         image: image.to_owned(),
         entrypoint: Some(vec![builder(request).to_owned()]),
         command: match request.lifecycle {
             Lifecycle::Buildpack => builder_arguments(request),
             Lifecycle::Cnb(_) => cnb::arguments(request),
         },
-        environment: environment(settings, request),
+        environment: environment(settings, request, joined),
         user: Some("2000:2000".to_owned()),
         working_dir: Some("/home/vcap".to_owned()),
         labels,
@@ -79,11 +86,12 @@ pub(super) fn spec(
         cpu_shares: Some(CPU_SHARES),
         pids_limit: Some(PIDS),
         nofile: Some(OPEN_FILES),
-        network: if settings.offline {
-            Some("none".to_owned())
-        } else {
-            settings.network.clone()
-        },
+        network: Some(joined.network.clone()),
+        extra_hosts: joined
+            .packages
+            .iter()
+            .filter_map(|reach| reach.extra_host.clone())
+            .collect(),
         ..ContainerSpec::default()
     }
 }
@@ -111,7 +119,11 @@ fn builder_arguments(request: &PackageStaging) -> Vec<String> {
 }
 
 /// The container's variables, overridden by those of the request; each name once.
-fn environment(settings: &Settings, request: &PackageStaging) -> Vec<(String, String)> {
+fn environment(
+    settings: &Settings,
+    request: &PackageStaging,
+    joined: &Joined,
+) -> Vec<(String, String)> {
     let memory = format!("{}m", request.memory.0);
     let host = settings.host_ip.to_string();
     let platform_variables = [
@@ -131,9 +143,13 @@ fn environment(settings: &Settings, request: &PackageStaging) -> Vec<(String, St
         Lifecycle::Buildpack => vec![("CF_STACK".to_owned(), request.stack.clone())],
         Lifecycle::Cnb(cnb) => cnb::variables(request, &cnb.credentials),
     };
+    let packages = joined.packages.iter();
+    let packages = packages.map(|reach| ("CFLITE_PACKAGES".to_owned(), reach.url.clone()));
     let all = platform_variables
         .into_iter()
         .chain(of_lifecycle)
-        .chain(request.environment.iter().cloned());
+        .chain(request.environment.iter().cloned())
+        // Not the user's to set: the scripts trust it.
+        .chain(packages);
     all.collect::<BTreeMap<_, _>>().into_iter().collect()
 }

@@ -1,7 +1,7 @@
 //! The worker: processes pending builds with bounded concurrency and writes exactly one result for
 //! each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use super::fault::Fault;
 use super::output::BuildLog;
 use super::parts::{Shared, StagingParts};
 use super::run::Attempt;
+use super::slots::{Bounds, Slots};
 use super::{
     Builds, ImageStaging, OWNER_CACHE, OWNER_DROPLET, PackageStaging, PendingBuilds, Staged,
     StagingFailure, StagingRequest, container, image,
 };
 use crate::base::guid::BuildGuid;
-use crate::base::{Backoff, Supervisor};
+use crate::base::{Backoff, Megabytes, Supervisor};
 use crate::blobs;
 use crate::db::DbError;
 use crate::docker::DockerError;
@@ -43,7 +44,17 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Staging(Arc<Shared>);
 
-type Running = FuturesUnordered<BoxFuture<'static, BuildGuid>>;
+/// The builds that run.
+#[derive(Default)]
+struct Underway {
+    running: FuturesUnordered<BoxFuture<'static, BuildGuid>>,
+    cancels: BTreeMap<BuildGuid, CancellationToken>,
+    slots: Slots,
+    /// Builds that were told that they wait.
+    waiting: BTreeSet<BuildGuid>,
+    /// The last attempt of each build by an earlier process.
+    attempts: BTreeMap<String, u32>,
+}
 
 impl Staging {
     /// A worker that is not started yet.
@@ -66,36 +77,15 @@ impl Staging {
             () = token.cancelled() => return Ok(()),
             attempts = self.remove_leftovers() => attempts,
         };
-        let mut running = Running::new();
-        let mut cancels: BTreeMap<BuildGuid, CancellationToken> = BTreeMap::new();
+        let mut underway = Underway {
+            attempts,
+            ..Underway::default()
+        };
         while !token.is_cancelled() {
             changes.mark_unchanged();
             let pause = match self.pending().await {
-                Ok(mut pending) => {
-                    for (guid, cancel) in &cancels {
-                        if !pending.has(guid) {
-                            cancel.cancel();
-                        }
-                    }
-                    // Running builds do not need their rows any more.
-                    let new = |(guid, _): &(BuildGuid, _)| !cancels.contains_key(guid);
-                    pending.unreadable.retain(new);
-                    self.fail_unreadable(pending.unreadable).await;
-                    for request in pending.requests {
-                        let guid = request.build_guid().clone();
-                        let full = cancels.len() >= self.0.settings.concurrency;
-                        if full || cancels.contains_key(&guid) {
-                            continue;
-                        }
-                        let cancel = token.child_token();
-                        let before = attempts.get(guid.as_str()).copied().unwrap_or(0);
-                        running.push(
-                            self.clone()
-                                .process(request, before, cancel.clone())
-                                .boxed(),
-                        );
-                        cancels.insert(guid, cancel);
-                    }
+                Ok(pending) => {
+                    self.take_up(&mut underway, pending, &token).await;
                     TICK
                 }
                 // Running builds continue.
@@ -106,17 +96,71 @@ impl Staging {
             };
             tokio::select! {
                 () = token.cancelled() => {}
-                Some(done) = running.next(), if !running.is_empty() => {
-                    cancels.remove(&done);
+                Some(done) = underway.running.next(), if !underway.running.is_empty() => {
+                    underway.cancels.remove(&done);
+                    underway.slots.leave(&done);
                 }
                 woken = changes.changed() => if woken.is_err() { break },
                 () = tokio::time::sleep(pause) => {}
             }
         }
         // Child tokens are cancelled: the builds only clean up.
+        let mut running = underway.running;
         let remaining = async { while running.next().await.is_some() {} };
         drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, remaining).await);
         Ok(())
+    }
+
+    /// Cancels builds that are not wanted any more, and starts those that there is a slot for.
+    async fn take_up(
+        &self,
+        underway: &mut Underway,
+        mut pending: PendingBuilds,
+        token: &CancellationToken,
+    ) {
+        for (guid, cancel) in &underway.cancels {
+            if !pending.has(guid) {
+                cancel.cancel();
+            }
+        }
+        underway.waiting.retain(|guid| pending.has(guid));
+        // Running builds do not need their rows any more.
+        let new = |(guid, _): &(BuildGuid, _)| !underway.cancels.contains_key(guid);
+        pending.unreadable.retain(new);
+        self.fail_unreadable(pending.unreadable).await;
+        let bounds = self.bounds(pending.requests.len()).await;
+        for request in pending.requests {
+            let guid = request.build_guid().clone();
+            if underway.slots.has(&guid) {
+                continue;
+            }
+            if let Err(why) = underway.slots.take(&request, bounds) {
+                if underway.waiting.insert(guid) {
+                    BuildLog::new(&self.0.logs, request.app_guid())
+                        .out(&format!("Waiting for other stagings to end: {why}"));
+                }
+                // Nobody overtakes the oldest one.
+                return;
+            }
+            let cancel = token.child_token();
+            let before = underway.attempts.get(guid.as_str()).copied().unwrap_or(0);
+            let work = self.clone().process(request, before, cancel.clone());
+            underway.running.push(work.boxed());
+            underway.cancels.insert(guid, cancel);
+        }
+    }
+
+    /// Half of the daemon's memory is for builds, the rest for apps.
+    async fn bounds(&self, pending: usize) -> Bounds {
+        let builds = self.0.settings.concurrency;
+        let info = if pending > 1 {
+            self.0.engine.info().await.ok()
+        } else {
+            None
+        };
+        let memory =
+            info.map(|info| Megabytes(i64::try_from(info.memory >> 21).unwrap_or(i64::MAX)));
+        Bounds { builds, memory }
     }
 
     async fn pending(&self) -> Result<PendingBuilds, DbError> {

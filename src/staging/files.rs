@@ -11,7 +11,7 @@ use tar::{Builder, EntryType};
 use super::bundle::{add_buildpacks, add_folder, add_lifecycle, has_buildpack, header};
 use super::zips::add_zip;
 use super::{BuildpackSource, Lifecycle, PackageStaging, cnb};
-use crate::blobs::{Blob, Blobs, Digest, PipeWriter};
+use crate::blobs::{Blob, Blobs, Digest};
 use crate::registry::ImageParts;
 
 /// A file of the blob store, and its size.
@@ -76,6 +76,28 @@ impl Files {
         Ok(files)
     }
 
+    /// Of files that no blob store has: the app's zip, an earlier build cache, and the zips of
+    /// buildpacks by their keys.
+    pub(super) fn of_paths(
+        app: PathBuf,
+        cache: Option<PathBuf>,
+        built_in: Vec<String>,
+        uploaded: Vec<(String, PathBuf)>,
+    ) -> io::Result<Self> {
+        let located = |path: PathBuf| {
+            let size = path.metadata()?.len();
+            Ok::<_, io::Error>((path, size))
+        };
+        Ok(Self {
+            app: located(app)?,
+            cache: cache.map(located).transpose()?,
+            built_in,
+            uploaded,
+            archives: BTreeMap::new(),
+            images: BTreeMap::new(),
+        })
+    }
+
     fn find_buildpacks(&mut self, blobs: &Blobs, request: &PackageStaging) -> Result<(), String> {
         for choice in &request.buildpacks {
             match &choice.source {
@@ -128,7 +150,7 @@ impl Files {
     }
 
     /// Writes all files as one tar for `/tmp`.
-    pub(super) fn write(self, writer: &mut PipeWriter) -> io::Result<()> {
+    pub(super) fn write(self, writer: impl Write) -> io::Result<()> {
         let mut tar = Builder::new(writer);
         add_lifecycle(&mut tar, "")?;
         add_buildpacks(&mut tar, &self.built_in)?;

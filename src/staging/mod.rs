@@ -31,11 +31,14 @@ mod fault;
 mod files;
 mod image;
 pub mod images;
+mod local;
+mod network;
 mod output;
 mod outputs;
 mod parts;
 mod result;
 mod run;
+mod slots;
 mod zips;
 
 use std::collections::BTreeMap;
@@ -54,6 +57,8 @@ pub use compose::{ComposeError, DropletImages};
 pub use container::{LABEL_DROPLET, droplets_labels};
 pub use engine::Staging;
 pub use failure::{error_ids, failure_text};
+pub use local::{LocalError, LocalStaging};
+pub use network::staging_network;
 pub use parts::{Settings, StagingParts};
 
 /// Owner kind of a droplet's layer in `blob_references`; the owner's name is the droplet's guid.

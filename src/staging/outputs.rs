@@ -1,7 +1,7 @@
 //! The output files of a build: droplet, cache and result, or the cause of its failure. The daemon
 //! sends each as a tar with one file.
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::result::{self, Summary};
 use super::{BuildpackChoice, PackageStaging};
@@ -9,7 +9,7 @@ use crate::blobs::{Blob, BlobError, Blobs};
 use crate::docker::{ByteReader, DockerError, Engine};
 
 /// The maximum size of a build cache.
-const MAX_CACHE: u64 = 2 << 30;
+pub(super) const MAX_CACHE: u64 = 2 << 30;
 /// The maximum number of bytes read of a failure cause.
 const MAX_CAUSE_BYTES: u64 = 4096;
 /// The maximum number of characters shown of it.
@@ -119,6 +119,28 @@ async fn download(
     match engine.download(id, path).await {
         Err(DockerError::NotFound(_)) => Err(OutputError::Missing(path)),
         other => Ok(other?),
+    }
+}
+
+/// Copies one file of a container to a local one.
+pub(super) async fn copy(
+    engine: &dyn Engine,
+    id: &str,
+    path: &'static str,
+    limit: u64,
+    to: &mut std::fs::File,
+) -> Result<(), OutputError> {
+    let (size, mut file) = single_file(download(engine, id, path).await?).await?;
+    if size > limit {
+        return Err(OutputError::TooLarge(size));
+    }
+    let mut to = tokio::fs::File::from_std(to.try_clone().map_err(broken)?);
+    let copied = tokio::io::copy(&mut file, &mut to).await.map_err(broken)?;
+    to.flush().await.map_err(broken)?;
+    if copied == size {
+        Ok(())
+    } else {
+        Err(DockerError::Unreachable(format!("{path} is truncated")).into())
     }
 }
 

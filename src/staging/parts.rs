@@ -3,12 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::Builds;
 use super::images::Images;
 use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::Engine;
 use crate::logs::Logs;
+use crate::packages::Packages;
 use crate::registry::Registry;
 
 /// Settings of staging.
@@ -18,12 +21,12 @@ pub struct Settings {
     pub platform_id: String,
     /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
     pub host_ip: IpAddr,
-    /// Network of the containers, `None` for the default bridge.
-    pub network: Option<String>,
-    /// Builds have no network at all.
+    /// Builds reach no other machine.
     pub offline: bool,
-    /// Maximum concurrent builds.
+    /// Maximum concurrent builds; their memory is bounded by that of the daemon's machine, too.
     pub concurrency: usize,
+    /// Held while a build ensures the network: creating it takes several steps.
+    pub(crate) joining: Arc<Mutex<()>>,
 }
 
 impl Settings {
@@ -32,11 +35,17 @@ impl Settings {
         Self {
             platform_id: platform_id.to_owned(),
             host_ip,
-            network: None,
             offline: false,
-            concurrency: 2,
+            concurrency: concurrency(),
+            joining: Arc::default(),
         }
     }
+}
+
+/// A build is bound by its processor and its network about equally.
+fn concurrency() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    cores.clamp(2, 8)
 }
 
 /// The parts of staging.
@@ -49,6 +58,8 @@ pub struct StagingParts {
     pub engine: Arc<dyn Engine>,
     /// Stores droplet images.
     pub registry: Registry,
+    /// Where package managers get packages.
+    pub packages: Packages,
     /// Receives log lines.
     pub logs: Logs,
     /// The rows of builds.

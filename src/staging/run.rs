@@ -12,6 +12,7 @@ use super::failure::Reason;
 use super::fault::Fault;
 use super::files::Files;
 use super::images::StackImages;
+use super::network;
 use super::output::{self, BuildLog};
 use super::outputs::{self, OutputError};
 use super::parts::Shared;
@@ -19,7 +20,7 @@ use super::result::Summary;
 use super::{PackageStaging, Staged};
 use crate::base::{Bytes, Megabytes};
 use crate::blobs::Blob;
-use crate::docker::{ContainerState, DockerError, Upload};
+use crate::docker::{ContainerState, DockerError, Upload, bound_files};
 
 /// How often the disk usage of a build is measured.
 const DISK_CHECK: Duration = Duration::from_secs(10);
@@ -117,8 +118,7 @@ impl Attempt {
     }
 
     fn container_name(&self) -> String {
-        let spec = container::spec(&self.shared.settings, &self.request, "", self.number);
-        spec.name
+        container::name(&self.request, self.number)
     }
 
     /// The stack's images; builds missing ones first, which takes minutes and does not count as
@@ -208,7 +208,11 @@ impl Attempt {
         self.log.out(&format!(
             "Cell {cell} creating container for instance {guid}"
         ));
-        let spec = container::spec(&shared.settings, request, &images.build, self.number);
+        let joined = network::join(shared).await?;
+        let image = &images.build;
+        let mut spec = container::spec(&shared.settings, request, image, self.number, &joined);
+        let bound = bound_files::take(&mut spec.environment);
+        let bound = bound.map_err(|error| failed(error.to_string()))?;
         let id = match shared.engine.create(&spec).await {
             // Left over from a call whose response was lost.
             Err(DockerError::Conflict(_)) => {
@@ -221,9 +225,23 @@ impl Attempt {
             "Cell {cell} successfully created container for instance {guid}"
         ));
         if shared.settings.offline {
-            let text = "cflite works offline: this build has no network";
+            let text = if joined.packages.is_some() {
+                "cflite works offline: this build gets packages from the package cache only"
+            } else {
+                "cflite works offline: this build has no network"
+            };
             self.log.out(text);
         }
+        if let Some(files) = bound {
+            shared.engine.upload(&id, files).await?;
+        }
+        self.upload(&id, files).await?;
+        Ok(id)
+    }
+
+    /// Uploads package, cache, lifecycle and buildpacks.
+    async fn upload(&self, id: &str, files: Files) -> Result<(), Fault> {
+        let shared = &self.shared;
         self.log.out("Downloading app package...");
         let (app, cache) = (files.app_size(), files.cache_size());
         if cache.is_some() {
@@ -233,7 +251,7 @@ impl Attempt {
             folder: "/tmp".to_owned(),
             tar: Box::pin(shared.blobs.produce(move |writer| files.write(writer))),
         };
-        shared.engine.upload(&id, upload).await?;
+        shared.engine.upload(id, upload).await?;
         self.log.out(&format!(
             "Downloaded app package ({})",
             bytes(app).to_short()
@@ -244,7 +262,7 @@ impl Attempt {
                 bytes(cache).to_short()
             ));
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Follows the container to its end; returns its exit code.

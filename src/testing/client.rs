@@ -80,6 +80,11 @@ impl TestClient {
         }
     }
 
+    /// Its token.
+    pub fn bearer(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+
     /// The same client at another origin.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {

@@ -15,7 +15,8 @@ pub use client::{Answer, TestClient};
 
 use crate::base::{Clock, GuidSource, SystemClock};
 use crate::config::Options;
-use crate::db::DbError;
+use crate::data_services::ensure_credentials;
+use crate::db::{DbError, Vault};
 use crate::docker::{Engine, FakeEngine};
 use crate::platform::{Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
@@ -27,6 +28,7 @@ const PASSWORD: &str = "only-for-tests";
 pub struct TestApp {
     platform: Platform,
     engine: Arc<FakeEngine>,
+    data_services: bool,
     // Removed last.
     data_dir: tempfile::TempDir,
 }
@@ -38,12 +40,20 @@ impl TestApp {
         copy(first_boot().await?, data_dir.path())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine = Arc::new(FakeEngine::new(clock));
-        let platform = start(data_dir.path(), engine.clone()).await?;
+        let platform = start(data_dir.path(), engine.clone(), Options::default()).await?;
         Ok(Self {
             platform,
             engine,
             data_dir,
+            data_services: false,
         })
+    }
+
+    /// The same with data services.
+    pub async fn with_data_services() -> anyhow::Result<Self> {
+        let mut app = Self::with_stack().await?;
+        app.data_services = true;
+        app.restart().await
     }
 
     /// Starts one whose Docker has the stack's base image and a builder that creates a droplet of
@@ -56,19 +66,53 @@ impl TestApp {
 
     /// Stops the platform and starts another one on the same data and containers.
     pub async fn restart(self) -> anyhow::Result<Self> {
+        let options = Options {
+            data_services: Some(self.data_services),
+            ..Options::default()
+        };
+        self.restart_with(options).await
+    }
+
+    /// The same with options.
+    pub async fn restart_with(self, options: Options) -> anyhow::Result<Self> {
         let Self {
             platform,
             engine,
             data_dir,
+            data_services,
         } = self;
         platform.shut_down(Duration::from_secs(5)).await;
         drop(platform);
-        let platform = start(data_dir.path(), engine.clone()).await?;
+        let platform = start(data_dir.path(), engine.clone(), options).await?;
         Ok(Self {
             platform,
             engine,
+            data_services,
             data_dir,
         })
+    }
+
+    /// Where the broker of data services answers, and the credentials for it.
+    pub async fn broker(&self) -> anyhow::Result<(String, String, String)> {
+        let data_dir = self.data_dir.path();
+        let database = data_dir.join("cflite.db");
+        let vault = Vault::open(&data_dir.join("secret-key"), &database)?;
+        let known = self
+            .platform
+            .db()
+            .write(move |tx| ensure_credentials(tx, &vault))
+            .await?;
+        let credentials = known.credentials;
+        Ok((
+            format!("{}/cflite/broker", self.url()),
+            credentials.username,
+            credentials.password.expose().clone(),
+        ))
+    }
+
+    /// The platform's files.
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data_dir.path()
     }
 
     /// Docker in memory.
@@ -250,7 +294,12 @@ async fn first_boot() -> anyhow::Result<&'static std::path::Path> {
     let booted = BOOTED.get_or_try_init(|| async {
         let data_dir = tempfile::tempdir()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let platform = start(data_dir.path(), Arc::new(FakeEngine::new(clock))).await?;
+        let platform = start(
+            data_dir.path(),
+            Arc::new(FakeEngine::new(clock)),
+            Options::default(),
+        )
+        .await?;
         platform.shut_down(Duration::from_secs(5)).await;
         anyhow::Ok(data_dir)
     });
@@ -271,7 +320,11 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn start(data_dir: &std::path::Path, engine: Arc<FakeEngine>) -> anyhow::Result<Platform> {
+async fn start(
+    data_dir: &std::path::Path,
+    engine: Arc<FakeEngine>,
+    options: Options,
+) -> anyhow::Result<Platform> {
     prepare_data_dir(data_dir)?;
     let password = data_dir.join("password");
     std::fs::write(&password, PASSWORD)?;
@@ -281,7 +334,8 @@ async fn start(data_dir: &std::path::Path, engine: Arc<FakeEngine>) -> anyhow::R
         https_port: Some(0),
         registry_port: Some(0),
         admin_password_file: Some(password),
-        ..Options::default()
+        data_services: options.data_services.or(Some(false)),
+        ..options
     };
     let engine: Arc<dyn Engine> = engine;
     Platform::start(Parts {

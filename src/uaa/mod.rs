@@ -55,7 +55,10 @@ use serde_json::{Map, Value};
 pub use accounts::create_shadow_user;
 pub use admin::{ADMIN, AdminChange};
 pub use claims::{Claims, TokenError, TokenId, bearer_token};
-pub use clients::{Client, GrantType, SeedError};
+pub use clients::{
+    Client, DashboardClient, GrantType, SeedError, delete_dashboard_client, is_client,
+    save_dashboard_client,
+};
 pub use error::UaaError;
 pub use groups::GroupGuid;
 pub use keys::{KeyError, KeyId};
@@ -208,6 +211,25 @@ impl Uaa {
     pub fn verify(&self, bearer: &str) -> Result<Claims, TokenError> {
         let token = bearer_token(bearer).unwrap_or_else(|| bearer.trim());
         self.verify_payload(token).map(|(claims, _)| claims)
+    }
+
+    /// Whether a token has one of `scopes` and its user is still in the group of that name. For
+    /// what outlives a request by far: a token keeps its scopes until it expires.
+    pub async fn still_has(
+        &self,
+        claims: &Claims,
+        scopes: &'static [&'static str],
+    ) -> Result<bool, DbError> {
+        let held = scopes.iter().filter(|scope| claims.has_scope(scope));
+        let held: Vec<&str> = held.copied().collect();
+        let Some(user) = claims.user.clone() else {
+            return Ok(!held.is_empty());
+        };
+        if held.is_empty() {
+            return Ok(false);
+        }
+        let groups = self.db().read(move |tx| groups::groups_of(tx, &user));
+        Ok(groups.await?.contains_any(&held))
     }
 
     pub(crate) fn verify_payload(

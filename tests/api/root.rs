@@ -53,14 +53,16 @@ async fn parts_that_are_not_there_have_no_link() {
     for part in [
         "app_ssh",
         "credhub",
-        "logging",
-        "log_stream",
         "network_policy_v0",
         "network_policy_v1",
         "routing",
     ] {
         assert_eq!(root.body["links"].get(part), Some(&Value::Null), "{part}");
     }
+    let stream = root.text("/links/log_stream/href");
+    assert_eq!(stream, platform.url());
+    let firehose = platform.url().replace("http://", "ws://");
+    assert_eq!(root.text("/links/logging/href"), firehose);
     let info = admin.get("/v2/info").await.unwrap();
-    assert_eq!(info.body["doppler_logging_endpoint"], Value::Null);
+    assert_eq!(info.text("/doppler_logging_endpoint"), firehose);
 }

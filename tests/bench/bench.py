@@ -23,6 +23,7 @@ import containers
 import machine
 import report
 import rows_apps
+import rows_development
 import rows_lists
 import rows_logs
 import rows_memory
@@ -30,6 +31,7 @@ import rows_platform
 import rows_registry
 import rows_router
 import rows_routes_events
+import rows_services
 from cloud import App, Platform
 from report import NotMeasured, Row
 
@@ -70,6 +72,9 @@ class Bench:
             ("scale 1 → 10", lambda: rows_apps.scale(self.platform(), self.apps(1)[0], self.temp)),
             ("registry", lambda: rows_registry.throughput(self.platform(), self.temp)),
             ("push of a cached image", lambda: rows_registry.cached_push(self.platform(), self.temp)),
+            ("live reload", lambda: rows_development.saves(self.platform(), self.temp)),
+            ("exec", lambda: rows_development.command(self.platform(), self.temp)),
+            ("data services", lambda: rows_services.creation(self.platform())),
             ("20 apps", lambda: rows_platform.many_apps(self.platform(), self.apps(20))),
             ("boot, 20 apps", lambda: rows_platform.boot_with_apps(self.platform(), self.apps(20))),
             ("router", self._throughput),

@@ -8,11 +8,13 @@ import http.client
 import io
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.parse
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -80,6 +82,26 @@ class Platform:
             raise NotMeasured(f"cflite {words[0]}: {reason[-1]}")
         return done.stdout
 
+    @contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """One of the platform's commands that runs until the block ends."""
+        process = subprocess.Popen(
+            [self.cflite, *words],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
     def up(self) -> tuple[float, float]:
         """Starts it; seconds until the API answered, and until `cflite up` came back."""
         begun = time.monotonic()
@@ -145,6 +167,17 @@ class Platform:
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return None
+        finally:
+            connection.close()
+
+    def page_of(self, host: str) -> str:
+        """What a host name answers at its root over a new connection; empty without an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["HTTP"], timeout=5)
+        try:
+            connection.request("GET", "/", headers={"Host": host})
+            return connection.getresponse().read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            return ""
         finally:
             connection.close()
 

@@ -46,10 +46,28 @@ build_buildpacks() {
 finish() {
     "$cflite" down --data-dir "$data/cflite" >/dev/null 2>&1
     "$cflite" reset --yes --keep-images --data-dir "$data/cflite" >/dev/null 2>&1
-    docker rmi "$image" "$tool" >/dev/null 2>&1
+    docker rmi "$image" "$image:away" "$tool" >/dev/null 2>&1
     rm -rf "$data"
 }
 trap finish EXIT
+
+# at_once FUNCTION ARGUMENT...: calls the function with each argument, all at the same time, and counts their checks.
+at_once() {
+    local call=$1 each running=()
+    shift
+    for each in "$@"; do
+        # The CLI's settings are for one CLI at a time.
+        cp -r "$CF_HOME" "$data/cf-$each"
+        CF_HOME=$data/cf-$each "$call" "$each" >"$data/checks-$each" 2>&1 &
+        running+=($!)
+    done
+    wait "${running[@]}"
+    for each in "$@"; do
+        cat "$data/checks-$each"
+        passed=$((passed + $(grep -c '^ok ' "$data/checks-$each")))
+        failed=$((failed + $(grep -c '^FAIL ' "$data/checks-$each")))
+    done
+}
 
 # check NAME PATTERN COMMAND...: the command succeeds and its output matches the pattern.
 check() {
@@ -80,11 +98,11 @@ port=$(jq -r ".${scheme}_port" "$data/cflite/running.json")
 validation=()
 [[ $scheme == http ]] || validation=(--skip-ssl-validation)
 password=$("$cflite" credentials --data-dir "$data/cflite" --json | jq -r .password)
-# Runs a command until its output matches, for half a minute at most.
+# Runs a command until its output matches, for half a minute at most, or $patience seconds.
 eventually() {
     local pattern=$1 out i
     shift
-    for ((i = 0; i < 60; i++)); do
+    for ((i = 0; i < ${patience:-30} * 2; i++)); do
         out=$("$@" 2>&1)
         grep -qE -- "$pattern" <<<"$out" && break
         sleep 0.5
@@ -121,6 +139,17 @@ check "domains" "cf.localhost" "$cf" domains
 
 # shellcheck source=tests/cf/admin.sh
 source tests/cf/admin.sh
+check "an image" "sha256:" build_image
+# shellcheck source=tests/cf/services.sh
+source tests/cf/services.sh
+# These take their time, so each of the two schemes has one.
+if [[ $scheme == http ]]; then
+    # shellcheck source=tests/cf/engines.sh
+    source tests/cf/engines.sh
+else
+    # shellcheck source=tests/cf/samples.sh
+    source tests/cf/samples.sh
+fi
 
 check "push a static folder" "#0 +running" "$cf" push static -p samples/static -m 64M
 check "the static app answers" "cflite" answer static
@@ -197,7 +226,6 @@ check "create-app" "OK" "$cf" create-app copy
 check "copy-source" "OK" "$cf" copy-source static copy --no-restart
 check "copy-source --strategy rolling" "#0 +running" "$cf" copy-source static copy --strategy rolling
 check "delete the copy" "OK" "$cf" delete -f copy
-check "an image" "sha256:" build_image
 check "push --docker-image" "#0 +running" "$cf" push docked --docker-image "$image" -m 32M
 check "the app of an image answers" "from an image" answer docked
 check "app of an image" "docker image: +$image" "$cf" app docked

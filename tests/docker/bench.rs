@@ -148,6 +148,17 @@ impl Bench {
         }
     }
 
+    /// What a command answers on the engine in memory, from its input.
+    pub(crate) fn program(
+        &self,
+        part: &str,
+        program: impl Fn(&str) -> (i64, String) + Send + Sync + 'static,
+    ) {
+        if let Some(fake) = &self.fake {
+            fake.program(part, program);
+        }
+    }
+
     /// Makes and starts one.
     pub(crate) async fn started(&self, what: &str, script: &str, behaviour: Behaviour) -> String {
         let spec = self.shell(what, script, behaviour);

@@ -15,7 +15,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     pub(crate) admin: TestClient,
-    space: String,
+    pub(crate) space: String,
 }
 
 impl Client {
@@ -26,6 +26,15 @@ impl Client {
             .await
             .expect("a space");
         Self { admin, space }
+    }
+
+    /// The same space after its platform was started again.
+    pub(crate) async fn again(self, platform: &Platform) -> Self {
+        let token = admin_token(platform).await;
+        Self {
+            admin: TestClient::anonymous(&platform.url()).with_token(&token),
+            space: self.space,
+        }
     }
 
     /// A Docker app with a route.
@@ -44,8 +53,21 @@ impl Client {
         let applied = self.admin.raw("POST", &path, kind, manifest.into()).await;
         let applied = applied.expect("applied");
         assert_eq!(applied.status, 202, "{applied:?}");
-        let done = self.admin.job_of(&applied).await.expect("a job");
-        assert_eq!(done.text("/state"), "COMPLETE", "{done:?}");
+        self.complete(&applied).await;
+    }
+
+    /// Waits until the job of an answer is done.
+    pub(crate) async fn complete(&self, asked: &Answer) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let job = self.admin.job_of(asked).await.expect("a job");
+            match job.text("/state") {
+                "COMPLETE" => return,
+                "FAILED" => panic!("{job:?}"),
+                _ => assert!(Instant::now() < deadline, "{job:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn guid(&self, name: &str) -> String {
@@ -96,7 +118,8 @@ impl Client {
         let build = build.expect("a build");
         assert_eq!(build.status, 201, "{build:?}");
         let path = format!("/v3/builds/{}", build.text("/guid"));
-        let deadline = Instant::now() + SOON;
+        // The first build of a platform loads the images of the stack.
+        let deadline = Instant::now() + 2 * SOON;
         loop {
             let build = self.admin.get(&path).await.expect("a build");
             match build.text("/state") {

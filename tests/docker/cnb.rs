@@ -58,7 +58,7 @@ fn push_image(upstream: &mut Upstream, name: &str, recipe: &str) {
     upstream.push_built(&name).expect("pushed");
 }
 
-fn app_with(files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
     for (name, content) in files {
@@ -110,7 +110,7 @@ async fn an_app_runs_restarts_and_is_staged_again_without_its_registry() {
     let (mut upstream, platform, client) = start().await;
     let app = create(&client).await;
     let package = client
-        .package(&app, app_with(&[("page.txt", "the page\n")]))
+        .package(&app, zip_of(&[("page.txt", "the page\n")]))
         .await;
     let droplet = client.build(&package).await.expect("staged");
     for line in [
@@ -181,7 +181,7 @@ async fn what_cannot_be_staged_ends_with_the_cause() {
     let (_upstream, platform, client) = start().await;
     let app = create(&client).await;
     let page = ("page.txt", "the page\n");
-    let package = client.package(&app, app_with(&[page])).await;
+    let package = client.package(&app, zip_of(&[page])).await;
     let with =
         |buildpack: &str| Some(json!({ "type": "cnb", "data": { "buildpacks": [buildpack] } }));
     let download = "CNBDownloadBuildpackFailed - cnb: downloading buildpacks failed: ";
@@ -219,7 +219,7 @@ async fn what_cannot_be_staged_ends_with_the_cause() {
     both["data"] =
         json!({ "buildpacks": ["docker://me/tool:1", "server"], "credentials": credentials });
     let files = [page, ("break-the-build", "")];
-    let broken = client.package(&app, app_with(&files)).await;
+    let broken = client.package(&app, zip_of(&files)).await;
     let error = client.build_with(&broken, Some(both)).await;
     let expected = "CNBBuildFailed - cnb: building failed: Failed to run bin/build of fixtures/server@0.1.0: exit status 7";
     assert_eq!(error, Err(expected.to_owned()));
@@ -232,7 +232,7 @@ async fn a_composite_buildpack_is_the_first_of_its_groups_that_fits() {
     push_image(&mut upstream, "me/all:1", ALL);
     let app = create(&client).await;
     let package = client
-        .package(&app, app_with(&[("page.txt", "the page\n")]))
+        .package(&app, zip_of(&[("page.txt", "the page\n")]))
         .await;
     let lifecycle = json!({ "type": "cnb", "data": { "buildpacks": ["docker://me/all:1"] } });
     let droplet = client.build_with(&package, Some(lifecycle)).await;

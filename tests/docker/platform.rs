@@ -16,7 +16,7 @@ pub(crate) struct Platform {
 }
 
 /// The binary under test: the release build when the test run names one.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("CFLITE_BINARY")
         .map_or_else(|| env!("CARGO_BIN_EXE_cflite").into(), PathBuf::from)
 }
@@ -76,6 +76,18 @@ impl Platform {
             assert!(Instant::now() < deadline, "not ready:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Takes effect with the next boot.
+    pub(crate) fn add_option(&mut self, option: &str) {
+        self.options.push(option.to_owned());
+    }
+
+    /// Its id, as Docker's labels have it.
+    pub(crate) fn id(&self) -> String {
+        let path = self.data_dir.path().join("platform-id");
+        let id = std::fs::read_to_string(path).expect("platform id");
+        id.trim().to_owned()
     }
 
     /// SIGKILL.
@@ -157,8 +169,6 @@ impl Platform {
 
     /// Ids of the running containers of instances.
     pub(crate) fn instances(&self) -> Vec<String> {
-        let id =
-            std::fs::read_to_string(self.data_dir.path().join("platform-id")).expect("platform id");
         let mut command = Command::new("docker");
         if let Some(host) = &self.docker_host {
             command.args(["--host", host]);
@@ -168,7 +178,7 @@ impl Platform {
                 "ps",
                 "--quiet",
                 "--filter",
-                &format!("label=cflite.platform={}", id.trim()),
+                &format!("label=cflite.platform={}", self.id()),
             ])
             .args(["--filter", "label=cflite.kind=instance"])
             .output()
@@ -231,7 +241,7 @@ impl Platform {
         serde_json::from_slice(&std::fs::read(self.data_dir.path().join("running.json")).ok()?).ok()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
             .args(arguments)

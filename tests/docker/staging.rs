@@ -3,7 +3,6 @@
 //!
 //! The first run on a machine builds the images of the stack, which takes minutes and a network.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +11,20 @@ use cflite::blobs::{Blobs, Digest};
 use cflite::db::{Db, DbError, ReadTx, WriteTx};
 use cflite::docker::{ContainerSpec, Engine, LABEL_OWNER, Labels};
 use cflite::logs::Logs;
+use cflite::packages::Packages;
 use cflite::registry::{Registry, Settings as RegistrySettings};
 use cflite::staging::images::{self, Images};
 use cflite::staging::{
     BuildpackChoice, BuildpackSource, Builds, Lifecycle, PackageStaging, PendingBuilds, Settings,
     Staged, Staging, StagingFailure, StagingParts, StagingRequest, droplet_repository,
+    staging_network,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::bench::daemon;
+use crate::cnb::zip_of;
 
 type Answer = Result<Staged, StagingFailure>;
 
@@ -138,6 +140,12 @@ impl Platform {
             blobs: self.blobs.clone(),
             engine: self.engine.clone(),
             registry: self.registry.clone(),
+            packages: Packages::new(
+                self.blobs.clone(),
+                self.db.clone(),
+                Arc::new(SystemClock),
+                cflite::packages::Settings::new(0),
+            ),
             logs: self.logs.clone(),
             builds,
             images: self.images.clone(),
@@ -160,13 +168,7 @@ impl Platform {
 }
 
 fn site() -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
-    for (name, content) in [("Staticfile", ""), ("index.html", "<h1>hello</h1>")] {
-        zip.start_file(name, options).expect("a file");
-        zip.write_all(content.as_bytes()).expect("content");
-    }
-    zip.finish().expect("a zip").into_inner()
+    zip_of(&[("Staticfile", ""), ("index.html", "<h1>hello</h1>")])
 }
 
 fn request(package: Digest, build: &str) -> PackageStaging {
@@ -337,6 +339,8 @@ async fn a_static_folder_is_staged_and_answers() {
         drop(platform.engine.remove(&left.id).await);
     }
     drop(images::unmark(&*platform.engine, &platform.id).await);
+    let network = staging_network(&platform.id, false);
+    drop(platform.engine.remove_network(&network.name).await);
     assert!(platform.supervisor.shut_down(Duration::from_secs(20)).await);
     if let Err(panic) = result {
         std::panic::resume_unwind(panic);

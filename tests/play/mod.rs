@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+mod broker;
 mod files;
 pub(crate) mod player;
 pub(crate) mod script;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use cflite::testing::{Answer, TestApp, TestClient};
 use serde_json::Value;
 
-use super::files;
 use super::script::{Body, Request, Step};
+use super::{broker, files};
 
 /// How long an `until` waits.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +62,7 @@ impl<'a> Player<'a> {
             ("n", number.to_string()),
             ("org", organization.to_owned()),
             ("space", space.to_owned()),
+            ("broker_url", format!("{}/{number}", broker::url())),
         ];
         Self {
             app,

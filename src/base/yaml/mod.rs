@@ -62,6 +62,14 @@ impl Node {
         found.map(|(_, value)| value)
     }
 
+    /// An entry of a list.
+    pub fn item(&self, index: usize) -> Option<&Self> {
+        match &self.value {
+            Value::List(nodes) => nodes.get(index),
+            _ => None,
+        }
+    }
+
     /// The text of a text node.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {

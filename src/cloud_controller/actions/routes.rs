@@ -213,6 +213,13 @@ pub(crate) fn delete(tx: &WriteTx<'_>, may: &MaySupport, route: &Route) -> Resul
     for destination in model::destinations::of_route(tx, &route.guid)? {
         actions::destinations::unmap(tx, may, route, &destination, Cause::Request)?;
     }
+    if let Some(binding) = model::service_route_bindings::of_route(tx, &route.guid)? {
+        if binding.is_managed {
+            actions::service_route_bindings::forget(tx, may, &binding)?;
+        } else {
+            actions::service_route_bindings::delete(tx, may, &binding)?;
+        }
+    }
     let data = json!({ "request": { "recursive": true } });
     record(tx, may, "audit.route.delete-request", route, &data)?;
     model::routes::delete(tx, &route.guid)

@@ -24,11 +24,31 @@ pub(crate) fn routes() -> Router<CloudController> {
     Router::new().route("/v3/jobs/{guid}", get(show))
 }
 
-/// Waits until a job is over, but not longer than `limit`.
+/// Waits until a job is over or goes on elsewhere, but not longer than `limit`.
 pub(crate) async fn wait_for(
     cc: &CloudController,
     guid: &JobGuid,
     limit: Duration,
+) -> ApiResult<()> {
+    let waits = |state: &JobState| *state == JobState::Processing;
+    wait_while(cc, guid, limit, waits).await
+}
+
+/// Waits until a job is over, but not longer than `limit`.
+pub(crate) async fn wait_for_end(
+    cc: &CloudController,
+    guid: &JobGuid,
+    limit: Duration,
+) -> ApiResult<()> {
+    let waits = |state: &JobState| matches!(state, JobState::Processing | JobState::Polling);
+    wait_while(cc, guid, limit, waits).await
+}
+
+async fn wait_while(
+    cc: &CloudController,
+    guid: &JobGuid,
+    limit: Duration,
+    waits: impl Fn(&JobState) -> bool,
 ) -> ApiResult<()> {
     let mut changes = cc.db().changes();
     let over = async {
@@ -36,7 +56,7 @@ pub(crate) async fn wait_for(
             changes.mark_unchanged();
             let guid = guid.clone();
             let job = cc.db().read(move |tx| model::jobs::find(tx, &guid)).await?;
-            let waits = job.is_some_and(|job| job.state == JobState::Processing);
+            let waits = job.is_some_and(|job| waits(&job.state));
             if !waits || changes.changed().await.is_err() {
                 return ApiResult::Ok(());
             }

@@ -8,6 +8,7 @@ pub(crate) mod buildpacks;
 pub(crate) mod builds;
 pub(crate) mod deployments;
 pub(crate) mod destinations;
+pub(crate) mod development_sessions;
 pub(crate) mod domains;
 pub(crate) mod droplets;
 pub(crate) mod environment_variable_groups;
@@ -25,8 +26,11 @@ pub(crate) mod roles;
 pub(crate) mod root;
 pub(crate) mod routes;
 pub(crate) mod security_groups;
+pub(crate) mod service_brokers;
 pub(crate) mod service_credential_bindings;
 pub(crate) mod service_instances;
+pub(crate) mod service_offerings;
+pub(crate) mod service_plans;
 pub(crate) mod service_route_bindings;
 pub(crate) mod service_usage_events;
 pub(crate) mod sidecars;
@@ -51,6 +55,7 @@ impl CloudController {
             .merge(buildpacks::routes())
             .merge(builds::routes())
             .merge(deployments::routes())
+            .merge(development_sessions::routes())
             .merge(domains::routes())
             .merge(droplets::routes())
             .merge(environment_variable_groups::routes())
@@ -68,8 +73,11 @@ impl CloudController {
             .merge(root::routes())
             .merge(routes::routes())
             .merge(security_groups::routes())
+            .merge(service_brokers::routes())
             .merge(service_credential_bindings::routes())
             .merge(service_instances::routes())
+            .merge(service_offerings::routes())
+            .merge(service_plans::routes())
             .merge(service_route_bindings::routes())
             .merge(service_usage_events::routes())
             .merge(sidecars::routes())

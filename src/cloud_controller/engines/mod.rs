@@ -2,9 +2,13 @@
 //! it, one module per engine. Only this layer knows them.
 
 mod api_lines;
+mod development;
 mod droplet_uploads;
 pub(crate) mod leftovers;
 pub(crate) mod log_access;
+mod log_drains;
+mod log_sources;
+mod marketplace;
 mod registry_access;
 mod registry_apps;
 mod rollouts;
@@ -14,7 +18,11 @@ mod staging;
 mod tasks;
 
 pub(crate) use api_lines::*;
+pub(crate) use development::*;
 pub(crate) use droplet_uploads::*;
+pub(crate) use log_drains::*;
+pub(crate) use log_sources::*;
+pub(crate) use marketplace::*;
 pub(crate) use registry_access::*;
 pub(crate) use registry_apps::*;
 pub(crate) use rollouts::*;

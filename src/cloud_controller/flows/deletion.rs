@@ -35,6 +35,13 @@ pub(crate) fn app(tx: &WriteTx<'_>, may: &MayWrite, app: &App) -> Result<()> {
             }
         }
     }
+    for binding in model::service_credential_bindings::of_app(tx, &app.guid)? {
+        if binding.is_managed {
+            actions::service_bindings::forget(tx, may, &binding)?;
+        } else {
+            actions::service_bindings::delete(tx, may, &binding)?;
+        }
+    }
     for process in model::processes::of_app(tx, &app.guid)? {
         actions::processes::record_delete(tx, may, app, &process)?;
     }
@@ -56,6 +63,7 @@ fn apps_in_space(tx: &WriteTx<'_>, may: &MayWrite, space: &SpaceGuid) -> Result<
 pub(crate) fn space(tx: &WriteTx<'_>, may: &MayManage, space: &Space) -> Result<()> {
     let all = may.all_of(space)?;
     apps_in_space(tx, &all, &space.guid)?;
+    super::cascades::services_of_space(tx, may, &space.guid)?;
     actions::routes::delete_in_space(tx, &all, &space.guid)?;
     actions::spaces::record(
         tx,

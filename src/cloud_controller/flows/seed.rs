@@ -13,12 +13,17 @@ use crate::db::WriteTx;
 pub(crate) const STACK: &str = "cflinuxfs4";
 
 /// Official name, folder in the binary; in Cloud Foundry's default order.
-const BUILDPACKS: &[(&str, &str)] = &[
+pub(crate) const BUILDPACKS: &[(&str, &str)] = &[
     ("staticfile_buildpack", "staticfile"),
+    ("java_buildpack", "java"),
     ("ruby_buildpack", "ruby"),
-    ("nginx_buildpack", "nginx"),
+    ("dotnet_core_buildpack", "dotnet_core"),
     ("nodejs_buildpack", "nodejs"),
+    ("go_buildpack", "go"),
     ("python_buildpack", "python"),
+    ("php_buildpack", "php"),
+    ("nginx_buildpack", "nginx"),
+    ("r_buildpack", "r"),
     ("binary_buildpack", "binary"),
 ];
 

@@ -21,7 +21,7 @@ use crate::cloud_controller::model::quotas::Needs;
 use crate::cloud_controller::model::stacks::StackUse;
 use crate::cloud_controller::payload::builds::CreateBuild;
 use crate::cloud_controller::permits::{MayAdminister, MaySupport, MayWrite};
-use crate::cloud_controller::{actions, model};
+use crate::cloud_controller::{actions, flows, model};
 use crate::db::{ReadTx, WriteTx};
 use crate::registry::upstream::ImageReference;
 use crate::registry::{self, Action, RepositoryName};
@@ -161,10 +161,14 @@ fn insert_of_bits(
     check_disk(build)?;
     let environment = environment(tx, snapshots, app, build, own.environment)?;
     let environment = if kind == LifecycleType::Cnb {
-        let kept = kept_credentials(tx, snapshots, app)?;
+        // Those of the app stay for a build that brings none.
+        let credentials = match own.credentials {
+            Some(own) => Some(own),
+            None => kept_credentials(tx, snapshots, app)?,
+        };
         serde_json::to_vec(&CnbInput {
             environment,
-            credentials: own.credentials.or(kept).unwrap_or_default(),
+            credentials: credentials.unwrap_or_default(),
         })?
     } else {
         serde_json::to_vec(&environment)?
@@ -342,7 +346,7 @@ fn assemble(
     })
 }
 
-/// Staging group < app < build < what nobody may override (runtime contract §4.2).
+/// Proxy of the machine < staging group < app < build < what nobody may override (runtime contract §4.2).
 fn environment(
     tx: &ReadTx<'_>,
     snapshots: &Snapshots,
@@ -351,7 +355,12 @@ fn environment(
     of_build: Map<String, Value>,
 ) -> Result<Vec<(String, String)>> {
     let vault = snapshots.vault();
-    let (mut all, _) = model::environment_variable_groups::load(tx, vault, "staging")?;
+    let (group, _) = model::environment_variable_groups::load(tx, vault, "staging")?;
+    let proxy = snapshots.proxy_variables.iter();
+    let mut all: Map<String, Value> = proxy
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    all.extend(group);
     for (name, value) in model::apps::environment(tx, vault, &app.guid)? {
         all.insert(name, value);
     }
@@ -364,7 +373,9 @@ fn environment(
         "VCAP_APPLICATION".to_owned(),
         json!(application.to_string()),
     );
-    all.insert("VCAP_SERVICES".to_owned(), json!("{}"));
+    for (name, value) in flows::desired::services::variables(tx, vault, app)? {
+        all.insert(name, json!(value));
+    }
     all.insert(
         "MEMORY_LIMIT".to_owned(),
         json!(format!("{}m", build.memory.0)),

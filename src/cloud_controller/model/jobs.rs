@@ -36,14 +36,18 @@ pub(crate) struct Job {
 impl Job {
     /// `app` of `app.delete`.
     pub(crate) fn resource_type(&self) -> &str {
-        self.operation.split('.').next().unwrap_or_default()
+        match self.operation.split('.').next().unwrap_or_default() {
+            "service_bindings" | "service_keys" => "service_credential_binding",
+            "service_route_bindings" => "service_route_binding",
+            kind => kind,
+        }
     }
 }
 
 const COLUMNS: &str =
     "guid, operation, state, payload, errors, warnings, created_at, updated_at, resource_guid";
 /// Kinds of resources with jobs and pages of their own, with their tables.
-const RESOURCES: [(&str, &str); 14] = [
+const RESOURCES: [(&str, &str); 17] = [
     ("app", "apps"),
     ("buildpack", "buildpacks"),
     ("domain", "domains"),
@@ -54,7 +58,10 @@ const RESOURCES: [(&str, &str); 14] = [
     ("role", "roles"),
     ("route", "routes"),
     ("security_group", "security_groups"),
+    ("service_broker", "service_brokers"),
+    ("service_credential_binding", "service_credential_bindings"),
     ("service_instance", "service_instances"),
+    ("service_route_binding", "service_route_bindings"),
     ("space", "spaces"),
     ("space_quota", "space_quotas"),
     ("user", "user_entries"),
@@ -114,6 +121,14 @@ pub(crate) fn finish(
     tx.sql()
         .prepare_cached("update jobs set state = ?2, errors = ?3, updated_at = ?4 where guid = ?1")?
         .execute(params![guid, state, errors, now])?;
+    Ok(())
+}
+
+/// Adds what clients are to be told besides the result: `[{"detail": …}]`.
+pub(crate) fn warn(tx: &WriteTx<'_>, guid: &JobGuid, warnings: &Value) -> Result<()> {
+    tx.sql()
+        .prepare_cached("update jobs set warnings = ?2 where guid = ?1")?
+        .execute(params![guid, warnings.to_string()])?;
     Ok(())
 }
 

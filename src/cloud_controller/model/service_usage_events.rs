@@ -1,8 +1,9 @@
 //! SQL of `service_usage_events`.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::base::Timestamp;
+use crate::base::guid::ServiceInstanceGuid;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::query::Columns;
 use crate::cloud_controller::query::{ListQuery, Listed, Select, list_by_id};
@@ -71,19 +72,43 @@ pub(crate) fn list(tx: &ReadTx<'_>, query: &ListQuery) -> Result<Listed<ServiceU
     )
 }
 
+/// What an event tells of the instance `i`.
+const OF_INSTANCE: &str = "s.guid, s.name, s.organization_guid, i.guid, i.name, \
+    iif(i.type = 'managed', 'managed_service_instance', 'user_provided_service_instance'), \
+    p.guid, p.name, o.guid, o.name, b.guid, b.name";
+const INSTANCES: &str = "service_instances i join spaces s on s.guid = i.space_guid \
+    left join service_plans p on p.guid = i.plan_guid left join service_offerings o on o.guid = p.offering_guid \
+    left join service_brokers b on b.guid = o.broker_guid";
+const WRITTEN: &str = "space_guid, space_name, organization_guid, service_instance_guid, service_instance_name, \
+    service_instance_type, service_plan_guid, service_plan_name, service_offering_guid, service_offering_name, \
+    service_broker_guid, service_broker_name";
+
+/// Writes an event about an instance as it is.
+pub(crate) fn insert(
+    tx: &WriteTx<'_>,
+    guid: &str,
+    state: &str,
+    instance: &ServiceInstanceGuid,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = format!(
+        "insert into service_usage_events (guid, state, created_at, {WRITTEN}) \
+         select ?1, ?2, ?3, {OF_INSTANCE} from {INSTANCES} where i.guid = ?4"
+    );
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    statement.execute(params![guid, state, now, instance])?;
+    Ok(())
+}
+
 /// Deletes all events and writes new ones for the existing instances; like CC, these events have
 /// the guids of their instances.
 pub(crate) fn reseed(tx: &WriteTx<'_>, now: Timestamp) -> Result<()> {
     tx.sql().execute("delete from service_usage_events", [])?;
-    tx.sql()
-        .prepare_cached(
-            "insert into service_usage_events (guid, state, space_guid, space_name, organization_guid, \
-             service_instance_guid, service_instance_name, service_instance_type, created_at) \
-             select i.guid, 'CREATED', s.guid, s.name, s.organization_guid, i.guid, i.name, \
-             iif(i.type = 'managed', 'managed_service_instance', 'user_provided_service_instance'), ?1 \
-             from service_instances i join spaces s on s.guid = i.space_guid order by i.created_at, i.guid",
-        )?
-        .execute([now])?;
+    let sql = format!(
+        "insert into service_usage_events (guid, state, created_at, {WRITTEN}) \
+         select i.guid, 'CREATED', ?1, {OF_INSTANCE} from {INSTANCES} order by i.created_at, i.guid"
+    );
+    tx.sql().prepare_cached(&sql)?.execute([now])?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 mod domains;
 mod organizations;
+mod services;
 mod spaces;
 
 use std::fmt::Display;
@@ -19,6 +20,7 @@ use crate::base::guid::OrganizationGuid;
 
 pub(crate) use domains::*;
 pub(crate) use organizations::*;
+pub(crate) use services::*;
 pub(crate) use spaces::*;
 
 /// May change the platform.
@@ -29,6 +31,11 @@ impl MayAdminister {
     pub(crate) fn check(caller: &Caller, recorder: Recorder) -> Result<Self> {
         caller.must_be_admin()?;
         Ok(Self(recorder))
+    }
+
+    /// What the platform does by itself, as its workers do.
+    pub(crate) fn of_platform(recorder: Recorder) -> Self {
+        Self(recorder)
     }
 
     /// Administrators manage every organization.
@@ -74,6 +81,7 @@ includes! {
     MayChangeDomain.recorder => Recorder;
     MayCreateDomain.recorder => Recorder;
     MayCreateOrganization.recorder => Recorder;
+    MayChangeBroker.recorder => Recorder;
     MayAdminister.0 => Recorder;
 }
 

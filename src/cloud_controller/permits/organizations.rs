@@ -50,6 +50,14 @@ impl MayManage {
         })
     }
 
+    /// What the platform does by itself, as its workers do.
+    pub(crate) fn of_platform(recorder: Recorder, organization: &OrganizationGuid) -> Self {
+        Self {
+            recorder,
+            organization: organization.clone(),
+        }
+    }
+
     /// Whoever deletes a space of the organization deletes what is in it.
     pub(crate) fn all_of(&self, space: &Space) -> Result<MayWrite> {
         self.covers(&space.organization_guid)?;

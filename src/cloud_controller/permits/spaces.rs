@@ -96,8 +96,7 @@ impl MayWrite {
         Ok(Self(MaySupport::of_platform(recorder, space)))
     }
 
-    /// For tests of what is behind the check.
-    #[cfg(test)]
+    /// What the platform does by itself, as its workers do.
     pub(crate) fn of_platform(recorder: Recorder, space: &SpaceGuid) -> Self {
         Self(MaySupport::of_platform(recorder, space))
     }

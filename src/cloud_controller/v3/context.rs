@@ -17,8 +17,8 @@ use crate::cloud_controller::error::{Error, Kind, Result};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::permits::{
-    MayAdminister, MayChangeDomain, MayDownloadDroplets, MayGiveRoles, MayManage, MayManageSpace,
-    MayReadEnvironment, MayReadSecrets, MaySupport, MayUnshareDomain, MayWrite,
+    MayAdminister, MayChangeBroker, MayChangeDomain, MayDownloadDroplets, MayGiveRoles, MayManage,
+    MayManageSpace, MayReadEnvironment, MayReadSecrets, MaySupport, MayUnshareDomain, MayWrite,
 };
 use crate::cloud_controller::state::CloudController;
 use crate::db::{ReadTx, WriteTx};
@@ -147,6 +147,15 @@ impl Context {
         MayUnshareDomain::check(tx, &self.caller, domain, guest)
     }
 
+    /// Proof that the caller may change the brokers of this space, or those for all, or the refusal.
+    pub(crate) fn may_change_broker(
+        &self,
+        tx: &ReadTx<'_>,
+        space: Option<&SpaceGuid>,
+    ) -> Result<MayChangeBroker> {
+        MayChangeBroker::check(tx, &self.caller, self.recorder(), space)
+    }
+
     /// Proof that the caller is an administrator, or the refusal.
     pub(crate) fn may_administer(&self) -> Result<MayAdminister> {
         MayAdminister::check(&self.caller, self.recorder())
@@ -180,6 +189,34 @@ impl FromRequestParts<CloudController> for Context {
         Ok(Self {
             caller,
             now: cc.now(),
+            urls: urls(parts, cc),
+            cc: cc.clone(),
+        })
+    }
+}
+
+/// A request that needs no token: with one it is checked as any other.
+pub(crate) struct Visit {
+    /// The controller and its parts.
+    pub cc: CloudController,
+    /// `None` = nobody is signed in.
+    pub ctx: Option<Context>,
+    /// Builds links as the caller sees this server.
+    pub urls: Urls,
+}
+
+impl FromRequestParts<CloudController> for Visit {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, cc: &CloudController) -> ApiResult<Self> {
+        let signed_in = parts.headers.contains_key(http::header::AUTHORIZATION);
+        let ctx = if signed_in {
+            Some(Context::from_request_parts(parts, cc).await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            ctx,
             urls: urls(parts, cc),
             cc: cc.clone(),
         })

@@ -60,6 +60,23 @@ errors! {
     FeatureDisabled = 330_002, "FeatureDisabled", FORBIDDEN;
     LabelLimitExceeded = 390_020, "LabelLimitExceeded", UNPROCESSABLE_ENTITY;
     AnnotationLimitExceeded = 390_023, "AnnotationLimitExceeded", UNPROCESSABLE_ENTITY;
+    InvalidRelation = 1002, "InvalidRelation", BAD_REQUEST;
+    UnableToPerform = 10009, "UnableToPerform", BAD_REQUEST;
+    ServiceInstanceNotFound = 60004, "ServiceInstanceNotFound", NOT_FOUND;
+    AsyncServiceInstanceOperationInProgress = 60016, "AsyncServiceInstanceOperationInProgress", CONFLICT;
+    ServiceBindingInvalid = 90001, "ServiceBindingInvalid", BAD_REQUEST;
+    ServiceFetchBindingParametersNotSupported = 90007, "ServiceFetchBindingParametersNotSupported", BAD_REQUEST;
+    AsyncServiceBindingOperationInProgress = 90008, "AsyncServiceBindingOperationInProgress", CONFLICT;
+    ServiceFetchInstanceParametersNotSupported = 120_004, "ServiceFetchInstanceParametersNotSupported", BAD_REQUEST;
+    ServiceInstanceAlreadyBoundToSameRoute = 130_008, "ServiceInstanceAlreadyBoundToSameRoute", UNPROCESSABLE_ENTITY;
+    ServiceBrokerNotRemovable = 270_010, "ServiceBrokerNotRemovable", UNPROCESSABLE_ENTITY;
+    ServiceBrokerGone = 270_011, "ServiceBrokerGone", UNPROCESSABLE_ENTITY;
+    ServiceBrokerCatalogInvalid = 270_012, "ServiceBrokerCatalogInvalid", BAD_GATEWAY;
+    ServiceBrokerRequestRejected = 270_020, "ServiceBrokerRequestRejected", BAD_GATEWAY;
+    ServiceBrokerRequestMalformed = 270_021, "ServiceBrokerRequestMalformed", BAD_GATEWAY;
+    JobTimeout = 290_006, "JobTimeout", GATEWAY_TIMEOUT;
+    SpaceDeletionFailed = 290_008, "SpaceDeletionFailed", BAD_GATEWAY;
+    ServiceInstanceUnshareFailed = 390_001, "ServiceInstanceUnshareFailed", BAD_GATEWAY;
 }
 
 /// An error as an HTTP response.
@@ -76,6 +93,14 @@ impl ApiError {
         Self {
             error: Error::parse(crate::net::slow_body::TooSlow.to_string()),
             status: Some(StatusCode::REQUEST_TIMEOUT),
+        }
+    }
+
+    /// 502 for a service broker that did not answer as it should.
+    pub(crate) fn bad_gateway(detail: &str) -> Self {
+        Self {
+            error: Error::new(Kind::UnableToPerform, detail),
+            status: Some(StatusCode::BAD_GATEWAY),
         }
     }
 
@@ -161,6 +186,25 @@ mod tests {
         (390_013, "BuildpackZipError", 422),
         (390_020, "LabelLimitExceeded", 422),
         (390_023, "AnnotationLimitExceeded", 422),
+        (1002, "InvalidRelation", 400),
+        (10009, "UnableToPerform", 400),
+        (60004, "ServiceInstanceNotFound", 404),
+        (60016, "AsyncServiceInstanceOperationInProgress", 409),
+        (90001, "ServiceBindingInvalid", 400),
+        (90007, "ServiceFetchBindingParametersNotSupported", 400),
+        (90008, "AsyncServiceBindingOperationInProgress", 409),
+        (120_004, "ServiceFetchInstanceParametersNotSupported", 400),
+        // Its v3 controller sends it as 422.
+        (130_008, "ServiceInstanceAlreadyBoundToSameRoute", 422),
+        (270_010, "ServiceBrokerNotRemovable", 422),
+        (270_011, "ServiceBrokerGone", 422),
+        (270_012, "ServiceBrokerCatalogInvalid", 502),
+        (270_020, "ServiceBrokerRequestRejected", 502),
+        (270_021, "ServiceBrokerRequestMalformed", 502),
+        // 524 there, which is no status of HTTP; only jobs have it.
+        (290_006, "JobTimeout", 504),
+        (290_008, "SpaceDeletionFailed", 502),
+        (390_001, "ServiceInstanceUnshareFailed", 502),
     ];
 
     #[test]

@@ -11,8 +11,12 @@
 //! - No restart policy: the scheduler restarts instances.
 //! - Bodies hold environment values: bollard's own debug output must stay off.
 
+mod attach;
 mod calls;
 mod create;
+mod endpoint;
+mod exec;
+mod list;
 mod logs;
 mod networks;
 mod step;
@@ -31,10 +35,11 @@ use tokio_util::io::ReaderStream;
 
 use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
-    AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
-    RegistryAuth, Upload, Usage, Volume,
+    Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
+    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels, LogFrame,
+    LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage, Volume,
 };
+use crate::base::Megabytes;
 
 /// Where a daemon listens by default.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -217,6 +222,35 @@ impl Engine for BollardEngine {
         }
     }
 
+    async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError> {
+        self.signal(id, signal).await
+    }
+
+    async fn limit(
+        &self,
+        id: &str,
+        memory: Megabytes,
+        cpu_limit: Option<u32>,
+    ) -> Result<(), DockerError> {
+        self.set_limits(id, memory, cpu_limit).await
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Executing, DockerError> {
+        self.start_exec(id, spec).await
+    }
+
+    async fn exec_status(&self, exec: &str) -> Result<i64, DockerError> {
+        self.status_of_exec(exec).await
+    }
+
+    async fn attach(&self, id: &str) -> Result<Attached, DockerError> {
+        self.attach_streams(id).await
+    }
+
+    async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<(), DockerError> {
+        self.resize_terminal(id, rows, columns).await
+    }
+
     async fn wait(&self, id: &str) -> Result<i64, DockerError> {
         let docker = self.docker(STREAMING).await?;
         let answer = docker
@@ -252,25 +286,11 @@ impl Engine for BollardEngine {
     }
 
     async fn list(&self, labels: &Labels) -> Result<Vec<Container>, DockerError> {
-        let filters = translate::label_filters(labels);
-        let options = query::ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let found = self
-            .call(QUICK, |docker| async move {
-                docker.list_containers(Some(options)).await
-            })
-            .await?;
-        // The list itself has neither exit codes nor start times.
-        let mut inspected = futures_util::stream::iter(found.into_iter().filter_map(|c| c.id))
-            .map(|id| async move { self.inspect(&id).await })
-            .buffered(PARALLEL);
-        let mut containers = Vec::new();
-        while let Some(container) = inspected.next().await {
-            containers.extend(container?);
-        }
-        Ok(containers)
+        self.list_labelled(labels).await
+    }
+
+    async fn list_by_volume(&self, volume: &str) -> Result<Vec<Container>, DockerError> {
+        self.users_of_volume(volume).await
     }
 
     async fn logs(
@@ -451,12 +471,8 @@ impl Engine for BollardEngine {
         ignore_missing(removed.map(|_| ()))
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &Labels,
-    ) -> Result<AddressRange, DockerError> {
-        self.ensure_shared_network(name, labels).await
+    async fn ensure_network(&self, network: &NetworkSpec) -> Result<NetworkAddresses, DockerError> {
+        self.ensure_shared_network(network).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {

@@ -9,7 +9,7 @@ use bollard::models;
 use bollard::query_parameters::InspectNetworkOptions;
 
 use super::{BollardEngine, QUICK, ignore_missing};
-use crate::docker::{AddressRange, DockerError, Labels, Subnet};
+use crate::docker::{DockerError, NetworkAddresses, NetworkSpec, Subnet};
 
 /// Another process may take the subnet before the network is recreated.
 const ATTEMPTS: usize = 3;
@@ -17,20 +17,20 @@ const ATTEMPTS: usize = 3;
 impl BollardEngine {
     pub(super) async fn ensure_shared_network(
         &self,
-        name: &str,
-        labels: &Labels,
-    ) -> Result<AddressRange, DockerError> {
-        let mut last = None;
+        wanted: &NetworkSpec,
+    ) -> Result<NetworkAddresses, DockerError> {
+        let (name, mut last) = (&wanted.name, None);
         for _ in 0..ATTEMPTS {
-            if let Some(ipam) = self.find_network(name).await? {
-                if let Some(range) = range(&ipam) {
-                    return Ok(range);
+            if let Some(found) = self.find_network(name).await? {
+                let same = found.internal.unwrap_or_default() == wanted.internal;
+                if let Some(addresses) = addresses(&found).filter(|_| same) {
+                    return Ok(addresses);
                 }
                 // The daemon rejects this while containers are on it.
                 self.delete_network(name).await?;
             }
-            match self.create_shared_network(name, labels).await {
-                Ok(range) => return Ok(range),
+            match self.create_shared_network(wanted).await {
+                Ok(addresses) => return Ok(addresses),
                 Err(error @ DockerError::Unreachable(_)) => return Err(error),
                 Err(error) => last = Some(error),
             }
@@ -53,10 +53,10 @@ impl BollardEngine {
 
     async fn create_shared_network(
         &self,
-        name: &str,
-        labels: &Labels,
-    ) -> Result<AddressRange, DockerError> {
-        self.create_network(request(name, labels, None)).await?;
+        wanted: &NetworkSpec,
+    ) -> Result<NetworkAddresses, DockerError> {
+        let name = &wanted.name;
+        self.create_network(request(wanted, None)).await?;
         let chosen = self.find_network(name).await?;
         self.delete_network(name).await?;
         let subnet = chosen
@@ -71,13 +71,17 @@ impl BollardEngine {
         let config = models::IpamConfig {
             subnet: Some(subnet.to_string()),
             ip_range: Some(daemon.to_string()),
+            gateway: Some(subnet.first_host().to_string()),
             ..Default::default()
         };
-        self.create_network(request(name, labels, Some(config)))
-            .await?;
-        subnet
+        self.create_network(request(wanted, Some(config))).await?;
+        let assignable = subnet
             .without(daemon)
-            .ok_or_else(|| DockerError::Failed(format!("network {name} has no free addresses")))
+            .ok_or_else(|| DockerError::Failed(format!("network {name} has no free addresses")))?;
+        Ok(NetworkAddresses {
+            assignable,
+            gateway: subnet.first_host(),
+        })
     }
 
     async fn create_network(
@@ -91,7 +95,10 @@ impl BollardEngine {
         .map(drop)
     }
 
-    async fn find_network(&self, name: &str) -> Result<Option<models::Ipam>, DockerError> {
+    async fn find_network(
+        &self,
+        name: &str,
+    ) -> Result<Option<models::NetworkInspect>, DockerError> {
         let found = self
             .call(QUICK, |docker| async move {
                 docker
@@ -100,7 +107,7 @@ impl BollardEngine {
             })
             .await;
         match found {
-            Ok(found) => Ok(Some(found.ipam.unwrap_or_default())),
+            Ok(found) => Ok(Some(found)),
             Err(DockerError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -108,14 +115,14 @@ impl BollardEngine {
 }
 
 fn request(
-    name: &str,
-    labels: &Labels,
+    wanted: &NetworkSpec,
     config: Option<models::IpamConfig>,
 ) -> models::NetworkCreateRequest {
     models::NetworkCreateRequest {
-        name: name.to_owned(),
+        name: wanted.name.clone(),
         driver: Some("bridge".to_owned()),
-        labels: Some(labels.clone().into_iter().collect()),
+        internal: Some(wanted.internal),
+        labels: Some(wanted.labels.clone().into_iter().collect()),
         ipam: config.map(|config| models::Ipam {
             config: Some(vec![config]),
             ..Default::default()
@@ -125,19 +132,30 @@ fn request(
 }
 
 /// The first IPv4 subnet.
-fn subnet(ipam: &models::Ipam) -> Option<Subnet> {
-    let configs = ipam.config.as_deref().unwrap_or_default();
-    configs
+fn subnet(network: &models::NetworkInspect) -> Option<Subnet> {
+    configs(network)
         .iter()
         .find_map(|config| config.subnet.as_deref()?.parse().ok())
 }
 
-/// The addresses that the owner may assign; `None` when the daemon may choose from all.
-fn range(ipam: &models::Ipam) -> Option<AddressRange> {
-    let configs = ipam.config.as_deref().unwrap_or_default();
-    configs.iter().find_map(|config| {
+fn configs(network: &models::NetworkInspect) -> &[models::IpamConfig] {
+    let ipam = network.ipam.as_ref();
+    ipam.and_then(|ipam| ipam.config.as_deref())
+        .unwrap_or_default()
+}
+
+/// `None` when the daemon may choose from all addresses.
+fn addresses(network: &models::NetworkInspect) -> Option<NetworkAddresses> {
+    configs(network).iter().find_map(|config| {
         let whole: Subnet = config.subnet.as_deref()?.parse().ok()?;
         let daemon = config.ip_range.as_deref()?.parse().ok()?;
-        whole.without(daemon)
+        let gateway = config.gateway.as_deref();
+        Some(NetworkAddresses {
+            assignable: whole.without(daemon)?,
+            // Networks of earlier versions do not name it.
+            gateway: gateway
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_else(|| whole.first_host()),
+        })
     })
 }

@@ -8,11 +8,12 @@ use bollard::errors::Error;
 use bollard::models;
 use bollard::query_parameters as query;
 
+use super::endpoint::{endpoint, loopback_binding};
 use super::step::Step;
 use crate::base::Timestamp;
 use crate::docker::{
     Access, BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
-    DockerError, Image, Labels, RegistryAuth, Usage, VolumeMount,
+    DockerError, Image, Input, Labels, RegistryAuth, Usage, VolumeMount,
 };
 
 /// Classifies an error by how callers handle it.
@@ -116,8 +117,11 @@ pub(super) fn create_body(
     log_driver: &str,
     ports: Ports,
 ) -> models::ContainerCreateBody {
-    let publish = ports == Ports::Published;
-    let port_names = || spec.ports.iter().map(|port| format!("{port}/tcp"));
+    let anywhere = spec.ports.iter().filter(|_| ports == Ports::Published);
+    let published: BTreeMap<u16, Option<u16>> = anywhere
+        .map(|port| (*port, None))
+        .chain(spec.published.iter().map(|(port, at)| (*port, Some(*at))))
+        .collect();
     models::ContainerCreateBody {
         image: Some(spec.image.clone()),
         cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
@@ -142,12 +146,19 @@ pub(super) fn create_body(
         stop_timeout: spec
             .stop_timeout
             .map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX)),
-        exposed_ports: publish.then(|| port_names().collect()),
-        networking_config: fixed_address(spec),
+        open_stdin: Some(spec.input != Input::None),
+        // The end of what is attached is the end of the input.
+        stdin_once: Some(spec.input != Input::None),
+        tty: Some(spec.input == Input::Terminal),
+        stop_signal: spec.stop_signal.clone(),
+        exposed_ports: (!published.is_empty())
+            .then(|| published.keys().map(|port| format!("{port}/tcp")).collect()),
+        networking_config: endpoint(spec),
         host_config: Some(models::HostConfig {
-            port_bindings: publish.then(|| {
-                port_names()
-                    .map(|name| (name, Some(vec![loopback_binding()])))
+            port_bindings: (!published.is_empty()).then(|| {
+                let bindings = published.iter();
+                bindings
+                    .map(|(port, at)| (format!("{port}/tcp"), Some(vec![loopback_binding(*at)])))
                     .collect()
             }),
             ..host_config(spec, log_driver)
@@ -156,27 +167,9 @@ pub(super) fn create_body(
     }
 }
 
-/// The assigned address of the container; without one the daemon chooses.
-fn fixed_address(spec: &ContainerSpec) -> Option<models::NetworkingConfig> {
-    let (network, address) = (spec.network.clone()?, spec.address?);
-    let endpoint = models::EndpointSettings {
-        ipam_config: Some(models::EndpointIpamConfig {
-            ipv4_address: Some(address.to_string()),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    Some(models::NetworkingConfig {
-        endpoints_config: Some([(network, endpoint)].into()),
-    })
-}
-
-fn loopback_binding() -> models::PortBinding {
-    models::PortBinding {
-        host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
-        // Empty: the daemon picks a free one.
-        host_port: Some(String::new()),
-    }
+/// Thousandths of a core as the daemon counts CPU time.
+pub(super) fn nano_cpus(limit: Option<u32>) -> Option<i64> {
+    limit.map(|thousandths| i64::from(thousandths) * 1_000_000)
 }
 
 fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
@@ -193,6 +186,7 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
         // Equal to memory = no swap.
         memory_swap: memory,
         cpu_shares: spec.cpu_shares,
+        nano_cpus: nano_cpus(spec.cpu_limit),
         pids_limit: spec.pids_limit,
         ulimits: spec.nofile.map(|limit| {
             vec![models::ResourcesUlimits {
@@ -202,6 +196,7 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
             }]
         }),
         network_mode: spec.network.clone(),
+        extra_hosts: Some(spec.extra_hosts.clone()).filter(|hosts| !hosts.is_empty()),
         mounts: Some(spec.volumes.iter().map(mount).collect()),
         log_config: Some(models::HostConfigLogConfig {
             typ: Some(log_driver.to_owned()),

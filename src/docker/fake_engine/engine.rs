@@ -4,55 +4,20 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use tokio::io::AsyncReadExt;
+use futures_util::StreamExt;
 
+use super::enter::{no_container, no_image};
 use super::files::Files;
 use super::images::{FakeImage, empty, full_name};
 use super::state::Death;
 use super::streams::{Follower, Watcher};
 use super::{FakeEngine, Verb};
+use crate::base::Megabytes;
 use crate::docker::{
-    AddressRange, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, Image, Labels, LogFrame, LogReading, Progress,
-    RegistryAuth, Upload, Usage, Volume,
+    Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
+    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels, LogFrame,
+    LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage, Volume,
 };
-
-impl FakeEngine {
-    /// Called first by every method: applies stalls, failures and an unreachable daemon.
-    async fn enter(&self, verb: Verb) -> Result<(), DockerError> {
-        let mut ticks = self.tick.subscribe();
-        while self.state().stalled.contains(&verb) {
-            if ticks.changed().await.is_err() {
-                break;
-            }
-        }
-        let mut state = self.state();
-        if state.away {
-            return Err(DockerError::Unreachable("the daemon is down".into()));
-        }
-        if let Some(errors) = state.fail_once.get_mut(&verb).filter(|e| !e.is_empty()) {
-            return Err(errors.remove(0));
-        }
-        state.fail_always.get(&verb).cloned().map_or(Ok(()), Err)
-    }
-
-    async fn read(mut tar: ByteReader) -> Result<Bytes, DockerError> {
-        let mut bytes = Vec::new();
-        tar.read_to_end(&mut bytes)
-            .await
-            .map_err(|e| DockerError::Failed(e.to_string()))?;
-        Ok(bytes.into())
-    }
-}
-
-fn no_container(id: &str) -> DockerError {
-    DockerError::NotFound(format!("container {id}"))
-}
-
-fn no_image(reference: &str) -> DockerError {
-    DockerError::NotFound(format!("image {reference}"))
-}
 
 #[async_trait]
 impl Engine for FakeEngine {
@@ -167,6 +132,50 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
+    async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError> {
+        self.enter(Verb::Kill).await?;
+        self.signal(id, signal)
+    }
+
+    async fn limit(
+        &self,
+        id: &str,
+        memory: Megabytes,
+        cpu_limit: Option<u32>,
+    ) -> Result<(), DockerError> {
+        self.enter(Verb::Limit).await?;
+        let mut state = self.state();
+        let found = state.find_mut(id).ok_or_else(|| no_container(id))?;
+        found.spec.memory = Some(memory);
+        found.spec.cpu_limit = cpu_limit;
+        Ok(())
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Executing, DockerError> {
+        self.enter(Verb::Exec).await?;
+        self.execute(id, spec)
+    }
+
+    async fn exec_status(&self, exec: &str) -> Result<i64, DockerError> {
+        self.status_of_exec(exec)
+    }
+
+    /// Input goes nowhere; output is that of the log.
+    async fn attach(&self, id: &str) -> Result<Attached, DockerError> {
+        let frames = self.logs(id, 0, LogReading::Follow).await?;
+        let output = frames.map(|frame| frame.map(|frame| (frame.stream, frame.data)));
+        Ok(Attached {
+            input: Box::pin(tokio::io::sink()),
+            output: Box::pin(output),
+        })
+    }
+
+    async fn resize(&self, id: &str, _rows: u16, _columns: u16) -> Result<(), DockerError> {
+        let state = self.state();
+        let found = state.find(id).map(|_| ());
+        found.ok_or_else(|| no_container(id))
+    }
+
     async fn wait(&self, id: &str) -> Result<i64, DockerError> {
         self.enter(Verb::Wait).await?;
         let mut ticks = self.tick.subscribe();
@@ -206,6 +215,14 @@ impl Engine for FakeEngine {
         let found = state.containers.iter().filter(|c| c.has_labels(labels));
         // The daemon lists the newest first.
         Ok(found.rev().map(|c| state.show(c)).collect())
+    }
+
+    async fn list_by_volume(&self, volume: &str) -> Result<Vec<Container>, DockerError> {
+        self.enter(Verb::List).await?;
+        let state = self.state();
+        let uses = |spec: &ContainerSpec| spec.volumes.iter().any(|mount| mount.volume == volume);
+        let found = state.containers.iter().filter(|c| uses(&c.spec));
+        Ok(found.map(|c| state.show(c)).collect())
     }
 
     async fn logs(
@@ -422,17 +439,15 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &Labels,
-    ) -> Result<AddressRange, DockerError> {
+    async fn ensure_network(&self, network: &NetworkSpec) -> Result<NetworkAddresses, DockerError> {
         self.enter(Verb::EnsureNetwork).await?;
         let mut state = self.state();
-        let networks = &mut state.networks;
-        networks
-            .entry(name.to_owned())
-            .or_insert_with(|| labels.clone());
+        let name = network.name.clone();
+        let known = state
+            .networks
+            .entry(name)
+            .or_insert_with(|| network.clone());
+        known.internal = network.internal;
         Ok(super::state::OWNED)
     }
 

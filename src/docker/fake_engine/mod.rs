@@ -11,7 +11,10 @@
 //! survives [`FakeEngine::restart_daemon`], as it does on a real daemon.
 
 mod behaviour;
+mod command;
 mod engine;
+mod enter;
+mod exec;
 mod files;
 mod images;
 mod state;
@@ -44,6 +47,9 @@ pub enum Verb {
     Start,
     Stop,
     Remove,
+    Kill,
+    Limit,
+    Exec,
     Wait,
     Inspect,
     List,

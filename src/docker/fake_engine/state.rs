@@ -7,18 +7,22 @@ use bytes::Bytes;
 
 use super::Verb;
 use super::behaviour::Behaviour;
+use super::command::{Command, Program};
 use super::files::Files;
 use super::images::FakeImage;
 use crate::base::Timestamp;
 use crate::docker::{
     AddressRange, Container, ContainerSpec, ContainerState, DockerError, LONGEST_FRAME, Labels,
-    LogFrame, LogStream, Usage,
+    LogFrame, LogStream, NetworkAddresses, NetworkSpec, Usage,
 };
 
-/// The addresses that a network's owner may assign; on loopback, so that tests may listen there.
-pub(super) const OWNED: AddressRange = AddressRange {
-    first: Ipv4Addr::new(127, 78, 1, 0),
-    last: Ipv4Addr::new(127, 78, 255, 254),
+/// The addresses of networks; on loopback, so that tests may listen there.
+pub(super) const OWNED: NetworkAddresses = NetworkAddresses {
+    assignable: AddressRange {
+        first: Ipv4Addr::new(127, 78, 1, 0),
+        last: Ipv4Addr::new(127, 78, 255, 254),
+    },
+    gateway: Ipv4Addr::new(127, 78, 0, 1),
 };
 
 const SIGKILL_CODE: i64 = 137;
@@ -42,10 +46,14 @@ pub(super) struct State {
     /// References that start with one of these can be pulled too.
     pub(super) offered_prefixes: Vec<String>,
     pub(super) pulled: Vec<String>,
-    pub(super) networks: BTreeMap<String, Labels>,
+    pub(super) networks: BTreeMap<String, NetworkSpec>,
     pub(super) volumes: BTreeMap<String, FakeVolume>,
     pub(super) scripts: Vec<(String, Behaviour)>,
     pub(super) listeners: Vec<(String, u16, SocketAddr)>,
+    /// Answers to commands, by a part of the command's words.
+    pub(super) programs: Vec<(String, Program)>,
+    /// Commands so far, each with its exit status once it ended.
+    pub(super) commands: Vec<Command>,
     pub(super) fail_once: BTreeMap<Verb, Vec<DockerError>>,
     pub(super) fail_always: BTreeMap<Verb, DockerError>,
     pub(super) stalled: BTreeSet<Verb>,

@@ -27,6 +27,8 @@ use super::proxy::Proxied;
 use super::refusal::Refusal;
 use super::target::Target;
 
+pub(super) use operator::for_operators;
+
 /// How much of a refused body is read, and for how long.
 const DRAINED: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(10);

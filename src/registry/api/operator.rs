@@ -1,27 +1,23 @@
 //! What `cflite registry` and `cflite bundle` ask: a list of all images, garbage collection, copies
 //! made ahead, and images carried to another machine.
-//!
-//! The answer to a long request is a line of JSON for each thing that happens: `{"progress": TEXT}`,
-//! then one `{"done": …}` or `{"error": TEXT}`.
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, RawQuery, Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
-use futures_util::{TryStreamExt, stream};
+use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyDataStream, BodyExt, Limited};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use serde_json::json;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use crate::net::progress;
 use crate::registry::access::Credentials;
 use crate::registry::collect::Collected;
 use crate::registry::name::{RepositoryName, Tag};
@@ -75,6 +71,24 @@ async fn authorize(registry: &Registry, headers: &HeaderMap) -> Result<(), Refus
         .map_err(denied)
 }
 
+/// Routes that only operators may use.
+pub(in crate::registry) fn for_operators(
+    registry: &Registry,
+    routes: axum::Router,
+) -> axum::Router {
+    let check = axum::middleware::from_fn_with_state(registry.clone(), check);
+    routes.route_layer(check)
+}
+
+async fn check(
+    State(registry): State<Registry>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    authorize(&registry, request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
 async fn list(State(registry): State<Registry>, headers: HeaderMap) -> Result<Response, Refusal> {
     authorize(&registry, &headers).await?;
     Ok(Json(registry.holdings().await?).into_response())
@@ -101,7 +115,8 @@ async fn prefetch(State(registry): State<Registry>, request: Request) -> Result<
     let wanted: Prefetch = serde_json::from_slice(&body.to_bytes())
         .map_err(|error| Refusal::invalid_request(error.to_string()))?;
     let image = ImageReference::parse(&wanted.image).map_err(Refusal::invalid_request)?;
-    Ok(lines(registry, image, wanted.platform))
+    let copy = move |progress| fetch(registry, image, wanted.platform, progress);
+    Ok(progress::lines(copy))
 }
 
 /// The images of a bundle: copies as `image=docker.io/library/nginx:1`, or all of them without any,
@@ -169,67 +184,8 @@ fn own_name(text: &str) -> Result<(RepositoryName, Tag), Refusal> {
     parsed.ok_or_else(|| Refusal::invalid_request(format!("{text} is no name of cflite's images")))
 }
 
-/// Copies an image as long as the client reads what happens.
-fn lines(registry: Registry, image: ImageReference, platform: String) -> Response {
-    let (progress, texts) = unbounded_channel();
-    let copy = async move {
-        match fetch(&registry, image, platform, progress).await {
-            Ok(fetched) => json!({ "done": fetched }),
-            Err(error) => json!({ "error": error.to_string() }),
-        }
-    };
-    let copying = Copying {
-        copy: Some(Box::pin(copy)),
-        result: None,
-        texts,
-    };
-    let all = stream::unfold(copying, |mut copying| async {
-        let line = copying.next().await?;
-        Some((Ok::<_, Infallible>(encoded(&line)), copying))
-    });
-    let mut response = Response::new(Body::from_stream(all));
-    let kind = HeaderValue::from_static("application/x-ndjson");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-/// A copy that is under way, and what it says.
-struct Copying {
-    copy: Option<Pin<Box<dyn Future<Output = Value> + Send>>>,
-    result: Option<Value>,
-    texts: UnboundedReceiver<String>,
-}
-
-impl Copying {
-    /// The next line; the result comes after all texts.
-    async fn next(&mut self) -> Option<Value> {
-        loop {
-            tokio::select! {
-                biased;
-                text = self.texts.recv() => {
-                    return match text {
-                        Some(text) => Some(json!({ "progress": text })),
-                        None => self.result.take(),
-                    };
-                }
-                result = ended(&mut self.copy) => self.result = Some(result),
-            }
-        }
-    }
-}
-
-/// Waits for the end of the copy; it has only one.
-async fn ended(copy: &mut Option<Pin<Box<dyn Future<Output = Value> + Send>>>) -> Value {
-    let Some(running) = copy else {
-        return std::future::pending().await;
-    };
-    let result = running.await;
-    *copy = None;
-    result
-}
-
 async fn fetch(
-    registry: &Registry,
+    registry: Registry,
     image: ImageReference,
     platform: String,
     progress: UnboundedSender<String>,
@@ -247,8 +203,4 @@ async fn fetch(
         digest: copied.digest.to_string(),
         size: copied.size,
     })
-}
-
-fn encoded(line: &Value) -> Bytes {
-    Bytes::from(format!("{line}\n"))
 }

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::stream::{self, Stream};
+use futures_util::{Stream, TryStreamExt};
 use http::{HeaderValue, Method, header};
 use std::io;
 use std::ops::Range;
@@ -11,14 +11,14 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::blobs::Digest;
+use crate::net::range::Part;
 use crate::registry::digest::AnyDigest;
 use crate::registry::downloads::Growing;
 use crate::registry::name::Reference;
 use crate::registry::proxy::{CopiedBlob, Proxied};
-use crate::registry::range::Part;
 use crate::registry::refusal::Refusal;
 use crate::registry::target::Target;
-use crate::registry::upstream::{ImageReference, UpstreamError};
+use crate::registry::upstream::ImageReference;
 
 use super::Exchange;
 use super::read::{name_digest, part_response};
@@ -82,14 +82,14 @@ impl Exchange<'_> {
         let (blob, source) = match copied {
             CopiedBlob::Stored(cache) => return self.blob(&cache, digest.clone().into()).await,
             CopiedBlob::Known(blob) => (blob, None),
-            CopiedBlob::Growing(growing) => (growing.blob().clone(), Some(growing)),
+            CopiedBlob::Growing(blob, growing) => (blob, Some(growing)),
         };
         let part = match self.header(&header::RANGE) {
             Some(range) if wanted => Part::of(range, blob.size),
             _ => Part::Whole,
         };
         let mut response = part_response(&blob, part, |range| match source {
-            Some(growing) => Body::from_stream(grow(growing, range)),
+            Some(growing) => Body::from_stream(grow(growing, range, digest.clone())),
             None => Body::empty(),
         })?;
         name_digest(&mut response, &digest.clone().into());
@@ -98,20 +98,14 @@ impl Exchange<'_> {
 }
 
 /// The bytes of a part of a blob while they arrive.
-fn grow(growing: Growing, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::try_unfold((growing, range), |(mut growing, mut part)| async move {
-        if part.is_empty() {
-            return Ok(None);
-        }
-        let next = growing.next(&part).await;
-        let bytes = next.map_err(|error| failed(&growing, &error))?;
-        part.start += bytes.len() as u64;
-        Ok(Some((bytes, (growing, part))))
+fn grow(
+    growing: Growing,
+    range: Range<u64>,
+    digest: Digest,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    growing.bytes(range).map_err(move |error| {
+        // The client sees the connection end.
+        tracing::warn!(blob = %digest, %error, "a download for a client failed");
+        io::Error::other(error)
     })
-}
-
-/// The client sees the connection end.
-fn failed(growing: &Growing, error: &UpstreamError) -> io::Error {
-    tracing::warn!(blob = %growing.blob().digest, %error, "a download for a client failed");
-    io::Error::other(error.clone())
 }

@@ -14,9 +14,9 @@ use tokio_util::io::ReaderStream;
 
 use crate::blobs::Blob;
 use crate::db::DbError;
+use crate::net::range::Part;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::{Reference, RepositoryName};
-use crate::registry::range::Part;
 use crate::registry::refusal::Refusal;
 use crate::registry::{RegistryError, UNTAGGED_GRACE, store};
 

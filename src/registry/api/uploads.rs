@@ -11,11 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
 use crate::blobs::{BlobError, Piece, Upload, UploadId};
+use crate::net::range::{ContentRange, RangeFault};
 use crate::registry::RegistryError;
 use crate::registry::access::Action;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::RepositoryName;
-use crate::registry::range::{ContentRange, RangeFault};
 use crate::registry::refusal::Refusal;
 
 use super::{DIGEST_HEADER, Exchange, empty};

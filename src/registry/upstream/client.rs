@@ -5,26 +5,23 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::redirect;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, Response};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::address;
 use super::authorizations::{Authorizations, Shared};
 use super::challenge::challenge;
 use super::credentials::Credentials;
 use super::error::UpstreamError;
-use super::patience::{Patience, pause, rate_limit, retry_after};
+use super::rate_limit::rate_limit;
 use super::reference::ImageReference;
-use super::token;
+use super::{REACH, token};
 use crate::blobs::Digest;
-use crate::net::http_client;
+use crate::net::outside::{self, Patience, retry_after, root_cause};
 use crate::registry::MAX_DOCUMENT;
 use crate::registry::digest::AnyDigest;
 use crate::registry::name::Reference;
 
-const REDIRECTS: usize = 5;
 /// The most of an error's text that is shown.
 const SHOWN: usize = 300;
 
@@ -91,17 +88,19 @@ impl Upstreams {
         let configured = self.0.configured.get(image.host()).cloned();
         let (client, base) = match configured {
             Some(url) => (
-                client(&self.0.trusted, || trusted(patience)).map_err(refused)?,
+                outside::first_use(&self.0.trusted, || outside::trusted(patience, REACH))
+                    .map_err(refused)?,
                 url,
             ),
             None => {
                 let url = Url::parse(&format!("https://{}", image.api_host()))
                     .map_err(|error| refused(error.to_string()))?;
-                if let Some(why) = address::forbidden_url(&url) {
+                if let Some(why) = REACH.forbids_url(&url) {
                     return Err(refused(why.to_owned()));
                 }
                 (
-                    client(&self.0.guarded, || guarded(patience)).map_err(refused)?,
+                    outside::first_use(&self.0.guarded, || outside::guarded(patience, REACH))
+                        .map_err(refused)?,
                     url,
                 )
             }
@@ -122,53 +121,6 @@ impl Upstreams {
             patience,
         })
     }
-}
-
-/// Clients are made when they are first needed: reading the certificates of this machine's store
-/// takes time and memory.
-fn client(
-    held: &OnceLock<Client>,
-    build: impl FnOnce() -> reqwest::Result<Client>,
-) -> Result<Client, String> {
-    if let Some(client) = held.get() {
-        return Ok(client.clone());
-    }
-    let client = build().map_err(|error| root_cause(&error))?;
-    Ok(held.get_or_init(|| client).clone())
-}
-
-fn builder(patience: Patience) -> ClientBuilder {
-    http_client::builder()
-        .connect_timeout(patience.connect)
-        .read_timeout(patience.idle)
-        .user_agent(concat!("cflite/", env!("CARGO_PKG_VERSION")))
-}
-
-fn guarded(patience: Patience) -> reqwest::Result<Client> {
-    builder(patience)
-        .dns_resolver(address::resolver())
-        .redirect(redirects())
-        .build()
-}
-
-/// The configuration may name addresses that are forbidden else.
-fn trusted(patience: Patience) -> reqwest::Result<Client> {
-    builder(patience).redirect(redirects()).build()
-}
-
-/// A redirect leads nowhere that must not be asked, unless the registry itself is such a place.
-fn redirects() -> redirect::Policy {
-    redirect::Policy::custom(|attempt| {
-        if attempt.previous().len() > REDIRECTS {
-            return attempt.error("too many redirects");
-        }
-        let first = attempt.previous().first();
-        let is_exempt = first.is_some_and(|first| address::forbidden_url(first).is_some());
-        match address::forbidden_url(attempt.url()).filter(|_| !is_exempt) {
-            Some(why) => attempt.error(format!("a redirect is refused: {why}")),
-            None => attempt.follow(),
-        }
-    })
 }
 
 /// A manifest as a registry sent it.
@@ -365,7 +317,9 @@ impl Session {
                 Err(error) => error,
             };
             failures += 1;
-            let Some(pause) = pause(&error, failures, self.patience.again) else {
+            let trouble = error.trouble();
+            let pause = trouble.and_then(|trouble| self.patience.pause(trouble, failures));
+            let Some(pause) = pause else {
                 return Err(error);
             };
             tokio::time::sleep(pause).await;
@@ -487,13 +441,4 @@ impl Session {
             .take(SHOWN)
             .collect()
     }
-}
-
-/// The innermost cause: those around it only say that a request failed, and repeat the URL.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

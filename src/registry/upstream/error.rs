@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::blobs::Digest;
+use crate::blobs::{BlobError, Digest};
+use crate::net::outside::Trouble;
 use crate::registry::RegistryError;
 
 /// A failure, in the words of the staging log.
@@ -126,6 +127,18 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// What decides about another try.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(Trouble::Limited {
+                retry_after: *retry_after,
+            }),
+            Self::Failed { status, .. } => Some(Trouble::Status(*status)),
+            Self::Unreachable { .. } => Some(Trouble::Unreachable),
+            _ => None,
+        }
+    }
+
     /// Whether a copy from before may be used instead: the registry did not say that the image is
     /// gone or not for this user.
     pub(crate) fn allows_stale(&self) -> bool {
@@ -153,6 +166,12 @@ impl UpstreamError {
 
 impl From<RegistryError> for UpstreamError {
     fn from(error: RegistryError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+impl From<BlobError> for UpstreamError {
+    fn from(error: BlobError) -> Self {
         Self::Storage(error.to_string())
     }
 }

@@ -4,9 +4,10 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::address::{belongs_to, forbidden_url};
+use super::REACH;
 use super::challenge::Challenge;
 use super::credentials::Credentials;
+use super::token_service::belongs_to;
 use crate::base::Secret;
 
 /// The largest answer of a token service.
@@ -89,7 +90,7 @@ impl Service<'_> {
         let host = url.host_str().unwrap_or_default().to_owned();
         let own = url.origin() == self.registry.origin();
         if !own {
-            if let Some(why) = forbidden_url(&url) {
+            if let Some(why) = REACH.forbids_url(&url) {
                 return Err(Failure::Refused(host, why.to_owned()));
             }
             let registry = self.registry.host_str().unwrap_or_default();

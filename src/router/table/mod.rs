@@ -129,7 +129,7 @@ impl Table {
     /// The pool for a request, by its `Host` (with port and in any case) and path. `None`: no such
     /// route. An empty pool: the route exists but has no endpoints.
     pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Pool>> {
-        let host = normalize_host(host);
+        let host = plain_host(host);
         if let Some(pool) = self.find_on(&host, path) {
             return Some(pool);
         }
@@ -179,7 +179,7 @@ impl Table {
     }
 
     fn add(&mut self, route: Route) {
-        let host = normalize_host(&route.host).into_owned();
+        let host = plain_host(&route.host).into_owned();
         let mut node = self.hosts.entry(host).or_default();
         for segment in segments(&normalize_path(&route.path)) {
             node = node.children.entry(segment.to_owned()).or_default();
@@ -255,7 +255,7 @@ impl Node {
 }
 
 /// Lower case, without port.
-fn normalize_host(host: &str) -> Cow<'_, str> {
+pub(super) fn plain_host(host: &str) -> Cow<'_, str> {
     let host = host.split_once(':').map_or(host, |(name, _)| name);
     lower(host)
 }

@@ -241,3 +241,30 @@ fn connection_removes_fields_but_not_the_host() {
     assert_eq!(header(&head, "x-mine"), None);
     assert_eq!(header(&head, "connection"), None);
 }
+
+#[test]
+fn only_requests_with_the_platform_s_own_mark_get_no_access_line() {
+    let unlogged = crate::router::Unlogged {
+        header: http::HeaderName::from_static("x-mark"),
+        value: Arc::new(|host: &str| format!("secret of {host}")),
+    };
+    let settings = crate::router::Settings {
+        unlogged: Some(unlogged),
+        ..Default::default()
+    };
+    let limits = crate::net::server::Limits::default();
+    let door = super::harness::door_with(settings, &limits, axum::Router::new());
+    door.routes(&[("shop.test", &[answering(ok)])]);
+    let ask = |path: &str, mark: &str| {
+        door.ask(&format!(
+            "GET /{path} HTTP/1.1\r\nHost: Shop.test:80\r\nX-Mark: {mark}\r\n\r\n"
+        ))
+    };
+    let marked = ask("marked", "secret of shop.test");
+    assert_eq!(marked.status(), "200");
+    assert_eq!(header(&marked.body, "x-mark"), None, "apps do not learn it");
+    let of_another_host = ask("guessed", "secret of other.test");
+    assert_eq!(header(&of_another_host.body, "x-mark"), None);
+    assert!(door.lines.next().contains("/guessed"));
+    assert_eq!(door.lines.count(), 0);
+}

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::response::IntoResponse;
 
-use crate::base::guid::AppGuid;
 use crate::base::{Supervisor, SystemClock};
 use crate::net::origin::PlatformHosts;
 use crate::net::ports::{PortChoice, bind};
@@ -16,7 +15,7 @@ use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
 use crate::pki::Pki;
 use crate::router::testing::{endpoint, route};
-use crate::router::{AccessLog, Endpoint, FrontDoor, Router, Settings, Table};
+use crate::router::{AccessLog, Endpoint, Finished, FrontDoor, Router, Settings, Table};
 
 /// Collects access lines.
 #[derive(Default)]
@@ -26,8 +25,13 @@ pub(super) struct Lines {
 }
 
 impl AccessLog for Lines {
-    fn line(&self, app_guid: &AppGuid, index: u32, text: &str) {
-        let line = (app_guid.to_string(), index, text.to_owned());
+    fn finished(&self, exchange: &Finished<'_>) {
+        let index = exchange.endpoint.map_or(0, |endpoint| endpoint.index);
+        let line = (
+            exchange.app_guid.to_string(),
+            index,
+            exchange.line.to_owned(),
+        );
         self.lines.lock().unwrap().push_back(line);
         self.arrived.notify_all();
     }

@@ -14,9 +14,9 @@ use super::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts};
 use crate::base::guid::TaskGuid;
 use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
-use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream};
+use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream, bound_files};
 use crate::scheduler::attempts::Attempts;
-use crate::scheduler::containers::{Containers, ignore_not_found};
+use crate::scheduler::containers::{Containers, ignore_not_found, unwritable};
 use crate::scheduler::passes::{Reconciler, Watched};
 use crate::scheduler::view::View;
 use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
@@ -232,8 +232,16 @@ impl Runner {
                 self.log_cell(task, LogStream::Out, text);
             }
         }
-        let spec = container::spec(&self.settings, task, &desired);
-        let id = self.containers.create(spec, created.as_deref()).await?;
+        let mut spec = container::spec(&self.settings, task, &desired);
+        let files = bound_files::take(&mut spec.environment).map_err(unwritable)?;
+        let told = |text: &str| self.log(task, "CELL".to_owned(), LogStream::Out, text.to_owned());
+        let id = self
+            .containers
+            .create(spec, created.as_deref(), &told)
+            .await?;
+        if let Some(files) = files {
+            self.engine.upload(&id, files).await?;
+        }
         // Creating it may have taken long if the image was pulled.
         if !self.started(guid).await? {
             return Ok(());
@@ -313,6 +321,7 @@ impl Runner {
             source_type,
             stream,
             text,
+            tags: Vec::new(),
         });
     }
 }

@@ -153,6 +153,11 @@ async fn an_image_the_daemon_lacks_is_pulled_once() {
     world.want(vec![wanted]).await;
     world.settle().await;
     assert_eq!(world.engine.pulled().len(), 1);
+    let lines = world.logs.lines();
+    for text in ["Downloading droplet...", "Downloaded droplet"] {
+        let line = |line: &&String| line.ends_with(&format!("OUT {text}"));
+        assert_eq!(lines.iter().filter(line).count(), 1, "{text}");
+    }
     assert_eq!(world.running().await.len(), 10);
 }
 

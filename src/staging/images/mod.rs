@@ -166,6 +166,12 @@ pub async fn build_all(
     build(engine, &recipe, &Reporter::everything(progress)).await
 }
 
+/// The reference of the Debian image that images are built on; it is pulled or built where it is
+/// missing.
+pub async fn debian_base(engine: &dyn Engine, progress: &Progress) -> Result<String, ImagesError> {
+    base::find_or_create(engine, &Reporter::everything(progress)).await
+}
+
 /// The names of all stack images, each with its image, without the marks of their users.
 async fn references(engine: &dyn Engine) -> Result<Vec<(String, Image)>, ImagesError> {
     let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);

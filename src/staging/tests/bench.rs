@@ -7,6 +7,7 @@ use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::{Engine, FakeEngine};
 use crate::logs::{Logs, Query};
+use crate::packages::{self, Packages};
 use crate::registry::Registry;
 use crate::staging::images::{self, Images, LABEL_RECIPE};
 use crate::staging::*;
@@ -153,12 +154,19 @@ impl Bench {
     }
 
     pub(super) fn staging(&self) -> Staging {
-        let settings = Settings::new("platform-1", [10, 0, 0, 1].into());
+        let mut settings = Settings::new("platform-1", [10, 0, 0, 1].into());
+        settings.concurrency = 2;
         Staging::new(StagingParts {
             db: self.db.clone(),
             blobs: self.blobs.clone(),
             engine: Arc::new(self.engine.clone()),
             registry: self.registry.clone(),
+            packages: Packages::new(
+                self.blobs.clone(),
+                self.db.clone(),
+                Arc::new(SystemClock),
+                packages::Settings::new(1 << 30),
+            ),
             logs: self.logs.clone(),
             builds: self.rows.clone(),
             images: self.images.clone(),
@@ -222,11 +230,16 @@ impl Bench {
     pub(super) async fn lines(&self) -> Vec<String> {
         // Shut down first, so that all lines are written.
         assert!(self.supervisor.shut_down(Duration::from_secs(5)).await);
+        self.lines_of("app-1").await
+    }
+
+    /// The log of an app; all its lines are written.
+    pub(super) async fn lines_of(&self, app: &str) -> Vec<String> {
         let query = Query {
             limit: 1000,
             ..Query::default()
         };
-        let read = self.logs.read("app-1", query).await.expect("lines");
+        let read = self.logs.read(app, query).await.expect("lines");
         let mut lines = Vec::new();
         for envelope in read {
             if let crate::logs::Message::Log { payload, .. } = &envelope.message {

@@ -106,6 +106,10 @@ async fn the_container_has_limits_and_its_environment() {
         let found = spec.environment.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.as_str())
     };
+    // The gateway of the engine's networks.
+    let packages = value("CFLITE_PACKAGES").expect("a package cache");
+    assert!(packages.starts_with("http://127.78.0.1:"), "{packages}");
+    assert_eq!(spec.network.as_deref(), Some("cflite-staging-platform-1"));
     let expected = [
         ("SECRET", Some("hush")),
         ("LANG", Some("C")),
@@ -382,6 +386,8 @@ async fn builds_run_with_bounded_concurrency() {
         1,
         "continues at the next start"
     );
+    let told = "Waiting for other stagings to end: 2 are running, the most at once";
+    assert_eq!(bench.lines_of("build-3").await[0], told);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! name, chosen by people. While a client moves to a new secret it may have two.
 
 pub(crate) mod actions;
+mod dashboards;
 pub(crate) mod handlers;
 mod lifetimes;
 pub(crate) mod payload;
@@ -18,6 +19,7 @@ use axum::Router;
 use axum::routing::{get, put};
 use sha2::{Digest, Sha256};
 
+pub use dashboards::{DashboardClient, delete_dashboard_client, is_client, save_dashboard_client};
 pub(crate) use store::{find_client, raise_generation};
 
 use super::Uaa;

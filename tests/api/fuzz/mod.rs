@@ -39,7 +39,7 @@ const ROUND: usize = 250;
 const FEWEST: usize = 50;
 
 /// Routes besides those of the v3 API.
-const OTHERS: [(&str, &str); 16] = [
+const OTHERS: [(&str, &str); 18] = [
     ("POST", "/oauth/token"),
     ("GET", "/oauth/authorize"),
     ("POST", "/introspect"),
@@ -54,6 +54,8 @@ const OTHERS: [(&str, &str); 16] = [
     ("GET", "/oauth/clients/:guid"),
     ("GET", "/api/v1/read/:guid"),
     ("GET", "/api/v1/meta"),
+    ("GET", "/api/v1/query"),
+    ("GET", "/api/v1/query_range"),
     ("GET", "/v2/info"),
     ("GET", "/:guid/:index"),
 ];

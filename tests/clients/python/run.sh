@@ -40,6 +40,8 @@ CFLITE_PASSWORD=$("$cflite" credentials --data-dir "$data/cflite" --json | jq -r
 export CFLITE_PASSWORD
 # The certificate is the platform's own, and not looked at here.
 export PYTHONWARNINGS=ignore
+# But it is where the client streams logs.
+export SSL_CERT_FILE=$data/cflite/pki/authority.pem
 status=0
 for scheme in http https; do
     CFLITE_TARGET=$scheme://localhost:$(jq -r ".${scheme}_port" "$data/cflite/running.json")

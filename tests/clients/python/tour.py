@@ -4,10 +4,12 @@ Every step prints one line; the last line counts. CFLITE_TARGET and CFLITE_PASSW
 nobody else uses.
 """
 
+import asyncio
 import io
 import os
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zipfile
@@ -333,6 +335,43 @@ def events():
         assert kind in kinds, kinds
     event = v3.audit_events.get_first(types="audit.organization.create", organization_guids=made["org"])
     assert event["actor"]["name"] == "admin", event
+
+
+def rename(name):
+    """Changes the app, which writes a line into its log."""
+    client.patch(f"{TARGET}/v3/apps/{made['app']}", json={"name": name})
+
+
+@step
+def logs_of_older_clients():
+    recent = until(
+        lambda: [each.logMessage for each in client.doppler.recent_logs(made["app"])],
+        lambda lines: any(line.source_type == "API" for line in lines),
+    )
+    assert all(line.app_id == made["app"] for line in recent), recent
+    assert {line.message_type for line in recent} <= {1, 2}, recent
+    stream = client.doppler.stream_logs(made["app"])
+    timer = threading.Timer(1, rename, ["renamed"])
+    timer.start()
+    found = next(each for each in stream if b"renamed" in each.logMessage.message)
+    timer.join()
+    assert found.eventType == found.LogMessage and found.origin == "cloud_controller", found
+    assert found.logMessage.source_type == "API" and found.logMessage.source_instance == "0", found
+    assert found.tags["app_id"] == made["app"] and found.tags["source_id"] == made["app"], found
+    stream.close()
+
+
+@step
+def log_stream():
+    async def first():
+        async for part in client.rlpgateway.stream_logs(made["app"]):
+            return part
+
+    timer = threading.Timer(1, rename, ["web"])
+    timer.start()
+    part = asyncio.run(asyncio.wait_for(first(), 60))
+    timer.join()
+    assert part.startswith(b'data: {"batch":['), part
 
 
 @step

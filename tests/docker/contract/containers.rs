@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cflite::base::Megabytes;
-use cflite::docker::{Behaviour, ContainerState, DockerError, LogReading};
+use cflite::docker::{
+    AddressRange, Behaviour, ContainerState, DockerError, LogReading, NetworkSpec,
+};
 use futures_util::StreamExt;
 
 use crate::bench::{Bench, soon};
@@ -236,14 +238,32 @@ pub(super) async fn changes_are_told_in_order(bench: Arc<Bench>) {
     assert!(seen.iter().all(|(of, _)| *of == id), "{seen:?}");
 }
 
+/// A network whose containers reach other machines, after one of the same name whose did not.
+async fn network(bench: &Bench, name: &str) -> AddressRange {
+    let engine = &bench.engine;
+    let mut wanted = NetworkSpec {
+        name: name.to_owned(),
+        labels: bench.labels(),
+        internal: true,
+    };
+    let made = engine.ensure_network(&wanted).await;
+    let made = made.expect("made");
+    let again = engine.ensure_network(&wanted).await;
+    assert_eq!(again.expect("made again"), made);
+    // One that reaches other machines is another network.
+    wanted.internal = false;
+    let made = engine.ensure_network(&wanted).await.expect("made anew");
+    let again = engine.ensure_network(&wanted).await;
+    assert_eq!(again.expect("made again"), made);
+    let owned = made.assignable.first..=made.assignable.last;
+    assert!(!owned.contains(&made.gateway), "{made:?}");
+    made.assignable
+}
+
 pub(super) async fn containers_join_networks(bench: Arc<Bench>) {
     let engine = &bench.engine;
     let network = bench.name("net");
-    let labels = bench.labels();
-    let made = engine.ensure_network(&network, &labels).await;
-    let range = made.expect("made");
-    let again = engine.ensure_network(&network, &labels).await;
-    assert_eq!(again.expect("made again"), range);
+    let range = self::network(&bench, &network).await;
     let mut spec = bench.shell("member", SLEEPER, Behaviour::runs());
     spec.network = Some(network.clone());
     spec.address = Some(range.last);

@@ -1,5 +1,6 @@
 //! The contract of [`Engine`]: each test runs on the engine in memory and on the real daemon.
 
+mod commands;
 mod containers;
 mod files;
 mod logs;
@@ -47,6 +48,10 @@ contract!(
     files::a_broken_pull_is_an_error,
     volumes::a_volume_is_filled_through_a_container_that_never_ran,
     volumes::a_missing_volume_is_created_without_labels,
+    commands::a_command_gets_its_input_and_tells_its_status,
+    commands::a_killed_container_ends_with_its_signal,
+    commands::limits_change_while_a_container_runs,
+    commands::all_users_of_a_volume_are_known,
 );
 
 #[tokio::test]

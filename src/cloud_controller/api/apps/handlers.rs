@@ -194,6 +194,9 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult
     ctx.write(move |tx, ctx| {
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_write(tx, &app.space_guid)?;
+        if let Some(job) = flows::cascades::start_app(tx, &may, &app)? {
+            return Ok(v3::jobs::accepted(&job, &ctx.urls));
+        }
         flows::deletion::app(tx, &may, &app)?;
         let job = v3::jobs::record_complete(tx, "app.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

@@ -7,7 +7,7 @@
 //! - Deleting one deletes all that belongs to it, in one transaction.
 
 pub(super) mod handlers;
-mod presenter;
+pub(super) mod presenter;
 mod settings;
 
 use axum::Router;

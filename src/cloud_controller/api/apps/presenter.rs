@@ -19,6 +19,16 @@ pub(crate) fn present_from(tx: &ReadTx<'_>, app: &App, urls: &Urls) -> Result<Va
     Ok(json!(present(app, &metadata, urls)))
 }
 
+/// The same of many.
+pub(crate) fn present_all(tx: &ReadTx<'_>, apps: &[App], urls: &Urls) -> Result<Vec<Value>> {
+    let guids = apps.iter().map(|app| app.guid.as_str());
+    let metadata = Metadata::of_all(tx, ResourceType::App, guids)?;
+    let shown = apps
+        .iter()
+        .map(|app| json!(present(app, metadata.of(app.guid.as_str()), urls)));
+    Ok(shown.collect())
+}
+
 /// `/v3/apps/:guid`, in the order of its fields. Lists have many: typed, they are written at once.
 #[derive(Serialize)]
 pub(super) struct Presented<'a> {

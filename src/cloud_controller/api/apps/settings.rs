@@ -11,7 +11,7 @@ use crate::cloud_controller::flows::desired::Snapshots;
 use crate::cloud_controller::model::apps::Feature;
 use crate::cloud_controller::model::audit_events::Cause;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody};
-use crate::cloud_controller::{actions, model, payload};
+use crate::cloud_controller::{actions, flows, model, payload};
 
 pub(super) async fn show_env(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResult<Json<Value>> {
     let snapshots = Snapshots::of(&ctx.cc);
@@ -23,7 +23,7 @@ pub(super) async fn show_env(ctx: Context, Path(guid): Path<AppGuid>) -> ApiResu
             actions::feature_flags::require(tx, &ctx.caller, "space_developer_env_var_visibility")?;
             actions::apps::record_read(tx, &may, "audit.app.environment.show", &app)?;
             let system = if ctx.caller.sees_secrets(tx, &app.space_guid)? {
-                json!({ "VCAP_SERVICES": {} })
+                flows::desired::services::system_environment(tx, &vault, &app)?
             } else {
                 json!({ "redacted_message": "[PRIVATE DATA HIDDEN]" })
             };

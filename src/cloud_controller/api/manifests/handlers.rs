@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use crate::base::guid::{AppGuid, SpaceGuid};
+use crate::base::guid::{AppGuid, JobGuid, SpaceGuid};
 use crate::base::yaml;
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
@@ -49,9 +49,8 @@ pub(super) async fn apply(
         .await?;
     let (may, caller, vault, settings, space, pairs) = prepared;
     let place = space.guid.clone();
-    let applied: Result<()> = ctx
-        .cc
-        .db()
+    let db = ctx.cc.db().clone();
+    let applied: Result<Option<JobGuid>> = db
         .write(move |tx| {
             let applying = Applying {
                 may: &may,
@@ -65,18 +64,22 @@ pub(super) async fn apply(
                 let app = model::apps::find(tx, app)?.ok_or_else(|| Error::not_found("App"))?;
                 applying.apply(tx, app, manifest)?;
             }
-            Ok(())
+            flows::manifests::services::bind(tx, &applying, &pairs)
         })
         .await;
     ctx.write(move |tx, ctx| {
-        let job = Finished {
-            work: Work {
-                operation: "space.apply_manifest",
-                resource: place.as_str(),
-            },
-            result: applied,
+        let applied = match applied {
+            // Brokers are asked first: the job is over when the last of them answered.
+            Ok(Some(job)) => return Ok(v3::jobs::accepted(&job, &ctx.urls)),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
-        let job = v3::jobs::record(tx, job, &ctx.recorder())?;
+        let work = Work {
+            operation: "space.apply_manifest",
+            resource: place.as_str(),
+        };
+        let result = applied;
+        let job = v3::jobs::record(tx, Finished { work, result }, &ctx.recorder())?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))
     })
     .await

@@ -107,6 +107,9 @@ pub(super) async fn delete(
             let job = v3::jobs::record(tx, failed, &may)?;
             return Ok(v3::jobs::accepted(&job, &ctx.urls));
         }
+        if let Some(job) = flows::cascades::start_organization(tx, &may, &organization)? {
+            return Ok(v3::jobs::accepted(&job, &ctx.urls));
+        }
         flows::deletion::organization(tx, &may, &organization)?;
         let job = v3::jobs::record_complete(tx, operation, &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

@@ -170,7 +170,7 @@ fn present_usage(usage: InstanceUsage, now: Timestamp) -> Value {
     json!({
         "time": now,
         "cpu": usage.cpu,
-        "cpu_entitlement": null,
+        "cpu_entitlement": usage.cpu_entitlement(),
         "mem": usage.memory,
         "disk": usage.disk,
         "log_rate": usage.log_rate,

@@ -17,7 +17,7 @@ use crate::cloud_controller::payload::routes::{CreateRoute, INCLUDES};
 use crate::cloud_controller::permits::MaySupport;
 use crate::cloud_controller::query::ListQuery;
 use crate::cloud_controller::v3::{ApiResult, Context, JsonBody, ListBody, with_included};
-use crate::cloud_controller::{actions, model, payload, v3};
+use crate::cloud_controller::{actions, flows, model, payload, v3};
 use crate::db::WriteTx;
 
 pub(super) async fn list(ctx: Context, RawQuery(query): RawQuery) -> ApiResult<Json<ListBody>> {
@@ -139,6 +139,9 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<RouteGuid>) -> ApiResu
     ctx.write(move |tx, ctx| {
         let route = model::routes::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_support(tx, &route.space_guid)?;
+        if let Some(job) = flows::cascades::start_route(tx, &may, &route)? {
+            return Ok(v3::jobs::accepted(&job, &ctx.urls));
+        }
         actions::routes::delete(tx, &may, &route)?;
         let job = v3::jobs::record_complete(tx, "route.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

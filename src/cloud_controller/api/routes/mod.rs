@@ -8,7 +8,7 @@
 //! [`engines::router`]: crate::cloud_controller::engines::router
 
 mod handlers;
-mod presenter;
+pub(super) mod presenter;
 mod sharing;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::cloud_controller::{api, model};
 use crate::db::ReadTx;
 
 /// With its destinations and metadata read from the database.
-pub(super) fn present_from(tx: &ReadTx<'_>, route: &Route, urls: &Urls) -> Result<Value> {
+pub(crate) fn present_from(tx: &ReadTx<'_>, route: &Route, urls: &Urls) -> Result<Value> {
     let destinations = model::destinations::of_route(tx, &route.guid)?;
     let metadata = Metadata::load(tx, ResourceType::Route, route.guid.as_str())?;
     Ok(present(route, &destinations, &metadata, urls))

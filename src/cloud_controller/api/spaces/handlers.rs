@@ -120,6 +120,9 @@ pub(super) async fn delete(ctx: Context, Path(guid): Path<SpaceGuid>) -> ApiResu
     ctx.write(move |tx, ctx| {
         let space = model::spaces::get_visible(tx, &ctx.caller, &guid)?;
         let may = ctx.may_manage(tx, &space.organization_guid)?;
+        if let Some(job) = flows::cascades::start_space(tx, &may, &space)? {
+            return Ok(v3::jobs::accepted(&job, &ctx.urls));
+        }
         flows::deletion::space(tx, &may, &space)?;
         let job = v3::jobs::record_complete(tx, "space.delete", &may)?;
         Ok(v3::jobs::accepted(&job, &ctx.urls))

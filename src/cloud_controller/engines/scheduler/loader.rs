@@ -133,6 +133,7 @@ fn desired(
         memory: Megabytes(spec.memory),
         disk: Megabytes(spec.disk),
         log_rate_limit: spec.log_rate_limit,
+        log_sidecars: spec.sidecars,
         ports: spec.ports,
         health_check: health_check(&spec.health_check),
         readiness_check: readiness_check(&spec.readiness_check),

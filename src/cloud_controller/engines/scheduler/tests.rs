@@ -56,6 +56,7 @@ impl World {
                 vault: vault.clone(),
                 cf_api: "http://api.cf.localhost".to_owned(),
                 log_revisions: true,
+                proxy_variables: Arc::default(),
             },
             desired: Arc::new(DesiredApps::new(vault.clone(), images)),
             db,

@@ -1,6 +1,7 @@
 //! Desired.
 
 mod outside;
+pub(crate) mod services;
 mod snapshot;
 mod tasks;
 pub(crate) mod vcap_application;

@@ -1,6 +1,7 @@
 //! What a process runs with, written down when it is started.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -22,6 +23,9 @@ pub(super) const DEFAULT_PORT: u16 = 8080;
 const LAUNCHER: &str = "/tmp/lifecycle/launcher";
 const CNB_LAUNCHER: &str = "/tmp/lifecycle/cnb-launcher";
 
+/// Tells the launcher to put the command under the supervisor of development.
+const DEVELOPMENT_VARIABLE: &str = "CFLITE_DEVELOPMENT";
+
 /// Starts the processes of an app.
 pub(crate) fn launcher(kind: LifecycleType) -> &'static str {
     match kind {
@@ -36,22 +40,8 @@ pub(super) const CNB_VARIABLES: [(&str, &str); 2] = [
     ("CNB_APP_DIR", "/home/vcap/workspace"),
 ];
 
-/// Starts the sidecars, each with its own memory limit, and the process itself; whatever ends
-/// first ends the instance, and a SIGTERM reaches all of them.
-const WITH_SIDECARS: &str = "\
-trap 'kill -TERM $(jobs -p) 2>/dev/null' TERM INT
-main=$1; shift
-while (($#)); do
-  MEMORY_LIMIT=$2 \"$0\" app \"$1\" '' &
-  shift 2
-done
-\"$0\" app \"$main\" '' &
-wait -n
-status=$?
-kill -TERM $(jobs -p) 2>/dev/null
-wait
-exit \"$status\"
-";
+/// Starts the sidecars with the process, each with its own memory limit, and marks their lines.
+const WITH_SIDECARS: &str = "/tmp/lifecycle/sidecars";
 
 /// An app as it is to run.
 #[derive(Clone, Copy)]
@@ -74,6 +64,8 @@ pub(crate) struct Snapshots {
     pub(crate) vault: Vault,
     pub(crate) cf_api: String,
     pub(crate) log_revisions: bool,
+    /// The lowest layer of every environment.
+    pub(crate) proxy_variables: Arc<[(String, String)]>,
 }
 
 impl Snapshots {
@@ -83,6 +75,7 @@ impl Snapshots {
             vault: cc.vault().clone(),
             cf_api: cc.default_base().to_owned(),
             log_revisions: cc.settings().app_log_revision,
+            proxy_variables: cc.settings().proxy_variables.clone(),
         }
     }
 
@@ -119,8 +112,15 @@ impl Snapshots {
         specification.logged_revision = revision
             .filter(|_| self.log_revisions)
             .map(|revision| revision.version);
+        let developed = model::development_sessions::exists(tx, &app.guid)?;
+        if developed {
+            specification.without_checks();
+        }
         let own_memory = process.memory - sidecars.iter().filter_map(|s| s.memory).sum::<i64>();
-        let environment = self.environment(tx, app, &process, own_memory)?;
+        let mut environment = self.environment(tx, app, &process, own_memory)?;
+        if developed {
+            environment.push((DEVELOPMENT_VARIABLE.to_owned(), "1".to_owned()));
+        }
         let sealed = self.vault.encrypt(&serde_json::to_vec(&environment)?)?;
         model::desired::save(tx, &process, &droplet, &specification, &sealed)
     }
@@ -179,6 +179,7 @@ impl Snapshots {
         let (group, _) = model::environment_variable_groups::load(tx, &self.vault, "running")?;
         let own = model::apps::environment(tx, &self.vault, &app.guid)?;
         let mut all: Vec<(String, String)> = Vec::with_capacity(group.len() + own.len() + 5);
+        all.extend(self.proxy_variables.iter().cloned());
         all.extend(of_layers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         all.extend(
             group
@@ -197,9 +198,9 @@ impl Snapshots {
         let platform = [
             ("VCAP_APPLICATION", vcap_application(facts).to_string()),
             ("MEMORY_LIMIT", format!("{memory}m")),
-            ("VCAP_SERVICES", "{}".to_owned()),
         ];
         all.extend(platform.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(super::services::variables(tx, &self.vault, app)?);
         Ok(all)
     }
 
@@ -259,6 +260,11 @@ pub(super) fn specify(
         lifecycle_files: !docker,
         cloud_native: kind == LifecycleType::Cnb,
         logged_revision: None,
+        sidecars: if docker {
+            Vec::new()
+        } else {
+            sidecars.iter().map(|one| one.name.clone()).collect()
+        },
     }
 }
 
@@ -283,7 +289,7 @@ fn launcher_command(
     if sidecars.is_empty() {
         return words(&[launcher, "app", command, ""]);
     }
-    let mut all = words(&["/bin/bash", "-c", WITH_SIDECARS, launcher, command]);
+    let mut all = words(&[WITH_SIDECARS, launcher, command]);
     for sidecar in sidecars {
         all.push(sidecar.command.clone());
         all.push(format!("{}m", sidecar.memory.unwrap_or(process.memory)));
@@ -390,11 +396,11 @@ mod tests {
         };
         let all = [sidecar(Some(32)), sidecar(None)];
         let spec = specify(&web(), &droplet(""), LifecycleType::Buildpack, &all, &[]);
-        assert_eq!(spec.command[..2], ["/bin/bash", "-c"]);
-        assert_eq!(spec.command[3], LAUNCHER);
+        assert_eq!(spec.command[..2], [WITH_SIDECARS, LAUNCHER]);
         assert_eq!(
-            spec.command[4..],
+            spec.command[2..],
             ["serve", "run cache", "32m", "run cache", "256m"]
         );
+        assert_eq!(spec.sidecars, ["cache", "cache"]);
     }
 }

@@ -106,15 +106,10 @@ impl Applying<'_> {
         let app = actions::apps::set_credentials(tx, may, self.vault, app, &manifest.lifecycle)?;
         self.apply_routes(tx, &app, manifest)?;
         if let Some(environment) = &manifest.environment {
-            let change = environment.clone();
+            let (change, app) = (environment.clone(), app.clone());
             actions::apps::update_environment(tx, may, self.vault, app, change, CAUSE)?;
         }
-        match manifest.services.first() {
-            None => Ok(()),
-            Some(name) => Err(Error::resource_not_found(format!(
-                "Service instance '{name}' not found"
-            ))),
-        }
+        Ok(())
     }
 
     fn apply_process(

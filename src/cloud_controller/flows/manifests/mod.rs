@@ -1,4 +1,5 @@
 //! Manifests.
 
 pub(crate) mod apply;
+pub(crate) mod services;
 pub(crate) mod written;

@@ -42,6 +42,7 @@ pub(crate) fn application(tx: &ReadTx<'_>, vault: &Vault, app: &App) -> Result<M
             .map(|f| (f.name().to_owned(), json!(app.features.on(*f))))
             .collect(),
     );
+    add("services", of_services(tx, app)?);
     add("routes", Value::Array(of_routes(tx, app)?));
     add("metadata", metadata(tx, app)?);
     let mut all_processes = model::processes::of_app(tx, &app.guid)?;
@@ -79,6 +80,21 @@ fn of_routes(tx: &ReadTx<'_>, app: &App) -> Result<Vec<Value>> {
     }
     shown.sort_by_key(|entry| entry["route"].as_str().unwrap_or_default().to_lowercase());
     Ok(shown)
+}
+
+/// Names of the bound instances, and of bindings that have one.
+fn of_services(tx: &ReadTx<'_>, app: &App) -> Result<Value> {
+    let mut shown: Vec<Value> = Vec::new();
+    for binding in model::service_credential_bindings::of_app(tx, &app.guid)? {
+        let entry = match &binding.name {
+            Some(name) => json!({ "name": binding.instance_name, "binding_name": name }),
+            None => json!(binding.instance_name),
+        };
+        if !shown.contains(&entry) {
+            shown.push(entry);
+        }
+    }
+    Ok(Value::Array(shown))
 }
 
 fn metadata(tx: &ReadTx<'_>, app: &App) -> Result<Value> {

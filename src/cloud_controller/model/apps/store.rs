@@ -73,6 +73,16 @@ pub(crate) fn in_space(tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<Vec<App>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Apps by guid, for `include`.
+pub(crate) fn by_guids(tx: &ReadTx<'_>, guids: &[String]) -> Result<Vec<App>> {
+    let mut select = Select::from("apps a");
+    select.and_in("a.guid", guids);
+    let order = "order by a.created_at, a.guid";
+    let mut statement = tx.sql().prepare_cached(&select.sql(COLUMNS, order))?;
+    let rows = statement.query_map(params_from_iter(select.values()), app)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// A page of those the caller sees.
 pub(crate) fn list_visible(
     tx: &ReadTx<'_>,

@@ -73,7 +73,7 @@ impl<'a> Place<'a> {
 }
 
 /// The trigger of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Cause {
     /// A request for this action.
     Request,

@@ -26,6 +26,20 @@ pub(crate) struct Specification {
     /// Included in the source type of its log lines, if configured.
     #[serde(default)]
     pub logged_revision: Option<i64>,
+    /// Names of the sidecars whose lines have marks, in the order of the command.
+    #[serde(default)]
+    pub sidecars: Vec<String>,
+}
+
+impl Specification {
+    /// An instance is healthy and ready while its container runs: under development a command may
+    /// end, or listen to nothing, until the next change.
+    pub(crate) fn without_checks(&mut self) {
+        for check in [&mut self.health_check, &mut self.readiness_check] {
+            CheckType::Process.as_str().clone_into(&mut check.kind);
+            check.endpoint = None;
+        }
+    }
 }
 
 /// A check; times in seconds.

@@ -63,6 +63,14 @@ pub(crate) fn find_by_name(tx: &ReadTx<'_>, name: &str) -> Result<Option<Domain>
     one(tx, "d.name = ?1", name)
 }
 
+/// Whether a host is a domain, or below one.
+pub(crate) fn contain(tx: &ReadTx<'_>, host: &str) -> Result<bool> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select 1 from domains where name = ?1 or ?1 like '%.' || name")?;
+    Ok(statement.exists([host])?)
+}
+
 fn one(tx: &ReadTx<'_>, condition: &str, value: &str) -> Result<Option<Domain>> {
     let sql = format!("select {COLUMNS} from domains d where {condition}");
     Ok(tx

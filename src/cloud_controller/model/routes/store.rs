@@ -71,6 +71,11 @@ pub(crate) fn get_visible(tx: &ReadTx<'_>, caller: &Caller, guid: &RouteGuid) ->
     find_visible(tx, caller, guid)?.ok_or_else(|| Error::not_found("Route"))
 }
 
+/// A route, without an access check.
+pub(crate) fn find(tx: &ReadTx<'_>, guid: &RouteGuid) -> Result<Option<Route>> {
+    Ok(many(tx, "r.guid = ?1", guid.as_str())?.pop())
+}
+
 /// The route at this place of a domain, without an access check.
 pub(crate) fn find_at(
     tx: &ReadTx<'_>,

@@ -7,6 +7,16 @@ use crate::cloud_controller::payload;
 use crate::cloud_controller::payload::manifests::shown;
 use crate::cloud_controller::payload::sidecars::NewSidecar;
 
+/// Hides what services of an app are given.
+pub(super) fn hide_parameters(app: &mut Map<String, Value>) {
+    let services = app.get_mut("services").and_then(Value::as_array_mut);
+    for service in services.into_iter().flatten() {
+        if let Some(parameters) = service.get_mut("parameters") {
+            *parameters = Value::from("[PRIVATE DATA HIDDEN]");
+        }
+    }
+}
+
 /// Sidecars to create or change; faults are added to `faults`.
 pub(crate) fn sidecars(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<NewSidecar> {
     let values = match app.shift_remove("sidecars") {
@@ -79,8 +89,19 @@ fn sidecar(value: &Value, faults: &mut Vec<String>) -> Option<NewSidecar> {
     })
 }
 
-/// Names of service instances; faults are added to `faults`.
-pub(crate) fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -> Vec<String> {
+/// A service instance to bind an app to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RequestedService {
+    pub name: String,
+    pub parameters: Option<Map<String, Value>>,
+    pub binding_name: Option<String>,
+}
+
+/// Service instances to bind; faults are added to `faults`.
+pub(crate) fn services(
+    app: &mut Map<String, Value>,
+    faults: &mut Vec<String>,
+) -> Vec<RequestedService> {
     let values = match app.shift_remove("services") {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Array(values)) => values,
@@ -89,20 +110,33 @@ pub(crate) fn services(app: &mut Map<String, Value>, faults: &mut Vec<String>) -
             return Vec::new();
         }
     };
-    let name = |value: &Value| {
+    let service = |value: &Value| {
         let Value::Object(service) = value else {
-            return value.as_str().map(str::to_owned);
+            let name = value.as_str()?.to_owned();
+            return Some(RequestedService {
+                name,
+                parameters: None,
+                binding_name: None,
+            });
         };
         let valid = service.iter().all(|(key, value)| match key.as_str() {
             "name" | "binding_name" => value.is_string(),
-            "parameters" => value.is_object(),
+            "parameters" => value.is_object() || value.is_null(),
             _ => false,
         });
-        let name = service.get("name").filter(|_| valid)?.as_str();
-        name.map(str::to_owned)
+        let name = service.get("name").filter(|_| valid)?.as_str()?;
+        let binding_name = service.get("binding_name").and_then(Value::as_str);
+        Some(RequestedService {
+            name: name.to_owned(),
+            parameters: service
+                .get("parameters")
+                .and_then(Value::as_object)
+                .cloned(),
+            binding_name: binding_name.map(str::to_owned),
+        })
     };
-    let names: Option<Vec<String>> = values.iter().map(name).collect();
-    names.unwrap_or_else(|| {
+    let services: Option<Vec<RequestedService>> = values.iter().map(service).collect();
+    services.unwrap_or_else(|| {
         faults.push("Services must be a list of service instances".to_owned());
         Vec::new()
     })

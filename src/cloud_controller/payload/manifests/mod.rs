@@ -5,6 +5,7 @@ pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod processes;
 pub(crate) mod routes;
+mod secrets;
 pub(crate) mod sizes;
 
 use serde_json::{Map, Value};
@@ -33,8 +34,8 @@ pub(crate) struct AppManifest {
     pub routes: RequestedRoutes,
     pub features: Vec<(Feature, bool)>,
     pub sidecars: Vec<NewSidecar>,
-    /// Names of service instances.
-    pub services: Vec<String>,
+    /// Service instances to bind.
+    pub services: Vec<additions::RequestedService>,
     /// The request without secrets, for the audit event.
     pub given: Map<String, Value>,
 }
@@ -100,7 +101,7 @@ fn one(given: Given, allowed: &Allowed) -> (AppManifest, Vec<String>) {
         environment: environment(&mut app, &non_text_keys, &mut faults),
         routes: routes::read(&mut app, allowed.hashing, &mut faults),
         features: features(&mut app, &mut faults),
-        given: without_secrets(given),
+        given: secrets::hidden(given),
     };
     // As on CC, unknown keys are ignored.
     (manifest, faults)
@@ -153,15 +154,6 @@ pub(crate) fn shown(key: &str) -> String {
     letters.next().map_or(String::new(), |first| {
         first.to_uppercase().chain(letters).collect()
     })
-}
-
-fn without_secrets(mut given: Map<String, Value>) -> Map<String, Value> {
-    for key in ["env", "cnb-credentials"] {
-        if given.contains_key(key) {
-            given.insert(key.to_owned(), Value::from("[PRIVATE DATA HIDDEN]"));
-        }
-    }
-    given
 }
 
 fn lifecycle(

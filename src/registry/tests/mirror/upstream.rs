@@ -2,9 +2,7 @@
 //! the test says.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, StatusCode};
 use axum::Router;
@@ -13,21 +11,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::image::{Image, Object};
+use crate::net::outside::scripted::{Script, first, redirect, serve};
+
+pub(super) use crate::net::outside::scripted::{Asked, Fault, PATIENCE};
 
 /// Who may pull.
 pub(super) const USER: (&str, &str) = ("me", "p4ss");
-/// How long something that should happen is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the registry wants to be asked.
 #[derive(Debug, Clone)]
@@ -41,36 +35,9 @@ pub(super) enum Access {
     },
 }
 
-/// What goes wrong with a request.
-#[derive(Debug, Clone)]
-pub(super) enum Fault {
-    /// An error.
-    Status(u16),
-    /// The same, once the test allows it.
-    Late(u16),
-    /// Too many requests.
-    Limited { retry_after: u64 },
-    /// The connection breaks after so many bytes of the blob.
-    Truncated(usize),
-    /// Nothing comes after so many bytes, until the test allows it.
-    Held(usize),
-    /// Another content.
-    Instead(&'static str),
-    /// The port that has it.
-    Elsewhere(u16),
-}
-
-/// A request that came.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    /// `GET /v2/…`.
-    pub(super) line: String,
-    pub(super) range: Option<String>,
-    pub(super) authorization: Option<String>,
-}
-
 pub(super) struct Upstream {
     pub(super) port: u16,
+    pub(super) script: Script,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
 }
@@ -78,16 +45,13 @@ pub(super) struct Upstream {
 struct Shared {
     port: u16,
     content: Mutex<Content>,
-    asked: watch::Sender<Vec<Asked>>,
-    released: watch::Sender<bool>,
+    script: Script,
 }
 
 struct Content {
     objects: BTreeMap<String, Object>,
     tags: BTreeMap<String, String>,
     access: Access,
-    /// A part of the request's line, how often, and what.
-    faults: Vec<(String, u32, Fault)>,
     ranges: bool,
 }
 
@@ -101,15 +65,14 @@ impl Upstream {
                 objects: BTreeMap::new(),
                 tags: BTreeMap::new(),
                 access: Access::Open,
-                faults: Vec::new(),
                 ranges: true,
             }),
-            asked: watch::Sender::default(),
-            released: watch::Sender::default(),
+            script: Script::default(),
         });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         Self {
             port,
+            script: shared.script.clone(),
             shared,
             serving: Handle::current().spawn(serve(listener, router)),
         }
@@ -150,13 +113,12 @@ impl Upstream {
 
     /// The next `times` requests whose line contains `part` fail.
     pub(super) fn fail(&self, part: &str, times: u32, fault: Fault) {
-        let fault = (part.to_owned(), times, fault);
-        self.shared.content().faults.push(fault);
+        self.script.fail(part, times, fault);
     }
 
     /// Ends everything that is held.
     pub(super) fn release(&self) {
-        self.shared.released.send_replace(true);
+        self.script.release();
     }
 
     /// Closes all connections and the port.
@@ -168,22 +130,17 @@ impl Upstream {
 
     /// The requests whose line contains `part`.
     pub(super) fn asked(&self, part: &str) -> Vec<Asked> {
-        let all = self.shared.asked.borrow();
-        let matching = all.iter().filter(|one| one.line.contains(part));
-        matching.cloned().collect()
+        self.script.asked(part)
     }
 
     /// Forgets the requests so far.
     pub(super) fn forget(&self) {
-        self.shared.asked.send_replace(Vec::new());
+        self.script.forget();
     }
 
     /// Waits for a request whose line contains `part`.
     pub(super) async fn until_asked(&self, part: &str) {
-        let mut asked = self.shared.asked.subscribe();
-        let came = asked.wait_for(|all| all.iter().any(|one| one.line.contains(part)));
-        let came = tokio::time::timeout(PATIENCE, came).await;
-        came.expect("a request in time").expect("requests");
+        self.script.until_asked(part).await;
     }
 }
 
@@ -196,20 +153,6 @@ impl Drop for Upstream {
 impl Shared {
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().expect("the content")
-    }
-
-    async fn until_released(&self) {
-        let mut released = self.released.subscribe();
-        drop(released.wait_for(|released| *released).await);
-    }
-
-    fn fault(&self, line: &str) -> Option<Fault> {
-        let mut content = self.content();
-        let matching =
-            |(part, left, _): &&mut (String, u32, Fault)| *left > 0 && line.contains(&**part);
-        let (_, left, fault) = content.faults.iter_mut().find(matching)?;
-        *left -= 1;
-        Some(fault.clone())
     }
 
     /// What a path such as `/v2/library/app/manifests/1` stands for.
@@ -252,46 +195,26 @@ fn basic() -> String {
     format!("Basic {text}")
 }
 
-/// Connections end with this future.
-async fn serve(listener: TcpListener, router: Router) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        connections.spawn(connection);
-    }
-}
-
 async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let (request, _) = request.into_parts();
-    let header = |name: &str| {
-        let value = request.headers.get(name)?;
-        Some(value.to_str().expect("text").to_owned())
-    };
-    let asked = Asked {
-        line: format!("{} {}", request.method, request.uri),
-        range: header("range"),
-        authorization: header("authorization"),
-    };
-    shared.asked.send_modify(|all| all.push(asked.clone()));
+    let script = &shared.script;
+    let asked = script.note(&request);
+    let authorization = asked.header("authorization");
     if request.uri.path() == "/token" {
-        return token(asked.authorization.as_deref());
+        return token(authorization);
     }
-    if let Some(refusal) = shared.challenge(asked.authorization.as_deref()) {
+    if let Some(refusal) = shared.challenge(authorization) {
         return refusal;
     }
-    let fault = shared.fault(&asked.line);
+    let fault = script.fault(&asked);
     match fault {
         Some(Fault::Status(status)) => return error(status),
         Some(Fault::Late(status)) => {
-            shared.until_released().await;
+            script.until_released().await;
             return error(status);
         }
         Some(Fault::Limited { retry_after }) => return limited(retry_after),
-        Some(Fault::Elsewhere(port)) => {
-            let to = format!("http://127.0.0.1:{port}{}", request.uri);
-            return (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response();
-        }
+        Some(Fault::Elsewhere(server)) => return redirect(&server, &request),
         _ => {}
     }
     let Some(mut object) = shared.find(request.uri.path()) else {
@@ -305,43 +228,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         let answer = (headers(&object, length), Body::empty());
         return answer.into_response();
     }
-    let first = match &asked.range {
+    let first = match asked.header("range") {
         Some(range) if shared.content().ranges => first(range),
         _ => 0,
     };
-    send(&shared, &object, first, fault)
-}
-
-fn send(shared: &Arc<Shared>, object: &Object, first: usize, fault: Option<Fault>) -> Response {
-    let all = object.bytes.len();
-    let mut headers = headers(object, all - first);
-    let mut status = StatusCode::OK;
-    if first > 0 {
-        status = StatusCode::PARTIAL_CONTENT;
-        let range = format!("bytes {first}-{}/{all}", all - 1);
-        headers.insert("content-range", range.parse().expect("a header"));
-    }
-    let until = |end: usize| object.bytes.slice(first..end.clamp(first, all));
-    let body = match fault {
-        Some(Fault::Truncated(end)) => {
-            let broken = stream::once(async {
-                // Until now the bytes before are on the way.
-                tokio::task::yield_now().await;
-                Err(io::Error::other("broken"))
-            });
-            Body::from_stream(stream::iter([Ok(until(end))]).chain(broken))
-        }
-        Some(Fault::Held(end)) => {
-            let (shared, rest) = (shared.clone(), object.bytes.slice(end.max(first)..));
-            let held = stream::once(async move {
-                shared.until_released().await;
-                Ok::<_, io::Error>(rest)
-            });
-            Body::from_stream(stream::iter([Ok(until(end))]).chain(held))
-        }
-        _ => Body::from(until(all)),
-    };
-    (status, headers, body).into_response()
+    let headers = headers(&object, object.bytes.len());
+    script.send(&object.bytes, first, headers, fault)
 }
 
 fn headers(object: &Object, length: usize) -> HeaderMap {
@@ -355,14 +247,6 @@ fn headers(object: &Object, length: usize) -> HeaderMap {
         headers.insert(name, value.parse().expect("a header"));
     }
     headers
-}
-
-/// The first byte of `bytes=5-`.
-fn first(range: &str) -> usize {
-    let first = range
-        .strip_prefix("bytes=")
-        .and_then(|text| text.strip_suffix('-'));
-    first.and_then(|text| text.parse().ok()).expect("a range")
 }
 
 fn token(authorization: Option<&str>) -> Response {

@@ -1,0 +1,122 @@
+//! Values of options that are more than one word or number.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::ConfigError;
+use crate::base::Bytes;
+use crate::telemetry::{otlp, own_log};
+
+/// The registries of packages, as the cache names them.
+const PACKAGE_REGISTRIES: [&str; 7] = [
+    "pypi", "npm", "go", "maven", "rubygems", "composer", "debian",
+];
+
+/// `HOST=URL` pairs.
+pub(super) fn upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, ConfigError> {
+    let parse = |pair: &String| {
+        let (host, url) = pair.split_once('=')?;
+        let url = Url::parse(url).ok()?;
+        let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        (usable && plain && !host.is_empty()).then(|| (host.to_ascii_lowercase(), url))
+    };
+    let parsed = pairs.iter().map(|pair| {
+        parse(pair).ok_or_else(|| ConfigError::Value {
+            option: "registry-upstream",
+            reason: format!(
+                "\"{pair}\" is not of the form HOST=URL, such as docker.io=http://127.0.0.1:5001"
+            ),
+        })
+    });
+    parsed.collect()
+}
+
+/// `REGISTRY=URL` pairs.
+pub(super) fn package_upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, ConfigError> {
+    let parse = |pair: &String| {
+        let (name, url) = pair.split_once('=')?;
+        let url = Url::parse(url).ok()?;
+        let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        let known = PACKAGE_REGISTRIES.contains(&name);
+        (usable && plain && known).then(|| (name.to_owned(), url))
+    };
+    let parsed = pairs.iter().map(|pair| {
+        parse(pair).ok_or_else(|| ConfigError::Value {
+            option: "package-upstream",
+            reason: format!(
+                "\"{pair}\" is not of the form REGISTRY=URL, such as \
+                 pypi=https://pypi.example.com; registries are {}",
+                PACKAGE_REGISTRIES.join(", ")
+            ),
+        })
+    });
+    parsed.collect()
+}
+
+pub(super) fn log_format(text: Option<&str>) -> Result<own_log::Format, ConfigError> {
+    let Some(text) = text else {
+        return Ok(own_log::Format::default());
+    };
+    own_log::Format::parse(text).ok_or_else(|| ConfigError::Value {
+        option: "log-format",
+        reason: format!("\"{text}\" is not text or json"),
+    })
+}
+
+pub(super) fn export() -> Result<Option<otlp::Settings>, ConfigError> {
+    let read = otlp::Settings::read(&|name| std::env::var(name).ok());
+    read.map_err(|reason| ConfigError::Value {
+        option: "OTEL",
+        reason,
+    })
+}
+
+/// A size such as `500M`.
+pub(super) fn size(option: &'static str, text: &str) -> Result<u64, ConfigError> {
+    let parsed = Bytes::parse_short(text).and_then(|bytes| u64::try_from(bytes.0).ok());
+    parsed.ok_or_else(|| ConfigError::Value {
+        option,
+        reason: format!("\"{text}\" is not a size such as 500M or 20G"),
+    })
+}
+
+pub(super) fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    let label = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 63
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if domain.len() <= 190 && domain.contains('.') && domain.split('.').all(label) {
+        return Ok(());
+    }
+    let reason =
+        format!("\"{domain}\" is not a domain name with at least two parts, such as cf.localhost");
+    Err(ConfigError::Value {
+        option: "domain",
+        reason,
+    })
+}
+
+/// `NAME=OFFERING/PLAN` pairs.
+pub(super) fn stand_ins(pairs: &[String]) -> Result<BTreeMap<String, String>, ConfigError> {
+    let parse = |pair: &String| {
+        let (name, profile) = pair.split_once('=')?;
+        let (offering, plan) = profile.split_once('/')?;
+        let is_whole = !name.is_empty() && !offering.is_empty() && !plan.is_empty();
+        is_whole.then(|| (name.to_owned(), profile.to_owned()))
+    };
+    let parsed = pairs.iter().map(|pair| {
+        parse(pair).ok_or_else(|| ConfigError::Value {
+            option: "stand-in",
+            reason: format!(
+                "\"{pair}\" is not of the form NAME=OFFERING/PLAN, such as mysql=mariadb/small"
+            ),
+        })
+    });
+    parsed.collect()
+}

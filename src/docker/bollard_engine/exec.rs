@@ -1,0 +1,101 @@
+//! Commands in running containers, signals and limits.
+
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models;
+use bollard::query_parameters as query;
+use futures_util::StreamExt;
+
+use super::attach::output;
+use super::{BollardEngine, QUICK, SLOW, translate};
+use crate::base::Megabytes;
+use crate::docker::{Attached, DockerError, ExecSpec, Executing};
+
+impl BollardEngine {
+    pub(super) async fn start_exec(
+        &self,
+        id: &str,
+        spec: &ExecSpec,
+    ) -> Result<Executing, DockerError> {
+        let options = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(spec.command.clone()),
+            user: spec.user.clone(),
+            env: Some(
+                spec.environment
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect(),
+            ),
+            ..Default::default()
+        };
+        let created = self
+            .call(SLOW, |docker| async move {
+                docker.create_exec(id, options).await
+            })
+            .await?;
+        let name = created.id.clone();
+        let started = self
+            .call(SLOW, |docker| async move {
+                docker.start_exec(&name, None).await
+            })
+            .await?;
+        match started {
+            StartExecResults::Attached {
+                output: frames,
+                input,
+            } => Ok(Executing {
+                id: created.id,
+                streams: Attached {
+                    input,
+                    output: Box::pin(frames.map(output)),
+                },
+            }),
+            StartExecResults::Detached => Err(DockerError::Failed(
+                "a command started without its streams".into(),
+            )),
+        }
+    }
+
+    pub(super) async fn status_of_exec(&self, exec: &str) -> Result<i64, DockerError> {
+        let found = self
+            .call(
+                QUICK,
+                |docker| async move { docker.inspect_exec(exec).await },
+            )
+            .await?;
+        found
+            .exit_code
+            .ok_or_else(|| DockerError::Conflict(format!("the command {exec} still runs")))
+    }
+
+    pub(super) async fn signal(&self, id: &str, signal: &str) -> Result<(), DockerError> {
+        let options = query::KillContainerOptionsBuilder::default()
+            .signal(signal)
+            .build();
+        self.call(QUICK, |docker| async move {
+            docker.kill_container(id, Some(options)).await
+        })
+        .await
+    }
+
+    pub(super) async fn set_limits(
+        &self,
+        id: &str,
+        memory: Megabytes,
+        cpu_limit: Option<u32>,
+    ) -> Result<(), DockerError> {
+        let bytes = memory.to_bytes().0;
+        let body = models::ContainerUpdateBody {
+            memory: Some(bytes),
+            memory_swap: Some(bytes),
+            nano_cpus: translate::nano_cpus(cpu_limit),
+            ..Default::default()
+        };
+        self.call(QUICK, |docker| async move {
+            docker.update_container(id, body).await
+        })
+        .await
+    }
+}

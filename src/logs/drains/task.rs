@@ -1,0 +1,238 @@
+//! One drain: takes from its queue, formats, and delivers until the receiver has it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
+
+use super::format::Format;
+use super::https::{HttpsSink, MAX_BATCH};
+use super::target::{Target, Transport, showable};
+use super::tcp::TcpSink;
+use super::{Drain, Settings, report, resolve, tls};
+use crate::base::Backoff;
+use crate::logs::Logs;
+use crate::logs::live::{Item, Loss, Selection, Subscription, Wanted};
+
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(1),
+    longest: Duration::from_secs(15),
+};
+/// Items formatted at once; the rest waits in the queue, which is bounded.
+const BATCH: usize = 100;
+/// How long the messages of a request are collected, unless there are enough before.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+/// A receiver that fails is reported at most so often: a report is a message of the app itself, so
+/// that otherwise each failure could lead to the next.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// Delivers until it is aborted.
+pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings) {
+    let target = match Target::parse(&drain.url) {
+        Ok(target) => target,
+        Err(text) => {
+            report(&logs, drain.source_id.as_ref(), &text);
+            // The URL is as it is until the binding goes.
+            return std::future::pending().await;
+        }
+    };
+    let selection = match &drain.source_id {
+        Some(source_id) => Selection::of_source(source_id),
+        None => Selection::everything(),
+    };
+    let wanted = Wanted {
+        name: "syslog drain",
+        selection: selection.only(target.options.kinds),
+        shard: None,
+        is_client: false,
+    };
+    let Ok(subscription) = logs.subscribe(wanted) else {
+        return;
+    };
+    let mut delivery = Delivery {
+        format: Format {
+            hostname: drain.hostname.clone(),
+            metadata: target.options.metadata,
+        },
+        logs,
+        drain,
+        settings,
+        target,
+        subscription,
+        tls: None,
+        sink: None,
+        failure_told: None,
+        loss_told: None,
+    };
+    delivery.run().await;
+}
+
+/// A drain in progress.
+struct Delivery {
+    logs: Logs,
+    drain: Drain,
+    settings: Settings,
+    target: Target,
+    format: Format,
+    subscription: Subscription,
+    /// Made when it is first needed.
+    tls: Option<Arc<ClientConfig>>,
+    sink: Option<Sink>,
+    /// When a failure was reported last.
+    failure_told: Option<Instant>,
+    /// When a loss during failures was reported last.
+    loss_told: Option<Instant>,
+}
+
+enum Sink {
+    Tcp(Box<TcpSink>),
+    Https(HttpsSink),
+}
+
+impl Delivery {
+    async fn run(&mut self) {
+        while let Some(items) = self.subscription.next(BATCH).await {
+            let mut messages = VecDeque::new();
+            self.format(items, &mut messages);
+            if self.target.transport == Transport::HttpsBatch {
+                self.collect(&mut messages).await;
+            }
+            self.deliver(&mut messages).await;
+        }
+    }
+
+    /// Adds messages until there are enough for a request, or its time has passed.
+    async fn collect(&self, messages: &mut VecDeque<Vec<u8>>) {
+        let until = Instant::now() + BATCH_TIME;
+        let mut bytes: usize = messages.iter().map(Vec::len).sum();
+        while bytes < MAX_BATCH && Instant::now() < until {
+            let more = timeout_at(until, self.subscription.next(BATCH)).await;
+            let Ok(Some(items)) = more else { return };
+            let before = messages.len();
+            self.format(items, messages);
+            bytes += messages.iter().skip(before).map(Vec::len).sum::<usize>();
+        }
+    }
+
+    fn format(&self, items: Vec<Item>, messages: &mut VecDeque<Vec<u8>>) {
+        for item in items {
+            match item {
+                Item::Envelope(envelope) => {
+                    if self.target.options.admit(&envelope) {
+                        messages.extend(self.format.messages(&envelope));
+                    }
+                }
+                Item::Lost(loss) => self.report_loss(loss),
+            }
+        }
+    }
+
+    /// Tries until everything is delivered.
+    async fn deliver(&mut self, messages: &mut VecDeque<Vec<u8>>) {
+        let mut pauses = PAUSES.pauses();
+        while !messages.is_empty() {
+            let before = messages.len();
+            let Err(error) = self.attempt(messages).await else {
+                return;
+            };
+            if messages.len() < before {
+                // A part was delivered.
+                pauses.reset();
+            }
+            let now = Instant::now();
+            if is_due(self.failure_told, now) {
+                self.failure_told = Some(now);
+                report(&self.logs, self.drain.source_id.as_ref(), &error);
+            }
+            tokio::time::sleep(pauses.pause()).await;
+            let now = Instant::now();
+            if is_due(self.loss_told, now)
+                && let Some(loss) = self.subscription.take_loss()
+            {
+                self.loss_told = Some(now);
+                self.report_loss(loss);
+            }
+        }
+    }
+
+    async fn attempt(&mut self, messages: &mut VecDeque<Vec<u8>>) -> Result<(), String> {
+        let sink = match self.sink.take() {
+            Some(Sink::Tcp(mut tcp)) => (!tcp.is_closed()).then_some(Sink::Tcp(tcp)),
+            other => other,
+        };
+        let mut sink = match sink {
+            Some(sink) => sink,
+            None => self.open().await?,
+        };
+        match &mut sink {
+            Sink::Tcp(tcp) => {
+                let sent = tcp.send(messages).await;
+                sent.map_err(|error| format!("Failed to write to {}: {error}", self.target.shown))?;
+            }
+            Sink::Https(https) => https.send(&self.target, messages).await?,
+        }
+        // After a failure the address is looked up again.
+        self.sink = Some(sink);
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Sink, String> {
+        let target = &self.target;
+        let addresses = resolve::addresses(target, &self.settings).await?;
+        let tls = match (target.transport, &self.tls) {
+            (Transport::Tcp, _) => None,
+            (_, Some(tls)) => Some(tls.clone()),
+            (_, None) => {
+                let made = tls::config(&self.drain.tls, &self.settings, &target.shown).await?;
+                self.tls = Some(made.clone());
+                Some(made)
+            }
+        };
+        match (target.transport, tls) {
+            (Transport::Https | Transport::HttpsBatch, Some(tls)) => {
+                let sink = HttpsSink::new(target, &addresses, &tls, &self.settings)?;
+                Ok(Sink::Https(sink))
+            }
+            (_, tls) => {
+                let mut tcp = TcpSink::new(tls);
+                tcp.connect(target, &addresses).await?;
+                Ok(Sink::Tcp(Box::new(tcp)))
+            }
+        }
+    }
+
+    fn report_loss(&self, loss: Loss) {
+        let of = match &self.drain.source_id {
+            Some(source_id) => format!("application {source_id} in user provided"),
+            None => "all applications in".to_owned(),
+        };
+        let text = format!(
+            "{} messages lost for {of} syslog drain with url {}",
+            loss.since,
+            showable(&self.drain.url)
+        );
+        report(&self.logs, self.drain.source_id.as_ref(), &text);
+    }
+}
+
+/// Whether something that was told at `last` may be told again.
+fn is_due(last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_is_told_once_a_minute() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        assert!(is_due(None, now));
+        assert!(!is_due(Some(now), now));
+        assert!(!is_due(Some(now), now + REPORT_EVERY - second));
+        assert!(is_due(Some(now), now + REPORT_EVERY));
+    }
+}
