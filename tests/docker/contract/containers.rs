@@ -16,7 +16,10 @@ const SLEEPER: &str = "exec sleep 1000";
 
 pub(super) async fn a_container_lives_and_every_verb_can_be_repeated(bench: Arc<Bench>) {
     let engine = &bench.engine;
-    let spec = bench.shell("life", SLEEPER, Behaviour::runs());
+    // A daemon reports a container as started before its program runs; a signal in between ends
+    // the runtime in its place, with a status of its own.
+    let behaviour = Behaviour::runs().prints("here\n");
+    let spec = bench.shell("life", "echo here; exec sleep 1000", behaviour);
     let id = engine.create(&spec).await.expect("created");
     let made = engine
         .inspect(&id)
@@ -36,6 +39,9 @@ pub(super) async fn a_container_lives_and_every_verb_can_be_repeated(bench: Arc<
         .expect("there");
     assert!(running.is_running());
     assert!(running.address(8080).is_some());
+    let mut lines = engine.logs(&id, 0, LogReading::Follow).await.expect("logs");
+    soon(lines.next()).await.expect("a frame").expect("a frame");
+    drop(lines);
 
     soon(engine.stop(&id, Duration::from_secs(10)))
         .await
