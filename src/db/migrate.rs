@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0013_data_services.sql"),
     include_str!("migrations/0014_services.sql"),
     include_str!("migrations/0015_log_drains.sql"),
+    include_str!("migrations/0016_console.sql"),
 ];
 
 /// The schema version this binary writes.

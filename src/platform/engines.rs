@@ -25,6 +25,7 @@ use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
+use crate::web::{self, Console};
 
 pub(super) fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Scheduler {
     Scheduler::new(scheduler::Parts {
@@ -220,5 +221,24 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
             offline: parts.config.offline,
             ..staging::Settings::new(&core.id, core.host_ip)
         },
+    })
+}
+
+/// The web console over the platform's own API.
+pub(super) fn console(
+    parts: &Parts,
+    core: &CoreServices,
+    scheduler: &Scheduler,
+    api: &axum::Router,
+) -> Console {
+    Console::new(web::Parts {
+        db: core.db.clone(),
+        vault: core.vault.clone(),
+        uaa: core.uaa.clone(),
+        clock: parts.clock.clone(),
+        api: api.clone(),
+        instances: scheduler.routable(),
+        platform_id: core.id.clone(),
+        domain: parts.config.domain.clone(),
     })
 }

@@ -59,6 +59,8 @@ impl Platform {
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
+        let console = engines::console(&parts, &core, &scheduler, &platform);
+        let platform = platform.merge(console.router());
 
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);

@@ -12,6 +12,7 @@ mod buildpacks;
 mod characters;
 mod cnb;
 mod commands;
+mod console;
 mod damage;
 mod data_services;
 mod data_services_together;

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("uaa", 4),
     ("cloud_controller", 5),
     ("config", 6),
+    ("web", 6),
     ("platform", 7),
     ("cli", 8),
     ("testing", 8),

@@ -1,0 +1,60 @@
+//! Waiting for what the API does in the background.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Api, ApiFault, Failure, Reply};
+
+/// How long a page waits; what takes longer goes on without it.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize)]
+struct Job {
+    state: String,
+    #[serde(default)]
+    errors: Vec<ApiFault>,
+}
+
+/// How a job went while the page waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum Progress {
+    /// It ended well, or there was none.
+    Done,
+    /// It goes on.
+    GoesOn,
+}
+
+impl Api {
+    /// Waits for the job of an answer. Its errors are those of the action.
+    pub(in crate::web) async fn finish(&self, reply: &Reply) -> Result<Progress, Failure> {
+        let job = reply.location.as_deref().and_then(job_path);
+        let Some(path) = job else {
+            return Ok(Progress::Done);
+        };
+        let begin = tokio::time::Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let job: Job = self.get(path).await?;
+            match job.state.as_str() {
+                "COMPLETE" => return Ok(Progress::Done),
+                "FAILED" => {
+                    return Err(Failure::Api {
+                        status: http::StatusCode::UNPROCESSABLE_ENTITY,
+                        errors: job.errors,
+                    });
+                }
+                // A broker's work takes its time, and the page of the service shows it.
+                "POLLING" => return Ok(Progress::GoesOn),
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        Ok(Progress::GoesOn)
+    }
+}
+
+/// The path of a job's address.
+fn job_path(location: &str) -> Option<&str> {
+    let at = location.find("/v3/jobs/")?;
+    Some(&location[at..])
+}

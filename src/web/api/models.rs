@@ -1,0 +1,281 @@
+//! What pages read of the v3 API's resources.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Anything with a guid and, mostly, a name.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Named {
+    pub(in crate::web) guid: String,
+    #[serde(default)]
+    pub(in crate::web) name: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct ToOne {
+    #[serde(default)]
+    pub(in crate::web) data: Option<Reference>,
+}
+
+impl ToOne {
+    /// The guid; empty when there is none.
+    pub(in crate::web) fn guid(&self) -> &str {
+        self.data.as_ref().map_or("", |data| &data.guid)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Reference {
+    pub(in crate::web) guid: String,
+}
+
+/// Labels and annotations.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct Metadata {
+    #[serde(default)]
+    pub(in crate::web) labels: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    pub(in crate::web) annotations: BTreeMap<String, Option<String>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Organization {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) name: String,
+    #[serde(default)]
+    pub(in crate::web) suspended: bool,
+    pub(in crate::web) created_at: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Space {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) name: String,
+    pub(in crate::web) created_at: String,
+    pub(in crate::web) relationships: OfOrganization,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct OfOrganization {
+    pub(in crate::web) organization: ToOne,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct App {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) name: String,
+    pub(in crate::web) state: String,
+    pub(in crate::web) created_at: String,
+    pub(in crate::web) updated_at: String,
+    pub(in crate::web) lifecycle: Lifecycle,
+    pub(in crate::web) relationships: OfApp,
+    #[serde(default)]
+    pub(in crate::web) metadata: Metadata,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Lifecycle {
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    pub(in crate::web) data: LifecycleData,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct LifecycleData {
+    #[serde(default)]
+    pub(in crate::web) buildpacks: Vec<String>,
+    #[serde(default)]
+    pub(in crate::web) stack: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct OfApp {
+    pub(in crate::web) space: ToOne,
+    #[serde(default)]
+    pub(in crate::web) current_droplet: ToOne,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Process {
+    pub(in crate::web) guid: String,
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    pub(in crate::web) command: Option<String>,
+    pub(in crate::web) instances: u32,
+    pub(in crate::web) memory_in_mb: u64,
+    pub(in crate::web) disk_in_mb: u64,
+    pub(in crate::web) log_rate_limit_in_bytes_per_second: i64,
+    pub(in crate::web) health_check: Check,
+    #[serde(default)]
+    pub(in crate::web) process_instances: Vec<Embedded>,
+    pub(in crate::web) relationships: OfProcess,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct OfProcess {
+    pub(in crate::web) app: ToOne,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Check {
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    pub(in crate::web) data: CheckData,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct CheckData {
+    #[serde(default)]
+    pub(in crate::web) timeout: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) invocation_timeout: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) endpoint: Option<String>,
+}
+
+/// An instance of a process, from its `stats`.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Instance {
+    pub(in crate::web) index: u32,
+    pub(in crate::web) state: String,
+    #[serde(default)]
+    pub(in crate::web) routable: Option<bool>,
+    #[serde(default)]
+    pub(in crate::web) uptime: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) since: Option<f64>,
+    #[serde(default)]
+    pub(in crate::web) usage: Usage,
+    #[serde(default)]
+    pub(in crate::web) mem_quota: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) disk_quota: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) details: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct Usage {
+    #[serde(default)]
+    pub(in crate::web) cpu: Option<f64>,
+    #[serde(default)]
+    pub(in crate::web) mem: Option<u64>,
+    #[serde(default)]
+    pub(in crate::web) disk: Option<u64>,
+}
+
+/// `stats` of a process.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Stats {
+    pub(in crate::web) resources: Vec<Instance>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Route {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) url: String,
+    pub(in crate::web) host: String,
+    pub(in crate::web) path: String,
+    pub(in crate::web) port: Option<u16>,
+    pub(in crate::web) protocol: String,
+    pub(in crate::web) destinations: Vec<Destination>,
+    pub(in crate::web) relationships: OfRoute,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct OfRoute {
+    pub(in crate::web) space: ToOne,
+    pub(in crate::web) domain: ToOne,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Destination {
+    #[serde(default)]
+    pub(in crate::web) guid: Option<String>,
+    pub(in crate::web) app: DestinationApp,
+    #[serde(default)]
+    pub(in crate::web) port: Option<u16>,
+    #[serde(default)]
+    pub(in crate::web) protocol: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct DestinationApp {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) process: DestinationProcess,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct DestinationProcess {
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Event {
+    pub(in crate::web) guid: String,
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    pub(in crate::web) created_at: String,
+    pub(in crate::web) actor: EventParty,
+    pub(in crate::web) target: EventParty,
+    #[serde(default)]
+    pub(in crate::web) data: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct EventParty {
+    pub(in crate::web) guid: String,
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    #[serde(default)]
+    pub(in crate::web) name: String,
+}
+
+/// What a list brings with its resources.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct Included {
+    #[serde(default)]
+    pub(in crate::web) spaces: Vec<Space>,
+    #[serde(default)]
+    pub(in crate::web) organizations: Vec<Organization>,
+    #[serde(default)]
+    pub(in crate::web) apps: Vec<Named>,
+    #[serde(default)]
+    pub(in crate::web) service_instances: Vec<Named>,
+    #[serde(default)]
+    pub(in crate::web) users: Vec<User>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct User {
+    pub(in crate::web) guid: String,
+    #[serde(default)]
+    pub(in crate::web) username: Option<String>,
+}
+
+impl Included {
+    pub(in crate::web) fn append(&mut self, mut more: Self) {
+        self.spaces.append(&mut more.spaces);
+        self.organizations.append(&mut more.organizations);
+        self.apps.append(&mut more.apps);
+        self.service_instances.append(&mut more.service_instances);
+        self.users.append(&mut more.users);
+    }
+}
+
+/// An instance of a process, as lists of processes embed it.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Embedded {
+    pub(in crate::web) state: String,
+}
+
+impl Process {
+    /// How many of its instances run.
+    pub(in crate::web) fn running(&self) -> usize {
+        let embedded = self.process_instances.iter();
+        embedded.filter(|one| one.state == "RUNNING").count()
+    }
+}

@@ -1,0 +1,113 @@
+//! The web console: what a developer does with the cf CLI, in a browser, below `/console` of every
+//! origin of the platform.
+//!
+//! A page is made on the server: the handler asks the Cloud Controller's API as the user who is
+//! signed in ([`api`]), in process, and renders a template of `web/templates/console`. So roles,
+//! rules, errors and audit events are those of the API, and the console has no SQL besides that of
+//! its sessions. Scripts (`web/assets`) add what needs no reload; reading works without them.
+//!
+//! Invariants:
+//! - Apps share a site with the console and are taken for hostile: a request that changes something
+//!   needs a session, a token of that session and exactly this origin ([`guard`]).
+//! - A browser has the secret of its session and no token of the UAA ([`session`]).
+//! - No page holds inline scripts or styles; the content security policy forbids them.
+
+mod api;
+mod assets;
+mod events;
+mod fmt;
+mod form;
+mod frame;
+mod guard;
+mod live;
+mod outcome;
+mod pages;
+mod session;
+mod show;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use tokio::sync::watch;
+
+use crate::base::Clock;
+use crate::db::{Db, Vault};
+use crate::net::RequestBase;
+use crate::scheduler::RoutableInstance;
+use crate::uaa::Uaa;
+
+/// What the console is made of.
+pub struct Parts {
+    /// Its sessions are rows.
+    pub db: Db,
+    /// Encrypts what a session holds.
+    pub vault: Vault,
+    /// Signs users in.
+    pub uaa: Uaa,
+    /// Clock of sessions.
+    pub clock: Arc<dyn Clock>,
+    /// The platform's API: the Cloud Controller, UAA, logs.
+    pub api: Router,
+    /// Changes whenever instances start or end.
+    pub instances: watch::Receiver<Arc<Vec<RoutableInstance>>>,
+    /// Distinguishes cookies of platforms that share a host.
+    pub platform_id: String,
+    /// The system domain.
+    pub domain: String,
+}
+
+/// The console; cheap to clone.
+#[derive(Clone)]
+pub struct Console(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// One refresh of tokens at a time.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Console {
+    /// A console over these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            refreshing: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    /// Its pages, all below `/console`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/console/login", get(session::login::start))
+            .route("/console/callback", get(session::login::finish))
+            .route("/console/sign-out", post(session::login::sign_out))
+            .route("/console/live", get(live::changes))
+            .route("/console/assets/{hash}/{name}", get(assets::serve))
+            .merge(pages::routes())
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+            .with_state(self.clone())
+    }
+}
+
+/// Sends a browser that asks for `console.<domain>` to the console.
+pub fn screen(
+    request: &http::Request<axum::body::Body>,
+) -> Option<http::Response<axum::body::Body>> {
+    if request.uri().path() != "/" {
+        return None;
+    }
+    let base = request.extensions().get::<RequestBase>()?;
+    if !base.host().starts_with("console.") {
+        return None;
+    }
+    let location = [(http::header::LOCATION, "/console")];
+    Some((http::StatusCode::SEE_OTHER, location).into_response())
+}

@@ -1,0 +1,134 @@
+//! The first tab: instances, how they are scaled, addresses, what happened.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Path;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::{AppHead, TABS};
+use crate::web::Console;
+use crate::web::api::models::{Event, Instance, Process, Route, Stats};
+use crate::web::frame::Frame;
+use crate::web::show::{self, Refused};
+use crate::web::visitor::Visitor;
+use crate::web::{events, fmt};
+
+const EVENTS: usize = 8;
+
+pub(super) fn routes() -> Router<Console> {
+    Router::new().route("/console/apps/{guid}", get(overview))
+}
+
+/// A process and what its instances do.
+struct Shown {
+    process: Process,
+    instances: Vec<Line>,
+}
+
+/// An instance.
+struct Line {
+    index: u32,
+    state: String,
+    tone: &'static str,
+    uptime: String,
+    cpu: String,
+    memory: String,
+    memory_part: u64,
+    disk: String,
+    details: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/app/overview.html")]
+struct Page {
+    frame: Frame,
+    head: AppHead,
+    processes: Vec<Shown>,
+    routes: Vec<Route>,
+    events: Vec<events::Line>,
+    scheme: String,
+    port: String,
+}
+
+impl Page {
+    /// The domain of a route: what follows its host.
+    fn domain<'a>(&self, route: &'a Route) -> &'a str {
+        let rest = route
+            .url
+            .strip_prefix(route.host.as_str())
+            .unwrap_or(&route.url);
+        let rest = rest.trim_start_matches('.');
+        rest.strip_suffix(route.path.as_str()).unwrap_or(rest)
+    }
+}
+
+async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Refused> {
+    let head = AppHead::load(&visitor, &guid, "").await?;
+    let api = &visitor.api;
+    let guid = &head.app.guid;
+    let routes = format!("/v3/apps/{guid}/routes?per_page=20");
+    let events =
+        format!("/v3/audit_events?target_guids={guid}&order_by=-created_at&per_page={EVENTS}");
+    let (routes, events) =
+        tokio::try_join!(api.list::<Route>(&routes), api.list::<Event>(&events))?;
+    let mut processes = Vec::new();
+    for process in &head.processes {
+        let path = format!("/v3/processes/{}/stats", process.guid);
+        let stats: Option<Stats> = api.find(&path).await?;
+        let instances = stats.map(|stats| stats.resources).unwrap_or_default();
+        processes.push(Shown {
+            process: process.clone(),
+            instances: instances.iter().map(line).collect(),
+        });
+    }
+    let base = visitor.base();
+    show::page(&Page {
+        frame: Frame::new(&visitor, "apps").refreshed(5),
+        head,
+        processes,
+        routes: routes.resources,
+        events: events.resources.iter().map(events::Line::of).collect(),
+        scheme: base.scheme.to_string(),
+        port: base
+            .authority
+            .port_u16()
+            .map_or_else(String::new, |port| format!(":{port}")),
+    })
+}
+
+/// An instance as a row.
+fn line(instance: &Instance) -> Line {
+    let usage = &instance.usage;
+    let of = |used: Option<u64>, quota: Option<u64>| match (used, quota) {
+        (Some(used), Some(quota)) => format!("{} of {}", fmt::bytes(used), fmt::bytes(quota)),
+        (Some(used), None) => fmt::bytes(used),
+        _ => String::new(),
+    };
+    let part = match (usage.mem, instance.mem_quota) {
+        (Some(used), Some(quota)) if quota > 0 => (used * 100 / quota).min(100),
+        _ => 0,
+    };
+    let (state, tone) = match instance.state.as_str() {
+        "RUNNING" if instance.routable == Some(false) => ("running, not ready", "warn"),
+        "RUNNING" => ("running", "good"),
+        "STARTING" => ("starting", "warn"),
+        "CRASHED" => ("crashed", "bad"),
+        "STOPPING" => ("stopping", "warn"),
+        _ => ("down", "warn"),
+    };
+    Line {
+        index: instance.index,
+        state: state.to_owned(),
+        tone,
+        uptime: instance.uptime.map(fmt::seconds).unwrap_or_default(),
+        cpu: usage
+            .cpu
+            .map(|cpu| format!("{:.1} %", cpu * 100.0))
+            .unwrap_or_default(),
+        memory: of(usage.mem, instance.mem_quota),
+        memory_part: part,
+        disk: of(usage.disk, instance.disk_quota),
+        details: instance.details.clone().unwrap_or_default(),
+    }
+}

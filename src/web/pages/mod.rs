@@ -1,0 +1,19 @@
+//! The pages: a file or folder for each, with its routes, what it reads and its template.
+
+mod app;
+mod apps;
+mod home;
+mod palette;
+
+use axum::Router;
+
+use super::Console;
+
+/// All pages.
+pub(super) fn routes() -> Router<Console> {
+    Router::new()
+        .merge(home::routes())
+        .merge(apps::routes())
+        .merge(palette::routes())
+        .merge(app::routes())
+}

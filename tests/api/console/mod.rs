@@ -1,0 +1,5 @@
+//! The web console, as a browser without scripts sees it.
+
+mod apps;
+mod browser;
+mod session;
