@@ -3,7 +3,7 @@
 #
 # usage: packaging/prerequisites.sh [--test]
 #   --test   also what the tests need: Python with venv for the client tests, zip, openssl, git, jq,
-#            ShellCheck, an image registry with passwords and a static program for its images, and rsyslog
+#            ShellCheck, an image registry with passwords and a static program for its images, rsyslog, and Chromium with Node.js
 #
 # Idempotent: installed packages and a daemon that answers are not touched, and then nothing is printed.
 # Does not install Cargo: install Rust with rustup or from a package of the system.
@@ -53,7 +53,8 @@ missing_packages() {
   # Without root, mmdebstrap works in a user namespace.
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
   ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck
-    docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog)
+    docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog
+    chromium:chromium node:nodejs npm:npm)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u

@@ -25,7 +25,7 @@ use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
-use crate::web::{self, Console};
+use crate::web::{self, Console, Recorder};
 
 pub(super) fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Scheduler {
     Scheduler::new(scheduler::Parts {
@@ -228,7 +228,7 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
 pub(super) fn console(
     parts: &Parts,
     core: &CoreServices,
-    scheduler: &Scheduler,
+    (scheduler, recorder): (&Scheduler, Recorder),
     api: &axum::Router,
 ) -> Console {
     Console::new(web::Parts {
@@ -238,6 +238,7 @@ pub(super) fn console(
         clock: parts.clock.clone(),
         api: api.clone(),
         instances: scheduler.routable(),
+        recorder,
         platform_id: core.id.clone(),
         domain: parts.config.domain.clone(),
     })

@@ -16,6 +16,7 @@ use crate::cloud_controller::state::CloudController;
 use crate::db::Db;
 use crate::logs::Ingest;
 use crate::scheduler::Scheduler;
+use crate::web::Recorder;
 
 /// A running platform.
 pub struct Platform {
@@ -59,7 +60,10 @@ impl Platform {
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
-        let console = engines::console(&parts, &core, &scheduler, &platform);
+        let recorder = Recorder::new(parts.clock.clone());
+        let recorded = axum::middleware::from_fn_with_state(recorder.clone(), Recorder::record);
+        let platform = platform.layer(recorded);
+        let console = engines::console(&parts, &core, (&scheduler, recorder), &platform);
         let platform = platform.merge(console.router());
 
         core.uaa.start(&supervisor);

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::session::digest;
+use super::digest::digest;
 
 struct Asset {
     name: &'static str,
@@ -33,6 +33,11 @@ const FILES: &[(&str, &str, &[&str])] = &[
             include_str!("../../web/vendor/idiomorph.min.js"),
             include_str!("../../web/assets/console.js"),
         ],
+    ),
+    (
+        "console-push.js",
+        "text/javascript; charset=utf-8",
+        &[include_str!("../../web/assets/console-push.js")],
     ),
     (
         "icon.svg",
@@ -70,6 +75,15 @@ pub(super) fn path(name: &str) -> String {
     let found = ASSETS.iter().find(|asset| asset.name == name);
     let hash = found.map_or("none", |asset| asset.hash.as_str());
     format!("/console/assets/{hash}/{name}")
+}
+
+/// `GET /favicon.ico`: browsers ask for it wherever no page names an icon.
+pub(super) async fn icon() -> Response {
+    (
+        StatusCode::SEE_OTHER,
+        [(header::LOCATION, path("icon.svg"))],
+    )
+        .into_response()
 }
 
 /// `GET /console/assets/:hash/:name`.

@@ -12,6 +12,12 @@ const LARGEST_FORM: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
+impl From<Vec<(String, String)>> for Fields {
+    fn from(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+}
+
 impl Fields {
     /// Reads a URL-encoded form. Anything else has no fields.
     pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Refused> {

@@ -2,6 +2,7 @@
 
 use super::assets;
 use super::visitor::Visitor;
+use crate::net::Scheme;
 
 /// The head, the navigation and the user of a page.
 pub(super) struct Frame {
@@ -15,8 +16,10 @@ pub(super) struct Frame {
     pub(super) theme: &'static str,
     pub(super) script: String,
     pub(super) style: String,
-    /// How the console of this origin is called by the CLI: `http://api.cf.localhost:8080`.
+    /// What `cf api` takes: `http://api.cf.localhost:8080`, with an option over HTTPS.
     pub(super) api: String,
+    /// Commits before this page was made, counted as the stream of changes counts them.
+    pub(super) sequence: u64,
     /// Path and query of this page.
     pub(super) page: String,
     /// Seconds after which a page with measurements is read again; 0 = only after changes.
@@ -36,7 +39,14 @@ impl Frame {
             theme: visitor.theme,
             script: assets::path("console.js"),
             style: assets::path("console.css"),
-            api: base.origin_of("api", &visitor.console.parts().domain),
+            api: {
+                let origin = base.origin_of("api", &visitor.console.parts().domain);
+                match base.scheme {
+                    Scheme::Https => format!("{origin} --skip-ssl-validation"),
+                    Scheme::Http => origin,
+                }
+            },
+            sequence: visitor.sequence,
             page: visitor.page.clone(),
             refresh: 0,
         }

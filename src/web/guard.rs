@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::Console;
+use super::digest::digest;
 use super::form::Fields;
-use super::outcome;
-use super::session::digest;
+use super::outcome::{self, Outcome};
 use super::show::Refused;
 use super::visitor::{NoVisitor, Visitor, is_script};
 use crate::net::RequestBase;
@@ -87,6 +87,13 @@ fn secure(headers: &mut HeaderMap) {
 pub(super) struct Change {
     pub(super) visitor: Visitor,
     pub(super) fields: Fields,
+}
+
+impl Change {
+    /// Ends a change: what happened, and the page to go on with.
+    pub(super) fn done(&self, text: impl Into<String>, next: impl Into<String>) -> Outcome {
+        Outcome::new(text.into(), next.into(), self.visitor.api.calls())
+    }
 }
 
 impl FromRequest<Console> for Change {

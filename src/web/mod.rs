@@ -14,6 +14,7 @@
 
 mod api;
 mod assets;
+mod digest;
 mod events;
 mod fmt;
 mod form;
@@ -22,11 +23,15 @@ mod guard;
 mod live;
 mod outcome;
 mod pages;
+mod recorder;
 mod session;
 mod show;
+mod sign_in;
 mod visitor;
 
 use std::sync::Arc;
+
+pub use recorder::Recorder;
 
 use axum::Router;
 use axum::middleware;
@@ -54,6 +59,8 @@ pub struct Parts {
     pub api: Router,
     /// Changes whenever instances start or end.
     pub instances: watch::Receiver<Arc<Vec<RoutableInstance>>>,
+    /// What API calls pushes made.
+    pub recorder: Recorder,
     /// Distinguishes cookies of platforms that share a host.
     pub platform_id: String,
     /// The system domain.
@@ -68,6 +75,7 @@ struct Inner {
     parts: Parts,
     /// One refresh of tokens at a time.
     refreshing: tokio::sync::Mutex<()>,
+    pushes: pages::push::Pushes,
 }
 
 impl Console {
@@ -76,7 +84,12 @@ impl Console {
         Self(Arc::new(Inner {
             parts,
             refreshing: tokio::sync::Mutex::new(()),
+            pushes: pages::push::Pushes::default(),
         }))
+    }
+
+    fn pushes(&self) -> &pages::push::Pushes {
+        &self.0.pushes
     }
 
     fn parts(&self) -> &Parts {
@@ -86,11 +99,12 @@ impl Console {
     /// Its pages, all below `/console`.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/console/login", get(session::login::start))
-            .route("/console/callback", get(session::login::finish))
-            .route("/console/sign-out", post(session::login::sign_out))
+            .route("/console/login", get(sign_in::start))
+            .route("/console/callback", get(sign_in::finish))
+            .route("/console/sign-out", post(sign_in::sign_out))
             .route("/console/live", get(live::changes))
             .route("/console/assets/{hash}/{name}", get(assets::serve))
+            .route("/favicon.ico", get(assets::icon))
             .merge(pages::routes())
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .with_state(self.clone())

@@ -6,7 +6,6 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::api::Call;
-use super::guard::Change;
 
 /// A change that was made.
 #[derive(Clone, Serialize)]
@@ -24,20 +23,18 @@ pub(super) struct Outcome {
     reveal: Option<String>,
 }
 
-impl Change {
-    /// Ends a change: what happened, and the page to go on with.
-    pub(super) fn done(&self, text: impl Into<String>, next: impl Into<String>) -> Outcome {
-        Outcome {
-            text: text.into(),
-            next: next.into(),
-            calls: self.visitor.api.calls(),
+impl Outcome {
+    /// What happened, the page to go on with, and the calls that were made.
+    pub(super) fn new(text: String, next: String, calls: Vec<Call>) -> Self {
+        Self {
+            text,
+            next,
+            calls,
             command: String::new(),
             reveal: None,
         }
     }
-}
 
-impl Outcome {
     /// With the command of the cf CLI that does the same.
     pub(super) fn command(mut self, command: impl Into<String>) -> Self {
         self.command = command.into();

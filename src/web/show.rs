@@ -7,7 +7,6 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::api::{ApiFault, Failure};
-use super::session::SessionError;
 
 /// Renders a page.
 pub(super) fn page(template: &impl Template) -> Result<Response, Refused> {
@@ -128,12 +127,6 @@ impl From<Failure> for Refused {
             }
             Failure::Internal(cause) => Self::internal(&cause),
         }
-    }
-}
-
-impl From<SessionError> for Refused {
-    fn from(error: SessionError) -> Self {
-        Self::internal(&error.to_string())
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Visitor {
     pub(super) session: Session,
     pub(super) api: Api,
     base: RequestBase,
+    /// Commits before the request was read.
+    pub(super) sequence: u64,
     /// Path and query of the page.
     pub(super) page: String,
     /// The user's choice of colors; empty = the system's.
@@ -66,6 +68,7 @@ impl FromRequestParts<Console> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, NoVisitor> {
         let Origin(base) = Origin::from_request_parts(parts, console).await?;
+        let sequence = *console.parts().db.changes().borrow();
         let page = parts
             .uri
             .path_and_query()
@@ -86,6 +89,7 @@ impl FromRequestParts<Console> for Visitor {
             console: console.clone(),
             session,
             base,
+            sequence,
             page: page.to_owned(),
             theme: theme(&parts.headers),
         })

@@ -23,6 +23,7 @@ import containers
 import machine
 import report
 import rows_apps
+import rows_console
 import rows_development
 import rows_lists
 import rows_logs
@@ -82,6 +83,7 @@ class Bench:
             ("logs", lambda: rows_logs.flood(self.platform(), containers.mark_of(self.temp))),
             ("lists", lambda: rows_lists.lists(self.cflite, self.temp)),
             ("lists of routes and events", lambda: rows_routes_events.lists(self.cflite, self.temp)),
+            ("console", lambda: rows_console.pages(self.cflite, self.temp)),
             ("memory after work", lambda: rows_memory.memory(self.cflite, self.temp)),
         ]
         for what, measure in measurements:

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::Session;
 use crate::base::Secret;
+use crate::net::cookies::{CookieJar, SameSite};
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Base, Parameters};
 use crate::uaa::error::{UaaError, UaaResult};
@@ -35,7 +36,8 @@ impl FromRequestParts<Uaa> for Browser {
 
     async fn from_request_parts(parts: &mut Parts, uaa: &Uaa) -> UaaResult<Self> {
         let Base(base) = Base::from_request_parts(parts, uaa).await?;
-        let cookie = |name| cookie(&parts.headers, name).map(Secret::new);
+        let jar = CookieJar::of(&base);
+        let cookie = |name| jar.read(name, &parts.headers);
         Ok(Self {
             base,
             wants_page: wants_page(&parts.headers),
@@ -49,17 +51,6 @@ fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
     accept.contains("text/html")
-}
-
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).iter();
-    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    // Cookies of others may hold any bytes.
-    let mut pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok());
-    pairs.find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name && !value.is_empty()).then(|| value.to_owned())
-    })
 }
 
 impl Browser {
@@ -110,14 +101,7 @@ impl Browser {
     }
 
     fn cookie(&self, name: &str, value: &str, seconds: u64) -> Option<HeaderValue> {
-        let secure = if self.base.starts_with("https:") {
-            "; Secure"
-        } else {
-            ""
-        };
-        let text =
-            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::from_str(&text).ok()
+        CookieJar::of(&self.base).store(name, value, (seconds, SameSite::Lax))
     }
 }
 
@@ -145,23 +129,4 @@ pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cookies_are_found_among_others() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, "a=1; cflite_login=x=y".parse().unwrap());
-        headers.append(header::COOKIE, "b=2;c=".parse().unwrap());
-        assert_eq!(cookie(&headers, "cflite_login").as_deref(), Some("x=y"));
-        assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
-        assert_eq!(cookie(&headers, "c"), None);
-        assert_eq!(cookie(&headers, "login"), None);
-        let odd = HeaderValue::from_bytes(b"odd=\xff; d=4").unwrap();
-        headers.append(header::COOKIE, odd);
-        assert_eq!(cookie(&headers, "d").as_deref(), Some("4"));
-    }
 }

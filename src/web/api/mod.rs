@@ -18,6 +18,9 @@ use super::Console;
 use crate::base::Secret;
 use crate::net::{RequestBase, RequestId};
 
+/// How the console calls itself.
+pub(super) const AGENT: &str = "cflite-console";
+
 /// The largest answer that a page reads.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -260,7 +263,7 @@ pub(super) async fn send(
         .uri(path)
         .header(header::HOST, base.authority.as_str())
         .header(header::ACCEPT, "application/json")
-        .header(header::USER_AGENT, "cflite-console")
+        .header(header::USER_AGENT, AGENT)
         .extension(base.clone())
         .extension(RequestId::random());
     if let Some(authorization) = authorization {

@@ -22,13 +22,15 @@ pub(in crate::web) struct ToOne {
 impl ToOne {
     /// The guid; empty when there is none.
     pub(in crate::web) fn guid(&self) -> &str {
-        self.data.as_ref().map_or("", |data| &data.guid)
+        let data = self.data.as_ref();
+        data.and_then(|data| data.guid.as_deref()).unwrap_or("")
     }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::web) struct Reference {
-    pub(in crate::web) guid: String,
+    /// `None` where the API knows the relationship, but not to what.
+    pub(in crate::web) guid: Option<String>,
 }
 
 /// Labels and annotations.

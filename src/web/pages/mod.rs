@@ -4,6 +4,7 @@ mod app;
 mod apps;
 mod home;
 mod palette;
+pub(super) mod push;
 
 use axum::Router;
 
@@ -16,4 +17,5 @@ pub(super) fn routes() -> Router<Console> {
         .merge(apps::routes())
         .merge(palette::routes())
         .merge(app::routes())
+        .merge(push::routes())
 }

@@ -21,7 +21,11 @@ struct Place {
     link: String,
 }
 
-const PAGES: &[(&str, &str)] = &[("Home", "/console"), ("Apps", "/console/apps")];
+const PAGES: &[(&str, &str)] = &[
+    ("Home", "/console"),
+    ("Apps", "/console/apps"),
+    ("Push an app", "/console/push"),
+];
 
 async fn list(visitor: Visitor) -> Result<Json<Vec<Place>>, Refused> {
     let api = &visitor.api;

@@ -5,17 +5,17 @@
 //! survives a restart of the platform.
 
 pub(super) mod cookies;
-pub(super) mod login;
 mod store;
-mod tokens;
+pub(super) mod tokens;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 use super::Console;
+use super::digest::digest;
+use super::show::Refused;
 use crate::base::Secret;
 use crate::db::{DbError, VaultError};
 use crate::net::RequestBase;
@@ -43,6 +43,12 @@ pub(super) enum SessionError {
     Tokens(String),
 }
 
+impl From<SessionError> for Refused {
+    fn from(error: SessionError) -> Self {
+        Self::internal(&error.to_string())
+    }
+}
+
 /// The tokens of a session.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Tokens {
@@ -66,13 +72,9 @@ impl Session {
 }
 
 /// A new secret of 256 bits as text that needs no escaping.
-fn random_text() -> String {
+pub(super) fn random_text() -> String {
     let bytes: [u8; 32] = rand::random();
     URL_SAFE_NO_PAD.encode(bytes)
-}
-
-pub(super) fn digest(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 impl Console {

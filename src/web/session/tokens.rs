@@ -10,7 +10,7 @@ use crate::web::Console;
 use crate::web::api::{self, Body};
 
 /// The UAA's client of the console.
-pub(super) const CLIENT: &str = "cflite-console";
+pub(in crate::web) const CLIENT: &str = "cflite-console";
 
 #[derive(Deserialize)]
 struct Given {
@@ -20,7 +20,7 @@ struct Given {
 
 impl Console {
     /// Redeems the code of a sign-in; `None` when it is not valid.
-    pub(super) async fn redeem(
+    pub(in crate::web) async fn redeem(
         &self,
         base: &RequestBase,
         code: &str,
@@ -47,7 +47,7 @@ impl Console {
     }
 
     /// Makes both tokens of a session invalid.
-    pub(super) async fn revoke(&self, base: &RequestBase, tokens: &Tokens) {
+    pub(in crate::web) async fn revoke(&self, base: &RequestBase, tokens: &Tokens) {
         for token in [&tokens.refresh, &tokens.access] {
             let Some(id) = token_id(token) else { continue };
             let path = format!("/oauth/token/revoke/{id}");

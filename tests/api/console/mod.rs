@@ -2,4 +2,5 @@
 
 mod apps;
 mod browser;
+mod push;
 mod session;

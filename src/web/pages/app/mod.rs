@@ -2,6 +2,7 @@
 
 mod actions;
 mod overview;
+mod xray;
 
 use axum::Router;
 
@@ -16,6 +17,7 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(overview::routes())
         .merge(actions::routes())
+        .merge(xray::routes())
 }
 
 /// What all tabs of an app show above their content.
@@ -31,7 +33,7 @@ pub(super) struct AppHead {
 }
 
 /// The tabs: their names in addresses, and their labels.
-pub(super) const TABS: &[(&str, &str)] = &[("", "Overview")];
+pub(super) const TABS: &[(&str, &str)] = &[("", "Overview"), ("xray", "X-ray")];
 
 impl AppHead {
     /// Reads an app as the visitor sees it.

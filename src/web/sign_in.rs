@@ -9,13 +9,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cookies::{Cookie, Jar};
-use super::tokens::CLIENT;
-use super::{LIFETIME, SessionError, digest, random_text};
+use super::Console;
+use super::digest::digest;
+use super::session::cookies::Cookie;
+use super::session::tokens::CLIENT;
+use super::session::{LIFETIME, SessionError, random_text};
+use super::show::{Refused, go_on};
+use super::visitor::{Origin, Visitor};
 use crate::net::RequestBase;
-use crate::web::Console;
-use crate::web::show::{Refused, go_on};
-use crate::web::visitor::{Origin, Visitor};
 
 /// How long a sign-in may take.
 const SIGN_IN_SECONDS: u64 = 1800;
@@ -31,13 +32,13 @@ struct SignIn {
 }
 
 #[derive(Deserialize)]
-pub(in crate::web) struct Asked {
+pub(super) struct Asked {
     #[serde(default)]
     next: String,
 }
 
 /// `GET /console/login?next=`: sends the browser to the UAA.
-pub(in crate::web) async fn start(
+pub(super) async fn start(
     State(console): State<Console>,
     Origin(base): Origin,
     Query(asked): Query<Asked>,
@@ -69,7 +70,7 @@ pub(in crate::web) async fn start(
 }
 
 #[derive(Deserialize)]
-pub(in crate::web) struct Answered {
+pub(super) struct Answered {
     #[serde(default)]
     code: String,
     #[serde(default)]
@@ -78,7 +79,7 @@ pub(in crate::web) struct Answered {
 }
 
 /// `GET /console/callback`: where the UAA sends the browser back with a code.
-pub(in crate::web) async fn finish(
+pub(super) async fn finish(
     State(console): State<Console>,
     Origin(base): Origin,
     headers: HeaderMap,
@@ -116,7 +117,7 @@ pub(in crate::web) async fn finish(
 }
 
 /// `POST /console/sign-out`.
-pub(in crate::web) async fn sign_out(
+pub(super) async fn sign_out(
     State(console): State<Console>,
     visitor: Visitor,
 ) -> Result<Response, Refused> {
@@ -130,14 +131,6 @@ pub(in crate::web) async fn sign_out(
 }
 
 impl Console {
-    /// The cookies of the console at this origin.
-    pub(in crate::web) fn jar<'a>(&'a self, base: &'a RequestBase) -> Jar<'a> {
-        Jar {
-            base,
-            platform_id: &self.parts().platform_id,
-        }
-    }
-
     fn open_sign_in(&self, sealed: &str) -> Option<SignIn> {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let plain = self.parts().vault.decrypt(&sealed).ok()?;

@@ -1,0 +1,33 @@
+// Every page, wide and narrow, light and dark: readable for all, nothing beside the screen.
+import { Api, expect, signIn, test, violations } from './console.js';
+
+test('all pages are accessible and fit the screen', async ({ page }) => {
+  const admin = await Api.as();
+  const place = await admin.space();
+  const name = `page-${Date.now()}`;
+  const app = await admin.app(name, place);
+  await signIn(page);
+  const pages = ['/console', '/console/apps', '/console/push', `/console/apps/${app.guid}`];
+  for (const path of pages) {
+    await page.goto(path);
+    await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
+    expect(await violations(page), path).toEqual([]);
+    const beside = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(beside, `${path} is too wide`).toBeLessThanOrEqual(0);
+  }
+  await admin.send('DELETE', `/v3/apps/${app.guid}`);
+});
+
+test('reading works without scripts', async ({ browser }) => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await signIn(page);
+  await page.getByRole('link', { name: 'Apps', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Apps' })).toBeVisible();
+  await page.getByLabel('Name').fill('no-such-app');
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await expect(page).toHaveURL(/q=no-such-app/);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByLabel('Password')).toBeVisible();
+  await context.close();
+});
