@@ -5,6 +5,7 @@ pub(crate) mod broker;
 mod brokers;
 mod cascades;
 mod instances;
+mod killed;
 mod outcomes;
 mod provided;
 mod stand_ins;
