@@ -30,8 +30,8 @@ const LONGEST_LINE: usize = 120;
 /// How often progress is told.
 const TOLD: Duration = Duration::from_secs(1);
 
-const DOCKERFILE: &str =
-    "ARG BASE\nFROM ${BASE}\nCOPY install /usr/share/cflite/\nRUN bash /usr/share/cflite/install\n";
+const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nCOPY certificates /usr/local/share/ca-certificates/\n\
+    COPY install /usr/share/cflite/\nRUN bash /usr/share/cflite/install\n";
 
 /// Installs without asking, starts nothing of what it installs, and leaves no lists behind.
 const INSTALL: &str = r"set -eu
@@ -104,10 +104,20 @@ impl Inner {
             arguments: BTreeMap::from([("BASE".to_owned(), base)]),
             labels: Labels::from([(LABEL_IMAGE.to_owned(), name.clone())]),
         };
-        let context = tar_of(&[
-            ("Dockerfile", DOCKERFILE.as_bytes(), 0o644),
-            ("install", install.as_bytes(), 0o644),
-        ])?;
+        // A folder without files could not be copied.
+        let mut files = vec![
+            ("Dockerfile".to_owned(), DOCKERFILE.into(), 0o644),
+            ("install".to_owned(), install.into(), 0o644),
+            ("certificates/README".to_owned(), Vec::new(), 0o644),
+        ];
+        let authorities = self.host.authorities().into_iter();
+        files.extend(
+            authorities.map(|(name, content)| (format!("certificates/{name}"), content, 0o644)),
+        );
+        let files: Vec<(&str, &[u8], u32)> = { files.iter() }
+            .map(|(path, content, mode)| (path.as_str(), content.as_slice(), *mode))
+            .collect();
+        let context = tar_of(&files)?;
         let begun = Instant::now();
         let what = format!("building the image of {}", service.offering.name);
         let building = self.engine.build(spec, context, progress);

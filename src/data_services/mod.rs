@@ -83,6 +83,9 @@ pub trait Host: Send + Sync + 'static {
     /// The reference of the Debian image that images are built on; it is built where it is missing.
     async fn base_image(&self, progress: &Progress) -> Result<String, String>;
 
+    /// The certificates of authorities that images are built with: names that end in `.crt`, and contents.
+    fn authorities(&self) -> Vec<(String, Vec<u8>)>;
+
     /// Tells people of trouble, or that it is over.
     fn trouble(&self, trouble: &Trouble<'_>);
 

@@ -77,6 +77,10 @@ impl Host for PlatformHost {
         base.map_err(|error| error.to_string())
     }
 
+    fn authorities(&self) -> Vec<(String, Vec<u8>)> {
+        images::authorities()
+    }
+
     fn trouble(&self, trouble: &Trouble<'_>) {
         let kind = trouble.kind;
         let (id, what) = match trouble.instance {

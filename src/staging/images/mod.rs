@@ -172,6 +172,12 @@ pub async fn debian_base(engine: &dyn Engine, progress: &Progress) -> Result<Str
     base::find_or_create(engine, &Reporter::everything(progress)).await
 }
 
+/// The authorities that this machine's owner added: names of files and their contents. What is built
+/// behind a TLS-intercepting proxy downloads nothing without them.
+pub fn authorities() -> Vec<(String, Vec<u8>)> {
+    recipe::own_authorities()
+}
+
 /// The names of all stack images, each with its image, without the marks of their users.
 async fn references(engine: &dyn Engine) -> Result<Vec<(String, Image)>, ImagesError> {
     let labels = Labels::from([(LABEL_STACK.to_owned(), STACK.to_owned())]);

@@ -35,7 +35,7 @@ impl Recipe {
     pub(super) fn embedded() -> Self {
         let mut files = BTreeMap::new();
         collect(&FOLDER, &mut files);
-        for (name, content) in authorities(Path::new(AUTHORITIES)) {
+        for (name, content) in own_authorities() {
             files.insert(format!("certificates/{name}"), content);
         }
         Self::of(files)
@@ -129,6 +129,11 @@ fn collect(dir: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// The authorities' files; empty if there is no such folder.
+/// The authorities that this machine's owner added: names of files and their contents.
+pub(super) fn own_authorities() -> Vec<(String, Vec<u8>)> {
+    authorities(Path::new(AUTHORITIES))
+}
+
 fn authorities(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
