@@ -33,6 +33,16 @@ said() {
             # shellcheck disable=SC2086 # words of a command
             in_image "$1" redis-cli -e --no-auth-warning -u "$(jq -r .uri <<<"$3")" $what
             ;;
+        objectstore)
+            case $2 in
+                write) what="-X PUT --data-binary one" ;;
+                read) what="" ;;
+                remove) what="-X DELETE" ;;
+            esac
+            # shellcheck disable=SC2046,SC2086 # words of a command
+            in_image "$1" curl -sS --fail-with-body -H x-amz-content-sha256:UNSIGNED-PAYLOAD $what \
+                $(jq -r '"--aws-sigv4 aws:amz:\(.region):s3 -u \(.access_key_id):\(.secret_access_key) \(.endpoint)/\(.bucket)/folder/v"' <<<"$3")
+            ;;
         *) python3 tests/cf/client.py "$1" "$2" <<<"$3" ;;
     esac
 }
@@ -131,7 +141,7 @@ gone() {
 }
 
 if command -v python3 >/dev/null; then
-    patience=90 at_once engine postgresql mariadb redis rabbitmq nats memcached
+    patience=90 at_once engine postgresql mariadb redis rabbitmq nats memcached objectstore
 else
     echo "skipped: the data services need python3"
 fi

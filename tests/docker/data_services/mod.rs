@@ -1,6 +1,7 @@
 //! Data services on the real daemon: whatever happens, what was committed is there.
 
-use std::process::Command;
+mod service;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -8,231 +9,8 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::platform::Platform;
 
-/// The first service of an offering waits for its image.
-const LONG: Duration = Duration::from_secs(600);
-const SOON: Duration = Duration::from_secs(90);
-
-/// What a client of an offering does; `URI` stands for that of the credentials, `ARGUMENTS` for those
-/// of MariaDB's client.
-struct Offering {
-    name: &'static str,
-    /// Writes the row `one`.
-    write: &'static str,
-    /// Says `one` when it is there.
-    read: &'static str,
-    /// Removes it.
-    remove: &'static str,
-}
-
-const POSTGRESQL: Offering = Offering {
-    name: "postgresql",
-    write: "psql -X -q -v ON_ERROR_STOP=1 'URI' -c \"CREATE TABLE IF NOT EXISTS t (v text); INSERT INTO t VALUES ('one')\"",
-    read: "psql -X -q -At 'URI' -c 'SELECT v FROM t'",
-    remove: "psql -X -q -v ON_ERROR_STOP=1 'URI' -c 'DELETE FROM t'",
-};
-const MARIADB: Offering = Offering {
-    name: "mariadb",
-    write: "mariadb ARGUMENTS -e \"CREATE TABLE IF NOT EXISTS t (v varchar(9)); INSERT INTO t VALUES ('one')\"",
-    read: "mariadb ARGUMENTS -N -e 'SELECT v FROM t'",
-    remove: "mariadb ARGUMENTS -e 'DELETE FROM t'",
-};
-const REDIS: Offering = Offering {
-    name: "redis",
-    write: "redis-cli -u 'URI' SET v one",
-    read: "redis-cli -u 'URI' GET v",
-    remove: "redis-cli -u 'URI' DEL v",
-};
-
-/// A service and its space.
-pub(crate) struct Service<'a> {
-    platform: &'a Platform,
-    client: &'a Client,
-    pub(crate) guid: String,
-}
-
-async fn finished(client: &Client, path: &str, limit: Duration) -> Value {
-    let deadline = Instant::now() + limit;
-    loop {
-        let found = client.admin.get(path).await.expect("an answer");
-        let state = found.body["last_operation"]["state"]
-            .as_str()
-            .map(str::to_owned);
-        match state.as_deref() {
-            Some("succeeded") => return found.body,
-            Some("failed") => panic!("{}", found.body["last_operation"]),
-            _ => assert!(Instant::now() < deadline, "{:?}", found.body),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-impl<'a> Service<'a> {
-    pub(crate) async fn create(
-        platform: &'a Platform,
-        client: &'a Client,
-        (offering, name): (&str, &str),
-        parameters: Value,
-    ) -> Self {
-        let plans = client
-            .admin
-            .get(&format!(
-                "/v3/service_plans?service_offering_names={offering}&names=small,image"
-            ))
-            .await
-            .expect("plans");
-        let body = json!({
-            "type": "managed", "name": name, "parameters": parameters,
-            "relationships": {
-                "space": { "data": { "guid": client.space } },
-                "service_plan": { "data": { "guid": plans.text("/resources/0/guid") } },
-            },
-        });
-        let asked = client
-            .admin
-            .post("/v3/service_instances", &body)
-            .await
-            .expect("asked");
-        assert_eq!(asked.status, 202, "{asked:?}");
-        let found = client
-            .admin
-            .get(&format!("/v3/service_instances?names={name}"))
-            .await;
-        let guid = found
-            .expect("instances")
-            .text("/resources/0/guid")
-            .to_owned();
-        let service = Self {
-            platform,
-            client,
-            guid,
-        };
-        finished(client, &service.path(), LONG).await;
-        service
-    }
-
-    pub(crate) fn path(&self) -> String {
-        format!("/v3/service_instances/{}", self.guid)
-    }
-
-    pub(crate) async fn update(&self, parameters: Value) {
-        let body = json!({ "parameters": parameters });
-        let asked = self
-            .client
-            .admin
-            .patch(&self.path(), &body)
-            .await
-            .expect("asked");
-        assert_eq!(asked.status, 202, "{asked:?}");
-        self.client.complete(&asked).await;
-    }
-
-    /// The guid and the credentials of a new key.
-    pub(crate) async fn key(&self, name: &str) -> (String, Value) {
-        let body = json!({
-            "type": "key", "name": name,
-            "relationships": { "service_instance": { "data": { "guid": self.guid } } },
-        });
-        let asked = self
-            .client
-            .admin
-            .post("/v3/service_credential_bindings", &body)
-            .await;
-        assert_eq!(
-            asked.as_ref().map(|asked| asked.status).ok(),
-            Some(202),
-            "{asked:?}"
-        );
-        let list = format!("/v3/service_credential_bindings?type=key&names={name}");
-        let found = self.client.admin.get(&list).await.expect("keys");
-        let guid = found.text("/resources/0/guid").to_owned();
-        let path = format!("/v3/service_credential_bindings/{guid}");
-        finished(self.client, &path, SOON).await;
-        let details = self
-            .client
-            .admin
-            .get(&format!("{path}/details"))
-            .await
-            .expect("details");
-        (guid, details.body["credentials"].clone())
-    }
-
-    pub(crate) async fn delete(&self, path: &str) {
-        let asked = self.client.admin.delete(path).await.expect("asked");
-        assert_eq!(asked.status, 202, "{asked:?}");
-        self.client.complete(&asked).await;
-    }
-
-    pub(crate) fn container(&self) -> String {
-        format!("cflite-{}-service-{}", self.platform.id(), self.guid)
-    }
-
-    /// Runs a client in the network of this machine.
-    fn client(&self, command: &str, credentials: &Value) -> Result<String, String> {
-        let image = docker(&[
-            "inspect",
-            "--format",
-            "{{.Config.Image}}",
-            &self.container(),
-        ]);
-        let uri = credentials["uri"].as_str().expect("a URI");
-        let text = |name: &str| credentials[name].as_str().unwrap_or_default();
-        let arguments = format!(
-            "-h 127.0.0.1 -P {} -u {} -p{} {}",
-            credentials["port"],
-            text("username"),
-            text("password"),
-            text("name")
-        );
-        let command = command.replace("URI", uri).replace("ARGUMENTS", &arguments);
-        let label = format!("cflite.platform={}", self.platform.id());
-        let out = Command::new("docker")
-            .args([
-                "run",
-                "--rm",
-                "--network",
-                "host",
-                "--label",
-                &label,
-                "--entrypoint",
-                "sh",
-            ])
-            .args([image.trim(), "-c", &command])
-            .output()
-            .expect("docker runs");
-        let said = String::from_utf8_lossy(&out.stdout).trim().to_owned();
-        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
-        // redis-cli reports failures in its output.
-        if out.status.success() && !errors.contains("AUTH failed") && !said.contains("NOAUTH") {
-            Ok(said)
-        } else {
-            Err(format!("{said}{errors}"))
-        }
-    }
-
-    fn until_read(&self, offering: &Offering, credentials: &Value) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let found = self.client(offering.read, credentials);
-            if found.as_deref() == Ok("one") {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{found:?}\n{}",
-                self.platform.log()
-            );
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    }
-}
-
-pub(crate) fn docker(arguments: &[&str]) -> String {
-    let out = Command::new("docker")
-        .args(arguments)
-        .output()
-        .expect("docker runs");
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
+pub(crate) use service::{Service, ask_redis, copy_redis, docker, until_redis_has};
+use service::{MARIADB, OBJECT_STORE, Offering, POSTGRESQL, REDIS, SOON, password};
 
 /// The whole life of a service.
 async fn lives(offering: &Offering) {
@@ -266,7 +44,7 @@ async fn lives(offering: &Offering) {
 async fn is_used(service: &Service<'_>, offering: &Offering) -> Value {
     let (first, one) = service.key("one").await;
     let (_, two) = service.key("two").await;
-    assert_ne!(one["password"], two["password"]);
+    assert_ne!(password(&one), password(&two));
     service.client(offering.write, &one).expect("written");
     service.until_read(offering, &two);
     let path = format!("/v3/service_credential_bindings/{first}");
@@ -332,7 +110,7 @@ pub(crate) fn backups(platform: &Platform) -> Vec<Value> {
 
 /// Passwords are in no label, environment, process list, log or file of the platform.
 fn no_secret_is_shown(service: &Service<'_>, credentials: &Value) {
-    let password = credentials["password"].as_str().expect("a password");
+    let password = password(credentials);
     let inspected = docker(&["inspect", &service.container()]);
     assert!(
         !inspected.contains(password),
@@ -369,6 +147,11 @@ async fn redis_keeps_what_was_committed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_keeps_what_was_committed() {
     lives(&MARIADB).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_store_keeps_what_was_accepted() {
+    lives(&OBJECT_STORE).await;
 }
 
 /// An app without any library: the protocol of Redis is lines.
