@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use cflite::testing::TestClient;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::daemon::Daemon;
+use crate::data_services::{self, Service};
 use crate::platform::Platform;
 
 const APPS: usize = 5;
@@ -133,7 +135,7 @@ async fn a_killed_platform_adopts_its_apps_and_ends_its_staging() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apps_are_back_after_the_daemon_was_killed_or_restarted() {
+async fn apps_and_services_are_back_after_the_daemon_was_killed_or_restarted() {
     if crate::bench::daemon().await.is_none() {
         return;
     }
@@ -141,17 +143,27 @@ async fn apps_are_back_after_the_daemon_was_killed_or_restarted() {
         crate::bench::skip("a daemon of the test's own needs root, dockerd and ip");
         return;
     };
+    data_services::copy_redis(daemon.host()).await;
     let platform = Platform::start_on(Some(daemon.host()));
     let hosts: Vec<String> = (0..2)
         .map(|n| platform.push_sample(&format!("phoenix-{n}")))
         .collect();
-    for end in [Daemon::kill, Daemon::stop] {
+    let client = Client::of(&platform).await;
+    let service = Service::create(&platform, &client, ("redis", "data"), json!({})).await;
+    let (_, key) = service.key("key").await;
+    for (end, value) in [
+        (Daemon::kill as fn(&mut Daemon), "first"),
+        (Daemon::stop, "second"),
+    ] {
+        let written = data_services::ask_redis(&key, &format!("SET v {value}"));
+        assert_eq!(written.expect("written"), "+OK");
         end(&mut daemon);
         daemon.boot();
         for host in &hosts {
             platform.wait_for(host, SOON);
         }
         assert_eq!(platform.instances().len(), hosts.len());
+        data_services::until_redis_has(&platform, &key, value);
     }
     let crashes = "/v3/audit_events?types=audit.app.process.crash";
     let crashes = admin(&platform).await.get(crashes).await.expect("events");
