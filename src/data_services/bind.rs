@@ -1,6 +1,9 @@
 //! Users of services: made for a binding, removed with it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::redact::Secrets;
@@ -10,29 +13,56 @@ use super::variables::Via;
 use super::{Inner, Service};
 use crate::db::WriteTx;
 
+/// For how long a daemon that does not answer is asked again: platforms wait for 60 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Before that.
+const PAUSE: Duration = Duration::from_secs(1);
+
 impl Inner {
     /// Makes the user of a binding that is on record. One that was begun before is removed first.
+    ///
+    /// A binding that a busy daemon did not let through stays on record, so that its user, who may be
+    /// there, can be removed.
     pub(super) async fn make_user(
         &self,
         instance: &Instance,
         binding: &Binding,
-        again: bool,
+        mut again: bool,
     ) -> Result<(), Failure> {
         let service = self.service(instance)?;
-        let id = self.reachable(&service).await?;
-        if again {
-            // It may not be there.
-            drop(self.for_user(&service, &id, binding, What::Unbind).await);
-        }
-        if let Err(error) = self.for_user(&service, &id, binding, What::Bind).await {
-            drop(self.for_user(&service, &id, binding, What::Unbind).await);
-            self.forget(binding).await?;
-            return Err(error);
+        let begun = Instant::now();
+        loop {
+            let made = self.try_user(&service, binding, again).await;
+            let Err(error) = made else { break };
+            if !error.is_passing() {
+                self.forget(binding).await?;
+                return Err(error);
+            }
+            again_later(instance, begun, error).await?;
+            again = true;
         }
         let guid = binding.guid.clone();
         let ready =
             move |tx: &WriteTx<'_>| store::set_binding_state(tx, &guid, BindingState::Ready);
         Ok(self.db.write(ready).await?)
+    }
+
+    async fn try_user(
+        &self,
+        service: &Service<'_>,
+        binding: &Binding,
+        again: bool,
+    ) -> Result<(), Failure> {
+        let id = self.reachable(service).await?;
+        if again {
+            // It may not be there.
+            drop(self.for_user(service, &id, binding, What::Unbind).await);
+        }
+        let made = self.for_user(service, &id, binding, What::Bind).await;
+        if made.as_ref().is_err_and(|error| !error.is_passing()) {
+            drop(self.for_user(service, &id, binding, What::Unbind).await);
+        }
+        made
     }
 
     /// Removes the user of a binding, and the binding.
@@ -42,16 +72,27 @@ impl Inner {
         binding: &Binding,
     ) -> Result<(), Failure> {
         let service = self.service(instance)?;
-        let id = self.reachable(&service).await?;
-        let again = binding.state != BindingState::Ready;
+        let mut again = binding.state != BindingState::Ready;
         let guid = binding.guid.clone();
         let deleting =
             move |tx: &WriteTx<'_>| store::set_binding_state(tx, &guid, BindingState::Deleting);
         self.db.write(deleting).await?;
-        let removed = self.for_user(&service, &id, binding, What::Unbind).await;
-        // An earlier try may have removed it.
-        if !again {
-            removed?;
+        let begun = Instant::now();
+        loop {
+            let removed = async {
+                let id = self.reachable(&service).await?;
+                self.for_user(&service, &id, binding, What::Unbind).await
+            };
+            match removed.await {
+                Ok(()) => break,
+                Err(error) if error.is_passing() => {
+                    again_later(instance, begun, error).await?;
+                    again = true;
+                }
+                // An earlier try may have removed it.
+                Err(_) if again => break,
+                Err(error) => return Err(error),
+            }
         }
         self.forget(binding).await
     }
@@ -98,6 +139,16 @@ impl Inner {
         hooked.secrets = Secrets::of(service.instance, Some(binding));
         hooked.run(hooks).await
     }
+}
+
+/// Waits before the daemon is asked again; the error once that took too long.
+async fn again_later(instance: &Instance, begun: Instant, error: Failure) -> Result<(), Failure> {
+    if begun.elapsed() >= PATIENCE {
+        return Err(error);
+    }
+    tracing::warn!(service_instance = instance.guid, %error, "a binding of a data service did not get through; trying again");
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
