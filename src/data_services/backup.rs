@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::hooks::DUMP_PATIENCE;
-use super::store::{self, BackupRow};
+use super::store::{self, BackupRow, Instance};
 use super::{Inner, Service};
 use crate::base::Timestamp;
 use crate::blobs::{self, Digest};
@@ -10,6 +10,8 @@ use crate::db::{ReadTx, WriteTx};
 
 /// Kind of the references to blobs.
 const OWNER: &str = "data service backup";
+/// Why a backup is made before another one is loaded.
+const BEFORE_RESTORE: &str = "before a restore";
 /// Between the service and the store.
 const PIPE: usize = 256 * 1024;
 
@@ -106,17 +108,52 @@ impl Inner {
     pub(super) async fn restore(&self, service: &Service<'_>, backup: &str) -> Result<(), Failure> {
         let row = self.find_backup(backup).await?;
         Self::check_backup(service, &row)?;
+        let guid = &service.instance.guid;
+        // Where this was cut off before, what is there now may be half of the backup.
+        let before = match self.before_restore(service.instance).await? {
+            Some(before) => before,
+            None => self.back_up(service, "", BEFORE_RESTORE).await?,
+        };
         let id = self.reachable(service).await?;
-        self.back_up(service, "", "before a restore").await?;
-        self.step(&service.instance.guid, "loading the backup")
-            .await?;
-        self.load(service, &id, backup).await?;
-        self.note(
-            &service.instance.guid,
-            format!("restored the backup {backup}"),
-        )
-        .await?;
-        Ok(())
+        self.step(guid, "loading the backup").await?;
+        if let Err(error) = self.load(service, &id, backup).await {
+            return Err(self.undo(service, error, &before).await);
+        }
+        let text = format!("restored the backup {backup}");
+        Ok(self.note(guid, text).await?)
+    }
+
+    /// The backup that the present operation of an instance made before it loaded another one.
+    async fn before_restore(&self, instance: &Instance) -> Result<Option<String>, Failure> {
+        let (guid, since) = (instance.guid.clone(), instance.updated_at);
+        let all = self.db.read(|tx: &ReadTx<'_>| store::backups(tx)).await?;
+        let mut made = all.into_iter().filter(|row| {
+            row.instance_guid == guid && row.reason == BEFORE_RESTORE && row.created_at >= since
+        });
+        Ok(made.next().map(|row| row.guid))
+    }
+
+    /// After a load that failed half-way, what was there before is loaded again where the service does
+    /// not see to that itself. Returns the failure, with what became of the data.
+    async fn undo(&self, service: &Service<'_>, failed: LoadFailure, before: &str) -> Failure {
+        let undoes = service.plan.spec.backup.as_ref().is_some_and(|backup| backup.undo);
+        let error = failed.error;
+        // It is tried again, or the data are as they were.
+        if error.is_passing() || !undoes || !failed.touched {
+            return error;
+        }
+        let guid = &service.instance.guid;
+        let back = async {
+            self.step(guid, "loading what was there before").await?;
+            let id = self.reachable(service).await?;
+            self.load(service, &id, before).await.map_err(|failed| failed.error)
+        };
+        match back.await {
+            Ok(()) => Failure::new(format!("{error}; the data are as they were before")),
+            Err(again) => Failure::new(format!(
+                "{error}; the data before are in the backup {before}, which could not be loaded either: {again}"
+            )),
+        }
     }
 
     /// Loads a backup into a container.
@@ -125,7 +162,7 @@ impl Inner {
         service: &Service<'_>,
         container: &str,
         backup: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), LoadFailure> {
         let row = self.find_backup(backup).await?;
         Self::check_backup(service, &row)?;
         let recipe = Self::backup_of(service)?;
@@ -133,12 +170,16 @@ impl Inner {
             .map_err(|_| Failure::new(format!("the backup {backup} has no valid digest")))?;
         let variables = service.variables(&self.users(&service.instance.guid).await?);
         let hooks = self.with_hooks(service, container, &variables);
-        for hook in &recipe.load {
-            let dump = self.blobs.read(&digest).await?;
+        for (number, hook) in recipe.load.iter().enumerate() {
+            let dump = self.blobs.read(&digest).await.map_err(Failure::from)?;
             let dump = dump.ok_or_else(|| {
                 Failure::new(format!("the file of the backup {backup} is missing"))
             })?;
-            hooks.one(hook, Some(Box::pin(dump))).await?;
+            let done = hooks.one(hook, Some(Box::pin(dump))).await;
+            done.map_err(|error| LoadFailure {
+                error,
+                touched: number + 1 == recipe.load.len(),
+            })?;
         }
         Ok(())
     }
@@ -171,6 +212,29 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// Why a backup could not be loaded.
+#[derive(Debug)]
+pub(super) struct LoadFailure {
+    pub(super) error: Failure,
+    /// Whether the data may be changed: the last hook of a load replaces them, others only check.
+    touched: bool,
+}
+
+impl From<Failure> for LoadFailure {
+    fn from(error: Failure) -> Self {
+        Self {
+            error,
+            touched: false,
+        }
+    }
+}
+
+impl From<LoadFailure> for Failure {
+    fn from(failed: LoadFailure) -> Self {
+        failed.error
     }
 }
 

@@ -181,6 +181,7 @@ impl Choice {
             spec.backup = Some(Backup {
                 dump: command(self.dump, Input::Empty),
                 load: vec![command(self.load, Input::Dump)],
+                undo: true,
                 extension: "dump".to_owned(),
             });
         }

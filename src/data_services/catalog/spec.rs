@@ -203,8 +203,12 @@ pub struct Reload {
 pub struct Backup {
     /// Its output is the dump.
     pub dump: Hook,
-    /// Replaces all data by those of a dump.
+    /// Replaces all data by those of a dump: the last hook does, those before it only check.
     pub load: Vec<Hook>,
+    /// After a load whose last hook failed the data before are loaded again. Without it, a load that
+    /// fails leaves them as they were.
+    #[serde(default)]
+    pub undo: bool,
     /// Of the file.
     pub extension: String,
 }
