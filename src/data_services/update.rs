@@ -1,11 +1,13 @@
 //! Changes instances: what can be changed while the service runs is, anything else needs a new
 //! container over the same volume.
 
-use super::catalog::Applies;
+use super::catalog::{ADMIN, Applies};
 use super::failure::Failure;
+use super::random::random_text;
 use super::store::Instance;
 use super::{Inner, Service};
-use crate::base::Megabytes;
+use crate::base::{Megabytes, Secret};
+use crate::db::WriteTx;
 
 /// What a change needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,8 +19,11 @@ enum Needs {
 
 impl Inner {
     /// Carries an update out.
-    pub(super) async fn update(&self, old: Instance) -> Result<(), Failure> {
+    pub(super) async fn update(&self, mut old: Instance) -> Result<(), Failure> {
         let wanted = old.operation.request.clone();
+        if wanted.act.rotate_admin {
+            self.rotate_admin(&mut old).await?;
+        }
         let mut new = old.clone();
         new.plan_id.clone_from(&wanted.plan_id);
         new.version.clone_from(&wanted.version);
@@ -52,9 +57,37 @@ impl Inner {
         let text = match (&act.backup, &act.restore) {
             (_, Some(backup)) => format!("restored the backup {backup}"),
             (Some(_), None) => "made a backup".to_owned(),
+            (None, None) if act.rotate_admin => {
+                "gave the administrator another password".to_owned()
+            }
             (None, None) => "updated".to_owned(),
         };
         self.succeed(new, &text).await
+    }
+
+    /// Starts a service with another password of its administrator. It is on record before the service
+    /// gets it, so that whoever starts the service next, after a kill too, starts it with that one.
+    async fn rotate_admin(&self, instance: &mut Instance) -> Result<(), Failure> {
+        let service = self.service(instance)?;
+        let secret = service.plan.spec.secrets.get(ADMIN);
+        let secret = secret
+            .ok_or_else(|| Failure::new("the administrator of this service has no password"))?;
+        let mut secrets = instance.secrets.expose().clone();
+        secrets.insert(ADMIN.to_owned(), random_text(secret.length));
+        let step = "giving the administrator another password";
+        self.step(&instance.guid, step).await?;
+        self.stop(&service).await?;
+        instance.secrets = Secret::new(secrets);
+        let (store, changed) = (self.store.clone(), instance.clone());
+        let set = move |tx: &WriteTx<'_>| store.set_secrets(tx, &changed);
+        self.db.write(set).await?;
+        let service = self.service(instance)?;
+        let id = self.start_anew(&service).await?;
+        self.wait_ready(&service, &id).await?;
+        self.note(&instance.guid, "gave the administrator another password")
+            .await?;
+        self.restart_dependents(instance).await;
+        Ok(())
     }
 
     /// Memory, CPU time and parameters with hooks, while the service runs.

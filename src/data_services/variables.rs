@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::Service;
 use super::catalog::{Parameter, Size};
+use super::failure::Failure;
 use super::store::{Binding, BindingState, Parameters};
+use super::template::render;
 use crate::base::Megabytes;
 
 /// Where users of a binding find the service.
@@ -86,12 +88,27 @@ impl Service<'_> {
         let mut variables = self.variables(bindings);
         variables.insert("bind".to_owned(), user(binding));
         if via == Via::Host {
-            variables.insert("host".to_owned(), "127.0.0.1".into());
-            let ports = self.instance.ports.iter();
-            let ports = ports.map(|(name, port)| (name.clone(), (*port).into()));
-            variables.insert("port".to_owned(), ports.collect::<Map<_, _>>().into());
+            self.from_host(&mut variables);
         }
         variables
+    }
+
+    /// The address becomes that on this machine.
+    fn from_host(&self, variables: &mut Map<String, Value>) {
+        variables.insert("host".to_owned(), "127.0.0.1".into());
+        let ports = self.instance.ports.iter();
+        let ports = ports.map(|(name, port)| (name.clone(), (*port).into()));
+        variables.insert("port".to_owned(), ports.collect::<Map<_, _>>().into());
+    }
+
+    /// Where a browser on this machine finds a page about the instance, if there is one.
+    pub(super) fn dashboard_url(&self) -> Result<Option<String>, Failure> {
+        let Some(template) = &self.plan.spec.dashboard else {
+            return Ok(None);
+        };
+        let mut variables = self.variables(&[]);
+        self.from_host(&mut variables);
+        Ok(Some(render(template, &variables)?))
     }
 }
 

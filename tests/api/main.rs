@@ -15,6 +15,7 @@ mod commands;
 mod console;
 mod damage;
 mod data_services;
+mod data_services_changes;
 mod data_services_together;
 mod deployments;
 mod development;

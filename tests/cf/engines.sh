@@ -104,7 +104,27 @@ engine() {
     backup=$("$cflite" services backups "$name" --json --data-dir "$data/cflite" | jq -r '.backups[0].guid')
     check "$offering: a restore" "OK" "$cf" update-service "$name" -c "{\"restore\":\"$backup\"}" --wait
     check "$offering: brings it back" "^$(restored "$offering")$" said "$offering" read "$two"
+    rotated "$offering" "$name" "$two"
     gone "$offering" "$name" two "$container"
+}
+
+# rotated OFFERING SERVICE CREDENTIALS: its administrator gets another password, where it has one.
+rotated() {
+    case $1 in
+        postgresql | mariadb)
+            refused "$1: no administrator with a password" "its administrator has no password" \
+                "$cf" update-service "$2" -c '{"rotate_admin":true}' --wait
+            return
+            ;;
+    esac
+    check "$1: another password of its administrator" "OK" "$cf" update-service "$2" -c '{"rotate_admin":true}' --wait
+    check "$1: users keep theirs" "^$(restored "$1")$" said "$1" read "$3"
+    check "$1: a key afterwards" "OK" "$cf" create-service-key "$2" three --wait
+    check "$1: which is let in" "^$(restored "$1")$" said "$1" read "$(key_of "$2" three)"
+    check "$1: and removed" "OK" "$cf" delete-service-key -f "$2" three --wait
+    if [[ $1 == rabbitmq ]]; then
+        check "$1: its page answers" "RabbitMQ Management" curl -fsS "$("$cf" service "$2" | sed -n 's/^ *dashboard url: *//p')"
+    fi
 }
 
 # Backups of RabbitMQ have its queues without their messages.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::instances::{accepted, finished, lasting};
 use super::problem::Problem;
 use super::request::{self, Async, Body};
-use crate::data_services::catalog::Spec;
+use crate::data_services::catalog::{ROTATE_ADMIN, Spec};
 use crate::data_services::dependents::DEPENDS_ON;
 use crate::data_services::store::{
     Act, Instance, Kind, Operation, Parameters, State as Phase, Wanted,
@@ -176,6 +176,7 @@ fn act(spec: &Spec, given: &Parameters) -> Result<Act, Problem> {
         recreate: is_true("recreate"),
         backup: text("backup").map(|_| text(spec.backup_tag()).unwrap_or_default()),
         restore: text("restore"),
+        rotate_admin: is_true(ROTATE_ADMIN),
     })
 }
 

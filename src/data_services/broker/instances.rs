@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::request::{Async, Body, Ids};
 use crate::base::Secret;
-use crate::data_services::catalog::{Plan, Spec};
+use crate::data_services::catalog::{Plan, ROTATE_ADMIN, Spec};
 use crate::data_services::random::random_text;
 use crate::data_services::store::{
     Act, Instance, Kind, Operation, Parameters, State as Phase, Wanted,
@@ -82,10 +82,21 @@ pub(super) async fn provision(
     }
     let created = finished(inner, &guid, &instance.operation.id, MOMENT).await?;
     Ok(match created {
-        Some(Phase::Succeeded) => (StatusCode::CREATED, Json(json!({}))).into_response(),
+        Some(Phase::Succeeded) => {
+            let body = json!({ "dashboard_url": dashboard(inner, &guid).await? });
+            (StatusCode::CREATED, Json(body)).into_response()
+        }
         // A failure is told by the platform's question after it, too.
         _ => accepted(&instance.operation.id),
     })
+}
+
+/// Where a browser on this machine finds a page about an instance, if there is one.
+async fn dashboard(inner: &Inner, guid: &str) -> Result<Option<String>, Problem> {
+    let Some(instance) = inner.find(guid).await? else {
+        return Ok(None);
+    };
+    Ok(inner.service(&instance)?.dashboard_url()?)
 }
 
 /// What would fail is refused before anything is made.
@@ -176,7 +187,14 @@ fn secrets(plan: &Plan) -> BTreeMap<String, String> {
 }
 
 /// Parameters that only say what to do once are no properties; the tag of a backup is one, too.
-const ONCE: [&str; 5] = ["restart", "recreate", "backup", "restore", "restore_from"];
+const ONCE: [&str; 6] = [
+    "restart",
+    "recreate",
+    "backup",
+    "restore",
+    "restore_from",
+    ROTATE_ADMIN,
+];
 
 pub(super) fn lasting(spec: &Spec, parameters: &Parameters) -> Parameters {
     let all = parameters.iter();
@@ -194,6 +212,7 @@ fn act_of_new(spec: &Spec, parameters: &Parameters) -> Result<Act, Problem> {
         "backup",
         spec.backup_tag(),
         "restore",
+        ROTATE_ADMIN,
     ] {
         if parameters.contains_key(name) {
             return Err(Problem::invalid(format!(
@@ -258,7 +277,11 @@ pub(super) async fn show(
     let Some(instance) = found.filter(|instance| instance.ready) else {
         return Err(Problem::missing("there is no such service instance"));
     };
+    // What the catalog does not have any more has no page.
+    let service = services.0.service(&instance).ok();
+    let dashboard = service.and_then(|service| service.dashboard_url().ok().flatten());
     Ok(Json(json!({
+        "dashboard_url": dashboard,
         "service_id": instance.offering_id,
         "plan_id": instance.plan_id,
         "parameters": instance.parameters,

@@ -136,7 +136,8 @@ fn check_texts(spec: &Spec) -> Result<(), String> {
     let files = spec.files.values().chain([&spec.entry]);
     let mut texts = variables
         .chain(files)
-        .chain(spec.credentials.template.values());
+        .chain(spec.credentials.template.values())
+        .chain(&spec.dashboard);
     texts.try_for_each(|text| template::check(text))
 }
 

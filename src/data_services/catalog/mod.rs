@@ -22,7 +22,7 @@ pub use check::CatalogError;
 pub use hook::{Action, Hook, Input};
 pub use own_image::with_image;
 pub use parameter::{Applies, Parameter};
-pub use schema::binding_fault;
+pub use schema::{ADMIN, ROTATE_ADMIN, binding_fault};
 pub use size::Size;
 pub use spec::{
     Backup, Credentials, Health, Limits, OwnImage, OwnImageRules, Port, Signals, Spec, Storage,

@@ -8,6 +8,11 @@ use super::size::Size;
 use super::spec::Spec;
 use crate::data_services::{dependents, schedule};
 
+/// The secret that is the password of a service's administrator.
+pub const ADMIN: &str = "admin";
+/// The parameter that changes it.
+pub const ROTATE_ADMIN: &str = "rotate_admin";
+
 /// Parameters that every service has, each with its schema.
 fn common(spec: &Spec) -> Vec<(&'static str, Value)> {
     let mut common = vec![
@@ -31,6 +36,15 @@ fn common(spec: &Spec) -> Vec<(&'static str, Value)> {
             "description": "Data services of the same space after whose starts this one starts again",
         }),
     ));
+    if spec.secrets.contains_key(ADMIN) {
+        common.push((
+            ROTATE_ADMIN,
+            json!({
+                "type": "boolean",
+                "description": "Starts the service again with another password of its administrator; those of bindings stay",
+            }),
+        ));
+    }
     if spec.storage.is_some() {
         common.push((
             "storage",
@@ -147,6 +161,11 @@ impl Spec {
     fn common_fault(&self, name: &str, value: &Value) -> Option<String> {
         let common = common(self);
         let Some((_, schema)) = common.iter().find(|(known, _)| *known == name) else {
+            if name == ROTATE_ADMIN {
+                return Some(
+                    "is not for this service: its administrator has no password".to_owned(),
+                );
+            }
             let own = self.parameters.keys().map(String::as_str);
             let known: Vec<&str> = own.chain(common.iter().map(|(name, _)| *name)).collect();
             return Some(format!("is not known; there are {}", known.join(", ")));

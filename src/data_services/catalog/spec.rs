@@ -40,7 +40,7 @@ pub struct Spec {
     /// Ports by name; `main` is that of the service.
     #[serde(default)]
     pub ports: BTreeMap<String, Port>,
-    /// Random texts, made once.
+    /// Random texts, made once; `admin` is the password of the administrator, which users may change.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretText>,
     /// What users may choose.
@@ -59,6 +59,9 @@ pub struct Spec {
     /// How data are saved and brought back.
     #[serde(default)]
     pub backup: Option<Backup>,
+    /// The address of a page about the instance for a browser on this machine.
+    #[serde(default)]
+    pub dashboard: Option<String>,
     /// What it may use.
     pub limits: Limits,
 }

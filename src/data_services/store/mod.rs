@@ -112,6 +112,9 @@ pub(super) struct Act {
     pub(super) backup: Option<String>,
     /// The backup that is loaded.
     pub(super) restore: Option<String>,
+    /// The administrator gets another password.
+    #[serde(default)]
+    pub(super) rotate_admin: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -341,6 +344,14 @@ impl Store {
                 ":previous": previous,
             })?;
         Ok(changed == 1)
+    }
+
+    /// Stores other secrets of an instance.
+    pub(super) fn set_secrets(&self, tx: &WriteTx<'_>, instance: &Instance) -> Result<(), DbError> {
+        tx.sql()
+            .prepare_cached("update data_service_instances set secrets = ?2 where guid = ?1")?
+            .execute(params![instance.guid, self.seal(instance.secrets.expose())?])?;
+        Ok(())
     }
 
     pub(super) fn bindings(
