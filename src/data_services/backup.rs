@@ -136,7 +136,12 @@ impl Inner {
     /// After a load that failed half-way, what was there before is loaded again where the service does
     /// not see to that itself. Returns the failure, with what became of the data.
     async fn undo(&self, service: &Service<'_>, failed: LoadFailure, before: &str) -> Failure {
-        let undoes = service.plan.spec.backup.as_ref().is_some_and(|backup| backup.undo);
+        let undoes = service
+            .plan
+            .spec
+            .backup
+            .as_ref()
+            .is_some_and(|backup| backup.undo);
         let error = failed.error;
         // It is tried again, or the data are as they were.
         if error.is_passing() || !undoes || !failed.touched {
@@ -146,7 +151,9 @@ impl Inner {
         let back = async {
             self.step(guid, "loading what was there before").await?;
             let id = self.reachable(service).await?;
-            self.load(service, &id, before).await.map_err(|failed| failed.error)
+            self.load(service, &id, before)
+                .await
+                .map_err(|failed| failed.error)
         };
         match back.await {
             Ok(()) => Failure::new(format!("{error}; the data are as they were before")),

@@ -61,8 +61,8 @@ async fn a_user_comes_and_goes_though_the_daemon_is_slow_to_answer() {
     let user = bound.body["credentials"]["username"].as_str().unwrap();
     let last = || {
         let commands = world.app.engine().commands().into_iter();
-        let of_users = commands.filter(|command| command.input.starts_with("ACL "));
-        of_users.last().unwrap().input
+        let mut of_users = commands.filter(|command| command.input.starts_with("ACL "));
+        of_users.next_back().unwrap().input
     };
     assert!(last().starts_with(&format!("ACL SETUSER {user} ")));
 
@@ -121,7 +121,10 @@ async fn an_administrator_without_a_password_gets_none() {
 async fn a_service_with_a_page_tells_its_address() {
     let world = World::new().await;
     // Users are made and removed with this.
-    world.app.engine().program("curl", |_| (0, "gone".to_owned()));
+    world
+        .app
+        .engine()
+        .program("curl", |_| (0, "gone".to_owned()));
     let made = provisioned(&world, RABBITMQ).await;
     let shown = world.get("/service_instances/i").await;
     let url = shown.body["dashboard_url"].as_str().unwrap();
@@ -173,7 +176,11 @@ async fn a_load_that_fails_half_way_leaves_the_data_of_before() {
     let loads = Arc::new(AtomicUsize::new(0));
     world.app.engine().program(REPLACES, move |_| {
         let first = loads.fetch_add(1, Ordering::Relaxed) == 0;
-        if first { (1, "no".to_owned()) } else { (0, String::new()) }
+        if first {
+            (1, "no".to_owned())
+        } else {
+            (0, String::new())
+        }
     });
     let asked = update(&world, MARIADB.0, json!({ "restore": backup })).await;
     assert!(asked.status.is_success(), "{asked:?}");
@@ -188,7 +195,10 @@ async fn a_load_that_fails_half_way_leaves_the_data_of_before() {
 async fn a_backup_that_is_not_whole_is_not_loaded() {
     let world = World::new().await;
     let backup = with_a_backup(&world).await;
-    world.app.engine().program("Dump completed", |_| (1, String::new()));
+    world
+        .app
+        .engine()
+        .program("Dump completed", |_| (1, String::new()));
     let asked = update(&world, MARIADB.0, json!({ "restore": backup })).await;
     assert!(asked.status.is_success(), "{asked:?}");
     world.until("i", "failed").await;

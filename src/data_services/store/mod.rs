@@ -350,7 +350,10 @@ impl Store {
     pub(super) fn set_secrets(&self, tx: &WriteTx<'_>, instance: &Instance) -> Result<(), DbError> {
         tx.sql()
             .prepare_cached("update data_service_instances set secrets = ?2 where guid = ?1")?
-            .execute(params![instance.guid, self.seal(instance.secrets.expose())?])?;
+            .execute(params![
+                instance.guid,
+                self.seal(instance.secrets.expose())?
+            ])?;
         Ok(())
     }
 

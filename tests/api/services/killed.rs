@@ -67,14 +67,21 @@ impl Model {
             ("GET", Some(_)) => (200, json!({ "credentials": { "password": "hunter2" } })),
             ("PUT", None) => {
                 let plan = asked.body["plan_id"].as_str().unwrap().to_owned();
-                if self.instances.insert(asked.instance.clone(), plan).is_none() {
+                if self
+                    .instances
+                    .insert(asked.instance.clone(), plan)
+                    .is_none()
+                {
                     self.made.push(asked.instance.clone());
                 }
                 accepted
             }
             ("PATCH", None) => {
                 let plan = asked.body["plan_id"].as_str().unwrap().to_owned();
-                let known = self.instances.get_mut(&asked.instance).expect("an instance");
+                let known = self
+                    .instances
+                    .get_mut(&asked.instance)
+                    .expect("an instance");
                 *known = plan;
                 accepted
             }
@@ -98,7 +105,11 @@ impl Model {
             Some(guid) => self.bindings.contains(guid),
         };
         let state = json!({ "state": "succeeded", "description": "done" });
-        if exists { (200, state) } else { (410, json!({})) }
+        if exists {
+            (200, state)
+        } else {
+            (410, json!({}))
+        }
     }
 }
 
@@ -117,7 +128,11 @@ async fn read(request: Request) -> Option<Asked> {
     let query = parts.uri.query().unwrap_or_default();
     let of = query.split('&').find(|pair| pair.starts_with("operation="));
     let method = parts.method.to_string();
-    let what = if binding.is_some() { "binding" } else { "instance" };
+    let what = if binding.is_some() {
+        "binding"
+    } else {
+        "instance"
+    };
     Some(Asked {
         step: format!("{method} {what} {is_poll} {}", of.unwrap_or_default()),
         body: serde_json::from_slice(&body).unwrap_or_default(),
@@ -238,7 +253,10 @@ async fn every_step_is_cut_off(cut: Cut) {
     assert_eq!(listed["pagination"]["total_results"], 1);
     let guid = listed["resources"][0]["guid"].as_str().unwrap().to_owned();
     let path = format!("/v3/service_instances/{guid}");
-    assert_eq!(listed["resources"][0]["last_operation"]["state"], "succeeded");
+    assert_eq!(
+        listed["resources"][0]["last_operation"]["state"],
+        "succeeded"
+    );
     assert_eq!(listed["resources"][0]["dashboard_url"], "http://dash");
     let at_broker = world.at_broker(|model| model.instances.clone());
     assert_eq!(at_broker, [(guid.clone(), "small-id".to_owned())].into());
@@ -247,13 +265,19 @@ async fn every_step_is_cut_off(cut: Cut) {
     let asked = world.admin.patch(&path, &body).await.unwrap();
     let world = world.through(&asked, &mut ends).await;
     let shown = world.shown(&path).await;
-    assert_eq!(shown["relationships"]["service_plan"]["data"]["guid"], large.as_str());
+    assert_eq!(
+        shown["relationships"]["service_plan"]["data"]["guid"],
+        large.as_str()
+    );
     assert_eq!(shown["last_operation"]["state"], "succeeded");
     let at_broker = world.at_broker(|model| model.instances.clone());
     assert_eq!(at_broker, [(guid.clone(), "large-id".to_owned())].into());
 
     let body = binding(&guid, None);
-    let asked = world.admin.post("/v3/service_credential_bindings", &body).await;
+    let asked = world
+        .admin
+        .post("/v3/service_credential_bindings", &body)
+        .await;
     let world = world.through(&asked.unwrap(), &mut ends).await;
     let listed = world.shown("/v3/service_credential_bindings").await;
     assert_eq!(listed["pagination"]["total_results"], 1);
@@ -276,7 +300,10 @@ async fn every_step_is_cut_off(cut: Cut) {
 
     // Nothing was made twice, and nothing else is left to do.
     assert_eq!(world.at_broker(|model| model.made.clone()), [guid, key]);
-    let open = world.app.count("select count(*) from service_operations").await;
+    let open = world
+        .app
+        .count("select count(*) from service_operations")
+        .await;
     assert_eq!(open.unwrap(), 0);
     let steps = world.at_broker(|model| model.seen.clone());
     assert_eq!(ends, steps.len(), "{steps:?}");

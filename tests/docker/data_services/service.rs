@@ -272,7 +272,11 @@ pub(crate) fn ask_redis(credentials: &Value, command: &str) -> io::Result<String
     }
     let said = next()?;
     // A length comes before a text.
-    if said.starts_with('$') { next() } else { Ok(said) }
+    if said.starts_with('$') {
+        next()
+    } else {
+        Ok(said)
+    }
 }
 
 /// Waits until the value `v` is this.
