@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::platform::Platform;
 
 /// The first service of an offering waits for its image.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(1200);
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// What a client of an offering does; `URI` stands for that of the credentials, `ARGUMENTS` for those
