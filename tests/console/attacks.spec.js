@@ -23,6 +23,7 @@ test('an app cannot act through the session of its visitor', async ({ context, p
   const answered = evil.page.waitForResponse(target);
   await evil.page.evaluate(() => document.forms[0].submit());
   expect((await answered).status()).toBe(403);
+  await evil.page.waitForURL(target);
   await evil.page.goto(evil.origin);
   const status = await evil.page.evaluate(async (url) => {
     const body = new URLSearchParams({ name: 'x' });

@@ -3,6 +3,8 @@
 # no Chromium or Node.js. Needs the Docker daemon; CFLITE_BINARY names the binary under test.
 #
 #   run.sh [PLAYWRIGHT OPTIONS]    such as --grep journey, or a file
+#
+# CONSOLE_SCREENSHOTS names a folder: then the pictures of docs/console.md are made there, too.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 

@@ -102,7 +102,7 @@
       button.disabled = false;
       bar.hidden = true;
     };
-    request.open('POST', form.action);
+    request.open('POST', form.getAttribute('action'));
     request.setRequestHeader('X-Cflite-Script', '1');
     request.setRequestHeader('X-Cflite-Form', token());
     request.upload.onprogress = (progress) => { bar.value = (progress.loaded / progress.total) * 100; };

@@ -40,6 +40,7 @@
   const callbacks = {
     // What a person typed, opened or selected stays.
     beforeAttributeUpdated: (name, node) => !(name in KEPT && node.matches('input, select, textarea, option, details, dialog, button')),
+    beforeNodeRemoved: (node) => !(node.nodeType === 1 && node.matches('.error, [data-keep]')),
     beforeNodeMorphed: (old) => !(old.nodeType === 1 && (old.hasAttribute('data-keep') || old.tagName === 'TEXTAREA')),
   };
   let reading = null;
@@ -231,7 +232,8 @@
     button?.setAttribute('aria-busy', 'true');
     if (button) button.disabled = true;
     try {
-      const answer = await fetch(button?.formAction && button.hasAttribute('formaction') ? button.formAction : form.action, {
+      // Not form.action, which is the field of that name where there is one.
+      const answer = await fetch(button?.getAttribute('formaction') ?? form.getAttribute('action'), {
         method: 'POST',
         headers: { 'X-Cflite-Script': '1', 'X-Cflite-Form': token() },
         body,
@@ -460,7 +462,7 @@
     const query = new URLSearchParams();
     for (const [name, value] of new FormData(form)) if (value) query.append(name, value);
     const text = query.toString();
-    read(`${form.action}${text ? `?${text}` : ''}`, { replace: true }).catch((error) => {
+    read(`${form.getAttribute('action')}${text ? `?${text}` : ''}`, { replace: true }).catch((error) => {
       if (error.name !== 'AbortError') form.submit();
     });
   }
