@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz soak docker-test images-test client-test lint fmt bench build clean
+.PHONY: help up down install test unit api compatibility fuzz soak docker-test images-test client-test lint fmt bench screenshots build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -81,6 +81,12 @@ bench: ## Compare performance with the budgets, and with peers if available
 	@packaging/prerequisites.sh --test
 	@packaging/step "build cflite" $(CARGO) build --release --locked
 	@python3 tests/bench/bench.py --cflite $(CFLITE)
+
+screenshots: ## Make the pictures of docs/console.md anew
+	@packaging/prerequisites.sh --test
+	@packaging/step "build cflite" $(CARGO) build --release --locked
+	@mkdir -p docs/images
+	@CFLITE_BINARY=$(abspath $(CFLITE)) CONSOLE_SCREENSHOTS=$(abspath docs/images) tests/console/run.sh --project wide screenshots
 
 clean: ## Remove build artifacts
 	$(CARGO) clean
