@@ -16,6 +16,7 @@ mod dev;
 mod doctor;
 mod down;
 mod exec;
+mod explain;
 mod images;
 mod logs;
 mod packages;
@@ -65,6 +66,8 @@ enum Command {
     /// Show or search the logs of apps and services, or show the platform's own log
     #[command(long_about = logs::LONG)]
     Logs(logs::Arguments),
+    /// Say why an app does not run, and what to change
+    Explain(explain::Arguments),
     /// Check this machine and advise how to fix problems
     Doctor,
     /// Show API URL, user and password
@@ -136,6 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Down(arguments) => down::run(session, &arguments),
         Command::Status => status::run(session),
         Command::Logs(arguments) => logs::run(session, arguments),
+        Command::Explain(arguments) => explain::run(session, &arguments),
         Command::Doctor => doctor::run(session),
         Command::Credentials => credentials::run(session),
         Command::Images(arguments) => images::run(session, &arguments),

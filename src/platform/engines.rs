@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::adapters::SharedSink;
+use super::adapters::{LogReaders, SharedSink};
 use super::data_services;
 use super::parts::{CoreServices, Parts};
 use super::router_log::RouterLog;
@@ -15,7 +15,7 @@ use crate::cloud_controller::engines::{
 };
 use crate::cloud_controller::flows::seed::STACK;
 use crate::cloud_controller::on_board::{OnBoard, Part};
-use crate::cloud_controller::state;
+use crate::cloud_controller::state::{self, CloudController};
 use crate::config;
 use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
 use crate::marketplace::{self, Marketplace};
@@ -229,6 +229,7 @@ pub(super) fn console(
     parts: &Parts,
     core: &CoreServices,
     (scheduler, recorder): (&Scheduler, Recorder),
+    cc: &CloudController,
     api: &axum::Router,
 ) -> Console {
     Console::new(web::Parts {
@@ -237,6 +238,8 @@ pub(super) fn console(
         uaa: core.uaa.clone(),
         clock: parts.clock.clone(),
         api: api.clone(),
+        logs: core.logs.clone(),
+        log_access: Arc::new(LogReaders(cc.clone())),
         instances: scheduler.routable(),
         recorder,
         platform_id: core.id.clone(),

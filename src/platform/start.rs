@@ -63,7 +63,7 @@ impl Platform {
         let recorder = Recorder::new(parts.clock.clone());
         let recorded = axum::middleware::from_fn_with_state(recorder.clone(), Recorder::record);
         let platform = platform.layer(recorded);
-        let console = engines::console(&parts, &core, (&scheduler, recorder), &platform);
+        let console = engines::console(&parts, &core, (&scheduler, recorder), &cc, &platform);
         let platform = platform.merge(console.router());
 
         core.uaa.start(&supervisor);

@@ -40,6 +40,16 @@ const FILES: &[(&str, &str, &[&str])] = &[
         &[include_str!("../../web/assets/console-push.js")],
     ),
     (
+        "console-logs.css",
+        "text/css; charset=utf-8",
+        &[include_str!("../../web/assets/console-logs.css")],
+    ),
+    (
+        "console-logs.js",
+        "text/javascript; charset=utf-8",
+        &[include_str!("../../web/assets/console-logs.js")],
+    ),
+    (
         "icon.svg",
         "image/svg+xml",
         &[include_str!("../../web/assets/icon.svg")],

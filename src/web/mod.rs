@@ -15,12 +15,15 @@
 mod api;
 mod assets;
 mod digest;
+mod chart;
 mod events;
+mod explain;
 mod fmt;
 mod form;
 mod frame;
 mod guard;
 mod live;
+mod logs;
 mod outcome;
 mod pages;
 mod recorder;
@@ -28,6 +31,7 @@ mod session;
 mod show;
 mod sign_in;
 mod visitor;
+mod when;
 
 use std::sync::Arc;
 
@@ -41,6 +45,7 @@ use tokio::sync::watch;
 
 use crate::base::Clock;
 use crate::db::{Db, Vault};
+use crate::logs::{LogAccess, Logs};
 use crate::net::RequestBase;
 use crate::scheduler::RoutableInstance;
 use crate::uaa::Uaa;
@@ -57,6 +62,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The platform's API: the Cloud Controller, UAA, logs.
     pub api: Router,
+    /// Lines and measurements of apps.
+    pub logs: Logs,
+    /// Who may read whose.
+    pub log_access: Arc<dyn LogAccess>,
     /// Changes whenever instances start or end.
     pub instances: watch::Receiver<Arc<Vec<RoutableInstance>>>,
     /// What API calls pushes made.
@@ -96,7 +105,7 @@ impl Console {
         &self.0.parts
     }
 
-    /// Its pages, all below `/console`.
+    /// Its pages, all below `/console`, and what the command line asks.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/console/login", get(sign_in::start))
@@ -107,6 +116,7 @@ impl Console {
             .route("/favicon.ico", get(assets::icon))
             .merge(pages::routes())
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+            .merge(explain::route::routes())
             .with_state(self.clone())
     }
 }

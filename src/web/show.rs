@@ -100,6 +100,12 @@ impl Refused {
         )
     }
 
+    /// The field that is at fault, and why, when it is one of ours.
+    pub(super) fn at_field(&self) -> Option<(String, String)> {
+        let mut errors = self.0.errors.iter();
+        errors.find_map(|error| Some((error.field.clone()?, error.detail.clone())))
+    }
+
     fn with(status: StatusCode, title: &str, errors: Vec<FieldError>) -> Self {
         Self(Box::new(Fault {
             status,

@@ -2,7 +2,8 @@
 
 use regex::bytes::Regex;
 
-use crate::logs::envelope::{Envelope, Message};
+use super::level::Level;
+use crate::logs::envelope::{Envelope, LogStream, Message};
 
 /// Conditions on a line; all must hold.
 #[derive(Debug, Clone, Default)]
@@ -14,16 +15,31 @@ pub struct Filter {
     /// The line is of one of these source types or of a type below one: `APP` finds
     /// `APP/PROC/WEB`. Empty = any.
     pub source_types: Vec<String>,
+    /// The line is of an instance with one of these numbers. Empty = any.
+    pub instances: Vec<String>,
+    /// The line is of this stream.
+    pub stream: Option<LogStream>,
+    /// The line is as grave as this or graver.
+    pub level: Option<Level>,
 }
 
 impl Filter {
     pub(super) fn admits(&self, envelope: &Envelope) -> bool {
-        let Message::Log { payload, .. } = &envelope.message else {
+        let Message::Log { payload, stream } = &envelope.message else {
             return false;
         };
+        if self.stream.is_some_and(|wanted| wanted != *stream) || !self.admits_instance(envelope) {
+            return false;
+        }
         let found = self.grep.as_ref().is_none_or(|grep| grep.is_match(payload));
         let refused = self.not.as_ref().is_some_and(|not| not.is_match(payload));
-        found && !refused && self.admits_type(envelope)
+        let grave = |level| Level::of(envelope) >= level;
+        found && !refused && self.admits_type(envelope) && self.level.is_none_or(grave)
+    }
+
+    fn admits_instance(&self, envelope: &Envelope) -> bool {
+        let own = &*envelope.instance_id;
+        self.instances.is_empty() || self.instances.iter().any(|wanted| wanted == own)
     }
 
     fn admits_type(&self, envelope: &Envelope) -> bool {
@@ -58,6 +74,7 @@ mod tests {
             grep: regex("err|warn"),
             not: regex("(?i)ignored"),
             source_types: vec!["app".to_owned(), "RTR".to_owned()],
+            ..Filter::default()
         };
         for (source_type, text, expected) in [
             ("APP/PROC/WEB", "an error", true),
@@ -73,5 +90,31 @@ mod tests {
         }
         assert!(Filter::default().admits(&of("", "anything")));
         assert!(!Filter::default().admits(&gauge(&["cpu"])));
+    }
+
+    #[test]
+    fn instance_stream_and_level_decide() {
+        let mut failed = (*line(1, "ERROR: no disk")).clone();
+        failed.instance_id = "2".into();
+        let of = |instance: &str, stream, level| Filter {
+            instances: vec!["1".to_owned(), instance.to_owned()],
+            stream: Some(stream),
+            level: Some(level),
+            ..Filter::default()
+        };
+        for (filter, expected) in [
+            (of("2", LogStream::Out, Level::Warn), true),
+            (of("2", LogStream::Out, Level::Error), true),
+            (of("3", LogStream::Out, Level::Debug), false),
+            (of("2", LogStream::Err, Level::Debug), false),
+        ] {
+            assert_eq!(filter.admits(&failed), expected, "{filter:?}");
+        }
+        let calm = line(1, "all is well");
+        let filter = Filter {
+            level: Some(Level::Warn),
+            ..Filter::default()
+        };
+        assert!(!filter.admits(&calm));
     }
 }

@@ -6,6 +6,7 @@
 //! is shown once.
 
 mod filter;
+mod level;
 mod merge;
 mod operator;
 mod parameters;
@@ -14,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 pub use filter::Filter;
+pub use level::Level;
 pub use operator::{LogSources, NamedSource};
 
 use super::envelope::{Envelope, Kinds};

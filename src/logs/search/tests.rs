@@ -126,6 +126,7 @@ async fn text_source_and_time_narrow_a_search() {
             grep: Some(Regex::new("^4.1$").expect("a pattern")),
             not: Some(Regex::new("45").expect("a pattern")),
             source_types: vec!["app".to_owned()],
+            ..Filter::default()
         },
         ..all()
     };

@@ -3,6 +3,7 @@
 mod app;
 mod apps;
 mod home;
+mod logs;
 mod palette;
 pub(super) mod push;
 
@@ -15,6 +16,7 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(home::routes())
         .merge(apps::routes())
+        .merge(logs::routes())
         .merge(palette::routes())
         .merge(app::routes())
         .merge(push::routes())

@@ -135,6 +135,21 @@ impl Browser {
         self.send(Method::POST, path, Some(form), &headers).await
     }
 
+    /// An answer that does not end, such as a stream of events.
+    pub(super) async fn stream(&self, path: &str, last: &str) -> reqwest::Response {
+        let cookies = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let cookies: Vec<String> = cookies.collect();
+        let mut request = self.http.get(format!("{}{path}", self.origin));
+        request = request.header("cookie", cookies.join("; "));
+        if !last.is_empty() {
+            request = request.header("last-event-id", last);
+        }
+        request.send().await.expect("an answer")
+    }
+
     /// Anything.
     pub(super) async fn send(
         &mut self,

@@ -3,4 +3,6 @@
 mod apps;
 mod browser;
 mod push;
+mod explain;
+mod logs;
 mod session;

@@ -1,7 +1,9 @@
 //! The pages of one app, a file for each tab. Each begins with [`AppHead`].
 
 mod actions;
+mod metrics;
 mod overview;
+mod requests;
 mod xray;
 
 use axum::Router;
@@ -16,6 +18,8 @@ use crate::web::visitor::{InSpace, Visitor};
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(overview::routes())
+        .merge(metrics::routes())
+        .merge(requests::routes())
         .merge(actions::routes())
         .merge(xray::routes())
 }
@@ -33,7 +37,13 @@ pub(super) struct AppHead {
 }
 
 /// The tabs: their names in addresses, and their labels.
-pub(super) const TABS: &[(&str, &str)] = &[("", "Overview"), ("xray", "X-ray")];
+pub(in crate::web::pages) const TABS: &[(&str, &str)] = &[
+    ("", "Overview"),
+    ("logs", "Logs"),
+    ("metrics", "Metrics"),
+    ("requests", "Requests"),
+    ("xray", "X-ray"),
+];
 
 impl AppHead {
     /// Reads an app as the visitor sees it.

@@ -9,6 +9,7 @@ use axum::routing::get;
 use super::{AppHead, TABS};
 use crate::web::Console;
 use crate::web::api::models::{Event, Instance, Process, Route, Stats};
+use crate::web::explain::{Explanation, collect};
 use crate::web::frame::Frame;
 use crate::web::show::{self, Refused};
 use crate::web::visitor::Visitor;
@@ -44,6 +45,8 @@ struct Line {
 struct Page {
     frame: Frame,
     head: AppHead,
+    /// What is wrong, if something is.
+    why: Option<Explanation>,
     processes: Vec<Shown>,
     routes: Vec<Route>,
     events: Vec<events::Line>,
@@ -82,10 +85,13 @@ async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response
             instances: instances.iter().map(line).collect(),
         });
     }
+    let now = visitor.console.parts().clock.now();
+    let why = collect::explanation(api, guid, now).await?;
     let base = visitor.base();
     show::page(&Page {
         frame: Frame::new(&visitor, "apps").refreshed(5),
         head,
+        why: why.wrong.then_some(why),
         processes,
         routes: routes.resources,
         events: events.resources.iter().map(events::Line::of).collect(),
