@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::adapters::{LogReaders, SharedSink};
+use super::adapters::SharedSink;
 use super::data_services;
 use super::parts::{CoreServices, Parts};
 use super::router_log::RouterLog;
@@ -15,7 +15,7 @@ use crate::cloud_controller::engines::{
 };
 use crate::cloud_controller::flows::seed::STACK;
 use crate::cloud_controller::on_board::{OnBoard, Part};
-use crate::cloud_controller::state::{self, CloudController};
+use crate::cloud_controller::state;
 use crate::config;
 use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
 use crate::marketplace::{self, Marketplace};
@@ -25,7 +25,6 @@ use crate::router::{self, Router};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
-use crate::web::{self, Console, Recorder};
 
 pub(super) fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Scheduler {
     Scheduler::new(scheduler::Parts {
@@ -221,28 +220,5 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
             offline: parts.config.offline,
             ..staging::Settings::new(&core.id, core.host_ip)
         },
-    })
-}
-
-/// The web console over the platform's own API.
-pub(super) fn console(
-    parts: &Parts,
-    core: &CoreServices,
-    (scheduler, recorder): (&Scheduler, Recorder),
-    cc: &CloudController,
-    api: &axum::Router,
-) -> Console {
-    Console::new(web::Parts {
-        db: core.db.clone(),
-        vault: core.vault.clone(),
-        uaa: core.uaa.clone(),
-        clock: parts.clock.clone(),
-        api: api.clone(),
-        logs: core.logs.clone(),
-        log_access: Arc::new(LogReaders(cc.clone())),
-        instances: scheduler.routable(),
-        recorder,
-        platform_id: core.id.clone(),
-        domain: parts.config.domain.clone(),
     })
 }

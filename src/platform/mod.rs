@@ -6,6 +6,7 @@
 
 mod adapters;
 pub mod cleanup;
+mod console;
 mod data_services;
 mod droplet_images;
 mod engines;

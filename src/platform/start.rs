@@ -10,13 +10,12 @@ use super::metrics::{self, Measured, PlatformMetrics};
 use super::parts::{CoreServices, Parts};
 use super::router_log::RouterLog;
 use super::running::Running;
-use super::{data_services, engines, open, workers};
+use super::{console, data_services, engines, open, workers};
 use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::db::Db;
 use crate::logs::Ingest;
 use crate::scheduler::Scheduler;
-use crate::web::Recorder;
 
 /// A running platform.
 pub struct Platform {
@@ -60,11 +59,12 @@ impl Platform {
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
-        let recorder = Recorder::new(parts.clock.clone());
-        let recorded = axum::middleware::from_fn_with_state(recorder.clone(), Recorder::record);
-        let platform = platform.layer(recorded);
-        let console = engines::console(&parts, &core, (&scheduler, recorder), &cc, &platform);
-        let platform = platform.merge(console.router());
+        let sources = console::Sources {
+            cc: &cc,
+            scheduler: &scheduler,
+            operated: &operated,
+        };
+        let platform = console::open(&parts, &core, &sources, platform);
 
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);

@@ -79,9 +79,30 @@ pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
+/// Whether a text is the address of a page of the web, which a link may lead to.
+pub(super) fn is_web(text: &str) -> bool {
+    let parsed = url::Url::parse(text);
+    parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// `1 app`, `2 apps`.
+pub(super) fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_lead_to_the_web_only() {
+        assert!(is_web("https://x.example/a"));
+        for bad in ["javascript:alert(1)", "data:text/html,x", " javascript:x", "/x", ""] {
+            assert!(!is_web(bad), "{bad}");
+        }
+        assert_eq!(count(1, "app"), "1 app");
+        assert_eq!(count(0, "app"), "0 apps");
+    }
 
     #[test]
     fn sizes_and_times_are_short() {

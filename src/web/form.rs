@@ -38,6 +38,23 @@ impl Fields {
         ))
     }
 
+    /// These fields.
+    #[cfg(test)]
+    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
+        let owned = pairs.iter();
+        let owned = owned.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self(owned.collect())
+    }
+
+    /// Checks that a name was typed before something is deleted.
+    pub(super) fn typed(&self, name: &str, what: &str) -> Result<(), Refused> {
+        if self.get("typed") == Some(name) {
+            return Ok(());
+        }
+        let text = format!("Type the name {name} to delete {what}");
+        Err(Refused::field("typed", &text))
+    }
+
     /// The first value of a field; `None` when it was not sent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(key, _)| key == name);

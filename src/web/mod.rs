@@ -24,6 +24,7 @@ mod frame;
 mod guard;
 mod live;
 mod logs;
+mod operators;
 mod outcome;
 mod pages;
 mod recorder;
@@ -50,6 +51,8 @@ use crate::net::RequestBase;
 use crate::scheduler::RoutableInstance;
 use crate::uaa::Uaa;
 
+pub use operators::Operators;
+
 /// What the console is made of.
 pub struct Parts {
     /// Its sessions are rows.
@@ -74,6 +77,10 @@ pub struct Parts {
     pub platform_id: String,
     /// The system domain.
     pub domain: String,
+    /// What only operators may ask.
+    pub operators: Operators,
+    /// Whether there are data services.
+    pub data_services: bool,
 }
 
 /// The console; cheap to clone.

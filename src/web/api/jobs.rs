@@ -53,6 +53,24 @@ impl Api {
     }
 }
 
+impl Api {
+    /// The guid of what a job is about: `kind` is its name among the job's links.
+    pub(in crate::web) async fn subject(
+        &self,
+        reply: &Reply,
+        kind: &str,
+    ) -> Result<String, Failure> {
+        let path = reply.location.as_deref().and_then(job_path);
+        let path = path.ok_or_else(|| Failure::Internal("an answer without a job".to_owned()))?;
+        let job: serde_json::Value = self.get(path).await?;
+        let link = job["links"][kind]["href"].as_str().unwrap_or_default();
+        match link.rsplit_once('/') {
+            Some((_, guid)) if !guid.is_empty() => Ok(guid.to_owned()),
+            _ => Err(Failure::Internal(format!("{path} does not tell its {kind}"))),
+        }
+    }
+}
+
 /// The path of a job's address.
 fn job_path(location: &str) -> Option<&str> {
     let at = location.find("/v3/jobs/")?;

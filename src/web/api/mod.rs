@@ -2,6 +2,7 @@
 
 pub(super) mod jobs;
 pub(super) mod models;
+pub(super) mod services;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,6 +81,23 @@ pub(super) struct ApiFault {
 #[derive(Deserialize)]
 struct Faults {
     errors: Vec<ApiFault>,
+}
+
+/// An error of the UAA's API.
+#[derive(Deserialize)]
+struct UaaFault {
+    error: String,
+    error_description: String,
+}
+
+impl From<UaaFault> for ApiFault {
+    fn from(fault: UaaFault) -> Self {
+        Self {
+            code: 0,
+            title: fault.error,
+            detail: fault.error_description,
+        }
+    }
 }
 
 /// A call that an action made, to show it.
@@ -303,6 +321,14 @@ fn checked(reply: Reply) -> Result<Reply, Failure> {
             status: reply.status,
             errors: faults.errors,
         }),
+        _ if reply.status.is_client_error()
+            && let Ok(fault) = serde_json::from_slice::<UaaFault>(&reply.body) =>
+        {
+            Err(Failure::Api {
+                status: reply.status,
+                errors: vec![fault.into()],
+            })
+        }
         _ => Err(Failure::Internal(format!(
             "the API answered {}: {}",
             reply.status,

@@ -48,20 +48,36 @@ pub(in crate::web) struct Organization {
     pub(in crate::web) name: String,
     #[serde(default)]
     pub(in crate::web) suspended: bool,
+    #[serde(default)]
     pub(in crate::web) created_at: String,
+    #[serde(default)]
+    pub(in crate::web) relationships: OfQuota,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct OfQuota {
+    #[serde(default)]
+    pub(in crate::web) quota: ToOne,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::web) struct Space {
     pub(in crate::web) guid: String,
     pub(in crate::web) name: String,
+    #[serde(default)]
+    pub(in crate::web) suspended: bool,
+    #[serde(default)]
     pub(in crate::web) created_at: String,
+    #[serde(default)]
     pub(in crate::web) relationships: OfOrganization,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(in crate::web) struct OfOrganization {
+    #[serde(default)]
     pub(in crate::web) organization: ToOne,
+    #[serde(default)]
+    pub(in crate::web) quota: ToOne,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -249,6 +265,27 @@ pub(in crate::web) struct Included {
     pub(in crate::web) service_instances: Vec<Named>,
     #[serde(default)]
     pub(in crate::web) users: Vec<User>,
+    #[serde(default)]
+    pub(in crate::web) domains: Vec<Named>,
+    #[serde(default)]
+    pub(in crate::web) service_plans: Vec<PlanName>,
+    #[serde(default)]
+    pub(in crate::web) service_offerings: Vec<Named>,
+}
+
+/// A service plan, as instances bring it.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct PlanName {
+    pub(in crate::web) guid: String,
+    pub(in crate::web) name: String,
+    #[serde(default)]
+    pub(in crate::web) relationships: OfPlanName,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::web) struct OfPlanName {
+    #[serde(default)]
+    pub(in crate::web) service_offering: ToOne,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -256,6 +293,17 @@ pub(in crate::web) struct User {
     pub(in crate::web) guid: String,
     #[serde(default)]
     pub(in crate::web) username: Option<String>,
+    #[serde(default)]
+    pub(in crate::web) origin: Option<String>,
+    #[serde(default)]
+    pub(in crate::web) created_at: String,
+}
+
+impl User {
+    /// The name, or the guid of a user that has none here.
+    pub(in crate::web) fn label(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.guid)
+    }
 }
 
 impl Included {
@@ -265,6 +313,9 @@ impl Included {
         self.apps.append(&mut more.apps);
         self.service_instances.append(&mut more.service_instances);
         self.users.append(&mut more.users);
+        self.domains.append(&mut more.domains);
+        self.service_plans.append(&mut more.service_plans);
+        self.service_offerings.append(&mut more.service_offerings);
     }
 }
 

@@ -6,6 +6,8 @@ mod home;
 mod logs;
 mod palette;
 pub(super) mod push;
+mod places;
+mod services;
 
 use axum::Router;
 
@@ -20,4 +22,5 @@ pub(super) fn routes() -> Router<Console> {
         .merge(palette::routes())
         .merge(app::routes())
         .merge(push::routes())
+        .merge(services::routes())
 }

@@ -1,0 +1,58 @@
+//! The web console over the platform's own API.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::adapters::LogReaders;
+use super::parts::{CoreServices, Parts};
+use crate::base::Secret;
+use crate::cloud_controller::state::CloudController;
+use crate::scheduler::Scheduler;
+use crate::web::{self, Console, Recorder};
+
+/// What the console reads besides the services that are opened first.
+pub(super) struct Sources<'a> {
+    pub(super) cc: &'a CloudController,
+    pub(super) scheduler: &'a Scheduler,
+    /// What operators ask.
+    pub(super) operated: &'a axum::Router,
+}
+
+/// The console, and the API with a record of the calls that it shows.
+pub(super) fn open(
+    parts: &Parts,
+    core: &CoreServices,
+    sources: &Sources<'_>,
+    api: axum::Router,
+) -> axum::Router {
+    let recorder = Recorder::new(parts.clock.clone());
+    let recorded = axum::middleware::from_fn_with_state(recorder.clone(), Recorder::record);
+    let api = api.layer(recorded);
+    let auth = core.registry.auth();
+    let secret = format!("{}:{}", auth.username, auth.password.expose());
+    let further = core.packages.operator_routes();
+    let further = further.merge(sources.operated.clone());
+    let routes = core.registry.router();
+    let routes = routes.merge(core.registry.for_operators(further));
+    let console = Console::new(web::Parts {
+        db: core.db.clone(),
+        vault: core.vault.clone(),
+        uaa: core.uaa.clone(),
+        clock: parts.clock.clone(),
+        api: api.clone(),
+        logs: core.logs.clone(),
+        log_access: Arc::new(LogReaders(sources.cc.clone())),
+        instances: sources.scheduler.routable(),
+        recorder,
+        platform_id: core.id.clone(),
+        domain: parts.config.domain.clone(),
+        operators: web::Operators {
+            routes,
+            authorization: Secret::new(format!("Basic {}", STANDARD.encode(secret))),
+        },
+        data_services: parts.config.data_services,
+    });
+    api.merge(console.router())
+}
