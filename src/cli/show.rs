@@ -2,7 +2,6 @@
 
 #![expect(clippy::print_stderr, reason = "the only module that prints")]
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,9 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::alerts::Sink;
-use crate::base::{Bytes, Secret, Timestamp};
-use crate::logs::showable_drain;
+use crate::base::{Bytes, Timestamp};
 
 /// A line on standard output. Exits when its reader is gone (`cflite logs | head`).
 pub(super) fn line(text: &str) {
@@ -50,18 +47,6 @@ pub(super) fn error(text: &str) {
 /// A size such as `1.5G`.
 pub(super) fn bytes(size: u64) -> String {
     Bytes(i64::try_from(size).unwrap_or(i64::MAX)).to_short()
-}
-
-/// A size as options take it.
-fn exact(size: u64) -> String {
-    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
-    let mut fitting = units
-        .iter()
-        .filter(|(_, shift)| size.is_multiple_of(1 << shift));
-    match fitting.next().filter(|_| size > 0) {
-        Some((unit, shift)) => format!("{}{unit}", size >> shift),
-        None => size.to_string(),
-    }
 }
 
 /// `15:04:05` where this machine is.
@@ -219,108 +204,23 @@ pub(super) fn fetched(
 
 /// `cflite config`.
 pub(super) fn config(session: Session) -> anyhow::Result<ExitCode> {
-    let config = session.options.resolve()?;
-    let shown = json!({
-        "data-dir": config.data_dir,
-        "domain": config.domain,
-        "bind": config.bind,
-        "http-port": port(config.http_port),
-        "https-port": port(config.https_port),
-        "registry-port": config.registry_port,
-        "docker-host": config.docker_host,
-        "admin-password-file": config.admin_password_file,
-        "app-log-revision": config.app_log_revision,
-        "registry-upstream": pairs(&config.registry_upstreams),
-        "registry-mirror-port": config.registry_mirror_port,
-        "registry-cache": exact(config.registry_cache),
-        "package-cache": exact(config.package_cache),
-        "package-upstream": pairs(&config.package_upstreams),
-        "data-services": config.data_services,
-        "stand-ins": config.stand_ins,
-        "stand-in": pairs(&config.stand_in_plans),
-        "alert": alerts(&config.alerts),
-        "log-drain": drains(&config.log_drains),
-        "offline": config.offline,
-        "log-format": config.log_format.as_str(),
-    });
+    let settings = session.options.resolve()?.settings();
     if session.json {
-        json(&shown);
+        let shown = settings.into_iter();
+        let shown = shown.map(|one| (one.name.to_owned(), one.value));
+        json(&Value::Object(shown.collect()));
     } else {
-        let text = |value: &Value| match value {
-            Value::Null => "(default)".to_owned(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let rows: Vec<Vec<String>> = shown
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| vec![name.clone(), text(value)])
+        let rows: Vec<Vec<String>> = settings
+            .iter()
+            .map(|one| {
+                vec![
+                    one.name.to_owned(),
+                    one.text(),
+                    one.origin.word().to_owned(),
+                ]
+            })
             .collect();
-        table(&["option", "value"], &rows);
+        table(&["option", "value", "from"], &rows);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn pairs(named: &BTreeMap<String, impl std::fmt::Display>) -> Value {
-    let all = named.iter();
-    let all: Vec<String> = all.map(|(name, value)| format!("{name}={value}")).collect();
-    if all.is_empty() {
-        Value::Null
-    } else {
-        json!(all.join(","))
-    }
-}
-
-/// Who is told, without passwords.
-fn alerts(all: &[Secret<String>]) -> Value {
-    let names: Vec<String> = all
-        .iter()
-        .map(|url| match Sink::parse(url.expose()) {
-            Ok(sink) => sink.name(),
-            Err(error) => format!("not valid: {error}"),
-        })
-        .collect();
-    if names.is_empty() {
-        Value::Null
-    } else {
-        json!(names.join(","))
-    }
-}
-
-/// Without what may be secret in them.
-fn drains(urls: &[String]) -> Value {
-    if urls.is_empty() {
-        return Value::Null;
-    }
-    let shown: Vec<String> = urls.iter().map(|url| showable_drain(url)).collect();
-    json!(shown.join(","))
-}
-
-fn port(choice: crate::net::ports::PortChoice) -> String {
-    use crate::net::ports::PortChoice;
-    match choice {
-        PortChoice::Exactly(port) => port.to_string(),
-        PortChoice::Prefer(first, second) => format!("{first}, else {second}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_shown_as_options_take_them() {
-        for (size, text) in [
-            (0, "0"),
-            (1023, "1023"),
-            (1500 << 20, "1500M"),
-            (20 << 30, "20G"),
-            (2 << 40, "2T"),
-        ] {
-            assert_eq!(exact(size), text);
-            let read = Bytes::parse_short(text).expect("a size");
-            assert_eq!(u64::try_from(read.0), Ok(size));
-        }
-    }
 }

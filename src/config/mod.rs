@@ -7,6 +7,7 @@
 mod drains;
 mod file;
 mod proxy;
+mod shown;
 mod values;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use url::Url;
 use crate::base::Secret;
 use crate::net::ports::PortChoice;
 use crate::telemetry::{otlp, own_log};
+pub use shown::{Origin, Setting};
 use values::{check_domain, export, log_format, package_upstreams, size, stand_ins, upstreams};
 
 /// The space for copies of other registries' images.
@@ -247,6 +249,8 @@ pub struct Config {
     pub export: Option<otlp::Settings>,
     /// Variables of an HTTP proxy for containers, `NAME` and value.
     pub proxy_variables: Vec<(String, String)>,
+    /// Where options come from that are not defaults, by their names.
+    pub origins: BTreeMap<String, Origin>,
 }
 
 /// Why the configuration cannot be used.
@@ -293,6 +297,8 @@ impl Options {
                 }
             }
         };
+        let has_variable = |name: &str| std::env::var_os(name).is_some();
+        let origins = shown::origins(&self, &from_file, has_variable);
         let all = self.or(from_file);
         let domain = all
             .domain
@@ -336,6 +342,7 @@ impl Options {
             log_format: log_format(all.log_format.as_deref())?,
             export: export()?,
             proxy_variables,
+            origins,
         })
     }
 

@@ -9,13 +9,16 @@ use super::adapters::LogReaders;
 use super::parts::{CoreServices, Parts};
 use crate::base::Secret;
 use crate::cloud_controller::state::CloudController;
+use crate::router::Router;
 use crate::scheduler::Scheduler;
+use crate::telemetry::own_log;
 use crate::web::{self, Console, Recorder};
 
 /// What the console reads besides the services that are opened first.
 pub(super) struct Sources<'a> {
     pub(super) cc: &'a CloudController,
     pub(super) scheduler: &'a Scheduler,
+    pub(super) router: &'a Router,
     /// What operators ask.
     pub(super) operated: &'a axum::Router,
 }
@@ -53,6 +56,15 @@ pub(super) fn open(
             authorization: Secret::new(format!("Basic {}", STANDARD.encode(secret))),
         },
         data_services: parts.config.data_services,
+        settings: { parts.config.settings().into_iter() }
+            .map(|one| web::Setting {
+                name: one.name,
+                value: one.text(),
+                origin: one.origin.word(),
+            })
+            .collect(),
+        own_log: parts.config.data_dir.join(own_log::LOG),
+        router: sources.router.clone(),
     });
     api.merge(console.router())
 }

@@ -63,6 +63,7 @@ impl Platform {
             cc: &cc,
             scheduler: &scheduler,
             operated: &operated,
+            router: &router,
         };
         let platform = console::open(&parts, &core, &sources, platform);
 

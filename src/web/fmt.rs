@@ -97,7 +97,13 @@ mod tests {
     #[test]
     fn links_lead_to_the_web_only() {
         assert!(is_web("https://x.example/a"));
-        for bad in ["javascript:alert(1)", "data:text/html,x", " javascript:x", "/x", ""] {
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            " javascript:x",
+            "/x",
+            "",
+        ] {
             assert!(!is_web(bad), "{bad}");
         }
         assert_eq!(count(1, "app"), "1 app");

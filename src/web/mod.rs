@@ -34,6 +34,7 @@ mod sign_in;
 mod visitor;
 mod when;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use recorder::Recorder;
@@ -48,6 +49,7 @@ use crate::base::Clock;
 use crate::db::{Db, Vault};
 use crate::logs::{LogAccess, Logs};
 use crate::net::RequestBase;
+use crate::router;
 use crate::scheduler::RoutableInstance;
 use crate::uaa::Uaa;
 
@@ -81,6 +83,23 @@ pub struct Parts {
     pub operators: Operators,
     /// Whether there are data services.
     pub data_services: bool,
+    /// The configuration in force.
+    pub settings: Vec<Setting>,
+    /// The file of the platform's own log.
+    pub own_log: PathBuf,
+    /// Decides which app answers.
+    pub router: router::Router,
+}
+
+/// An option of the configuration in force, without secrets.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// `http-port`.
+    pub name: &'static str,
+    /// As text.
+    pub value: String,
+    /// `flag`, `environment`, `file` or `default`.
+    pub origin: &'static str,
 }
 
 /// The console; cheap to clone.

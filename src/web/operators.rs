@@ -46,11 +46,7 @@ impl Operators {
     }
 
     /// The answer, or why it was refused.
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-    ) -> Result<Result<Response, Refused>, Refused> {
+    async fn ask(&self, method: Method, path: &str) -> Result<Result<Response, Refused>, Refused> {
         let fault = |error: &dyn std::fmt::Display| Refused::internal(&format!("{path}: {error}"));
         let authorization = HeaderValue::from_str(self.authorization.expose());
         let authorization = authorization.map_err(|error| fault(&error))?;

@@ -66,7 +66,9 @@ impl Api {
         let link = job["links"][kind]["href"].as_str().unwrap_or_default();
         match link.rsplit_once('/') {
             Some((_, guid)) if !guid.is_empty() => Ok(guid.to_owned()),
-            _ => Err(Failure::Internal(format!("{path} does not tell its {kind}"))),
+            _ => Err(Failure::Internal(format!(
+                "{path} does not tell its {kind}"
+            ))),
         }
     }
 }

@@ -108,7 +108,14 @@ impl Plan {
         }
         let costs = self.costs.iter();
         let costs: Vec<String> = costs
-            .map(|cost| format!("{} {} {}", cost.amount, cost.currency, cost.unit.to_lowercase()))
+            .map(|cost| {
+                format!(
+                    "{} {} {}",
+                    cost.amount,
+                    cost.currency,
+                    cost.unit.to_lowercase()
+                )
+            })
             .collect();
         costs.join(" + ")
     }

@@ -1,12 +1,16 @@
 //! The pages: a file or folder for each, with its routes, what it reads and its template.
 
+mod admin;
 mod app;
 mod apps;
 mod home;
 mod logs;
+mod orgs;
 mod palette;
 pub(super) mod push;
 mod places;
+mod platform;
+mod routes;
 mod services;
 
 use axum::Router;
@@ -23,4 +27,8 @@ pub(super) fn routes() -> Router<Console> {
         .merge(app::routes())
         .merge(push::routes())
         .merge(services::routes())
+        .merge(orgs::routes())
+        .merge(admin::routes())
+        .merge(platform::routes())
+        .merge(routes::routes())
 }

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::instance::Head;
+use super::head::Head;
 use super::{marketplace, schema};
 use crate::web::Console;
 use crate::web::api::models::Named;
@@ -55,7 +55,10 @@ async fn bind(Path(guid): Path<String>, change: Change) -> Result<Outcome, Refus
     }
     let reply = api.post("/v3/service_credential_bindings", body).await?;
     api.finish(&reply).await?;
-    let text = format!("{} is bound; restart or restage it to use the service", app.name);
+    let text = format!(
+        "{} is bound; restart or restage it to use the service",
+        app.name
+    );
     Ok(change.done(text, head.page()).command(command))
 }
 
@@ -124,7 +127,11 @@ async fn delete(
         let name = binding.name.unwrap_or_default();
         (
             format!("The key {name} is deleted"),
-            format!("cf delete-service-key {} {} -f", head.word(), fmt::word(&name)),
+            format!(
+                "cf delete-service-key {} {} -f",
+                head.word(),
+                fmt::word(&name)
+            ),
         )
     };
     let reply = api.delete(&path).await?;

@@ -32,7 +32,10 @@ pub(super) fn routes() -> Router<Console> {
         .route("/console/brokers/{guid}/sync", post(sync))
         .route("/console/brokers/{guid}/delete", post(delete))
         .route("/console/brokers/{guid}/plans/{plan}", post(visibility))
-        .route("/console/brokers/{guid}/offerings/{offering}/purge", post(purge))
+        .route(
+            "/console/brokers/{guid}/offerings/{offering}/purge",
+            post(purge),
+        )
 }
 
 /// A broker of the list.
@@ -188,7 +191,10 @@ async fn register(change: Change) -> Result<Outcome, Refused> {
         fmt::word(url)
     );
     Ok(change
-        .done(format!("{name} is registered; choose who sees its plans"), LIST)
+        .done(
+            format!("{name} is registered; choose who sees its plans"),
+            LIST,
+        )
         .command(command))
 }
 

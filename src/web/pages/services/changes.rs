@@ -5,9 +5,10 @@ use axum::extract::Path;
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::instance::Head;
+use super::head::Head;
 use super::{marketplace, schema};
 use crate::web::Console;
+use crate::web::api::jobs::Progress;
 use crate::web::api::services::Plan;
 use crate::web::fmt;
 use crate::web::guard::Change;
@@ -42,7 +43,11 @@ async fn update(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let mut commands = Vec::new();
     if name != head.instance.name {
         body["name"] = name.into();
-        commands.push(format!("cf rename-service {} {}", head.word(), fmt::word(name)));
+        commands.push(format!(
+            "cf rename-service {} {}",
+            head.word(),
+            fmt::word(name)
+        ));
     }
     let tags = marketplace::tags(fields.get("tags"));
     if tags != head.instance.tags {
@@ -88,7 +93,10 @@ async fn update_provided(Path(guid): Path<String>, change: Change) -> Result<Out
     change.visitor.api.patch(&path(&guid), body).await?;
     let command = format!("cf update-user-provided-service {}{options}", head.word());
     Ok(change
-        .done("The service is changed; restage or restart its apps", head.page())
+        .done(
+            "The service is changed; restage or restart its apps",
+            head.page(),
+        )
         .command(command))
 }
 
@@ -128,8 +136,14 @@ async fn unshare(
     let path = format!("{}/relationships/shared_spaces/{space}", path(&guid));
     change.visitor.api.delete(&path).await?;
     Ok(change
-        .done("The service is no longer shared with the space", head.page())
-        .command(format!("cf unshare-service {} -s SPACE -o ORG", head.word())))
+        .done(
+            "The service is no longer shared with the space",
+            head.page(),
+        )
+        .command(format!(
+            "cf unshare-service {} -s SPACE -o ORG",
+            head.word()
+        )))
 }
 
 /// Shows parameters or, of user-provided instances, credentials.
@@ -156,8 +170,8 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let progress = api.finish(&reply).await?;
     let command = format!("cf delete-service {} -f", head.word());
     let (text, next) = match progress {
-        crate::web::api::jobs::Progress::Done => (format!("{name} is deleted"), "/console/services".to_owned()),
-        crate::web::api::jobs::Progress::GoesOn => (format!("{name} is being deleted"), head.page()),
+        Progress::Done => (format!("{name} is deleted"), "/console/services".to_owned()),
+        Progress::GoesOn => (format!("{name} is being deleted"), head.page()),
     };
     Ok(change.done(text, next).command(command))
 }
@@ -166,7 +180,9 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
 async fn purge(Path(guid): Path<String>, change: Change) -> Result<Outcome, Refused> {
     let head = Head::load(&change.visitor, &guid).await?;
     let name = &head.instance.name;
-    change.fields.typed(name, "the service without its broker")?;
+    change
+        .fields
+        .typed(name, "the service without its broker")?;
     let path = format!("{}?purge=true", path(&guid));
     change.visitor.api.delete(&path).await?;
     Ok(change

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::instance::Head;
+use super::head::Head;
 use crate::web::Console;
 use crate::web::fmt;
 use crate::web::guard::Change;
@@ -155,7 +155,8 @@ async fn own(visitor: &Visitor, guid: &str, backup: &str) -> Result<(Head, Strin
     }
     let all: Backups = visitor.entitled("/cflite/data_services/backups").await?;
     let mut own = all.backups.iter();
-    let found = own.any(|one| one.guid == backup && one.service_instance_guid == head.instance.guid);
+    let found =
+        own.any(|one| one.guid == backup && one.service_instance_guid == head.instance.guid);
     if !found {
         return Err(Refused::not_found());
     }
@@ -171,7 +172,10 @@ async fn delete(
     change.visitor.entitled_to(Method::DELETE, &path).await?;
     Ok(change
         .done("The backup is deleted", head.page())
-        .command(format!("cflite services delete-backup {}", fmt::word(&backup))))
+        .command(format!(
+            "cflite services delete-backup {}",
+            fmt::word(&backup)
+        )))
 }
 
 async fn download(

@@ -4,6 +4,7 @@ mod bindings;
 mod brokers;
 mod changes;
 mod data;
+mod head;
 mod instance;
 mod marketplace;
 mod schema;
@@ -103,7 +104,10 @@ async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, 
         let row = names.row(instance, bound.get(instance.guid.as_str()).copied());
         let texts = [&row.name, &row.offering, &row.plan];
         let texts = texts.into_iter().chain(&instance.tags);
-        if texts.into_iter().any(|text| text.to_lowercase().contains(&part)) {
+        if texts
+            .into_iter()
+            .any(|text| text.to_lowercase().contains(&part))
+        {
             rows.push(row);
         }
     }

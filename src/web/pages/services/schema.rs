@@ -119,9 +119,8 @@ impl Field {
 /// The fields of a schema; none when it says nothing about parameters.
 pub(super) fn fields(schema: &Value) -> Vec<Field> {
     let required = schema["required"].as_array();
-    let is_required = |name: &str| {
-        required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)))
-    };
+    let is_required =
+        |name: &str| required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)));
     let properties = schema["properties"].as_object().into_iter().flatten();
     properties
         .map(|(name, of)| field(name, of, is_required(name)))
