@@ -14,8 +14,8 @@
 
 mod api;
 mod assets;
-mod digest;
 mod chart;
+mod digest;
 mod events;
 mod explain;
 mod fmt;

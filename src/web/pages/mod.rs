@@ -7,9 +7,9 @@ mod home;
 mod logs;
 mod orgs;
 mod palette;
-pub(super) mod push;
 mod places;
 mod platform;
+pub(super) mod push;
 mod routes;
 mod services;
 

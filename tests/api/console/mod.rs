@@ -3,9 +3,9 @@
 mod admin;
 mod apps;
 mod browser;
-mod push;
 mod explain;
 mod logs;
 mod orgs;
+mod push;
 mod services;
 mod session;
