@@ -76,6 +76,10 @@ pub(super) fn query(text: &str) -> String {
 /// A text as a segment of a path.
 pub(super) fn segment(text: &str) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    // What would be a step in a path is none.
+    if matches!(text, "." | "..") {
+        return text.replace('.', "%2E");
+    }
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
@@ -122,6 +126,13 @@ mod tests {
         assert_eq!(seconds(61), "1 min 1 s");
         assert_eq!(seconds(86400 * 2), "2 d");
         assert_eq!(seconds(90000), "1 d 1 h");
+    }
+
+    #[test]
+    fn segments_are_one_step_of_a_path() {
+        assert_eq!(segment("16c7a70f-6890"), "16c7a70f-6890");
+        assert_eq!(segment("a/../b?c"), "a%2F..%2Fb%3Fc");
+        assert_eq!(segment(".."), "%2E%2E");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Anything with a guid and, mostly, a name.
@@ -15,8 +15,19 @@ pub(in crate::web) struct Named {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(in crate::web) struct ToOne {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "reference")]
     pub(in crate::web) data: Option<Reference>,
+}
+
+/// What is not there is null, or an object without a guid, such as the droplet of a new app.
+fn reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Reference>, D::Error> {
+    #[derive(Deserialize)]
+    struct Nullable {
+        guid: Option<String>,
+    }
+    let found = Option::<Nullable>::deserialize(from)?;
+    let guid = found.and_then(|one| one.guid);
+    Ok(guid.map(|guid| Reference { guid }))
 }
 
 impl ToOne {
