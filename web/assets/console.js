@@ -42,6 +42,7 @@
     beforeAttributeUpdated: (name, node) => !(name in KEPT && node.matches('input, select, textarea, option, details, dialog, button')),
     beforeNodeRemoved: (node) => !(node.nodeType === 1 && node.matches('.error, [data-keep]')),
     beforeNodeMorphed: (old) => !(old.nodeType === 1 && (old.hasAttribute('data-keep') || old.tagName === 'TEXTAREA')),
+    beforeNodeRemoved: (old) => !(old.nodeType === 1 && old.hasAttribute('data-keep')),
   };
   let reading = null;
 
@@ -270,8 +271,14 @@
     }
   }
 
-  // A secret, in place and for half a minute.
+  // A secret: in the fields that the form names, to edit it, or in place and for half a minute.
   function reveal(form, text) {
+    const fields = (form.dataset.into || '').split(' ').map((id) => document.getElementById(id)).filter(Boolean);
+    if (fields.length) {
+      fields.forEach((field) => { field.value = text; });
+      fields[0].focus();
+      return;
+    }
     const shown = make('pre', { textContent: text, className: 'revealed', tabIndex: 0 });
     shown.setAttribute('data-keep', '');
     form.nextElementSibling?.matches('.revealed') && form.nextElementSibling.remove();

@@ -1,6 +1,9 @@
 //! The web console, as a browser without scripts sees it.
 
 mod admin;
+mod app_environment;
+mod app_manifest;
+mod app_tabs;
 mod apps;
 mod browser;
 mod explain;
@@ -9,3 +12,4 @@ mod orgs;
 mod push;
 mod services;
 mod session;
+mod shop;

@@ -5,12 +5,19 @@ mod metrics;
 mod overview;
 mod requests;
 mod xray;
+mod environment;
+mod manifest;
+mod overview;
+mod routes;
+mod services;
+mod settings;
 
 use axum::Router;
 
 use crate::web::Console;
-use crate::web::api::models::{App, Organization, Process, Space};
+use crate::web::api::models::{App, Named, Organization, Process, Space};
 use crate::web::fmt;
+use crate::web::guard::Change;
 use crate::web::pages::apps::{State, state_of};
 use crate::web::show::Refused;
 use crate::web::visitor::{InSpace, Visitor};
@@ -22,6 +29,11 @@ pub(super) fn routes() -> Router<Console> {
         .merge(requests::routes())
         .merge(actions::routes())
         .merge(xray::routes())
+        .merge(routes::routes())
+        .merge(services::routes())
+        .merge(environment::routes())
+        .merge(manifest::routes())
+        .merge(settings::routes())
 }
 
 /// What all tabs of an app show above their content.
@@ -42,8 +54,19 @@ pub(in crate::web::pages) const TABS: &[(&str, &str)] = &[
     ("logs", "Logs"),
     ("metrics", "Metrics"),
     ("requests", "Requests"),
+    ("routes", "Routes"),
+    ("services", "Services"),
+    ("env", "Environment"),
+    ("manifest", "Manifest"),
     ("xray", "X-ray"),
+    ("settings", "Settings"),
 ];
+
+/// The app that a change is for, if the visitor sees it.
+async fn named(change: &Change, guid: &str) -> Result<Named, Refused> {
+    let path = format!("/v3/apps/{}", fmt::segment(guid));
+    Ok(change.visitor.api.get(&path).await?)
+}
 
 impl AppHead {
     /// Reads an app as the visitor sees it.
