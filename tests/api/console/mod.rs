@@ -4,6 +4,7 @@ mod admin;
 mod app_environment;
 mod app_manifest;
 mod app_tabs;
+mod app_versions;
 mod apps;
 mod browser;
 mod explain;

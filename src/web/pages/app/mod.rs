@@ -5,12 +5,14 @@ mod metrics;
 mod overview;
 mod requests;
 mod xray;
+mod deployments;
 mod environment;
+mod events;
 mod manifest;
-mod overview;
 mod routes;
 mod services;
 mod settings;
+mod tasks;
 
 use axum::Router;
 
@@ -32,6 +34,9 @@ pub(super) fn routes() -> Router<Console> {
         .merge(routes::routes())
         .merge(services::routes())
         .merge(environment::routes())
+        .merge(deployments::routes())
+        .merge(tasks::routes())
+        .merge(events::routes())
         .merge(manifest::routes())
         .merge(settings::routes())
 }
@@ -57,6 +62,9 @@ pub(in crate::web::pages) const TABS: &[(&str, &str)] = &[
     ("routes", "Routes"),
     ("services", "Services"),
     ("env", "Environment"),
+    ("deployments", "Deployments"),
+    ("tasks", "Tasks"),
+    ("events", "Events"),
     ("manifest", "Manifest"),
     ("xray", "X-ray"),
     ("settings", "Settings"),
