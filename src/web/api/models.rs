@@ -33,15 +33,13 @@ fn reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Reference>, D:
 impl ToOne {
     /// The guid; empty when there is none.
     pub(in crate::web) fn guid(&self) -> &str {
-        let data = self.data.as_ref();
-        data.and_then(|data| data.guid.as_deref()).unwrap_or("")
+        self.data.as_ref().map_or("", |data| &data.guid)
     }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::web) struct Reference {
-    /// `None` where the API knows the relationship, but not to what.
-    pub(in crate::web) guid: Option<String>,
+    pub(in crate::web) guid: String,
 }
 
 /// Labels and annotations.

@@ -61,9 +61,7 @@ async fn page(visitor: Visitor) -> Result<Response, Refused> {
         rows.push(Row {
             may_change: visitor.is_admin() || domain.is_private() && visitor.manages(owner).await?,
             owner: named(owner).map(|one| one.name).unwrap_or_default(),
-            guests: guests
-                .filter_map(|one| named(one.guid.as_deref()?))
-                .collect(),
+            guests: guests.filter_map(|one| named(&one.guid)).collect(),
             domain,
         });
     }

@@ -1,18 +1,18 @@
 //! The pages of one app, a file for each tab. Each begins with [`AppHead`].
 
 mod actions;
-mod metrics;
-mod overview;
-mod requests;
-mod xray;
 mod deployments;
 mod environment;
 mod events;
 mod manifest;
+mod metrics;
+mod overview;
+mod requests;
 mod routes;
 mod services;
 mod settings;
 mod tasks;
+mod xray;
 
 use axum::Router;
 
