@@ -1,8 +1,9 @@
-//! The option `log-drain`.
+//! The options `log-drain` and `log-drain-blocked`.
 
 use url::Url;
 
 use super::ConfigError;
+use crate::net::Network;
 
 const SCHEMES: [&str; 4] = ["syslog", "syslog-tls", "https", "https-batch"];
 
@@ -22,6 +23,17 @@ pub(super) fn check(urls: Vec<String>) -> Result<Vec<String>, ConfigError> {
     })
 }
 
+/// The networks that no drain may lead to.
+pub(super) fn blocked(networks: &[String]) -> Result<Vec<Network>, ConfigError> {
+    let parsed = networks.iter().map(|text| {
+        text.parse().map_err(|error| ConfigError::Value {
+            option: "log-drain-blocked",
+            reason: format!("{text:?} is {error}"),
+        })
+    });
+    parsed.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +48,16 @@ mod tests {
             assert!(refused.starts_with("log-drain: "), "{refused}");
             assert!(!refused.contains("hunter2"), "{refused}");
         }
+    }
+
+    #[test]
+    fn networks_can_be_blocked() {
+        let networks = ["169.254.0.0/16", "10.0.0.1"].map(str::to_owned);
+        assert_eq!(blocked(&networks).expect("networks").len(), 2);
+        let refused = blocked(&["10.0.0.0/99".to_owned()]).expect_err("no network");
+        assert_eq!(
+            refused.to_string(),
+            "log-drain-blocked: \"10.0.0.0/99\" is neither an address nor a network such as 10.0.0.0/8"
+        );
     }
 }

@@ -25,6 +25,7 @@ const KEYS: &[&str] = &[
     "stand-in",
     "alert",
     "log-drain",
+    "log-drain-blocked",
     "offline",
     "log-format",
 ];

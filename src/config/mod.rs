@@ -12,17 +12,21 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::base::Secret;
+use crate::net::Network;
 use crate::net::ports::PortChoice;
 use crate::telemetry::{otlp, own_log};
 pub use shown::{Origin, Setting};
-use values::{check_domain, export, log_format, package_upstreams, size, stand_ins, upstreams};
+use values::{
+    absolute, check_domain, default_data_dir, export, log_format, package_upstreams, size,
+    stand_ins, upstreams,
+};
 
 /// The space for copies of other registries' images.
 const DEFAULT_CACHE: u64 = 20 << 30;
@@ -174,6 +178,15 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub log_drain: Option<Vec<String>>,
+    /// Address or network that no log drain may lead to, such as 169.254.0.0/16; may be repeated
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_LOG_DRAIN_BLOCKED",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub log_drain_blocked: Option<Vec<String>>,
     /// Ask no other machine for anything [default: false]
     #[arg(
         long,
@@ -241,6 +254,8 @@ pub struct Config {
     pub alerts: Vec<Secret<String>>,
     /// Where the logs of all apps go.
     pub log_drains: Vec<String>,
+    /// Where no log drain may lead.
+    pub log_drain_blocked: Vec<Network>,
     /// No other machine is asked for anything.
     pub offline: bool,
     /// How the platform writes its own log.
@@ -338,6 +353,7 @@ impl Options {
                 .map(Secret::new)
                 .collect(),
             log_drains: drains::check(all.log_drain.unwrap_or_default())?,
+            log_drain_blocked: drains::blocked(&all.log_drain_blocked.unwrap_or_default())?,
             offline: all.offline.unwrap_or(false),
             log_format: log_format(all.log_format.as_deref())?,
             export: export()?,
@@ -368,28 +384,12 @@ impl Options {
             stand_in: self.stand_in.or(other.stand_in),
             alert: self.alert.or(other.alert),
             log_drain: self.log_drain.or(other.log_drain),
+            log_drain_blocked: self.log_drain_blocked.or(other.log_drain_blocked),
             offline: self.offline.or(other.offline),
             log_format: self.log_format.or(other.log_format),
             config: self.config,
         }
     }
-}
-
-/// `/var/lib/cflite` for root, else `~/.local/share/cflite` (or `$XDG_DATA_HOME/cflite`).
-fn default_data_dir() -> PathBuf {
-    if nix::unistd::Uid::effective().is_root() {
-        return PathBuf::from("/var/lib/cflite");
-    }
-    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
-    share
-        .or_else(home)
-        .unwrap_or_else(|| PathBuf::from("."))
-        .join("cflite")
-}
-
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Config {
             ("stand-in", pairs(&self.stand_in_plans)),
             ("alert", alerts(&self.alerts)),
             ("log-drain", drains(&self.log_drains)),
+            ("log-drain-blocked", json!(texts(&self.log_drain_blocked))),
             ("offline", json!(self.offline)),
             ("log-format", json!(self.log_format.as_str())),
         ];
@@ -146,6 +147,10 @@ fn alerts(all: &[Secret<String>]) -> Value {
     } else {
         json!(names.join(","))
     }
+}
+
+fn texts(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// Without what may be secret in them.

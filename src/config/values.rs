@@ -1,6 +1,7 @@
 //! Values of options that are more than one word or number.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -119,4 +120,21 @@ pub(super) fn stand_ins(pairs: &[String]) -> Result<BTreeMap<String, String>, Co
         })
     });
     parsed.collect()
+}
+
+/// `/var/lib/cflite` for root, else `~/.local/share/cflite` (or `$XDG_DATA_HOME/cflite`).
+pub(super) fn default_data_dir() -> PathBuf {
+    if nix::unistd::Uid::effective().is_root() {
+        return PathBuf::from("/var/lib/cflite");
+    }
+    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
+    share
+        .or_else(home)
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("cflite")
+}
+
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_services.sql"),
     include_str!("migrations/0015_log_drains.sql"),
     include_str!("migrations/0016_console.sql"),
+    include_str!("migrations/0017_log_drain_positions.sql"),
 ];
 
 /// The schema version this binary writes.

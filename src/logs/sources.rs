@@ -88,6 +88,13 @@ impl Sources {
             .collect()
     }
 
+    /// Totals of one source.
+    pub(super) fn totals_of(&self, source_id: &str) -> Option<Totals> {
+        self.by_id
+            .get(source_id)
+            .map(|source| source.totals.clone())
+    }
+
     /// A snapshot for a reader; `None` for an unknown source.
     pub(super) fn view(&self, source_id: &str, query: &Query) -> Option<View> {
         let (id, source) = self.by_id.get_key_value(source_id)?;

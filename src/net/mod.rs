@@ -12,6 +12,7 @@ pub mod axum_port;
 pub mod caller;
 pub mod cookies;
 pub mod http_client;
+mod network;
 pub mod origin;
 pub mod outside;
 pub mod paths;
@@ -22,3 +23,4 @@ pub mod server;
 pub mod slow_body;
 
 pub use caller::{RequestBase, RequestId, Scheme};
+pub use network::{Network, NoNetwork};

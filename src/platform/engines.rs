@@ -160,7 +160,7 @@ pub(super) fn drains(parts: &Parts, core: &CoreServices, pki: &Pki) -> Drains {
         secret: Secret::new(RequestId::random().as_str().to_owned()),
         authority: Secret::new(pki.authority_pem().to_owned()),
         offline: parts.config.offline,
-        blocked: Vec::new(),
+        blocked: parts.config.log_drain_blocked.clone(),
     };
     Drains::new(core.logs.clone(), Arc::new(source), settings)
 }

@@ -4,15 +4,18 @@
 //! A worker compares the wanted drains ([`DrainSource`]) with those that run, whenever the database
 //! changed. Each drain has a queue and a task of its own, so that one that is down delays no other.
 //! The message at the head of a queue is tried until it is delivered; only a full queue loses some,
-//! and the app's own log says so.
+//! and the app's own log says so. How far each drain got is on disk ([`progress`]): after a restart it
+//! goes on there, with what the store has since ([`backlog`]).
 //!
 //! Messages over TCP are handed to the kernel: what the receiver had not read when the connection
 //! broke is lost, as it is with every sender of this protocol.
 
+mod backlog;
 mod format;
 mod https;
 mod mark;
 mod options;
+mod progress;
 mod resolve;
 mod target;
 mod task;
@@ -20,13 +23,13 @@ mod tcp;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderName;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use format::hostname;
@@ -36,6 +39,9 @@ use super::Line;
 use super::Logs;
 use super::envelope::LogStream;
 use crate::base::{Secret, Supervisor};
+use crate::db::DbError;
+use crate::net::Network;
+use progress::Progress;
 
 /// The maximum number of drains of an app; the first by URL count.
 const MAX_PER_APP: usize = 5;
@@ -43,6 +49,9 @@ const MAX_PER_APP: usize = 5;
 const SETTLE: Duration = Duration::from_millis(50);
 /// The wanted drains are read again at least this often.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the progress of the drains is written.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// The header of requests to drains over HTTPS: a router that knows its value, which is another one
 /// for each host, writes no access line for them. Otherwise an app that is its own drain would never come to rest.
@@ -63,6 +72,19 @@ pub struct Drain {
 
 /// What makes a drain another one. A renamed app keeps its drain, and what waits for it.
 type Key = (Option<Arc<str>>, String, Tls);
+
+/// The drains that run.
+#[derive(Default)]
+struct Running {
+    drains: BTreeMap<Key, RunningDrain>,
+    /// Whether the rows of drains were compared with the wanted ones.
+    are_opened: bool,
+}
+
+struct RunningDrain {
+    task: AbortHandle,
+    progress: Arc<Progress>,
+}
 
 impl Drain {
     fn key(&self) -> Key {
@@ -104,7 +126,7 @@ pub struct Settings {
     /// Whether only this machine may be reached.
     pub offline: bool,
     /// Addresses that drains must not lead to.
-    pub blocked: Vec<IpAddr>,
+    pub blocked: Vec<Network>,
 }
 
 /// The drains of a platform; cheap to clone.
@@ -144,26 +166,39 @@ impl Drains {
 
     async fn run(&self, token: CancellationToken) -> Result<(), String> {
         let mut changes = self.0.logs.db().changes();
-        let mut running: BTreeMap<Key, AbortHandle> = BTreeMap::new();
+        let mut running = Running::default();
         // Dropping it ends all tasks.
         let mut tasks = JoinSet::new();
+        let mut saves = interval(SAVE_EVERY);
+        saves.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changes.mark_unchanged();
             match self.0.source.wanted().await {
-                Ok(wanted) => self.adjust(&mut running, &mut tasks, wanted),
+                Ok(wanted) => self.adjust(&mut running, &mut tasks, wanted).await,
                 // What runs goes on meanwhile.
                 Err(error) => tracing::error!(%error, "cannot read the log drains"),
             }
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
-                () = tokio::time::sleep(CHECK_EVERY) => {}
-                Some(ended) = tasks.join_next() => {
-                    // A drain ends only by a panic or because it is not wanted any more.
-                    if let Err(error) = ended && error.is_panic() {
-                        tracing::error!(%error, "log drain failed");
+            let check = Instant::now() + CHECK_EVERY;
+            loop {
+                tokio::select! {
+                    () = token.cancelled() => {
+                        self.save(&running).await;
+                        return Ok(());
                     }
-                    running.retain(|_, task| !task.is_finished());
+                    changed = changes.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return Ok(()),
+                    },
+                    () = sleep_until(check) => break,
+                    _ = saves.tick() => self.save(&running).await,
+                    Some(ended) = tasks.join_next() => {
+                        // A drain ends only by a panic or because it is not wanted any more.
+                        if let Err(error) = ended && error.is_panic() {
+                            tracing::error!(%error, "log drain failed");
+                        }
+                        running.drains.retain(|_, one| !one.task.is_finished());
+                        break;
+                    }
                 }
             }
             tokio::time::sleep(SETTLE).await;
@@ -171,26 +206,95 @@ impl Drains {
     }
 
     /// Ends what is not wanted, and starts what does not run.
-    fn adjust(
-        &self,
-        running: &mut BTreeMap<Key, AbortHandle>,
-        tasks: &mut JoinSet<()>,
-        wanted: Vec<Drain>,
-    ) {
+    async fn adjust(&self, running: &mut Running, tasks: &mut JoinSet<()>, wanted: Vec<Drain>) {
         let wanted = first_of_each_app(wanted).into_iter();
         let wanted: BTreeMap<Key, Drain> = wanted.map(|drain| (drain.key(), drain)).collect();
-        running.retain(|key, task| {
+        let mut is_changed = !running.are_opened;
+        is_changed |= wanted.keys().any(|key| !running.drains.contains_key(key));
+        running.drains.retain(|key, one| {
             let stays = wanted.contains_key(key);
             if !stays {
-                task.abort();
+                is_changed = true;
+                one.task.abort();
             }
             stays
         });
+        if !is_changed {
+            return;
+        }
+        // A drain that starts anew goes on where it was.
+        self.save(running).await;
+        let digests = wanted.keys().map(progress::digest).collect();
+        let now = self.0.logs.now_nanos();
+        let opened = self
+            .0
+            .logs
+            .db()
+            .write_without_wake(move |tx| progress::open(tx, &digests, now));
+        let mut opened = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "cannot read how far the log drains got; they are not started yet");
+                return;
+            }
+        };
+        running.are_opened = true;
         for (key, drain) in wanted {
-            running.entry(key).or_insert_with(|| {
-                let (logs, settings) = (self.0.logs.clone(), self.0.settings.clone());
-                tasks.spawn(task::run(logs, drain, settings))
-            });
+            if running.drains.contains_key(&key) {
+                continue;
+            }
+            // Drains of one digest are one drain.
+            let Some(progress) = opened.remove(&progress::digest(&key)) else {
+                continue;
+            };
+            if progress.is_new {
+                // Lines of a burst are ahead of the clock; those that are stored are not for a new drain.
+                let all = self.0.logs.sources().totals().into_iter();
+                let own = all.filter(|(source_id, _)| {
+                    let wanted = drain.source_id.as_ref();
+                    wanted.is_none_or(|wanted| wanted == source_id)
+                });
+                progress.advance(own.map(|(source_id, totals)| (source_id, totals.newest)));
+            }
+            let progress = Arc::new(progress);
+            let (logs, settings) = (self.0.logs.clone(), self.0.settings.clone());
+            let task = tasks.spawn(task::run(logs, drain, settings, progress.clone()));
+            running.drains.insert(key, RunningDrain { task, progress });
+        }
+    }
+
+    /// Writes how far the drains got.
+    async fn save(&self, running: &Running) {
+        let all = running.drains.values().map(|one| one.progress.clone());
+        let unsaved: Vec<_> = all
+            .map(|progress| (progress.take_unsaved(), progress))
+            .filter(|(unsaved, _)| !unsaved.is_empty())
+            .collect();
+        if unsaved.is_empty() {
+            return;
+        }
+        let unsaved = Arc::new(unsaved);
+        let written = {
+            let unsaved = unsaved.clone();
+            self.0.logs.db().write_without_wake(move |tx| {
+                let saved = unsaved
+                    .iter()
+                    .map(|(unsaved, progress)| progress::save(tx, progress, unsaved));
+                saved.collect::<Result<Vec<_>, DbError>>()
+            })
+        };
+        match written.await {
+            Ok(gone) => {
+                for ((_, progress), gone) in unsaved.iter().zip(gone) {
+                    progress.forget(&gone);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot write how far the log drains got; retrying");
+                for (unsaved, progress) in unsaved.iter() {
+                    progress.put_back(unsaved);
+                }
+            }
         }
     }
 }

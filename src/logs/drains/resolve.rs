@@ -21,7 +21,10 @@ pub(super) async fn addresses(
             "Cannot resolve ip address for syslog drain with url {shown}"
         ));
     }
-    let is_blocked = |address: &SocketAddr| settings.blocked.contains(&address.ip());
+    let is_blocked = |address: &SocketAddr| {
+        let mut blocked = settings.blocked.iter();
+        blocked.any(|network| network.contains(address.ip()))
+    };
     if found.iter().any(is_blocked) {
         return Err(format!(
             "Resolved ip address for syslog drain with url {shown} is blacklisted"

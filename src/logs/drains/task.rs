@@ -1,18 +1,20 @@
 //! One drain: takes from its queue, formats, and delivers until the receiver has it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
+use super::backlog::{Backlog, Part};
 use super::format::Format;
 use super::https::{HttpsSink, MAX_BATCH};
+use super::progress::Progress;
 use super::target::{Target, Transport, showable};
 use super::tcp::TcpSink;
 use super::{Drain, Settings, report, resolve, tls};
-use crate::base::Backoff;
+use crate::base::{Backoff, Timestamp};
 use crate::logs::Logs;
 use crate::logs::live::{Item, Loss, Selection, Subscription, Wanted};
 
@@ -29,7 +31,7 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Delivers until it is aborted.
-pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings) {
+pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings, progress: Arc<Progress>) {
     let target = match Target::parse(&drain.url) {
         Ok(target) => target,
         Err(text) => {
@@ -42,9 +44,10 @@ pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings) {
         Some(source_id) => Selection::of_source(source_id),
         None => Selection::everything(),
     };
+    let kinds = target.options.kinds;
     let wanted = Wanted {
         name: "syslog drain",
-        selection: selection.only(target.options.kinds),
+        selection: selection.only(kinds),
         shard: None,
         is_client: false,
     };
@@ -56,6 +59,9 @@ pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings) {
             hostname: drain.hostname.clone(),
             metadata: target.options.metadata,
         },
+        backlog: Backlog::new(drain.source_id.clone(), kinds),
+        progress,
+        sending: HashMap::new(),
         logs,
         drain,
         settings,
@@ -76,7 +82,12 @@ struct Delivery {
     settings: Settings,
     target: Target,
     format: Format,
+    /// What was stored before the subscription.
+    backlog: Backlog,
     subscription: Subscription,
+    progress: Arc<Progress>,
+    /// How far the receiver has the log of each source once it has the messages at hand.
+    sending: HashMap<Arc<str>, i64>,
     /// Made when it is first needed.
     tls: Option<Arc<ClientConfig>>,
     sink: Option<Sink>,
@@ -93,22 +104,46 @@ enum Sink {
 
 impl Delivery {
     async fn run(&mut self) {
-        while let Some(items) = self.subscription.next(BATCH).await {
+        while let Some(items) = self.next().await {
             let mut messages = VecDeque::new();
             self.format(items, &mut messages);
             if self.target.transport == Transport::HttpsBatch {
                 self.collect(&mut messages).await;
             }
             self.deliver(&mut messages).await;
+            self.progress.advance(self.sending.drain());
         }
     }
 
+    /// The next items, from the store at first.
+    async fn next(&mut self) -> Option<Vec<Item>> {
+        let (live, progress) = (&self.subscription, &self.progress);
+        match self.backlog.next(&self.logs, live, progress).await {
+            Some(Part::Envelopes(items)) => return Some(items),
+            Some(Part::Gap {
+                source_id,
+                from,
+                until,
+            }) => {
+                self.report_gap(&source_id, from, until);
+                return Some(Vec::new());
+            }
+            None => {}
+        }
+        let mut items = self.subscription.next(BATCH).await?;
+        items.retain(|item| match item {
+            Item::Envelope(envelope) => !self.backlog.has_sent(envelope),
+            Item::Lost(_) => true,
+        });
+        Some(items)
+    }
+
     /// Adds messages until there are enough for a request, or its time has passed.
-    async fn collect(&self, messages: &mut VecDeque<Vec<u8>>) {
+    async fn collect(&mut self, messages: &mut VecDeque<Vec<u8>>) {
         let until = Instant::now() + BATCH_TIME;
         let mut bytes: usize = messages.iter().map(Vec::len).sum();
         while bytes < MAX_BATCH && Instant::now() < until {
-            let more = timeout_at(until, self.subscription.next(BATCH)).await;
+            let more = timeout_at(until, self.next()).await;
             let Ok(Some(items)) = more else { return };
             let before = messages.len();
             self.format(items, messages);
@@ -116,12 +151,20 @@ impl Delivery {
         }
     }
 
-    fn format(&self, items: Vec<Item>, messages: &mut VecDeque<Vec<u8>>) {
+    fn format(&mut self, items: Vec<Item>, messages: &mut VecDeque<Vec<u8>>) {
         for item in items {
             match item {
                 Item::Envelope(envelope) => {
                     if self.target.options.admit(&envelope) {
                         messages.extend(self.format.messages(&envelope));
+                    }
+                    // Its source is mostly that of the one before.
+                    match self.sending.get_mut(&envelope.source_id) {
+                        Some(time) => *time = envelope.timestamp,
+                        None => {
+                            let source_id = envelope.source_id.clone();
+                            self.sending.insert(source_id, envelope.timestamp);
+                        }
                     }
                 }
                 Item::Lost(loss) => self.report_loss(loss),
@@ -201,6 +244,24 @@ impl Delivery {
                 Ok(Sink::Tcp(Box::new(tcp)))
             }
         }
+    }
+
+    /// The drain was away for longer than the store keeps lines. The last one that the receiver has may
+    /// be the last one that the store dropped, so this is no certain loss.
+    fn report_gap(&self, source_id: &str, from: i64, until: i64) {
+        let time = |nanos: i64| Timestamp::from_micros(nanos / 1000);
+        let text = format!(
+            "Messages between {} and {} may be lost for application {source_id} in {}syslog drain with url {}",
+            time(from),
+            time(until),
+            if self.drain.source_id.is_some() {
+                "user provided "
+            } else {
+                ""
+            },
+            showable(&self.drain.url)
+        );
+        report(&self.logs, self.drain.source_id.as_ref(), &text);
     }
 
     fn report_loss(&self, loss: Loss) {

@@ -42,13 +42,11 @@ pub(in crate::web) struct Reference {
     pub(in crate::web) guid: String,
 }
 
-/// Labels and annotations.
+/// Labels.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(in crate::web) struct Metadata {
     #[serde(default)]
     pub(in crate::web) labels: BTreeMap<String, Option<String>>,
-    #[serde(default)]
-    pub(in crate::web) annotations: BTreeMap<String, Option<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -75,8 +73,6 @@ pub(in crate::web) struct Space {
     pub(in crate::web) name: String,
     #[serde(default)]
     pub(in crate::web) suspended: bool,
-    #[serde(default)]
-    pub(in crate::web) created_at: String,
     #[serde(default)]
     pub(in crate::web) relationships: OfOrganization,
 }
@@ -133,7 +129,6 @@ pub(in crate::web) struct Process {
     pub(in crate::web) instances: u32,
     pub(in crate::web) memory_in_mb: u64,
     pub(in crate::web) disk_in_mb: u64,
-    pub(in crate::web) log_rate_limit_in_bytes_per_second: i64,
     pub(in crate::web) health_check: Check,
     #[serde(default)]
     pub(in crate::web) process_instances: Vec<Embedded>,
@@ -171,8 +166,6 @@ pub(in crate::web) struct Instance {
     pub(in crate::web) routable: Option<bool>,
     #[serde(default)]
     pub(in crate::web) uptime: Option<u64>,
-    #[serde(default)]
-    pub(in crate::web) since: Option<f64>,
     #[serde(default)]
     pub(in crate::web) usage: Usage,
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! Drains to receivers of every kind.
 
 mod receivers;
+mod restart;
 
 use std::sync::Mutex;
 
@@ -8,7 +9,7 @@ use super::*;
 use crate::base::clock::ManualClock;
 use crate::base::{Supervisor, Timestamp};
 use crate::db::{Db, DbError};
-use crate::logs::{Message, Query};
+use crate::logs::{Limits, Message, Query};
 use crate::pki::testing::Authority;
 use target::Target;
 
@@ -28,8 +29,8 @@ impl DrainSource for Wanted {
 }
 
 struct World {
-    _dir: tempfile::TempDir,
-    _supervisor: Supervisor,
+    dir: tempfile::TempDir,
+    supervisor: Supervisor,
     db: Db,
     logs: Logs,
     wanted: Wanted,
@@ -38,31 +39,54 @@ struct World {
 impl World {
     async fn start(authority: &str) -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
+        let world = Self::without_drains(dir, Wanted::default(), Limits::default()).await;
+        world.start_drains(authority);
+        world
+    }
+
+    async fn without_drains(dir: tempfile::TempDir, wanted: Wanted, limits: Limits) -> Self {
         let db = Db::open(&dir.path().join("cflite.db")).expect("database");
         let clock = ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000));
-        let logs = Logs::open(db.clone(), Arc::new(clock)).await.expect("logs");
+        let logs = Logs::open_with(db.clone(), Arc::new(clock), limits).await;
+        let logs = logs.expect("logs");
         let supervisor = Supervisor::new();
         logs.start(&supervisor);
-        let wanted = Wanted::default();
-        let settings = Settings {
-            secret: Secret::new("the secret".to_owned()),
-            authority: Secret::new(authority.to_owned()),
-            offline: false,
-            blocked: vec!["127.0.0.9".parse().expect("an address")],
-        };
-        Drains::new(logs.clone(), Arc::new(wanted.clone()), settings).start(&supervisor);
         Self {
-            _dir: dir,
-            _supervisor: supervisor,
+            dir,
+            supervisor,
             db,
             logs,
             wanted,
         }
     }
 
+    fn start_drains(&self, authority: &str) {
+        let settings = Settings {
+            secret: Secret::new("the secret".to_owned()),
+            authority: Secret::new(authority.to_owned()),
+            offline: false,
+            blocked: vec!["127.0.0.8/31".parse().expect("a network")],
+        };
+        let wanted = Arc::new(self.wanted.clone());
+        Drains::new(self.logs.clone(), wanted, settings).start(&self.supervisor);
+    }
+
+    /// The next run over the same data, without drains at first.
+    async fn restart(self) -> Self {
+        assert!(self.supervisor.shut_down(SOON).await);
+        let Self { dir, wanted, .. } = self;
+        Self::without_drains(dir, wanted, Limits::default()).await
+    }
+
     /// Ends all drains and starts these, as changes in the database would.
     async fn want(&self, drains: Vec<Drain>) {
         self.set(Vec::new()).await;
+        self.set(drains).await;
+    }
+
+    /// Starts the drains only now, with these.
+    async fn want_later(&self, drains: Vec<Drain>) {
+        self.start_drains("");
         self.set(drains).await;
     }
 

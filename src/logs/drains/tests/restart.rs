@@ -1,0 +1,115 @@
+//! Drains after a restart of the platform.
+
+use super::*;
+
+/// A drain that runs once the first line came.
+async fn with_first_line(world: &World, received: &mut Received, drain: Drain) {
+    world.want(vec![drain]).await;
+    world.lines(0..1).await;
+    assert_eq!(numbers(received, 1).await, [0]);
+}
+
+#[tokio::test]
+async fn lines_that_a_receiver_did_not_get_reach_it_after_a_restart() {
+    let world = World::start("").await;
+    let address = receivers::free_address().await;
+    world
+        .want(vec![drain(&format!("syslog://{address}"))])
+        .await;
+    world.lines(0..1).await;
+    world.told("Failed to connect").await;
+    world.lines(1..12_000).await;
+    let world = world.restart().await;
+    let mut received = TcpReceiver::start_at(address, None).await;
+    world.start_drains("");
+    world.lines(12_000..12_100).await;
+    let came = numbers(&mut received, 12_100).await;
+    assert!(came.into_iter().eq(0..12_100), "more than a queue holds");
+    assert!(received.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_drain_goes_on_where_it_was_and_repeats_nothing_after_an_orderly_end() {
+    let world = World::start("").await;
+    let (address, mut received) = TcpReceiver::start(None).await;
+    let url = format!("syslog://{address}");
+    with_first_line(&world, &mut received, drain(&url)).await;
+    world.line("other", "line 77");
+    let world = world.restart().await;
+    world.lines(1..1500).await;
+    world.start_drains("");
+    let came = numbers(&mut received, 1499).await;
+    assert!(came.into_iter().eq(1..1500));
+    world.lines(1500..1501).await;
+    assert_eq!(numbers(&mut received, 1).await, [1500]);
+    assert!(received.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_drain_of_all_sources_goes_on_with_each_of_them() {
+    let world = World::start("").await;
+    let (address, mut received) = TcpReceiver::start(None).await;
+    let all = Drain {
+        source_id: None,
+        ..drain(&format!("syslog://{address}"))
+    };
+    with_first_line(&world, &mut received, all).await;
+    let world = world.restart().await;
+    world.lines(1..700).await;
+    for number in 5000..5700 {
+        world.line("other", &format!("line {number}"));
+    }
+    world.logs.flush().await;
+    world.start_drains("");
+    let came = numbers(&mut received, 1399).await;
+    let of = |range: std::ops::Range<usize>| {
+        let own = came.iter().copied().filter(move |one| range.contains(one));
+        own.collect::<Vec<usize>>()
+    };
+    assert!(of(0..5000).into_iter().eq(1..700));
+    assert!(of(5000..6000).into_iter().eq(5000..5700));
+    assert!(received.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_drain_that_was_taken_away_begins_anew() {
+    let world = World::start("").await;
+    let (address, mut received) = TcpReceiver::start(None).await;
+    let wanted = drain(&format!("syslog://{address}"));
+    with_first_line(&world, &mut received, wanted.clone()).await;
+    world.want(Vec::new()).await;
+    world.lines(1..5).await;
+    let world = world.restart().await;
+    world.want_later(vec![wanted]).await;
+    world.lines(5..6).await;
+    assert_eq!(numbers(&mut received, 1).await, [5]);
+}
+
+#[tokio::test]
+async fn what_the_store_dropped_meanwhile_is_told() {
+    let world = World::start("").await;
+    let (address, mut received) = TcpReceiver::start(None).await;
+    let url = format!("syslog://{address}");
+    with_first_line(&world, &mut received, drain(&url)).await;
+    assert!(world.supervisor.shut_down(SOON).await);
+    let few = Limits {
+        disk_count: 1000,
+        memory_count: 500,
+        ..Limits::default()
+    };
+    let World { dir, wanted, .. } = world;
+    let world = World::without_drains(dir, wanted, few).await;
+    world.lines(1..7000).await;
+    world.start_drains("");
+    let told = world.told("may be lost").await;
+    assert!(
+        told.starts_with("Messages between 2023-11-14T22:13:20Z and 2023-11-14T22:13:20Z "),
+        "{told}"
+    );
+    let end = format!(" for application app in user provided syslog drain with url {url}");
+    assert!(told.ends_with(&end), "{told}");
+    let first = numbers(&mut received, 1).await[0];
+    assert!((2000..7000).contains(&first), "{first}");
+    let rest = numbers(&mut received, 6999 - first).await;
+    assert!(rest.into_iter().eq(first + 1..7000));
+}
