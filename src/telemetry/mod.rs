@@ -8,9 +8,8 @@
 //! Invariants: labels are bounded (names and indexes, never parts of requests), and exporting never
 //! holds up what it tells of.
 //!
-//! Decisions: OTLP is JSON over HTTP by an encoder of our own, because the opentelemetry crates bring
-//! a second HTTP and metrics stack for a few dozen lines of JSON; every collector takes JSON on the
-//! port of protobuf.
+//! Decisions: OTLP has messages of our own, because the opentelemetry crates bring a second HTTP and
+//! metrics stack for a few dozen structs; `prost` is there for the older log streams anyway.
 
 pub mod exposition;
 pub mod otlp;

@@ -1,28 +1,42 @@
-//! The JSON of OTLP: lowerCamelCase names, 64-bit integers as text.
+//! What is sent, in the messages of the protocol.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
+use super::wire::{
+    Data, Gauge, KeyValue, LogRecord, LogsRequest, Metric, MetricsRequest, Number, Point, Resource,
+    ResourceLogs, ResourceMetrics, Scope, ScopeLogs, ScopeMetrics, Sum, text,
+};
 use crate::logs::{Envelope, LogStream, Message};
 use crate::telemetry::{Family, Kind};
 
 /// Severity numbers of OpenTelemetry.
-const INFO: u32 = 9;
-const ERROR: u32 = 17;
-const CUMULATIVE: u32 = 2;
+const INFO: i32 = 9;
+const ERROR: i32 = 17;
+const CUMULATIVE: i32 = 2;
 
-fn attribute(key: &str, value: &str) -> Value {
-    json!({ "key": key, "value": { "stringValue": value } })
+fn attributes<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<KeyValue> {
+    let all = all.into_iter().map(|(key, value)| KeyValue {
+        key: key.to_owned(),
+        value: Some(text(value)),
+    });
+    all.collect()
 }
 
-fn attributes<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
-    let all = all.into_iter();
-    all.map(|(key, value)| attribute(key, value)).collect()
+fn pairs(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-fn scope() -> Value {
-    json!({ "name": "cflite", "version": env!("CARGO_PKG_VERSION") })
+fn scope() -> Option<Scope> {
+    Some(Scope {
+        name: "cflite".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// The protocol has no times before 1970.
+fn time(nanos: i64) -> u64 {
+    u64::try_from(nanos).unwrap_or(0)
 }
 
 /// The body of an export of metrics; counters began at `start`.
@@ -30,50 +44,56 @@ pub(super) fn metrics(
     resource: &BTreeMap<String, String>,
     families: &[Family],
     (start, now): (i64, i64),
-) -> Value {
-    let resource = resource
+) -> MetricsRequest {
+    let metrics = families
         .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()));
-    let metrics: Vec<Value> = { families.iter() }
         .filter(|family| !family.samples.is_empty())
-        .map(|family| metric(family, start, now))
-        .collect();
-    json!({ "resourceMetrics": [{
-        "resource": { "attributes": attributes(resource) },
-        "scopeMetrics": [{ "scope": scope(), "metrics": metrics }],
-    }] })
+        .map(|family| metric(family, start, now));
+    MetricsRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource {
+                attributes: attributes(pairs(resource)),
+            }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: scope(),
+                metrics: metrics.collect(),
+            }],
+        }],
+    }
 }
 
-fn metric(family: &Family, start: i64, now: i64) -> Value {
-    let points: Vec<Value> = { family.samples.iter() }
+fn metric(family: &Family, start: i64, now: i64) -> Metric {
+    let start = match family.kind {
+        Kind::Counter => time(start),
+        Kind::Gauge => 0,
+    };
+    let points = family
+        .samples
+        .iter()
         // JSON has no infinite numbers.
         .filter(|sample| sample.value.is_finite())
         .map(|sample| {
             let labels = sample.labels.iter();
-            let labels = labels.map(|(key, value)| (*key, value.as_str()));
-            let mut point = json!({
-                "attributes": attributes(labels),
-                "timeUnixNano": now.to_string(),
-                "asDouble": sample.value,
-            });
-            if family.kind == Kind::Counter {
-                point["startTimeUnixNano"] = json!(start.to_string());
+            Point {
+                start_time_unix_nano: start,
+                time_unix_nano: time(now),
+                value: Some(Number::AsDouble(sample.value)),
+                attributes: attributes(labels.map(|(key, value)| (*key, value.as_str()))),
             }
-            point
-        })
-        .collect();
-    let mut metric = json!({ "name": family.name, "description": family.help });
-    match family.kind {
-        Kind::Gauge => metric["gauge"] = json!({ "dataPoints": points }),
-        Kind::Counter => {
-            metric["sum"] = json!({
-                "dataPoints": points,
-                "aggregationTemporality": CUMULATIVE,
-                "isMonotonic": true,
-            });
-        }
+        });
+    let data_points = points.collect();
+    Metric {
+        name: family.name.to_owned(),
+        description: family.help.to_owned(),
+        data: Some(match family.kind {
+            Kind::Gauge => Data::Gauge(Gauge { data_points }),
+            Kind::Counter => Data::Sum(Sum {
+                data_points,
+                aggregation_temporality: CUMULATIVE,
+                is_monotonic: true,
+            }),
+        }),
     }
-    metric
 }
 
 /// The body of an export of lines; other envelopes are left out. Lines of one source share a
@@ -82,48 +102,50 @@ pub(super) fn logs(
     resource: &BTreeMap<String, String>,
     batches: &[(String, Vec<Envelope>)],
     now: i64,
-) -> Value {
-    let resources: Vec<Value> = { batches.iter() }
-        .map(|(source_id, envelopes)| {
-            let common = resource
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str()));
-            let own = [("cloudfoundry.source_id", source_id.as_str())];
-            let records: Vec<Value> = { envelopes.iter() }
-                .filter_map(|envelope| record(envelope, now))
-                .collect();
-            json!({
-                "resource": { "attributes": attributes(common.chain(own)) },
-                "scopeLogs": [{ "scope": scope(), "logRecords": records }],
-            })
-        })
-        .collect();
-    json!({ "resourceLogs": resources })
+) -> LogsRequest {
+    let resources = batches.iter().map(|(source_id, envelopes)| {
+        let own = [("cloudfoundry.source_id", source_id.as_str())];
+        let records = envelopes.iter().filter_map(|one| record(one, now));
+        ResourceLogs {
+            resource: Some(Resource {
+                attributes: attributes(pairs(resource).chain(own)),
+            }),
+            scope_logs: vec![ScopeLogs {
+                scope: scope(),
+                log_records: records.collect(),
+            }],
+        }
+    });
+    LogsRequest {
+        resource_logs: resources.collect(),
+    }
 }
 
-fn record(envelope: &Envelope, now: i64) -> Option<Value> {
+fn record(envelope: &Envelope, now: i64) -> Option<LogRecord> {
     let Message::Log { payload, stream } = &envelope.message else {
         return None;
     };
-    let (number, text, name) = match stream {
+    let (severity_number, severity_text, name) = match stream {
         LogStream::Out => (INFO, "INFO", "stdout"),
         LogStream::Err => (ERROR, "ERROR", "stderr"),
     };
-    let tags = envelope.tags.iter();
-    let tags = tags.map(|(key, value)| (key.as_str(), value.as_str()));
-    Some(json!({
-        "timeUnixNano": envelope.timestamp.to_string(),
-        "observedTimeUnixNano": now.to_string(),
-        "severityNumber": number,
-        "severityText": text,
-        "body": { "stringValue": String::from_utf8_lossy(payload) },
-        "attributes": attributes(tags.chain([("log.iostream", name)])),
-    }))
+    let own = [("log.iostream", name)];
+    Some(LogRecord {
+        time_unix_nano: time(envelope.timestamp),
+        severity_number,
+        severity_text: severity_text.to_owned(),
+        body: Some(text(String::from_utf8_lossy(payload))),
+        attributes: attributes(pairs(&envelope.tags).chain(own)),
+        observed_time_unix_nano: time(now),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use prost::Message as _;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::logs::Tags;
@@ -139,6 +161,9 @@ mod tests {
         ];
         let resource = BTreeMap::from([("service.name".to_owned(), "cflite".to_owned())]);
         let body = metrics(&resource, &families, (1, 2));
+        let decoded = MetricsRequest::decode(&*body.encode_to_vec());
+        assert_eq!(decoded.as_ref(), Ok(&body));
+        let body: Value = serde_json::to_value(body).expect("JSON");
         let first = &body["resourceMetrics"][0];
         assert_eq!(
             first["resource"]["attributes"][0]["value"]["stringValue"],
@@ -187,6 +212,9 @@ mod tests {
             &[("app".to_owned(), vec![line, other])],
             9,
         );
+        let decoded = LogsRequest::decode(&*body.encode_to_vec());
+        assert_eq!(decoded.as_ref(), Ok(&body));
+        let body: Value = serde_json::to_value(body).expect("JSON");
         let source = &body["resourceLogs"][0];
         assert_eq!(
             source["resource"]["attributes"],
@@ -206,5 +234,62 @@ mod tests {
                 ],
             }])
         );
+    }
+
+    /// Bytes written down by hand from the numbers and types of the fields.
+    #[test]
+    fn protobuf_has_the_numbers_of_the_protocol() {
+        let key_value = |key: &str, value: &str| -> Vec<u8> {
+            let mut bytes = field(1, key.as_bytes());
+            bytes.extend(field(2, &field(1, value.as_bytes())));
+            bytes
+        };
+        let scope = [
+            field(1, b"cflite"),
+            field(2, env!("CARGO_PKG_VERSION").as_bytes()),
+        ]
+        .concat();
+        let mut up = Family::gauge("up", "Up.");
+        up.push(vec![("a", "b".to_owned())], 0.0);
+        let point = [
+            vec![3 << 3 | 1, 2, 0, 0, 0, 0, 0, 0, 0],
+            vec![4 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            field(7, &key_value("a", "b")),
+        ]
+        .concat();
+        let metric = [
+            field(1, b"up"),
+            field(2, b"Up."),
+            field(5, &field(1, &point)),
+        ]
+        .concat();
+        let resource = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        let expected = [
+            field(1, &field(1, &key_value("k", "v"))),
+            field(2, &[field(1, &scope), field(2, &metric)].concat()),
+        ]
+        .concat();
+        let sent = metrics(&resource, &[up], (1, 2)).encode_to_vec();
+        assert_eq!(sent, field(1, &expected));
+
+        let mut requests = Family::counter("n", "");
+        requests.push(Vec::new(), 0.0);
+        let sent = metrics(&BTreeMap::new(), &[requests], (1, 2)).encode_to_vec();
+        let point = [
+            vec![2 << 3 | 1, 1, 0, 0, 0, 0, 0, 0, 0],
+            vec![3 << 3 | 1, 2, 0, 0, 0, 0, 0, 0, 0],
+            vec![4 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let sum = [field(1, &point), vec![2 << 3, 2, 3 << 3, 1]].concat();
+        let metric = [field(1, b"n"), field(7, &sum)].concat();
+        assert!(sent.ends_with(&field(2, &metric)));
+    }
+
+    /// A field of a message, a text or bytes.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("short");
+        assert!(length < 128, "one byte has the length");
+        [&[number << 3 | 2, length], content].concat()
     }
 }

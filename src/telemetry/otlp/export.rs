@@ -13,11 +13,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
 use reqwest::Client;
-use serde_json::Value;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::encode;
-use super::settings::{Settings, Signal};
+use super::settings::{Encoding, Settings, Signal};
 use crate::base::{Backoff, Clock, Supervisor, Timestamp};
 use crate::logs::{Envelope, Kinds, Logs, Query, showable_drain as showable};
 use crate::net::http_client;
@@ -272,7 +272,7 @@ impl Channel {
         })
     }
 
-    async fn send(&mut self, body: &Value) -> Sent {
+    async fn send(&mut self, body: &(impl prost::Message + Serialize)) -> Sent {
         let outcome = self.request(body).await;
         let url = self.shown.as_str();
         match outcome {
@@ -304,13 +304,22 @@ impl Channel {
         }
     }
 
-    async fn request(&self, body: &Value) -> Result<StatusCode, String> {
+    async fn request(
+        &self,
+        body: &(impl prost::Message + Serialize),
+    ) -> Result<StatusCode, String> {
         let mut request = self.client.post(self.signal.url.clone());
         for (name, value) in &self.signal.headers {
             request = request.header(name, value.expose());
         }
-        request = request.header("content-type", "application/json");
-        let body = body.to_string().into_bytes();
+        let (kind, body) = match self.signal.encoding {
+            Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
+            Encoding::Json => {
+                let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+                ("application/json", body)
+            }
+        };
+        request = request.header("content-type", kind);
         let request = if self.signal.gzip {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             let written = encoder.write_all(&body).and_then(|()| encoder.finish());

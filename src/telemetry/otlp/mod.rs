@@ -1,5 +1,5 @@
-//! Export over the OpenTelemetry protocol: JSON over HTTP, switched on by the standard `OTEL_*`
-//! variables.
+//! Export over the OpenTelemetry protocol: protobuf or JSON over HTTP, switched on by the standard
+//! `OTEL_*` variables.
 //!
 //! Metrics are sent at intervals, log lines as they are stored. Lines wait in the log store, so a
 //! collector that is down loses none before the store does; after a restart of the platform the export
@@ -10,6 +10,7 @@ mod export;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use export::{ExportError, Exporter, MetricSource};
-pub use settings::{Settings, Signal};
+pub use settings::{Encoding, Settings, Signal};

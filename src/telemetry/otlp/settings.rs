@@ -34,10 +34,21 @@ pub struct Signal {
     pub headers: Vec<(String, Secret<String>)>,
     /// How long a request may take.
     pub timeout: Duration,
+    /// The form of the bodies.
+    pub encoding: Encoding,
     /// Whether bodies are compressed.
     pub gzip: bool,
     /// File with the certificate of the collector's authority.
     pub certificate: Option<String>,
+}
+
+/// The forms that OTLP has over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `http/protobuf`, the default of the specification.
+    Protobuf,
+    /// `http/json`.
+    Json,
 }
 
 /// Reads a variable.
@@ -105,11 +116,16 @@ fn signal(variable: Variable<'_>, kind: &str, path: &str) -> Result<Option<Signa
         let url = showable(url.as_str());
         return Err(format!("{kind} endpoint {url} is not of http or https"));
     }
-    let protocol = either("PROTOCOL");
-    if protocol.as_deref() == Some("grpc") {
-        let name = specific("PROTOCOL");
-        return Err(format!("{name}: grpc is not supported; http/json is"));
-    }
+    let encoding = match either("PROTOCOL").as_deref() {
+        None | Some("http/protobuf") => Encoding::Protobuf,
+        Some("http/json") => Encoding::Json,
+        Some(other) => {
+            let name = specific("PROTOCOL");
+            return Err(format!(
+                "{name}: {other} is not supported; http/protobuf and http/json are"
+            ));
+        }
+    };
     let timeout = either("TIMEOUT");
     let timeout = match timeout.as_deref() {
         None => 10_000,
@@ -130,6 +146,7 @@ fn signal(variable: Variable<'_>, kind: &str, path: &str) -> Result<Option<Signa
             .map(|(name, value)| (name, Secret::new(value)))
             .collect(),
         timeout: Duration::from_millis(timeout),
+        encoding,
         gzip,
         certificate: either("CERTIFICATE"),
     }))
@@ -201,6 +218,7 @@ mod tests {
             ),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
             ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
             ("OTEL_SERVICE_NAME", "mine"),
             ("OTEL_RESOURCE_ATTRIBUTES", "service.name=lost,region=home"),
@@ -215,6 +233,10 @@ mod tests {
         assert_eq!(
             (logs.url.as_str(), logs.gzip, metrics.gzip),
             ("https://logs/ingest", true, false)
+        );
+        assert_eq!(
+            (logs.encoding, metrics.encoding),
+            (Encoding::Json, Encoding::Protobuf)
         );
         assert_eq!(settings.interval, Duration::from_secs(5));
         assert_eq!(settings.resource["service.name"], "mine");

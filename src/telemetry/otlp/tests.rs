@@ -10,7 +10,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
+use prost::Message as _;
 use serde_json::Value;
 
 use super::*;
@@ -61,20 +62,37 @@ impl Collector {
     }
 }
 
-async fn take(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(
+    State(collector): State<Collector>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let path = uri.path();
     assert_eq!(headers["x-key"], "secret");
     let mut taken = collector.0.lock().expect("not poisoned");
     if let Some(status) = taken.0.pop() {
         return status;
     }
-    let mut text = String::new();
+    let mut plain = Vec::new();
     if headers.contains_key("content-encoding") {
         let mut decoder = flate2::read::GzDecoder::new(&body[..]);
-        decoder.read_to_string(&mut text).expect("gzip");
+        decoder.read_to_end(&mut plain).expect("gzip");
     } else {
-        text = String::from_utf8(body.to_vec()).expect("text");
+        plain = body.to_vec();
     }
-    taken.1.push(serde_json::from_str(&text).expect("JSON"));
+    taken.1.push(match headers["content-type"].as_bytes() {
+        b"application/json" => serde_json::from_slice(&plain).expect("JSON"),
+        b"application/x-protobuf" if path == "/v1/logs" => {
+            let request = wire::LogsRequest::decode(&*plain).expect("protobuf");
+            serde_json::to_value(request).expect("JSON")
+        }
+        b"application/x-protobuf" => {
+            let request = wire::MetricsRequest::decode(&*plain).expect("protobuf");
+            serde_json::to_value(request).expect("JSON")
+        }
+        other => panic!("{other:?}"),
+    });
     StatusCode::OK
 }
 
@@ -95,7 +113,7 @@ struct World {
 }
 
 /// An exporter of one kind to a collector that gives these answers first, last one first.
-async fn start(kind: &str, answers: Vec<StatusCode>, gzip: bool) -> World {
+async fn start(kind: &str, answers: Vec<StatusCode>, gzip: bool, encoding: Encoding) -> World {
     let collector = Collector::default();
     collector.0.lock().expect("not poisoned").0 = answers;
     let routes = Router::new()
@@ -126,6 +144,7 @@ async fn start(kind: &str, answers: Vec<StatusCode>, gzip: bool) -> World {
             .expect("a URL"),
         headers: vec![("x-key".to_owned(), Secret::new("secret".to_owned()))],
         timeout: Duration::from_secs(5),
+        encoding,
         gzip,
         certificate: None,
     };
@@ -149,7 +168,7 @@ async fn start(kind: &str, answers: Vec<StatusCode>, gzip: bool) -> World {
 #[tokio::test]
 async fn each_new_line_is_sent_once_and_in_order() {
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    let world = start("logs", vec![unavailable], true).await;
+    let world = start("logs", vec![unavailable], true, Encoding::Protobuf).await;
     // The exporter has seen what there was before its start.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let numbers: Vec<String> = (0..37).map(|number| number.to_string()).collect();
@@ -182,7 +201,7 @@ async fn each_new_line_is_sent_once_and_in_order() {
 
 #[tokio::test]
 async fn what_a_collector_refuses_does_not_block_what_follows() {
-    let world = start("logs", vec![StatusCode::BAD_REQUEST], false).await;
+    let world = start("logs", vec![StatusCode::BAD_REQUEST], false, Encoding::Json).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     for text in ["refused", "taken"] {
         world.logs.emitter("app", "0").line(LogStream::Err, text);
@@ -198,12 +217,15 @@ async fn what_a_collector_refuses_does_not_block_what_follows() {
 
 #[tokio::test]
 async fn metrics_are_sent_at_intervals() {
-    let world = start("metrics", vec![StatusCode::BAD_GATEWAY], false).await;
-    world
-        .collector
-        .until(|collector| collector.bodies().len() >= 2)
-        .await;
-    let body = &world.collector.bodies()[0];
-    let metric = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
-    assert_eq!(metric["name"], "up");
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        let world = start("metrics", vec![StatusCode::BAD_GATEWAY], false, encoding).await;
+        world
+            .collector
+            .until(|collector| collector.bodies().len() >= 2)
+            .await;
+        let body = &world.collector.bodies()[0];
+        let metric = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
+        assert_eq!(metric["name"], "up");
+        assert_eq!(metric["gauge"]["dataPoints"][0]["asDouble"], 1.0);
+    }
 }
