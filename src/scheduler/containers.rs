@@ -3,10 +3,17 @@
 use std::sync::Arc;
 
 use super::settings::Settings;
+use crate::base::Bytes;
 use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER};
 
 /// Told of what takes long, for the app's log.
-pub(super) type Told<'a> = &'a (dyn Fn(&str) + Sync);
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Writes a line.
+    pub(super) line: &'a (dyn Fn(&str) + Sync),
+    /// Size of the droplet, if it is known.
+    pub(super) droplet: Option<Bytes>,
+}
 
 /// Creates containers.
 pub(super) struct Containers {
@@ -134,9 +141,11 @@ impl Containers {
         // The progress is dropped with the closed channel.
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         let auth = self.settings.registry_auth.clone();
-        told("Downloading droplet...");
+        (told.line)("Downloading droplet...");
         self.engine.pull(image, auth, progress).await?;
-        told("Downloaded droplet");
+        let size = told.droplet.map(|size| format!(" ({})", size.to_short()));
+        let text = format!("Downloaded droplet{}", size.unwrap_or_default());
+        (told.line)(&text);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::guid::{AppGuid, ProcessGuid};
-use crate::base::{Megabytes, Timestamp};
+use crate::base::{Bytes, Megabytes, Timestamp};
 use crate::db::{DbError, ReadTx};
 
 /// Provides the desired state; called at the start of every pass.
@@ -51,6 +51,8 @@ pub struct DesiredProcess {
     pub instances: u32,
     /// Pullable reference by digest.
     pub image: String,
+    /// What the droplet adds to the stack, if it is known.
+    pub droplet_size: Option<Bytes>,
     /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
     pub entrypoint: Option<Vec<String>>,
     /// Arguments of the command.

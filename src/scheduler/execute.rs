@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::containers::{ignore_not_found, unwritable};
+use super::containers::{Told, ignore_not_found, unwritable};
 use super::desired::DesiredProcess;
 use super::environment::container_spec;
 use super::inner::Inner;
@@ -113,10 +113,14 @@ impl Inner {
         }
         let mut spec = container_spec(&self.settings, process, record, self.settings.stop_grace);
         let files = bound_files::take(&mut spec.environment).map_err(unwritable)?;
-        let told = |text: &str| self.log(record, "CELL", LogStream::Out, text.to_owned());
+        let line = |text: &str| self.log(record, "CELL", LogStream::Out, text.to_owned());
+        let told = Told {
+            line: &line,
+            droplet: process.droplet_size,
+        };
         let id = self
             .containers
-            .create(spec, created.as_deref(), &told)
+            .create(spec, created.as_deref(), told)
             .await?;
         if let Some(files) = files {
             self.engine.upload(&id, files).await?;

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::crash::{self, Restart};
 use super::desired::{CheckKind, DesiredProcess};
-use super::instance::{Crash, Observer, Phase, Readiness, ReadinessChange, Record, Slot};
-use super::plan::Change;
+use super::instance::{
+    Crash, Observer, Phase, Readiness, ReadinessChange, Record, Rescheduling, Slot,
+};
+use super::plan::{Change, Planned};
 use super::store;
 use crate::base::guid::InstanceGuid;
 use crate::base::{GuidSource, Timestamp};
@@ -27,10 +29,10 @@ impl Facts {
     pub(super) fn apply(
         &self,
         tx: &WriteTx<'_>,
-        change: &Change,
+        planned: &Planned<Change>,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        match change {
+        match &planned.what {
             Change::Place { slot } => {
                 let guid = InstanceGuid::generate(&self.guids);
                 store::insert(tx, &new_record(guid, slot.clone(), now))?;
@@ -51,7 +53,7 @@ impl Facts {
                 self.crashed(tx, guid, description, now)?;
             }
             Change::Replace { guid } => {
-                self.replaced(tx, guid, now)?;
+                self.replaced(tx, guid, planned.reason, now)?;
             }
             Change::Retire { guid } => {
                 store::retire(tx, guid, now)?;
@@ -140,6 +142,7 @@ impl Facts {
         &self,
         tx: &WriteTx<'_>,
         guid: &InstanceGuid,
+        reason: &'static str,
         now: Timestamp,
     ) -> Result<(), DbError> {
         let Some(record) = active(tx, guid)? else {
@@ -147,11 +150,23 @@ impl Facts {
         };
         store::retire(tx, guid, now)?;
         let successor = InstanceGuid::generate(&self.guids);
-        let mut next = new_record(successor, record.slot, now);
+        let mut next = new_record(successor, record.slot.clone(), now);
         next.crash_count = record.crash_count;
         next.last_crash_at = record.last_crash_at;
         store::insert(tx, &next)?;
-        Ok(())
+        let slot = record.slot;
+        let rescheduling = Rescheduling {
+            instance_guid: guid.clone(),
+            process_guid: slot.process_guid,
+            app_guid: slot.app_guid,
+            process_type: slot.process_type,
+            index: slot.index,
+            version: slot.version,
+            cell_id: self.cell_id.clone(),
+            reason,
+            at: now,
+        };
+        notify(tx, || self.observer.rescheduled(tx, &rescheduling))
     }
 }
 

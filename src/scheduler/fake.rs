@@ -8,9 +8,9 @@ use async_trait::async_trait;
 
 use super::{
     CheckKind, Crash, DesiredProcess, DesiredState, HealthCheck, LogLine, LogSink, Observer, Probe,
-    ProbeTarget, ReadinessChange, ReadinessCheck, UsageReport, Wanted,
+    ProbeTarget, ReadinessChange, ReadinessCheck, Rescheduling, UsageReport, Wanted,
 };
-use crate::base::Megabytes;
+use crate::base::{Bytes, Megabytes};
 use crate::db::{DbError, ReadTx, WriteTx};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -27,6 +27,7 @@ pub fn process(guid: &str, instances: u32) -> DesiredProcess {
         version: "v1".to_owned(),
         instances,
         image: "dora@sha256:0".to_owned(),
+        droplet_size: Some(Bytes(57 << 20)),
         entrypoint: None,
         command: vec!["run".to_owned()],
         user: None,
@@ -103,6 +104,7 @@ impl Probe for FakeProbe {
 pub struct FakeObserver {
     crashes: Mutex<Vec<Crash>>,
     readiness: Mutex<Vec<ReadinessChange>>,
+    reschedulings: Mutex<Vec<Rescheduling>>,
     refuses: Mutex<bool>,
 }
 
@@ -128,6 +130,11 @@ impl FakeObserver {
     pub fn readiness(&self) -> Vec<ReadinessChange> {
         lock(&self.readiness).clone()
     }
+
+    /// All replacements without a crash.
+    pub fn reschedulings(&self) -> Vec<Rescheduling> {
+        lock(&self.reschedulings).clone()
+    }
 }
 
 impl Observer for FakeObserver {
@@ -140,6 +147,12 @@ impl Observer for FakeObserver {
     fn readiness_changed(&self, _: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError> {
         self.check()?;
         lock(&self.readiness).push(change.clone());
+        Ok(())
+    }
+
+    fn rescheduled(&self, _: &WriteTx<'_>, rescheduling: &Rescheduling) -> Result<(), DbError> {
+        self.check()?;
+        lock(&self.reschedulings).push(rescheduling.clone());
         Ok(())
     }
 }

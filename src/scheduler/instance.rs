@@ -149,6 +149,29 @@ pub struct ReadinessChange {
     pub at: Timestamp,
 }
 
+/// An instance that another one replaces, without a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescheduling {
+    /// The instance that is gone.
+    pub instance_guid: InstanceGuid,
+    /// Its process.
+    pub process_guid: ProcessGuid,
+    /// Its app.
+    pub app_guid: AppGuid,
+    /// `web`, `worker`, …
+    pub process_type: String,
+    /// Index.
+    pub index: u32,
+    /// Version of the process.
+    pub version: String,
+    /// Where it ran.
+    pub cell_id: String,
+    /// Why, such as `its container is gone`.
+    pub reason: &'static str,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Whether an instance is ready for traffic, by its own check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -165,6 +188,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// An instance with a readiness check became ready or not ready.
     fn readiness_changed(&self, tx: &WriteTx<'_>, change: &ReadinessChange) -> Result<(), DbError>;
+
+    /// An instance is replaced, and did not crash.
+    fn rescheduled(&self, tx: &WriteTx<'_>, rescheduling: &Rescheduling) -> Result<(), DbError>;
 }
 
 /// The record of an instance.

@@ -58,7 +58,7 @@ pub use environment::{of_stack, with_limits};
 pub use health_check::{NetworkProbe, Probe, ProbeTarget};
 pub use instance::{
     Crash, Instance, InstanceAddress, InstanceState, Observer, Readiness, ReadinessChange,
-    RoutableInstance, by_index,
+    Rescheduling, RoutableInstance, by_index,
 };
 pub use labels::{
     KIND_INSTANCE, LABEL_APP, LABEL_INDEX, LABEL_INSTANCE, LABEL_PORTS, LABEL_PROCESS,

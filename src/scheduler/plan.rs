@@ -55,6 +55,16 @@ pub(super) enum Change {
     Forget { guid: InstanceGuid },
 }
 
+impl Change {
+    /// The instance that another one replaces without a crash.
+    pub(super) fn replaced(&self) -> Option<&InstanceGuid> {
+        if let Self::Replace { guid } = self {
+            return Some(guid);
+        }
+        None
+    }
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {

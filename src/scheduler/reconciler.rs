@@ -12,13 +12,14 @@ use super::desired::Desired;
 use super::health_check::ProbeTarget;
 use super::inner::{Inner, Progress, Running};
 use super::instance::{Phase, RoutableInstance};
-use super::labels;
 use super::monitor::Monitor;
 use super::passes::{RETRIES, Reconciler, Watched};
 use super::plan::{Change, Effect, Plan, Planned, plan};
+use super::{labels, log_sink};
+use crate::base::guid::InstanceGuid;
 use crate::base::{Supervisor, Timestamp};
 use crate::db::DbError;
-use crate::docker::ContainerState;
+use crate::docker::{ContainerState, LogStream};
 
 /// Follow-up changes settle in two or three rounds.
 const ROUNDS: usize = 8;
@@ -61,7 +62,7 @@ impl Reconciler for Inner {
                 self.act(&observation, plan, supervisor);
                 return Ok(next);
             }
-            self.record_changes(plan.changes, observation.now).await?;
+            self.record_changes(&observation, plan.changes).await?;
         }
         Ok(Some(self.clock.now()))
     }
@@ -96,21 +97,37 @@ impl Inner {
 
     async fn record_changes(
         &self,
+        observation: &Observation,
         changes: Vec<Planned<Change>>,
-        now: Timestamp,
     ) -> Result<(), SchedulerError> {
         for planned in &changes {
             let (change, reason) = (&planned.what, planned.reason);
             tracing::info!(?change, reason, "recording instance change");
         }
-        let facts = self.facts.clone();
+        let replaced = changes.iter().filter_map(|planned| planned.what.replaced());
+        let replaced: Vec<InstanceGuid> = replaced.cloned().collect();
+        let (facts, now) = (self.facts.clone(), observation.now);
         let write = self.db.write(move |tx| {
             for planned in &changes {
-                facts.apply(tx, &planned.what, now)?;
+                facts.apply(tx, planned, now)?;
             }
             Ok::<_, DbError>(())
         });
-        Ok(write.await?)
+        write.await?;
+        for guid in &replaced {
+            self.log_replacement(observation, guid);
+        }
+        Ok(())
+    }
+
+    fn log_replacement(&self, observation: &Observation, guid: &InstanceGuid) {
+        let mut records = observation.actual.instances.iter();
+        if let Some(record) = records.find(|record| record.guid == *guid) {
+            let cell = &self.settings.cell_id;
+            let text = format!("Cell {cell} requesting replacement for instance {guid}");
+            let line = log_sink::line(record, "CELL", LogStream::Out, text);
+            self.logs.line(line);
+        }
     }
 
     fn act(self: &Arc<Self>, observation: &Observation, plan: Plan, supervisor: &Supervisor) {

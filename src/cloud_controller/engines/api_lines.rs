@@ -195,6 +195,7 @@ fn process_lines(action: &str, guid: &str, data: &Value) -> Vec<String> {
             format!("Process has crashed with type: \"{kind}\""),
             format!("App instance exited with guid {guid} payload: {data}"),
         ],
+        "rescheduling" => vec!["Process is being rescheduled".to_owned()],
         "ready" => vec![format!(
             "Process became ready with guid {guid} payload: {data}"
         )],
@@ -256,6 +257,11 @@ mod tests {
                 "audit.app.process.terminate_instance",
                 json!({ "process_type": "web", "process_index": 1 }),
                 "Terminating process: \"web\", index: \"1\"",
+            ),
+            (
+                "audit.app.process.rescheduling",
+                json!({ "process_type": "web", "index": 0 }),
+                "Process is being rescheduled",
             ),
             (
                 "audit.app.build.staged",

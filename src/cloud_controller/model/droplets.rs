@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Value, json};
 
-use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DropletGuid, JobGuid, PackageGuid, SpaceGuid};
+use crate::base::{Bytes, Timestamp};
 use crate::blobs::{self, Blob, Digest};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
@@ -221,6 +221,18 @@ pub(crate) fn image_of(
     )?;
     let found = statement.query_row(params![app, docker_image], |row| row.get(0));
     Ok(found.optional()?)
+}
+
+/// What a droplet adds to its stack, if that is known.
+pub(crate) fn size(
+    tx: &ReadTx<'_>,
+    guid: &DropletGuid,
+) -> std::result::Result<Option<Bytes>, DbError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select size from droplets where guid = ?1")?;
+    let size: Option<Option<i64>> = statement.query_row([guid], |row| row.get(0)).optional()?;
+    Ok(size.flatten().filter(|size| *size > 0).map(Bytes))
 }
 
 /// The newest droplet of an app.

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::guid::{AppGuid, TaskGuid};
-use crate::base::{Clock, Megabytes, Supervisor, Timestamp};
+use crate::base::{Bytes, Clock, Megabytes, Supervisor, Timestamp};
 use crate::db::{Db, DbError, ReadTx, WriteTx};
 use crate::docker::Engine;
 
@@ -101,6 +101,8 @@ pub struct DesiredTask {
     pub app_name: String,
     /// Pullable reference by digest.
     pub image: String,
+    /// What the droplet adds to the stack, if it is known.
+    pub droplet_size: Option<Bytes>,
     /// Replaces the image's entrypoint; `None` keeps it, `Some(vec![])` clears it.
     pub entrypoint: Option<Vec<String>>,
     /// Arguments of the command.

@@ -16,7 +16,7 @@ use crate::base::{Clock, Supervisor, Timestamp};
 use crate::db::{Db, DbError};
 use crate::docker::{Container, ContainerState, DockerError, Engine, LogStream, bound_files};
 use crate::scheduler::attempts::Attempts;
-use crate::scheduler::containers::{Containers, ignore_not_found, unwritable};
+use crate::scheduler::containers::{Containers, Told, ignore_not_found, unwritable};
 use crate::scheduler::passes::{Reconciler, Watched};
 use crate::scheduler::view::View;
 use crate::scheduler::{LogLine, LogSink, SchedulerError, Settings, crash};
@@ -234,10 +234,14 @@ impl Runner {
         }
         let mut spec = container::spec(&self.settings, task, &desired);
         let files = bound_files::take(&mut spec.environment).map_err(unwritable)?;
-        let told = |text: &str| self.log(task, "CELL".to_owned(), LogStream::Out, text.to_owned());
+        let line = |text: &str| self.log(task, "CELL".to_owned(), LogStream::Out, text.to_owned());
+        let told = Told {
+            line: &line,
+            droplet: desired.droplet_size,
+        };
         let id = self
             .containers
-            .create(spec, created.as_deref(), &told)
+            .create(spec, created.as_deref(), told)
             .await?;
         if let Some(files) = files {
             self.engine.upload(&id, files).await?;

@@ -65,6 +65,7 @@ impl TaskList for FakeTasks {
         Ok(wanted.map(|_| DesiredTask {
             app_name: "dora".to_owned(),
             image: "dora@sha256:0".to_owned(),
+            droplet_size: None,
             entrypoint: Some(Vec::new()),
             command: vec!["rake".to_owned()],
             user: None,

@@ -121,6 +121,22 @@ async fn a_removed_container_is_replaced_and_a_foreign_one_is_left_alone() {
     };
     world.until(replaced).await;
     assert!(world.crash_counts().is_empty());
+    let rescheduled = world.observer.reschedulings();
+    assert_eq!(rescheduled.len(), 1, "{rescheduled:?}");
+    assert_eq!(rescheduled[0].reason, "its container is gone");
+    let told = format!(
+        "[CELL/0] OUT Cell 0f0f requesting replacement for instance {}",
+        rescheduled[0].instance_guid
+    );
+    assert_eq!(
+        world
+            .logs
+            .lines()
+            .iter()
+            .filter(|line| **line == told)
+            .count(),
+        1
+    );
     assert!(world.engine.inspect(&stranger).await.expect("ok").is_some());
 }
 

@@ -154,7 +154,7 @@ async fn an_image_the_daemon_lacks_is_pulled_once() {
     world.settle().await;
     assert_eq!(world.engine.pulled().len(), 1);
     let lines = world.logs.lines();
-    for text in ["Downloading droplet...", "Downloaded droplet"] {
+    for text in ["Downloading droplet...", "Downloaded droplet (57M)"] {
         let line = |line: &&String| line.ends_with(&format!("OUT {text}"));
         assert_eq!(lines.iter().filter(line).count(), 1, "{text}");
     }

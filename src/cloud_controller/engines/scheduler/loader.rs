@@ -56,7 +56,11 @@ impl DesiredApps {
         let digest = Digest::parse(&snapshot.image_digest)
             .map_err(|e| broken("desired_processes.image_digest", &e))?;
         let image = (self.images)(&snapshot.droplet_guid, &digest);
-        Ok(Some(desired(started, snapshot, spec, image, environment)))
+        let droplet_size = model::droplets::size(tx, &snapshot.droplet_guid)?;
+        Ok(Some(DesiredProcess {
+            droplet_size,
+            ..desired(started, snapshot, spec, image, environment)
+        }))
     }
 }
 
@@ -125,6 +129,7 @@ fn desired(
         version: started.version.clone(),
         instances: started.instances,
         image,
+        droplet_size: None,
         entrypoint: spec.entrypoint,
         command: spec.command,
         user: spec.user,

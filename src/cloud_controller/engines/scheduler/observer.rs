@@ -8,7 +8,7 @@ use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::model::audit_events::{Actor, Recorder};
 use crate::cloud_controller::{actions, model};
 use crate::db::{DbError, WriteTx};
-use crate::scheduler::{Crash, Observer, Readiness, ReadinessChange};
+use crate::scheduler::{Crash, Observer, Readiness, ReadinessChange, Rescheduling};
 
 /// Records events of apps' instances.
 pub(crate) struct AppObserver {
@@ -99,6 +99,20 @@ impl Observer for AppObserver {
         });
         let process = By::Process(change.process_guid.as_str(), &change.process_type);
         self.record(tx, &change.app_guid, change.at, &[(kind, process, data)])
+    }
+
+    fn rescheduled(&self, tx: &WriteTx<'_>, one: &Rescheduling) -> Result<(), DbError> {
+        let data = json!({
+            "process_type": one.process_type,
+            "instance": one.instance_guid,
+            "index": one.index,
+            "cell_id": one.cell_id,
+            "reason": one.reason,
+            "version": one.version,
+        });
+        let process = By::Process(one.process_guid.as_str(), &one.process_type);
+        let event = ("audit.app.process.rescheduling", process, data);
+        self.record(tx, &one.app_guid, one.at, &[event])
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn desired_task(
     Ok(DesiredTask {
         app_name: task.app_name,
         image: images(&snapshot.droplet_guid, &digest),
+        droplet_size: model::droplets::size(tx, &snapshot.droplet_guid)?,
         entrypoint: Some(Vec::new()),
         command: spec.command,
         user: spec.user,
