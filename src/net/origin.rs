@@ -4,7 +4,9 @@
 //! the platform answers only for its own names, `localhost` and IP literals: a foreign name that
 //! resolves to this machine is looked up among the routes and not found. Against cross-site
 //! requests, a request that changes state or opens a tunnel must have an `Origin` of the platform,
-//! if it has one. The cf CLI and other tools send no `Origin`.
+//! if it has one. The cf CLI and other tools send no `Origin`; the log clients of Cloud Foundry (noaa)
+//! send `http://localhost`, whatever they ask. They are known by their bearer token: no page can send one
+//! with a websocket.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -58,8 +60,9 @@ impl PlatformHosts {
 
     /// Whether the request passes the check of its `Origin`.
     pub fn admits(&self, method: &Method, headers: &HeaderMap, base: &RequestBase) -> bool {
-        let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-            && !headers.contains_key(header::UPGRADE);
+        let is_reading = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let is_safe =
+            is_reading && (!headers.contains_key(header::UPGRADE) || has_bearer_token(headers));
         let Some(origin) = headers.get(header::ORIGIN) else {
             return true;
         };
@@ -80,6 +83,14 @@ impl PlatformHosts {
             && (authority.eq_ignore_ascii_case(requested)
                 || (self.contains(authority) && !is_address(without_port(authority))))
     }
+}
+
+/// Browsers send what a user typed into their own dialogue with websockets (`Basic`), but no page can
+/// add a header.
+fn has_bearer_token(headers: &HeaderMap) -> bool {
+    let authorization = headers.get(header::AUTHORIZATION);
+    let scheme = authorization.and_then(|value| value.as_bytes().get(..7));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 fn without_port(host: &str) -> &str {
@@ -193,5 +204,34 @@ mod tests {
             HeaderValue::from_static("http://localhost:8080"),
         );
         assert!(hosts.admits(&Method::GET, &headers, &base));
+    }
+
+    #[test]
+    fn a_log_client_with_a_token_can_open_a_tunnel_from_any_origin() {
+        let hosts = PlatformHosts::new("cf.localhost");
+        let base = RequestBase {
+            scheme: Scheme::Https,
+            authority: Authority::from_static("doppler.cf.localhost:8443"),
+            client: ([127, 0, 0, 1], 5).into(),
+        };
+        for (authorization, method, admitted) in [
+            ("bearer x", Method::GET, true),
+            ("Bearer x", Method::GET, true),
+            ("bearer x", Method::POST, false),
+            ("Basic eDp5", Method::GET, false),
+            ("bearer", Method::GET, false),
+            ("", Method::GET, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                (header::UPGRADE, "websocket"),
+                (header::ORIGIN, "http://localhost"),
+                (header::AUTHORIZATION, authorization),
+            ] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            let found = hosts.admits(&method, &headers, &base);
+            assert_eq!(found, admitted, "{method} {authorization}");
+        }
     }
 }

@@ -10,25 +10,25 @@ use tokio::net::{TcpListener, TcpStream};
 
 const SOON: Duration = Duration::from_secs(30);
 
-struct Receiver {
+pub(crate) struct Receiver {
     listener: TcpListener,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             stream: None,
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("syslog://{}", self.listener.local_addr().unwrap())
     }
 
     /// The next message that contains `part`.
-    async fn until(&mut self, part: &str) -> String {
+    pub(crate) async fn until(&mut self, part: &str) -> String {
         let found = async {
             if self.stream.is_none() {
                 self.stream = Some(BufReader::new(self.listener.accept().await.unwrap().0));
@@ -58,7 +58,7 @@ async fn change(admin: &TestClient, app: &str, mark: &str) {
     assert_eq!(changed.unwrap().status, 200);
 }
 
-async fn provided(admin: &TestClient, space: &str, name: &str, url: &str) -> String {
+pub(crate) async fn provided(admin: &TestClient, space: &str, name: &str, url: &str) -> String {
     let mut body = json!({ "type": "user-provided", "name": name, "syslog_drain_url": url });
     body["relationships"] = related("space", space);
     let made = admin.post("/v3/service_instances", &body).await.unwrap();
@@ -66,7 +66,7 @@ async fn provided(admin: &TestClient, space: &str, name: &str, url: &str) -> Str
     made.text("/guid").to_owned()
 }
 
-async fn bind(admin: &TestClient, service: &str, app: &str) -> String {
+pub(crate) async fn bind(admin: &TestClient, service: &str, app: &str) -> String {
     let mut relationships = related("service_instance", service);
     relationships["app"] = json!({ "data": { "guid": app } });
     let body = json!({ "type": "app", "relationships": relationships });

@@ -1,5 +1,7 @@
 //! Streams of logs: the gateway `/v2/read` and the websockets of older clients.
 
+mod acceptance;
+mod plugins;
 mod protobuf;
 
 use std::time::Duration;
@@ -72,6 +74,20 @@ impl World {
         let url = format!("{}/v2/read{query}", self.platform.url());
         let request = reqwest::Client::new().get(url).bearer_auth(client.bearer());
         request.send().await.unwrap()
+    }
+}
+
+impl World {
+    /// Takes a user out of a group.
+    async fn leave_group(&self, name: &str, group: &str) {
+        let id = async |path: String| {
+            let found = self.admin.get(&path).await.unwrap();
+            found.text("/resources/0/id").to_owned()
+        };
+        let group = id(format!("/Groups?filter=displayName+eq+%22{group}%22")).await;
+        let user = id(format!("/Users?filter=userName+eq+%22{name}%22")).await;
+        let member = format!("/Groups/{group}/members/{user}");
+        assert_eq!(self.admin.delete(&member).await.unwrap().status, 200);
     }
 }
 
@@ -238,24 +254,7 @@ async fn a_stream_ends_with_the_rights_of_its_reader() {
         .unwrap();
     let path = format!("/v3/roles/{}", roles.text("/resources/0/guid"));
     assert_eq!(world.admin.delete(&path).await.unwrap().status, 202);
-    let filter = "/Groups?filter=displayName+eq+%22doppler.firehose%22";
-    let group = world
-        .admin
-        .get(filter)
-        .await
-        .unwrap()
-        .text("/resources/0/id")
-        .to_owned();
-    let user = "/Users?filter=userName+eq+%22nina%22";
-    let user = world
-        .admin
-        .get(user)
-        .await
-        .unwrap()
-        .text("/resources/0/id")
-        .to_owned();
-    let member = format!("/Groups/{group}/members/{user}");
-    assert_eq!(world.admin.delete(&member).await.unwrap().status, 200);
+    world.leave_group("nina", "doppler.firehose").await;
 
     let end = async { while events.chunk().await.unwrap().is_some() {} };
     tokio::time::timeout(SOON, end)
@@ -274,6 +273,24 @@ async fn a_stream_ends_with_the_rights_of_its_reader() {
         .await
         .expect("the websocket ends");
     assert_eq!(u16::from(frame.expect("a reason").code), 1008);
+}
+
+/// Without a role in the space, the group alone allows to read the app.
+#[tokio::test]
+async fn a_group_taken_away_ends_a_stream_of_a_named_source() {
+    for group in ["doppler.firehose", "logs.admin"] {
+        let world = World::start().await;
+        let reader = world.platform.in_group("nina", group).await.unwrap();
+        let query = format!("?log&source_id={}", world.app);
+        let mut events = world.events(&reader, &query).await;
+        assert_eq!(events.status(), 200, "{group}");
+        world.leave_group("nina", group).await;
+        let end = async { while events.chunk().await.unwrap().is_some() {} };
+        let ended = tokio::time::timeout(SOON, end).await;
+        ended.unwrap_or_else(|_| panic!("a stream goes on without {group}"));
+        let refused = world.events(&reader, &query).await;
+        assert_eq!(refused.status(), 404, "{group}");
+    }
 }
 
 #[tokio::test]
@@ -330,20 +347,29 @@ async fn the_last_lines_come_in_parts() {
     );
 }
 
+/// How many websockets are sent random bytes; `make fuzz-logs` sends more.
+fn rounds() -> u64 {
+    let text = std::env::var("FUZZ_ROUNDS").unwrap_or_default();
+    text.parse().unwrap_or(60)
+}
+
 /// Random bytes after the handshake end that websocket and nothing else.
 #[tokio::test]
 async fn garbage_in_frames_ends_only_its_own_websocket() {
     let world = World::start().await;
     let mut witness = world.socket(&world.admin, "/firehose/w").await.unwrap();
     let address = world.platform.url().replace("http://", "");
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let seed = std::env::var("FUZZ_SEED").unwrap_or_default();
+    let seed: u64 = seed.parse().unwrap_or(0);
+    println!("FUZZ_SEED={seed}");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ seed;
     let mut random = move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state
     };
-    for round in 0..60 {
+    for round in 0..rounds() {
         let mut tcp = TcpStream::connect(&address).await.unwrap();
         let handshake = format!(
             "GET /firehose/f HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
