@@ -1,10 +1,14 @@
 //! What services use: measured every 15 s while any of them runs.
+//!
+//! Volumes are measured on the side, since that may take minutes: a report has what is known of them.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::MissedTickBehavior;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
@@ -18,6 +22,8 @@ use crate::docker::{ExecSpec, Usage};
 const INTERVAL: Duration = Duration::from_secs(15);
 /// Measuring a volume walks through its files.
 const MAX_DISK_AGE: Duration = Duration::from_secs(60);
+/// A volume that takes longer has no measurement.
+const DISK_WITHIN: Duration = Duration::from_secs(300);
 const CONCURRENCY: usize = 16;
 /// From when on people are told that a volume is almost full.
 const FULL_PERCENT: u64 = 90;
@@ -51,25 +57,59 @@ struct Before {
     container: String,
     cpu_nanos: u64,
     at: Timestamp,
-    /// What is on its volume, if that could be told, and when it was measured.
-    disk: (Option<u64>, Timestamp),
+}
+
+/// What is on the volume of each service, if that could be told.
+#[derive(Default)]
+struct Disks(Mutex<HashMap<String, Disk>>);
+
+struct Disk {
+    container: String,
+    stored: Option<u64>,
+    /// When it was measured.
+    at: Timestamp,
+}
+
+impl Disks {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Disk>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was found on the volume that this container has.
+    fn stored(&self, guid: &str, container: &str) -> Option<u64> {
+        self.with(|all| {
+            let disk = all.get(guid).filter(|disk| disk.container == container)?;
+            disk.stored
+        })
+    }
+
+    fn is_due(&self, guid: &str, now: Timestamp) -> bool {
+        self.with(|all| {
+            let disk = all.get(guid);
+            disk.is_none_or(|disk| now.since(disk.at) >= MAX_DISK_AGE)
+        })
+    }
 }
 
 impl Inner {
     pub(super) async fn measure(&self, token: CancellationToken) -> Result<(), DbError> {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let disks = Disks::default();
+        tokio::select! {
+            () = token.cancelled() => Ok(()),
+            ended = self.measure_usage(&disks) => ended,
+            ended = self.measure_disks(&disks) => ended,
+        }
+    }
+
+    async fn measure_usage(&self, disks: &Disks) -> Result<(), DbError> {
+        let mut ticks = ticks();
         let mut before: HashMap<String, Before> = HashMap::new();
         loop {
-            tokio::select! {
-                () = token.cancelled() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
-            let store = self.store.clone();
-            let all = self.db.read(move |tx: &ReadTx<'_>| store.all(tx)).await?;
-            let ready = all.iter().filter(|instance| instance.ready);
+            ticks.tick().await;
+            let ready = self.ready().await?;
             let samples: Vec<_> = ready
-                .map(|instance| self.sample(instance, before.get(&instance.guid)))
+                .iter()
+                .map(|instance| self.sample(instance, before.get(&instance.guid), disks))
                 .collect();
             let samples = futures_util::stream::iter(samples).buffer_unordered(CONCURRENCY);
             let next: Vec<Option<(String, Before)>> = samples.collect().await;
@@ -78,27 +118,75 @@ impl Inner {
         }
     }
 
+    /// A volume that takes long delays no other, and no report.
+    async fn measure_disks(&self, disks: &Disks) -> Result<(), DbError> {
+        let mut ticks = ticks();
+        let mut measuring = FuturesUnordered::new();
+        let mut busy: Vec<String> = Vec::new();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let (ready, now) = (self.ready().await?, self.now());
+                    let is_ready = |guid: &String| ready.iter().any(|one| one.guid == *guid);
+                    disks.with(|all| all.retain(|guid, _| is_ready(guid)));
+                    for instance in ready {
+                        let guid = &instance.guid;
+                        let is_due = disks.is_due(guid, now) && !busy.contains(guid);
+                        if is_due && measuring.len() < CONCURRENCY {
+                            busy.push(guid.clone());
+                            measuring.push(self.measure_disk(instance));
+                        }
+                    }
+                }
+                Some((guid, disk)) = measuring.next() => {
+                    busy.retain(|one| *one != guid);
+                    if let Some(disk) = disk {
+                        disks.with(|all| all.insert(guid, disk));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn measure_disk(&self, instance: Instance) -> (String, Option<Disk>) {
+        let measured = async {
+            let service = self.service(&instance).ok()?;
+            let container = self.running(&instance.guid).await.ok()??;
+            let stored = timeout(DISK_WITHIN, self.disk_of(&service, &container)).await;
+            Some(Disk {
+                container,
+                stored: stored.ok().flatten(),
+                at: self.now(),
+            })
+        };
+        let disk = measured.await;
+        (instance.guid, disk)
+    }
+
+    async fn ready(&self) -> Result<Vec<Instance>, DbError> {
+        let store = self.store.clone();
+        let all = self.db.read(move |tx: &ReadTx<'_>| store.all(tx)).await?;
+        Ok(all.into_iter().filter(|instance| instance.ready).collect())
+    }
+
     /// Measures one service and reports it; nothing while it does not run.
     async fn sample(
         &self,
         instance: &Instance,
         before: Option<&Before>,
+        disks: &Disks,
     ) -> Option<(String, Before)> {
         let service = self.service(instance).ok()?;
         let id = self.running(&instance.guid).await.ok()??;
         let usage = self.engine.usage(&id).await.ok()??;
         let now = self.now();
         let before = before.filter(|before| before.container == id);
-        let disk = match before.map(|before| before.disk) {
-            Some((disk, at)) if now.since(at) < MAX_DISK_AGE => (disk, at),
-            _ => (self.disk_of(&service, &id).await, now),
-        };
         self.meter.usage(&ServiceUsage {
             guid: instance.guid.clone(),
             cpu: before.and_then(|before| cpu(before, &usage, now)),
             memory: usage.memory,
             memory_quota: bytes(service.memory().to_bytes().0),
-            disk: disk.0,
+            disk: disks.stored(&instance.guid, &id),
             disk_quota: service
                 .storage_size()
                 .map(|size| bytes(size.0.to_bytes().0)),
@@ -107,7 +195,6 @@ impl Inner {
             container: id,
             cpu_nanos: usage.cpu_nanos,
             at: now,
-            disk,
         };
         Some((instance.guid.clone(), sample))
     }
@@ -157,6 +244,12 @@ impl Inner {
     }
 }
 
+fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 fn cpu(before: &Before, usage: &Usage, now: Timestamp) -> Option<f64> {
     let elapsed = now.since(before.at).as_secs_f64();
     let spent = usage.cpu_nanos.saturating_sub(before.cpu_nanos);
@@ -178,7 +271,6 @@ mod tests {
             container: "c".to_owned(),
             cpu_nanos: 1_000_000_000,
             at: at(10),
-            disk: (None, at(10)),
         };
         let usage = |cpu_nanos| Usage {
             cpu_nanos,
@@ -187,5 +279,23 @@ mod tests {
         assert_eq!(cpu(&before, &usage(4_000_000_000), at(16)), Some(0.5));
         assert_eq!(cpu(&before, &usage(0), at(16)), Some(0.0));
         assert_eq!(cpu(&before, &usage(4_000_000_000), at(10)), None);
+    }
+
+    #[test]
+    fn a_volume_is_measured_once_a_minute_and_belongs_to_its_container() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let disks = Disks::default();
+        assert!(disks.is_due("s", at(0)));
+        let disk = Disk {
+            container: "c".to_owned(),
+            stored: Some(7),
+            at: at(0),
+        };
+        disks.with(|all| all.insert("s".to_owned(), disk));
+        assert_eq!(disks.stored("s", "c"), Some(7));
+        assert_eq!(disks.stored("s", "another"), None);
+        assert_eq!(disks.stored("t", "c"), None);
+        assert!(!disks.is_due("s", at(59)));
+        assert!(disks.is_due("s", at(60)) && disks.is_due("t", at(0)));
     }
 }
