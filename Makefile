@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz soak docker-test images-test client-test lint fmt bench screenshots build clean
+.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -55,6 +55,10 @@ compatibility: ## Regenerate docs/compatibility.md from a run of every cf comman
 fuzz: ## Send random requests to every route for five minutes
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(CARGO) test --locked --test api fuzz -- --nocapture
 
+fuzz-logs: ## Random PromQL, output of containers and websocket frames, a few minutes of each
+	PROPTEST_CASES=$${FUZZ_CASES:-20000} $(CARGO) test --locked --lib -- logs::promql::property_tests logs::split logs::cursor logs::segment logs::gateway::query logs::drains::format
+	FUZZ_ROUNDS=$${FUZZ_ROUNDS:-5000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(CARGO) test --locked --test api garbage_in_frames -- --nocapture
+
 soak: ## 10 000 hostile lists; memory, database handles and threads must not grow
 	HOSTILE_REQUESTS=$${HOSTILE_REQUESTS:-10000} $(CARGO) test --locked --test docker hostile -- --nocapture
 
@@ -77,10 +81,10 @@ lint: ## Check formatting, lints and the documentation's links
 fmt: ## Format the code
 	$(CARGO) fmt
 
-bench: ## Compare performance with the budgets, and with peers if available
+bench: ## Compare performance with the budgets, and with peers if available; ONLY="WORD …" for some rows
 	@packaging/prerequisites.sh --test
 	@packaging/step "build cflite" $(CARGO) build --release --locked
-	@python3 tests/bench/bench.py --cflite $(CFLITE)
+	@python3 tests/bench/bench.py --cflite $(CFLITE) $(if $(ONLY),--only $(ONLY))
 
 screenshots: ## Make the pictures of docs/console.md anew
 	@packaging/prerequisites.sh --test

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn shared(instance: &str) -> Shared {
@@ -180,5 +182,85 @@ fn invalid_bytes_are_rejected() {
     for body in [&b""[..], &[FORMAT], &[9, 0, 0], &[FORMAT, 0, 1, 0, 5, 0, 0]] {
         let result = select(body, 0, &"s".into(), &Query::default(), &mut Vec::new());
         assert!(result.is_err(), "{body:?}");
+    }
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (prop::collection::vec(any::<u8>(), 0..60), any::<bool>()).prop_map(|(text, is_out)| {
+            Message::Log {
+                payload: text.into(),
+                stream: if is_out {
+                    LogStream::Out
+                } else {
+                    LogStream::Err
+                },
+            }
+        }),
+        (".{0,8}", any::<u64>(), any::<u64>()).prop_map(|(name, delta, total)| Message::Counter {
+            name,
+            delta,
+            total
+        }),
+        (".{0,8}", any::<i64>(), any::<i64>()).prop_map(|(name, start, stop)| Message::Timer {
+            name,
+            start,
+            stop
+        }),
+        (".{0,8}", ".{0,8}").prop_map(|(title, body)| Message::Event { title, body }),
+        prop::collection::btree_map(".{0,8}", (".{0,4}", -1e9..1e9_f64), 1..4).prop_map(|gauges| {
+            let value = |(unit, value): (String, f64)| GaugeValue { unit, value };
+            let gauges = gauges.into_iter().map(|(name, one)| (name, value(one)));
+            Message::Gauge(gauges.collect())
+        }),
+    ]
+}
+
+/// Messages with the time that passed before each.
+fn records() -> impl Strategy<Value = Vec<(i64, Message)>> {
+    prop::collection::vec((1_i64..1 << 40, messages()), 1..40)
+}
+
+proptest! {
+    /// What was put in comes out, whole or between two times.
+    #[test]
+    fn any_envelopes_round_trip(first in -1_i64 << 60..1 << 60, records in records(), cut in any::<prop::sample::Index>()) {
+        let shared = [shared("0"), shared("1"), shared("2")];
+        let none = Tags::new();
+        let mut at = first;
+        let mut numbered = Vec::new();
+        for (number, (after, message)) in records.iter().enumerate() {
+            at += after;
+            numbered.push(Numbered { at, number: number % 3, own: &none, message });
+        }
+        let segment = encode(&shared, &numbered).expect("encodable").expect("not empty");
+        prop_assert_eq!((segment.last, segment.count), (at, records.len()));
+        let everything = found(&segment, &Query::default());
+        let same = everything.iter().zip(&numbered).all(|(found, put)| {
+            found.timestamp == put.at
+                && found.message == *put.message
+                && found.instance_id == shared[put.number].instance_id
+                && found.tags == shared[put.number].tags
+        });
+        prop_assert!(same && everything.len() == records.len());
+        let border = numbered[cut.index(numbered.len())].at;
+        let before = Query { end: border, limit: usize::MAX, ..Query::default() };
+        let after = Query { start: border, limit: usize::MAX, ..Query::default() };
+        let parts = [found(&segment, &before), found(&segment, &after)].concat();
+        prop_assert_eq!(parts, everything);
+    }
+
+    /// Bytes that were damaged on the disk are refused, or read as something else; nothing panics.
+    #[test]
+    fn any_damage_is_survived(records in records(), at in any::<prop::sample::Index>(), byte in any::<u8>(), length in any::<prop::sample::Index>()) {
+        let messages: Vec<Message> = records.into_iter().map(|(_, message)| message).collect();
+        let segment = encoded(0, &messages, &[shared("0")]);
+        let mut body = segment.body.to_vec();
+        let at = at.index(body.len());
+        body[at] = byte;
+        let short = &body[..length.index(body.len() + 1)];
+        for body in [&body[..], short] {
+            drop(select(body, i64::MAX - 3, &"s".into(), &Query::default(), &mut Vec::new()));
+        }
     }
 }

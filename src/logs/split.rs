@@ -44,6 +44,8 @@ pub(super) fn cut(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn split(text: &[u8]) -> Vec<Bytes> {
@@ -85,5 +87,46 @@ mod tests {
     fn a_line_of_exactly_the_limit_stays_whole() {
         let text = format!("{}\n", "x".repeat(LONGEST_LINE));
         assert_eq!(split(text.as_bytes()).len(), 1);
+    }
+
+    /// Bytes of which some are long lines of characters that must not be cut.
+    fn outputs() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => prop::collection::vec(any::<u8>(), 0..40),
+            2 => Just(b"\n".to_vec()),
+            1 => Just(b"\r\n".to_vec()),
+            1 => (LONGEST_LINE - 4..LONGEST_LINE + 5).prop_map(|length| vec![b'x'; length]),
+            1 => (1_usize..4, "[\u{e4}\u{20ac}\u{1f600}]")
+                .prop_map(|(offset, character)| {
+                    let mut line = "x".repeat(offset);
+                    line.push_str(&character.repeat(LONGEST_LINE / 2));
+                    line.into_bytes()
+                }),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        /// Whatever is written: only the ends of lines are missing, no line is empty or too long, and
+        /// text stays text.
+        #[test]
+        fn any_output_is_split_into_lines(output in outputs()) {
+            let lines = split(&output);
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            let wanted: Vec<u8> = output.iter().copied().filter(|byte| !is_end(byte)).collect();
+            prop_assert!(lines.concat() == wanted);
+            for line in &lines {
+                prop_assert!(!line.is_empty() && line.len() <= LONGEST_LINE);
+                prop_assert!(!line.iter().any(is_end));
+            }
+            if std::str::from_utf8(&output).is_ok() {
+                prop_assert!(lines.iter().all(|line| std::str::from_utf8(line).is_ok()));
+            }
+            // A line is cut only when it is too long.
+            let long = output.split(is_end).filter(|line| line.len() > LONGEST_LINE).count();
+            let pieces = output.split(is_end).filter(|line| !line.is_empty()).count();
+            prop_assert!(lines.len() >= pieces + long);
+            prop_assert!(long > 0 || lines.len() == pieces);
+        }
     }
 }

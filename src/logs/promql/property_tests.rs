@@ -93,8 +93,6 @@ fn expressions() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     /// No text makes the parser or the evaluation panic, and every answer is JSON.
     #[test]
     fn any_text_is_answered_or_refused(text in texts()) {
