@@ -4,7 +4,8 @@
 usage: tests/bench/bench.py --cflite PATH [--only WORD …]
 
 Everything runs on loopback, in data dirs and on ports of its own, and is removed at the end, also
-after Ctrl-C. Figures mean little on a busy machine: compare the ratios. A figure that cannot be had
+after Ctrl-C. Rows named "sustained …" take minutes each and are measured only when a word of --only
+says so. Figures mean little on a busy machine: compare the ratios. A figure that cannot be had
 says why and stops nothing. Prints one table; all samples go to bench/latest.json.
 """
 
@@ -33,6 +34,7 @@ import rows_registry
 import rows_router
 import rows_routes_events
 import rows_services
+import rows_sustained
 from cloud import App, Platform
 from report import NotMeasured, Row
 
@@ -86,8 +88,17 @@ class Bench:
             ("console", lambda: rows_console.pages(self.cflite, self.temp)),
             ("memory after work", lambda: rows_memory.memory(self.cflite, self.temp)),
         ]
+        # These take minutes each: only by name.
+        on_request: list[tuple[str, Callable[[], Row | list[Row]]]] = [
+            ("sustained log of one app", lambda: rows_sustained.one_app(self.platform())),
+            ("sustained logs of 20 apps", lambda: rows_sustained.many_apps(self.platform())),
+            ("sustained log, cflite killed", lambda: rows_sustained.killed(self.platform())),
+        ]
         for what, measure in measurements:
             if not self.only or any(word in what for word in self.only):
+                self._measure(what, measure)
+        for what, measure in on_request:
+            if any("sustained" in word and word in what for word in self.only):
                 self._measure(what, measure)
 
     def platform(self) -> Platform:

@@ -22,6 +22,7 @@ echo "end $(date +%s.%N)"
 """
 APP = f'#!/usr/bin/env bash\n{WRITE}exec python3 -m http.server "$PORT"\n'
 NUMBER = re.compile(r"line (\d+) GET")
+NUMBERED = re.compile(r"line (\d+) ")
 MARK = re.compile(r"(begin|end) ([\d.]+)$")
 
 
@@ -76,19 +77,21 @@ def flood(platform: Platform, mark: str) -> Row:
     )
 
 
-def _read(platform: Platform, app: App, query: str) -> list[dict[str, Any]]:
+def read(platform: Platform, app: App, query: str) -> list[dict[str, Any]]:
+    """Lines of an app's log."""
     path = f"/api/v1/read/{app.guid}?envelope_types=LOG&{query}"
     batch: list[dict[str, Any]] = platform.api("GET", path)["envelopes"]["batch"]
     return batch
 
 
-def _text(envelope: dict[str, Any]) -> str:
+def text(envelope: dict[str, Any]) -> str:
+    """What a line says."""
     return base64.b64decode(envelope["log"]["payload"]).decode("utf-8", "replace")
 
 
 def _ended(platform: Platform, app: App) -> bool:
-    newest = _read(platform, app, "descending=true&limit=20")
-    return any(_text(envelope).startswith("end ") for envelope in newest)
+    newest = read(platform, app, "descending=true&limit=20")
+    return any(text(envelope).startswith("end ") for envelope in newest)
 
 
 def _read_all(platform: Platform, app: App) -> Found:
@@ -96,12 +99,12 @@ def _read_all(platform: Platform, app: App) -> Found:
     found = Found([], {})
     start = 0
     while True:
-        page = _read(platform, app, f"start_time={start}&limit={PAGE}")
+        page = read(platform, app, f"start_time={start}&limit={PAGE}")
         for envelope in page:
-            text = _text(envelope)
-            if number := NUMBER.match(text):
+            line = text(envelope)
+            if number := NUMBER.match(line):
                 found.numbers.append(int(number[1]))
-            elif mark := MARK.match(text):
+            elif mark := MARK.match(line):
                 found.marks[mark[1]] = float(mark[2])
         if len(page) < PAGE:
             return found
