@@ -1,8 +1,10 @@
 //! What a drain did not send before it started: a restart of the platform, or its end, came between.
 //!
-//! The log store has it. A round reads every source from the drain's position on, page by page; what
-//! the live queue holds meanwhile is in the store, too, and is thrown away before the next round. After a
-//! round that found nothing, the live queue begins exactly where the store ended.
+//! The log store has it. A round reads each source from the drain's position to what was its end when
+//! the round began; the live queue is emptied before, since the store has all that was in it. When the
+//! queue lost nothing during the round, it goes on exactly where the round ended. Otherwise the store
+//! has what it lost, and another round follows. Their number is bounded: a drain that is slower than
+//! its app must not read old segments for ever.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,27 +14,35 @@ use crate::logs::envelope::{Envelope, Kinds};
 use crate::logs::live::{Item, Subscription};
 use crate::logs::{Logs, Query};
 
-/// Envelopes read at once, unless their segment has fewer.
+/// Envelopes read at once.
 const PAGE: usize = 500;
+/// Rounds of a backlog.
+const MOST_ROUNDS: u32 = 20;
 
 /// The stored envelopes that a drain still has to send.
 pub(super) struct Backlog {
     source_id: Option<Arc<str>>,
     kinds: Kinds,
-    /// Sources that this round has not finished.
-    round: Vec<Arc<str>>,
-    /// Whether this round found something; the first one is begun as if it had.
-    found: bool,
+    rounds: u32,
+    /// What this round has to read.
+    unread: Vec<Unread>,
     is_over: bool,
-    /// The time of the last envelope of each source that was read here.
+    /// How far each source was read here.
     read: HashMap<Arc<str>, i64>,
+}
+
+/// A part of a source: later than one time, up to another one.
+struct Unread {
+    source_id: Arc<str>,
+    after: i64,
+    until: i64,
 }
 
 /// A part of the backlog.
 #[derive(Debug)]
 pub(super) enum Part {
     /// Envelopes of one source, in order.
-    Envelopes(Vec<Item>),
+    Items(Vec<Item>),
     /// The store has no more what is between these times.
     Gap {
         source_id: Arc<str>,
@@ -47,8 +57,8 @@ impl Backlog {
         Self {
             source_id,
             kinds,
-            round: Vec::new(),
-            found: true,
+            rounds: 0,
+            unread: Vec::new(),
             is_over: false,
             read: HashMap::new(),
         }
@@ -62,77 +72,100 @@ impl Backlog {
         progress: &Progress,
     ) -> Option<Part> {
         while !self.is_over {
-            let Some(source_id) = self.round.last().cloned() else {
-                self.begin_round(logs, live, progress);
+            let Some(unread) = self.unread.last_mut() else {
+                if let Some(lost) = self.next_round(logs, live, progress) {
+                    return Some(Part::Items(vec![lost]));
+                }
                 continue;
             };
-            let from = self.position(&source_id, progress);
-            let totals = logs.sources().totals_of(&source_id);
-            if let Some(totals) = totals.filter(|all| all.expired > 0 && all.oldest > from + 1) {
-                self.read.insert(source_id.clone(), totals.oldest - 1);
-                let until = totals.oldest;
+            if let Some(oldest) = dropped_before(logs, unread) {
+                let from = std::mem::replace(&mut unread.after, oldest - 1);
+                let source_id = unread.source_id.clone();
+                let until = oldest;
                 return Some(Part::Gap {
                     source_id,
                     from,
                     until,
                 });
             }
-            let query = Query {
-                start: from.saturating_add(1),
-                limit: PAGE,
-                kinds: self.kinds,
-                ..Query::default()
-            };
-            let page = match logs.read(&source_id, query).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::error!(%source_id, %error, "cannot read stored log lines for a drain");
-                    Vec::new()
-                }
-            };
+            let page = read(logs, unread, self.kinds).await;
             let Some(last) = page.last() else {
-                self.round.pop();
+                self.read.insert(unread.source_id.clone(), unread.until);
+                self.unread.pop();
                 continue;
             };
-            self.found = true;
-            self.read.insert(source_id, last.timestamp);
+            unread.after = last.timestamp;
             let page = page.into_iter().map(|one| Item::Envelope(Arc::new(one)));
-            return Some(Part::Envelopes(page.collect()));
+            return Some(Part::Items(page.collect()));
         }
         None
     }
 
-    /// Whether an envelope of the live queue was sent from here already.
-    pub(super) fn has_sent(&self, envelope: &Envelope) -> bool {
+    /// Whether an envelope of the live queue was read here already.
+    pub(super) fn has_read(&self, envelope: &Envelope) -> bool {
         let read = self.read.get(&envelope.source_id);
         read.is_some_and(|read| envelope.timestamp <= *read)
     }
 
-    fn begin_round(&mut self, logs: &Logs, live: &Subscription, progress: &Progress) {
-        if !std::mem::take(&mut self.found) {
-            self.is_over = true;
-            return;
-        }
-        // Whatever is in the queue is stored: the pages of this round have it.
-        while !live.take(usize::MAX).is_empty() {}
-        let all = match &self.source_id {
-            Some(source_id) => {
-                let totals = logs.sources().totals_of(source_id);
-                totals
-                    .map(|totals| (source_id.clone(), totals))
-                    .into_iter()
-                    .collect()
+    /// Begins a round, unless none is needed; gives what is lost when there may be no more rounds.
+    fn next_round(
+        &mut self,
+        logs: &Logs,
+        live: &Subscription,
+        progress: &Progress,
+    ) -> Option<Item> {
+        if self.rounds > 0 {
+            let lost = live.take_loss();
+            if lost.is_none() || self.rounds >= MOST_ROUNDS {
+                self.is_over = true;
+                return lost.map(Item::Lost);
             }
-            None => logs.sources().totals(),
-        };
-        let newer = all
-            .into_iter()
-            .filter(|(source_id, totals)| totals.newest > self.position(source_id, progress));
-        self.round = newer.map(|(source_id, _)| source_id).collect();
+        }
+        self.rounds += 1;
+        // Before the ends of the sources are looked up: what is thrown away must be in this round.
+        while !live.take(usize::MAX).is_empty() {}
+        let totals = logs.sources().totals().into_iter();
+        let wanted = totals.filter(|(source_id, _)| {
+            let own = self.source_id.as_ref();
+            own.is_none_or(|own| own == source_id)
+        });
+        let unread = wanted.map(|(source_id, totals)| Unread {
+            after: self.position(&source_id, progress),
+            until: totals.newest,
+            source_id,
+        });
+        let unread = unread.filter(|unread| unread.after < unread.until);
+        self.unread = unread.collect();
+        None
     }
 
     fn position(&self, source_id: &Arc<str>, progress: &Progress) -> i64 {
         let read = self.read.get(source_id).copied();
         read.unwrap_or_else(|| progress.position(source_id))
+    }
+}
+
+/// The time of the oldest envelope that the store has, if it may have dropped some that are unread.
+fn dropped_before(logs: &Logs, unread: &Unread) -> Option<i64> {
+    let totals = logs.sources().totals_of(&unread.source_id)?;
+    let is_dropped = totals.expired > 0 && totals.oldest > unread.after.saturating_add(1);
+    is_dropped.then_some(totals.oldest)
+}
+
+async fn read(logs: &Logs, unread: &Unread, kinds: Kinds) -> Vec<Envelope> {
+    let query = Query {
+        start: unread.after.saturating_add(1),
+        end: unread.until.saturating_add(1),
+        limit: PAGE,
+        kinds,
+        ..Query::default()
+    };
+    let source_id = &unread.source_id;
+    match logs.read(source_id, query).await {
+        Ok(page) => page,
+        Err(error) => {
+            tracing::error!(%source_id, %error, "cannot read stored log lines for a drain");
+            Vec::new()
+        }
     }
 }

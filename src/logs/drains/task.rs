@@ -119,7 +119,7 @@ impl Delivery {
     async fn next(&mut self) -> Option<Vec<Item>> {
         let (live, progress) = (&self.subscription, &self.progress);
         match self.backlog.next(&self.logs, live, progress).await {
-            Some(Part::Envelopes(items)) => return Some(items),
+            Some(Part::Items(items)) => return Some(items),
             Some(Part::Gap {
                 source_id,
                 from,
@@ -132,7 +132,7 @@ impl Delivery {
         }
         let mut items = self.subscription.next(BATCH).await?;
         items.retain(|item| match item {
-            Item::Envelope(envelope) => !self.backlog.has_sent(envelope),
+            Item::Envelope(envelope) => !self.backlog.has_read(envelope),
             Item::Lost(_) => true,
         });
         Some(items)
