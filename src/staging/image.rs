@@ -24,6 +24,16 @@ pub(super) async fn stage(
     request: &ImageStaging,
     log: &BuildLog,
 ) -> Result<Staged, Fault> {
+    let ended = attempt(shared, request, log).await;
+    if let Err(Fault::Failed(reason)) = &ended {
+        let (_, why) = reason.describe();
+        let why = why.strip_prefix("Staging error: ").unwrap_or(&why);
+        log.error(&format!("Staging Failed: {why}"));
+    }
+    ended
+}
+
+async fn attempt(shared: &Shared, request: &ImageStaging, log: &BuildLog) -> Result<Staged, Fault> {
     let failed = |why: String| Fault::Failed(Reason::Other(why));
     log.out("Staging...");
     log.out("Staging process started ...");

@@ -217,3 +217,41 @@ async fn a_failed_build_says_why() {
         assert_eq!(build.text("/error"), error);
     }
 }
+
+#[tokio::test]
+async fn a_docker_image_that_cannot_be_staged_says_why_in_the_app_s_log() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    let (_, space) = organization_and_space(&admin, "acme").await.unwrap();
+    let lifecycle = json!({ "type": "docker", "data": {} });
+    let body =
+        json!({ "name": "web", "lifecycle": lifecycle, "relationships": related("space", &space) });
+    let guid = admin.post("/v3/apps", &body).await.unwrap();
+    let guid = guid.text("/guid").to_owned();
+    let data = json!({ "image": "localhost:1/me/web" });
+    let body = json!({ "type": "docker", "data": data, "relationships": related("app", &guid) });
+    let package = admin.post("/v3/packages", &body).await.unwrap();
+    let build = ask_for_build(&admin, package.text("/guid")).await;
+    let build = end_of(&admin, &build).await;
+    assert_eq!(build.text("/state"), "FAILED", "{build:?}");
+    let path = format!("/api/v1/read/{guid}?limit=1000&envelope_types=LOG");
+    let read = admin.get(&path).await.unwrap();
+    let batch = read.body["envelopes"]["batch"].as_array().unwrap().clone();
+    let lines = batch.iter().map(|one| {
+        let payload = one["log"]["payload"].as_str().unwrap();
+        let text = base64::engine::general_purpose::STANDARD.decode(payload);
+        let text = String::from_utf8(text.unwrap()).unwrap();
+        let source = one["tags"]["source_type"].as_str().unwrap();
+        format!("{source} {} {text}", one["log"]["type"])
+    });
+    let lines: Vec<String> = lines.collect();
+    let told = |line: &String| {
+        line.starts_with("STG \"ERR\" Staging Failed: ")
+            && line.contains("an address of this machine")
+    };
+    assert_eq!(
+        lines.iter().filter(|line| told(line)).count(),
+        1,
+        "{lines:#?}"
+    );
+}
