@@ -98,7 +98,9 @@ async fn loggregator_shows_both_streams_of_the_app_and_what_was_done_to_it() {
     let created = format!("Created app with guid {}", world.app);
     assert_eq!(world.line_of("API", "Created app").await, created);
     // As `cf logs` shows them: [APP/PROC/WEB/0] OUT, [APP/PROC/WEB/0] ERR, [API/0] OUT.
-    let shown: Vec<String> = { world.recent().await.iter() }
+    let recent = world.recent().await;
+    let shown: Vec<String> = recent
+        .iter()
         .map(|one| {
             let source = one["tags"]["source_type"].as_str().unwrap();
             let instance = one["instance_id"].as_str().unwrap();
