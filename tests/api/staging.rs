@@ -235,23 +235,28 @@ async fn a_docker_image_that_cannot_be_staged_says_why_in_the_app_s_log() {
     let build = end_of(&admin, &build).await;
     assert_eq!(build.text("/state"), "FAILED", "{build:?}");
     let path = format!("/api/v1/read/{guid}?limit=1000&envelope_types=LOG");
-    let read = admin.get(&path).await.unwrap();
-    let batch = read.body["envelopes"]["batch"].as_array().unwrap().clone();
-    let lines = batch.iter().map(|one| {
-        let payload = one["log"]["payload"].as_str().unwrap();
-        let text = base64::engine::general_purpose::STANDARD.decode(payload);
-        let text = String::from_utf8(text.unwrap()).unwrap();
-        let source = one["tags"]["source_type"].as_str().unwrap();
-        format!("{source} {} {text}", one["log"]["type"])
-    });
-    let lines: Vec<String> = lines.collect();
-    let told = |line: &String| {
-        line.starts_with("STG \"ERR\" Staging Failed: ")
-            && line.contains("an address of this machine")
+    let mut lines: Vec<String> = Vec::new();
+    for _ in 0..400 {
+        let read = admin.get(&path).await.unwrap();
+        let batch = read.body["envelopes"]["batch"].as_array().unwrap().clone();
+        lines = batch.iter().map(shown).collect();
+        if lines.iter().any(|line| line.contains("Staging Failed")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let told = |line: &&String| {
+        line.starts_with("STG ERR Staging Failed: ") && line.contains("an address of this machine")
     };
-    assert_eq!(
-        lines.iter().filter(|line| told(line)).count(),
-        1,
-        "{lines:#?}"
-    );
+    assert_eq!(lines.iter().filter(told).count(), 1, "{lines:#?}");
+}
+
+/// A line with its source and its stream.
+fn shown(envelope: &serde_json::Value) -> String {
+    let payload = envelope["log"]["payload"].as_str().unwrap();
+    let text = base64::engine::general_purpose::STANDARD.decode(payload);
+    let text = String::from_utf8(text.unwrap()).unwrap();
+    let source = envelope["tags"]["source_type"].as_str().unwrap();
+    let stream = envelope["log"]["type"].as_str().unwrap_or("OUT");
+    format!("{source} {stream} {text}")
 }

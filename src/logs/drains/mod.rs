@@ -17,6 +17,7 @@ mod mark;
 mod options;
 mod progress;
 mod resolve;
+mod store;
 mod target;
 mod task;
 mod tcp;
@@ -230,7 +231,7 @@ impl Drains {
             .0
             .logs
             .db()
-            .write_without_wake(move |tx| progress::open(tx, &digests, now));
+            .write_without_wake(move |tx| store::open(tx, &digests, now));
         let mut opened = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
@@ -279,7 +280,7 @@ impl Drains {
             self.0.logs.db().write_without_wake(move |tx| {
                 let saved = unsaved
                     .iter()
-                    .map(|(unsaved, progress)| progress::save(tx, progress, unsaved));
+                    .map(|(unsaved, progress)| store::save(tx, progress, unsaved));
                 saved.collect::<Result<Vec<_>, DbError>>()
             })
         };

@@ -31,9 +31,10 @@ impl Running {
         let made = world
             .line_of("CELL", "successfully created container")
             .await;
-        let instance = made.rsplit(' ').next().unwrap();
+        // The name of a container ends with the last part of its instance's guid.
+        let instance = made.rsplit(['-', ' ']).next().unwrap();
         let names = world.platform.engine().container_names();
-        let container = names.into_iter().find(|name| name.contains(instance));
+        let container = names.into_iter().find(|name| name.ends_with(instance));
         Self {
             container: container.expect("the container of the instance"),
             world,
