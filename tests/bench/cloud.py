@@ -143,6 +143,11 @@ class Platform:
         self._drop_connection()
         self.command("down", *options)
 
+    def kill(self) -> None:
+        """Ends the process as a crash does; apps go on running."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._drop_connection()
+
     def remove(self) -> None:
         """Ends it and removes all it made, but for the stack images."""
         if self.data_dir.exists():

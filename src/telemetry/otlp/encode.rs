@@ -27,11 +27,11 @@ fn pairs(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
         .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-fn scope() -> Option<Scope> {
-    Some(Scope {
+fn scope() -> Scope {
+    Scope {
         name: "cflite".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
+    }
 }
 
 /// The protocol has no times before 1970.
@@ -55,7 +55,7 @@ pub(super) fn metrics(
                 attributes: attributes(pairs(resource)),
             }),
             scope_metrics: vec![ScopeMetrics {
-                scope: scope(),
+                scope: Some(scope()),
                 metrics: metrics.collect(),
             }],
         }],
@@ -111,7 +111,7 @@ pub(super) fn logs(
                 attributes: attributes(pairs(resource).chain(own)),
             }),
             scope_logs: vec![ScopeLogs {
-                scope: scope(),
+                scope: Some(scope()),
                 log_records: records.collect(),
             }],
         }
