@@ -102,6 +102,15 @@ impl Page {
     fn other(&self, page: usize) -> String {
         format!("{}?page={page}", self.head.path("tasks"))
     }
+
+    /// Where the lines of a task are; empty without the tab of logs.
+    fn log(&self, task: &Task) -> String {
+        if !TABS.iter().any(|(tab, _)| *tab == "logs") {
+            return String::new();
+        }
+        let source = fmt::query(&format!("APP/TASK/{}", task.name));
+        format!("{}?source={source}", self.head.path("logs"))
+    }
 }
 
 async fn list(
