@@ -95,7 +95,7 @@ pub(super) fn place(at: i64, (since, until): (i64, i64)) -> Option<String> {
     if at < since || at > until || until <= since {
         return None;
     }
-    let part = (at - since) as f64 / (until - since) as f64;
+    let part = (at as f64 - since as f64) / (until as f64 - since as f64);
     Some(format!("{:.1}", part * WIDTH))
 }
 
@@ -105,7 +105,8 @@ pub(super) fn step(at: i64, (since, until): (i64, i64)) -> Option<usize> {
         return None;
     }
     let steps = i128::try_from(STEPS).ok()?;
-    let step = i128::from(at - since) * steps / i128::from(until - since);
+    let step =
+        (i128::from(at) - i128::from(since)) * steps / (i128::from(until) - i128::from(since));
     usize::try_from(step).ok()
 }
 
@@ -172,6 +173,6 @@ mod tests {
             (step(1000, range), step(1999, range), step(2000, range)),
             (Some(0), Some(STEPS - 1), None)
         );
-        assert_eq!(step(0, (i64::MIN, i64::MAX)), None);
+        assert_eq!(step(0, (i64::MIN, i64::MAX)), Some(STEPS / 2));
     }
 }

@@ -83,7 +83,15 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         api.list::<Named>(&paths[6]),
     )?;
     let mut instances = Vec::new();
+    let mut known = Vec::new();
     for process in &processes.resources {
+        // Commands are hidden in lists.
+        let path = format!("/v3/processes/{}", process.guid);
+        known.push(
+            api.find::<Process>(&path)
+                .await?
+                .unwrap_or_else(|| process.clone()),
+        );
         let stats: Option<Stats> = api
             .find(&format!("/v3/processes/{}/stats", process.guid))
             .await?;
@@ -120,7 +128,7 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
             .iter()
             .map(|event| crash(event, now))
             .collect(),
-        processes: processes.resources.iter().map(process).collect(),
+        processes: known.iter().map(process).collect(),
         instances,
         quotas: if is_started {
             Vec::new()

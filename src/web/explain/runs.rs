@@ -14,7 +14,11 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
     let is_news = |crash: &&CrashFacts| broken.is_some() || crash.age < NEWS;
     if let Some(crash) = crash.filter(is_news) {
         let kind = process_of(crash, broken);
-        return crashed(facts, &facts.process(&kind), crash);
+        let found = crashed(facts, &facts.process(&kind), crash);
+        return match broken {
+            Some(_) => found,
+            None => found.evidence("All instances run again."),
+        };
     }
     match broken {
         None => well(facts),

@@ -133,9 +133,10 @@ impl Viewer {
             let found = if self.backlog > 0 {
                 match self.lines.next().now_or_never() {
                     Some(found) => found,
+                    // The past is over: it is a block of its own.
                     None => {
                         self.backlog = 0;
-                        continue;
+                        break;
                     }
                 }
             } else {

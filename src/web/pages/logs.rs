@@ -5,7 +5,7 @@ use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use super::app::{AppHead, TABS};
@@ -125,6 +125,20 @@ impl View {
             ..self.asked.clone()
         };
         format!("{}?{}", self.path, asked.query())
+    }
+
+    /// Whether a filter is in use that is folded away at first.
+    fn has_more(&self) -> bool {
+        let asked = &self.asked;
+        let folded = [
+            &asked.level,
+            &asked.stream,
+            &asked.instance,
+            &asked.since,
+            &asked.until,
+            &asked.at,
+        ];
+        folded.iter().any(|text| !text.is_empty())
     }
 
     fn fault(&self, field: &str) -> &str {
@@ -387,7 +401,10 @@ async fn stream(
         .console
         .stream(scope, asked, after.as_deref())
         .await?;
-    Ok(events.into_response())
+    let mut response = events.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 async fn text_of_app(

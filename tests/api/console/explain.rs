@@ -97,3 +97,56 @@ async fn measurements_are_drawn_and_times_are_checked() {
         empty.text
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_listed_with_what_hostile_clients_sent() {
+    let running = Running::start().await;
+    let admin = &running.admin;
+    let domains = admin.get("/v3/domains").await.unwrap();
+    let domain = domains.body["resources"].as_array().unwrap().iter();
+    let domain = domain.clone().find(|one| one["name"] == "cf.localhost");
+    let domain = domain.unwrap_or_else(|| panic!("{domains:?}"))["guid"].clone();
+    let route = json!({
+        "host": "shop",
+        "relationships": {
+            "space": { "data": { "guid": running.space } },
+            "domain": { "data": { "guid": domain } },
+        },
+    });
+    let made = admin.post("/v3/routes", &route).await.unwrap();
+    let path = format!("/v3/routes/{}/destinations", made.text("/guid"));
+    let body = json!({ "destinations": [{ "app": { "guid": running.guid } }] });
+    assert_eq!(admin.post(&path, &body).await.unwrap().status, 200);
+    let mut browser = Browser::sign_in(&running.app, "admin").await;
+    let page = format!("/console/apps/{}/requests", running.guid);
+    let mut shown = String::new();
+    for _ in 0..300 {
+        let answer = browser
+            .send(
+                reqwest::Method::GET,
+                "/cart?id='x'",
+                None,
+                &[("host", "shop.cf.localhost"), ("user-agent", "<img src=x>")],
+            )
+            .await;
+        shown = browser.get(&page).await.text;
+        if answer.status != 404 && shown.contains("GET /cart?id=") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        shown.contains("GET /cart?id=&#39;x&#39;") || shown.contains("GET /cart?id=%27x%27"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("&#60;img src=x&#62;") && !shown.contains("<img src=x"),
+        "{shown}"
+    );
+    assert!(shown.contains(">502</span>"), "nothing listens: {shown}");
+    assert!(shown.contains("Lines with its id"), "{shown}");
+    let none = browser.get(&format!("{page}?status=2")).await;
+    assert!(none.text.contains("No request matches"), "{}", none.text);
+    let slow = browser.get(&format!("{page}?path=%2Fcart&since=10m")).await;
+    assert!(slow.text.contains("GET /cart"), "{}", slow.text);
+}

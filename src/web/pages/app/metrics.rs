@@ -112,9 +112,16 @@ async fn metrics(
         until: asked.until,
         fault,
         ranges: RANGES,
-        ends: (when::iso(range.0), when::iso(range.1)),
+        ends: (minute(range.0), minute(range.1)),
         is_cut: cut_gauges || cut_timers,
     })
+}
+
+/// `2026-01-02 03:04 UTC`.
+fn minute(nanos: i64) -> String {
+    let iso = when::iso(nanos);
+    let minute = iso.get(..16).unwrap_or(&iso).replace('T', " ");
+    format!("{minute} UTC")
 }
 
 fn default() -> Asked {
