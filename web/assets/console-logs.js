@@ -286,6 +286,8 @@
         clearErrors(this.form);
         const focused = document.activeElement;
         showErrors(this.form, error.errors || [{ detail: 'The platform does not answer.' }]);
+        const more = this.form.querySelector('.more');
+        if (more?.querySelector('.error')) more.open = true;
         focused?.focus();
         return;
       }
