@@ -107,50 +107,16 @@ async fn page(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, 
         api.all::<Named>("/v3/domains?order_by=created_at", 1),
     )?;
     let developed = develops(&visitor).await?;
-    let by_guid: HashMap<&str, &App> = apps
-        .resources
-        .iter()
-        .map(|app| (app.guid.as_str(), app))
-        .collect();
     let total = routes.resources.len();
-    let part = asked.q.to_lowercase();
-    let mut rows = Vec::new();
-    let mut found = 0;
-    for route in routes.resources {
-        let targets = targets(&route, &by_guid);
-        let mut names = targets.iter().map(|target| &target.name);
-        if !route.url.to_lowercase().contains(&part)
-            && !names.any(|name| name.to_lowercase().contains(&part))
-        {
-            continue;
-        }
-        found += 1;
-        if rows.len() == MOST {
-            continue;
-        }
-        let space = route.relationships.space.guid();
-        let place = spaces.iter().find(|one| one.guid == space);
-        let may_change = developed.iter().any(|one| one.guid == space);
-        let of_space = apps.resources.iter();
-        let of_space = of_space.filter(|app| {
-            may_change
-                && app.relationships.space.guid() == space
-                && targets.iter().all(|target| target.app != app.guid)
-        });
-        rows.push(Row {
-            apps: of_space
-                .map(|app| Choice {
-                    guid: app.guid.clone(),
-                    label: app.name.clone(),
-                })
-                .collect(),
-            place: place.map(|one| one.label.clone()).unwrap_or_default(),
-            targets,
-            may_change,
-            route,
-        });
-    }
+    let places = Places {
+        apps: apps.resources,
+        spaces,
+        developed,
+    };
+    let mut rows = places.rows(routes.resources, &asked.q);
+    let found = rows.len();
     rows.sort_by(|a, b| a.route.url.cmp(&b.route.url));
+    rows.truncate(MOST);
     let answer = if asked.url.trim().is_empty() {
         None
     } else {
@@ -162,11 +128,65 @@ async fn page(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, 
         rows,
         found,
         total,
-        spaces,
-        developed,
+        spaces: places.spaces,
+        developed: places.developed,
         domains: domains.resources,
         answer,
     })
+}
+
+/// What routes are in and lead to.
+struct Places {
+    apps: Vec<App>,
+    spaces: Vec<Choice>,
+    /// Spaces whose routes the visitor may change.
+    developed: Vec<Choice>,
+}
+
+impl Places {
+    /// The routes with a part in their address or in the name of an app.
+    fn rows(&self, routes: Vec<Route>, part: &str) -> Vec<Row> {
+        let apps: HashMap<&str, &App> = self
+            .apps
+            .iter()
+            .map(|app| (app.guid.as_str(), app))
+            .collect();
+        let part = part.to_lowercase();
+        let mut rows = Vec::new();
+        for route in routes {
+            let targets = targets(&route, &apps);
+            let mut names = targets.iter().map(|target| &target.name);
+            if route.url.to_lowercase().contains(&part)
+                || names.any(|name| name.to_lowercase().contains(&part))
+            {
+                rows.push(self.row(route, targets));
+            }
+        }
+        rows
+    }
+
+    fn row(&self, route: Route, targets: Vec<Target>) -> Row {
+        let space = route.relationships.space.guid();
+        let place = self.spaces.iter().find(|one| one.guid == space);
+        let may_change = self.developed.iter().any(|one| one.guid == space);
+        let free = self.apps.iter().filter(|app| {
+            may_change
+                && app.relationships.space.guid() == space
+                && targets.iter().all(|target| target.app != app.guid)
+        });
+        Row {
+            apps: free
+                .map(|app| Choice {
+                    guid: app.guid.clone(),
+                    label: app.name.clone(),
+                })
+                .collect(),
+            place: place.map(|one| one.label.clone()).unwrap_or_default(),
+            targets,
+            may_change,
+            route,
+        }
+    }
 }
 
 fn targets(route: &Route, apps: &HashMap<&str, &App>) -> Vec<Target> {
@@ -219,10 +239,14 @@ async fn answer(visitor: &Visitor, address: &str) -> Result<Answer, Refused> {
     }
     let table = parts.router.table();
     let Some(pool) = table.find(&host, &path) else {
-        return Ok(plain(
-            "Nothing: no route has this host and path. The router answers 404.",
-            "bad",
-        ));
+        let text = match idle(visitor, &host, &path).await? {
+            Some(url) => format!(
+                "The route {url} is there, but no app of it runs. The router answers 404."
+            ),
+            None => "Nothing: the router has no route for this host and path whose app runs, and answers 404."
+                .to_owned(),
+        };
+        return Ok(plain(&text, "bad"));
     };
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for state in &pool.endpoints {
@@ -231,7 +255,7 @@ async fn answer(visitor: &Visitor, address: &str) -> Result<Answer, Refused> {
     }
     if counts.is_empty() {
         return Ok(plain(
-            "A route is there, but no app of it has an instance that takes requests. The router answers 503, or 404 when no app is mapped.",
+            "A route is there, but no instance of its apps takes requests now. The router answers 503.",
             "warn",
         ));
     }
@@ -254,6 +278,23 @@ async fn answer(visitor: &Visitor, address: &str) -> Result<Answer, Refused> {
         tone: "good",
         apps,
     })
+}
+
+/// The address of a route that the router does not have, since no app of it runs.
+async fn idle(visitor: &Visitor, host: &str, path: &str) -> Result<Option<String>, Refused> {
+    let label = host.split('.').next().unwrap_or_default();
+    let list = format!("/v3/routes?hosts={}&per_page=100", fmt::query(label));
+    let routes = visitor.api.list::<Route>(&list).await?.resources;
+    let covers = |route: &Route| {
+        let own = route.url.strip_suffix(route.path.as_str());
+        let below = path.strip_prefix(route.path.as_str());
+        own.is_some_and(|own| own.eq_ignore_ascii_case(host))
+            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let found = routes.into_iter().filter(covers);
+    Ok(found
+        .max_by_key(|route| route.path.len())
+        .map(|route| route.url))
 }
 
 async fn create(change: Change) -> Result<Outcome, Refused> {

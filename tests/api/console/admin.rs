@@ -261,11 +261,11 @@ async fn routes_are_made_mapped_and_the_router_says_what_answers() -> anyhow::Re
     let cases = [
         (
             "shop.cf.localhost%2Fcart%2Fitems",
-            "A route is there, but no app of it has an instance",
+            "The route shop.cf.localhost/cart is there, but no app of it runs",
         ),
         (
             "http%3A%2F%2Fshop.cf.localhost%2Fother",
-            "Nothing: no route has this host and path",
+            "Nothing: the router has no route",
         ),
         ("api.cf.localhost", "The platform itself"),
         ("http%3A%2F%2F", "This is no address"),
