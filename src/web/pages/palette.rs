@@ -4,8 +4,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 
+use super::admin::tabs;
 use crate::web::Console;
 use crate::web::api::models::Named;
+use crate::web::frame::Frame;
 use crate::web::show::Refused;
 use crate::web::visitor::Visitor;
 
@@ -25,6 +27,11 @@ const PAGES: &[(&str, &str)] = &[
     ("Home", "/console"),
     ("Apps", "/console/apps"),
     ("Push an app", "/console/push"),
+    ("Services", "/console/services"),
+    ("Marketplace", "/console/marketplace"),
+    ("Service brokers", "/console/brokers"),
+    ("Routes", "/console/routes"),
+    ("Orgs and spaces", "/console/orgs"),
 ];
 
 async fn list(visitor: Visitor) -> Result<Json<Vec<Place>>, Refused> {
@@ -43,6 +50,12 @@ async fn list(visitor: Visitor) -> Result<Json<Vec<Place>>, Refused> {
             link: (*link).to_owned(),
         })
         .collect();
+    let administration = tabs(&Frame::new(&visitor, "")).into_iter();
+    places.extend(administration.map(|(page, label)| Place {
+        name: label.to_owned(),
+        kind: "page",
+        link: format!("/console/{page}"),
+    }));
     let kinds = [
         ("app", "apps", apps.resources),
         ("service", "services", services.resources),

@@ -16,6 +16,7 @@ use axum::Router;
 use http::StatusCode;
 
 use crate::web::Console;
+use crate::web::frame::Frame;
 use crate::web::show::Refused;
 use crate::web::visitor::Visitor;
 
@@ -33,7 +34,7 @@ pub(super) fn routes() -> Router<Console> {
 }
 
 /// The pages, by their addresses below `/console/`.
-pub(in crate::web) const TABS: &[(&str, &str)] = &[
+const TABS: &[(&str, &str)] = &[
     ("platform", "Platform"),
     ("people", "People"),
     ("quotas", "Quotas"),
@@ -44,6 +45,17 @@ pub(in crate::web) const TABS: &[(&str, &str)] = &[
     ("feature-flags", "Feature flags"),
     ("variables", "Variables"),
 ];
+
+/// The pages that a visitor may open.
+pub(in crate::web) fn tabs(frame: &Frame) -> Vec<(&'static str, &'static str)> {
+    let may = |page: &str| match page {
+        "people" => frame.is_admin,
+        "platform" => frame.sees_all,
+        _ => true,
+    };
+    let open = TABS.iter().filter(|(page, _)| may(page));
+    open.copied().collect()
+}
 
 /// Refuses everybody but administrators.
 pub(super) fn administrators(visitor: &Visitor) -> Result<(), Refused> {
