@@ -12,6 +12,7 @@ use super::members::{Kind, Member, SPACE_ROLES, members};
 use crate::web::Console;
 use crate::web::api::models::{App, Event, Named, Organization, Process, Route, Space};
 use crate::web::api::services::ServiceInstance;
+use crate::web::api::{Api, Failure, List};
 use crate::web::frame::Frame;
 use crate::web::pages::apps::{Row, rows};
 use crate::web::show::{self, Refused};
@@ -86,88 +87,121 @@ struct Page {
     events: Vec<events::Line>,
 }
 
+/// What runs and is used in a space.
+struct Contents {
+    apps: List<App>,
+    processes: List<Process>,
+    services: List<ServiceInstance>,
+    routes: List<Route>,
+}
+
+impl Contents {
+    async fn load(api: &Api, guid: &str) -> Result<Self, Failure> {
+        let apps = format!(
+            "/v3/apps?space_guids={guid}&order_by=name&per_page={MOST}&include=space.organization"
+        );
+        let processes = format!("/v3/processes?space_guids={guid}&embed=process_instances");
+        let services =
+            format!("/v3/service_instances?space_guids={guid}&order_by=name&per_page={MOST}");
+        let routes = format!("/v3/routes?space_guids={guid}&per_page={MOST}");
+        let (apps, processes, services, routes) = tokio::try_join!(
+            api.list(&apps),
+            api.all(&processes, 1),
+            api.list(&services),
+            api.list(&routes),
+        )?;
+        Ok(Self {
+            apps,
+            processes,
+            services,
+            routes,
+        })
+    }
+}
+
+/// What is set for a space.
+struct Rules {
+    usage: Summary,
+    features: Option<Features>,
+    quota: Option<Quota>,
+    quotas: List<Named>,
+    events: List<Event>,
+}
+
+impl Rules {
+    async fn load(api: &Api, space: &Space) -> Result<Self, Failure> {
+        let guid = &space.guid;
+        let organization = space.relationships.organization.guid();
+        let usage = format!("/v3/spaces/{guid}/usage_summary");
+        let features = format!("/v3/spaces/{guid}/features");
+        let events =
+            format!("/v3/audit_events?space_guids={guid}&order_by=-created_at&per_page={EVENTS}");
+        let quotas = format!("/v3/space_quotas?organization_guids={organization}&order_by=name");
+        let quota = space.relationships.quota.guid();
+        let quota = async {
+            if quota.is_empty() {
+                return Ok(None);
+            }
+            api.find(&format!("/v3/space_quotas/{quota}")).await
+        };
+        let (usage, features, quota, quotas, events) = tokio::try_join!(
+            api.get(&usage),
+            api.find(&features),
+            quota,
+            api.all(&quotas, 1),
+            api.list(&events),
+        )?;
+        Ok(Self {
+            usage,
+            features,
+            quota,
+            quotas,
+            events,
+        })
+    }
+}
+
 async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Refused> {
     let api = &visitor.api;
     let space: Space = api
         .get(&format!("/v3/spaces/{}", fmt::segment(&guid)))
         .await?;
     let guid = &space.guid;
-    let organization = space.relationships.organization.guid().to_owned();
-    let (apps, processes, services, route_list) = tokio::try_join!(
-        async {
-            let path = format!(
-                "/v3/apps?space_guids={guid}&order_by=name&per_page={MOST}&include=space.organization"
-            );
-            api.list::<App>(&path).await
-        },
-        async {
-            let path = format!("/v3/processes?space_guids={guid}&embed=process_instances");
-            api.all::<Process>(&path, 1).await
-        },
-        async {
-            let path =
-                format!("/v3/service_instances?space_guids={guid}&order_by=name&per_page={MOST}");
-            api.list::<ServiceInstance>(&path).await
-        },
-        async {
-            let path = format!("/v3/routes?space_guids={guid}&per_page={MOST}");
-            api.list::<Route>(&path).await
-        },
+    let organization = space.relationships.organization.guid();
+    let organization = format!("/v3/organizations/{organization}");
+    let (organization, contents, rules) = tokio::try_join!(
+        api.get::<Organization>(&organization),
+        Contents::load(api, guid),
+        Rules::load(api, &space),
     )?;
-    let (organization, usage, features, events) = tokio::try_join!(
-        async {
-            let path = format!("/v3/organizations/{organization}");
-            api.get::<Organization>(&path).await
-        },
-        async {
-            let path = format!("/v3/spaces/{guid}/usage_summary");
-            api.get::<Summary>(&path).await
-        },
-        async {
-            let path = format!("/v3/spaces/{guid}/features");
-            api.find::<Features>(&path).await
-        },
-        async {
-            let path = format!(
-                "/v3/audit_events?space_guids={guid}&order_by=-created_at&per_page={EVENTS}"
-            );
-            api.list::<Event>(&path).await
-        },
-    )?;
-    let quota = space.relationships.quota.guid();
-    let quota = if quota.is_empty() {
-        None
-    } else {
-        api.find::<Quota>(&format!("/v3/space_quotas/{quota}"))
-            .await?
-    };
-    let path = format!(
-        "/v3/space_quotas?organization_guids={}&order_by=name",
-        organization.guid
-    );
-    let quotas = api.all::<Named>(&path, 1).await?.resources;
     let (groups, free_groups) = groups(&visitor, guid).await?;
-    let may = visitor.in_space(guid, &organization.guid).await?;
     let filter = format!("space_guids={guid}");
+    let apps = contents.apps;
     show::page(&Page {
         members: members(&visitor, &filter, SPACE_ROLES).await?,
         is_manager: visitor.manages(&organization.guid).await?,
+        may: visitor.in_space(guid, &organization.guid).await?,
         frame: Frame::new(&visitor, "orgs"),
-        may,
         apps: apps.pagination.total_results,
-        rows: rows(apps.resources, &apps.included, &processes.resources),
-        service_count: services.pagination.total_results,
-        services: services.resources,
-        route_count: route_list.pagination.total_results,
-        routes: route_list.resources,
+        rows: rows(
+            apps.resources,
+            &apps.included,
+            &contents.processes.resources,
+        ),
+        service_count: contents.services.pagination.total_results,
+        services: contents.services.resources,
+        route_count: contents.routes.pagination.total_results,
+        routes: contents.routes.resources,
         kinds: SPACE_ROLES,
         groups,
         free_groups,
-        bars: bars(&usage, quota.as_ref()),
-        quota,
-        quotas,
-        features: features.map(|all| all.resources).unwrap_or_default(),
-        events: events.resources.iter().map(events::Line::of).collect(),
+        bars: bars(&rules.usage, rules.quota.as_ref()),
+        quota: rules.quota,
+        quotas: rules.quotas.resources,
+        features: rules.features.map(|all| all.resources).unwrap_or_default(),
+        events: { rules.events.resources.iter() }
+            .map(events::Line::of)
+            .collect(),
         organization,
         space,
     })

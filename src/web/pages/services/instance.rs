@@ -10,6 +10,7 @@ use super::data::Data;
 use super::head::Head;
 use super::schema::{self, Field};
 use crate::web::Console;
+use crate::web::api::List;
 use crate::web::api::models::{Event, Named};
 use crate::web::api::services::{Binding, Plan};
 use crate::web::events;
@@ -111,25 +112,6 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         api.list::<Event>(&events),
         api.all::<Named>(&apps, 1),
     )?;
-    let app_name = |guid: &str| {
-        let mut all = bindings.included.apps.iter();
-        all.find(|app| app.guid == guid).map(|app| app.name.clone())
-    };
-    let bound = |binding: &Binding| {
-        let app = binding.relationships.app.guid();
-        let own = binding.name.clone().unwrap_or_default();
-        let (name, link) = if binding.kind == "app" {
-            let name = app_name(app).unwrap_or_else(|| app.to_owned());
-            (name, format!("/console/apps/{app}"))
-        } else {
-            (own, String::new())
-        };
-        Bound {
-            binding: binding.clone(),
-            name,
-            link,
-        }
-    };
     let mut free = apps.resources;
     free.retain(|app| {
         let mut all = bindings.resources.iter();
@@ -146,7 +128,7 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
     let (fields, binding_fields) = fields.unwrap_or_default();
     show::page(&Page {
         frame: Frame::new(&visitor, "services").refreshed(if head.is_busy() { 2 } else { 10 }),
-        bound: bindings.resources.iter().map(bound).collect(),
+        bound: bound(&bindings),
         apps: free.into_iter().map(choice).collect(),
         plans: other_plans(&visitor, &head).await?,
         fields,
@@ -157,6 +139,29 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         events: events.resources.iter().map(events::Line::of).collect(),
         head,
     })
+}
+
+/// Bindings with the names of their apps.
+fn bound(bindings: &List<Binding>) -> Vec<Bound> {
+    let app_name = |guid: &str| {
+        let mut all = bindings.included.apps.iter();
+        all.find(|app| app.guid == guid).map(|app| app.name.clone())
+    };
+    let bound = |binding: &Binding| {
+        let app = binding.relationships.app.guid();
+        let (name, link) = if binding.kind == "app" {
+            let name = app_name(app).unwrap_or_else(|| app.to_owned());
+            (name, format!("/console/apps/{app}"))
+        } else {
+            (binding.name.clone().unwrap_or_default(), String::new())
+        };
+        Bound {
+            binding: binding.clone(),
+            name,
+            link,
+        }
+    };
+    bindings.resources.iter().map(bound).collect()
 }
 
 fn choice(named: Named) -> Choice {
