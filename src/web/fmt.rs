@@ -68,6 +68,11 @@ pub(super) fn word(text: &str) -> String {
     }
 }
 
+/// JSON with a line for each field.
+pub(super) fn json(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
 /// A text as part of a query.
 pub(super) fn query(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()

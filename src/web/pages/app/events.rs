@@ -7,7 +7,6 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::environment::pretty;
 use super::{AppHead, TABS};
 use crate::web::Console;
 use crate::web::api::models::Event;
@@ -119,7 +118,7 @@ async fn list(
         guid: event.guid.clone(),
         line: events::Line::of(event),
         data: match event.data.as_object() {
-            Some(fields) if !fields.is_empty() => pretty(&event.data),
+            Some(fields) if !fields.is_empty() => fmt::json(&event.data),
             _ => String::new(),
         },
     });

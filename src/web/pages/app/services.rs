@@ -8,7 +8,6 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::environment::pretty;
 use super::{AppHead, TABS, named};
 use crate::web::Console;
 use crate::web::api::jobs::Progress;
@@ -232,5 +231,5 @@ async fn reveal(
     let details: Value = api.get(&path).await?;
     let command = format!("cf env {}", fmt::word(&app.name));
     let outcome = change.done("Shown once", page(&app)).command(command);
-    Ok(outcome.reveal(pretty(&details)))
+    Ok(outcome.reveal(fmt::json(&details)))
 }

@@ -8,7 +8,7 @@
 mod edit;
 mod reveal;
 
-pub(super) use reveal::{compare, pretty};
+pub(super) use reveal::compare;
 
 use std::collections::BTreeMap;
 

@@ -27,14 +27,16 @@ pub(super) async fn reveal(Path(guid): Path<String>, change: Change) -> Result<O
             let value = all.remove(name).ok_or_else(Refused::not_found)?;
             plain(&value)
         }
-        "variables" => pretty(&serde_json::json!(variables(api, &app.guid).await?)),
+        "variables" => fmt::json(&serde_json::json!(variables(api, &app.guid).await?)),
         "platform" => {
             let all: Value = api.get(&environment).await?;
             let mut parts = all["system_env_json"].clone();
             parts["VCAP_APPLICATION"] = all["application_env_json"]["VCAP_APPLICATION"].clone();
-            pretty(&parts)
+            fmt::json(&parts)
         }
-        name @ ("running" | "staging") => pretty(&serde_json::json!(group(api, name).await?.var)),
+        name @ ("running" | "staging") => {
+            fmt::json(&serde_json::json!(group(api, name).await?.var))
+        }
         "difference" => difference(api, &app.guid).await?,
         _ => return Err(Refused::not_found()),
     };
@@ -88,11 +90,9 @@ pub(in crate::web::pages::app) fn compare(
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| pretty(value), str::to_owned)
-}
-
-pub(in crate::web::pages::app) fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+    value
+        .as_str()
+        .map_or_else(|| fmt::json(value), str::to_owned)
 }
 
 #[cfg(test)]
