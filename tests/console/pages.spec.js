@@ -7,9 +7,15 @@ test('all pages are accessible and fit the screen', async ({ page }) => {
   const name = `page-${Date.now()}`;
   const app = await admin.app(name, place);
   await signIn(page);
-  const pages = ['/console', '/console/apps', '/console/push', `/console/apps/${app.guid}`];
+  const plan = (await admin.send('GET', '/v3/service_plans?service_offering_names=redis')).resources[0];
+  const tabs = ['', 'logs', 'metrics', 'requests', 'routes', 'services', 'env', 'deployments', 'tasks', 'events', 'manifest', 'xray', 'settings'];
+  const places = ['', '/apps', '/push', '/logs', '/services', '/marketplace', `/marketplace/plans/${plan.guid}`, '/marketplace/provided',
+    '/brokers', '/routes', '/orgs', `/orgs/${place.org.guid}`, `/spaces/${place.space.guid}`, '/platform', '/people', '/quotas',
+    '/domains', '/security-groups', '/buildpacks', '/stacks', '/feature-flags', '/variables'];
+  const pages = [...places.map((path) => `/console${path}`), ...tabs.map((tab) => `/console/apps/${app.guid}${tab && `/${tab}`}`)];
   for (const path of pages) {
-    await page.goto(path);
+    const answer = await page.goto(path);
+    expect(answer.status(), path).toBe(200);
     await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
     expect(await violations(page), path).toEqual([]);
     const beside = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
