@@ -145,7 +145,9 @@ class Platform:
 
     def kill(self) -> None:
         """Ends the process as a crash does; apps go on running."""
-        os.kill(self.pid, signal.SIGKILL)
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        machine.wait_until("the process is gone", lambda: not machine.runs(pid), limit=10)
         self._drop_connection()
 
     def remove(self) -> None:

@@ -105,6 +105,14 @@ def _stat_fields(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that ended may still wait for its parent."""
+    try:
+        return _stat_fields(pid)[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process tree so far, all threads."""
     total = 0
