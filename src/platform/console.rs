@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::adapters::LogReaders;
 use super::parts::{CoreServices, Parts};
-use crate::base::Secret;
+use crate::base::{Secret, Supervisor};
 use crate::cloud_controller::state::CloudController;
 use crate::router::Router;
 use crate::scheduler::Scheduler;
@@ -15,19 +15,19 @@ use crate::telemetry::own_log;
 use crate::web::{self, Console, Recorder};
 
 /// What the console reads besides the services that are opened first.
-pub(super) struct Sources<'a> {
-    pub(super) cc: &'a CloudController,
-    pub(super) scheduler: &'a Scheduler,
-    pub(super) router: &'a Router,
-    /// What operators ask.
-    pub(super) operated: &'a axum::Router,
-}
+type Sources<'a> = (
+    &'a CloudController,
+    &'a Supervisor,
+    &'a Scheduler,
+    &'a Router,
+);
 
-/// The console, and the API with a record of the calls that it shows.
+/// The console, and the API with a record of the calls that it shows. `operated` is what operators
+/// ask.
 pub(super) fn open(
     parts: &Parts,
     core: &CoreServices,
-    sources: &Sources<'_>,
+    ((cc, supervisor, scheduler, router), operated): (Sources<'_>, &axum::Router),
     api: axum::Router,
 ) -> axum::Router {
     let recorder = Recorder::new(parts.clock.clone());
@@ -36,18 +36,19 @@ pub(super) fn open(
     let auth = core.registry.auth();
     let secret = format!("{}:{}", auth.username, auth.password.expose());
     let further = core.packages.operator_routes();
-    let further = further.merge(sources.operated.clone());
+    let further = further.merge(operated.clone());
     let routes = core.registry.router();
     let routes = routes.merge(core.registry.for_operators(further));
     let console = Console::new(web::Parts {
         db: core.db.clone(),
         vault: core.vault.clone(),
         uaa: core.uaa.clone(),
+        supervisor: supervisor.clone(),
         clock: parts.clock.clone(),
         api: api.clone(),
         logs: core.logs.clone(),
-        log_access: Arc::new(LogReaders(sources.cc.clone())),
-        instances: sources.scheduler.routable(),
+        log_access: Arc::new(LogReaders(cc.clone())),
+        instances: scheduler.routable(),
         recorder,
         platform_id: core.id.clone(),
         domain: parts.config.domain.clone(),
@@ -64,7 +65,7 @@ pub(super) fn open(
             })
             .collect(),
         own_log: parts.config.data_dir.join(own_log::LOG),
-        router: sources.router.clone(),
+        router: router.clone(),
     });
     api.merge(console.router())
 }

@@ -59,13 +59,8 @@ impl Platform {
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
-        let sources = console::Sources {
-            cc: &cc,
-            scheduler: &scheduler,
-            operated: &operated,
-            router: &router,
-        };
-        let platform = console::open(&parts, &core, &sources, platform);
+        let sources = (&cc, &supervisor, &scheduler, &router);
+        let platform = console::open(&parts, &core, (sources, &operated), platform);
 
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);

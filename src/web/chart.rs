@@ -125,7 +125,8 @@ fn path(values: &[Option<f64>], scale: f64) -> String {
         let verb = if gap <= 2 { 'L' } else { 'M' };
         // A lone value is a dot: a line of no length with round ends.
         let dot = if verb == 'M' { "h0" } else { "" };
-        path.push_str(&format!("{verb}{x:.1} {y:.1}{dot}"));
+        let step = format!("{verb}{x:.1} {y:.1}{dot}");
+        path.push_str(&step);
         gap = 0;
     }
     path

@@ -17,6 +17,14 @@ pub(super) struct Line {
     pub(super) tone: &'static str,
 }
 
+/// The lines of events. A crash is told by two, of which the one for the process says nothing more.
+pub(super) fn lines(events: &[Event]) -> Vec<Line> {
+    let told = events
+        .iter()
+        .filter(|event| event.kind != "audit.app.process.crash");
+    told.map(Line::of).collect()
+}
+
 impl Line {
     pub(super) fn of(event: &Event) -> Self {
         let link = match event.target.kind.as_str() {
@@ -26,7 +34,7 @@ impl Line {
             "space" => format!("/console/spaces/{}", event.target.guid),
             _ => String::new(),
         };
-        let crash = event.kind.ends_with(".crash");
+        let crash = matches!(event.kind.as_str(), "app.crash" | "audit.app.process.crash");
         let actor = if event.actor.kind == "process" || event.actor.name.is_empty() {
             "cflite".to_owned()
         } else {

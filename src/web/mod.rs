@@ -45,7 +45,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tokio::sync::watch;
 
-use crate::base::Clock;
+use crate::base::{Clock, Supervisor};
 use crate::db::{Db, Vault};
 use crate::logs::{LogAccess, Logs};
 use crate::net::RequestBase;
@@ -63,6 +63,8 @@ pub struct Parts {
     pub vault: Vault,
     /// Signs users in.
     pub uaa: Uaa,
+    /// Drives pushes.
+    pub supervisor: Supervisor,
     /// Clock of sessions.
     pub clock: Arc<dyn Clock>,
     /// The platform's API: the Cloud Controller, UAA, logs.

@@ -71,8 +71,8 @@ impl Recorder {
             .uri()
             .path_and_query()
             .map_or("", |path| path.as_str());
-        let mut path = path.to_owned();
-        path.truncate(path.floor_char_boundary(LONGEST_PATH));
+        // Paths are ASCII.
+        let path = path.get(..LONGEST_PATH).unwrap_or(path).to_owned();
         let (at, begin) = (recorder.0.clock.now(), std::time::Instant::now());
         let response = next.run(request).await;
         let status = response.status().as_u16();

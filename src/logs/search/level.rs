@@ -75,11 +75,10 @@ fn of_status(line: &[u8]) -> Option<Level> {
     let (_, rest) = text.split_once(" HTTP/")?;
     let (_, rest) = rest.split_once("\" ")?;
     match rest.split(' ').next()?.parse::<u16>() {
-        Ok(500..) => Some(Level::Error),
+        // `"-"`: the client got no answer.
+        Ok(500..) | Err(_) => Some(Level::Error),
         Ok(400..) => Some(Level::Warn),
         Ok(_) => Some(Level::Info),
-        // `"-"`: the client got no answer.
-        Err(_) => Some(Level::Error),
     }
 }
 

@@ -130,8 +130,8 @@ pub(in crate::web) struct Process {
     pub(in crate::web) memory_in_mb: u64,
     pub(in crate::web) disk_in_mb: u64,
     pub(in crate::web) health_check: Check,
-    #[serde(default)]
-    pub(in crate::web) process_instances: Vec<Embedded>,
+    #[serde(default, rename = "process_instances")]
+    pub(in crate::web) embedded: Vec<Embedded>,
     pub(in crate::web) relationships: OfProcess,
 }
 
@@ -330,7 +330,7 @@ pub(in crate::web) struct Embedded {
 impl Process {
     /// How many of its instances run.
     pub(in crate::web) fn running(&self) -> usize {
-        let embedded = self.process_instances.iter();
+        let embedded = self.embedded.iter();
         embedded.filter(|one| one.state == "RUNNING").count()
     }
 }

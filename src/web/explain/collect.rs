@@ -9,7 +9,7 @@ use super::facts::{CrashFacts, Facts, InstanceFacts, Line, ProcessFacts, QuotaFa
 use super::{Explanation, explain};
 use crate::base::Timestamp;
 use crate::web::api::models::{App, Event, Named, Process, Stats};
-use crate::web::api::{Api, Failure};
+use crate::web::api::{Api, Failure, List};
 use crate::web::fmt;
 
 /// Lines that are looked at.
@@ -82,38 +82,10 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         api.list::<Binding>(&paths[5]),
         api.list::<Named>(&paths[6]),
     )?;
-    let mut instances = Vec::new();
-    let mut known = Vec::new();
-    for process in &processes.resources {
-        // Commands are hidden in lists.
-        let path = format!("/v3/processes/{}", process.guid);
-        known.push(
-            api.find::<Process>(&path)
-                .await?
-                .unwrap_or_else(|| process.clone()),
-        );
-        let stats: Option<Stats> = api
-            .find(&format!("/v3/processes/{}/stats", process.guid))
-            .await?;
-        let shown = stats.map(|stats| stats.resources).unwrap_or_default();
-        instances.extend(shown.into_iter().map(|one| InstanceFacts {
-            kind: process.kind.clone(),
-            index: one.index,
-            state: one.state,
-            details: one.details.unwrap_or_default(),
-        }));
-    }
+    let (known, instances) = running(api, processes.resources).await?;
     let made = droplet.as_ref().map(|droplet| droplet.created_at.as_str());
     let failed = { builds.resources.first() }
         .filter(|build| build.state == "FAILED" && Some(build.created_at.as_str()) >= made);
-    let names = &bindings.included.service_instances;
-    let bound = bindings.resources.iter().filter_map(|binding| {
-        let guid = binding.relationships.service_instance.guid();
-        names
-            .iter()
-            .find(|one| one.guid == guid)
-            .map(|one| one.name.clone())
-    });
     let is_started = app.state == "STARTED";
     Ok(Facts {
         word: fmt::word(&app.name),
@@ -121,7 +93,7 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         has_droplet: droplet.is_some(),
         failed_build: failed.and_then(|build| build.error.clone()),
         failed_package: failed_package(packages.resources.first()),
-        services: bound.collect(),
+        services: bound(&bindings),
         routes: routes.pagination.total_results,
         crashes: crashes
             .resources
@@ -137,6 +109,41 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         },
         lines: lines(api, guid).await?,
     })
+}
+
+/// Processes with their commands, and what their instances do.
+async fn running(
+    api: &Api,
+    processes: Vec<Process>,
+) -> Result<(Vec<Process>, Vec<InstanceFacts>), Failure> {
+    let (mut known, mut instances) = (Vec::new(), Vec::new());
+    for process in processes {
+        let path = format!("/v3/processes/{}/stats", process.guid);
+        let stats: Option<Stats> = api.find(&path).await?;
+        let shown = stats.map(|stats| stats.resources).unwrap_or_default();
+        instances.extend(shown.into_iter().map(|one| InstanceFacts {
+            kind: process.kind.clone(),
+            index: one.index,
+            state: one.state,
+            details: one.details.unwrap_or_default(),
+        }));
+        // Commands are hidden in lists.
+        let path = format!("/v3/processes/{}", process.guid);
+        let whole: Option<Process> = api.find(&path).await?;
+        known.push(whole.unwrap_or(process));
+    }
+    Ok((known, instances))
+}
+
+/// The names of bound services.
+fn bound(bindings: &List<Binding>) -> Vec<String> {
+    let names = &bindings.included.service_instances;
+    let name = |binding: &Binding| {
+        let guid = binding.relationships.service_instance.guid();
+        let found = names.iter().find(|one| one.guid == guid);
+        found.map(|one| one.name.clone())
+    };
+    bindings.resources.iter().filter_map(name).collect()
 }
 
 fn failed_package(package: Option<&Package>) -> Option<String> {

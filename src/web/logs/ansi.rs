@@ -6,6 +6,10 @@ const MOST_SPANS: usize = 400;
 
 /// What SGR sequences switched on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in ECMA-48"
+)]
 struct Style {
     /// 0 = none, 1 to 6 = red, green, yellow, blue, magenta, cyan, 7 = gray.
     ink: u8,
@@ -117,7 +121,9 @@ fn begin(out: &mut String, style: Style, link: &str) {
             classes.push(class.to_owned());
         }
     }
-    out.push_str(&format!("<span class=\"{}\">", classes.join(" ")));
+    out.push_str("<span class=\"");
+    out.push_str(&classes.join(" "));
+    out.push_str("\">");
 }
 
 fn close(out: &mut String, style: Style, link: &str) {

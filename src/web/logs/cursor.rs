@@ -84,7 +84,8 @@ impl Cursor {
         self.trim();
         let mut id = self.floor.to_string();
         for (key, had) in &self.had {
-            id.push_str(&format!(".{key:x}-{had}"));
+            let part = format!(".{key:x}-{had}");
+            id.push_str(&part);
         }
         id
     }

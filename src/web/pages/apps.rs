@@ -106,7 +106,7 @@ pub(super) fn state_of<'a>(
         return State::Stopped;
     }
     let crashed = processes.clone().any(|process| {
-        let mut instances = process.process_instances.iter();
+        let mut instances = process.embedded.iter();
         instances.any(|one| one.state == "CRASHED")
     });
     let complete = processes
@@ -179,7 +179,7 @@ struct Page {
     rows: Vec<Row>,
     total: usize,
     found: usize,
-    page: usize,
+    number: usize,
     pages: usize,
     spaces: Vec<Choice>,
 }
@@ -187,7 +187,7 @@ struct Page {
 impl Page {
     /// The address of this list with another sort or page.
     fn with(&self, name: &str, value: &str) -> String {
-        let page = self.page.to_string();
+        let page = self.number.to_string();
         let now = [
             ("q", self.asked.q.as_str()),
             ("state", &self.asked.state),
@@ -266,7 +266,7 @@ async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, 
         asked,
         total,
         found,
-        page,
+        number: page,
         pages,
         spaces,
     })

@@ -81,7 +81,7 @@ async fn home(visitor: Visitor) -> Result<Response, Refused> {
         wanted,
         memory: fmt::megabytes(memory),
         problems,
-        events: events.resources.iter().map(events::Line::of).collect(),
+        events: events::lines(&events.resources),
         spaces: spaces.pagination.total_results,
     })
 }

@@ -81,7 +81,8 @@ struct Image {
 
 #[derive(Deserialize)]
 struct Packages {
-    packages: Vec<serde::de::IgnoredAny>,
+    #[serde(rename = "packages")]
+    files: Vec<serde::de::IgnoredAny>,
     cache_bytes: u64,
     cache_limit: u64,
 }

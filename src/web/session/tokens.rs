@@ -63,7 +63,7 @@ impl Console {
             match sent.await {
                 Ok(reply) if reply.status.is_success() => {}
                 Ok(reply) => {
-                    tracing::warn!(status = %reply.status, "cannot revoke a token of the console")
+                    tracing::warn!(status = %reply.status, "cannot revoke a token of the console");
                 }
                 Err(error) => tracing::warn!(%error, "cannot revoke a token of the console"),
             }

@@ -87,7 +87,7 @@ struct Page {
     types: &'static [&'static str],
     rows: Vec<Row>,
     total: usize,
-    page: usize,
+    number: usize,
     pages: usize,
 }
 
@@ -129,7 +129,7 @@ async fn list(
         head,
         asked,
         total: found.pagination.total_results,
-        page,
+        number: page,
         pages: found.pagination.total_pages.max(1),
     })
 }

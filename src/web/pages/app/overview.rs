@@ -56,6 +56,7 @@ struct Page {
 
 impl Page {
     /// The domain of a route: what follows its host.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
     fn domain<'a>(&self, route: &'a Route) -> &'a str {
         let rest = route
             .url
@@ -67,16 +68,21 @@ impl Page {
 }
 
 async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Refused> {
-    let head = AppHead::load(&visitor, &guid, "").await?;
+    let mut head = AppHead::load(&visitor, &guid, "").await?;
     let api = &visitor.api;
-    let guid = &head.app.guid;
+    let guid = &head.app.guid.clone();
     let routes = format!("/v3/apps/{guid}/routes?per_page=20");
     let events =
         format!("/v3/audit_events?target_guids={guid}&order_by=-created_at&per_page={EVENTS}");
     let (routes, events) =
         tokio::try_join!(api.list::<Route>(&routes), api.list::<Event>(&events))?;
     let mut processes = Vec::new();
-    for process in &head.processes {
+    for process in &mut head.processes {
+        // Lists hide commands, also from those who may read them.
+        let whole = format!("/v3/processes/{}", process.guid);
+        if let Some(whole) = api.find::<Process>(&whole).await? {
+            process.command = whole.command;
+        }
         let path = format!("/v3/processes/{}/stats", process.guid);
         let stats: Option<Stats> = api.find(&path).await?;
         let instances = stats.map(|stats| stats.resources).unwrap_or_default();
@@ -94,7 +100,7 @@ async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response
         why: why.wrong.then_some(why),
         processes,
         routes: routes.resources,
-        events: events.resources.iter().map(events::Line::of).collect(),
+        events: events::lines(&events.resources),
         scheme: base.scheme.to_string(),
         port: base
             .authority

@@ -94,7 +94,7 @@ struct Page {
     frame: Frame,
     head: AppHead,
     tasks: Vec<Task>,
-    page: usize,
+    number: usize,
     pages: usize,
 }
 
@@ -129,7 +129,7 @@ async fn list(
         frame: Frame::new(&visitor, "apps"),
         head,
         tasks: found.resources,
-        page,
+        number: page,
         pages: found.pagination.total_pages.max(1),
     })
 }

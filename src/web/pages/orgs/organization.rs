@@ -125,7 +125,7 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         quotas: quotas.resources,
         kinds: ORGANIZATION_ROLES,
         domains: domains.resources,
-        events: events.resources.iter().map(events::Line::of).collect(),
+        events: events::lines(&events.resources),
         organization,
     })
 }

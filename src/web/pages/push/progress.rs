@@ -101,7 +101,7 @@ pub(super) async fn page(
     let may_go_on = head.may.develop && !drives && !failed;
     let released = phases.get(2).is_some_and(|phase| phase.state == DONE.0);
     show::page(&Page {
-        frame: Frame::new(&visitor, "apps").refreshed(if done || failed { 0 } else { 1 }),
+        frame: Frame::new(&visitor, "apps").refreshed(u32::from(!(done || failed))),
         is_orphan: may_go_on && !released,
         head,
         package,

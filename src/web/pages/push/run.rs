@@ -92,13 +92,20 @@ impl Pushes {
             secret: visitor.session.secret.clone(),
         };
         let app = app.to_owned();
-        tokio::spawn(async move {
+        let supervisor = &visitor.console.parts().supervisor;
+        let token = supervisor.token();
+        supervisor.once(async move {
             let work = push(&pusher, &app, &driven.package);
-            match tokio::time::timeout(PATIENCE, work).await {
+            let ended = tokio::select! {
+                // The page of the push offers to continue it.
+                () = token.cancelled() => return,
+                ended = tokio::time::timeout(PATIENCE, work) => ended,
+            };
+            match ended {
                 Ok(Ok(())) => {}
                 // Failed builds and refusals are in rows, which the page shows.
                 Ok(Err(error)) => {
-                    tracing::info!(app = %app, %error, "a push of the console ended early")
+                    tracing::info!(app = %app, %error, "a push of the console ended early");
                 }
                 Err(_) => tracing::warn!(app = %app, "a push of the console took too long"),
             }

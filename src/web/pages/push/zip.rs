@@ -112,7 +112,7 @@ fn inside(path: &str) -> Result<String, PackError> {
     let plain = path.replace('\\', "/");
     let parts: Vec<&str> = plain.split('/').collect();
     let bad = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.contains('\0');
-    if plain.len() > 1024 || parts.iter().any(|part| bad(&part)) {
+    if plain.len() > 1024 || parts.iter().any(bad) {
         return Err(PackError::Path(path.to_owned()));
     }
     Ok(plain)

@@ -116,6 +116,7 @@ struct BrokerPage {
 
 impl BrokerPage {
     /// Whether an organization is among those that see a plan.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
     fn sees(&self, seen: &Seen, organization: &Named) -> bool {
         let mut all = seen.organizations.iter();
         all.any(|one| one.guid == organization.guid)

@@ -136,7 +136,7 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         guests,
         places,
         data: Data::load(&visitor, &head).await?,
-        events: events.resources.iter().map(events::Line::of).collect(),
+        events: events::lines(&events.resources),
         head,
     })
 }
