@@ -105,7 +105,7 @@ async fn loggregator_shows_both_streams_of_the_app_and_what_was_done_to_it() {
         .map(|one| {
             let source = one["tags"]["source_type"].as_str().unwrap();
             let instance = one["instance_id"].as_str().unwrap();
-            let stream = one["log"]["type"].as_str().unwrap_or("OUT");
+            let stream = one["log"]["type"].as_str().unwrap();
             format!("[{source}/{instance}] {stream} {}", text_of(one))
         })
         .collect();
@@ -174,7 +174,7 @@ async fn reverse_log_proxy_streams_the_lines_of_the_app() {
     let found = tokio::time::timeout(SOON, found).await.expect("in time");
     assert_eq!(found["source_id"], world.app.as_str());
     assert_eq!(found["instance_id"], "0");
-    assert_eq!(found["log"]["type"], Value::Null, "OUT is the default");
+    assert_eq!(found["log"]["type"], "OUT");
 }
 
 #[tokio::test]
