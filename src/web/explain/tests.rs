@@ -69,6 +69,7 @@ const SLOW: &str = "Instance never healthy after 1m0s: failed to make TCP connec
 const EXIT: &str = "APP/PROC/WEB: Exited with status 1";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_failure_has_its_cause_and_the_line_to_change() {
     let http = |status: u16| {
         format!(
