@@ -175,14 +175,14 @@ mod tests {
         call(&recorder, 0, "/v3/apps", 1);
         call(&recorder, 100, "/v3/spaces", 1);
         call(&recorder, 101, "/v3/apps?other", 2);
-        call(&recorder, 102, "/v3/packages/p/upload", 1);
-        call(&recorder, 105, "/v3/builds/b", 1);
+        call(&recorder, 102, "/v3/packages/one/upload", 1);
+        call(&recorder, 105, "/v3/builds/two", 1);
         call(&recorder, 200, "/v3/apps", 1);
-        let found = recorder.around(&["p"], 10);
+        let found = recorder.around(&["one"], 10);
         let paths: Vec<&str> = found.iter().map(|call| call.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["/v3/spaces", "/v3/packages/p/upload", "/v3/builds/b"]
+            ["/v3/spaces", "/v3/packages/one/upload", "/v3/builds/two"]
         );
         assert!(recorder.around(&["unknown"], 10).is_empty());
     }
