@@ -75,7 +75,7 @@ lint: ## Check formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --locked --no-deps --document-private-items
-	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh .ci/run \
+	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh tests/console/run.sh .ci/run \
 		$$(grep -rlE '^#!.*sh$$|^# shellcheck shell' images)
 
 fmt: ## Format the code
