@@ -78,8 +78,8 @@ test('an administrator makes a place, a person and a service', async ({ page }, 
   const plans = await api.send('GET', '/v3/service_plans?service_offering_names=redis&names=small');
   await page.goto(`/console/marketplace/plans/${plans.resources[0].guid}`);
   await page.getByLabel('Name').fill(`cache-${mark}`);
-  await page.getByLabel('Space').selectOption(space.guid);
-  await page.getByRole('button', { name: 'Create' }).click();
+  await page.getByLabel('Space', { exact: true }).selectOption(space.guid);
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
   await expect(page.getByRole('heading', { level: 1, name: `cache-${mark}` })).toBeVisible();
   await expect(page.getByText(/succeeded/).first()).toBeVisible({ timeout: 110_000 });
   const made = (await api.send('GET', `/v3/service_instances?names=cache-${mark}`)).resources[0];

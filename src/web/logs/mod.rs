@@ -3,7 +3,7 @@
 //!
 //! The search engine of [`crate::logs`] reads history and live lines through the same filter. Who
 //! may read what is decided as for the Log Cache API, and asked again while a stream lasts.
-//! Everything that comes from an app is escaped here ([`ansi`], [`line`]); the script only puts
+//! Everything that comes from an app is escaped here ([`ansi`], [`mod@line`]); the script only puts
 //! ready blocks into the page.
 
 mod ansi;
