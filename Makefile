@@ -90,7 +90,7 @@ screenshots: ## Make the pictures of docs/console.md anew
 	@packaging/prerequisites.sh --test
 	@packaging/step "build cflite" $(CARGO) build --release --locked
 	@mkdir -p docs/images
-	@CFLITE_BINARY=$(abspath $(CFLITE)) CONSOLE_SCREENSHOTS=$(abspath docs/images) tests/console/run.sh --project wide screenshots
+	@CFLITE_BINARY=$(abspath $(CFLITE)) CONSOLE_SCREENSHOTS=$(abspath docs/images) tests/console/run.sh --project=wide screenshots
 
 clean: ## Remove build artifacts
 	$(CARGO) clean
