@@ -83,7 +83,7 @@ pub(super) async fn provision(
     let created = finished(inner, &guid, &instance.operation.id, MOMENT).await?;
     Ok(match created {
         Some(Phase::Succeeded) => {
-            let body = json!({ "dashboard_url": dashboard(inner, &guid).await? });
+            let body = with_dashboard(json!({}), dashboard(inner, &guid).await?);
             (StatusCode::CREATED, Json(body)).into_response()
         }
         // A failure is told by the platform's question after it, too.
@@ -97,6 +97,14 @@ async fn dashboard(inner: &Inner, guid: &str) -> Result<Option<String>, Problem>
         return Ok(None);
     };
     Ok(inner.service(&instance)?.dashboard_url()?)
+}
+
+/// With the address of a page, if there is one: whoever asks for an instance takes no null.
+fn with_dashboard(mut body: Value, url: Option<String>) -> Value {
+    if let Some(url) = url {
+        body["dashboard_url"] = Value::String(url);
+    }
+    body
 }
 
 /// What would fail is refused before anything is made.
@@ -280,14 +288,13 @@ pub(super) async fn show(
     // What the catalog does not have any more has no page.
     let service = services.0.service(&instance).ok();
     let dashboard = service.and_then(|service| service.dashboard_url().ok().flatten());
-    Ok(Json(json!({
-        "dashboard_url": dashboard,
+    let body = json!({
         "service_id": instance.offering_id,
         "plan_id": instance.plan_id,
         "parameters": instance.parameters,
         "maintenance_info": { "version": instance.version },
-    }))
-    .into_response())
+    });
+    Ok(Json(with_dashboard(body, dashboard)).into_response())
 }
 
 pub(super) async fn last_operation(
