@@ -129,3 +129,33 @@ pub(super) async fn serve(
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vendored_files_are_what_was_published() {
+        let readme = include_str!("../../web/README.md");
+        let rows = readme.lines().filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(|cell| cell.trim()).collect();
+            let file = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+            let hash = cells.get(4)?.strip_prefix('`')?.strip_suffix('`')?;
+            (hash.len() == 64).then_some((file, hash))
+        });
+        let rows: Vec<(&str, &str)> = rows.collect();
+        let idiomorph = include_str!("../../web/vendor/idiomorph.min.js");
+        assert_eq!(rows, [("idiomorph.min.js", digest(idiomorph).as_str())]);
+    }
+
+    #[test]
+    fn scripts_and_styles_stay_small() {
+        let weight = |kind: &str| -> usize {
+            let of_kind = ASSETS.iter().filter(|asset| asset.name.ends_with(kind));
+            of_kind.map(|asset| asset.packed.len()).sum()
+        };
+        // All of them, although no page loads all.
+        assert!(weight(".js") <= 50_000, "{}", weight(".js"));
+        assert!(weight(".css") <= 12_000, "{}", weight(".css"));
+    }
+}
