@@ -71,7 +71,7 @@ test('an administrator makes a place, a person and a service', async ({ page }, 
   await person.getByLabel('User name').fill(`person-${mark}`);
   await person.getByLabel('Password').fill('a-password-of-their-own');
   await person.getByRole('button').click();
-  await expect(page.getByText(`person-${mark}`).first()).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1, name: `person-${mark}` })).toBeVisible();
 
   const api = await Api.as();
   const { space } = await api.space();

@@ -63,3 +63,18 @@ test('keys and the palette', async ({ page }) => {
   await page.getByRole('button', { name: 'Close' }).click();
   await api.send('DELETE', `/v3/apps/${app.guid}`);
 });
+
+test('a switch follows what it switched', async ({ page }) => {
+  const api = await Api.as();
+  const place = await api.space();
+  const app = await api.app(`switch-${Date.now()}`, place);
+  const enabled = async () => (await api.send('GET', `/v3/apps/${app.guid}/features/revisions`)).enabled;
+  await signIn(page);
+  await page.goto(`/console/apps/${app.guid}/settings`);
+  const first = await enabled();
+  for (const now of [!first, first]) {
+    await page.getByRole('button', { name: `Switch ${now ? 'on' : 'off'} revisions` }).click();
+    await expect.poll(enabled).toBe(now);
+  }
+  await api.send('DELETE', `/v3/apps/${app.guid}`);
+});

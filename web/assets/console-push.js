@@ -24,7 +24,7 @@
   }
 
   function chooseFiles(files, folder) {
-    const kept = files.filter(([path]) => !LEFT_OUT.test(`${path}`) && !LEFT_OUT.test(`/${path}`));
+    const kept = files.filter(([path]) => !LEFT_OUT.test(path));
     if (kept.length === 0) say('The folder holds no files to push.', { tone: 'bad' });
     else choose({ files: kept, folder });
   }

@@ -39,15 +39,17 @@
   const KEPT = { checked: true, open: true, value: true, selected: true, hidden: true, 'aria-busy': true };
   const callbacks = {
     // What a person typed, opened or selected stays.
-    beforeAttributeUpdated: (name, node) => !(name in KEPT && node.matches('input, select, textarea, option, details, dialog, button')),
+    beforeAttributeUpdated: (name, node) => !(name in KEPT && node.matches('input:not([type=hidden]), select, textarea, option, details, dialog, button')),
     beforeNodeRemoved: (node) => !(node.nodeType === 1 && node.matches('.error, [data-keep]')),
     beforeNodeMorphed: (old) => !(old.nodeType === 1 && (old.hasAttribute('data-keep') || old.tagName === 'TEXTAREA')),
-    beforeNodeRemoved: (old) => !(old.nodeType === 1 && old.hasAttribute('data-keep')),
   };
   let reading = null;
+  // The address of the list that a filter asked for and that has not come yet.
+  let wanted = null;
 
   async function read(url, { replace = false } = {}) {
     reading?.abort();
+    if (replace) wanted = url;
     const mine = (reading = new AbortController());
     const answer = await fetch(url, { headers: { 'X-Cflite-Refresh': '1' }, signal: mine.signal });
     if (answer.redirected && new URL(answer.url).pathname === '/login') {
@@ -62,13 +64,16 @@
       if (!fresh || old.contains(document.activeElement?.closest('textarea, dialog'))) continue;
       Idiomorph.morph(old, fresh, { ignoreActiveValue: true, callbacks });
     }
-    if (replace) history.replaceState(null, '', url);
+    if (replace) {
+      history.replaceState(null, '', url);
+      wanted = null;
+    }
     dress();
   }
 
   async function refresh() {
     try {
-      await read(location.href);
+      await read(wanted ?? location.href, { replace: wanted !== null });
     } catch (error) {
       if (error.name !== 'AbortError') say('The page could not be read again; trying again with the next change.', { tone: 'bad' });
     }
@@ -102,6 +107,7 @@
   function hear(message) {
     if (message === 'change') changed();
     else if (message === 'away') status('The platform does not answer; trying again.', 'warn');
+    else if (message === 'ended') status('Your session has ended; reload the page to sign in again.', 'warn');
     else if (message === 'here') status('Live: this page shows changes as they happen.', 'quiet');
   }
 
@@ -121,11 +127,20 @@
           known = null;
         });
         stream.addEventListener('change', () => tell('change'));
-        stream.onerror = () => {
-          if (stream.readyState === EventSource.CLOSED) {
+        stream.onerror = async () => {
+          if (stream.readyState !== EventSource.CLOSED) {
             tell('away');
-            setTimeout(open, 2000 + Math.random() * 2000);
+            return;
           }
+          // It was refused, which the browser tries once only.
+          const asked = fetch('/console/palette.json', { method: 'HEAD', headers: { 'X-Cflite-Script': '1' } });
+          const status = await asked.then((answer) => answer.status, () => 0);
+          if (status === 401) {
+            tell('ended');
+            return;
+          }
+          tell('away');
+          setTimeout(open, 2000 + Math.random() * 2000);
         };
       };
       open();
