@@ -10,6 +10,7 @@ pub mod clock;
 pub mod guid;
 pub mod private_file;
 pub mod secret;
+pub mod secrets;
 pub mod supervisor;
 pub mod units;
 pub mod yaml;

@@ -30,7 +30,7 @@ pub(super) fn open(
     ((cc, supervisor, scheduler, router), operated): (Sources<'_>, &axum::Router),
     api: axum::Router,
 ) -> axum::Router {
-    let recorder = Recorder::new(parts.clock.clone());
+    let recorder = Recorder::new(parts.clock.clone(), core.uaa.clone());
     let recorded = axum::middleware::from_fn_with_state(recorder.clone(), Recorder::record);
     let api = api.layer(recorded);
     let auth = core.registry.auth();
@@ -65,6 +65,7 @@ pub(super) fn open(
             })
             .collect(),
         own_log: parts.config.data_dir.join(own_log::LOG),
+        spool: parts.config.data_dir.clone(),
         router: router.clone(),
     });
     api.merge(console.router())

@@ -36,7 +36,6 @@ mod scim;
 mod scopes;
 mod screen;
 mod search;
-mod secrets;
 mod sessions;
 #[cfg(test)]
 mod testing;

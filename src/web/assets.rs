@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::digest::digest;
+use crate::base::secrets::hash;
 
 struct Asset {
     name: &'static str,
@@ -69,7 +69,7 @@ fn asset((name, kind, parts): &(&'static str, &'static str, &[&'static str])) ->
         .write_all(plain)
         .and_then(|()| encoder.finish())
         .unwrap_or_default();
-    let mut hash = digest(&String::from_utf8_lossy(plain));
+    let mut hash = hash(&String::from_utf8_lossy(plain));
     hash.truncate(16);
     Asset {
         name,
@@ -145,7 +145,7 @@ mod tests {
         });
         let rows: Vec<(&str, &str)> = rows.collect();
         let idiomorph = include_str!("../../web/vendor/idiomorph.min.js");
-        assert_eq!(rows, [("idiomorph.min.js", digest(idiomorph).as_str())]);
+        assert_eq!(rows, [("idiomorph.min.js", hash(idiomorph).as_str())]);
     }
 
     #[test]

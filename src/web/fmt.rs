@@ -78,6 +78,12 @@ pub(super) fn query(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+/// A text as one value of a filter: the API takes a comma for the end of a value unless it is
+/// encoded twice.
+pub(super) fn value(text: &str) -> String {
+    query(&text.replace('%', "%25").replace(',', "%2C"))
+}
+
 /// A text as a segment of a path.
 pub(super) fn segment(text: &str) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');

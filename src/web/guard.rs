@@ -5,17 +5,17 @@
 //! needs the token of the session's forms, which only our pages hold, exactly our origin, and, where
 //! the browser says from where it comes, the same origin.
 
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::Console;
-use super::digest::digest;
 use super::form::Fields;
 use super::outcome::{self, Outcome};
 use super::show::Refused;
 use super::visitor::{NoVisitor, Visitor, is_script};
+use crate::base::secrets::hash;
 use crate::net::RequestBase;
 
 /// The header or form field with the token of a session's forms.
@@ -28,7 +28,7 @@ connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-
 require-trusted-types-for 'script'; trusted-types cflite";
 
 /// Checks where a change comes from, and secures the answer.
-pub(super) async fn guard(State(_): State<Console>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(request: Request, next: Next) -> Response {
     let script = is_script(request.headers());
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let foreign = !safe && !is_ours(&request);
@@ -114,7 +114,7 @@ impl FromRequest<Console> for Change {
 /// Rejects a change without the token of its session's forms. Compares hashes, so that timing
 /// reveals nothing.
 pub(super) fn check_token(visitor: &Visitor, given: &str) -> Result<(), Refused> {
-    if digest(given) == digest(&visitor.session.form_token()) {
+    if hash(given) == hash(&visitor.session.form_token()) {
         return Ok(());
     }
     let text = "The page is older than your session. Reload it and try again; nothing was changed.";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 
 use super::Console;
 use super::visitor::Visitor;
@@ -54,5 +54,7 @@ pub(super) async fn changes(
             Some((Ok(event), (commits, instances, false)))
         },
     );
+    // A page that is open must not hold up the end of the platform.
+    let stream = stream.take_until(console.parts().supervisor.token().cancelled_owned());
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }

@@ -15,13 +15,13 @@
 mod api;
 mod assets;
 mod chart;
-mod digest;
 mod events;
 mod explain;
 mod fmt;
 mod form;
 mod frame;
 mod guard;
+mod links;
 mod live;
 mod logs;
 mod operators;
@@ -89,6 +89,8 @@ pub struct Parts {
     pub settings: Vec<Setting>,
     /// The file of the platform's own log.
     pub own_log: PathBuf,
+    /// The folder for files on their way.
+    pub spool: PathBuf,
     /// Decides which app answers.
     pub router: router::Router,
 }
@@ -143,7 +145,7 @@ impl Console {
             .route("/console/assets/{hash}/{name}", get(assets::serve))
             .route("/favicon.ico", get(assets::icon))
             .merge(pages::routes())
-            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+            .layer(middleware::from_fn(guard::guard))
             .merge(explain::route::routes())
             .with_state(self.clone())
     }

@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, Method, header};
 
 use crate::base::{Clock, Timestamp};
+use crate::uaa::Uaa;
 
 /// Calls that are remembered.
 const MOST: usize = 4000;
@@ -42,23 +41,25 @@ pub struct Recorder(Arc<Inner>);
 
 struct Inner {
     clock: Arc<dyn Clock>,
+    uaa: Uaa,
     hasher: RandomState,
-    calls: Mutex<VecDeque<Call>>,
+    calls: Calls,
 }
 
 impl Recorder {
-    /// An empty one.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// An empty one, for users of this UAA.
+    pub fn new(clock: Arc<dyn Clock>, uaa: Uaa) -> Self {
         Self(Arc::new(Inner {
             clock,
+            uaa,
             hasher: RandomState::new(),
-            calls: Mutex::default(),
+            calls: Calls::default(),
         }))
     }
 
     /// Remembers a request that passes, if it is one to remember.
     pub async fn record(State(recorder): State<Self>, request: Request, next: Next) -> Response {
-        let Some(user) = caller(request.method(), request.headers()) else {
+        let Some(user) = recorder.caller(request.method(), request.headers()) else {
             return next.run(request).await;
         };
         let authorization = request.headers().get(header::AUTHORIZATION);
@@ -76,33 +77,59 @@ impl Recorder {
         let (at, begin) = (recorder.0.clock.now(), std::time::Instant::now());
         let response = next.run(request).await;
         let status = response.status().as_u16();
-        // Only what the platform accepted tells who called.
-        if status != 401 {
-            recorder.add(Call {
-                at,
-                micros: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
-                method,
-                path,
-                status,
-                user,
-                session,
-            });
-        }
+        recorder.add(Call {
+            at,
+            micros: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
+            method,
+            path,
+            status,
+            user,
+            session,
+        });
         response
     }
 
+    /// The user of a call to remember: all of the cf CLI's, and the changes of the console. Whoever
+    /// has no valid token leaves nothing here.
+    fn caller(&self, method: &Method, headers: &HeaderMap) -> Option<String> {
+        let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+        let remembered = agent.starts_with("cf/")
+            || agent.starts_with("cf ")
+            || agent == super::api::AGENT && *method != Method::GET;
+        if !remembered {
+            return None;
+        }
+        let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let claims = self.0.uaa.verify(authorization).ok()?;
+        Some(claims.user?.to_string())
+    }
+
     fn add(&self, call: Call) {
-        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.calls.add(call);
+    }
+
+    /// The calls around one whose path has one of `guids`, of the same session and without a pause
+    /// of more than `pause` seconds: a command of the CLI.
+    pub(super) fn around(&self, guids: &[&str], pause: i64) -> Vec<Call> {
+        self.0.calls.around(guids, pause)
+    }
+}
+
+/// The last calls.
+#[derive(Default)]
+struct Calls(Mutex<VecDeque<Call>>);
+
+impl Calls {
+    fn add(&self, call: Call) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if calls.len() == MOST {
             calls.pop_front();
         }
         calls.push_back(call);
     }
 
-    /// The calls around one whose path has one of `guids`, of the same session and without a pause
-    /// of more than `pause` seconds: a command of the CLI.
-    pub(super) fn around(&self, guids: &[&str], pause: i64) -> Vec<Call> {
-        let calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+    fn around(&self, guids: &[&str], pause: i64) -> Vec<Call> {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let names = |call: &Call| guids.iter().any(|guid| call.path.contains(guid));
         let Some(anchor) = calls.iter().position(names) else {
             return Vec::new();
@@ -136,29 +163,12 @@ impl Recorder {
     }
 }
 
-/// The user of a call to remember: all of the cf CLI's, and the changes of the console.
-fn caller(method: &Method, headers: &HeaderMap) -> Option<String> {
-    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    let remembered = agent.starts_with("cf/")
-        || agent.starts_with("cf ")
-        || agent == super::api::AGENT && *method != Method::GET;
-    if !remembered {
-        return None;
-    }
-    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let payload = authorization.split('.').nth(1)?;
-    let plain = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&plain).ok()?;
-    Some(claims["user_id"].as_str()?.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::SystemClock;
 
-    fn call(recorder: &Recorder, second: i64, path: &str, session: u64) {
-        recorder.add(Call {
+    fn call(calls: &Calls, second: i64, path: &str, session: u64) {
+        calls.add(Call {
             at: Timestamp::from_micros(second * 1_000_000),
             micros: 1000,
             method: Method::GET,
@@ -171,33 +181,28 @@ mod tests {
 
     #[test]
     fn a_command_is_what_one_session_does_without_a_pause() {
-        let recorder = Recorder::new(Arc::new(SystemClock));
-        call(&recorder, 0, "/v3/apps", 1);
-        call(&recorder, 100, "/v3/spaces", 1);
-        call(&recorder, 101, "/v3/apps?other", 2);
-        call(&recorder, 102, "/v3/packages/one/upload", 1);
-        call(&recorder, 105, "/v3/builds/two", 1);
-        call(&recorder, 200, "/v3/apps", 1);
-        let found = recorder.around(&["one"], 10);
+        let calls = Calls::default();
+        call(&calls, 0, "/v3/apps", 1);
+        call(&calls, 100, "/v3/spaces", 1);
+        call(&calls, 101, "/v3/apps?other", 2);
+        call(&calls, 102, "/v3/packages/one/upload", 1);
+        call(&calls, 105, "/v3/builds/two", 1);
+        call(&calls, 200, "/v3/apps", 1);
+        let found = calls.around(&["one"], 10);
         let paths: Vec<&str> = found.iter().map(|call| call.path.as_str()).collect();
         assert_eq!(
             paths,
             ["/v3/spaces", "/v3/packages/one/upload", "/v3/builds/two"]
         );
-        assert!(recorder.around(&["unknown"], 10).is_empty());
+        assert!(calls.around(&["unknown"], 10).is_empty());
     }
 
     #[test]
     fn it_is_bounded() {
-        let recorder = Recorder::new(Arc::new(SystemClock));
+        let calls = Calls::default();
         for second in 0..MOST + 10 {
-            call(
-                &recorder,
-                i64::try_from(second).expect("small"),
-                "/v3/apps",
-                1,
-            );
+            call(&calls, i64::try_from(second).expect("small"), "/v3/apps", 1);
         }
-        assert_eq!(recorder.around(&["/v3/apps"], 10).len(), MOST);
+        assert_eq!(calls.around(&["/v3/apps"], 10).len(), MOST);
     }
 }

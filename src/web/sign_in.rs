@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Console;
-use super::digest::digest;
+use super::guard::Change;
 use super::session::cookies::Cookie;
 use super::session::tokens::CLIENT;
-use super::session::{LIFETIME, SessionError, random_text};
+use super::session::{LIFETIME, SessionError};
 use super::show::{Refused, go_on};
-use super::visitor::{Origin, Visitor};
+use super::visitor::Origin;
+use crate::base::secrets::{hash, random_secret};
 use crate::net::RequestBase;
 
 /// How long a sign-in may take.
@@ -38,14 +39,28 @@ pub(super) struct Asked {
 }
 
 /// `GET /console/login?next=`: sends the browser to the UAA.
+///
+/// Only a page that a person sees begins a sign-in: in a frame of an app it would end, unseen, in a
+/// new session in place of the one that is there.
 pub(super) async fn start(
     State(console): State<Console>,
     Origin(base): Origin,
+    headers: HeaderMap,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Refused> {
+    let purpose = headers.get("sec-fetch-dest");
+    if purpose.is_some_and(|purpose| purpose != "document") {
+        let text = "Open the sign-in in a tab of its own.";
+        return Err(Refused::of(StatusCode::FORBIDDEN, "Refused", text));
+    }
+    if let Some(secret) = console.jar(&base).read(Cookie::Session, &headers)
+        && console.session(&base, secret).await?.is_some()
+    {
+        return Ok(redirect(own_page(&asked.next)));
+    }
     let sign_in = SignIn {
-        state: random_text(),
-        verifier: random_text(),
+        state: random_secret().expose().clone(),
+        verifier: random_secret().expose().clone(),
         next: own_page(&asked.next).to_owned(),
     };
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(sign_in.verifier.as_bytes()));
@@ -53,7 +68,7 @@ pub(super) async fn start(
         .append_pair("response_type", "code")
         .append_pair("client_id", CLIENT)
         .append_pair("redirect_uri", &redirect_uri(&base))
-        .append_pair("state", &digest(&sign_in.state))
+        .append_pair("state", &hash(&sign_in.state))
         .append_pair("code_challenge", &challenge)
         .append_pair("code_challenge_method", "S256")
         .finish();
@@ -88,7 +103,7 @@ pub(super) async fn finish(
     let jar = console.jar(&base);
     let begun = jar.read(Cookie::SignIn, &headers);
     let begun = begun.and_then(|sealed| console.open_sign_in(sealed.expose()));
-    let Some(sign_in) = begun.filter(|begun| digest(&begun.state) == answered.state) else {
+    let Some(sign_in) = begun.filter(|begun| hash(&begun.state) == answered.state) else {
         // The form was open for too long, or another tab signed in: begin again.
         return Ok(redirect("/console"));
     };
@@ -119,8 +134,9 @@ pub(super) async fn finish(
 /// `POST /console/sign-out`.
 pub(super) async fn sign_out(
     State(console): State<Console>,
-    visitor: Visitor,
+    change: Change,
 ) -> Result<Response, Refused> {
+    let visitor = &change.visitor;
     let base = visitor.base();
     if let Some(tokens) = console.end(base, &visitor.session.secret).await? {
         console.revoke(base, &tokens).await;

@@ -1,13 +1,18 @@
 //! Who asks for a page, and how.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use tokio::sync::OnceCell;
+
 use super::Console;
 use super::api::Api;
-use super::api::models::{Named, ToOne};
+use super::api::models::Role;
+use super::fmt;
 use super::session::Session;
 use super::session::cookies::Cookie;
 use super::show::{Refused, go_on};
@@ -39,6 +44,7 @@ pub(super) struct Visitor {
     pub(super) page: String,
     /// The user's choice of colors; empty = the system's.
     pub(super) theme: &'static str,
+    roles: Arc<OnceCell<Vec<Role>>>,
 }
 
 /// What a page answers instead of itself.
@@ -92,13 +98,16 @@ impl FromRequestParts<Console> for Visitor {
             sequence,
             page: page.to_owned(),
             theme: theme(&parts.headers),
+            roles: Arc::default(),
         })
     }
 }
 
 /// Sends a browser to the sign-in, and tells a script that there is no session.
 fn sign_in(method: &Method, headers: &HeaderMap, page: &str) -> NoVisitor {
-    if is_script(headers) || *method != Method::GET {
+    let stream = HeaderValue::from_static("text/event-stream");
+    let is_stream = headers.get(header::ACCEPT) == Some(&stream);
+    if is_script(headers) || is_stream || *method != Method::GET {
         let text = "Your session has ended. Reload the page to sign in again.";
         return Refused::of(StatusCode::UNAUTHORIZED, "Signed out", text).into();
     }
@@ -107,8 +116,7 @@ fn sign_in(method: &Method, headers: &HeaderMap, page: &str) -> NoVisitor {
     let answer = if site.is_some_and(|site| site == "cross-site") {
         go_on(page)
     } else {
-        let next: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
-        HeaderValue::from_str(&format!("/console/login?next={next}"))
+        HeaderValue::from_str(&format!("/console/login?next={}", fmt::query(page)))
             .map(|location| (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
             .map_err(|error| Refused::internal(&error.to_string()))
     };
@@ -137,21 +145,6 @@ fn theme(headers: &HeaderMap) -> &'static str {
         Some("light") => "light",
         _ => "",
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Role {
-    #[serde(rename = "type")]
-    kind: String,
-    relationships: OfRole,
-}
-
-#[derive(serde::Deserialize)]
-struct OfRole {
-    #[serde(default)]
-    space: ToOne,
-    #[serde(default)]
-    organization: ToOne,
 }
 
 /// What a user may do in a space.
@@ -196,6 +189,15 @@ impl Visitor {
         ])
     }
 
+    /// The roles of the user, read once for a page.
+    pub(super) async fn roles(&self) -> Result<&[Role], Refused> {
+        let read = || async {
+            let path = format!("/v3/roles?user_guids={}", self.user_guid());
+            Ok::<_, Refused>(self.api.all::<Role>(&path, 4).await?.resources)
+        };
+        Ok(self.roles.get_or_try_init(read).await?)
+    }
+
     /// What the user may do in a space of an organization.
     pub(super) async fn in_space(
         &self,
@@ -209,8 +211,7 @@ impl Visitor {
                 support: true,
             });
         }
-        let path = format!("/v3/roles?user_guids={}", self.user_guid());
-        let roles = self.api.all::<Role>(&path, 4).await?.resources;
+        let roles = self.roles().await?;
         let has = |kind: &str| {
             roles.iter().any(|role| {
                 role.kind == kind
@@ -232,11 +233,10 @@ impl Visitor {
         if self.is_admin() {
             return Ok(true);
         }
-        let path = format!(
-            "/v3/roles?user_guids={}&organization_guids={organization}&types=organization_manager&per_page=1",
-            self.user_guid()
-        );
-        let found = self.api.list::<Named>(&path).await?;
-        Ok(found.pagination.total_results > 0)
+        let roles = self.roles().await?;
+        Ok(roles.iter().any(|role| {
+            role.kind == "organization_manager"
+                && role.relationships.organization.guid() == organization
+        }))
     }
 }

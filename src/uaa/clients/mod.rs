@@ -24,7 +24,7 @@ pub(crate) use store::{find_client, raise_generation};
 
 use super::Uaa;
 use super::scopes::{self, Scopes};
-use super::secrets::random_secret;
+use crate::base::secrets::random_secret;
 use crate::base::{Secret, Timestamp};
 use crate::db::{DbError, Vault, VaultError, WriteTx};
 

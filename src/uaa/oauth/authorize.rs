@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{consent, grants};
 use crate::base::guid::UserGuid;
+use crate::base::secrets::{hash, random_secret};
 use crate::base::{Secret, Timestamp};
 use crate::uaa::caller::{Caller, Form, Parameters, Query, bearer};
 use crate::uaa::clients::{self, Client, GrantType, redirects};
@@ -18,7 +19,6 @@ use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::lifetime;
 use crate::uaa::pages::{self, login};
 use crate::uaa::scopes::{Scopes, UAA_USER};
-use crate::uaa::secrets::{hash, random_secret};
 use crate::uaa::sessions::Session;
 use crate::uaa::sessions::browser::Browser;
 use crate::uaa::tokens::{self, Code};

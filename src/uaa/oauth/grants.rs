@@ -105,7 +105,7 @@ pub(crate) async fn refresh_token(uaa: &Uaa, asked: Asked<'_>) -> UaaResult<Toke
         ..
     } = asked;
     let token = form.require("refresh_token")?.to_owned();
-    let hash = crate::uaa::secrets::hash(&token);
+    let hash = crate::base::secrets::hash(&token);
     let found = uaa.db().read(move |tx| {
         let Some(row) = tokens::find_refresh(tx, &hash)? else {
             return Ok::<_, UaaError>(None);
@@ -215,7 +215,7 @@ pub(crate) async fn take_code(
     code: &Secret<String>,
     now: Timestamp,
 ) -> UaaResult<Option<(Code, User)>> {
-    let hash = crate::uaa::secrets::hash(code.expose());
+    let hash = crate::base::secrets::hash(code.expose());
     let taken = uaa.db().write_without_wake(move |tx| {
         let Some(code) = tokens::take_code(tx, &hash)? else {
             return Ok::<_, UaaError>(None);

@@ -102,7 +102,7 @@ fn sign_for_user(
                 stamp.now,
             );
             let token = sign(uaa, &refresh_claims(&row, &claims))?;
-            let hash = crate::uaa::secrets::hash(&token);
+            let hash = crate::base::secrets::hash(&token);
             (Some(token), Some((row, hash)))
         }
     };

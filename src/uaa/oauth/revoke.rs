@@ -8,12 +8,12 @@ use http::{HeaderMap, StatusCode};
 
 use crate::base::Timestamp;
 use crate::base::guid::UserGuid;
+use crate::base::secrets::hash;
 use crate::db::WriteTx;
 use crate::uaa::caller::{Caller, Id, bearer};
 use crate::uaa::claims::{Claims, TokenError, TokenId};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::scopes::{TOKENS_REVOKE, UAA_ADMIN};
-use crate::uaa::secrets::hash;
 use crate::uaa::tokens::revocations::Revocations;
 use crate::uaa::tokens::{self, TokensOf};
 use crate::uaa::{Uaa, accounts, clients, users};

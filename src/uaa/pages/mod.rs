@@ -17,8 +17,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Uaa;
 use super::error::{UaaError, UaaResult};
-use super::secrets::random_secret;
 use super::sessions::browser::{Browser, CSRF_FIELD};
+use crate::base::secrets::random_secret;
 
 /// Pages.
 pub(crate) fn routes() -> Router<Uaa> {

@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::Session;
 use crate::base::Secret;
+use crate::base::secrets::hash;
+use crate::base::secrets::random_secret;
 use crate::net::cookies::{CookieJar, SameSite};
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Base, Parameters};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::lifetime;
-use crate::uaa::secrets::hash;
-use crate::uaa::secrets::random_secret;
 
 const SESSION_COOKIE: &str = "cflite_login";
 const CSRF_COOKIE: &str = "cflite_login_form";

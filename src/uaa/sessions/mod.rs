@@ -9,11 +9,11 @@ mod store;
 
 pub(crate) use store::{approve, approved, delete_of_user, prune};
 
+use crate::base::secrets::hash;
+use crate::base::secrets::random_secret;
 use crate::base::{Secret, Timestamp};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::lifetime;
-use crate::uaa::secrets::hash;
-use crate::uaa::secrets::random_secret;
 use crate::uaa::users::User;
 use crate::uaa::{Uaa, logins, users};
 use store::Ticket;

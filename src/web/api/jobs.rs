@@ -17,13 +17,29 @@ struct Job {
     errors: Vec<ApiFault>,
 }
 
-/// How a job went while the page waited.
+/// How a job went while the page waited. What is told about it depends on it.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Progress {
     /// It ended well, or there was none.
     Done,
     /// It goes on.
     GoesOn,
+}
+
+impl Progress {
+    /// What to tell: that it is done, or that it goes on.
+    pub(in crate::web) fn told(self, done: &str, goes_on: &str) -> String {
+        match self {
+            Self::Done => done.to_owned(),
+            Self::GoesOn => goes_on.to_owned(),
+        }
+    }
+
+    /// `shop is deleted`, or `shop is being deleted`.
+    pub(in crate::web) fn deleted(self, what: &str) -> String {
+        format!("{what} is {}", self.told("deleted", "being deleted"))
+    }
 }
 
 impl Api {

@@ -268,11 +268,19 @@ pub(in crate::web) struct Included {
     #[serde(default)]
     pub(in crate::web) users: Vec<User>,
     #[serde(default)]
-    pub(in crate::web) domains: Vec<Named>,
+    pub(in crate::web) domains: Vec<IncludedDomain>,
     #[serde(default)]
     pub(in crate::web) service_plans: Vec<PlanName>,
     #[serde(default)]
     pub(in crate::web) service_offerings: Vec<Named>,
+}
+
+/// A domain, as routes bring it.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct IncludedDomain {
+    pub(in crate::web) guid: String,
+    #[serde(default)]
+    pub(in crate::web) internal: bool,
 }
 
 /// A service plan, as instances bring it.
@@ -333,4 +341,22 @@ impl Process {
         let embedded = self.embedded.iter();
         embedded.filter(|one| one.state == "RUNNING").count()
     }
+}
+
+/// A role of a user in an organization or a space.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Role {
+    pub(in crate::web) guid: String,
+    #[serde(rename = "type")]
+    pub(in crate::web) kind: String,
+    pub(in crate::web) relationships: OfRole,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct OfRole {
+    pub(in crate::web) user: ToOne,
+    #[serde(default)]
+    pub(in crate::web) organization: ToOne,
+    #[serde(default)]
+    pub(in crate::web) space: ToOne,
 }

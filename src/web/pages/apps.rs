@@ -224,10 +224,17 @@ impl Page {
     }
 
     fn order(&self, column: &str) -> &'static str {
-        match self.asked.sort.strip_prefix('-') {
-            Some(name) if name == column => "descending",
-            None if self.asked.sort == column => "ascending",
-            _ => "none",
+        let reversed = match self.asked.sort.strip_prefix('-') {
+            Some(name) if name == column => true,
+            None if self.asked.sort == column => false,
+            _ => return "none",
+        };
+        // The newest and the largest come first.
+        let falls = matches!(column, "updated" | "instances");
+        if reversed == falls {
+            "ascending"
+        } else {
+            "descending"
         }
     }
 }
@@ -351,11 +358,7 @@ async fn act(change: Change) -> Result<Outcome, Refused> {
         }
     }
     if failed.is_empty() {
-        let text = format!(
-            "{}: {done} app{}",
-            past(action),
-            if done == 1 { "" } else { "s" }
-        );
+        let text = format!("{}: {}", past(action), fmt::count(done, "app"));
         let next = change.fields.get("back").unwrap_or("/console/apps");
         return Ok(change
             .done(text, own(next))
@@ -383,6 +386,7 @@ fn past(action: &str) -> &'static str {
         "start" => "Started",
         "stop" => "Stopped",
         "restart" => "Restarted",
-        _ => "Deleted",
+        // Their jobs go on.
+        _ => "Being deleted",
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::apps::{Row, rows};
+use super::apps::{Row, State, rows};
 use crate::web::Console;
 use crate::web::api::models::{App, Event, Named, Process};
 use crate::web::frame::Frame;
@@ -71,6 +71,7 @@ async fn home(visitor: Visitor) -> Result<Response, Refused> {
     let count = apps.resources.len();
     let mut problems = rows(apps.resources, &apps.included, &processes.resources);
     problems.retain(Row::is_wrong);
+    problems.sort_by_key(|row| row.state != State::Crashed);
     problems.truncate(PROBLEMS);
     show::page(&Page {
         frame: Frame::new(&visitor, "home"),

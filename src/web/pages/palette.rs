@@ -27,6 +27,7 @@ const PAGES: &[(&str, &str)] = &[
     ("Home", "/console"),
     ("Apps", "/console/apps"),
     ("Push an app", "/console/push"),
+    ("Logs", "/console/logs"),
     ("Services", "/console/services"),
     ("Marketplace", "/console/marketplace"),
     ("Service brokers", "/console/brokers"),

@@ -49,6 +49,21 @@ struct Asked {
     /// An address whose answer is looked for.
     #[serde(default)]
     url: String,
+    /// The route whose form to map it is open.
+    #[serde(default)]
+    map: String,
+}
+
+impl Asked {
+    /// The address of this list with the form of a route open.
+    fn mapping(&self, route: &str) -> String {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("q", &self.q)
+            .append_pair("space", &self.space)
+            .append_pair("map", route)
+            .finish();
+        format!("{PAGE}?{query}#route-{route}")
+    }
 }
 
 /// Where a route leads.
@@ -70,6 +85,8 @@ struct Row {
     /// Apps of its space that it does not lead to.
     apps: Vec<Choice>,
     may_change: bool,
+    /// Whether its form to map it is open.
+    maps: bool,
 }
 
 /// What answers an address.
@@ -113,10 +130,7 @@ async fn page(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, 
         spaces,
         developed,
     };
-    let mut rows = places.rows(routes.resources, &asked.q);
-    let found = rows.len();
-    rows.sort_by(|a, b| a.route.url.cmp(&b.route.url));
-    rows.truncate(MOST);
+    let (found, rows) = places.rows(routes.resources, &asked);
     let answer = if asked.url.trim().is_empty() {
         None
     } else {
@@ -144,33 +158,39 @@ struct Places {
 }
 
 impl Places {
-    /// The routes with a part in their address or in the name of an app.
-    fn rows(&self, routes: Vec<Route>, part: &str) -> Vec<Row> {
+    /// How many routes have a part in their address or in the name of an app, and the first of them.
+    fn rows(&self, mut routes: Vec<Route>, asked: &Asked) -> (usize, Vec<Row>) {
         let apps: HashMap<&str, &App> = self
             .apps
             .iter()
             .map(|app| (app.guid.as_str(), app))
             .collect();
-        let part = part.to_lowercase();
-        let mut rows = Vec::new();
+        let part = asked.q.to_lowercase();
+        routes.sort_by(|a, b| a.url.cmp(&b.url));
+        let (mut found, mut rows) = (0, Vec::new());
         for route in routes {
             let targets = targets(&route, &apps);
             let mut names = targets.iter().map(|target| &target.name);
             if route.url.to_lowercase().contains(&part)
                 || names.any(|name| name.to_lowercase().contains(&part))
             {
-                rows.push(self.row(route, targets));
+                found += 1;
+                if rows.len() < MOST {
+                    let maps = asked.map == route.guid;
+                    rows.push(self.row(route, targets, maps));
+                }
             }
         }
-        rows
+        (found, rows)
     }
 
-    fn row(&self, route: Route, targets: Vec<Target>) -> Row {
+    /// `maps`: with the apps that the route can lead to, too.
+    fn row(&self, route: Route, targets: Vec<Target>, maps: bool) -> Row {
         let space = route.relationships.space.guid();
         let place = self.spaces.iter().find(|one| one.guid == space);
         let may_change = self.developed.iter().any(|one| one.guid == space);
         let free = self.apps.iter().filter(|app| {
-            may_change
+            maps && may_change
                 && app.relationships.space.guid() == space
                 && targets.iter().all(|target| target.app != app.guid)
         });
@@ -184,6 +204,7 @@ impl Places {
             place: place.map(|one| one.label.clone()).unwrap_or_default(),
             targets,
             may_change,
+            maps,
             route,
         }
     }
@@ -399,9 +420,9 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let (route, words) = load(&change, &guid).await?;
     let api = &change.visitor.api;
     let reply = api.delete(&format!("/v3/routes/{}", route.guid)).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     Ok(change
-        .done(format!("{} is deleted", route.url), back(&change))
+        .done(progress.deleted(&route.url), back(&change))
         .command(format!("cf delete-route {words} -f")))
 }
 
@@ -409,9 +430,15 @@ async fn delete_unmapped(Path(space): Path<String>, change: Change) -> Result<Ou
     let api = &change.visitor.api;
     let path = format!("/v3/spaces/{}/routes?unmapped=true", fmt::segment(&space));
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     Ok(change
-        .done("Routes without an app are deleted", back(&change))
+        .done(
+            progress.told(
+                "Routes without an app are deleted",
+                "Routes without an app are being deleted",
+            ),
+            back(&change),
+        )
         .command("cf delete-orphaned-routes -f"))
 }
 

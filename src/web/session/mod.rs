@@ -8,15 +8,13 @@ pub(super) mod cookies;
 mod store;
 pub(super) mod tokens;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::Console;
-use super::digest::digest;
 use super::show::Refused;
 use crate::base::Secret;
+use crate::base::secrets::{hash, random_secret};
 use crate::db::{DbError, VaultError};
 use crate::net::RequestBase;
 use crate::uaa::{Claims, TokenError};
@@ -67,14 +65,8 @@ pub(super) struct Session {
 impl Session {
     /// What forms of this session carry.
     pub(super) fn form_token(&self) -> String {
-        digest(&format!("console forms of {}", self.secret.expose()))
+        hash(&format!("console forms of {}", self.secret.expose()))
     }
-}
-
-/// A new secret of 256 bits as text that needs no escaping.
-pub(super) fn random_text() -> String {
-    let bytes: [u8; 32] = rand::random();
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 impl Console {
@@ -84,10 +76,10 @@ impl Console {
         base: &RequestBase,
         tokens: Tokens,
     ) -> Result<Secret<String>, SessionError> {
-        let secret = random_text();
+        let secret = random_secret();
         let now = self.parts().clock.now();
         let row = store::Row {
-            hash: digest(&secret),
+            hash: hash(secret.expose()),
             origin: base.origin(),
             tokens: self.seal(&tokens)?,
             expires_at: now.plus(LIFETIME),
@@ -98,7 +90,7 @@ impl Console {
             store::insert(tx, &row)
         })
         .await?;
-        Ok(Secret::new(secret))
+        Ok(secret)
     }
 
     /// The session of this cookie, with a valid access token. `None` when there is none any more.
@@ -133,7 +125,7 @@ impl Console {
         secret: &Secret<String>,
     ) -> Result<Option<Tokens>, SessionError> {
         let tokens = self.stored(base, secret).await?;
-        let hash = digest(secret.expose());
+        let hash = hash(secret.expose());
         let db = &self.parts().db;
         db.write_without_wake(move |tx| store::delete(tx, &hash))
             .await?;
@@ -145,7 +137,7 @@ impl Console {
         base: &RequestBase,
         secret: &Secret<String>,
     ) -> Result<Option<Tokens>, SessionError> {
-        let hash = digest(secret.expose());
+        let hash = hash(secret.expose());
         let found = self.parts().db.read(move |tx| store::find(tx, &hash));
         let Some(row) = found.await? else {
             return Ok(None);
@@ -180,7 +172,7 @@ impl Console {
                     return Ok(None);
                 };
                 tokens = new;
-                let (hash, sealed) = (digest(secret.expose()), self.seal(&tokens)?);
+                let (hash, sealed) = (hash(secret.expose()), self.seal(&tokens)?);
                 let db = &self.parts().db;
                 db.write_without_wake(move |tx| store::update(tx, &hash, &sealed))
                     .await?;

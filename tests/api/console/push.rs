@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use cflite::testing::{TestApp, organization_and_space};
+use cflite::testing::{TestApp, app_in_space, organization_and_space};
+use reqwest::Method;
 use reqwest::multipart::{Form, Part};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 
@@ -148,5 +149,112 @@ async fn a_push_without_the_role_makes_nothing() -> anyhow::Result<()> {
     let refused = auditor.post("/console/push/sample", &form).await;
     assert_eq!(refused.status, 403, "{refused:?}");
     assert_eq!(admin.get("/v3/apps").await?.names(), Vec::<&str>::new());
+    // A large folder is refused before it is received.
+    let file = Part::text("x").file_name("index.html");
+    let form = Form::new()
+        .text("name", "hello")
+        .text("space", space.clone())
+        .part("files", file);
+    let (status, refused) = upload(&auditor, form).await;
+    assert_eq!(status, 403, "{refused}");
+    assert_eq!(admin.get("/v3/apps").await?.names(), Vec::<&str>::new());
+
+    // Nor does it go on with what somebody else pushed.
+    let guid = app_in_space(&admin, &space, "hello").await?;
+    let body = json!({
+        "type": "bits",
+        "relationships": { "app": { "data": { "guid": guid } } },
+    });
+    let package = admin.post("/v3/packages", &body).await?;
+    let push = format!("/console/apps/{guid}/pushes/{}", package.text("/guid"));
+    let refused = auditor.post(&format!("{push}/continue"), &[]).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let mut browser = Browser::sign_in(&app, "admin").await;
+    let refused = browser.post(&format!("{push}/continue"), &[]).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let shown = browser.get(&push).await;
+    assert!(
+        shown.text.contains("the files did not arrive"),
+        "{}",
+        shown.text
+    );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_step_is_told_and_tried_again() -> anyhow::Result<()> {
+    let app = TestApp::with_stack().await?;
+    let admin = app.admin().await?;
+    let (organization, space) = organization_and_space(&admin, "acme").await?;
+    let body = json!({
+        "name": "tiny",
+        "apps": { "total_memory_in_mb": 32 },
+        "relationships": { "organizations": { "data": [{ "guid": organization }] } },
+    });
+    let quota = admin.post("/v3/organization_quotas", &body).await?;
+    let mut browser = Browser::sign_in(&app, "admin").await;
+    // A name with a comma, which filters of the API take for two names.
+    let form = [
+        ("name", "a,b"),
+        ("space", space.as_str()),
+        ("memory", "64"),
+        ("route", "none"),
+    ];
+    let done = browser.post("/console/push/sample", &form).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let page = done.json()["next"].as_str().expect("a page").to_owned();
+    let mut text = String::new();
+    for _ in 0..400 {
+        text = browser.get(&page).await.text;
+        if text.contains(">failed<") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(text.contains(">failed<"), "{text}");
+    assert!(text.contains("memory limit exceeded"), "{text}");
+
+    let path = format!("/v3/organization_quotas/{}", quota.text("/guid"));
+    let body = json!({ "apps": { "total_memory_in_mb": 4096 } });
+    admin.patch(&path, &body).await?;
+    let goes_on = browser.post(&format!("{page}/continue"), &[]).await;
+    assert_eq!(goes_on.status, 200, "{goes_on:?}");
+    runs(&mut browser, &page).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_token_is_in_no_x_ray() -> anyhow::Result<()> {
+    let app = TestApp::start().await?;
+    let admin = app.admin().await?;
+    let (_, space) = organization_and_space(&admin, "acme").await?;
+    let guid = app_in_space(&admin, &space, "shop").await?;
+    let body = json!({
+        "type": "bits",
+        "relationships": { "app": { "data": { "guid": guid } } },
+    });
+    let package = admin.post("/v3/packages", &body).await?;
+    let mut browser = Browser::sign_in(&app, "admin").await;
+    let users = admin.get("/v3/users?usernames=admin").await?;
+    let user = json!({ "user_id": users.text("/resources/0/guid"), "user_name": "admin" });
+    let part = |value: Value| base64(&value.to_string());
+    let token = format!("{}.{}.none", part(json!({ "alg": "none" })), part(user));
+    let path = format!("/v3/packages/{}?forged", package.text("/guid"));
+    let headers = [
+        ("user-agent", "cf/8.18.4"),
+        ("authorization", &*format!("bearer {token}")),
+    ];
+    let refused = Browser::new(&app)
+        .send(Method::GET, &path, None, &headers)
+        .await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let xray = browser.get(&format!("/console/apps/{guid}/xray")).await;
+    assert_eq!(xray.status, 200, "{xray:?}");
+    assert!(!xray.text.contains("forged"), "{}", xray.text);
+    Ok(())
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
 }

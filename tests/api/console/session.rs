@@ -61,17 +61,23 @@ async fn a_session_survives_a_restart_and_ends_with_its_user() -> anyhow::Result
     app.user("eve").await?;
     let mut browser = Browser::sign_in(&app, "eve").await;
     let app = app.restart().await?;
-    // The port is another one, and a session belongs to its origin.
+    // The port is another one; the address that the browser shows is still that of the session.
     let old = std::mem::replace(&mut browser.origin, app.url());
+    let authority = old.trim_start_matches("http://");
+    let at = [("host", authority)];
+    let page = browser.send(Method::GET, "/console", None, &at).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.text.contains(">eve<"), "{}", page.text);
     if old != app.url() {
-        assert_eq!(browser.get("/console").await.status, 303);
+        let elsewhere = browser.get("/console").await.status;
+        assert_eq!(elsewhere, 303, "a session belongs to its origin");
     }
-    let mut browser = Browser::sign_in(&app, "eve").await;
     let admin = app.admin().await?;
     let found = admin.get("/v3/users?usernames=eve").await?;
     let guid = found.text("/resources/0/guid").to_owned();
     admin.delete(&format!("/Users/{guid}")).await?;
-    assert_eq!(browser.get("/console").await.status, 303);
+    let page = browser.send(Method::GET, "/console", None, &at).await;
+    assert_eq!(page.status, 303, "{page:?}");
     Ok(())
 }
 
@@ -82,6 +88,7 @@ async fn a_change_needs_this_origin_and_the_token_of_the_session() -> anyhow::Re
     let (_, space) = cflite::testing::organization_and_space(&admin, "acme").await?;
     let guid = cflite::testing::app_in_space(&admin, &space, "shop").await?;
     let mut browser = Browser::sign_in(&app, "admin").await;
+    let other = Browser::sign_in(&app, "admin").await;
     let path = format!("/console/apps/{guid}/delete");
     let form = [("name", "shop")];
     let (origin, token) = (browser.origin.clone(), browser.form_token.clone());
@@ -109,7 +116,10 @@ async fn a_change_needs_this_origin_and_the_token_of_the_session() -> anyhow::Re
         ("no token", vec![("origin", origin.as_str())]),
         (
             "another session's token",
-            vec![("origin", origin.as_str()), ("x-cflite-form", "0000")],
+            vec![
+                ("origin", origin.as_str()),
+                ("x-cflite-form", other.form_token.as_str()),
+            ],
         ),
     ];
     for (what, headers) in hostile {
@@ -119,6 +129,10 @@ async fn a_change_needs_this_origin_and_the_token_of_the_session() -> anyhow::Re
         assert_eq!(refused.status, 403, "{what}: {refused:?}");
     }
     assert_eq!(admin.get(&format!("/v3/apps/{guid}")).await?.status, 200);
+    let at = [("origin", origin.as_str())];
+    let out = "/console/sign-out";
+    let refused = browser.send(Method::POST, out, Some(&[]), &at).await;
+    assert_eq!(refused.status, 403, "signing out is a change: {refused:?}");
     let done = browser.post(&path, &form).await;
     assert_eq!(done.status, 200, "{done:?}");
     assert_eq!(done.json()["command"], "cf delete shop -f");
@@ -152,6 +166,33 @@ async fn a_sign_in_that_somebody_else_began_is_not_ended_here() -> anyhow::Resul
     let page = victim.get(&callback.location).await;
     assert_eq!((page.status, page.location.as_str()), (303, "/console"));
     assert!(victim.cookies.is_empty(), "{:?}", victim.cookies);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_is_a_page_that_a_person_sees() -> anyhow::Result<()> {
+    let app = TestApp::start().await?;
+    app.user("eve").await?;
+    let mut browser = Browser::sign_in(&app, "eve").await;
+    let cookies = browser.cookies.clone();
+    let login = "/console/login?next=/console/apps";
+    for purpose in ["iframe", "image", "empty"] {
+        let from = [("sec-fetch-dest", purpose)];
+        let refused = browser.send(Method::GET, login, None, &from).await;
+        assert_eq!(refused.status, 403, "{purpose}: {refused:?}");
+    }
+    let from = [("sec-fetch-dest", "document")];
+    let page = browser.send(Method::GET, login, None, &from).await;
+    let sent = (page.status, page.location.as_str());
+    assert_eq!(sent, (303, "/console/apps"), "who is signed in stays so");
+    assert_eq!(browser.cookies, cookies);
+
+    let stream = [("accept", "text/event-stream")];
+    let path = "/console/live";
+    let refused = Browser::new(&app)
+        .send(Method::GET, path, None, &stream)
+        .await;
+    assert_eq!(refused.status, 401, "a stream has no form: {refused:?}");
     Ok(())
 }
 

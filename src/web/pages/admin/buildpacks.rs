@@ -101,9 +101,9 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let buildpack: Buildpack = api.get(&path).await?;
     change.fields.typed(&buildpack.name, "the buildpack")?;
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!("cf delete-buildpack {} -f", fmt::word(&buildpack.name));
     Ok(change
-        .done(format!("{} is deleted", buildpack.name), PAGE)
+        .done(progress.deleted(&buildpack.name), PAGE)
         .command(command))
 }

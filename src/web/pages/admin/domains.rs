@@ -125,7 +125,7 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let domain: Domain = api.get(&path(&guid)).await?;
     change.fields.typed(&domain.name, "the domain")?;
     let reply = api.delete(&path(&guid)).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let kind = if domain.is_private() {
         "private"
     } else {
@@ -133,6 +133,6 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     };
     let command = format!("cf delete-{kind}-domain {} -f", fmt::word(&domain.name));
     Ok(change
-        .done(format!("{} is deleted", domain.name), PAGE)
+        .done(progress.deleted(&domain.name), PAGE)
         .command(command))
 }

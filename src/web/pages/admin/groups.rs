@@ -127,9 +127,9 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let group: Named = api.get(&path).await?;
     change.fields.typed(&group.name, "the security group")?;
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!("cf delete-security-group {} -f", fmt::word(&group.name));
     Ok(change
-        .done(format!("{} is deleted", group.name), PAGE)
+        .done(progress.deleted(&group.name), PAGE)
         .command(command))
 }

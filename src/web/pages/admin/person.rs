@@ -6,12 +6,11 @@ use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::Method;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::administrators;
 use crate::web::Console;
-use crate::web::api::models::{Included, ToOne, User};
+use crate::web::api::models::{Included, Role, User};
 use crate::web::api::{Body, Failure};
 use crate::web::fmt;
 use crate::web::frame::Frame;
@@ -26,22 +25,6 @@ pub(super) fn routes() -> Router<Console> {
         .route("/console/people/{guid}", get(page))
         .route("/console/people/{guid}/password", post(set_password))
         .route("/console/people/{guid}/delete", post(delete))
-}
-
-#[derive(Deserialize)]
-struct Role {
-    guid: String,
-    #[serde(rename = "type")]
-    kind: String,
-    relationships: OfRole,
-}
-
-#[derive(Deserialize)]
-struct OfRole {
-    #[serde(default)]
-    organization: ToOne,
-    #[serde(default)]
-    space: ToOne,
 }
 
 /// A role in words.
@@ -168,7 +151,7 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let api = &change.visitor.api;
     let segment = fmt::segment(&guid);
     let reply = api.delete(&format!("/v3/users/{segment}")).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     match api.delete(&format!("/Users/{segment}")).await {
         Ok(_) => {}
         // Of another origin, or deleted there before.
@@ -176,6 +159,6 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
         Err(failure) => return Err(failure.into()),
     }
     Ok(change
-        .done(format!("{name} is deleted"), "/console/people")
+        .done(progress.deleted(name), "/console/people")
         .command(format!("cf delete-user {} -f", fmt::word(name))))
 }

@@ -252,9 +252,9 @@ async fn delete(
     let quota: Named = api.get(&path).await?;
     change.fields.typed(&quota.name, "the quota")?;
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!("cf delete-{kind}-quota {} -f", fmt::word(&quota.name));
     Ok(change
-        .done(format!("The quota {} is deleted", quota.name), PAGE)
+        .done(progress.deleted(&format!("The quota {}", quota.name)), PAGE)
         .command(command))
 }

@@ -120,10 +120,10 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
         return Err(Refused::field("name", &text));
     }
     let reply = api.delete(&format!("/v3/apps/{app}")).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!("cf delete {} -f", fmt::word(&named.name));
     Ok(change
-        .done(format!("{} is deleted", named.name), "/console/apps")
+        .done(progress.deleted(&named.name), "/console/apps")
         .command(command))
 }
 

@@ -13,7 +13,7 @@ use crate::web::explain::{Explanation, collect};
 use crate::web::frame::Frame;
 use crate::web::show::{self, Refused};
 use crate::web::visitor::Visitor;
-use crate::web::{events, fmt};
+use crate::web::{events, fmt, links};
 
 const EVENTS: usize = 8;
 
@@ -48,30 +48,16 @@ struct Page {
     /// What is wrong, if something is.
     why: Option<Explanation>,
     processes: Vec<Shown>,
-    routes: Vec<Route>,
+    /// Addresses, and where a browser finds them; empty for what is no page.
+    routes: Vec<(String, String)>,
     events: Vec<events::Line>,
-    scheme: String,
-    port: String,
-}
-
-impl Page {
-    /// The domain of a route: what follows its host.
-    #[expect(clippy::unused_self, reason = "templates call methods")]
-    fn domain<'a>(&self, route: &'a Route) -> &'a str {
-        let rest = route
-            .url
-            .strip_prefix(route.host.as_str())
-            .unwrap_or(&route.url);
-        let rest = rest.trim_start_matches('.');
-        rest.strip_suffix(route.path.as_str()).unwrap_or(rest)
-    }
 }
 
 async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Refused> {
     let mut head = AppHead::load(&visitor, &guid, "").await?;
     let api = &visitor.api;
     let guid = &head.app.guid.clone();
-    let routes = format!("/v3/apps/{guid}/routes?per_page=20");
+    let routes = format!("/v3/routes?app_guids={guid}&include=domain&per_page=20");
     let events =
         format!("/v3/audit_events?target_guids={guid}&order_by=-created_at&per_page={EVENTS}");
     let (routes, events) =
@@ -99,13 +85,13 @@ async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response
         head,
         why: why.wrong.then_some(why),
         processes,
-        routes: routes.resources,
+        routes: { routes.resources.iter() }
+            .map(|route| {
+                let link = links::in_list(route, &routes.included, base);
+                (route.url.clone(), link)
+            })
+            .collect(),
         events: events::lines(&events.resources),
-        scheme: base.scheme.to_string(),
-        port: base
-            .authority
-            .port_u16()
-            .map_or_else(String::new, |port| format!(":{port}")),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::web::api::{Api, Failure};
 use crate::web::fmt;
 use crate::web::frame::Frame;
 use crate::web::guard::Change;
+use crate::web::links;
 use crate::web::outcome::Outcome;
 use crate::web::show::{self, Refused};
 use crate::web::visitor::Visitor;
@@ -120,14 +121,7 @@ async fn list(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
     let base = visitor.base();
     let link = |route: &Route| {
         let known = internal.get(route.relationships.domain.guid());
-        if route.protocol != "http" || known == Some(&true) || route.host == "*" {
-            return String::new();
-        }
-        let (name, path) = route.url.split_once('/').unwrap_or((&route.url, ""));
-        let port = base.authority.port_u16();
-        let port = port.map_or_else(String::new, |port| format!(":{port}"));
-        let slash = if path.is_empty() { "" } else { "/" };
-        format!("{}://{name}{port}{slash}{path}", base.scheme)
+        links::of(route, known == Some(&true), base)
     };
     let mut rows = Vec::new();
     for route in &mapped.resources {
@@ -373,8 +367,8 @@ async fn delete(
         return Err(Refused::not_found());
     }
     let reply = api.delete(&format!("/v3/routes/{}", route.guid)).await?;
-    api.finish(&reply).await?;
-    let text = format!("The route {} is deleted", route.url);
+    let progress = api.finish(&reply).await?;
+    let text = progress.deleted(&format!("The route {}", route.url));
     Ok(change
         .done(text, format!("/console/apps/{}/routes", app.guid))
         .command(format!("{} -f", command("delete-route", "", &route))))

@@ -5,13 +5,13 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{AppHead, TABS, named};
 use crate::web::Console;
 use crate::web::api::jobs::Progress;
-use crate::web::api::models::{Named, ToOne};
+use crate::web::api::models::Named;
+use crate::web::api::services::{self, ServiceInstance};
 use crate::web::api::{Api, Failure};
 use crate::web::fmt;
 use crate::web::frame::Frame;
@@ -29,32 +29,6 @@ pub(super) fn routes() -> Router<Console> {
         .route(&format!("{PAGE}/{{binding}}/reveal"), post(reveal))
 }
 
-#[derive(Deserialize)]
-struct Credential {
-    guid: String,
-    name: Option<String>,
-    created_at: String,
-    #[serde(default)]
-    last_operation: Option<Operation>,
-    relationships: OfBinding,
-}
-
-#[derive(Deserialize)]
-struct OfBinding {
-    service_instance: ToOne,
-    #[serde(default)]
-    app: ToOne,
-}
-
-#[derive(Clone, Default, Deserialize)]
-struct Operation {
-    #[serde(rename = "type")]
-    kind: String,
-    state: String,
-    #[serde(default)]
-    description: Option<String>,
-}
-
 /// A binding of the app.
 pub(super) struct Binding {
     guid: String,
@@ -67,14 +41,6 @@ pub(super) struct Binding {
     description: String,
 }
 
-#[derive(Clone, Deserialize)]
-struct Instance {
-    guid: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 #[derive(Template)]
 #[template(path = "console/app/services.html")]
 struct Page {
@@ -82,7 +48,7 @@ struct Page {
     head: AppHead,
     bindings: Vec<Binding>,
     /// Instances of the space without a binding to the app.
-    free: Vec<Instance>,
+    free: Vec<ServiceInstance>,
 }
 
 /// The bindings of an app, oldest first.
@@ -90,19 +56,19 @@ pub(super) async fn bindings(api: &Api, app: &str) -> Result<Vec<Binding>, Failu
     let path = format!(
         "/v3/service_credential_bindings?type=app&app_guids={app}&include=service_instance"
     );
-    let found = api.all::<Credential>(&path, 1).await?;
+    let found = api.all::<services::Binding>(&path, 1).await?;
     let instances = &found.included.service_instances;
     let name = |guid: &str| {
         let instance = instances.iter().find(|one| one.guid == guid);
         instance.map_or_else(|| guid.to_owned(), |one| one.name.clone())
     };
     let bindings = found.resources.into_iter().map(|one| {
-        let last = one.last_operation.unwrap_or_default();
-        let (state, tone) = match (last.kind.as_str(), last.state.as_str()) {
-            ("create", "succeeded") | (_, "") => ("bound".to_owned(), "good"),
-            (kind, "in progress" | "initial") => (format!("{kind} in progress"), "warn"),
-            (kind, "failed") => (format!("{kind} failed"), "bad"),
-            (kind, state) => (format!("{kind} {state}"), ""),
+        let last = one.last_operation;
+        let (state, tone) = match &last {
+            Some(last) if last.kind != "create" || last.state != "succeeded" => {
+                (last.words(), last.tone())
+            }
+            _ => ("bound".to_owned(), "good"),
         };
         let instance = one.relationships.service_instance.guid();
         Binding {
@@ -113,7 +79,7 @@ pub(super) async fn bindings(api: &Api, app: &str) -> Result<Vec<Binding>, Failu
             created_at: one.created_at,
             state,
             tone,
-            description: last.description.unwrap_or_default(),
+            description: last.map_or_else(String::new, |last| last.text().to_owned()),
         }
     });
     Ok(bindings.collect())
@@ -126,8 +92,10 @@ async fn list(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         "/v3/service_instances?space_guids={}&order_by=name",
         head.space.guid
     );
-    let (bindings, instances) =
-        tokio::try_join!(bindings(api, &head.app.guid), api.all::<Instance>(&path, 1))?;
+    let (bindings, instances) = tokio::try_join!(
+        bindings(api, &head.app.guid),
+        api.all::<ServiceInstance>(&path, 1)
+    )?;
     let mut free = instances.resources;
     free.retain(|one| !bindings.iter().any(|binding| binding.instance == one.guid));
     show::page(&Page {
@@ -187,7 +155,7 @@ fn page(app: &Named) -> String {
 /// A binding, when it is one of this app.
 async fn binding_of(api: &Api, app: &Named, guid: &str) -> Result<(String, Named), Refused> {
     let path = format!("/v3/service_credential_bindings/{}", fmt::segment(guid));
-    let binding: Credential = api.get(&path).await?;
+    let binding: services::Binding = api.get(&path).await?;
     if binding.relationships.app.guid() != app.guid {
         return Err(Refused::not_found());
     }

@@ -103,11 +103,8 @@ impl Page {
         format!("{}?page={page}", self.head.path("tasks"))
     }
 
-    /// Where the lines of a task are; empty without the tab of logs.
+    /// Where the lines of a task are.
     fn log(&self, task: &Task) -> String {
-        if !TABS.iter().any(|(tab, _)| *tab == "logs") {
-            return String::new();
-        }
         let source = fmt::query(&format!("APP/TASK/{}", task.name));
         format!("{}?source={source}", self.head.path("logs"))
     }

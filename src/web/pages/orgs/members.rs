@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::web::api::Failure;
-use crate::web::api::models::ToOne;
+use crate::web::api::models::Role;
 use crate::web::fmt;
 use crate::web::guard::Change;
 use crate::web::show::Refused;
@@ -80,23 +79,6 @@ pub(in crate::web) const SPACE_ROLES: &[Kind] = &[
         may: "Sees apps, services, routes and logs of the space; changes nothing and sees no secrets.",
     },
 ];
-
-#[derive(Deserialize)]
-struct Role {
-    guid: String,
-    #[serde(rename = "type")]
-    kind: String,
-    relationships: OfRole,
-}
-
-#[derive(Deserialize)]
-struct OfRole {
-    user: ToOne,
-    #[serde(default)]
-    organization: ToOne,
-    #[serde(default)]
-    space: ToOne,
-}
 
 /// A user and its roles in one place.
 pub(in crate::web) struct Member {
@@ -218,6 +200,7 @@ pub(super) async fn take<'a>(
     let kind = kinds.iter().find(|kind| kind.name == role.kind);
     let kind = kind.filter(|_| here).ok_or_else(Refused::not_found)?;
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    // A role is taken away at once or soon; the page shows the members as they are.
+    let _progress = api.finish(&reply).await?;
     Ok(kind)
 }

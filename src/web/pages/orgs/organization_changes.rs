@@ -188,8 +188,11 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     change.fields.typed(name, "the org")?;
     let api = &change.visitor.api;
     let reply = api.delete(&path(&guid)).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     Ok(change
-        .done(format!("The org {name} is deleted"), "/console/orgs")
+        .done(
+            progress.deleted(&format!("The org {name}")),
+            "/console/orgs",
+        )
         .command(format!("cf delete-org {} -f", fmt::word(name))))
 }

@@ -211,7 +211,7 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     change.fields.typed(name, "the space")?;
     let api = &change.visitor.api;
     let reply = api.delete(&path(&guid)).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!(
         "cf delete-space {} -o {} -f",
         fmt::word(name),
@@ -219,7 +219,7 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     );
     Ok(change
         .done(
-            format!("The space {name} is deleted"),
+            progress.deleted(&format!("The space {name}")),
             format!("/console/orgs/{}", organization.guid),
         )
         .command(command))

@@ -16,12 +16,15 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Query};
 use axum::response::Response;
 use axum::routing::{get, post};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::app::AppHead;
 use super::apps::{Choice, spaces};
 use crate::web::Console;
-use crate::web::api::models::Named;
+use crate::web::api::jobs::Progress;
+use crate::web::api::models::{Named, Space};
 use crate::web::api::{Api, Body};
 use crate::web::fmt;
 use crate::web::form::Fields;
@@ -137,6 +140,19 @@ impl Wanted {
         })
     }
 
+    /// Refuses what the API would refuse after the files have come.
+    async fn check(&self, visitor: &Visitor) -> Result<(), Refused> {
+        let path = format!("/v3/spaces/{}", fmt::segment(&self.space));
+        let space: Option<Space> = visitor.api.find(&path).await?;
+        let space = space.ok_or_else(|| Refused::field("space", "Space does not exist"))?;
+        let organization = space.relationships.organization.guid();
+        if visitor.in_space(&space.guid, organization).await?.develop {
+            return Ok(());
+        }
+        let text = "Pushing needs the role Space Developer in this space.";
+        Err(Refused::of(StatusCode::FORBIDDEN, "Not allowed", text))
+    }
+
     /// Applies the manifest and returns the app's guid.
     async fn apply(&self, api: &Api) -> Result<String, Refused> {
         let path = format!(
@@ -146,14 +162,21 @@ impl Wanted {
         // JSON is YAML, and needs no quoting of ours.
         let body = Body::Yaml(self.manifest.to_string());
         let reply = api.change(http::Method::POST, &path, body).await?;
-        api.finish(&reply).await?;
+        if api.finish(&reply).await? == Progress::GoesOn {
+            let text = "The platform is busy: the manifest is still being applied. Push again in a moment.";
+            return Err(Refused::of(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Try again",
+                text,
+            ));
+        }
         let path = format!(
             "/v3/apps?names={}&space_guids={}",
-            fmt::query(&self.name),
-            fmt::query(&self.space)
+            fmt::value(&self.name),
+            fmt::value(&self.space)
         );
-        let found = api.list::<Named>(&path).await?;
-        let app = found.resources.into_iter().next();
+        let found = api.list::<Named>(&path).await?.resources;
+        let app = found.into_iter().find(|app| app.name == self.name);
         app.map(|app| app.guid)
             .ok_or_else(|| Refused::internal("an app that a manifest made does not exist"))
     }
@@ -179,7 +202,7 @@ async fn image(change: Change) -> Result<Outcome, Refused> {
     let api = &change.visitor.api;
     let app = wanted.apply(api).await?;
     let package = create_package(api, &app, Some(&image)).await?;
-    begin(&change.visitor, &app, &package)?;
+    begin(&change.visitor, &app, &package);
     Ok(change
         .done(format!("{} is staged", wanted.name), path(&app, &package))
         .command(wanted.command))
@@ -188,12 +211,13 @@ async fn image(change: Change) -> Result<Outcome, Refused> {
 /// `POST /console/push/sample`: the static page that `cflite up` pushes, too.
 async fn sample(change: Change) -> Result<Outcome, Refused> {
     let wanted = Wanted::read(&change.fields, None)?;
-    let zip = zip::sample().map_err(|error| Refused::internal(&error.to_string()))?;
+    let zip = zip::sample(&change.visitor.console.parts().spool)
+        .map_err(|error| Refused::internal(&error.to_string()))?;
     let api = &change.visitor.api;
     let app = wanted.apply(api).await?;
     let package = create_package(api, &app, None).await?;
     upload::send(api, &package, zip).await?;
-    begin(&change.visitor, &app, &package)?;
+    begin(&change.visitor, &app, &package);
     Ok(change
         .done(format!("{} is staged", wanted.name), path(&app, &package))
         .command(wanted.command))
@@ -204,29 +228,40 @@ async fn go_on(
     Path((app, package)): Path<(String, String)>,
     change: Change,
 ) -> Result<Outcome, Refused> {
-    let api = &change.visitor.api;
-    let (app, package) = (fmt::segment(&app), fmt::segment(&package));
-    let known: Named = api.get(&format!("/v3/apps/{app}")).await?;
-    let of_app: package::Package = api.get(&format!("/v3/packages/{package}")).await?;
-    if of_app.app() != known.guid {
+    let head = AppHead::load(&change.visitor, &app, "push").await?;
+    if !head.may.develop {
+        let text = "Pushing needs the role Space Developer in this space.";
+        return Err(Refused::of(StatusCode::FORBIDDEN, "Not allowed", text));
+    }
+    let path = format!("/v3/packages/{}", fmt::segment(&package));
+    let package: package::Package = change.visitor.api.get(&path).await?;
+    let app = &head.app.guid;
+    if package.app() != app {
         return Err(Refused::not_found());
     }
-    begin(&change.visitor, &known.guid, &of_app.guid)?;
-    Ok(change.done("The push goes on", path(&known.guid, &of_app.guid)))
+    if !package.has_come() {
+        let text = "The files of this push did not arrive. Push them again.";
+        return Err(Refused::of(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Not accepted",
+            text,
+        ));
+    }
+    if !begin(&change.visitor, app, &package.guid) {
+        let text = "Too many pushes are on their way. Continue when one has ended.";
+        return Err(Refused::of(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Try again",
+            text,
+        ));
+    }
+    Ok(change.done("The push goes on", self::path(app, &package.guid)))
 }
 
-fn begin(visitor: &Visitor, app: &str, package: &str) -> Result<(), Refused> {
-    let pushes = visitor.console.pushes();
-    if pushes.begin(visitor, app, package) {
-        return Ok(());
-    }
-    let text =
-        "Too many pushes are on their way. The package is stored; continue when one has ended.";
-    Err(Refused::of(
-        http::StatusCode::SERVICE_UNAVAILABLE,
-        "Try again",
-        text,
-    ))
+/// Drives a push. False when too many are on their way: what was pushed is stored, and its page
+/// offers to continue.
+fn begin(visitor: &Visitor, app: &str, package: &str) -> bool {
+    visitor.console.pushes().begin(visitor, app, package)
 }
 
 /// The page of a push.

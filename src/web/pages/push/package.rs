@@ -24,6 +24,11 @@ struct OfPackage {
 }
 
 impl Package {
+    /// Whether what was pushed is here, or was refused.
+    pub(super) fn has_come(&self) -> bool {
+        self.state != "AWAITING_UPLOAD"
+    }
+
     /// The guid of its app.
     pub(super) fn app(&self) -> &str {
         self.relationships.app.guid()

@@ -3,17 +3,17 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::package::Package;
+use crate::logs::{Envelope, Filter, Message, Search};
 use crate::web::Console;
 use crate::web::api::models::Route;
-use crate::web::api::{Api, Failure, List};
+use crate::web::api::{Failure, List};
 use crate::web::fmt;
 use crate::web::frame::Frame;
+use crate::web::links;
+use crate::web::logs::plain;
 use crate::web::pages::app::{AppHead, TABS};
 use crate::web::pages::apps::State as AppState;
 use crate::web::show::{self, Refused};
@@ -92,10 +92,16 @@ pub(super) async fn page(
     );
     let builds: List<Value> = api.list(&path).await?;
     let build = builds.resources.into_iter().next();
-    let phases = phases(&head, &package, build.as_ref());
+    let mut phases = phases(&head, &package, build.as_ref());
+    if let Some(text) = console.pushes().refusal(&package.guid) {
+        // The step that did not end is the one that was refused.
+        if let Some(open) = phases.iter_mut().find(|phase| phase.state != DONE.0) {
+            *open = Phase::of(open.name, FAILED, "", &text);
+        }
+    }
     let failed = phases.iter().any(|phase| phase.state == FAILED.0);
     let done = phases.iter().all(|phase| phase.state == DONE.0);
-    let lines = staging_lines(api, &head.app.guid, &package.created_at).await?;
+    let lines = staging_lines(&visitor, &head.app.guid, &package.created_at).await?;
     let address = address(&visitor, &head.app.guid).await?;
     let drives = console.pushes().drives(&package.guid);
     let may_go_on = head.may.develop && !drives && !failed;
@@ -123,6 +129,7 @@ fn phases(head: &AppHead, package: &Package, build: Option<&Value>) -> Vec<Phase
                 .unwrap_or("the package failed");
             Phase::of("Upload", FAILED, "", error)
         }
+        "AWAITING_UPLOAD" => Phase::of("Upload", FAILED, "", "the files did not arrive"),
         _ => Phase::of("Upload", RUNS, "", ""),
     };
     let mut phases = vec![upload];
@@ -169,69 +176,46 @@ fn phases(head: &AppHead, package: &Package, build: Option<&Value>) -> Vec<Phase
     phases
 }
 
-#[derive(Deserialize)]
-struct Read {
-    envelopes: Batch,
-}
-
-#[derive(Deserialize)]
-struct Batch {
-    batch: Vec<Envelope>,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    tags: std::collections::BTreeMap<String, String>,
-    log: Option<Log>,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    payload: String,
-}
-
-/// What staging wrote since the package was made.
-async fn staging_lines(api: &Api, app: &str, since: &str) -> Result<Vec<String>, Failure> {
-    let since: Option<jiff::Timestamp> = since.parse().ok();
-    let start = since.map_or(0, |since| since.as_nanosecond());
-    let path = format!("/api/v1/read/{app}?envelope_types=LOG&start_time={start}&limit=1000");
-    let Some(read): Option<Read> = api.find(&path).await? else {
+/// What staging wrote since the package was made; nothing for those who may not read it.
+async fn staging_lines(visitor: &Visitor, app: &str, since: &str) -> Result<Vec<String>, Refused> {
+    let parts = visitor.console.parts();
+    let authorization = format!("bearer {}", visitor.session.access.expose());
+    if !parts.log_access.readable(Some(&authorization), app).await {
         return Ok(Vec::new());
+    }
+    let since = since.parse::<jiff::Timestamp>().ok();
+    let since = since.and_then(|since| i64::try_from(since.as_nanosecond()).ok());
+    let search = Search {
+        sources: Some(vec![app.into()]),
+        filter: Filter {
+            source_types: vec!["STG".to_owned()],
+            ..Filter::default()
+        },
+        since: since.unwrap_or(0),
+        until: i64::MAX,
+        last: Some(LINES),
+        follow: false,
     };
-    let staged = |envelope: &Envelope| {
-        let source = envelope.tags.get("source_type").map(String::as_str);
-        source == Some("STG")
-    };
-    let text = |envelope: Envelope| {
-        let payload = STANDARD.decode(envelope.log?.payload).ok()?;
-        Some(String::from_utf8_lossy(&payload).trim_end().to_owned())
-    };
-    let lines = read.envelopes.batch.into_iter().filter(staged);
-    let mut lines: Vec<String> = lines.filter_map(text).collect();
-    let surplus = lines.len().saturating_sub(LINES);
-    lines.drain(..surplus);
+    let mut results = parts.logs.search(search).await?;
+    let mut lines = Vec::new();
+    while let Some(found) = results.next().await? {
+        lines.extend(found.iter().map(text_of));
+    }
     Ok(lines)
+}
+
+fn text_of(line: &Envelope) -> String {
+    match &line.message {
+        Message::Log { payload, .. } => plain(&String::from_utf8_lossy(payload)),
+        _ => String::new(),
+    }
 }
 
 /// Where the app answers; empty without an HTTP route.
 async fn address(visitor: &Visitor, app: &str) -> Result<String, Failure> {
-    let path = format!("/v3/apps/{app}/routes?per_page=5");
+    let path = format!("/v3/routes?app_guids={app}&include=domain&per_page=5");
     let routes: List<Route> = visitor.api.list(&path).await?;
-    let base = visitor.base();
-    let route = routes
-        .resources
-        .into_iter()
-        .find(|route| route.protocol == "http");
-    Ok(route.map_or_else(String::new, |route| {
-        let url = url::Url::parse(&format!("{}://{}", base.scheme, route.url));
-        let Ok(mut url) = url else {
-            return String::new();
-        };
-        // The port of this page leads to apps, too.
-        if url.set_port(base.authority.port_u16()).is_err() {
-            return String::new();
-        }
-        url.to_string()
-    }))
+    let links = routes.resources.iter();
+    let mut links = links.map(|route| links::in_list(route, &routes.included, visitor.base()));
+    Ok(links.find(|link| !link.is_empty()).unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! Goes on with a push after its package was stored: stages it, makes the droplet the current one,
 //! starts the app.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,14 +17,37 @@ use crate::web::api::{Api, Failure, List};
 use crate::web::visitor::Visitor;
 
 /// Pushes on their way at once.
-const MOST: usize = 16;
+const MOST: usize = 64;
+/// Refusals that are remembered.
+const MOST_REFUSED: usize = 200;
 /// The longest push: a bit more than the platform's limit for staging.
 const PATIENCE: Duration = Duration::from_secs(1200);
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// The pushes that this process drives, by the guids of their packages.
+/// The pushes that this process drives.
 #[derive(Clone, Default)]
-pub(in crate::web) struct Pushes(Arc<Mutex<HashSet<String>>>);
+pub(in crate::web) struct Pushes(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// By the guids of their packages.
+    driven: HashSet<String>,
+    /// What the API refused last of pushes, which is in no row.
+    refused: VecDeque<(String, String)>,
+}
+
+/// Why a push ended early.
+enum Stop {
+    /// A package or a build failed, which its row tells.
+    InRows,
+    Refused(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
 
 /// Takes a push off the list when its end comes, whatever that is.
 struct Driven {
@@ -34,7 +57,7 @@ struct Driven {
 
 impl Drop for Driven {
     fn drop(&mut self) {
-        self.pushes.set().remove(&self.package);
+        self.pushes.known().driven.remove(&self.package);
     }
 }
 
@@ -61,26 +84,51 @@ impl Pusher {
 }
 
 impl Pushes {
-    fn set(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this process drives the push of a package.
     pub(super) fn drives(&self, package: &str) -> bool {
-        self.set().contains(package)
+        self.known().driven.contains(package)
+    }
+
+    /// Why the API refused a step of a push.
+    pub(super) fn refusal(&self, package: &str) -> Option<String> {
+        let known = self.known();
+        let mut refused = known.refused.iter();
+        let found = refused.find(|(of, _)| of == package)?;
+        Some(found.1.clone())
+    }
+
+    fn refuse(&self, package: &str, failure: &Failure) {
+        let text = match failure {
+            Failure::Api { .. } => failure.to_string(),
+            Failure::Internal(cause) => {
+                tracing::error!(cause, "the console cannot go on with a push");
+                "The platform could not go on. Its log (cflite logs) has the reason.".to_owned()
+            }
+        };
+        let mut known = self.known();
+        known.refused.retain(|(of, _)| of != package);
+        if known.refused.len() == MOST_REFUSED {
+            known.refused.pop_front();
+        }
+        known.refused.push_back((package.to_owned(), text));
     }
 
     /// Drives a push to its end; false when too many are on their way. One that is driven goes on.
     pub(super) fn begin(&self, visitor: &Visitor, app: &str, package: &str) -> bool {
         {
-            let mut set = self.set();
-            if set.contains(package) {
+            let mut known = self.known();
+            if known.driven.contains(package) {
                 return true;
             }
-            if set.len() >= MOST {
+            if known.driven.len() >= MOST {
                 return false;
             }
-            set.insert(package.to_owned());
+            known.refused.retain(|(of, _)| of != package);
+            known.driven.insert(package.to_owned());
         }
         let driven = Driven {
             pushes: self.clone(),
@@ -102,11 +150,8 @@ impl Pushes {
                 ended = tokio::time::timeout(PATIENCE, work) => ended,
             };
             match ended {
-                Ok(Ok(())) => {}
-                // Failed builds and refusals are in rows, which the page shows.
-                Ok(Err(error)) => {
-                    tracing::info!(app = %app, %error, "a push of the console ended early");
-                }
+                Ok(Ok(()) | Err(Stop::InRows)) => {}
+                Ok(Err(Stop::Refused(failure))) => driven.pushes.refuse(&driven.package, &failure),
                 Err(_) => tracing::warn!(app = %app, "a push of the console took too long"),
             }
         });
@@ -121,13 +166,13 @@ struct Build {
     droplet: Option<Named>,
 }
 
-async fn push(pusher: &Pusher, app: &str, package: &str) -> Result<(), Failure> {
+async fn push(pusher: &Pusher, app: &str, package: &str) -> Result<(), Stop> {
     let path = format!("/v3/packages/{package}");
     loop {
         let package: Package = pusher.api().await?.get(&path).await?;
         match package.state.as_str() {
             "READY" => break,
-            "FAILED" | "EXPIRED" => return Err(Failure::Internal("the package failed".to_owned())),
+            "FAILED" | "EXPIRED" => return Err(Stop::InRows),
             _ => tokio::time::sleep(PAUSE).await,
         }
     }
@@ -142,7 +187,7 @@ async fn push(pusher: &Pusher, app: &str, package: &str) -> Result<(), Failure> 
 }
 
 /// The droplet of a package: that of the build that there is, or of a new one.
-async fn staged(pusher: &Pusher, package: &str) -> Result<String, Failure> {
+async fn staged(pusher: &Pusher, package: &str) -> Result<String, Stop> {
     let api = pusher.api().await?;
     let path = format!("/v3/builds?package_guids={package}&order_by=-created_at&per_page=1");
     let builds: List<Build> = api.list(&path).await?;
@@ -162,7 +207,7 @@ async fn staged(pusher: &Pusher, package: &str) -> Result<String, Failure> {
         let build: Build = pusher.api().await?.get(&path).await?;
         match (build.state.as_str(), build.droplet) {
             ("STAGED", Some(droplet)) => return Ok(droplet.guid),
-            ("FAILED", _) => return Err(Failure::Internal("staging failed".to_owned())),
+            ("FAILED", _) => return Err(Stop::InRows),
             _ => tokio::time::sleep(PAUSE).await,
         }
     }

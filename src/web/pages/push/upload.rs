@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, State};
@@ -24,14 +25,14 @@ use crate::web::visitor::Visitor;
 
 /// The largest folder or zip.
 const LARGEST: u64 = 1024 * 1024 * 1024;
-/// The largest text field.
-const LARGEST_FIELD: usize = 64 * 1024;
+/// The largest sum of all text fields and their names.
+const LARGEST_TEXT: usize = 256 * 1024;
 const BOUNDARY: &str = "cflite-console-bits";
 
 /// `POST /console/push/files`: first the fields, then the files. A file is named by its path in the
 /// folder; a single `zip` is taken as it is.
 pub(super) async fn files(
-    State(_): State<Console>,
+    State(console): State<Console>,
     visitor: Visitor,
     headers: HeaderMap,
     mut form: Multipart,
@@ -39,7 +40,7 @@ pub(super) async fn files(
     let token = headers.get(TOKEN_HEADER);
     let token = token.and_then(|value| value.to_str().ok()).unwrap_or("");
     guard::check_token(&visitor, token)?;
-    let mut fields = Vec::new();
+    let (mut fields, mut room) = (Vec::new(), LARGEST_TEXT);
     let first = loop {
         let field = form.next_field().await.map_err(broken)?;
         let field = field.ok_or_else(|| Refused::field("files", "Files can't be blank"))?;
@@ -47,14 +48,17 @@ pub(super) async fn files(
         if name == "files" || name == "zip" {
             break field;
         }
-        fields.push((name, text(field).await?));
+        room = room.checked_sub(name.len()).ok_or_else(too_large)?;
+        fields.push((name, text(field, &mut room).await?));
     };
     let fields = Fields::from(fields);
     let wanted = Wanted::read(&fields, None)?;
+    wanted.check(&visitor).await?;
+    let spool = &console.parts().spool;
     let file = if first.name() == Some("zip") {
-        store(first).await?
+        store(first, spool).await?
     } else {
-        let folder = Folder::begin(first).await?;
+        let folder = Folder::begin(first, spool.clone()).await?;
         folder.finish(&mut form).await?
     };
     let change = Change { visitor, fields };
@@ -62,29 +66,27 @@ pub(super) async fn files(
     let app = wanted.apply(api).await?;
     let package = create_package(api, &app, None).await?;
     send(api, &package, file).await?;
-    begin(&change.visitor, &app, &package)?;
+    begin(&change.visitor, &app, &package);
     let outcome = change
         .done(format!("{} is staged", wanted.name), path(&app, &package))
         .command(wanted.command);
     Ok(outcome.into_response())
 }
 
-/// A text field, up to its limit.
-async fn text(mut field: Field<'_>) -> Result<String, Refused> {
+/// A text field, as long as there is room.
+async fn text(mut field: Field<'_>, room: &mut usize) -> Result<String, Refused> {
     let mut text = Vec::new();
     while let Some(data) = field.chunk().await.map_err(broken)? {
-        if text.len() + data.len() > LARGEST_FIELD {
-            return Err(too_large());
-        }
+        *room = room.checked_sub(data.len()).ok_or_else(too_large)?;
         text.extend_from_slice(&data);
     }
     String::from_utf8(text).map_err(|_| Refused::field("name", "The form is not UTF-8"))
 }
 
 /// A zip as it is; the API checks what is in it.
-async fn store(mut field: Field<'_>) -> Result<File, Refused> {
+async fn store(mut field: Field<'_>, spool: &Path) -> Result<File, Refused> {
     let failed = |error: std::io::Error| Refused::internal(&error.to_string());
-    let mut file = tempfile::tempfile().map_err(failed)?;
+    let mut file = tempfile::tempfile_in(spool).map_err(failed)?;
     let mut size = 0;
     while let Some(data) = field.chunk().await.map_err(broken)? {
         size += data.len() as u64;
@@ -115,8 +117,8 @@ struct Folder {
 }
 
 impl Folder {
-    async fn begin(first: Field<'_>) -> Result<Self, Refused> {
-        let (sender, packed) = pack();
+    async fn begin(first: Field<'_>, spool: PathBuf) -> Result<Self, Refused> {
+        let (sender, packed) = pack(spool);
         let mut folder = Self {
             sender,
             packed,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use include_dir::{Dir, DirEntry, include_dir};
@@ -45,17 +46,23 @@ pub(super) enum PackError {
     Zip(#[from] zip::result::ZipError),
 }
 
-/// Writes a zip while its files arrive. The end of the sender is the end of the folder.
-pub(super) fn pack() -> (
+/// Writes a zip into a nameless file of the folder `spool` while its files arrive. The end of the
+/// sender is the end of what is packed.
+pub(super) fn pack(
+    spool: PathBuf,
+) -> (
     mpsc::Sender<Part>,
     tokio::task::JoinHandle<Result<File, PackError>>,
 ) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    (sender, tokio::task::spawn_blocking(|| write(receiver)))
+    (
+        sender,
+        tokio::task::spawn_blocking(move || write(receiver, &spool)),
+    )
 }
 
-fn write(mut parts: mpsc::Receiver<Part>) -> Result<File, PackError> {
-    let mut zip = ZipWriter::new(tempfile::tempfile()?);
+fn write(mut parts: mpsc::Receiver<Part>, spool: &Path) -> Result<File, PackError> {
+    let mut zip = ZipWriter::new(tempfile::tempfile_in(spool)?);
     let mut known = HashSet::new();
     while let Some(part) = parts.blocking_recv() {
         match part {
@@ -77,8 +84,8 @@ fn write(mut parts: mpsc::Receiver<Part>) -> Result<File, PackError> {
 }
 
 /// The sample that everybody has.
-pub(super) fn sample() -> Result<File, PackError> {
-    let mut zip = ZipWriter::new(tempfile::tempfile()?);
+pub(super) fn sample(spool: &Path) -> Result<File, PackError> {
+    let mut zip = ZipWriter::new(tempfile::tempfile_in(spool)?);
     add(&mut zip, &SAMPLE)?;
     finished(zip)
 }
@@ -126,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_becomes_a_zip() {
-        let (sender, packed) = pack();
+        let (sender, packed) = pack(std::env::temp_dir());
         for part in [
             Part::File("a/index.html".to_owned()),
             Part::Data(Bytes::from_static(b"<h1>")),

@@ -54,10 +54,13 @@ async fn bind(Path(guid): Path<String>, change: Change) -> Result<Outcome, Refus
         body["parameters"] = parameters;
     }
     let reply = api.post("/v3/service_credential_bindings", body).await?;
-    api.finish(&reply).await?;
-    let text = format!(
-        "{} is bound; restart or restage it to use the service",
-        app.name
+    let progress = api.finish(&reply).await?;
+    let text = progress.told(
+        &format!(
+            "{} is bound; restart or restage it to use the service",
+            app.name
+        ),
+        &format!("{} is being bound; the broker is at work", app.name),
     );
     Ok(change.done(text, head.page()).command(command))
 }
@@ -77,9 +80,15 @@ async fn create_key(Path(guid): Path<String>, change: Change) -> Result<Outcome,
     }
     let api = &change.visitor.api;
     let reply = api.post("/v3/service_credential_bindings", body).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     Ok(change
-        .done(format!("The key {name} is there"), head.page())
+        .done(
+            progress.told(
+                &format!("The key {name} is there"),
+                &format!("The key {name} is being made; the broker is at work"),
+            ),
+            head.page(),
+        )
         .command(command))
 }
 
@@ -116,17 +125,19 @@ async fn delete(
     let binding = binding(&change, &head, &of).await?;
     let api = &change.visitor.api;
     let path = format!("/v3/service_credential_bindings/{}", binding.guid);
-    let (text, command) = if binding.kind == "app" {
+    let (done, goes_on, command) = if binding.kind == "app" {
         let app = binding.relationships.app.guid();
         let app: Named = api.get(&format!("/v3/apps/{app}")).await?;
         (
             format!("{} is unbound", app.name),
+            format!("{} is being unbound; the broker is at work", app.name),
             format!("cf unbind-service {} {}", fmt::word(&app.name), head.word()),
         )
     } else {
         let name = binding.name.unwrap_or_default();
         (
             format!("The key {name} is deleted"),
+            format!("The key {name} is being deleted; the broker is at work"),
             format!(
                 "cf delete-service-key {} {} -f",
                 head.word(),
@@ -135,6 +146,7 @@ async fn delete(
         )
     };
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
+    let text = progress.told(&done, &goes_on);
     Ok(change.done(text, head.page()).command(command))
 }

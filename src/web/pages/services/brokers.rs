@@ -184,7 +184,7 @@ async fn register(change: Change) -> Result<Outcome, Refused> {
     }
     let api = &change.visitor.api;
     let reply = api.post("/v3/service_brokers", body).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!(
         "cf create-service-broker {} {} PASSWORD {}{scope}",
         fmt::word(name),
@@ -193,7 +193,10 @@ async fn register(change: Change) -> Result<Outcome, Refused> {
     );
     Ok(change
         .done(
-            format!("{name} is registered; choose who sees its plans"),
+            progress.told(
+                &format!("{name} is registered; choose who sees its plans"),
+                &format!("{name} is being registered; its catalog is still read"),
+            ),
             LIST,
         )
         .command(command))
@@ -223,7 +226,7 @@ async fn update(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
         (Some(_), None) => return Err(Refused::field("password", "Password can't be blank")),
         (None, Some(_)) => return Err(Refused::field("username", "User name can't be blank")),
     }
-    patch(&change, &guid, body).await?;
+    let progress = patch(&change, &guid, body).await?;
     let user = user.map_or_else(|| "USER".to_owned(), fmt::word);
     let command = format!(
         "cf update-service-broker {} {user} PASSWORD {}",
@@ -231,7 +234,13 @@ async fn update(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
         fmt::word(url)
     );
     Ok(change
-        .done("The broker is changed and its catalog read", page(&guid))
+        .done(
+            progress.told(
+                "The broker is changed and its catalog read",
+                "The broker is changed; its catalog is still read",
+            ),
+            page(&guid),
+        )
         .command(command))
 }
 
@@ -239,13 +248,16 @@ async fn update(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
 async fn sync(Path(guid): Path<String>, change: Change) -> Result<Outcome, Refused> {
     let path = format!("/v3/service_brokers/{}", fmt::segment(&guid));
     let broker: Broker = change.visitor.api.get(&path).await?;
-    patch(&change, &guid, json!({ "name": broker.name })).await?;
+    let progress = patch(&change, &guid, json!({ "name": broker.name })).await?;
     let command = format!(
         "cf curl -X PATCH {path} -d {}",
         fmt::word(&json!({ "name": broker.name }).to_string())
     );
     Ok(change
-        .done("The catalog is read", page(&guid))
+        .done(
+            progress.told("The catalog is read", "The catalog is still read"),
+            page(&guid),
+        )
         .command(command))
 }
 
@@ -255,10 +267,10 @@ async fn delete(Path(guid): Path<String>, change: Change) -> Result<Outcome, Ref
     let broker: Broker = api.get(&path).await?;
     change.fields.typed(&broker.name, "the broker")?;
     let reply = api.delete(&path).await?;
-    api.finish(&reply).await?;
+    let progress = api.finish(&reply).await?;
     let command = format!("cf delete-service-broker {} -f", fmt::word(&broker.name));
     Ok(change
-        .done(format!("{} is deleted", broker.name), LIST)
+        .done(progress.deleted(&broker.name), LIST)
         .command(command))
 }
 
