@@ -128,12 +128,12 @@ fn collect(dir: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// The authorities' files; empty if there is no such folder.
 /// The authorities that this machine's owner added: names of files and their contents.
 pub(super) fn own_authorities() -> Vec<(String, Vec<u8>)> {
     authorities(Path::new(AUTHORITIES))
 }
 
+/// The authorities' files; empty if there is no such folder.
 fn authorities(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
