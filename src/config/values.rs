@@ -20,7 +20,7 @@ pub(super) fn upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url>, Confi
         let (host, url) = pair.split_once('=')?;
         let url = Url::parse(url).ok()?;
         let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
-        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        let plain = url.path() == "/" && url.query().is_none() && !has_credentials(&url);
         (usable && plain && !host.is_empty()).then(|| (host.to_ascii_lowercase(), url))
     };
     let parsed = pairs.iter().map(|pair| {
@@ -40,7 +40,7 @@ pub(super) fn package_upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url
         let (name, url) = pair.split_once('=')?;
         let url = Url::parse(url).ok()?;
         let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
-        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        let plain = url.query().is_none() && url.fragment().is_none() && !has_credentials(&url);
         let known = PACKAGE_REGISTRIES.contains(&name);
         (usable && plain && known).then(|| (name.to_owned(), url))
     };
@@ -55,6 +55,11 @@ pub(super) fn package_upstreams(pairs: &[String]) -> Result<BTreeMap<String, Url
         })
     });
     parsed.collect()
+}
+
+/// Whether a URL names a user or a password; `cflite config` and the console show URLs as they are.
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 pub(super) fn log_format(text: Option<&str>) -> Result<own_log::Format, ConfigError> {
@@ -137,4 +142,21 @@ pub(super) fn default_data_dir() -> PathBuf {
 
 pub(super) fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstreams_have_neither_a_user_nor_a_password() {
+        for who in ["u@", ":p@", "u:p@"] {
+            let refused = upstreams(&[format!("docker.io=http://{who}127.0.0.1:5001")]);
+            assert!(refused.is_err(), "{who}");
+            let refused = package_upstreams(&[format!("pypi=https://{who}pypi.example.com")]);
+            assert!(refused.is_err(), "{who}");
+        }
+        assert!(upstreams(&["docker.io=http://127.0.0.1:5001".to_owned()]).is_ok());
+        assert!(package_upstreams(&["pypi=https://pypi.example.com".to_owned()]).is_ok());
+    }
 }
