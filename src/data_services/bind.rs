@@ -65,14 +65,14 @@ impl Inner {
         made
     }
 
-    /// Removes the user of a binding, and the binding.
+    /// Removes the user of a binding, and then the binding. Hooks bear that the user is not there, since
+    /// an earlier try may have removed it: one that fails leaves a user, so the binding stays on record.
     pub(super) async fn remove_user(
         &self,
         instance: &Instance,
         binding: &Binding,
     ) -> Result<(), Failure> {
         let service = self.service(instance)?;
-        let mut again = binding.state != BindingState::Ready;
         let guid = binding.guid.clone();
         let deleting =
             move |tx: &WriteTx<'_>| store::set_binding_state(tx, &guid, BindingState::Deleting);
@@ -85,12 +85,7 @@ impl Inner {
             };
             match removed.await {
                 Ok(()) => break,
-                Err(error) if error.is_passing() => {
-                    again_later(instance, begun, error).await?;
-                    again = true;
-                }
-                // An earlier try may have removed it.
-                Err(_) if again => break,
+                Err(error) if error.is_passing() => again_later(instance, begun, error).await?,
                 Err(error) => return Err(error),
             }
         }

@@ -74,6 +74,35 @@ async fn a_user_comes_and_goes_though_the_daemon_is_slow_to_answer() {
 }
 
 #[tokio::test]
+async fn a_binding_whose_user_could_not_be_removed_is_not_forgotten() {
+    let world = World::new().await;
+    world.provision("i").await;
+    let path = "/service_instances/i/service_bindings/b";
+    let ids = json!({ "service_id": REDIS, "plan_id": SMALL_REDIS });
+    assert_eq!(world.put(path, &ids).await.status, StatusCode::CREATED);
+    let query = format!("{path}?service_id={REDIS}&plan_id={SMALL_REDIS}");
+    let unbind = async || world.ask(Method::DELETE, &query, None).await;
+    world.app.engine().program("redis-cli", |input| {
+        let refused = input.starts_with("ACL DELUSER ");
+        (i64::from(refused), "PONG\nOK\nOK\n".to_owned())
+    });
+    let failed = asked_in_trouble(&world, unbind()).await;
+    assert_eq!(failed.status, 500, "{failed:?}");
+    // The next one knows of the first.
+    let failed = unbind().await;
+    assert_eq!(failed.status, 500, "{failed:?}");
+    let last = format!("{path}/last_operation?service_id={REDIS}&plan_id={SMALL_REDIS}");
+    let known = world.get(&last).await;
+    assert_eq!(known.status, StatusCode::OK, "{known:?}");
+
+    let works = |_: &str| (0, "PONG\nOK\nOK\n".to_owned());
+    world.app.engine().program("redis-cli", works);
+    let unbound = unbind().await;
+    assert_eq!(unbound.status, StatusCode::OK, "{unbound:?}");
+    assert_eq!(world.get(&last).await.status, StatusCode::GONE);
+}
+
+#[tokio::test]
 async fn the_administrator_gets_another_password() {
     let mut world = World::new().await;
     world.provision("i").await;
