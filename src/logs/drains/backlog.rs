@@ -5,11 +5,18 @@
 //! queue lost nothing during the round, it goes on exactly where the round ended. Otherwise the store
 //! has what it lost, and another round follows. Their number is bounded: a drain that is slower than
 //! its app must not read old segments for ever.
+//!
+//! What cannot be read stays unread and is asked for again. After [`PATIENCE`] it is told as a gap: a
+//! damaged part must not hold up all that follows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::progress::Progress;
+use crate::db::DbError;
 use crate::logs::envelope::{Envelope, Kinds};
 use crate::logs::live::{Item, Subscription};
 use crate::logs::{Logs, Query};
@@ -18,6 +25,8 @@ use crate::logs::{Logs, Query};
 const PAGE: usize = 500;
 /// Rounds of a backlog.
 const MOST_ROUNDS: u32 = 20;
+/// For how long a part that cannot be read is asked for again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The stored envelopes that a drain still has to send.
 pub(super) struct Backlog {
@@ -36,6 +45,8 @@ struct Unread {
     source_id: Arc<str>,
     after: i64,
     until: i64,
+    /// Since when reading fails.
+    fails_since: Option<Instant>,
 }
 
 /// A part of the backlog.
@@ -43,7 +54,7 @@ struct Unread {
 pub(super) enum Part {
     /// Envelopes of one source, in order.
     Items(Vec<Item>),
-    /// The store has no more what is between these times.
+    /// The store has no more what is between these times, or cannot read it.
     Gap {
         source_id: Arc<str>,
         from: i64,
@@ -64,17 +75,18 @@ impl Backlog {
         }
     }
 
-    /// The next part; `None` when everything else comes from the live queue.
+    /// The next part; `None` when everything else comes from the live queue. After an error the same is
+    /// read when it is asked for again.
     pub(super) async fn next(
         &mut self,
         logs: &Logs,
         live: &Subscription,
         progress: &Progress,
-    ) -> Option<Part> {
+    ) -> Result<Option<Part>, DbError> {
         while !self.is_over {
             let Some(unread) = self.unread.last_mut() else {
                 if let Some(lost) = self.next_round(logs, live, progress) {
-                    return Some(Part::Items(vec![lost]));
+                    return Ok(Some(Part::Items(vec![lost])));
                 }
                 continue;
             };
@@ -82,13 +94,17 @@ impl Backlog {
                 let from = std::mem::replace(&mut unread.after, oldest - 1);
                 let source_id = unread.source_id.clone();
                 let until = oldest;
-                return Some(Part::Gap {
+                return Ok(Some(Part::Gap {
                     source_id,
                     from,
                     until,
-                });
+                }));
             }
-            let page = read(logs, unread, self.kinds).await;
+            let page = match read(logs, unread, self.kinds).await {
+                Ok(page) => page,
+                Err(error) => return self.failed(error),
+            };
+            unread.fails_since = None;
             let Some(last) = page.last() else {
                 self.read.insert(unread.source_id.clone(), unread.until);
                 self.unread.pop();
@@ -96,9 +112,30 @@ impl Backlog {
             };
             unread.after = last.timestamp;
             let page = page.into_iter().map(|one| Item::Envelope(Arc::new(one)));
-            return Some(Part::Items(page.collect()));
+            return Ok(Some(Part::Items(page.collect())));
         }
-        None
+        Ok(None)
+    }
+
+    /// Reading the last part failed: the error, or a gap when it failed for too long.
+    fn failed(&mut self, error: DbError) -> Result<Option<Part>, DbError> {
+        let Some(unread) = self.unread.last_mut() else {
+            return Err(error);
+        };
+        let since = *unread.fails_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PATIENCE {
+            return Err(error);
+        }
+        let source_id = unread.source_id.clone();
+        tracing::error!(%source_id, %error, "stored log lines cannot be read; a drain goes on without them");
+        let (from, until) = (unread.after, unread.until);
+        self.read.insert(source_id.clone(), until);
+        self.unread.pop();
+        Ok(Some(Part::Gap {
+            source_id,
+            from,
+            until,
+        }))
     }
 
     /// Whether an envelope of the live queue was read here already.
@@ -133,6 +170,7 @@ impl Backlog {
             after: self.position(&source_id, progress),
             until: totals.newest,
             source_id,
+            fails_since: None,
         });
         let unread = unread.filter(|unread| unread.after < unread.until);
         self.unread = unread.collect();
@@ -152,7 +190,7 @@ fn dropped_before(logs: &Logs, unread: &Unread) -> Option<i64> {
     is_dropped.then_some(totals.oldest)
 }
 
-async fn read(logs: &Logs, unread: &Unread, kinds: Kinds) -> Vec<Envelope> {
+async fn read(logs: &Logs, unread: &Unread, kinds: Kinds) -> Result<Vec<Envelope>, DbError> {
     let query = Query {
         start: unread.after.saturating_add(1),
         end: unread.until.saturating_add(1),
@@ -160,12 +198,5 @@ async fn read(logs: &Logs, unread: &Unread, kinds: Kinds) -> Vec<Envelope> {
         kinds,
         ..Query::default()
     };
-    let source_id = &unread.source_id;
-    match logs.read(source_id, query).await {
-        Ok(page) => page,
-        Err(error) => {
-            tracing::error!(%source_id, %error, "cannot read stored log lines for a drain");
-            Vec::new()
-        }
-    }
+    logs.read(&unread.source_id, query).await
 }

@@ -117,8 +117,7 @@ impl Delivery {
 
     /// The next items, from the store at first.
     async fn next(&mut self) -> Option<Vec<Item>> {
-        let (live, progress) = (&self.subscription, &self.progress);
-        match self.backlog.next(&self.logs, live, progress).await {
+        match self.stored().await {
             Some(Part::Items(items)) => return Some(items),
             Some(Part::Gap {
                 source_id,
@@ -136,6 +135,22 @@ impl Delivery {
             Item::Lost(_) => true,
         });
         Some(items)
+    }
+
+    /// The next part from the store; one that cannot be read is tried again.
+    async fn stored(&mut self) -> Option<Part> {
+        let mut pauses = PAUSES.pauses();
+        loop {
+            let (live, progress) = (&self.subscription, &self.progress);
+            match self.backlog.next(&self.logs, live, progress).await {
+                Ok(part) => return part,
+                Err(error) => {
+                    let source_id = self.drain.source_id.as_deref();
+                    tracing::error!(source_id, %error, "cannot read stored log lines for a drain; trying again");
+                    tokio::time::sleep(pauses.pause()).await;
+                }
+            }
+        }
     }
 
     /// Adds messages until there are enough for a request, or its time has passed.

@@ -1,6 +1,10 @@
 //! Drains after a restart of the platform.
 
 use super::*;
+use crate::logs::drains::backlog::{Backlog, PATIENCE, Part};
+use crate::logs::drains::progress::Progress;
+use crate::logs::envelope::Kinds;
+use crate::logs::live::{Item, Selection, Wanted as Follows};
 
 /// A drain that runs once the first line came.
 async fn with_first_line(world: &World, received: &mut Received, drain: Drain) {
@@ -112,4 +116,86 @@ async fn what_the_store_dropped_meanwhile_is_told() {
     assert!((2000..7000).contains(&first), "{first}");
     let rest = numbers(&mut received, 6999 - first).await;
     assert!(rest.into_iter().eq(first + 1..7000));
+}
+
+/// Makes stored lines unreadable, or readable again.
+async fn rename(world: &World, statement: &'static str) {
+    let renamed = world.db.write(move |tx| {
+        tx.sql().execute_batch(statement)?;
+        Ok::<_, DbError>(())
+    });
+    renamed.await.expect("renamed");
+}
+
+const HIDE: &str = "alter table log_segments rename to hidden_segments";
+const SHOW: &str = "alter table hidden_segments rename to log_segments";
+
+#[tokio::test]
+async fn a_failed_read_loses_nothing() {
+    let world = World::start("").await;
+    let (address, mut received) = TcpReceiver::start(None).await;
+    let url = format!("syslog://{address}");
+    with_first_line(&world, &mut received, drain(&url)).await;
+    let world = world.restart().await;
+    world.lines(1..700).await;
+    // They are not in memory any more.
+    let world = world.restart().await;
+    rename(&world, HIDE).await;
+    world.start_drains("");
+    let running = async {
+        while world.logs.hub().len() != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    let running = tokio::time::timeout(SOON, running).await;
+    running.expect("the drain runs");
+    rename(&world, SHOW).await;
+    let came = numbers(&mut received, 699).await;
+    assert!(came.into_iter().eq(1..700));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_asked_for_again_and_told_in_the_end() {
+    let world = World::start("").await;
+    world.lines(0..3).await;
+    let world = world.restart().await;
+    let follows = Follows {
+        name: "a test",
+        selection: Selection::of_source("app"),
+        shard: None,
+        is_client: false,
+    };
+    let live = world.logs.subscribe(follows).expect("a queue");
+    let progress = Progress::begun(1, 0);
+    let begun = || Backlog::new(Some("app".into()), Kinds::ANY);
+    let (mut first, mut second) = (begun(), begun());
+    rename(&world, HIDE).await;
+    for backlog in [&mut first, &mut second] {
+        for _ in 0..2 {
+            let failed = backlog.next(&world.logs, &live, &progress).await;
+            assert!(failed.is_err(), "{failed:?}");
+        }
+    }
+    tokio::time::pause();
+    tokio::time::advance(PATIENCE).await;
+    tokio::time::resume();
+    let told = second.next(&world.logs, &live, &progress).await;
+    let newest = world.logs.sources().newest("app");
+    assert!(
+        matches!(told, Ok(Some(Part::Gap { from: -1, until, .. })) if Some(until) == newest),
+        "{told:?}"
+    );
+    let over = second.next(&world.logs, &live, &progress).await;
+    assert!(matches!(over, Ok(None)), "{over:?}");
+
+    rename(&world, SHOW).await;
+    let read = first.next(&world.logs, &live, &progress).await;
+    let Ok(Some(Part::Items(items))) = read else {
+        panic!("{read:?}");
+    };
+    assert_eq!(items.len(), 3);
+    for item in &items {
+        assert!(matches!(item, Item::Envelope(one) if second.has_read(one)));
+    }
 }
