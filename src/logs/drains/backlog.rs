@@ -138,6 +138,11 @@ impl Backlog {
         }))
     }
 
+    /// Whether everything else comes from the live queue.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Whether an envelope of the live queue was read here already.
     pub(super) fn has_read(&self, envelope: &Envelope) -> bool {
         let read = self.read.get(&envelope.source_id);

@@ -206,7 +206,9 @@ impl Delivery {
             }
             tokio::time::sleep(pauses.pause()).await;
             let now = Instant::now();
-            if is_due(self.loss_told, now)
+            // Until then the store has what the queue loses, and the loss leads to another round.
+            if self.backlog.is_over()
+                && is_due(self.loss_told, now)
                 && let Some(loss) = self.subscription.take_loss()
             {
                 self.loss_told = Some(now);

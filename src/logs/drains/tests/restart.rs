@@ -199,3 +199,44 @@ async fn what_cannot_be_read_is_asked_for_again_and_told_in_the_end() {
         assert!(matches!(item, Item::Envelope(one) if second.has_read(one)));
     }
 }
+
+#[tokio::test]
+async fn what_the_queue_loses_while_the_backlog_is_sent_comes_from_the_store() {
+    let authority = Authority::new();
+    let world = World::start(&authority.pem()).await;
+    let mut receiver = WebReceiver::start(authority.server(false).into()).await;
+    let port = receiver.address.port();
+    let url = format!("https://localhost:{port}/?disable-metadata=true");
+    let number = |body: &str| {
+        let (_, number) = body.trim_end().rsplit_once(" line ")?;
+        number.parse::<usize>().ok()
+    };
+    world.want(vec![drain(&url)]).await;
+    world.lines(0..1).await;
+    assert_eq!(number(&receiver.next().await.body), Some(0));
+    let world = world.restart().await;
+    world.lines(1..4).await;
+    receiver.refuse(usize::MAX);
+    world.start_drains(&authority.pem());
+    receiver.next().await;
+    // Half as much again as the queue holds.
+    let long = "x".repeat(20_000);
+    for number in 4..604 {
+        world.line("app", &format!("{long} line {number}"));
+        if number % 50 == 0 {
+            world.logs.flush().await;
+        }
+    }
+    world.logs.flush().await;
+    for _ in 0..2 {
+        receiver.next().await;
+    }
+    receiver.refuse(0);
+    let mut came = Vec::new();
+    while came.last() != Some(&603) {
+        let next = number(&receiver.next().await.body);
+        // One is tried again.
+        came.extend(next.filter(|next| came.last() != Some(next)));
+    }
+    assert!(came.iter().copied().eq(1..604), "{came:?}");
+}
