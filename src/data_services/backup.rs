@@ -197,7 +197,7 @@ impl Inner {
             .db
             .read(move |tx: &ReadTx<'_>| store::find_backup(tx, &wanted))
             .await?;
-        found.ok_or_else(|| Failure::new(format!("there is no backup {guid}")))
+        found.ok_or_else(|| Failure::missing(format!("there is no backup {guid}")))
     }
 
     /// Removes a backup.

@@ -9,15 +9,50 @@ use crate::docker::DockerError;
 #[error("{text}")]
 pub struct Failure {
     text: String,
+    cause: Cause,
     is_passing: bool,
+}
+
+/// What a failure comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// What was asked cannot be done.
+    Refused,
+    /// There is no such thing.
+    Missing,
+    /// Docker.
+    Docker,
+    /// The database or the files of the platform.
+    Storage,
 }
 
 impl Failure {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            cause: Cause::Refused,
             is_passing: false,
         }
+    }
+
+    /// There is no such thing.
+    pub(super) fn missing(text: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Missing,
+            ..Self::new(text)
+        }
+    }
+
+    /// The platform's own data are at fault.
+    pub(super) fn of_storage(text: String) -> Self {
+        Self {
+            cause: Cause::Storage,
+            ..Self::new(text)
+        }
+    }
+
+    pub(super) fn cause(&self) -> Cause {
+        self.cause
     }
 
     /// Whether the same may succeed a moment later: a busy daemon did not answer in time.
@@ -28,13 +63,14 @@ impl Failure {
 
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        Self::new(error.to_string())
+        Self::of_storage(error.to_string())
     }
 }
 
 impl From<DockerError> for Failure {
     fn from(error: DockerError) -> Self {
         Self {
+            cause: Cause::Docker,
             is_passing: matches!(error, DockerError::Unreachable(_)),
             ..Self::new(error.to_string())
         }
@@ -43,7 +79,7 @@ impl From<DockerError> for Failure {
 
 impl From<BlobError> for Failure {
     fn from(error: BlobError) -> Self {
-        Self::new(error.to_string())
+        Self::of_storage(error.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::store::{self, BackupRow};
 use super::{DataServices, Inner, Service};
 use crate::blobs::Digest;
@@ -34,23 +34,41 @@ impl DataServices {
     }
 }
 
-fn refusal(failure: impl std::fmt::Display) -> Response {
-    let body = json!({ "errors": [{ "code": "DATA_SERVICES", "message": failure.to_string() }] });
-    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+/// Why a request got nothing.
+struct Refusal(Failure);
+
+impl<E: Into<Failure>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
 }
 
-async fn list(State(services): State<DataServices>) -> Result<Json<Value>, Response> {
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(failure) = self;
+        let status = match failure.cause() {
+            Cause::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+            Cause::Missing => StatusCode::NOT_FOUND,
+            Cause::Docker => StatusCode::SERVICE_UNAVAILABLE,
+            Cause::Storage => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(%failure, "cannot tell an operator about data services");
+        }
+        let message = failure.to_string();
+        let body = json!({ "errors": [{ "code": "DATA_SERVICES", "message": message }] });
+        (status, Json(body)).into_response()
+    }
+}
+
+async fn list(State(services): State<DataServices>) -> Result<Json<Value>, Refusal> {
     let inner = &*services.0;
     let store = inner.store.clone();
-    let all = inner
-        .db
-        .read(move |tx: &ReadTx<'_>| store.all(tx))
-        .await
-        .map_err(refusal)?;
+    let all = inner.db.read(move |tx: &ReadTx<'_>| store.all(tx)).await?;
     let mut shown = Vec::new();
     for instance in &all {
         if let Ok(service) = inner.service(instance) {
-            shown.push(inner.shown(&service).await.map_err(refusal)?);
+            shown.push(inner.shown(&service).await?);
         }
     }
     Ok(Json(json!({ "data_services": shown })))
@@ -59,18 +77,19 @@ async fn list(State(services): State<DataServices>) -> Result<Json<Value>, Respo
 async fn show(
     State(services): State<DataServices>,
     Path(guid): Path<String>,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let inner = &*services.0;
-    let found = inner.find(&guid).await.map_err(refusal)?;
-    let instance = found.ok_or_else(|| refusal(format!("there is no data service {guid}")))?;
-    let service = inner.service(&instance).map_err(refusal)?;
-    let mut shown = inner.shown(&service).await.map_err(refusal)?;
+    let found = inner.find(&guid).await?;
+    let instance =
+        found.ok_or_else(|| Failure::missing(format!("there is no data service {guid}")))?;
+    let service = inner.service(&instance)?;
+    let mut shown = inner.shown(&service).await?;
     let wanted = guid.clone();
     let events = inner
         .db
         .read(move |tx: &ReadTx<'_>| store::events(tx, &wanted))
         .await;
-    let events: Vec<Value> = { events.map_err(refusal)?.into_iter() }
+    let events: Vec<Value> = { events?.into_iter() }
         .map(|(at, text)| json!({ "at": at.to_string(), "text": text }))
         .collect();
     shown["events"] = events.into();
@@ -80,13 +99,12 @@ async fn show(
     Ok(Json(shown))
 }
 
-async fn backups(State(services): State<DataServices>) -> Result<Json<Value>, Response> {
+async fn backups(State(services): State<DataServices>) -> Result<Json<Value>, Refusal> {
     let all = services
         .0
         .db
         .read(|tx: &ReadTx<'_>| store::backups(tx))
-        .await
-        .map_err(refusal)?;
+        .await?;
     let all: Vec<Value> = all.iter().map(shown_backup).collect();
     Ok(Json(json!({ "backups": all })))
 }
@@ -94,28 +112,29 @@ async fn backups(State(services): State<DataServices>) -> Result<Json<Value>, Re
 async fn backup(
     State(services): State<DataServices>,
     Path(guid): Path<String>,
-) -> Result<Json<Value>, Response> {
-    let row = services.0.find_backup(&guid).await.map_err(refusal)?;
+) -> Result<Json<Value>, Refusal> {
+    let row = services.0.find_backup(&guid).await?;
     Ok(Json(shown_backup(&row)))
 }
 
 async fn delete_backup(
     State(services): State<DataServices>,
     Path(guid): Path<String>,
-) -> Result<StatusCode, Response> {
-    services.0.find_backup(&guid).await.map_err(refusal)?;
-    services.0.remove_backup(&guid).await.map_err(refusal)?;
+) -> Result<StatusCode, Refusal> {
+    services.0.find_backup(&guid).await?;
+    services.0.remove_backup(&guid).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn download(
     State(services): State<DataServices>,
     Path(guid): Path<String>,
-) -> Result<Response, Response> {
-    let row = services.0.find_backup(&guid).await.map_err(refusal)?;
-    let digest = Digest::parse(&row.digest).map_err(refusal)?;
-    let file = services.0.blobs.read(&digest).await.map_err(refusal)?;
-    let file = file.ok_or_else(|| refusal("the file of the backup is missing"))?;
+) -> Result<Response, Refusal> {
+    let row = services.0.find_backup(&guid).await?;
+    let digest =
+        Digest::parse(&row.digest).map_err(|error| Failure::of_storage(error.to_string()))?;
+    let file = services.0.blobs.read(&digest).await?;
+    let file = file.ok_or_else(|| Failure::missing("the file of the backup is missing"))?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, row.size.to_string()),

@@ -65,13 +65,24 @@ impl Operators {
         let body = axum::body::to_bytes(answer.into_body(), LARGEST).await;
         let body = body.map_err(|error| fault(&error))?;
         match serde_json::from_slice::<Faults>(&body) {
-            Ok(faults) if !status.is_server_error() && status != StatusCode::UNAUTHORIZED => {
+            Ok(faults) if is_explained(status) => {
                 let texts: Vec<String> = faults.errors.into_iter().map(|one| one.message).collect();
-                Ok(Err(Refused::of(status, "Not accepted", &texts.join("; "))))
+                let title = match status {
+                    StatusCode::NOT_FOUND => "Not found",
+                    StatusCode::SERVICE_UNAVAILABLE => "Not available",
+                    _ => "Not accepted",
+                };
+                Ok(Err(Refused::of(status, title, &texts.join("; "))))
             }
             _ => Err(fault(&format!("the platform answered {status}"))),
         }
     }
+}
+
+/// Whether the text of an answer is for people; what is wrong in the platform itself is in its log.
+fn is_explained(status: StatusCode) -> bool {
+    let is_ours = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
+    !is_ours && status != StatusCode::UNAUTHORIZED
 }
 
 impl Visitor {
@@ -97,7 +108,8 @@ impl Visitor {
         let operators = &self.console.parts().operators;
         match operators.ask(Method::GET, path).await? {
             Ok(answer) => read(answer, path).await.map(Some),
-            Err(_) => Ok(None),
+            Err(refused) if refused.status() == StatusCode::NOT_FOUND => Ok(None),
+            Err(refused) => Err(refused),
         }
     }
 

@@ -100,6 +100,17 @@ impl Refused {
         )
     }
 
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The reasons, for a part of a page.
+    pub(super) fn text(&self) -> String {
+        let details = self.0.errors.iter().map(|error| error.detail.as_str());
+        details.collect::<Vec<_>>().join("; ")
+    }
+
     /// The field that is at fault, and why, when it is one of ours.
     pub(super) fn at_field(&self) -> Option<(String, String)> {
         let mut errors = self.0.errors.iter();

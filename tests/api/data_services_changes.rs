@@ -260,3 +260,36 @@ async fn a_load_that_was_cut_off_keeps_the_backup_of_before() {
     assert_eq!(world.app.count(made).await.unwrap(), 1);
     assert_eq!(replaced(&world), ["dump 1\n"]);
 }
+
+#[tokio::test]
+async fn operators_are_told_what_is_missing_and_what_does_not_answer() {
+    let world = World::new().await;
+    world.provision("i").await;
+    let admin = world.app.admin().await.unwrap();
+    let operator = admin.at(&world.app.registry_url());
+    let status = async |path: &str| {
+        let path = format!("/cflite/data_services{path}");
+        operator.get(&path).await.unwrap().status
+    };
+    assert_eq!(status("/i").await, StatusCode::OK);
+    for unknown in ["/j", "/backups/j", "/backups/j/download"] {
+        assert_eq!(status(unknown).await, StatusCode::NOT_FOUND, "{unknown}");
+    }
+    let path = "/cflite/data_services/backups/j";
+    let deleted = operator.delete(path).await.unwrap();
+    assert_eq!(deleted.status, StatusCode::NOT_FOUND);
+
+    let gone = DockerError::Unreachable("it is busy".to_owned());
+    world.app.engine().fail(Verb::Inspect, gone);
+    assert_eq!(status("/i").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(status("").await, StatusCode::SERVICE_UNAVAILABLE);
+    world.app.engine().heal();
+    assert_eq!(status("").await, StatusCode::OK);
+
+    let hide = "alter table data_service_backups rename to hidden";
+    world.app.sql(hide).await.unwrap();
+    for path in ["/backups", "/backups/j"] {
+        let status = status(path).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+    }
+}

@@ -339,5 +339,14 @@ async fn backups_of_a_data_service_are_for_its_developers() -> anyhow::Result<()
     let gone = dev.post(&delete, &[]).await;
     assert_eq!(gone.status, 200, "{gone:?}");
     assert_eq!(dev.get(&file).await.status, 404);
+
+    app.engine().set_reachable(false);
+    let seen = dev.get(&page).await;
+    assert_eq!(seen.status, 200, "{seen:?}");
+    assert!(
+        seen.text.contains("docker does not answer"),
+        "{}",
+        seen.text
+    );
     Ok(())
 }

@@ -59,6 +59,8 @@ struct Page {
     /// Spaces that it may be shared with.
     places: Vec<Choice>,
     data: Option<Data>,
+    /// Why nothing can be said of its container.
+    data_fault: Option<String>,
     events: Vec<events::Line>,
 }
 
@@ -126,6 +128,11 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         )
     });
     let (fields, binding_fields) = fields.unwrap_or_default();
+    // The rest of the page is needed when Docker does not answer, too.
+    let (data, data_fault) = match Data::load(&visitor, &head).await {
+        Ok(data) => (data, None),
+        Err(refused) => (None, Some(refused.text())),
+    };
     show::page(&Page {
         frame: Frame::new(&visitor, "services").refreshed(if head.is_busy() { 2 } else { 10 }),
         bound: bound(&bindings),
@@ -135,7 +142,8 @@ async fn page(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         binding_fields,
         guests,
         places,
-        data: Data::load(&visitor, &head).await?,
+        data,
+        data_fault,
         events: events::lines(&events.resources),
         head,
     })
