@@ -59,9 +59,10 @@ struct Before {
     at: Timestamp,
 }
 
-/// What is on the volume of each service, if that could be told.
+/// What was on the volume of each service when it was last measured, if that could be told; of those
+/// that run.
 #[derive(Default)]
-struct Disks(Mutex<HashMap<String, Disk>>);
+pub(super) struct Disks(Mutex<HashMap<String, Disk>>);
 
 struct Disk {
     container: String,
@@ -75,8 +76,8 @@ impl Disks {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What was found on the volume that this container has.
-    fn stored(&self, guid: &str, container: &str) -> Option<u64> {
+    /// Bytes that were found on the volume that this container has.
+    pub(super) fn stored(&self, guid: &str, container: &str) -> Option<u64> {
         self.with(|all| {
             let disk = all.get(guid).filter(|disk| disk.container == container)?;
             disk.stored
@@ -93,11 +94,10 @@ impl Disks {
 
 impl Inner {
     pub(super) async fn measure(&self, token: CancellationToken) -> Result<(), DbError> {
-        let disks = Disks::default();
         tokio::select! {
             () = token.cancelled() => Ok(()),
-            ended = self.measure_usage(&disks) => ended,
-            ended = self.measure_disks(&disks) => ended,
+            ended = self.measure_usage(&self.disks) => ended,
+            ended = self.measure_disks(&self.disks) => ended,
         }
     }
 

@@ -65,6 +65,7 @@ pub use store::{Credentials, Embedded, ensure_credentials, set_broker};
 
 use catalog::{Catalog, Offering, Plan};
 use locks::Locks;
+use measure::Disks;
 use store::{Instance, Store};
 
 /// The longest that an operation takes; a first one builds the image.
@@ -157,6 +158,7 @@ struct Inner {
     meter: Arc<dyn Meter>,
     settings: Settings,
     locks: Locks,
+    disks: Disks,
     /// One image is built at a time.
     building: tokio::sync::Mutex<()>,
 }
@@ -183,6 +185,7 @@ impl DataServices {
             meter: parts.meter,
             settings: parts.settings,
             locks: Locks::default(),
+            disks: Disks::default(),
             building: tokio::sync::Mutex::default(),
         }))
     }

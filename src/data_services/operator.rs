@@ -93,9 +93,6 @@ async fn show(
         .map(|(at, text)| json!({ "at": at.to_string(), "text": text }))
         .collect();
     shown["events"] = events.into();
-    if let Ok(Some(used)) = inner.used_megabytes(&service).await {
-        shown["storage_used_mb"] = used.into();
-    }
     Ok(Json(shown))
 }
 
@@ -166,7 +163,10 @@ fn shown_backup(row: &BackupRow) -> Value {
 impl Inner {
     async fn shown(&self, service: &Service<'_>) -> Result<Value, Failure> {
         let instance = service.instance;
-        let running = self.running(&instance.guid).await?.is_some();
+        let running = self.running(&instance.guid).await?;
+        // As of the last measurement: the console asks again and again.
+        let stored = running.as_deref();
+        let stored = stored.and_then(|id| self.disks.stored(&instance.guid, id));
         Ok(json!({
             "guid": instance.guid,
             "name": instance.name,
@@ -174,7 +174,7 @@ impl Inner {
             "offering": service.offering.name,
             "plan": service.plan.name,
             "version": instance.version,
-            "running": running,
+            "running": running.is_some(),
             "operation": {
                 "type": instance.operation.kind.as_str(),
                 "state": instance.operation.state.as_str(),
@@ -183,11 +183,12 @@ impl Inner {
             "ports": instance.ports,
             "memory_mb": service.memory().0,
             "storage_mb": service.storage_size().map(super::catalog::Size::megabytes),
+            "storage_used_mb": stored.map(megabytes),
             "created_at": instance.created_at.to_string(),
         }))
     }
 
-    /// How much a running service stores.
+    /// How much a running service stores, measured now.
     pub(super) async fn used_megabytes(
         &self,
         service: &Service<'_>,
@@ -195,8 +196,10 @@ impl Inner {
         let Some(id) = self.running(&service.instance.guid).await? else {
             return Ok(None);
         };
-        let stored = self.stored(service, &id).await?;
-        let megabytes = stored.map(|stored| stored.div_ceil(1 << 20));
-        Ok(megabytes.and_then(|used| i64::try_from(used).ok()))
+        Ok(self.stored(service, &id).await?.map(megabytes))
     }
+}
+
+fn megabytes(bytes: u64) -> i64 {
+    i64::try_from(bytes.div_ceil(1 << 20)).unwrap_or(i64::MAX)
 }

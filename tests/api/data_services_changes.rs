@@ -293,3 +293,31 @@ async fn operators_are_told_what_is_missing_and_what_does_not_answer() {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
     }
 }
+
+#[tokio::test]
+async fn operators_read_what_is_stored_without_measuring_it_again() {
+    let mut world = World::new().await;
+    world
+        .app
+        .engine()
+        .program("du -sk", |_| (0, "2049\t/data\n".to_owned()));
+    world.provision("i").await;
+    // What runs is measured first.
+    world.app = world.app.restart().await.unwrap();
+    let admin = world.app.admin().await.unwrap();
+    let operator = admin.at(&world.app.registry_url());
+    let used = async || {
+        let path = "/cflite/data_services/i";
+        let shown = operator.get(path).await.unwrap();
+        assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
+        shown.body["storage_used_mb"].clone()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while used().await.is_null() {
+        assert!(Instant::now() < deadline, "it was never measured");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.app.engine().stall(Verb::Exec);
+    assert_eq!(used().await, 3);
+    world.app.engine().heal();
+}
