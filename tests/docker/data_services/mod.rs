@@ -154,6 +154,32 @@ async fn an_object_store_keeps_what_was_accepted() {
     lives(&OBJECT_STORE).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_an_object_store_that_fails_leaves_its_objects() {
+    let platform = Platform::start();
+    let client = Client::of(&platform).await;
+    let offering = (OBJECT_STORE.name, "data");
+    let service = Service::create(&platform, &client, offering, json!({})).await;
+    let (_, key) = service.key("one").await;
+    service.update(json!({ "backup": "now" })).await;
+    let backup = backups(&platform)[0]["guid"].clone();
+    service.client(OBJECT_STORE.write, &key).expect("written");
+    // The bucket is replaced before its policy, which the server refuses.
+    let spoil = "cd /etc/objectstore && cp policy.json kept && echo Statement > policy.json";
+    docker(&["exec", &service.container(), "sh", "-c", spoil]);
+    let fault = service.fails(json!({ "restore": backup })).await;
+    assert!(fault.contains("MalformedPolicy"), "{fault}");
+    service.until_read(&OBJECT_STORE, &key);
+    let left = ["exec", &service.container(), "ls", "/data"];
+    assert_eq!(docker(&left).trim(), "store");
+
+    let mend = "mv /etc/objectstore/kept /etc/objectstore/policy.json";
+    docker(&["exec", &service.container(), "sh", "-c", mend]);
+    service.update(json!({ "restore": backup })).await;
+    let gone = service.client(OBJECT_STORE.read, &key);
+    assert!(gone.is_err_and(|text| text.contains("NoSuchKey")));
+}
+
 /// An app without any library: the protocol of Redis is lines.
 const APP: &str = r#"
 import json, os, socket

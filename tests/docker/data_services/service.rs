@@ -134,6 +134,23 @@ impl<'a> Service<'a> {
         self.client.complete(&asked).await;
     }
 
+    /// Why an update failed.
+    pub(crate) async fn fails(&self, parameters: Value) -> String {
+        let body = json!({ "parameters": parameters });
+        let asked = { self.client.admin.patch(&self.path(), &body).await }.expect("asked");
+        assert_eq!(asked.status, 202, "{asked:?}");
+        let deadline = Instant::now() + SOON;
+        loop {
+            let job = self.client.admin.job_of(&asked).await.expect("a job");
+            match job.text("/state") {
+                "FAILED" => return job.text("/errors/0/detail").to_owned(),
+                "COMPLETE" => panic!("{job:?}"),
+                _ => assert!(Instant::now() < deadline, "{job:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The guid and the credentials of a new key.
     pub(crate) async fn key(&self, name: &str) -> (String, Value) {
         let body = json!({
