@@ -14,14 +14,23 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let config = session.options.resolve()?;
     let password = password(&config)?;
     let running = process::find(&config.data_dir)?.running();
-    let api = running.map(|running| running.api_url());
+    let api = running.as_ref().map(|running| running.api_url());
+    let console = running.as_ref().map(|running| running.console_url());
     if session.json {
-        show::json(&json!({ "api": api, "user": "admin", "password": password.expose() }));
+        show::json(&json!({
+            "api": api,
+            "console": console,
+            "user": "admin",
+            "password": password.expose(),
+        }));
     } else {
         show::line(&format!(
             "API        {}",
             api.as_deref().unwrap_or("(not running)")
         ));
+        if let Some(console) = console {
+            show::line(&format!("Console    {console}"));
+        }
         show::line("User       admin");
         show::line(&format!("Password   {}", password.expose()));
     }

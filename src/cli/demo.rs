@@ -42,6 +42,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
             "app": arguments.name,
             "url": url,
             "api": running.api_url(),
+            "console": running.console_url(),
             "user": "admin",
             "password": password.expose(),
         }));
@@ -51,6 +52,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     show::line(&format!("App        {url}"));
     show::line(&format!("API        {}", running.api_url()));
     show::line(&format!("API (TLS)  {}", running.https_api_url()));
+    show::line(&format!("Console    {}", running.console_url()));
     show::line("User       admin");
     show::line(&format!("Password   {}", password.expose()));
     show::line("");

@@ -68,6 +68,7 @@ fn summary(config: &Config, running: &Running, as_json: bool) -> anyhow::Result<
         show::json(&json!({
             "api": running.api_url(),
             "api_https": running.https_api_url(),
+            "console": running.console_url(),
             "user": "admin",
             "password": password.expose(),
             "data_dir": config.data_dir,
@@ -78,6 +79,7 @@ fn summary(config: &Config, running: &Running, as_json: bool) -> anyhow::Result<
     show::line("");
     show::line(&format!("API        {}", running.api_url()));
     show::line(&format!("API (TLS)  {}", running.https_api_url()));
+    show::line(&format!("Console    {}", running.console_url()));
     show::line("User       admin");
     show::line(&format!("Password   {}", password.expose()));
     show::line(&format!("Data       {}", config.data_dir.display()));

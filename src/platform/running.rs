@@ -71,15 +71,28 @@ impl Running {
         )
     }
 
+    /// The web console. Browsers resolve `*.localhost` by themselves.
+    pub fn console_url(&self) -> String {
+        let is_local = self.domain == "localhost" || self.domain.ends_with(".localhost");
+        let name = format!("console.{}", self.domain);
+        if is_local || self.resolves(&name) {
+            url("http", &name, self.http_port, 80)
+        } else {
+            format!("{}/console", url("http", "localhost", self.http_port, 80))
+        }
+    }
+
+    fn resolves(&self, name: &str) -> bool {
+        use std::net::ToSocketAddrs;
+        (name, self.http_port)
+            .to_socket_addrs()
+            .is_ok_and(|mut found| found.next().is_some())
+    }
+
     /// The API's URL with a name that this machine can resolve: `*.localhost` is loopback by RFC
     /// 6761, but not every resolver implements it, and the API is served on `localhost` as well.
     pub fn resolvable_api_url(&self) -> String {
-        use std::net::ToSocketAddrs;
-        let name = format!("api.{}", self.domain);
-        let known = (name.as_str(), self.http_port)
-            .to_socket_addrs()
-            .is_ok_and(|mut found| found.next().is_some());
-        if known {
+        if self.resolves(&format!("api.{}", self.domain)) {
             self.api_url()
         } else {
             url("http", "localhost", self.http_port, 80)
