@@ -48,7 +48,7 @@ pub(super) fn open(
         api: api.clone(),
         logs: core.logs.clone(),
         log_access: Arc::new(LogReaders(cc.clone())),
-        instances: scheduler.routable(),
+        scheduler: scheduler.clone(),
         recorder,
         platform_id: core.id.clone(),
         domain: parts.config.domain.clone(),

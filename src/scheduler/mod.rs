@@ -28,6 +28,7 @@ mod execute;
 mod facts;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod files;
 mod health_check;
 mod inner;
 mod instance;
@@ -55,6 +56,7 @@ use tokio::sync::watch;
 
 pub use desired::{CheckKind, DesiredProcess, DesiredState, HealthCheck, ReadinessCheck, Wanted};
 pub use environment::{of_stack, with_limits};
+pub use files::{FileEntry, FileError, FileKind, InstanceOf, Listing};
 pub use health_check::{NetworkProbe, Probe, ProbeTarget};
 pub use instance::{
     Crash, Instance, InstanceAddress, InstanceState, Observer, Readiness, ReadinessChange,

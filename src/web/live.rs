@@ -27,7 +27,7 @@ pub(super) async fn changes(
     _: Visitor,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let commits = console.parts().db.changes();
-    let instances = console.parts().instances.clone();
+    let instances = console.parts().scheduler.routable();
     let end = tokio::time::Instant::now() + LIFETIME;
     let state = (commits, instances, true);
     let stream = futures_util::stream::unfold(

@@ -43,14 +43,13 @@ use axum::Router;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use tokio::sync::watch;
 
 use crate::base::{Clock, Supervisor};
 use crate::db::{Db, Vault};
 use crate::logs::{LogAccess, Logs};
 use crate::net::RequestBase;
 use crate::router;
-use crate::scheduler::RoutableInstance;
+use crate::scheduler::Scheduler;
 use crate::uaa::Uaa;
 
 pub use operators::Operators;
@@ -73,8 +72,8 @@ pub struct Parts {
     pub logs: Logs,
     /// Who may read whose.
     pub log_access: Arc<dyn LogAccess>,
-    /// Changes whenever instances start or end.
-    pub instances: watch::Receiver<Arc<Vec<RoutableInstance>>>,
+    /// What runs, and its files.
+    pub scheduler: Scheduler,
     /// What API calls pushes made.
     pub recorder: Recorder,
     /// Distinguishes cookies of platforms that share a host.

@@ -34,6 +34,14 @@ for (const role of ['admin', 'space_developer']) {
     await page.getByRole('link', { name: 'Logs', exact: true }).last().click();
     await expect(page.getByText('GET / HTTP').first()).toBeVisible();
 
+    // Its files are there to read.
+    await page.getByRole('link', { name: 'Files', exact: true }).click();
+    await page.getByRole('link', { name: 'index.html', exact: true }).click();
+    await expect(page.getByLabel(/^The file .*index.html/)).toContainText('Welcome to cflite');
+    const saved = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Download', exact: true }).click();
+    expect((await saved).suggestedFilename()).toBe('index.html');
+
     // It is broken by its start command, says why, and the revision before it still works.
     await page.getByRole('link', { name: 'Settings' }).click();
     await page.getByLabel('Start command').fill('echo "no such key: PRICE" >&2; exit 3');

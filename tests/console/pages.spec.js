@@ -8,7 +8,7 @@ test('all pages are accessible and fit the screen', async ({ page }) => {
   const app = await admin.app(name, place);
   await signIn(page);
   const plan = (await admin.send('GET', '/v3/service_plans?service_offering_names=redis')).resources[0];
-  const tabs = ['', 'logs', 'metrics', 'requests', 'routes', 'services', 'env', 'deployments', 'tasks', 'events', 'manifest', 'xray', 'settings'];
+  const tabs = ['', 'logs', 'metrics', 'requests', 'routes', 'services', 'env', 'deployments', 'tasks', 'events', 'files', 'manifest', 'xray', 'settings'];
   const places = ['', '/apps', '/push', '/logs', '/services', '/marketplace', `/marketplace/plans/${plan.guid}`, '/marketplace/provided',
     '/brokers', '/routes', '/orgs', `/orgs/${place.org.guid}`, `/spaces/${place.space.guid}`, '/platform', '/people', '/quotas',
     '/domains', '/security-groups', '/buildpacks', '/stacks', '/feature-flags', '/variables'];

@@ -360,3 +360,10 @@ pub(in crate::web) struct OfRole {
     #[serde(default)]
     pub(in crate::web) space: ToOne,
 }
+
+/// Whether one gets into an app's instances, and why not.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::web) struct Ssh {
+    pub(in crate::web) enabled: bool,
+    pub(in crate::web) reason: String,
+}

@@ -8,6 +8,7 @@ mod app_versions;
 mod apps;
 mod browser;
 mod explain;
+mod files;
 mod logs;
 mod orgs;
 mod push;

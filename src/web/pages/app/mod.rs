@@ -4,6 +4,7 @@ mod actions;
 mod deployments;
 mod environment;
 mod events;
+mod files;
 mod manifest;
 mod metrics;
 mod overview;
@@ -37,6 +38,7 @@ pub(super) fn routes() -> Router<Console> {
         .merge(deployments::routes())
         .merge(tasks::routes())
         .merge(events::routes())
+        .merge(files::routes())
         .merge(manifest::routes())
         .merge(settings::routes())
 }
@@ -65,6 +67,7 @@ pub(in crate::web::pages) const TABS: &[(&str, &str)] = &[
     ("deployments", "Deployments"),
     ("tasks", "Tasks"),
     ("events", "Events"),
+    ("files", "Files"),
     ("manifest", "Manifest"),
     ("xray", "X-ray"),
     ("settings", "Settings"),

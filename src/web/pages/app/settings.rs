@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AppHead, TABS, named};
 use crate::web::Console;
-use crate::web::api::models::{App, Named, Process};
+use crate::web::api::models::{App, Named, Process, Ssh};
 use crate::web::fmt;
 use crate::web::frame::Frame;
 use crate::web::guard::Change;
@@ -55,13 +55,6 @@ impl Feature {
             _ => String::new(),
         }
     }
-}
-
-/// Whether one gets in by SSH, and why not.
-#[derive(Deserialize)]
-struct Ssh {
-    enabled: bool,
-    reason: String,
 }
 
 #[derive(Template)]
