@@ -16,6 +16,9 @@ use crate::web::fmt;
 const LINES: usize = 200;
 /// Crashes that are looked at.
 const CRASHES: usize = 20;
+/// Events after which instances start anew.
+const STARTS: &str =
+    "audit.app.start,audit.app.restart,audit.app.deployment.create,audit.app.droplet.mapped";
 
 /// Explains an app; [`Failure`] when the user may not see it.
 pub(in crate::web) async fn explanation(
@@ -72,8 +75,9 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
             "/v3/service_credential_bindings?app_guids={guid}&include=service_instance&per_page=50"
         ),
         format!("/v3/apps/{guid}/routes?per_page=1"),
+        format!("/v3/audit_events?target_guids={guid}&types={STARTS}&{newest}"),
     ];
-    let (processes, builds, packages, droplet, crashes, bindings, routes) = tokio::try_join!(
+    let (processes, builds, packages, droplet, crashes, bindings, routes, starts) = tokio::try_join!(
         api.list::<Process>(&paths[0]),
         api.list::<Build>(&paths[1]),
         api.list::<Package>(&paths[2]),
@@ -81,6 +85,7 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         api.list::<Event>(&paths[4]),
         api.list::<Binding>(&paths[5]),
         api.list::<Named>(&paths[6]),
+        api.list::<Event>(&paths[7]),
     )?;
     let (known, instances) = running(api, processes.resources).await?;
     let made = droplet.as_ref().map(|droplet| droplet.created_at.as_str());
@@ -95,6 +100,7 @@ async fn facts(api: &Api, app: &App, now: Timestamp) -> Result<Facts, Failure> {
         failed_package: failed_package(packages.resources.first()),
         services: bound(&bindings),
         routes: routes.pagination.total_results,
+        started: starts.resources.first().map(|event| age(event, now)),
         crashes: crashes
             .resources
             .iter()
@@ -166,11 +172,15 @@ fn process(process: &Process) -> ProcessFacts {
     }
 }
 
+/// Seconds since an event.
+fn age(event: &Event, now: Timestamp) -> u64 {
+    Timestamp::parse(&event.created_at).map_or(0, |at| now.since(at).as_secs())
+}
+
 fn crash(event: &Event, now: Timestamp) -> CrashFacts {
-    let at = Timestamp::parse(&event.created_at);
     CrashFacts {
         at: fmt::time(&event.created_at),
-        age: at.map_or(0, |at| now.since(at).as_secs()),
+        age: age(event, now),
         index: event.data["index"].as_u64().unwrap_or(0),
         description: event.data["exit_description"]
             .as_str()

@@ -9,6 +9,9 @@ pub(in crate::web) struct Facts {
     pub(super) has_droplet: bool,
     pub(super) processes: Vec<ProcessFacts>,
     pub(super) instances: Vec<InstanceFacts>,
+    /// How many seconds ago it was last started, restarted, deployed or given a droplet; `None`
+    /// when no event says so.
+    pub(super) started: Option<u64>,
     /// The newest first.
     pub(super) crashes: Vec<CrashFacts>,
     /// The newest build, if it failed after the current droplet was made.

@@ -4,15 +4,17 @@ use super::Explanation;
 use super::facts::{CrashFacts, Facts, InstanceFacts, ProcessFacts};
 use super::lines::{self, Said};
 
-/// A crash is news for so many seconds after it.
+/// A crash is news for so many seconds after it, while all instances run.
 const NEWS: u64 = 600;
+/// After so many seconds a crash is not why an instance starts: the longest wait after a crash, 16
+/// minutes, and some for the start behind it.
+const AGAIN: u64 = 20 * 60;
 
 /// The cause, or that all is well.
 pub(super) fn explain(facts: &Facts) -> Explanation {
-    let broken = facts.instances.iter().find(|one| one.state != "RUNNING");
+    let broken = broken(facts);
     let crash = facts.crashes.first();
-    let is_news = |crash: &&CrashFacts| broken.is_some() || crash.age < NEWS;
-    if let Some(crash) = crash.filter(is_news) {
+    if let Some(crash) = crash.filter(|crash| is_news(facts, broken, crash)) {
         let kind = process_of(crash, broken);
         let found = crashed(facts, &facts.process(&kind), crash);
         return match broken {
@@ -33,6 +35,23 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
         Some(one) if !one.details.is_empty() => not_created(facts, one),
         Some(one) => Explanation::fine("starting", format!("Instance {} starts", one.index))
             .advice("The health check has not passed yet."),
+    }
+}
+
+/// The instance that has trouble: one that crashed before one that starts.
+fn broken(facts: &Facts) -> Option<&InstanceFacts> {
+    let find = |is: fn(&InstanceFacts) -> bool| facts.instances.iter().find(|one| is(one));
+    find(|one| one.state == "CRASHED").or_else(|| find(|one| one.state != "RUNNING"))
+}
+
+/// Whether the newest crash says why the app is as it is. What crashed before the app was last
+/// started says nothing about this start, except for an instance that is still crashed.
+fn is_news(facts: &Facts, broken: Option<&InstanceFacts>, crash: &CrashFacts) -> bool {
+    let is_of_this_start = facts.started.is_none_or(|started| crash.age <= started);
+    match broken {
+        Some(one) if one.state == "CRASHED" => true,
+        Some(_) => is_of_this_start && crash.age < AGAIN,
+        None => is_of_this_start && crash.age < NEWS,
     }
 }
 

@@ -280,6 +280,43 @@ fn what_is_not_wrong_is_not_called_so() {
 }
 
 #[test]
+fn an_old_crash_explains_no_new_start() {
+    let facts = |instance: InstanceFacts, age: u64, started: Option<u64>| Facts {
+        instances: vec![instance],
+        crashes: vec![CrashFacts {
+            age,
+            ..crashed(EXIT, &[]).crashes[0].clone()
+        }],
+        started,
+        ..app()
+    };
+    let starting = || instance("STARTING", "");
+    let down = || instance("DOWN", "cannot be created: the daemon is gone");
+    for (facts, cause) in [
+        // Crashed, and was started again since.
+        (facts(starting(), 300, Some(5)), "starting"),
+        (facts(down(), 300, Some(5)), "not-created"),
+        (facts(instance("RUNNING", ""), 300, Some(5)), "healthy"),
+        // Long ago, in this run.
+        (facts(starting(), 86_400, Some(90_000)), "starting"),
+        (facts(down(), 86_400, None), "not-created"),
+        // It crashes again and again: this is why it starts.
+        (facts(starting(), 960, Some(3600)), "failed"),
+        (facts(starting(), 5, Some(5)), "failed"),
+        (facts(down(), 5, None), "failed"),
+        // It is down by this crash, however long ago.
+        (facts(instance("CRASHED", EXIT), 86_400, Some(5)), "failed"),
+    ] {
+        assert_eq!(explain(&facts).cause, cause, "{facts:?}");
+    }
+    let mixed = Facts {
+        instances: vec![starting(), instance("CRASHED", EXIT)],
+        ..facts(starting(), 86_400, Some(90_000))
+    };
+    assert_eq!(explain(&mixed).cause, "failed");
+}
+
+#[test]
 fn the_last_lines_are_those_that_matter() {
     let lines: Vec<String> = (0..30).map(|n| format!("line {n}")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();

@@ -48,6 +48,12 @@ async fn a_crash_is_explained_in_the_browser_and_to_the_command_line_alike() {
     );
     assert!(!page.text.contains("<b>express"));
     assert!(page.text.contains("cflite explain web"), "{}", page.text);
+    // Started again, the crash says nothing any more. Times of events are whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let restart = format!("/v3/apps/{}/actions/restart", running.guid);
+    let restarted = running.admin.post(&restart, &json!({})).await.unwrap();
+    assert_eq!(restarted.status, 200, "{restarted:?}");
+    assert_eq!(explained(&running, "no-route").await["wrong"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
