@@ -8,7 +8,8 @@ use crate::base::Timestamp;
 const KINDS: &str = "use 90s, 10m, 2h, 1d or 2026-01-02T03:04Z";
 
 /// A time in nanoseconds since 1970: `10m` before `now`, `2026-01-02T03:04:05Z`, the same without
-/// seconds or zone (UTC), or nanoseconds themselves.
+/// seconds or zone (UTC), or nanoseconds themselves. What is earlier than 1970 is 1970: no log is
+/// that old, and the difference of two times stays a number.
 pub(super) fn nanos(text: &str, now: Timestamp) -> Result<i64, String> {
     let text = text.trim();
     let refusal = || format!("{text:?} is no time: {KINDS}");
@@ -16,19 +17,23 @@ pub(super) fn nanos(text: &str, now: Timestamp) -> Result<i64, String> {
         return text.parse().map_err(|_| refusal());
     }
     if let Some(at) = date(text) {
-        return Ok(at);
+        return Ok(at.max(0));
     }
-    let unit = text.chars().last().unwrap_or_default();
-    let seconds = match unit {
+    let ago = age(text).ok_or_else(refusal)?;
+    Ok(now.minus(ago).as_nanos().max(0))
+}
+
+/// How long ago `90s`, `10m`, `2h` or `1d` is; `None` for what is no such text.
+pub(super) fn age(text: &str) -> Option<Duration> {
+    let seconds = match text.chars().last()? {
         's' => 1,
         'm' => 60,
         'h' => 3600,
         'd' => 24 * 3600,
-        _ => return Err(refusal()),
+        _ => return None,
     };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| refusal())?;
-    let ago = Duration::from_secs(seconds * u64::from(number));
-    Ok(now.minus(ago).as_nanos())
+    let number: u32 = text[..text.len() - 1].parse().ok()?;
+    Some(Duration::from_secs(seconds * u64::from(number)))
 }
 
 fn date(text: &str) -> Option<i64> {
@@ -72,6 +77,13 @@ mod tests {
             ("1700000000000000000", NOW),
         ] {
             assert_eq!(nanos(text, now), Ok(seconds * 1_000_000_000), "{text}");
+        }
+        for (text, expected) in [
+            ("4294967295d", 0),
+            ("1700-01-01T00:00Z", 0),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(nanos(text, now), Ok(expected), "{text}");
         }
         for bad in [
             "",

@@ -96,6 +96,10 @@ async fn measurements_are_drawn_and_times_are_checked() {
     );
     let bad = browser.get(&format!("{page}?since=soon")).await;
     assert!(bad.text.contains("is no time"), "{}", bad.text);
+    let ages = browser
+        .get(&format!("{page}?since=4294967295d&until=1m"))
+        .await;
+    assert_eq!(ages.status, 200, "{ages:?}");
     let empty = browser.get(&format!("{page}?since=2h&until=3h")).await;
     assert!(
         empty.text.contains("The time range is empty"),
