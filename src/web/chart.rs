@@ -110,7 +110,11 @@ pub(super) fn step(at: i64, (since, until): (i64, i64)) -> Option<usize> {
     usize::try_from(step).ok()
 }
 
-/// Lines between values that follow each other; a gap of one step is bridged.
+/// Missing values that a line goes over: instances are measured every 15 seconds, and a step of the
+/// shortest chart is 5.
+const BRIDGED: usize = 2;
+
+/// Lines between values that follow each other, over gaps of at most [`BRIDGED`] steps.
 #[expect(clippy::cast_precision_loss, reason = "a place on a screen")]
 fn path(values: &[Option<f64>], scale: f64) -> String {
     let mut path = String::new();
@@ -122,7 +126,7 @@ fn path(values: &[Option<f64>], scale: f64) -> String {
         };
         let x = (step as f64 + 0.5) / STEPS as f64 * WIDTH;
         let y = HEIGHT - value / scale * (HEIGHT - 4.0) - 2.0;
-        let verb = if gap <= 2 { 'L' } else { 'M' };
+        let verb = if gap <= BRIDGED { 'L' } else { 'M' };
         // A lone value is a dot: a line of no length with round ends.
         let dot = if verb == 'M' { "h0" } else { "" };
         let step = format!("{verb}{x:.1} {y:.1}{dot}");
@@ -162,6 +166,20 @@ mod tests {
             (chart.top.as_str(), chart.curves[0].now.as_str()),
             ("100", "none")
         );
+    }
+
+    #[test]
+    fn short_gaps_are_bridged() {
+        let some = Some(0.0);
+        for (values, lines) in [
+            (vec![some, None, some], 1),
+            (vec![some, None, None, some], 1),
+            (vec![some, None, None, None, some], 0),
+            (vec![None, some], 0),
+        ] {
+            let path = path(&values, 1.0);
+            assert_eq!(path.matches('L').count(), lines, "{values:?}: {path}");
+        }
     }
 
     #[test]
