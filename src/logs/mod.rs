@@ -67,7 +67,9 @@ pub use ingest::Ingest;
 pub use live::{Item, Loss, Selection, Shard, Subscription, TooManyStreams, Want, Wanted};
 pub use query::{DEFAULT_LIMIT, Query};
 pub(crate) use rate_limit::{RateLimit, Verdict};
-pub use search::{Filter, Level, LogSources, NamedSource, Results, Search};
+pub use search::{
+    Bounds, Filter, Level, LogSources, NamedSource, OWN, Results, Search, Stop, StopBy,
+};
 pub use split::LONGEST_LINE;
 
 pub use crate::docker::{

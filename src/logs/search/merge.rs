@@ -78,6 +78,11 @@ impl Merge {
         Ok(next)
     }
 
+    /// Whether there is no next line.
+    pub(super) fn is_over(&self) -> bool {
+        self.heads.is_empty()
+    }
+
     /// The newest line read of each source.
     pub(super) fn newest(self) -> HashMap<Arc<str>, i64> {
         self.newest

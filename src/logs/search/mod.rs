@@ -18,7 +18,7 @@ pub use filter::Filter;
 pub use level::Level;
 pub use operator::{LogSources, NamedSource};
 
-use super::envelope::{Envelope, Kinds};
+use super::envelope::{Envelope, Kinds, Message};
 use super::live::{Item, Selection, Subscription, Wanted};
 use super::{Logs, Query, warning};
 use crate::db::DbError;
@@ -26,6 +26,8 @@ use merge::Merge;
 
 /// The maximum for [`Search::last`].
 pub(super) const MAX_LAST: usize = 100_000;
+/// The source of a search's own lines, about what its reader did not get.
+pub const OWN: &str = "search";
 /// Lines returned at once.
 const BATCH: usize = 200;
 /// Lines looked at before others get their turn.
@@ -46,6 +48,47 @@ pub struct Search {
     pub last: Option<usize>,
     /// Whether to go on with new lines.
     pub follow: bool,
+    /// Where it ends although there may be more.
+    pub bounds: Bounds,
+}
+
+/// How much of the history a search costs at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Lines looked at.
+    pub looked: usize,
+    /// Bytes of the texts of [`Search::last`] lines; the line that reaches them is the last one.
+    pub bytes: usize,
+}
+
+impl Default for Bounds {
+    /// None.
+    fn default() -> Self {
+        Self {
+            looked: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
+}
+
+/// Where a search of the history ended although there was more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// The time of the last line looked at, in nanoseconds.
+    pub at: i64,
+    /// What ended it.
+    pub by: StopBy,
+}
+
+/// What ended a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopBy {
+    /// [`Search::last`].
+    Count,
+    /// [`Bounds::bytes`].
+    Bytes,
+    /// [`Bounds::looked`].
+    Looked,
 }
 
 /// A search in progress.
@@ -56,6 +99,9 @@ pub struct Results {
     subscription: Option<Subscription>,
     /// Lines up to these times were found in the history.
     seen: HashMap<Arc<str>, i64>,
+    /// Lines of the history looked at so far, and the time of the last one.
+    looked: (usize, i64),
+    stop: Option<Stop>,
 }
 
 enum Stage {
@@ -91,6 +137,8 @@ impl Logs {
             search,
             subscription,
             seen: HashMap::new(),
+            looked: (0, 0),
+            stop: None,
         };
         if let Some(last) = results.search.last {
             let last = results.last(&mut merge, last.min(MAX_LAST)).await?;
@@ -144,16 +192,48 @@ impl Results {
         Ok(self.live().await)
     }
 
-    async fn last(&self, merge: &mut Merge, count: usize) -> Result<VecDeque<Envelope>, DbError> {
-        let mut last = VecDeque::new();
-        while last.len() < count
-            && let Some(line) = merge.next().await?
-        {
+    /// Where it ended although there was more; known of the last lines from the start, otherwise
+    /// when [`Results::next`] is over.
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    async fn last(
+        &mut self,
+        merge: &mut Merge,
+        count: usize,
+    ) -> Result<VecDeque<Envelope>, DbError> {
+        let (mut last, mut bytes) = (VecDeque::new(), 0_usize);
+        loop {
+            let by = if last.len() >= count {
+                Some(StopBy::Count)
+            } else if bytes >= self.search.bounds.bytes {
+                Some(StopBy::Bytes)
+            } else {
+                self.is_tired().then_some(StopBy::Looked)
+            };
+            if let Some(by) = by {
+                let at = self.looked.1;
+                self.stop = (!merge.is_over()).then_some(Stop { at, by });
+                break;
+            }
+            let Some(line) = merge.next().await? else {
+                break;
+            };
+            self.looked = (self.looked.0 + 1, line.timestamp);
             if self.admits(&line) {
+                if let Message::Log { payload, .. } = &line.message {
+                    bytes = bytes.saturating_add(payload.len());
+                }
                 last.push_front(line);
             }
         }
         Ok(last)
+    }
+
+    /// Whether it looked at as much as it may.
+    fn is_tired(&self) -> bool {
+        self.looked.0 >= self.search.bounds.looked
     }
 
     /// The next lines of the history; `None` when it is over.
@@ -163,10 +243,17 @@ impl Results {
         };
         let mut found = Vec::new();
         for _ in 0..STEP {
+            if self.is_tired() && !merge.is_over() {
+                let (at, by) = (self.looked.1, StopBy::Looked);
+                self.stop = Some(Stop { at, by });
+                self.seen = merge.newest();
+                return Ok((!found.is_empty()).then_some(found));
+            }
             let Some(line) = merge.next().await? else {
                 self.seen = merge.newest();
                 return Ok((!found.is_empty()).then_some(found));
             };
+            self.looked = (self.looked.0 + 1, line.timestamp);
             if self.admits(&line) {
                 found.push(line);
             }
@@ -183,7 +270,7 @@ impl Results {
         let new = items.into_iter().filter_map(|item| match item {
             Item::Lost(loss) => {
                 let now = self.logs.now_nanos();
-                Some(warning::lost(loss, "search".into(), "search", now))
+                Some(warning::lost(loss, OWN.into(), OWN, now))
             }
             Item::Envelope(envelope) => {
                 let seen = self.seen.get(&envelope.source_id);

@@ -109,6 +109,7 @@ async fn search(State(operator): State<Operator>, RawQuery(query): RawQuery) -> 
         until: parameters.until,
         last: parameters.last,
         follow: parameters.follow,
+        bounds: super::Bounds::default(),
     };
     match operator.logs.search(search).await {
         Ok(results) => lines(results, names),

@@ -80,6 +80,7 @@ fn all() -> Search {
         until: i64::MAX,
         last: None,
         follow: false,
+        bounds: Bounds::default(),
     }
 }
 
@@ -137,6 +138,76 @@ async fn text_source_and_time_narrow_a_search() {
         ..filtered
     };
     assert_eq!(store.found(last).await, expected[3..]);
+}
+
+#[tokio::test]
+async fn a_search_ends_at_its_bounds_and_says_where() {
+    let store = Store::start().await;
+    store.lines(0..1000).await;
+    let bounds = |looked, bytes| Bounds { looked, bytes };
+    let unlimited = usize::MAX;
+    let rare = || Filter {
+        grep: Some(Regex::new("^[0-9]*5$").expect("a pattern")),
+        ..Filter::default()
+    };
+    // Of 100 lines it found 10; another page begins where it ended.
+    for (last, bounds, found, stop) in [
+        (
+            Some(500),
+            bounds(100, unlimited),
+            (905..1000).step_by(10).collect(),
+            Some((900, StopBy::Looked)),
+        ),
+        (
+            None,
+            bounds(100, unlimited),
+            (5..100).step_by(10).collect(),
+            Some((99, StopBy::Looked)),
+        ),
+        (
+            Some(500),
+            bounds(unlimited, 7),
+            vec![975, 985, 995],
+            Some((975, StopBy::Bytes)),
+        ),
+        (
+            Some(1),
+            Bounds::default(),
+            vec![995],
+            Some((995, StopBy::Count)),
+        ),
+        (
+            Some(500),
+            bounds(1000, unlimited),
+            (5..1000).step_by(10).collect(),
+            None,
+        ),
+        (
+            None,
+            bounds(1000, unlimited),
+            (5..1000).step_by(10).collect(),
+            None,
+        ),
+    ] {
+        let found: Vec<usize> = found;
+        let search = Search {
+            filter: rare(),
+            last,
+            bounds,
+            ..all()
+        };
+        let mut results = store.logs.search(search).await.expect("results");
+        let mut numbers = Vec::new();
+        while let Some(lines) = results.next().await.expect("lines") {
+            numbers.extend(lines.iter().map(number));
+        }
+        assert_eq!(numbers, found, "{last:?} {bounds:?}");
+        let stop = stop.map(|(number, by)| Stop {
+            at: BEGIN + number * SECOND,
+            by,
+        });
+        assert_eq!(results.stop(), stop, "{last:?} {bounds:?}");
+    }
 }
 
 #[tokio::test]
