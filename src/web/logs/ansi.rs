@@ -3,6 +3,8 @@
 
 /// The most open styles of a line; a line that changes colour for each letter stays readable.
 const MOST_SPANS: usize = 400;
+/// Bytes of a line after which it opens no more styles: a long link would be in each.
+const MOST_BYTES: usize = 64_000;
 
 /// What SGR sequences switched on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +39,7 @@ enum Piece<'a> {
 pub(super) fn html(out: &mut String, text: &str) {
     let (mut style, mut open, mut link) = (Style::default(), Style::default(), "");
     let (mut open_link, mut spans) = ("", 0);
-    let mut rest = text;
+    let (mut rest, start) = (text, out.len());
     while !rest.is_empty() {
         let (piece, behind) = piece(rest);
         rest = behind;
@@ -46,7 +48,8 @@ pub(super) fn html(out: &mut String, text: &str) {
             Piece::Link(target) => link = target,
             Piece::Dropped => {}
             Piece::Text(text) => {
-                if (style, link) != (open, open_link) && spans < MOST_SPANS {
+                let may_open = spans < MOST_SPANS && out.len() - start < MOST_BYTES;
+                if (style, link) != (open, open_link) && may_open {
                     close(out, open, open_link);
                     begin(out, style, link);
                     (open, open_link) = (style, link);

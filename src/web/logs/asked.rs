@@ -98,6 +98,20 @@ impl Asked {
         query.finish()
     }
 
+    /// The part of the query that names the explorer's space and apps, with a `&` behind it.
+    pub(super) fn place(&self) -> String {
+        let place = Self {
+            space: self.space.clone(),
+            apps: self.apps.clone(),
+            ..Self::default()
+        };
+        let mut query = place.query();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query
+    }
+
     /// Whether some lines are hidden by it, apart from those of other times.
     pub(in crate::web) fn hides(&self) -> bool {
         let texts = [
@@ -223,6 +237,11 @@ mod tests {
         assert!(range.is_live());
         assert_eq!(range.since, 1000);
         assert!(!Asked::default().hides());
+        assert_eq!(
+            Asked::parse("q=x&app=a%26&space=s&at=1").place(),
+            "space=s&app=a%26&"
+        );
+        assert_eq!(Asked::parse("q=x").place(), "");
     }
 
     #[test]

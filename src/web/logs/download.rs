@@ -10,6 +10,7 @@ use super::asked::Asked;
 use super::scope::Scope;
 use super::{line, search};
 use crate::db::DbError;
+use crate::logs::{Bounds, Search};
 use crate::web::Console;
 use crate::web::show::Refused;
 use crate::web::when;
@@ -36,21 +37,27 @@ impl Console {
         let range = asked.range(now)?;
         // A file has an end.
         let until = range.until.min(now.as_nanos());
-        let search = search(scope, &asked.filter()?, (range.since, until));
+        let search = Search {
+            bounds: Bounds::default(),
+            ..search(scope, &asked.filter()?, (range.since, until))
+        };
         let results = self.parts().logs.search(search).await?;
-        let style = scope.style();
+        let style = scope.style().clone();
         // An error breaks the answer off: nobody must take it for complete.
-        let lines = stream::try_unfold(results, move |mut results| async move {
-            let found = results.next().await;
-            let found =
-                found.inspect_err(|error| tracing::error!(%error, "reading logs failed"))?;
-            Ok::<_, DbError>(found.map(|found| {
-                let lines = found.iter().map(|one| match format {
-                    Format::Text => line::text(one, style),
-                    Format::Json => line::json(one),
-                });
-                (Bytes::from(lines.collect::<String>()), results)
-            }))
+        let lines = stream::try_unfold(results, move |mut results| {
+            let style = style.clone();
+            async move {
+                let found = results.next().await;
+                let found =
+                    found.inspect_err(|error| tracing::error!(%error, "reading logs failed"))?;
+                Ok::<_, DbError>(found.map(|found| {
+                    let lines = found.iter().map(|one| match format {
+                        Format::Text => line::text(one, &style),
+                        Format::Json => line::json(one),
+                    });
+                    (Bytes::from(lines.collect::<String>()), results)
+                }))
+            }
         });
         let filtered = if asked.hides() { "-filtered" } else { "" };
         let at = when::iso(now.as_nanos()).replace(':', "");

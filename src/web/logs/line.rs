@@ -3,6 +3,8 @@
 //! A line is one `div`: the script that shows thousands of them looks into none. Its time is a link
 //! to what surrounds it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::ansi;
@@ -11,6 +13,8 @@ use crate::web::when;
 
 /// What of a longer line is behind a fold.
 const FOLDED: usize = 4_000;
+/// What of a longer line is in files only.
+const CUT: usize = 16_000;
 /// Longer JSON is shown as text.
 const LONGEST_JSON: usize = 16_000;
 /// How much of the fields of JSON stands beside its message.
@@ -22,10 +26,13 @@ const LEVEL: [&str; 4] = ["level", "severity", "lvl", "loglevel"];
 const TIME: [&str; 5] = ["time", "timestamp", "@timestamp", "ts", "t"];
 
 /// How lines are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::web) struct Style {
     /// With the name of the app or service.
     pub(in crate::web) names: bool,
+    /// The part of a query that names the space and the apps, with a `&` at its end; empty when
+    /// the page is of one app or of everything.
+    pub(in crate::web) place: Arc<str>,
 }
 
 /// The bytes of a line, and its stream.
@@ -54,7 +61,7 @@ fn name(line: &Envelope) -> &str {
 }
 
 /// Appends a line.
-pub(in crate::web) fn html(out: &mut String, line: &Envelope, style: Style) {
+pub(in crate::web) fn html(out: &mut String, line: &Envelope, style: &Style) {
     let (payload, stream) = payload(line);
     let text = String::from_utf8_lossy(payload);
     let at = line.timestamp;
@@ -73,7 +80,8 @@ pub(in crate::web) fn html(out: &mut String, line: &Envelope, style: Style) {
     push(
         out,
         format_args!(
-            "<div class=\"l{class}{kind}\" id=\"t{at}\"><a href=\"?at={at}#t{at}\" title=\"{}\">{}</a> ",
+            "<div class=\"l{class}{kind}\" id=\"t{at}\"><a href=\"?{}at={at}#t{at}\" title=\"{}\">{}</a> ",
+            place(style),
             when::iso(at),
             when::clock(at)
         ),
@@ -90,8 +98,38 @@ pub(in crate::web) fn html(out: &mut String, line: &Envelope, style: Style) {
         let word = if word.is_empty() { "err" } else { word };
         push(out, format_args!("<em>{word}</em> "));
     }
-    body(out, &text);
+    body(out, shown(&text));
+    let left = text.len() - shown(&text).len();
+    if left > 0 {
+        push(
+            out,
+            format_args!(
+                " <a href=\"logs.txt?{}since={at}&amp;until={}\" download>{left} more bytes are in the file</a>",
+                place(style),
+                at.saturating_add(1)
+            ),
+        );
+    }
     out.push_str("</div>\n");
+}
+
+/// The part of a query that names the space and the apps, for an attribute.
+fn place(style: &Style) -> String {
+    let mut place = String::new();
+    ansi::escape(&mut place, &style.place);
+    place
+}
+
+/// The part of a line that is sent to a page.
+fn shown(text: &str) -> &str {
+    begin(text, CUT)
+}
+
+/// At most so many bytes of a text, whole letters.
+fn begin(text: &str, most: usize) -> &str {
+    let most = most.min(text.len());
+    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or_default()]
 }
 
 /// A note among the lines, such as how many were left out. `link` is a query of this page.
@@ -136,11 +174,7 @@ fn body(out: &mut String, text: &str) {
 
 /// The part before the fold and the part behind it.
 fn folded(text: &str) -> Option<(&str, &str)> {
-    if text.len() <= FOLDED {
-        return None;
-    }
-    let end = (0..=FOLDED).rev().find(|at| text.is_char_boundary(*at))?;
-    Some(text.split_at(end))
+    (text.len() > FOLDED).then(|| text.split_at(begin(text, FOLDED).len()))
 }
 
 fn object(text: &str) -> Option<serde_json::Map<String, Value>> {
@@ -185,10 +219,16 @@ fn fields(out: &mut String, object: &serde_json::Map<String, Value>) {
     ansi::escape(out, beside.trim_end());
     out.push_str("</small></summary><pre>");
     let pretty = serde_json::to_string_pretty(object).unwrap_or_default();
+    // What is deeply nested becomes many times as long.
+    let whole = pretty.len();
+    let pretty = shown(&pretty);
     // Text in JSON has its control characters escaped; the line breaks are those of the layout.
     for line in pretty.split('\n') {
         ansi::escape(out, line);
         out.push_str("&#10;");
+    }
+    if pretty.len() < whole {
+        out.push('…');
     }
     out.push_str("</pre></details>");
 }
@@ -205,7 +245,7 @@ fn short(value: &Value, longest: usize) -> String {
 }
 
 /// A line as the cf CLI shows it.
-pub(in crate::web) fn text(line: &Envelope, style: Style) -> String {
+pub(in crate::web) fn text(line: &Envelope, style: &Style) -> String {
     let (payload, stream) = payload(line);
     let stream = match stream {
         LogStream::Out => "OUT",
@@ -242,8 +282,6 @@ pub(in crate::web) fn json(line: &Envelope) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::logs::Tags;
 
@@ -262,9 +300,13 @@ mod tests {
         }
     }
 
-    fn shown(line: &Envelope, names: bool) -> String {
+    fn shown_line(line: &Envelope, names: bool) -> String {
         let mut out = String::new();
-        html(&mut out, line, Style { names });
+        let style = Style {
+            names,
+            ..Style::default()
+        };
+        html(&mut out, line, &style);
         out
     }
 
@@ -273,14 +315,14 @@ mod tests {
         let hostile = "</div><script>x</script>\r\rdata: x\u{1b}[2J";
         let line = line(hostile, LogStream::Err, "APP/PROC/WEB");
         assert_eq!(
-            shown(&line, true),
+            shown_line(&line, true),
             "<div class=\"l le\" id=\"t1700000000007000001\">\
              <a href=\"?at=1700000000007000001#t1700000000007000001\" title=\"2023-11-14T22:13:20.007Z\">22:13:20.007</a> \
              <i>sh&lt;op</i> <b>APP/PROC/WEB/2</b> <em>error</em> \
              <span>&lt;/div&gt;&lt;script&gt;x&lt;/script&gt;data: x</span></div>\n"
         );
         assert_eq!(
-            text(&line, Style { names: false }),
+            text(&line, &Style::default()),
             "2023-11-14T22:13:20.007Z [APP/PROC/WEB/2] ERR </div><script>x</script>data: x\n"
         );
         let object: Value = serde_json::from_str(&json(&line)).expect("JSON");
@@ -296,7 +338,7 @@ mod tests {
     #[test]
     fn json_shows_its_message_first() {
         let text = r#"{"time":"x","level":"warn","user":"a<b","msg":"low \u001b[31mdisk","n":7}"#;
-        let html = shown(&line(text, LogStream::Out, "APP/PROC/WEB"), false);
+        let html = shown_line(&line(text, LogStream::Out, "APP/PROC/WEB"), false);
         assert!(html.contains("class=\"l lw\""), "{html}");
         assert!(
             html.contains(
@@ -306,15 +348,52 @@ mod tests {
             "{html}"
         );
         for no_object in ["{}", "[1]", "{not json}", "{\"a\":1} x"] {
-            let html = shown(&line(no_object, LogStream::Out, "APP"), false);
+            let html = shown_line(&line(no_object, LogStream::Out, "APP"), false);
             assert!(!html.contains("<details>"), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_time_leads_to_what_surrounds_it_in_the_same_place() {
+        let style = Style {
+            names: true,
+            place: "space=s&app=\"x&".into(),
+        };
+        let mut out = String::new();
+        html(&mut out, &line("x", LogStream::Out, "APP"), &style);
+        let link =
+            "<a href=\"?space=s&amp;app=&quot;x&amp;at=1700000000007000001#t1700000000007000001\"";
+        assert!(out.contains(link), "{out}");
+    }
+
+    #[test]
+    fn the_end_of_a_very_long_line_is_in_the_file_only() {
+        let text = format!("{}é{}", "<".repeat(CUT - 1), "y".repeat(10));
+        let html = shown_line(&line(&text, LogStream::Out, "APP"), false);
+        assert!(!html.contains("yyy"));
+        let link = "<a href=\"logs.txt?since=1700000000007000001&amp;until=1700000000007000002\" download>12 more bytes are in the file</a></div>";
+        assert!(html.contains(link), "{html}");
+        // What grows when it is shown is bounded, too.
+        let deep = format!(
+            "{{\"a\":{}{}{}}}",
+            "[".repeat(100),
+            "0,".repeat(7000) + "0",
+            "]".repeat(100)
+        );
+        let coloured = "\u{1b}]8;;http://a/".to_owned()
+            + &"&".repeat(8000)
+            + "\u{7}"
+            + &"\u{1b}[1mx\u{1b}[mx".repeat(400);
+        for text in [deep, coloured] {
+            let html = shown_line(&line(&text, LogStream::Out, "APP"), false);
+            assert!(html.len() < 20 * CUT, "{}", html.len());
         }
     }
 
     #[test]
     fn long_lines_are_folded_at_a_letter() {
         let text = format!("{}é{}", "x".repeat(FOLDED - 1), "y".repeat(10));
-        let html = shown(&line(&text, LogStream::Out, "RTR"), false);
+        let html = shown_line(&line(&text, LogStream::Out, "RTR"), false);
         assert!(html.contains("class=\"l lp\""), "{html}");
         assert!(
             html.contains("<summary>12 more bytes</summary>éyyyyyyyyyy</details>"),

@@ -20,13 +20,13 @@ pub(in crate::web) struct Scope {
     authorization: String,
     /// `None` = all there are.
     sources: Option<BTreeSet<Arc<str>>>,
-    is_one: bool,
+    style: Style,
 }
 
 impl Scope {
     /// One app or service instance that the user may see.
     pub(in crate::web) async fn of_one(visitor: &Visitor, guid: &str) -> Result<Self, Refused> {
-        let scope = Self::new(visitor, Some([Arc::from(guid)].into()), true);
+        let scope = Self::new(visitor, Some([Arc::from(guid)].into()), Style::default());
         if scope.holds().await {
             return Ok(scope);
         }
@@ -40,7 +40,11 @@ impl Scope {
         visitor: &Visitor,
         asked: &Asked,
     ) -> Result<Self, Refused> {
-        let scope = Self::new(visitor, None, false);
+        let style = Style {
+            names: true,
+            place: asked.place().into(),
+        };
+        let scope = Self::new(visitor, None, style);
         let readable = scope.access.all_readable(Some(&scope.authorization)).await;
         let wanted = match (asked.apps.is_empty(), asked.space.is_empty()) {
             (true, true) => None,
@@ -59,12 +63,12 @@ impl Scope {
         Ok(Self { sources, ..scope })
     }
 
-    fn new(visitor: &Visitor, sources: Option<BTreeSet<Arc<str>>>, is_one: bool) -> Self {
+    fn new(visitor: &Visitor, sources: Option<BTreeSet<Arc<str>>>, style: Style) -> Self {
         Self {
             access: visitor.console.parts().log_access.clone(),
             authorization: format!("bearer {}", visitor.session.access.expose()),
             sources,
-            is_one,
+            style,
         }
     }
 
@@ -93,10 +97,8 @@ impl Scope {
     }
 
     /// Lines of several sources have names.
-    pub(in crate::web) fn style(&self) -> Style {
-        Style {
-            names: !self.is_one,
-        }
+    pub(in crate::web) fn style(&self) -> &Style {
+        &self.style
     }
 }
 

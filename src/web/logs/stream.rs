@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::cursor::Cursor;
+use super::intake::{Batch, Intake, RING};
 use super::scope::Scope;
-use super::{line, search};
+use super::search;
 use crate::db::DbError;
 use crate::logs::{Envelope, Search};
 use crate::web::Console;
@@ -24,10 +25,6 @@ use crate::web::show::Refused;
 
 /// Lines of this time are one block.
 const FLUSH: Duration = Duration::from_millis(100);
-/// Lines of one block; more are counted.
-const MOST: usize = 500;
-/// Lines that a viewer gets who was away for long: as many as a page keeps.
-const RING: usize = 5000;
 /// How often it is checked whether the viewer may still read.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,26 +37,11 @@ type Lines = Pin<Box<dyn Stream<Item = Result<Vec<Envelope>, DbError>> + Send>>;
 struct Viewer {
     lines: Lines,
     scope: Scope,
-    asked: Asked,
-    cursor: Cursor,
-    /// What the viewer had when it came.
-    had: Cursor,
-    /// Lines of the past that may still come at once.
-    backlog: usize,
+    intake: Intake,
     last_flush: Instant,
     next_check: Instant,
     end: Instant,
     is_over: bool,
-}
-
-/// Lines that wait for the next block.
-#[derive(Default)]
-struct Batch {
-    html: String,
-    shown: usize,
-    left_out: usize,
-    /// The time of the first line that was left out.
-    gap: i64,
 }
 
 impl Console {
@@ -87,6 +69,7 @@ impl Console {
             )
         };
         let results = self.parts().logs.search(search).await?;
+        let stop = results.stop();
         let lines = stream::try_unfold(results, |mut results| async move {
             let found = results.next().await?;
             Ok(found.map(|found| (found, results)))
@@ -94,11 +77,8 @@ impl Console {
         let start = Instant::now();
         let viewer = Viewer {
             lines: Box::pin(lines),
+            intake: Intake::new(asked, scope.style().clone(), had, stop),
             scope,
-            asked,
-            cursor: had.clone(),
-            had,
-            backlog: RING,
             last_flush: start,
             next_check: start + CHECK_EVERY,
             end: start + LIFETIME,
@@ -117,6 +97,7 @@ impl Viewer {
     /// The next block; `None` when the stream ends.
     async fn next(&mut self) -> Option<Event> {
         let mut batch = Batch::default();
+        self.intake.fill(&mut batch);
         // Until there is a line.
         while batch.is_empty() {
             if self.is_over || !self.may_go_on().await {
@@ -129,13 +110,13 @@ impl Viewer {
         }
         // Then all there is at once, and what comes until the next block is due.
         let due = self.last_flush + FLUSH;
-        while !self.is_over {
-            let found = if self.backlog > 0 {
+        while !self.is_over && !(self.intake.is_past() && batch.is_full()) {
+            let found = if self.intake.is_past() {
                 match self.lines.next().now_or_never() {
                     Some(found) => found,
                     // The past is over: it is a block of its own.
                     None => {
-                        self.backlog = 0;
+                        self.intake.end_past();
                         break;
                     }
                 }
@@ -146,12 +127,11 @@ impl Viewer {
                 }
             };
             self.take(found, &mut batch);
-            if self.backlog > 0 && batch.shown >= MOST {
-                break;
-            }
         }
         self.last_flush = Instant::now();
-        Some(self.event(batch))
+        let id = self.intake.cursor.id();
+        let html = self.intake.html(batch);
+        Some(Event::default().id(id).event("lines").data(html))
     }
 
     async fn may_go_on(&mut self) -> bool {
@@ -179,62 +159,7 @@ impl Viewer {
                 return;
             }
         };
-        for line in lines {
-            let is_own = line
-                .tags
-                .get("source_type")
-                .is_some_and(|kind| kind == "LGR");
-            if !is_own {
-                if !self.had.lacks(&line) {
-                    continue;
-                }
-                self.cursor.saw(&line);
-            }
-            if self.backlog > 0 || batch.shown < MOST {
-                line::html(&mut batch.html, &line, self.scope.style());
-                batch.shown += 1;
-                if self.backlog == 1 {
-                    self.note_of_more(batch);
-                }
-                self.backlog = self.backlog.saturating_sub(1);
-            } else {
-                if batch.left_out == 0 {
-                    batch.gap = line.timestamp;
-                }
-                batch.left_out += 1;
-            }
-        }
-    }
-
-    /// The viewer missed more than a page keeps.
-    fn note_of_more(&self, batch: &mut Batch) {
-        let text =
-            format!("More than {RING} lines came meanwhile; the earlier ones are in the log.");
-        let around = Asked {
-            at: self.had.newest().to_string(),
-            ..self.asked.clone()
-        };
-        line::note(&mut batch.html, &text, &around.query());
-    }
-
-    fn event(&mut self, mut batch: Batch) -> Event {
-        if batch.left_out > 0 {
-            let around = Asked {
-                at: batch.gap.to_string(),
-                ..self.asked.clone()
-            };
-            let text = format!("{} lines not shown: they came too fast.", batch.left_out);
-            line::note(&mut batch.html, &text, &around.query());
-        }
-        Event::default()
-            .id(self.cursor.id())
-            .event("lines")
-            .data(batch.html)
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.shown + self.left_out == 0
+        self.intake.take(lines);
+        self.intake.fill(batch);
     }
 }

@@ -68,7 +68,9 @@ impl View {
             },
         };
         let mut view = Self::empty(path, asked);
-        if block.count == 0 && fault.is_none() {
+        if block.count == 0 && !block.note.is_empty() {
+            "No line matches so far.".clone_into(&mut view.empty);
+        } else if block.count == 0 && fault.is_none() {
             view.empty = match console.hidden(scope).await? {
                 0 => nothing.to_owned(),
                 hidden => {
@@ -301,6 +303,8 @@ struct Lines {
     live: bool,
     /// Why there are none.
     empty: String,
+    /// How far the search looked, when it did not look at everything.
+    note: String,
     query: String,
 }
 
@@ -342,6 +346,7 @@ async fn lines(
         last: block.last.to_string(),
         live: view.is_live,
         empty: view.empty,
+        note: block.note,
         query: view.query,
     }))
 }
