@@ -9,6 +9,7 @@
 
 mod ansi;
 mod asked;
+mod command;
 mod cursor;
 pub(super) mod download;
 mod intake;

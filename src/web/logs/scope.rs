@@ -21,6 +21,7 @@ pub(in crate::web) struct Scope {
     /// `None` = all there are.
     sources: Option<BTreeSet<Arc<str>>>,
     style: Style,
+    reads_all: bool,
 }
 
 impl Scope {
@@ -51,6 +52,7 @@ impl Scope {
             (true, false) => Some(in_space(visitor, &asked.space).await?),
             (false, _) => Some(asked.apps.iter().cloned().collect()),
         };
+        let reads_all = readable == Readable::Everything;
         let sources: Option<BTreeSet<String>> = match (readable, wanted) {
             (Readable::Nothing, _) => Some(BTreeSet::new()),
             (Readable::Everything, wanted) => wanted,
@@ -60,7 +62,11 @@ impl Scope {
             }
         };
         let sources = sources.map(|sources| sources.into_iter().map(Arc::from).collect());
-        Ok(Self { sources, ..scope })
+        Ok(Self {
+            sources,
+            reads_all,
+            ..scope
+        })
     }
 
     fn new(visitor: &Visitor, sources: Option<BTreeSet<Arc<str>>>, style: Style) -> Self {
@@ -69,6 +75,7 @@ impl Scope {
             authorization: format!("bearer {}", visitor.session.access.expose()),
             sources,
             style,
+            reads_all: false,
         }
     }
 
@@ -89,6 +96,11 @@ impl Scope {
                 Readable::Everything => true,
             },
         }
+    }
+
+    /// Whether the user may read everything, also when less is asked for.
+    pub(in crate::web) fn may_be_everything(&self) -> bool {
+        self.reads_all
     }
 
     pub(super) fn sources(&self) -> Option<Vec<Arc<str>>> {

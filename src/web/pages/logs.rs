@@ -47,6 +47,10 @@ struct View {
     empty: String,
     fault: Option<(String, String)>,
     is_live: bool,
+    /// The begin of the command of `cflite` for what the page is of; empty when there is none.
+    start: String,
+    /// Its options for the filter, when it has such ones.
+    options: Option<String>,
     script: String,
     style: String,
 }
@@ -58,7 +62,8 @@ impl View {
         nothing: &str,
     ) -> Result<Self, Refused> {
         let console = &visitor.console;
-        let range = asked.range(console.parts().clock.now());
+        let now = console.parts().clock.now();
+        let range = asked.range(now);
         let is_live = range.is_ok_and(|range| range.is_live());
         let (block, fault) = match console.lines(scope, &asked).await {
             Ok(block) => (block, None),
@@ -68,6 +73,7 @@ impl View {
             },
         };
         let mut view = Self::empty(path, asked);
+        view.options = view.asked.options(now);
         if block.count == 0 && !block.note.is_empty() {
             "No line matches so far.".clone_into(&mut view.empty);
         } else if block.count == 0 && fault.is_none() {
@@ -96,6 +102,8 @@ impl View {
             empty: String::new(),
             fault: None,
             is_live: false,
+            start: String::new(),
+            options: None,
             script: assets::path("console-logs.js"),
             style: assets::path("console-logs.css"),
         }
@@ -150,43 +158,12 @@ impl View {
         }
     }
 
-    /// The command of `cflite` that shows the same lines.
-    fn command(&self, app: Option<&str>) -> String {
-        let mut command = match app {
-            Some(app) => format!("cflite logs {app}"),
-            None => "cflite logs --all".to_owned(),
-        };
-        let asked = &self.asked;
-        let expression = |text: &str| {
-            let inner = text
-                .strip_prefix('/')
-                .and_then(|text| text.strip_suffix('/'));
-            inner.map_or_else(|| format!("(?i){}", regex::escape(text)), str::to_owned)
-        };
-        let (grep, mut not) = match asked.q.strip_prefix('-') {
-            Some(unwanted) => (String::new(), unwanted.to_owned()),
-            None => (asked.q.clone(), String::new()),
-        };
-        if not.is_empty() {
-            not.clone_from(&asked.not);
+    /// The command of `cflite` that shows the same lines; empty when there is none.
+    fn command(&self) -> String {
+        match &self.options {
+            Some(options) if !self.start.is_empty() => format!("{}{options}", self.start),
+            _ => String::new(),
         }
-        for (option, text) in [("--grep", grep), ("--not", not)] {
-            if !text.is_empty() {
-                command = format!("{command} {option} {}", fmt::word(&expression(&text)));
-            }
-        }
-        if !asked.sources.is_empty() {
-            command = format!("{command} --source {}", fmt::word(&asked.sources.join(",")));
-        }
-        for (option, text) in [("--since", &asked.since), ("--until", &asked.until)] {
-            if !text.is_empty() {
-                command = format!("{command} {option} {}", fmt::word(text));
-            }
-        }
-        if self.is_live {
-            command.push_str(" --follow");
-        }
-        command
     }
 }
 
@@ -225,11 +202,12 @@ async fn of_app(
         "No lines. The app is stopped; start it, and what it writes appears here."
     };
     let path = head.path("logs");
-    let view = if is_refresh(&headers) {
+    let mut view = if is_refresh(&headers) {
         View::empty(path, asked)
     } else {
         View::read(&visitor, (path, &scope, asked), nothing).await?
     };
+    view.start = start_of(&head);
     show::page(&AppPage {
         frame: Frame::new(&visitor, "apps"),
         head,
@@ -251,7 +229,9 @@ async fn explorer(
     } else {
         let scope = Scope::of_asked(&visitor, &asked).await?;
         let nothing = "No lines yet. What your apps and services write appears here.";
-        View::read(&visitor, (path, &scope, asked), nothing).await?
+        let start = start_of_all(&asked, &scope);
+        let view = View::read(&visitor, (path, &scope, asked), nothing).await?;
+        View { start, ..view }
     };
     let spaces = visitor
         .api
@@ -272,6 +252,30 @@ async fn explorer(
         sources: SOURCES,
         spaces: named.collect(),
     })
+}
+
+/// `cflite logs` of an app, by a name that no other app has.
+fn start_of(head: &AppHead) -> String {
+    let names = [&head.organization.name, &head.space.name, &head.app.name];
+    if names.iter().any(|name| name.contains('/')) || names[0].starts_with('-') {
+        return format!("cflite logs {}", head.app.guid);
+    }
+    let name = names.map(String::as_str).join("/");
+    format!("cflite logs {}", fmt::word(&name))
+}
+
+/// `cflite logs` of some apps or of everything; empty when the page shows less than everything.
+fn start_of_all(asked: &Asked, scope: &Scope) -> String {
+    let apps: Vec<String> = asked.apps.iter().map(|app| fmt::word(app)).collect();
+    if apps.iter().any(|app| app.starts_with('-')) {
+        String::new()
+    } else if !apps.is_empty() {
+        format!("cflite logs {}", apps.join(" "))
+    } else if scope.may_be_everything() {
+        "cflite logs --all".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 fn parsed(query: Option<String>) -> Asked {
@@ -305,6 +309,8 @@ struct Lines {
     empty: String,
     /// How far the search looked, when it did not look at everything.
     note: String,
+    /// The options of `cflite logs` for the same lines, when it has such ones.
+    options: Option<String>,
     query: String,
 }
 
@@ -347,6 +353,7 @@ async fn lines(
         live: view.is_live,
         empty: view.empty,
         note: block.note,
+        options: view.options,
         query: view.query,
     }))
 }
