@@ -32,12 +32,14 @@
       this.count = 0;
       this.waiting = [];
       this.waitingCount = 0;
+      this.fresh = 0;
       this.lost = 0;
       this.cleared = null;
       this.follow = this.isLive;
       this.away = null;
       for (const block of this.box.children) this.note(block);
-      for (const [name, tool] of Object.entries(this.tools)) tool.hidden = name === 'jump' || (name === 'pause' && !this.isLive);
+      for (const tool of Object.values(this.tools)) tool.hidden = false;
+      this.showButtons();
       this.wrap(stored('wrap') !== 'no');
       this.times(stored('times') || 'local');
       this.listen();
@@ -79,14 +81,20 @@
         this.bottom();
         return;
       }
-      this.waiting.push(block);
+      this.fresh += block.childElementCount;
+      this.hold(block, 'push');
+      this.showButtons();
+    }
+
+    // Blocks that are shown when the page follows again; the oldest are left out beyond the ring.
+    hold(block, where) {
+      this.waiting[where](block);
       this.waitingCount += block.childElementCount;
       while (this.waitingCount > RING && this.waiting.length > 1) {
         const gone = this.waiting.shift().childElementCount;
         this.waitingCount -= gone;
         this.lost += gone;
       }
-      this.tell();
     }
 
     append(blocks) {
@@ -96,11 +104,26 @@
         this.box.append(block);
         this.note(block);
       }
+      // The page had none when it was read.
+      if (this.first === '0' && this.blocks.length === blocks.length) this.first = this.box.querySelector('.l[id]')?.id.slice(1) || '0';
       while (this.blocks.length > 1 && this.count - this.blocks[0].lines >= RING) {
         const old = this.blocks.shift();
         this.count -= old.lines;
         old.remove();
-        this.first = this.blocks[0].firstElementChild?.id.slice(1) || this.first;
+        // Notes have no time.
+        this.first = this.blocks[0].querySelector('.l[id]')?.id.slice(1) || this.first;
+        this.showButtons();
+      }
+    }
+
+    // Older lines push out those at the bottom, which come again when the page follows.
+    cutBottom() {
+      while (this.blocks.length > 1 && this.count - this.blocks.at(-1).lines >= RING) {
+        const old = this.blocks.pop();
+        this.count -= old.lines;
+        old.remove();
+        if (this.isLive) this.hold(old, 'unshift');
+        else this.last = this.newest();
       }
     }
 
@@ -114,41 +137,43 @@
     pause() {
       if (!this.follow) return;
       this.follow = false;
-      this.tools.pause.setAttribute('aria-pressed', 'true');
-      this.tools.pause.textContent = 'Follow';
-      this.tell();
+      this.showButtons();
     }
 
     resume() {
       if (!this.isLive || this.follow) return;
       this.follow = true;
-      const { waiting, lost } = this;
+      const { waiting, lost, fresh } = this;
       this.waiting = [];
-      this.waitingCount = this.lost = 0;
+      this.waitingCount = this.fresh = this.lost = 0;
       if (lost) {
         const line = document.createElement('div');
         line.className = 'l ln';
         const from = document.createElement('a');
-        from.href = this.link({ at: this.last });
+        from.href = this.link({ at: this.newest() });
         from.textContent = 'load the rest';
-        line.append(`${(lost + waiting.reduce((sum, block) => sum + block.childElementCount, 0)).toLocaleString()} lines came; the last ${RING.toLocaleString()} are here, `, from);
-        const block = document.createElement('div');
-        block.className = 'block';
-        block.append(line);
-        waiting.unshift(block);
+        const came = fresh ? `${fresh.toLocaleString()} lines came; the` : 'The';
+        line.append(`${came} last ${RING.toLocaleString()} are here, `, from);
+        waiting[0].prepend(line);
       }
       this.append(waiting);
-      this.tools.pause.setAttribute('aria-pressed', 'false');
-      this.tools.pause.textContent = 'Pause';
-      this.tools.jump.hidden = true;
+      this.showButtons();
       this.bottom();
     }
 
-    tell() {
-      const count = this.waitingCount + this.lost;
-      const text = count ? `${count.toLocaleString()} new lines ↓` : 'Follow ↓';
-      if (this.tools.jump.textContent !== text) this.tools.jump.textContent = text;
-      this.tools.jump.hidden = this.follow || !this.isLive;
+    // All that says what the view does now.
+    showButtons() {
+      const { pause, jump, clear } = this.tools;
+      const say = (button, text) => { if (button.textContent !== text) button.textContent = text; };
+      pause.hidden = !this.isLive;
+      pause.setAttribute('aria-pressed', String(!this.follow));
+      say(pause, this.follow ? 'Pause' : 'Follow');
+      say(clear, this.cleared ? 'Undo clear' : 'Clear');
+      say(jump, this.fresh ? `${this.fresh.toLocaleString()} new lines ↓` : 'Follow ↓');
+      jump.hidden = this.follow || !this.isLive;
+      this.querySelector('[data-newest]').hidden = this.isLive;
+      this.querySelector('[data-newer]').parentElement.hidden = this.isLive || this.last === '0';
+      this.querySelector('[data-older]').parentElement.hidden = this.first === '0';
     }
 
     listen() {
@@ -191,8 +216,15 @@
       this.tools.times.querySelector('select').addEventListener('change', (event) => this.times(event.target.value));
       this.tools.link.addEventListener('click', () => this.copy(new URL(this.link({ at: this.chosen || this.newest() }), location.href).href + `#t${this.chosen || this.newest()}`, 'The link'));
       this.tools.copy.addEventListener('click', () => this.copy(this.visible(), 'What is in view'));
-      this.querySelector('[data-older]')?.addEventListener('click', (event) => { event.preventDefault(); this.pause(); this.older(); });
-      this.querySelector('[data-newer]')?.addEventListener('click', (event) => { event.preventDefault(); this.newer(); });
+      this.querySelector('[data-older]').addEventListener('click', (event) => {
+        event.preventDefault();
+        this.pause();
+        // Lines at the end make room for older ones: whoever is there would follow again at once.
+        this.moved = true;
+        box.scrollTop = 0;
+        this.older();
+      });
+      this.querySelector('[data-newer]').addEventListener('click', (event) => { event.preventDefault(); this.newer(); });
       let typing = null;
       this.form.addEventListener('input', (event) => {
         event.stopPropagation();
@@ -267,8 +299,8 @@
 
     // --- Reading more, and other lines.
 
-    async read(query) {
-      const answer = await fetch(`${this.path}/lines?${query}`, { headers: { 'X-Cflite-Script': '1' } });
+    async read(query, signal) {
+      const answer = await fetch(`${this.path}/lines?${query}`, { headers: { 'X-Cflite-Script': '1' }, signal });
       const result = await answer.json().catch(() => ({}));
       if (!answer.ok) throw Object.assign(new Error('refused'), { errors: result.errors || [{ detail: `The platform answered ${answer.status}.` }] });
       return result;
@@ -277,10 +309,11 @@
     async filter() {
       const query = new URLSearchParams();
       for (const [name, value] of new FormData(this.form)) if (value) query.append(name, value);
-      const mine = (this.asking = {});
+      this.asking?.abort();
+      const mine = (this.asking = new AbortController());
       let result;
       try {
-        result = await this.read(query);
+        result = await this.read(query, mine.signal);
       } catch (error) {
         if (this.asking !== mine) return;
         clearErrors(this.form);
@@ -294,36 +327,51 @@
       if (this.asking !== mine) return;
       clearErrors(this.form);
       this.close();
-      Object.assign(this, { query: result.query, cursor: result.cursor, first: result.first, last: result.last, isLive: result.live, blocks: [], count: 0, waiting: [], waitingCount: 0, lost: 0, follow: true, cleared: null });
+      Object.assign(this, { query: result.query, cursor: result.cursor, first: result.first, last: result.last, isLive: result.live, blocks: [], count: 0, waiting: [], waitingCount: 0, fresh: 0, lost: 0, follow: result.live, cleared: null });
       history.replaceState(null, '', this.link({}));
       for (const file of this.querySelectorAll('[data-file]')) file.href = `${this.path}.${file.dataset.file}?${this.query}`;
+      this.querySelector('[data-newest]').href = this.link({ at: '', until: '' });
+      const command = document.querySelector('[data-log-command]');
+      command.hidden = !command.dataset.logCommand || result.options === null;
+      command.firstElementChild.textContent = `${command.dataset.logCommand}${result.options}`;
       this.box.replaceChildren();
       if (result.count) this.append([this.block(result.html)]);
       this.nothing.textContent = result.empty;
       this.nothing.hidden = result.count > 0;
-      this.tools.pause.hidden = !this.isLive;
-      this.follow = this.isLive;
-      this.tell();
+      this.tellHowFar(result.note);
+      this.showButtons();
       if (this.follow) this.bottom();
       this.open();
     }
 
+    // How far the search looked, when there is more.
+    tellHowFar(note) {
+      const place = this.querySelector('[data-note]');
+      place.textContent = note;
+      place.hidden = !note;
+    }
+
     async older() {
-      if (this.loading || this.first === '0' || !this.blocks.length) return;
+      if (this.loading || this.first === '0') return;
       this.loading = true;
+      const { query: asked } = this;
       try {
-        const query = new URLSearchParams(this.query);
+        const query = new URLSearchParams(asked);
         query.delete('at');
         query.set('before', this.first);
         const result = await this.read(query);
+        // Another filter was chosen meanwhile.
+        if (this.query !== asked) return;
+        this.first = result.first;
+        this.tellHowFar(result.note);
+        this.showButtons();
         if (!result.count) {
-          this.first = '0';
-          this.show('This is the start of the log.');
+          if (!result.note) this.show('This is the start of the log.');
           return;
         }
-        this.first = result.first;
         const block = this.block(result.html);
         const before = this.box.scrollHeight;
+        this.nothing.hidden = true;
         this.box.prepend(block);
         block.lines = block.childElementCount;
         this.count += block.lines;
@@ -332,6 +380,8 @@
         block.style.contentVisibility = 'visible';
         this.moved = true;
         this.box.scrollTop += this.box.scrollHeight - before;
+        this.cutBottom();
+        this.showButtons();
         requestAnimationFrame(() => { this.moved = false; });
       } catch {
         this.show('Older lines could not be read.', 'bad');
@@ -341,29 +391,44 @@
     }
 
     async newer() {
-      const query = new URLSearchParams(this.query);
+      if (this.loading) return;
+      this.loading = true;
+      const { query: asked } = this;
+      const query = new URLSearchParams(asked);
       query.delete('at');
       query.set('from', String(BigInt(this.last) + 1n));
       const result = await this.read(query).catch(() => null);
-      if (!result) this.show('Newer lines could not be read.', 'bad');
-      else if (!result.count) this.show('These are the newest lines.');
-      else {
-        this.last = result.last;
-        this.append([this.block(result.html)]);
+      this.loading = false;
+      if (this.query !== asked) return;
+      if (!result) {
+        this.show('Newer lines could not be read.', 'bad');
+        return;
       }
+      this.tellHowFar(result.note);
+      if (result.last !== '0') this.last = result.last;
+      if (result.count) this.append([this.block(result.html)]);
+      else if (!result.note) this.show('These are the newest lines.');
+      this.showButtons();
     }
 
     // --- Tools.
 
     link(change) {
       const query = new URLSearchParams(this.query);
-      for (const [name, value] of Object.entries(change)) query.set(name, value);
+      for (const [name, value] of Object.entries(change)) {
+        if (value) query.set(name, value);
+        else query.delete(name);
+      }
       const text = query.toString();
       return text ? `${this.path}?${text}` : this.path;
     }
 
     newest() {
-      return this.blocks.at(-1)?.lastElementChild?.id.slice(1) || this.last;
+      for (const block of this.blocks.slice().reverse()) {
+        const lines = block.querySelectorAll('.l[id]');
+        if (lines.length) return lines[lines.length - 1].id.slice(1);
+      }
+      return this.last;
     }
 
     choose(event) {
@@ -383,14 +448,13 @@
         this.box.replaceChildren();
         this.append([...this.cleared, ...now]);
         this.cleared = null;
-        this.tools.clear.textContent = 'Clear';
       } else {
         this.cleared = this.blocks;
         this.blocks = [];
         this.count = 0;
         this.box.replaceChildren();
-        this.tools.clear.textContent = 'Undo clear';
       }
+      this.showButtons();
       if (this.follow) this.bottom();
     }
 
