@@ -110,7 +110,7 @@ impl Viewer {
         }
         // Then all there is at once, and what comes until the next block is due.
         let due = self.last_flush + FLUSH;
-        while !self.is_over && !(self.intake.is_past() && batch.is_full()) {
+        while !(self.is_over || self.intake.is_past() && batch.is_full()) {
             let found = if self.intake.is_past() {
                 match self.lines.next().now_or_never() {
                     Some(found) => found,
