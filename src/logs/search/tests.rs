@@ -146,52 +146,35 @@ async fn a_search_ends_at_its_bounds_and_says_where() {
     store.lines(0..1000).await;
     let bounds = |looked, bytes| Bounds { looked, bytes };
     let unlimited = usize::MAX;
-    let rare = || Filter {
-        grep: Some(Regex::new("^[0-9]*5$").expect("a pattern")),
-        ..Filter::default()
-    };
+    let fives = |numbers: std::ops::Range<usize>| numbers.skip(5).step_by(10).collect();
     // Of 100 lines it found 10; another page begins where it ended.
-    for (last, bounds, found, stop) in [
+    let (looked, read) = (bounds(100, unlimited), bounds(unlimited, 7));
+    let (all_looked, none) = (bounds(1000, unlimited), Bounds::default());
+    let cases: [(_, _, Vec<usize>, _); 6] = [
         (
             Some(500),
-            bounds(100, unlimited),
-            (905..1000).step_by(10).collect(),
+            looked,
+            fives(900..1000),
             Some((900, StopBy::Looked)),
         ),
-        (
-            None,
-            bounds(100, unlimited),
-            (5..100).step_by(10).collect(),
-            Some((99, StopBy::Looked)),
-        ),
+        (None, looked, fives(0..100), Some((99, StopBy::Looked))),
         (
             Some(500),
-            bounds(unlimited, 7),
-            vec![975, 985, 995],
+            read,
+            fives(970..1000),
             Some((975, StopBy::Bytes)),
         ),
-        (
-            Some(1),
-            Bounds::default(),
-            vec![995],
-            Some((995, StopBy::Count)),
-        ),
-        (
-            Some(500),
-            bounds(1000, unlimited),
-            (5..1000).step_by(10).collect(),
-            None,
-        ),
-        (
-            None,
-            bounds(1000, unlimited),
-            (5..1000).step_by(10).collect(),
-            None,
-        ),
-    ] {
-        let found: Vec<usize> = found;
+        (Some(1), none, vec![995], Some((995, StopBy::Count))),
+        (Some(500), all_looked, fives(0..1000), None),
+        (None, all_looked, fives(0..1000), None),
+    ];
+    let pattern = Regex::new("^[0-9]*5$").expect("a pattern");
+    for (last, bounds, found, stop) in cases {
         let search = Search {
-            filter: rare(),
+            filter: Filter {
+                grep: Some(pattern.clone()),
+                ..Filter::default()
+            },
             last,
             bounds,
             ..all()

@@ -180,12 +180,12 @@ mod tests {
         let text = "x".repeat(60_000);
         let mut intake = intake();
         intake.take((1..=100).map(|at| line("app", at, "APP", &text)).collect());
-        let mut shown = 0;
+        let mut shown = 0_i64;
         while !intake.waiting.is_empty() {
             let batch = filled(&mut intake);
             assert!(batch.html.len() < BLOCK + 20_000, "{}", batch.html.len());
-            shown += batch.shown;
-            assert_eq!((batch.left_out, intake.cursor.newest()), (0, shown as i64));
+            shown += i64::try_from(batch.shown).expect("few");
+            assert_eq!((batch.left_out, intake.cursor.newest()), (0, shown));
         }
         assert_eq!(shown, 100);
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::package::Package;
-use crate::logs::{Envelope, Filter, Message, Search};
+use crate::logs::{Bounds, Envelope, Filter, Message, Search};
 use crate::web::Console;
 use crate::web::api::models::Route;
 use crate::web::api::{Failure, List};
@@ -195,6 +195,7 @@ async fn staging_lines(visitor: &Visitor, app: &str, since: &str) -> Result<Vec<
         until: i64::MAX,
         last: Some(LINES),
         follow: false,
+        bounds: Bounds::default(),
     };
     let mut results = parts.logs.search(search).await?;
     let mut lines = Vec::new();
