@@ -46,8 +46,8 @@ test: ## Install what is missing and run every test
 unit: ## Unit tests
 	$(CARGO) test --locked --lib
 
-api: ## API tests with Docker in memory, and the rules of the source tree
-	$(CARGO) test --locked --test api --test authorisation --test tidy
+api: ## API tests with Docker in memory, the binary as a service, and the rules of the source tree
+	$(CARGO) test --locked --test api --test authorisation --test service --test tidy
 
 compatibility: ## Regenerate docs/compatibility.md from a run of every cf command
 	UPDATE=1 $(CARGO) test --locked --test api commands

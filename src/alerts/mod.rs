@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, Supervisor, Timestamp};
+use crate::base::{Clock, Live, Supervisor, Timestamp};
 
 pub use sink::{Sink, SinkError};
 
@@ -89,7 +89,7 @@ pub struct Alerts(Arc<Inner>);
 
 struct Inner {
     clock: Arc<dyn Clock>,
-    sinks: Vec<Sink>,
+    sinks: Live<Vec<Sink>>,
     open: Mutex<BTreeMap<String, Open>>,
     queue: mpsc::Sender<Told>,
     waiting: Mutex<Option<mpsc::Receiver<Told>>>,
@@ -101,11 +101,16 @@ impl Alerts {
         let (queue, waiting) = mpsc::channel(QUEUE);
         Self(Arc::new(Inner {
             clock,
-            sinks,
+            sinks: Live::new(sinks),
             open: Mutex::default(),
             queue,
             waiting: Mutex::new(Some(waiting)),
         }))
+    }
+
+    /// Tells these instead, from the next alert on.
+    pub fn set_sinks(&self, sinks: Vec<Sink>) {
+        self.0.sinks.set(sinks);
     }
 
     /// Raises an alert, or notes that it still holds.
@@ -162,7 +167,7 @@ impl Alerts {
             count: 1,
         };
         let mut results = Vec::new();
-        for sink in &self.0.sinks {
+        for sink in self.0.sinks.get().iter() {
             results.push((sink.name(), sink.tell(&told).await));
         }
         results
@@ -181,7 +186,7 @@ impl Alerts {
     }
 
     fn tell(&self, told: Told) {
-        if self.0.sinks.is_empty() {
+        if self.0.sinks.get().is_empty() {
             return;
         }
         if self.0.queue.try_send(told).is_err() {
@@ -211,7 +216,7 @@ impl Alerts {
                 next = waiting.recv() => next,
             };
             let Some(told) = next else { break };
-            for sink in &self.0.sinks {
+            for sink in self.0.sinks.get().iter() {
                 if let Err(error) = sink.tell(&told).await {
                     tracing::warn!(alert = %told.alert.id, sink = sink.name(), %error, "an alert was not told");
                 }

@@ -29,6 +29,7 @@ mod services;
 mod show;
 mod status;
 mod up;
+mod version;
 
 use std::process::ExitCode;
 
@@ -109,12 +110,19 @@ enum Command {
     Config,
     /// Print a completion script for a shell
     Completion(completion::Arguments),
+    /// Show version, commit and compiler of this build
+    Version,
 }
 
 /// Arguments that every command has.
 struct Session {
     options: Options,
     json: bool,
+}
+
+/// The command line, for manual pages and completions.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command line of this process.
@@ -157,6 +165,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),
         Command::Completion(arguments) => Ok(completion::run(&arguments)),
+        Command::Version => Ok(version::run(session)),
     }
 }
 

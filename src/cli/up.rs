@@ -22,10 +22,11 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     if arguments.foreground {
         allocator::apply();
     }
+    let options = session.options.clone();
     let config = session.options.resolve()?;
     platform::prepare_data_dir(&config.data_dir)?;
     if arguments.foreground {
-        platform::run_until_stopped(config)?;
+        platform::run_until_stopped(config, || options.clone().resolve())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut child = None;

@@ -295,6 +295,11 @@ impl Db {
         written.await.map_err(DbError::from)?
     }
 
+    /// Wakes all receivers of [`Db::changes`] without a commit: what they compare with rows changed.
+    pub fn wake(&self) {
+        self.0.changes.send_modify(|n| *n += 1);
+    }
+
     /// Marked changed after every commit of [`Db::write`].
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()

@@ -1,6 +1,7 @@
 //! HTTP: ports, listeners that drain, and what a handler learns about its caller.
 //!
-//! [`ports`] binds and names the process that holds a port; [`server`] accepts connections, does
+//! [`ports`] binds and names the process that holds a port; [`inherited`] takes sockets that systemd
+//! bound; [`server`] accepts connections, does
 //! the TLS handshake and passes requests to a [`server::Serve`]; [`caller`] is what platform
 //! handlers learn about the caller: scheme, authority, address and request id; [`slow_body`] aborts
 //! requests whose body arrives too slowly; [`paths`] normalizes paths before they are routed;
@@ -12,6 +13,7 @@ pub mod axum_port;
 pub mod caller;
 pub mod cookies;
 pub mod http_client;
+pub mod inherited;
 mod network;
 pub mod origin;
 pub mod outside;

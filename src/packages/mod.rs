@@ -42,7 +42,7 @@ use std::time::Duration;
 use tokio::fs::File;
 use url::Url;
 
-use crate::base::{Clock, Timestamp};
+use crate::base::{Clock, Live, Timestamp};
 use crate::blobs::{Blobs, Growing};
 use crate::db::{Db, DbError, ReadTx, WriteTx};
 use crate::net::outside::Patience;
@@ -69,7 +69,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The most bytes of copies; 0 = there is no package cache.
-    pub limit: u64,
+    pub limit: Live<u64>,
     /// No registry is asked.
     pub offline: bool,
     /// Servers to ask instead of the public ones.
@@ -82,7 +82,7 @@ impl Settings {
     /// The public registries, with a limit.
     pub fn new(limit: u64) -> Self {
         Self {
-            limit,
+            limit: Live::new(limit),
             offline: false,
             upstreams: BTreeMap::new(),
             patience: Patience::default(),
@@ -137,7 +137,7 @@ impl Packages {
 
     /// Whether there is a package cache.
     pub fn is_on(&self) -> bool {
-        self.0.settings.limit > 0
+        self.limit() > 0
     }
 
     fn blobs(&self) -> &Blobs {
@@ -156,8 +156,14 @@ impl Packages {
         &self.0.upstreams
     }
 
+    /// Changes the most bytes of copies; what is beyond is evicted by the next sweep. Only from
+    /// the start on there is a cache or none.
+    pub fn set_limit(&self, limit: u64) {
+        self.0.settings.limit.set(limit);
+    }
+
     fn limit(&self) -> u64 {
-        self.0.settings.limit
+        *self.0.settings.limit.get()
     }
 
     fn check_size(&self, target: &Target, size: u64) -> Result<(), Failure> {

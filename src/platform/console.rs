@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::adapters::LogReaders;
 use super::parts::{CoreServices, Parts};
-use crate::base::{Secret, Supervisor};
+use crate::base::{Live, Secret, Supervisor};
 use crate::cloud_controller::state::CloudController;
 use crate::router::Router;
 use crate::scheduler::Scheduler;
@@ -22,10 +22,10 @@ type Sources<'a> = (
     &'a Router,
 );
 
-/// The console, and the API with a record of the calls that it shows. `operated` is what operators
+/// The console, and the API with a record of the calls that it shows. `shown` is the configuration, `operated` is what operators
 /// ask.
 pub(super) fn open(
-    parts: &Parts,
+    (parts, shown): (&Parts, &Live<Vec<web::Setting>>),
     core: &CoreServices,
     ((cc, supervisor, scheduler, router), operated): (Sources<'_>, &axum::Router),
     api: axum::Router,
@@ -57,13 +57,7 @@ pub(super) fn open(
             authorization: Secret::new(format!("Basic {}", STANDARD.encode(secret))),
         },
         data_services: parts.config.data_services,
-        settings: { parts.config.settings().into_iter() }
-            .map(|one| web::Setting {
-                name: one.name,
-                value: one.text(),
-                origin: one.origin.word(),
-            })
-            .collect(),
+        settings: shown.clone(),
         own_log: parts.config.data_dir.join(own_log::LOG),
         spool: parts.config.data_dir.clone(),
         router: router.clone(),

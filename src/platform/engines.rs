@@ -153,7 +153,7 @@ pub(super) fn drains(parts: &Parts, core: &CoreServices, pki: &Pki) -> Drains {
     let source = WantedDrains {
         db: core.db.clone(),
         vault: core.vault.clone(),
-        aggregate: parts.config.log_drains.clone(),
+        aggregate: core.log_drains.clone(),
     };
     let settings = DrainSettings {
         // Nobody else can mark requests.

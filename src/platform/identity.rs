@@ -4,9 +4,11 @@
 //! there is no database; later this is an error that the user must resolve, as containers carry the
 //! old id and the database stores the old password.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use nix::unistd::{Uid, User};
 
 use crate::base::{Secret, private_file};
 use crate::config::Config;
@@ -19,7 +21,26 @@ const DATABASE_FILE: &str = "cflite.db";
 /// Creates the data dir, for its owner only.
 pub fn prepare_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     private_file::create_folder(data_dir)
-        .with_context(|| format!("cannot create {}", data_dir.display()))
+        .with_context(|| format!("cannot create {}", data_dir.display()))?;
+    check_owner(data_dir)
+}
+
+/// Refuses the folder of another user: root could use it, and what root creates there would keep the
+/// user's service from starting.
+fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
+    let folder = std::fs::metadata(data_dir)
+        .with_context(|| format!("cannot read {}", data_dir.display()))?;
+    let (owner, own) = (folder.uid(), Uid::effective());
+    if Uid::from_raw(owner) == own {
+        return Ok(());
+    }
+    let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
+    let user = user.map_or_else(|| owner.to_string(), |user| user.name);
+    bail!(
+        "{} belongs to the user {user}: start its service with `systemctl start cflite`, run this as \
+         that user, or choose another folder with --data-dir",
+        data_dir.display()
+    )
 }
 
 /// Path of the database.

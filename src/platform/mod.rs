@@ -17,11 +17,14 @@ mod metrics;
 mod names;
 mod open;
 mod parts;
+mod reload;
 mod router_log;
 mod routing;
 mod running;
 mod screen;
 mod seed;
+mod service;
+mod signals;
 mod start;
 mod sweeper;
 mod workers;
@@ -30,6 +33,7 @@ pub use data_services::catalog as service_catalog;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
 pub use parts::Parts;
+pub use reload::Reloaded;
 pub use running::Running;
 pub use start::Platform;
 
@@ -38,9 +42,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::base::blocking;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::docker::{BollardEngine, DEFAULT_HOST, Engine};
+use crate::net::inherited::Inherited;
 use crate::telemetry::own_log;
+use service::ServiceManager;
+use signals::{Signal, Signals};
 
 /// Time limit for workers to end when the platform stops.
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -53,14 +60,24 @@ pub fn connect_docker(config: &Config) -> Arc<dyn Engine> {
 }
 
 /// Runs a platform in this process until SIGTERM or SIGINT; a second signal stops it at once.
-pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
+/// SIGHUP makes it take over the configuration that `resolve` gives then.
+pub fn run_until_stopped(
+    config: Config,
+    resolve: impl Fn() -> Result<Config, ConfigError>,
+) -> anyhow::Result<()> {
     own_log::to_stderr(config.log_format);
+    // Before there are threads: it changes the environment.
+    let inherited =
+        Inherited::take(parts::SOCKET_NAMES).context("sockets of the service manager")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(blocking::THREADS)
         .thread_keep_alive(blocking::KEEP_ALIVE)
         .build()?;
     runtime.block_on(async {
+        let manager = ServiceManager::of_this_process();
+        manager.status("opening the data and asking the Docker daemon");
+        let mut signals = Signals::listen()?;
         let Some(lock) = DataDirLock::take(&config.data_dir)? else {
             bail!("another cflite is running on {}", config.data_dir.display());
         };
@@ -68,14 +85,38 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
         Running::remove(&config.data_dir);
         let engine = connect_docker(&config);
         let data_dir = config.data_dir.clone();
-        let platform = Platform::start(Parts::real(config, engine)).await?;
-        platform
-            .running()
-            .write(&data_dir)
-            .context("cannot write running.json")?;
-        tracing::info!(api = %platform.running().api_url(), "ready");
-        signalled().await?;
+        let parts = Parts {
+            inherited,
+            ..Parts::real(config, engine)
+        };
+        let started = async {
+            let platform = Platform::start(parts).await?;
+            let running = platform.running();
+            running
+                .write(&data_dir)
+                .context("cannot write running.json")?;
+            manager.wait_until_ready(running).await?;
+            anyhow::Ok(platform)
+        };
+        let platform = tokio::select! {
+            platform = started => platform?,
+            () = signals.stopped() => {
+                tracing::info!("stopped while starting");
+                Running::remove(&data_dir);
+                return Ok(());
+            }
+        };
+        let running = platform.running();
+        manager.ready(running);
+        manager.watch(platform.supervisor(), running);
+        tracing::info!(api = %running.api_url(), "ready");
+        while signals.next().await == Signal::Reload {
+            manager.reloading();
+            reload(&platform, &resolve);
+            manager.ready(running);
+        }
         tracing::info!("stopping");
+        manager.stopping();
         Running::remove(&data_dir);
         tokio::select! {
             clean = platform.shut_down(SHUTDOWN) => {
@@ -83,24 +124,27 @@ pub fn run_until_stopped(config: Config) -> anyhow::Result<()> {
                     tracing::warn!("some workers did not stop in time");
                 }
             }
-            second = signalled() => second?,
+            () = signals.stopped() => {}
         }
         drop(lock);
         Ok(())
     })
 }
 
-async fn signalled() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // The platform survives a closed terminal.
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {}
+fn reload(platform: &Platform, resolve: impl Fn() -> Result<Config, ConfigError>) {
+    let reloaded = resolve()
+        .map_err(anyhow::Error::from)
+        .and_then(|config| platform.reload(config));
+    match reloaded {
+        Ok(done) => {
+            tracing::info!(changed = %done.changed.join(", "), "read the configuration again");
+            if !done.at_the_next_start.is_empty() {
+                let options = done.at_the_next_start.join(", ");
+                tracing::warn!(%options, "these options changed and take effect at the next start");
+            }
+        }
+        Err(error) => {
+            tracing::error!(error = %format!("{error:#}"), "cannot use the configuration; the one in force stays");
         }
     }
 }

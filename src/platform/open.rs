@@ -1,6 +1,6 @@
 //! Opens what the engines need: sockets, database, secrets, blobs, registry, logs and UAA.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
 use super::{adapters, identity, seed};
 use crate::alerts::{Alerts, Sink, SinkError};
-use crate::base::Secret;
+use crate::base::{Live, Secret};
 use crate::blobs::Blobs;
 use crate::cloud_controller::engines;
 use crate::config::Config;
@@ -26,10 +26,24 @@ use crate::{scheduler, staging};
 /// How long the start waits for the Docker daemon.
 const DOCKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) fn sockets(config: &Config) -> anyhow::Result<Sockets> {
+/// The sockets that the service manager passed, else newly bound ones.
+pub(super) fn sockets(parts: &mut Parts) -> anyhow::Result<Sockets> {
+    let config = &parts.config;
+    let inherited = &mut parts.inherited;
+    let mut open = |name, choice| -> anyhow::Result<Vec<TcpListener>> {
+        let passed = inherited.remove(name);
+        if passed.is_empty() {
+            return Ok(vec![ports::bind(config.bind, choice)?]);
+        }
+        for socket in &passed {
+            let address = socket.local_addr()?;
+            tracing::info!(%address, "serving {name} on a socket of the service manager");
+        }
+        Ok(passed)
+    };
     Ok(Sockets {
-        http: ports::bind(config.bind, config.http_port).context("HTTP port")?,
-        https: ports::bind(config.bind, config.https_port).context("HTTPS port")?,
+        http: open("http", config.http_port).context("HTTP port")?,
+        https: open("https", config.https_port).context("HTTPS port")?,
     })
 }
 
@@ -72,10 +86,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let access = engines::RegistryAccess::new(uaa.clone(), db.clone());
     let apps = engines::RegistryApps::new(db.clone(), staging::lifecycle_files());
     let registry = registry.with_access(Arc::new(access), Arc::new(apps));
-    let sinks: Result<Vec<Sink>, SinkError> = { config.alerts.iter() }
-        .map(|url| Sink::parse(url.expose()))
-        .collect();
-    let alerts = Alerts::new(parts.clock.clone(), sinks.context("option alert")?);
+    let sinks = sinks(config).context("option alert")?;
+    let alerts = Alerts::new(parts.clock.clone(), sinks);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
@@ -89,9 +101,16 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         packages,
         logs,
         alerts,
+        log_drains: Live::new(config.log_drains.clone()),
         uaa,
         host_ip,
     })
+}
+
+/// Who is told of alerts.
+pub(super) fn sinks(config: &Config) -> Result<Vec<Sink>, SinkError> {
+    let urls = config.alerts.iter();
+    urls.map(|url| Sink::parse(url.expose())).collect()
 }
 
 /// The tags of every envelope that say where it comes from.
@@ -123,7 +142,7 @@ fn registry_settings(config: &Config, port: u16, token: Secret<String>) -> regis
             offline: config.offline,
             ..registry::upstream::Settings::default()
         },
-        cache_limit: config.registry_cache,
+        cache_limit: Live::new(config.registry_cache),
     }
 }
 
@@ -156,14 +175,18 @@ pub(super) fn running(
     sockets: &Sockets,
     core: &CoreServices,
 ) -> anyhow::Result<Running> {
+    let first = |sockets: &[TcpListener]| -> anyhow::Result<SocketAddr> {
+        Ok(sockets.first().context("no socket")?.local_addr()?)
+    };
+    let http = first(&sockets.http)?;
     Ok(Running {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: parts.clock.now(),
         domain: parts.config.domain.clone(),
-        bind: parts.config.bind,
-        http_port: sockets.http.local_addr()?.port(),
-        https_port: sockets.https.local_addr()?.port(),
+        bind: http.ip(),
+        http_port: http.port(),
+        https_port: first(&sockets.https)?.port(),
         registry_port: core.registry_socket.local_addr()?.port(),
         registry_mirror_port: match &core.mirror_socket {
             Some(socket) => Some(socket.local_addr()?.port()),

@@ -4,16 +4,20 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::alerts::Alerts;
-use crate::base::{Clock, GuidSource, SystemClock};
+use crate::base::{Clock, GuidSource, Live, SystemClock};
 use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::Engine;
 use crate::logs::Logs;
+use crate::net::inherited::Inherited;
 use crate::packages::Packages;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
 use crate::uaa::Uaa;
+
+/// Names of sockets that a service manager may pass.
+pub(super) const SOCKET_NAMES: &[&str] = &["http", "https"];
 
 /// The injected parts of a platform; tests replace clock, guids, Docker and probes.
 pub struct Parts {
@@ -29,6 +33,8 @@ pub struct Parts {
     pub probe: Arc<dyn Probe>,
     /// Serving threads; 0 = one per processor.
     pub threads: usize,
+    /// Sockets that the service manager bound, by [`SOCKET_NAMES`]; ports without one are bound.
+    pub inherited: Inherited,
 }
 
 impl Parts {
@@ -41,6 +47,7 @@ impl Parts {
             guids: GuidSource::random(),
             probe: Arc::new(NetworkProbe),
             threads: 0,
+            inherited: Inherited::default(),
         }
     }
 }
@@ -57,13 +64,16 @@ pub(super) struct CoreServices {
     pub(super) packages: Packages,
     pub(super) logs: Logs,
     pub(super) alerts: Alerts,
+    /// Drains for all apps.
+    pub(super) log_drains: Live<Vec<String>>,
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
     pub(super) lifecycle: scheduler::Lifecycle,
 }
 
+/// Listening sockets of the front door; at least one of each kind.
 pub(super) struct Sockets {
-    pub(super) http: TcpListener,
-    pub(super) https: TcpListener,
+    pub(super) http: Vec<TcpListener>,
+    pub(super) https: Vec<TcpListener>,
 }

@@ -8,11 +8,13 @@ use super::data_services::Part;
 use super::health::{self, Health};
 use super::metrics::{self, Measured, PlatformMetrics};
 use super::parts::{CoreServices, Parts};
+use super::reload::{self, Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
 use super::{console, data_services, engines, open, workers};
-use crate::base::Supervisor;
+use crate::base::{Live, Supervisor};
 use crate::cloud_controller::state::CloudController;
+use crate::config::Config;
 use crate::db::Db;
 use crate::logs::Ingest;
 use crate::scheduler::Scheduler;
@@ -23,12 +25,13 @@ pub struct Platform {
     supervisor: Supervisor,
     db: Db,
     scheduler: Scheduler,
+    reloading: Reloading,
 }
 
 impl Platform {
     /// Opens the data dir and starts everything; ready when this returns.
-    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
-        let sockets = open::sockets(&parts.config)?;
+    pub async fn start(mut parts: Parts) -> anyhow::Result<Self> {
+        let sockets = open::sockets(&mut parts)?;
         let core = open::core_services(&parts).await?;
         let supervisor = Supervisor::new();
         let running = open::running(&parts, &sockets, &core)?;
@@ -58,10 +61,12 @@ impl Platform {
         };
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
+        let shown = Live::new(reload::shown(&parts.config));
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
         let sources = (&cc, &supervisor, &scheduler, &router);
-        let platform = console::open(&parts, &core, (sources, &operated), platform);
+        let platform = console::open((&parts, &shown), &core, (sources, &operated), platform);
 
+        let reloading = Reloading::new(parts.config.clone(), &core, shown);
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);
         workers::start_logs(&supervisor, &core, &ingest, &drains);
@@ -85,6 +90,7 @@ impl Platform {
             supervisor,
             db: core.db,
             scheduler,
+            reloading,
         })
     }
 
@@ -101,6 +107,16 @@ impl Platform {
     /// Its scheduler, for tests that wait for it.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
+    }
+
+    /// Takes over what can change while it runs.
+    pub fn reload(&self, config: Config) -> anyhow::Result<Reloaded> {
+        self.reloading.reload(config)
+    }
+
+    /// What its workers run under.
+    pub(super) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     /// Stops all workers; true when all ended within `limit`. Apps keep running.

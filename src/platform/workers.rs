@@ -204,10 +204,10 @@ pub(super) fn start_front_door(
         body_limits: BodyLimits::default(),
         too_slow: adapters::too_slow,
     };
-    let listeners = vec![
-        Listener::plain(sockets.http),
-        Listener::tls(sockets.https, pki.server_config()),
-    ];
+    let plain = sockets.http.into_iter().map(Listener::plain);
+    let secure =
+        { sockets.https.into_iter() }.map(|socket| Listener::tls(socket, pki.server_config()));
+    let listeners = plain.chain(secure).collect();
     let limits = Limits {
         threads: parts.threads,
         ..Limits::default()

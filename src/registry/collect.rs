@@ -43,7 +43,7 @@ impl Registry {
     /// manifest never came, and uploads whose end never came. Run it before [`blobs::Blobs::sweep`],
     /// which then removes their blobs.
     pub async fn sweep(&self) -> Result<Vec<Evicted>, RegistryError> {
-        let (limit, now) = (self.0.settings.cache_limit, self.now());
+        let (limit, now) = (self.cache_limit(), self.now());
         let evicted = self
             .db()
             .write_without_wake(move |tx| sweep(tx, limit, now))
@@ -63,14 +63,14 @@ impl Registry {
 
     /// What [`Registry::collect`] would remove now.
     pub(super) async fn preview(&self) -> Result<Collected, RegistryError> {
-        let (limit, now) = (self.0.settings.cache_limit, self.now());
+        let (limit, now) = (self.cache_limit(), self.now());
         let preview = self.blobs().preview(move |tx| sweep(tx, limit, now));
         Ok(preview.await?)
     }
 
     /// What is here.
     pub(super) async fn holdings(&self) -> Result<Holdings, RegistryError> {
-        let cache_limit = self.0.settings.cache_limit;
+        let cache_limit = self.cache_limit();
         let read = move |tx: &crate::db::ReadTx<'_>| {
             let needed = store::needed_elsewhere(tx)?;
             Ok::<_, DbError>(Holdings {

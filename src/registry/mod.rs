@@ -50,7 +50,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::base::{Clock, Secret, Timestamp};
+use crate::base::{Clock, Live, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
 use crate::docker::RegistryAuth;
@@ -170,7 +170,7 @@ pub struct Settings {
     /// How those are asked.
     pub upstream: upstream::Settings,
     /// The most bytes of copies of their images that are kept, besides what the platform needs.
-    pub cache_limit: u64,
+    pub cache_limit: Live<u64>,
 }
 
 /// The names under which clients know this registry: loopback addresses with its port, and host
@@ -237,6 +237,15 @@ impl Registry {
             upstreams: self.0.upstreams.clone(),
             downloads: self.0.downloads.clone(),
         }))
+    }
+
+    /// Changes the most bytes of copies; what is beyond is evicted by the next sweep.
+    pub fn set_cache_limit(&self, limit: u64) {
+        self.0.settings.cache_limit.set(limit);
+    }
+
+    fn cache_limit(&self) -> u64 {
+        *self.0.settings.cache_limit.get()
     }
 
     /// Whether a caller may do this.

@@ -199,7 +199,7 @@ impl Registry {
                 }
             }
         };
-        let limit = self.0.settings.cache_limit;
+        let limit = self.cache_limit();
         if blob.size > limit {
             return Err(UpstreamError::Unsupported {
                 image: image.to_string(),

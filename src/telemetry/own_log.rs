@@ -3,9 +3,10 @@
 //! `cflite up` starts the platform with its standard error in `cflite.log`. A worker notices that
 //! (the open file is the one of that name) and, once the file is large or old, renames it to
 //! `cflite.log.1`, the earlier ones to `.2` and so on, and continues in a new file. Panics and what
-//! libraries print go the same way, as they write to the same descriptor. In the foreground under
-//! systemd, or with output sent elsewhere, nothing is touched.
+//! libraries print go the same way, as they write to the same descriptor. In the foreground, or with
+//! output sent elsewhere, nothing is touched; lines to systemd's journal have their severity in front.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::base::{Clock, Timestamp, private_file};
 
@@ -57,6 +62,47 @@ impl Format {
     }
 }
 
+/// A line's severity as systemd's journal reads it, in front of the line (`sd-daemon(3)`).
+struct ForJournal<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for ForJournal<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", severity(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// The severity of `syslog(3)`.
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// Whether a file is the stream to the journal that the variable `JOURNAL_STREAM` names by device
+/// and inode. The variable alone says nothing: the output may have been sent elsewhere since.
+fn is_journal(stream: Option<&str>, file: impl AsFd) -> bool {
+    let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else {
+        return false;
+    };
+    let named = (device.parse().ok(), inode.parse().ok());
+    let open = nix::sys::stat::fstat(file);
+    open.is_ok_and(|open| named == (Some(open.st_dev), Some(open.st_ino)))
+}
+
 /// Lets `tracing` write to standard error; `CFLITE_LOG` says what.
 pub fn to_stderr(format: Format) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CFLITE_LOG")
@@ -65,9 +111,18 @@ pub fn to_stderr(format: Format) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(format == Format::Text && io::stderr().is_terminal());
-    let set = match format {
-        Format::Text => common.try_init(),
-        Format::Json => common.json().flatten_event(true).try_init(),
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let journal = is_journal(stream.as_deref(), io::stderr());
+    let set = match (format, journal) {
+        (Format::Text, false) => common.try_init(),
+        // The journal has the time.
+        (Format::Text, true) => { common.without_time() }
+            .map_event_format(ForJournal)
+            .try_init(),
+        (Format::Json, false) => common.json().flatten_event(true).try_init(),
+        (Format::Json, true) => { common.json().flatten_event(true) }
+            .map_event_format(ForJournal)
+            .try_init(),
     };
     if let Err(error) = set {
         tracing::debug!(%error, "logging is already set up");
@@ -137,6 +192,19 @@ mod tests {
                 expected,
                 "{size} {age:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_journal_is_known_by_its_stream() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let file = std::fs::File::create(dir.path().join("stream")).expect("created");
+        let known = file.metadata().expect("metadata");
+        let name = format!("{}:{}", known.dev(), known.ino());
+        assert!(is_journal(Some(&name), &file));
+        assert!(!is_journal(Some(&name), io::stderr()), "sent elsewhere");
+        for other in [None, Some(""), Some(":"), Some("1:2:3")] {
+            assert!(!is_journal(other, &file), "{other:?}");
         }
     }
 

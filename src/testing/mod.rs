@@ -18,6 +18,7 @@ use crate::config::Options;
 use crate::data_services::ensure_credentials;
 use crate::db::{DbError, Vault};
 use crate::docker::{Engine, FakeEngine};
+use crate::net::inherited::Inherited;
 use crate::platform::{Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
 
@@ -345,6 +346,7 @@ async fn start(
         guids: GuidSource::random(),
         probe: Arc::new(FakeProbe::default()),
         threads: 1,
+        inherited: Inherited::default(),
     })
     .await
 }

@@ -44,7 +44,7 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-use crate::base::{Clock, Supervisor};
+use crate::base::{Clock, Live, Supervisor};
 use crate::db::{Db, Vault};
 use crate::logs::{LogAccess, Logs};
 use crate::net::RequestBase;
@@ -85,7 +85,7 @@ pub struct Parts {
     /// Whether there are data services.
     pub data_services: bool,
     /// The configuration in force.
-    pub settings: Vec<Setting>,
+    pub settings: Live<Vec<Setting>>,
     /// The file of the platform's own log.
     pub own_log: PathBuf,
     /// The folder for files on their way.

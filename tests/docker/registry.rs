@@ -43,7 +43,7 @@ impl Platform {
             names: Vec::new(),
             upstreams: BTreeMap::new(),
             upstream: cflite::registry::upstream::Settings::default(),
-            cache_limit: u64::MAX,
+            cache_limit: cflite::base::Live::new(u64::MAX),
         };
         let registry = Registry::new(blobs.clone(), db, clock, settings);
         let supervisor = Supervisor::new();

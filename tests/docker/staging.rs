@@ -92,7 +92,7 @@ impl Platform {
             names: Vec::new(),
             upstreams: std::collections::BTreeMap::new(),
             upstream: cflite::registry::upstream::Settings::default(),
-            cache_limit: u64::MAX,
+            cache_limit: cflite::base::Live::new(u64::MAX),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let supervisor = Supervisor::new();

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::base::Live;
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::log_drains::BoundDrain;
@@ -17,7 +18,7 @@ pub(crate) struct WantedDrains {
     /// Decrypts certificates.
     pub vault: Vault,
     /// URLs of drains for all apps.
-    pub aggregate: Vec<String>,
+    pub aggregate: Live<Vec<String>>,
 }
 
 #[async_trait]
@@ -26,7 +27,7 @@ impl DrainSource for WantedDrains {
         let vault = self.vault.clone();
         let found: Result<Vec<Drain>> = self.db.read(move |tx| of_apps(tx, &vault)).await;
         let mut drains = found.map_err(|error| error.to_string())?;
-        drains.extend(self.aggregate.iter().map(|url| Drain {
+        drains.extend(self.aggregate.get().iter().map(|url| Drain {
             source_id: None,
             url: url.clone(),
             tls: DrainTls::default(),

@@ -57,7 +57,7 @@ fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
         names: vec!["registry.cf.localhost".to_owned()],
         upstreams: BTreeMap::new(),
         upstream: upstream::Settings::default(),
-        cache_limit: u64::MAX,
+        cache_limit: crate::base::Live::new(u64::MAX),
     };
     change(&mut settings);
     let registry = Registry::new(blobs.clone(), db.clone(), shared, settings);

@@ -200,7 +200,7 @@ async fn inside(visitor: &Visitor) -> Result<Inside, Refused> {
         images,
         packages,
         alerts: alerts.alerts,
-        settings: parts.settings.clone(),
+        settings: parts.settings.get().to_vec(),
         log: tail(&parts.own_log).await,
     })
 }

@@ -1,0 +1,42 @@
+//! `cflite version`: which build this is.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{Session, show};
+
+/// What `packaging/build` says of a build; other builds do not know it.
+const COMMIT: Option<&str> = option_env!("CFLITE_BUILD_COMMIT");
+/// When that commit was made, in RFC 3339: the time of the build itself would differ between two
+/// builds of the same source.
+const COMMITTED_AT: Option<&str> = option_env!("CFLITE_BUILD_COMMITTED_AT");
+/// `rustc --version`.
+const RUSTC: Option<&str> = option_env!("CFLITE_BUILD_RUSTC");
+
+pub(super) fn run(session: Session) -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    if session.json {
+        show::json(&json!({
+            "version": version,
+            "commit": COMMIT,
+            "committed_at": COMMITTED_AT,
+            "rustc": RUSTC,
+            "target": target,
+        }));
+        return ExitCode::SUCCESS;
+    }
+    show::line(&format!("cflite {version} ({target})"));
+    let known = [
+        ("commit", COMMIT),
+        ("of", COMMITTED_AT),
+        ("built with", RUSTC),
+    ];
+    for (name, value) in known {
+        if let Some(value) = value {
+            show::line(&format!("{name} {value}"));
+        }
+    }
+    ExitCode::SUCCESS
+}
