@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean
+.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean dist packaging-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -62,6 +62,13 @@ fuzz-logs: ## Random PromQL, output of containers and websocket frames, a few mi
 soak: ## 10 000 hostile lists; memory, database handles and threads must not grow
 	HOSTILE_REQUESTS=$${HOSTILE_REQUESTS:-10000} $(CARGO) test --locked --test docker hostile -- --nocapture
 
+dist: ## Make deb, rpm, tarball, image, bill of materials and checksums into dist/
+	@packaging/dist
+
+packaging-test: ## Tests of units, scripts, manual pages, completions and packages
+	$(CARGO) build --locked --bin cflite --example pages
+	@packaging/tests/run.sh
+
 docker-test: ## Tests that need the Docker daemon
 	$(CARGO) test --locked --test docker
 
@@ -75,7 +82,8 @@ lint: ## Check formatting, lints and the documentation's links
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --locked --no-deps --document-private-items
-	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests tests/cf/*.sh tests/clients/python/run.sh tests/console/run.sh .ci/run \
+	shellcheck packaging/prerequisites.sh packaging/step packaging/run-tests packaging/build packaging/dist packaging/stage packaging/tools \
+		packaging/tests/*.sh packaging/tarball/* packaging/image/make packaging/texts/fill packaging/deb/* tests/cf/*.sh tests/clients/python/run.sh tests/console/run.sh .ci/run \
 		$$(grep -rlE '^#!.*sh$$|^# shellcheck shell' images)
 
 fmt: ## Format the code
@@ -92,5 +100,6 @@ screenshots: ## Make the pictures of docs/console.md anew
 	@mkdir -p docs/images
 	@CFLITE_BINARY=$(abspath $(CFLITE)) CONSOLE_SCREENSHOTS=$(abspath docs/images) tests/console/run.sh --project=wide screenshots
 
-clean: ## Remove build artifacts
+clean: ## Remove build artifacts and packages
 	$(CARGO) clean
+	rm -rf dist

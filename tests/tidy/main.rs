@@ -306,7 +306,7 @@ fn every_dependency_is_used() {
         behind("\n[dependencies]\n"),
         behind("\n[dev-dependencies]\n"),
     ];
-    let all = [sources("src"), sources("tests")].concat();
+    let all = [sources("src"), sources("tests"), sources("packaging")].concat();
     let mut unused = Vec::new();
     for section in &sections {
         let lines = section.lines().take_while(|line| !line.starts_with('['));
