@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean dist packaging-test
+.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean dist packaging-test package-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -68,6 +68,10 @@ dist: ## Make deb, rpm, tarball, image, bill of materials and checksums into dis
 packaging-test: ## Tests of units, scripts, manual pages, completions and packages
 	$(CARGO) build --locked --bin cflite --example pages
 	@packaging/tests/run.sh
+
+package-test: ## Install, upgrade, remove and purge the deb in a Debian container, with an app that runs
+	@packaging/dist --only deb
+	@packaging/tests/lifecycle.sh "$$(ls -t dist/cflite_*.deb | head -n 1)"
 
 docker-test: ## Tests that need the Docker daemon
 	$(CARGO) test --locked --test docker
