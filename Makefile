@@ -69,9 +69,9 @@ packaging-test: ## Tests of units, scripts, manual pages, completions and packag
 	$(CARGO) build --locked --bin cflite --example pages
 	@packaging/tests/run.sh
 
-package-test: ## Install, upgrade, remove and purge the deb in a Debian container, with an app that runs
+package-test: ## Install, upgrade, remove and purge the deb in Debian containers, also as a service of systemd
 	@packaging/dist --only deb
-	@packaging/tests/lifecycle.sh "$$(ls -t dist/cflite_*.deb | head -n 1)"
+	@deb=$$(ls -t dist/cflite_*.deb | head -n 1); packaging/tests/lifecycle.sh "$$deb" && packaging/tests/service.sh "$$deb"
 
 docker-test: ## Tests that need the Docker daemon
 	$(CARGO) test --locked --test docker

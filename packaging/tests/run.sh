@@ -72,7 +72,7 @@ the_service_is_hardened() {
 
 units_name_files_of_the_package() {
     ! grep -hE '^(Exec|Environment)' packaging/systemd/*.service packaging/systemd/user/*.service |
-        grep -oE '/[a-z]+/[a-z./-]+' | grep -vxE '/usr/bin/cflite|/bin/kill|/var/lib/cflite|/etc/cflite/cflite.toml|/etc/default/cflite|/cflite/environment'
+        grep -oE '/[a-z]+/[a-z./-]+' | grep -vxE '/usr/bin/cflite|/bin/sh|/var/lib/cflite|/etc/cflite/cflite.toml|/etc/default/cflite|/cflite/environment'
 }
 
 scripts_have_no_faults() {
