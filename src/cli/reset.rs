@@ -1,5 +1,7 @@
 //! `cflite reset`.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,7 +54,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     }
     let step = show::Step::begin("remove data");
     if config.data_dir.exists() {
-        std::fs::remove_dir_all(&config.data_dir)
+        remove_data(&config.data_dir)
             .with_context(|| format!("cannot remove {}", config.data_dir.display()))?;
     }
     step.done(&config.data_dir.display().to_string());
@@ -64,4 +66,29 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         }));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes a folder; only what is in it where the folder itself is a mount point or another user's.
+fn remove_data(folder: &Path) -> io::Result<()> {
+    std::fs::remove_dir_all(folder).or_else(|error| {
+        let is_empty = std::fs::read_dir(folder).is_ok_and(|mut left| left.next().is_none());
+        if is_empty { Ok(()) } else { Err(error) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_over_is_a_failure_unless_it_is_the_empty_folder() {
+        let place = tempfile::tempdir().expect("temporary folder");
+        let folder = place.path().join("data");
+        std::fs::create_dir_all(folder.join("blobs")).expect("created");
+        remove_data(&folder).expect("removed");
+        assert!(!folder.exists());
+        remove_data(&folder).expect_err("it is not there");
+        // The system's own: nobody removes it, and it is not empty.
+        remove_data(Path::new("/proc/self/task")).expect_err("not removed");
+    }
 }

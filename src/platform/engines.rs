@@ -182,7 +182,9 @@ pub(super) fn router(access_log: Arc<RouterLog>, drains: &Drains) -> Router {
         unlogged: Some(unlogged),
         ..router::Settings::default()
     };
-    Router::new(settings, access_log)
+    let router = Router::new(settings, access_log);
+    router.hold();
+    router
 }
 
 pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {

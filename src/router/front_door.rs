@@ -8,6 +8,7 @@
 //!
 //! [`slow_body`]: crate::net::slow_body
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl Serve for FrontDoor {
     fn local(&self) -> LocalFrontDoor {
         LocalFrontDoor {
             router: Rc::new(LocalRouter::new(self.router.clone(), self.clock.clone())),
+            is_open: Cell::new(false),
             door: self.clone(),
         }
     }
@@ -75,6 +77,8 @@ impl Serve for FrontDoor {
 /// The front door on one thread.
 pub struct LocalFrontDoor {
     router: Rc<LocalRouter>,
+    /// Whether requests were routed before, so that none waits.
+    is_open: Cell<bool>,
     door: FrontDoor,
 }
 
@@ -95,6 +99,9 @@ impl ServeLocal for LocalFrontDoor {
                     &RouterError::EmptyHost.text(),
                 )),
             };
+        }
+        if !self.is_open.get() {
+            self.is_open.set(self.door.router.opened().await);
         }
         let answer = proxy::serve(self.router.clone(), &peer, request);
         if let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await {

@@ -6,7 +6,8 @@
 //! → the access line.
 //!
 //! Invariants: the table is replaced as a whole, never modified; bodies are never buffered
-//! completely; no request waits for a lock; the router knows nothing of Cloud Controller: the
+//! completely; no request waits for a lock, and only those that come before the first table is known
+//! ([`Router::hold`]) wait at all; the router knows nothing of Cloud Controller: the
 //! caller of [`Router::swap`] decides what is routable. Omitted on purpose: TTLs and pruning by
 //! age, since the table is updated in-process when an instance ends.
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
+use tokio::sync::watch;
 
 pub mod access_log;
 mod backend;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub request_timeout: std::time::Duration,
     /// How long an unused connection to an instance is kept.
     pub backend_idle: std::time::Duration,
+    /// How long a request waits for the first table.
+    pub first_table: std::time::Duration,
     /// Attempts on different endpoints for one request.
     pub attempts: usize,
     /// Which requests have no access line.
@@ -86,6 +90,7 @@ impl Default for Settings {
             dial_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(900),
             backend_idle: Duration::from_secs(90),
+            first_table: Duration::from_secs(5),
             attempts: 3,
             unlogged: None,
         }
@@ -102,6 +107,7 @@ struct Shared {
     settings: Settings,
     table: ArcSwap<Table>,
     access_log: Arc<dyn AccessLog>,
+    is_open: watch::Sender<bool>,
 }
 
 impl Router {
@@ -112,8 +118,30 @@ impl Router {
                 settings,
                 table: ArcSwap::default(),
                 access_log,
+                is_open: watch::Sender::new(true),
             }),
         }
+    }
+
+    /// Lets requests wait until [`Router::open`], for those that come while the routes of apps that
+    /// run are still being found. Each waits for [`Settings::first_table`] at most.
+    pub fn hold(&self) {
+        self.shared.is_open.send_replace(false);
+    }
+
+    /// The table has all routes.
+    pub fn open(&self) {
+        self.shared
+            .is_open
+            .send_if_modified(|is_open| !std::mem::replace(is_open, true));
+    }
+
+    /// Waits until requests can be routed; false when that took too long.
+    async fn opened(&self) -> bool {
+        let mut is_open = self.shared.is_open.subscribe();
+        let opened = is_open.wait_for(|is_open| *is_open);
+        let limit = self.shared.settings.first_table;
+        matches!(tokio::time::timeout(limit, opened).await, Ok(Ok(_)))
     }
 
     /// Replaces the table for all new requests. Exchanges in progress complete on their endpoints;

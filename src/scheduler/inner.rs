@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) capacity: OnceCell<Capacity>,
     pub(super) wake: Arc<Notify>,
     pub(super) routable: watch::Sender<Arc<Vec<RoutableInstance>>>,
+    /// Whether the containers were compared with the records once.
+    pub(super) observed: watch::Sender<bool>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) launches: Semaphore,
     pub(super) stops: Semaphore,
@@ -86,6 +88,7 @@ impl Inner {
             attempts: Arc::new(Attempts::new(wake.clone())),
             wake,
             routable: watch::Sender::default(),
+            observed: watch::Sender::default(),
             progress: watch::Sender::default(),
             launches: Semaphore::new(parts.settings.launches),
             stops: Semaphore::new(parts.settings.stops),

@@ -144,6 +144,12 @@ impl Scheduler {
         self.0.routable.subscribe()
     }
 
+    /// Whether [`Scheduler::routable`] has what ran before this process, or the daemon does not
+    /// answer.
+    pub fn observed(&self) -> watch::Receiver<bool> {
+        self.0.observed.subscribe()
+    }
+
     /// Where a running instance can be reached.
     pub fn address(&self, guid: &InstanceGuid) -> Option<InstanceAddress> {
         let running = self.0.running();

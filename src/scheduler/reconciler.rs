@@ -273,6 +273,8 @@ impl Inner {
             }
             changed
         });
+        self.observed
+            .send_if_modified(|observed| !std::mem::replace(observed, true));
     }
 }
 

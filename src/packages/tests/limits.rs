@@ -1,6 +1,7 @@
 //! What clients must not do, and the space that copies take up.
 
 use super::*;
+use crate::base::Live;
 
 fn file(name: &str) -> String {
     format!("/pypi/files/{name}-1.0.tar.gz")
@@ -43,7 +44,7 @@ async fn paths_that_lead_out_of_a_registry_are_not_asked_for() {
 
 #[tokio::test]
 async fn copies_that_nobody_used_for_the_longest_time_go_first() {
-    let bench = bench_with(|settings| settings.limit = 20).await;
+    let bench = bench_with(|settings| settings.limit = Live::new(20)).await;
     for name in ["a", "b", "c"] {
         bench
             .upstream
@@ -66,7 +67,7 @@ async fn copies_that_nobody_used_for_the_longest_time_go_first() {
 
 #[tokio::test]
 async fn what_is_larger_than_the_cache_is_refused() {
-    let bench = bench_with(|settings| settings.limit = 3).await;
+    let bench = bench_with(|settings| settings.limit = Live::new(3)).await;
     bench.upstream.add(WHEEL, "application/zip", "a wheel");
     let answer = bench.get(WHEEL).await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
@@ -97,7 +98,7 @@ async fn a_blob_without_a_row_is_no_copy_and_is_swept() {
 
 #[tokio::test]
 async fn without_space_there_is_no_cache() {
-    let bench = bench_with(|settings| settings.limit = 0).await;
+    let bench = bench_with(|settings| settings.limit = Live::new(0)).await;
     assert!(!bench.packages.is_on());
     let request =
         Request::post("/cflite/packages/prefetch").body(Body::from("{\"name\":\"pypi:x\"}"));

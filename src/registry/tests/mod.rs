@@ -20,6 +20,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::base::Live;
 use crate::base::clock::ManualClock;
 use crate::docker::ByteReader;
 
@@ -57,7 +58,7 @@ fn with_settings(change: impl FnOnce(&mut Settings)) -> Fixture {
         names: vec!["registry.cf.localhost".to_owned()],
         upstreams: BTreeMap::new(),
         upstream: upstream::Settings::default(),
-        cache_limit: crate::base::Live::new(u64::MAX),
+        cache_limit: Live::new(u64::MAX),
     };
     change(&mut settings);
     let registry = Registry::new(blobs.clone(), db.clone(), shared, settings);

@@ -8,5 +8,6 @@ mod heads;
 mod interim;
 mod platform;
 mod sessions;
+mod start;
 mod streams;
 mod tls;

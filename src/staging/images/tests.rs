@@ -1,7 +1,7 @@
 //! Building and finding the stack images on the engine in memory.
 
 use super::*;
-use crate::base::SystemClock;
+use crate::base::{Live, SystemClock};
 use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::{FakeEngine, Verb};
@@ -26,7 +26,7 @@ fn bench() -> Bench {
         names: Vec::new(),
         upstreams: BTreeMap::new(),
         upstream: crate::registry::upstream::Settings::default(),
-        cache_limit: u64::MAX,
+        cache_limit: Live::new(u64::MAX),
     };
     let registry = Registry::new(blobs, db, clock.clone(), settings);
     let engine = FakeEngine::new(clock);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::{GuidSource, Secret, Supervisor, SystemClock};
+use crate::base::{GuidSource, Live, Secret, Supervisor, SystemClock};
 use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::{Engine, FakeEngine};
@@ -96,7 +96,7 @@ impl Bench {
             names: Vec::new(),
             upstreams: BTreeMap::new(),
             upstream: crate::registry::upstream::Settings::default(),
-            cache_limit: u64::MAX,
+            cache_limit: Live::new(u64::MAX),
         };
         let registry = Registry::new(blobs.clone(), db.clone(), clock.clone(), settings);
         let engine = FakeEngine::new(clock.clone());

@@ -1,5 +1,6 @@
 //! What is kept, and for how long.
 
+use crate::base::Live;
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -53,7 +54,7 @@ async fn copies_beyond_the_limit_go_the_longest_unused_first() {
     let all = cached(&bench.fixture).await;
     let f = bench
         .fixture
-        .again(|settings| settings.cache_limit = all - 1);
+        .again(|settings| settings.cache_limit = Live::new(all - 1));
     // A use makes the first the younger one.
     let manifest = "/v2/proxy/docker.io/old/manifests/1";
     assert_eq!(f.get(manifest).await.status(), StatusCode::OK);
@@ -81,7 +82,9 @@ async fn what_a_droplet_needs_outlives_its_copy() {
     bench.upstream.add("library/app:1", &image);
     bench.copied("app:1").await;
     bench.fixture.clock.advance(HOUR);
-    let f = bench.fixture.again(|settings| settings.cache_limit = 0);
+    let f = bench
+        .fixture
+        .again(|settings| settings.cache_limit = Live::new(0));
     assert_eq!(cached(&f).await, 0, "the droplet needs all of it");
     assert_eq!(collect(&f, "").await["evicted"], json!([]));
 
