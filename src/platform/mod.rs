@@ -118,17 +118,22 @@ pub fn run_until_stopped(
         tracing::info!("stopping");
         manager.stopping();
         Running::remove(&data_dir);
-        tokio::select! {
-            clean = platform.shut_down(SHUTDOWN) => {
-                if !clean {
-                    tracing::warn!("some workers did not stop in time");
-                }
-            }
-            () = signals.stopped() => {}
-        }
+        shut_down(&platform, &mut signals).await;
         drop(lock);
         Ok(())
     })
+}
+
+/// Lets requests in progress end, until a second signal.
+async fn shut_down(platform: &Platform, signals: &mut Signals) {
+    tokio::select! {
+        clean = platform.shut_down(SHUTDOWN) => {
+            if !clean {
+                tracing::warn!("some workers did not stop in time");
+            }
+        }
+        () = signals.stopped() => {}
+    }
 }
 
 fn reload(platform: &Platform, resolve: impl Fn() -> Result<Config, ConfigError>) {

@@ -40,15 +40,15 @@ pub struct Reloaded {
 }
 
 impl Reloading {
-    pub(super) fn new(config: Config, core: &CoreServices, shown: Live<Vec<web::Setting>>) -> Self {
+    pub(super) fn new(config: &Config, core: &CoreServices) -> Self {
         Self {
-            config: Live::new(config),
+            config: Live::new(config.clone()),
             db: core.db.clone(),
             alerts: core.alerts.clone(),
             log_drains: core.log_drains.clone(),
             registry: core.registry.clone(),
             packages: core.packages.clone(),
-            shown,
+            shown: Live::new(shown(config)),
         }
     }
 
@@ -110,7 +110,7 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
 }
 
 /// The configuration as the console shows it.
-pub(super) fn shown(config: &Config) -> Vec<web::Setting> {
+fn shown(config: &Config) -> Vec<web::Setting> {
     let settings = config.settings().into_iter();
     settings
         .map(|one| web::Setting {

@@ -8,11 +8,11 @@ use super::data_services::Part;
 use super::health::{self, Health};
 use super::metrics::{self, Measured, PlatformMetrics};
 use super::parts::{CoreServices, Parts};
-use super::reload::{self, Reloaded, Reloading};
+use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
 use super::{console, data_services, engines, open, workers};
-use crate::base::{Live, Supervisor};
+use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
 use crate::db::Db;
@@ -35,7 +35,6 @@ impl Platform {
         let core = open::core_services(&parts).await?;
         let supervisor = Supervisor::new();
         let running = open::running(&parts, &sockets, &core)?;
-        let docker = open::docker_version(&*parts.engine).await;
         let ingest = Ingest::new(core.logs.clone(), parts.engine.clone(), &core.id);
         let (measured, sink, access_log) = observers(&parts, &core, &ingest);
         let scheduler = engines::scheduler(&parts, &core, &sink);
@@ -57,16 +56,20 @@ impl Platform {
             db: core.db.clone(),
             supervisor: supervisor.clone(),
             scheduler: scheduler.clone(),
-            docker,
+            docker: open::docker_version(&*parts.engine).await,
         };
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&core, &data_services, &metrics);
-        let shown = Live::new(reload::shown(&parts.config));
+        let reloading = Reloading::new(&parts.config, &core);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
         let sources = (&cc, &supervisor, &scheduler, &router);
-        let platform = console::open((&parts, &shown), &core, (sources, &operated), platform);
+        let platform = console::open(
+            (&parts, &reloading.shown),
+            &core,
+            (sources, &operated),
+            platform,
+        );
 
-        let reloading = Reloading::new(parts.config.clone(), &core, shown);
         core.uaa.start(&supervisor);
         workers::start_database(&supervisor, &core);
         workers::start_logs(&supervisor, &core, &ingest, &drains);
