@@ -53,6 +53,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(60);
 
 /// How often the progress of the drains is written.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How long a receiver may take at the platform's end for what it is being sent; what it does not
+/// confirm is sent again.
+const LAST_DELIVERY: Duration = Duration::from_millis(500);
 
 /// The header of requests to drains over HTTPS: a router that knows its value, which is another one
 /// for each host, writes no access line for them. Otherwise an app that is its own drain would never come to rest.
@@ -80,6 +83,8 @@ struct Running {
     drains: BTreeMap<Key, RunningDrain>,
     /// Whether the rows of drains were compared with the wanted ones.
     are_opened: bool,
+    /// Cancelled when the platform ends.
+    ending: CancellationToken,
 }
 
 struct RunningDrain {
@@ -183,6 +188,11 @@ impl Drains {
             loop {
                 tokio::select! {
                     () = token.cancelled() => {
+                        running.ending.cancel();
+                        let all = async { while tasks.join_next().await.is_some() {} };
+                        if tokio::time::timeout(LAST_DELIVERY, all).await.is_err() {
+                            tracing::debug!("log drains end before their receivers answered");
+                        }
                         self.save(&running).await;
                         return Ok(());
                     }
@@ -259,7 +269,9 @@ impl Drains {
             }
             let progress = Arc::new(progress);
             let (logs, settings) = (self.0.logs.clone(), self.0.settings.clone());
-            let task = tasks.spawn(task::run(logs, drain, settings, progress.clone()));
+            let ending = running.ending.clone();
+            let task = task::run(logs, drain, settings, (progress.clone(), ending));
+            let task = tasks.spawn(task);
             running.drains.insert(key, RunningDrain { task, progress });
         }
     }

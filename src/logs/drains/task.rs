@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Part};
 use super::format::Format;
@@ -30,14 +31,19 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// that otherwise each failure could lead to the next.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// Delivers until it is aborted.
-pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings, progress: Arc<Progress>) {
+/// Delivers until it is aborted, or `ending` is cancelled: then what is being sent is sent to its end.
+pub(super) async fn run(
+    logs: Logs,
+    drain: Drain,
+    settings: Settings,
+    (progress, ending): (Arc<Progress>, CancellationToken),
+) {
     let target = match Target::parse(&drain.url) {
         Ok(target) => target,
         Err(text) => {
             report(&logs, drain.source_id.as_ref(), &text);
             // The URL is as it is until the binding goes.
-            return std::future::pending().await;
+            return ending.cancelled().await;
         }
     };
     let selection = match &drain.source_id {
@@ -71,6 +77,7 @@ pub(super) async fn run(logs: Logs, drain: Drain, settings: Settings, progress: 
         sink: None,
         failure_told: None,
         loss_told: None,
+        ending,
     };
     delivery.run().await;
 }
@@ -95,6 +102,8 @@ struct Delivery {
     failure_told: Option<Instant>,
     /// When a loss during failures was reported last.
     loss_told: Option<Instant>,
+    /// Cancelled when the platform ends.
+    ending: CancellationToken,
 }
 
 enum Sink {
@@ -104,13 +113,16 @@ enum Sink {
 
 impl Delivery {
     async fn run(&mut self) {
-        while let Some(items) = self.next().await {
+        let ending = self.ending.clone();
+        while let Some(Some(items)) = ending.run_until_cancelled(self.next()).await {
             let mut messages = VecDeque::new();
             self.format(items, &mut messages);
             if self.target.transport == Transport::HttpsBatch {
                 self.collect(&mut messages).await;
             }
-            self.deliver(&mut messages).await;
+            if !self.deliver(&mut messages).await {
+                return;
+            }
             self.progress.advance(self.sending.drain());
         }
     }
@@ -158,8 +170,9 @@ impl Delivery {
         let until = Instant::now() + BATCH_TIME;
         let mut bytes: usize = messages.iter().map(Vec::len).sum();
         while bytes < MAX_BATCH && Instant::now() < until {
-            let more = timeout_at(until, self.next()).await;
-            let Ok(Some(items)) = more else { return };
+            let ending = self.ending.clone();
+            let more = timeout_at(until, ending.run_until_cancelled(self.next())).await;
+            let Ok(Some(Some(items))) = more else { return };
             let before = messages.len();
             self.format(items, messages);
             bytes += messages.iter().skip(before).map(Vec::len).sum::<usize>();
@@ -187,13 +200,13 @@ impl Delivery {
         }
     }
 
-    /// Tries until everything is delivered.
-    async fn deliver(&mut self, messages: &mut VecDeque<Vec<u8>>) {
+    /// Tries until everything is delivered; false when that failed and the platform ends.
+    async fn deliver(&mut self, messages: &mut VecDeque<Vec<u8>>) -> bool {
         let mut pauses = PAUSES.pauses();
         while !messages.is_empty() {
             let before = messages.len();
             let Err(error) = self.attempt(messages).await else {
-                return;
+                return true;
             };
             if messages.len() < before {
                 // A part was delivered.
@@ -204,7 +217,10 @@ impl Delivery {
                 self.failure_told = Some(now);
                 report(&self.logs, self.drain.source_id.as_ref(), &error);
             }
-            tokio::time::sleep(pauses.pause()).await;
+            let pause = tokio::time::sleep(pauses.pause());
+            if self.ending.run_until_cancelled(pause).await.is_none() {
+                return false;
+            }
             let now = Instant::now();
             // Until then the store has what the queue loses, and the loss leads to another round.
             if self.backlog.is_over()
@@ -215,6 +231,7 @@ impl Delivery {
                 self.report_loss(loss);
             }
         }
+        true
     }
 
     async fn attempt(&mut self, messages: &mut VecDeque<Vec<u8>>) -> Result<(), String> {
