@@ -36,6 +36,7 @@ for (const role of ['admin', 'space_developer']) {
 
     // Its files are there to read.
     await page.getByRole('link', { name: 'Files', exact: true }).click();
+    await page.getByRole('link', { name: 'public', exact: true }).click();
     await page.getByRole('link', { name: 'index.html', exact: true }).click();
     await expect(page.getByLabel(/^The file .*index.html/)).toContainText('Welcome to cflite');
     const saved = page.waitForEvent('download');
