@@ -22,8 +22,8 @@ type Sources<'a> = (
     &'a Router,
 );
 
-/// The console, and the API with a record of the calls that it shows. `shown` is the configuration, `operated` is what operators
-/// ask.
+/// The console, and the API with a record of the calls that it shows. `shown` is the configuration,
+/// `operated` is what operators ask.
 pub(super) fn open(
     (parts, shown): (&Parts, &Live<Vec<web::Setting>>),
     core: &CoreServices,

@@ -63,17 +63,11 @@ impl Platform {
         let reloading = Reloading::new(&parts.config, &core);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
         let sources = (&cc, &supervisor, &scheduler, &router);
-        let platform = console::open(
-            (&parts, &reloading.shown),
-            &core,
-            (sources, &operated),
-            platform,
-        );
+        let shown = (&parts, &reloading.shown);
+        let platform = console::open(shown, &core, (sources, &operated), platform);
 
-        core.uaa.start(&supervisor);
-        workers::start_database(&supervisor, &core);
+        workers::start_core(&supervisor, &core);
         workers::start_logs(&supervisor, &core, &ingest, &drains);
-        core.alerts.start(&supervisor);
         workers::start_metrics(&supervisor, &parts, &core, &metrics);
         workers::start_registry(&supervisor, &core, operated)?;
         staging.start(&supervisor);

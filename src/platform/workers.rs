@@ -47,8 +47,10 @@ pub(super) fn warm_images(supervisor: &Supervisor, images: Images) {
     });
 }
 
-pub(super) fn start_database(supervisor: &Supervisor, core: &CoreServices) {
+pub(super) fn start_core(supervisor: &Supervisor, core: &CoreServices) {
+    core.uaa.start(supervisor);
     core.db.close_idle_readers(supervisor);
+    core.alerts.start(supervisor);
 }
 
 pub(super) fn start_logs(

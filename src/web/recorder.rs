@@ -77,7 +77,7 @@ impl Recorder {
         let (at, begin) = (recorder.0.clock.now(), std::time::Instant::now());
         let response = next.run(request).await;
         let status = response.status().as_u16();
-        recorder.add(Call {
+        recorder.0.calls.add(Call {
             at,
             micros: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
             method,
@@ -102,10 +102,6 @@ impl Recorder {
         let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let claims = self.0.uaa.verify(authorization).ok()?;
         Some(claims.user?.to_string())
-    }
-
-    fn add(&self, call: Call) {
-        self.0.calls.add(call);
     }
 
     /// The calls around one whose path has one of `guids`, of the same session and without a pause

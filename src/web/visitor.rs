@@ -6,7 +6,6 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-
 use tokio::sync::OnceCell;
 
 use super::Console;

@@ -7,8 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::Session;
 use crate::base::Secret;
-use crate::base::secrets::hash;
-use crate::base::secrets::random_secret;
+use crate::base::secrets::{hash, random_secret};
 use crate::net::cookies::{CookieJar, SameSite};
 use crate::uaa::Uaa;
 use crate::uaa::caller::{Base, Parameters};

@@ -9,8 +9,7 @@ mod store;
 
 pub(crate) use store::{approve, approved, delete_of_user, prune};
 
-use crate::base::secrets::hash;
-use crate::base::secrets::random_secret;
+use crate::base::secrets::{hash, random_secret};
 use crate::base::{Secret, Timestamp};
 use crate::uaa::error::{UaaError, UaaResult};
 use crate::uaa::lifetime;
