@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::Scheduler;
@@ -18,18 +18,26 @@ const LONGEST_LISTING: usize = 1024 * 1024;
 /// How long a listing, or the first bytes of a file, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long after the end of its output a command may still run for the daemon.
+const SETTLES: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
+/// What the daemon writes in place of a command that cannot be started.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed";
+
 const DENIED: i64 = 71;
 const IS_FILE: i64 = 72;
 const MISSING: i64 = 73;
 const IS_FOLDER: i64 = 74;
 
 /// Ends with what a path is, if it is not a folder that can be read; `$2` is the longest listing.
-const LIST: &str = r#"[ -d "$1" ] || { [ -e "$1" ] && exit 72; exit 73; }
+const LIST: &str = r#"command -v stat >/dev/null && command -v head >/dev/null || exit 127
+[ -d "$1" ] || { [ -e "$1" ] && exit 72; exit 73; }
 cd "$1" 2>/dev/null && [ -r . ] || exit 71
 stat -c '%f %s %Y %U %n' ./* ./.[!.]* ./..?* 2>/dev/null | head -c "$2""#;
 
 /// Writes a file, at most `$2` bytes.
-const READ: &str = r#"[ -d "$1" ] && exit 74
+const READ: &str = r#"command -v head >/dev/null || exit 127
+[ -d "$1" ] && exit 74
 [ -f "$1" ] || exit 73
 [ -r "$1" ] || exit 71
 exec head -c "$2" "$1""#;
@@ -135,8 +143,8 @@ impl Scheduler {
         Ok(parse(&listing, listing.len() >= LONGEST_LISTING))
     }
 
-    /// The bytes of a file, at most `limit`. `path` is absolute. Ends early when the reader stops
-    /// reading.
+    /// The bytes of a file, at most `limit`. `path` is absolute. A file that could not be read to its
+    /// end ends with an error.
     pub async fn read_file(
         &self,
         of: InstanceOf<'_>,
@@ -146,26 +154,28 @@ impl Scheduler {
         let (exec, output) = self.look(of, READ, path, limit).await?;
         let mut output = Box::pin(output.filter_map(|read| async {
             match read {
-                Ok((LogStream::Out, data)) if data.is_empty() => None,
-                Ok((LogStream::Out, data)) => Some(Ok(data)),
-                Ok(_) => None,
+                Ok((LogStream::Out, data)) => (!data.is_empty()).then_some(Ok(data)),
+                Ok((LogStream::Err, _)) => None,
                 Err(error) => Some(Err(FileError::from(error))),
             }
         }));
         let first = tokio::time::timeout(PATIENCE, output.next()).await;
         let first = first.map_err(|_| FileError::TooSlow)?;
-        let Some(first) = first else {
-            // It ended without a byte: an empty file, or a reason.
-            self.check(&exec).await?;
-            return Ok(futures_util::stream::empty().left_stream());
-        };
-        if let Ok(text) = &first
-            && text.starts_with(b"OCI runtime exec failed")
-        {
-            self.check(&exec).await?;
+        match &first {
+            // An empty file, or a reason.
+            None => self.check(&exec).await?,
+            Some(Ok(text)) if text.starts_with(NOT_STARTED) => {
+                // A file may begin so, too.
+                if let Err(FileError::NoShell) = self.check(&exec).await {
+                    return Err(FileError::NoShell);
+                }
+            }
+            Some(_) => {}
         }
-        let rest = futures_util::stream::once(async { first }).chain(output);
-        Ok(rest.right_stream())
+        let scheduler = self.clone();
+        let end = stream::once(async move { scheduler.check(&exec).await });
+        let end = end.filter_map(|end| async { end.err().map(Err) });
+        Ok(stream::iter(first).chain(output).chain(end))
     }
 
     /// Begins a script; returns its id and its output. Its input is empty.
@@ -199,9 +209,20 @@ impl Scheduler {
         }
     }
 
-    /// What the end of a command says.
+    /// What the end of a command says whose output ended.
     async fn check(&self, exec: &str) -> Result<(), FileError> {
-        match self.0.engine.exec_status(exec).await? {
+        let deadline = Instant::now() + SETTLES;
+        let status = loop {
+            match self.0.engine.exec_status(exec).await {
+                Err(DockerError::Conflict(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // It ended with its container.
+                Err(DockerError::NotFound(_)) => return Err(FileError::NotRunning),
+                status => break status?,
+            }
+        };
+        match status {
             0 => Ok(()),
             DENIED => Err(FileError::Denied),
             IS_FILE => Err(FileError::IsFile),

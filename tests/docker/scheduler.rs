@@ -12,10 +12,12 @@ use cflite::db::{Db, DbError};
 use cflite::docker::{BollardEngine, ContainerState, DockerError, Engine, LABEL_OWNER, Labels};
 use cflite::scheduler::fake::{FakeDesired, FakeLogs, FakeObserver, process};
 use cflite::scheduler::{
-    self, DesiredProcess, Instance, InstanceState, Lifecycle, Network, NetworkProbe, Parts,
-    Scheduler, Settings,
+    self, DesiredProcess, FileError, FileKind, Instance, InstanceState, Lifecycle, Network,
+    NetworkProbe, Parts, Scheduler, Settings,
 };
 use cflite::staging::lifecycle_files;
+
+use futures_util::StreamExt as _;
 
 use crate::bench::{daemon, soon, test_image};
 
@@ -184,6 +186,61 @@ async fn app(world: &World, script: &str, instances: u32) -> DesiredProcess {
     app.image = test_image(&*world.engine).await;
     app.command = ["sh", "-c", script].map(str::to_owned).to_vec();
     app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_instance_are_listed_and_read_to_their_end() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let script = format!(
+        "mkdir -p /tmp/f/sub /tmp/f/.hidden; touch /tmp/f/empty; \
+         head -c 300000 /dev/zero >'/tmp/f/a b'; ln -s empty /tmp/f/link; {LISTEN}"
+    );
+    let wanted = app(&world, &script, 1).await;
+    let of = scheduler::InstanceOf {
+        app: &wanted.app_guid.clone(),
+        process: &wanted.process_type.clone(),
+        index: 0,
+    };
+    world.want(vec![wanted]).await;
+    world.settle().await;
+    let scheduler = &world.scheduler;
+    let listing = scheduler.list_files(of, "/tmp/f").await.expect("a listing");
+    let entries = listing.entries.iter();
+    let entries: Vec<_> = entries
+        .map(|one| (one.name.as_str(), one.kind, one.size))
+        .filter(|(_, kind, _)| *kind != FileKind::Folder)
+        .collect();
+    let expected = [
+        ("a b", FileKind::File, 300_000),
+        ("empty", FileKind::File, 0),
+        ("link", FileKind::Link, 5),
+    ];
+    assert_eq!(entries, expected);
+    assert_eq!(listing.entries[0].name, ".hidden");
+    assert_eq!(listing.entries[1].name, "sub");
+
+    let all = u64::try_from(i64::MAX).expect("a limit");
+    for (path, limit, length) in [
+        ("/tmp/f/a b", all, 300_000),
+        ("/tmp/f/a b", 10, 10),
+        ("/tmp/f/link", all, 0),
+    ] {
+        let read = scheduler.read_file(of, path, limit).await.expect("a file");
+        let parts: Vec<_> = read.collect().await;
+        let bytes = parts.into_iter().map(|part| part.expect("bytes").len());
+        assert_eq!(bytes.sum::<usize>(), length, "{path}");
+    }
+    let refused = scheduler.list_files(of, "/tmp/f/empty").await;
+    assert!(matches!(refused, Err(FileError::IsFile)), "{refused:?}");
+    let refused = scheduler.list_files(of, "/tmp/none").await;
+    assert!(matches!(refused, Err(FileError::Missing)), "{refused:?}");
+    let refused = scheduler.read_file(of, "/tmp/f", all).await.err();
+    assert!(matches!(refused, Some(FileError::IsFolder)), "{refused:?}");
+    let refused = scheduler.read_file(of, "/dev/null", all).await.err();
+    assert!(matches!(refused, Some(FileError::Missing)), "{refused:?}");
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,6 +137,20 @@ impl Browser {
 
     /// An answer that does not end, such as a stream of events.
     pub(super) async fn stream(&self, path: &str, last: &str) -> reqwest::Response {
+        let sent = self.open(path, last).send().await;
+        sent.expect("an answer")
+    }
+
+    /// Whether an answer breaks off before its end.
+    pub(super) async fn breaks_off(&self, path: &str) -> bool {
+        match self.open(path, "").send().await {
+            Ok(answer) => answer.bytes().await.is_err(),
+            // Before its head was sent.
+            Err(error) => !error.is_connect(),
+        }
+    }
+
+    fn open(&self, path: &str, last: &str) -> reqwest::RequestBuilder {
         let cookies = self
             .cookies
             .iter()
@@ -147,7 +161,7 @@ impl Browser {
         if !last.is_empty() {
             request = request.header("last-event-id", last);
         }
-        request.send().await.expect("an answer")
+        request
     }
 
     /// Anything.

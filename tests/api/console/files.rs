@@ -51,6 +51,10 @@ async fn folders_and_files_are_shown_as_text_and_downloaded() {
     let words = engine.commands().pop().expect("a command").words;
     assert_eq!(words[4], "/etc/x y", "a path is one word: {words:?}");
 
+    // Half a file must not pass for the whole.
+    engine.program("exec head", |_| (137, "<script>".to_owned()));
+    assert!(browser.breaks_off(&path).await);
+
     engine.program("exec head", |_| (71, String::new()));
     assert_eq!(browser.get(&path).await.status, 403);
     engine.program("exec head", |_| (73, String::new()));
