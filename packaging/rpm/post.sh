@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $1 is the number of installed versions: 1 = first installation. Starts nothing; a service that
 # runs is restarted after an upgrade.
 if [ -d /run/systemd/system ]; then

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The service's user, before files are its own.
 getent group cflite >/dev/null || groupadd --system cflite
 getent group docker >/dev/null || groupadd --system docker

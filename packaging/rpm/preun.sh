@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $1 is the number of versions that stay: 0 = the package is removed. Apps and data stay.
 if [ "$1" -eq 0 ] && [ -d /run/systemd/system ]; then
     systemctl --no-reload disable --now cflite-http.socket cflite-https.socket cflite.service >/dev/null 2>&1 || :

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of what is packaged: units, scripts, manual pages, completions, and the packages of a binary.
+# Tests of what is packaged: units, manual pages, completions, and the packages of a binary.
 #
 #   packaging/tests/run.sh
 #
@@ -73,11 +73,6 @@ the_service_is_hardened() {
 units_name_files_of_the_package() {
     ! grep -hE '^(Exec|Environment)' packaging/systemd/*.service packaging/systemd/user/*.service |
         grep -oE '/[a-z]+/[a-z./-]+' | grep -vxE '/usr/bin/cflite|/bin/sh|/var/lib/cflite|/etc/cflite/cflite.toml|/etc/default/cflite|/cflite/environment'
-}
-
-scripts_have_no_faults() {
-    shellcheck packaging/build packaging/dist packaging/stage packaging/tools packaging/tarball/* packaging/deb/* \
-        packaging/tests/*.sh packaging/image/make packaging/texts/fill && shellcheck -s sh packaging/rpm/*
 }
 
 pages_have_no_faults() {
@@ -252,7 +247,6 @@ export SOURCE_DATE_EPOCH=1700000000
 
 needs systemd-analyze units_are_valid the_service_is_hardened
 check units_name_files_of_the_package
-needs shellcheck scripts_have_no_faults
 needs man pages_have_no_faults
 check every_option_has_a_place_in_the_page_of_the_file
 check every_command_has_a_page

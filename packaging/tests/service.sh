@@ -7,53 +7,10 @@
 # systemd is process 1 of a container that shares this machine's network and cgroups, without further
 # privileges than mounting. Times are measured and printed, never judged.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-deb=$(realpath "$1")
-work=$(mktemp -d)
-name=cflite-service-test-$$
-image=cflite-service-test:$$
-platform=''
-passed=0
-started=$SECONDS
-
-clean_up() {
-    local status=$?
-    if ((status)); then
-        docker exec "$name" journalctl --no-pager --unit cflite --lines 40 2>/dev/null || true
-        echo "not ok: the step after the last ok failed" >&2
-    fi
-    docker rm --force --volumes "$name" >/dev/null 2>&1 || true
-    docker image rm --force "$image" >/dev/null 2>&1 || true
-    if [[ $platform ]]; then
-        local kind
-        docker ps --all --quiet --filter "label=cflite.platform=$platform" | xargs -r docker rm --force --volumes >/dev/null
-        for kind in network volume image; do
-            docker $kind ls --quiet --filter "label=cflite.platform=$platform" | sort -u | xargs -r docker $kind rm >/dev/null || true
-        done
-        docker image rm --force "cflite/in-use:$platform-run" "cflite/in-use:$platform-build" >/dev/null 2>&1 || true
-    fi
-    rm -rf "$work"
-    exit "$status"
-}
-trap clean_up EXIT
-
-ok() {
-    passed=$((passed + 1))
-    echo "ok $1 ($((SECONDS - started)) s)"
-}
-inside() { docker exec --env DEBIAN_FRONTEND=noninteractive "$name" "$@"; }
+# shellcheck source=packaging/tests/container.sh
+source "$(dirname "$0")/container.sh"
+last_words() { docker exec "$name" journalctl --no-pager --unit cflite --lines 40; }
 property() { inside systemctl show --property "$1" --value cflite.service; }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-# usage: until_true SECONDS COMMAND...
-until_true() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        ((SECONDS < end)) || return 1
-        sleep 0.2
-    done
-}
-status_of() { curl --silent --output /dev/null --write-out '%{http_code}' --max-time 30 --header "Host: $1" "http://127.0.0.1:$http_port$2"; }
 
 # Asks for a path until a file is there, and counts statuses; "closed" is a connection that was accepted
 # and then closed before its request was read, as at any end of a keep-alive: clients ask again.
@@ -87,25 +44,19 @@ under_load() {
     grep -q ' 200:' "$work/api" && grep -q ' 200:' "$work/app" && ! grep -E ' ([1345][0-9]{2}|curl-[0-9]+|000):' "$work/api" "$work/app"
 }
 
-dpkg-deb --raw-extract "$deb" "$work/newer"
-sed -i 's/^Version: .*/Version: 99.0-1/' "$work/newer/DEBIAN/control"
-dpkg-deb --root-owner-group -Zgzip -z1 --build "$work/newer" "$work/newer.deb" >/dev/null
-rm -rf "$work/newer"
+as_version 99.0-1 newer.deb
 cp "$deb" "$work/cflite.deb"
-chmod 755 "$work"
 
 masked='systemd-sysctl systemd-udevd systemd-modules-load getty.target console-getty systemd-timesyncd systemd-resolved
     systemd-networkd apt-daily.timer apt-daily-upgrade.timer systemd-binfmt dev-hugepages.mount systemd-remount-fs systemd-logind'
-mmdebstrap --variant=apt --include=systemd-sysv,dbus,ca-certificates,adduser \
-    --customize-hook="chroot \"\$1\" systemctl mask ${masked//$'\n'/ }" bookworm - 2>"$work/log" |
-    docker import - "$image" >/dev/null || { cat "$work/log"; exit 1; }
+debian --include=systemd-sysv,dbus,ca-certificates,adduser \
+    --customize-hook="chroot \"\$1\" systemctl mask ${masked//$'\n'/ }"
 # With one hierarchy (cgroup v2) there is no folder for systemd alone.
 cgroups=/sys/fs/cgroup
 [[ ! -d $cgroups/systemd ]] || cgroups=$cgroups/systemd
-docker run --detach --name "$name" --network host --cgroupns host --cap-add SYS_ADMIN --security-opt seccomp=unconfined \
-    --security-opt apparmor=unconfined --tmpfs /run --tmpfs /run/lock --tmpfs /tmp --env container=docker \
-    --volume "$cgroups:$cgroups" --volume /var/run/docker.sock:/run/docker-of-the-host.sock --volume "$work:/work:ro" \
-    --volume /usr/local/share/ca-certificates:/usr/local/share/ca-certificates:ro "$image" /lib/systemd/systemd >/dev/null
+run --cgroupns host --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+    --tmpfs /run --tmpfs /run/lock --tmpfs /tmp --env container=docker --volume "$cgroups:$cgroups" \
+    --volume /var/run/docker.sock:/run/docker-of-the-host.sock -- /lib/systemd/systemd
 until_true 60 inside systemctl is-system-running --quiet 2>/dev/null
 ok 'systemd runs in a container'
 
@@ -113,7 +64,7 @@ http_port=$(free_port) https_port=$(free_port)
 # The group of the socket has another number in the container.
 inside groupadd --gid "$(stat -c %g /var/run/docker.sock)" docker
 inside apt-get update -qq >/dev/null
-inside apt-get install -qq --no-install-recommends /work/cflite.deb >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+apt install /packages/cflite.deb
 [[ $(inside systemctl is-active cflite || true) == inactive && $(inside systemctl is-enabled cflite || true) == disabled ]]
 docker exec --interactive "$name" tee -a /etc/cflite/cflite.toml >/dev/null <<END
 docker-host = "unix:///run/docker-of-the-host.sock"
@@ -131,7 +82,7 @@ platform=$(inside cat /var/lib/cflite/platform-id)
 [[ $(inside stat -c '%U %a' /var/lib/cflite) == 'cflite 700' ]]
 inside cflite images build --config /etc/cflite/cflite.toml
 host=$(inside cflite demo --name hello --json | jq -r '.url | ltrimstr("http://") | split(":")[0]')
-until_true 30 test "$(status_of "$host" /)" = 200
+app_answers
 ok 'an app was pushed under the protection of the unit'
 
 printf 'registry-cache = "3G"\n' | docker exec --interactive "$name" tee -a /etc/cflite/cflite.toml >/dev/null
@@ -158,14 +109,13 @@ inside systemctl enable --quiet --now cflite-http.socket cflite-https.socket
 [[ $(inside systemctl is-active cflite) == active ]]
 ok 'the first connection to a socket of systemd starts it, without any capability'
 
-until_true 30 test "$(status_of "$host" /)" = 200
+app_answers
 restart_twice() { inside systemctl restart cflite && inside systemctl restart cflite; }
 under_load 'two restarts' restart_twice
 ok 'restarts refuse no connection, and no app is unknown'
 
-upgrade() { inside apt-get install -qq --no-install-recommends -o Dpkg::Options::=--force-confold /work/newer.deb >"$work/log" 2>&1; }
 pid=$(property MainPID)
-under_load 'an upgrade' upgrade
+under_load 'an upgrade' apt install /packages/newer.deb
 [[ $(property MainPID) != "$pid" ]]
 ok 'an upgrade restarts it'
 
@@ -176,7 +126,7 @@ until_true 60 restarted
 [[ $(status_of "$host" /) == 200 ]]
 ok 'the watchdog restarts one that hangs'
 
-inside apt-get purge -qq cflite >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+apt purge cflite
 inside sh -c '! systemctl is-active --quiet cflite-http.socket && ! test -e /var/lib/cflite'
 # No docker command is there: the purge says what stays.
 grep -q "cflite.platform=$platform" "$work/log"
