@@ -32,7 +32,8 @@ pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
 pub use network::{AddressRange, InvalidSubnet, NetworkAddresses, NetworkSpec, Subnet};
 pub use spec::{
-    Access, Attached, ContainerSpec, ExecSpec, Executing, Input, Upload, Volume, VolumeMount,
+    Access, Attached, ContainerSpec, ExecSpec, Executing, Freeze, Input, Upload, Volume,
+    VolumeMount,
 };
 
 /// Label on everything cflite creates; its value is the platform's id (created at first boot).
@@ -119,6 +120,8 @@ pub struct Container {
     pub published: BTreeMap<u16, SocketAddr>,
     /// Names of its volumes.
     pub volumes: Vec<String>,
+    /// Whether it runs and its processes are stopped where they are.
+    pub frozen: bool,
 }
 
 impl Container {
@@ -270,6 +273,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Sends a signal, such as `SIGHUP`, to a running container.
     async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError>;
+
+    /// Stops all processes of a running container where they are, or lets them go on; `Conflict`
+    /// when it does not run.
+    async fn freeze(&self, id: &str, freeze: Freeze) -> Result<(), DockerError>;
 
     /// Changes the limits of a container, running or not: memory without swap, and CPU time in
     /// thousandths of a core.

@@ -74,6 +74,15 @@ pub enum Input {
     Terminal,
 }
 
+/// What becomes of the processes of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freeze {
+    /// They stop where they are and keep their memory.
+    Begin,
+    /// They go on.
+    End,
+}
+
 /// A connection to the standard streams of a container.
 pub struct Attached {
     /// Its standard input.

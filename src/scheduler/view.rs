@@ -165,6 +165,7 @@ mod tests {
             assigned: None,
             published: BTreeMap::new(),
             volumes: Vec::new(),
+            frozen: false,
         }
     }
 

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use super::attach::output;
 use super::{BollardEngine, QUICK, SLOW, translate};
 use crate::base::Megabytes;
-use crate::docker::{Attached, DockerError, ExecSpec, Executing};
+use crate::docker::{Attached, DockerError, Engine, ExecSpec, Executing, Freeze};
 
 impl BollardEngine {
     pub(super) async fn start_exec(
@@ -78,6 +78,28 @@ impl BollardEngine {
             docker.kill_container(id, Some(options)).await
         })
         .await
+    }
+
+    pub(super) async fn set_frozen(&self, id: &str, freeze: Freeze) -> Result<(), DockerError> {
+        let done = self.call(QUICK, |docker| async move {
+            match freeze {
+                Freeze::Begin => docker.pause_container(id).await,
+                Freeze::End => docker.unpause_container(id).await,
+            }
+        });
+        let Err(error) = done.await else {
+            return Ok(());
+        };
+        // The daemon's answers to one that is frozen, or goes on, already differ between versions.
+        let found = self.inspect(id).await?;
+        let wanted = freeze == Freeze::Begin;
+        match found {
+            Some(container) if container.is_running() && container.frozen == wanted => Ok(()),
+            Some(container) if !container.is_running() => Err(DockerError::Conflict(format!(
+                "container {id} is not running"
+            ))),
+            _ => Err(error),
+        }
     }
 
     pub(super) async fn set_limits(

@@ -36,8 +36,9 @@ use tokio_util::io::ReaderStream;
 use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
     Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels, LogFrame,
-    LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage, Volume,
+    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
+    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
+    Volume,
 };
 use crate::base::Megabytes;
 
@@ -224,6 +225,10 @@ impl Engine for BollardEngine {
 
     async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError> {
         self.signal(id, signal).await
+    }
+
+    async fn freeze(&self, id: &str, freeze: Freeze) -> Result<(), DockerError> {
+        self.set_frozen(id, freeze).await
     }
 
     async fn limit(

@@ -235,6 +235,7 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
     let network = found.network_settings.unwrap_or_default();
     let endpoints = network.networks.unwrap_or_default();
     let mounts = found.mounts.unwrap_or_default();
+    let frozen = found.state.as_ref().and_then(|state| state.paused) == Some(true);
     Container {
         id: found.id.unwrap_or_default(),
         name: found
@@ -255,6 +256,7 @@ pub(super) fn container(found: models::ContainerInspectResponse) -> Container {
         }),
         published: published(network.ports.unwrap_or_default()),
         volumes: mounts.into_iter().filter_map(|mount| mount.name).collect(),
+        frozen,
     }
 }
 

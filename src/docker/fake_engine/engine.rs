@@ -15,8 +15,9 @@ use super::{FakeEngine, Verb};
 use crate::base::Megabytes;
 use crate::docker::{
     Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels, LogFrame,
-    LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage, Volume,
+    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
+    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
+    Volume,
 };
 
 #[async_trait]
@@ -69,6 +70,7 @@ impl Engine for FakeEngine {
         let files = state.files(id).ok_or_else(|| no_container(id))?;
         match files.pack(path)? {
             Some(tar) => Ok(Box::pin(Cursor::new(tar))),
+            None if state.is_mounted(id, path) => Ok(Box::pin(Cursor::new(Files::empty_folder()))),
             None => Err(DockerError::NotFound(format!("{path} in container {id}"))),
         }
     }
@@ -135,6 +137,11 @@ impl Engine for FakeEngine {
     async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError> {
         self.enter(Verb::Kill).await?;
         self.signal(id, signal)
+    }
+
+    async fn freeze(&self, id: &str, freeze: Freeze) -> Result<(), DockerError> {
+        self.enter(Verb::Freeze).await?;
+        self.set_frozen(id, freeze)
     }
 
     async fn limit(

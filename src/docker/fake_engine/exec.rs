@@ -10,7 +10,7 @@ use super::command::Command;
 use super::enter::no_container;
 use super::state::Death;
 use crate::docker::{
-    Attached, ContainerState, DockerError, EngineStream, ExecSpec, Executing, LogStream,
+    Attached, ContainerState, DockerError, EngineStream, ExecSpec, Executing, Freeze, LogStream,
 };
 
 const PIPE: usize = 64 * 1024;
@@ -41,6 +41,9 @@ impl FakeEngine {
                 return Err(DockerError::Conflict(format!(
                     "container {id} is not running"
                 )));
+            }
+            if found.frozen {
+                return Err(DockerError::Conflict(format!("container {id} is paused")));
             }
             let container = found.spec.name.clone();
             let words = spec.command.join(" ");
@@ -94,6 +97,17 @@ impl FakeEngine {
     }
 
     /// Only SIGKILL has an effect.
+    pub(super) fn set_frozen(&self, id: &str, freeze: Freeze) -> Result<(), DockerError> {
+        let mut state = self.state();
+        let found = state.find_mut(id).ok_or_else(|| no_container(id))?;
+        if !matches!(found.state, ContainerState::Running { .. }) {
+            let text = format!("container {id} is not running");
+            return Err(DockerError::Conflict(text));
+        }
+        found.frozen = freeze == Freeze::Begin;
+        Ok(())
+    }
+
     pub(super) fn signal(&self, id: &str, signal: &str) -> Result<(), DockerError> {
         let running = {
             let state = self.state();

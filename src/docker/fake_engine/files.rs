@@ -56,6 +56,11 @@ impl Files {
         self.0.values().map(|file| file.content.len() as u64).sum()
     }
 
+    /// A tar of nothing.
+    pub(super) fn empty_folder() -> Vec<u8> {
+        vec![0; 1024]
+    }
+
     /// Unpacks a tar below `folder`.
     pub(super) fn unpack(&mut self, folder: &str, tar: &[u8]) -> Result<(), DockerError> {
         let fault = |e: std::io::Error| DockerError::Failed(format!("broken tar: {e}"));

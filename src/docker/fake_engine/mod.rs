@@ -48,6 +48,7 @@ pub enum Verb {
     Stop,
     Remove,
     Kill,
+    Freeze,
     Limit,
     Exec,
     Wait,

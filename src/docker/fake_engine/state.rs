@@ -71,6 +71,7 @@ pub(super) struct FakeContainer {
     pub(super) id: String,
     pub(super) spec: ContainerSpec,
     pub(super) state: ContainerState,
+    pub(super) frozen: bool,
     pub(super) behaviour: Behaviour,
     pub(super) files: Files,
     pub(super) extra_bytes: u64,
@@ -126,6 +127,7 @@ impl State {
             behaviour: behaviour.map_or_else(Behaviour::runs, |(_, b)| b.clone()),
             spec,
             state: ContainerState::Created,
+            frozen: false,
             files: Files::default(),
             extra_bytes: 0,
             logs: Vec::new(),
@@ -190,6 +192,7 @@ impl State {
                 BTreeMap::new()
             },
             volumes: container.volumes().map(str::to_owned).collect(),
+            frozen: running && container.frozen,
         }
     }
 }

@@ -49,6 +49,12 @@ impl State {
         Some(all)
     }
 
+    /// Whether a volume is at a path of a container.
+    pub(super) fn is_mounted(&self, id: &str, path: &str) -> bool {
+        let mounts = self.find(id).map(|container| &container.spec.volumes);
+        mounts.is_some_and(|all| all.iter().any(|mount| mount.folder == path))
+    }
+
     /// Puts files into a container, or into its volumes below their folders.
     pub(super) fn put_files(&mut self, id: &str, files: Files) -> Result<(), DockerError> {
         let Some(container) = self.containers.iter_mut().find(|c| c.is(id)) else {

@@ -161,6 +161,7 @@ mod tests {
             assigned: None,
             published: BTreeMap::new(),
             volumes: Vec::new(),
+            frozen: false,
         }
     }
 

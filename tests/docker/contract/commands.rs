@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cflite::base::Megabytes;
 use cflite::docker::{
-    Access, Behaviour, ContainerState, DockerError, Engine, ExecSpec, VolumeMount,
+    Access, Behaviour, ContainerState, DockerError, Engine, ExecSpec, Freeze, VolumeMount,
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -70,6 +70,43 @@ pub(super) async fn a_killed_container_ends_with_its_signal(bench: Arc<Bench>) {
     assert_eq!(soon(engine.wait(&id)).await.expect("ended"), 137);
     let again = engine.kill(&id, "SIGKILL").await;
     assert!(matches!(again, Err(DockerError::Conflict(_))), "{again:?}");
+}
+
+pub(super) async fn a_frozen_container_goes_on_where_it_was(bench: Arc<Bench>) {
+    let engine = &*bench.engine;
+    let id = bench.started("frozen", SLEEPER, Behaviour::runs()).await;
+    let spec = ExecSpec {
+        command: vec!["true".to_owned()],
+        ..ExecSpec::default()
+    };
+    for _ in 0..2 {
+        engine.freeze(&id, Freeze::Begin).await.expect("frozen");
+        let found = engine.inspect(&id).await.expect("inspected");
+        let found = found.expect("there");
+        assert!(found.frozen && found.is_running(), "{found:?}");
+        let refused = engine.exec(&id, &spec).await.map(|_| ());
+        assert!(
+            matches!(refused, Err(DockerError::Conflict(_))),
+            "{refused:?}"
+        );
+    }
+    for _ in 0..2 {
+        engine.freeze(&id, Freeze::End).await.expect("goes on");
+        let found = engine.inspect(&id).await.expect("inspected");
+        assert!(!found.expect("there").frozen);
+        engine.exec(&id, &spec).await.expect("answers");
+    }
+    // One that is frozen can be stopped as well.
+    engine.freeze(&id, Freeze::Begin).await.expect("frozen");
+    let stopped = engine.stop(&id, Duration::from_secs(1)).await;
+    stopped.expect("stopped");
+    let again = engine.freeze(&id, Freeze::Begin).await;
+    assert!(matches!(again, Err(DockerError::Conflict(_))), "{again:?}");
+    let missing = engine.freeze("there-is-none", Freeze::End).await;
+    assert!(
+        matches!(missing, Err(DockerError::NotFound(_))),
+        "{missing:?}"
+    );
 }
 
 pub(super) async fn limits_change_while_a_container_runs(bench: Arc<Bench>) {

@@ -47,10 +47,12 @@ contract!(
     files::images_are_made_named_saved_and_removed,
     files::a_broken_pull_is_an_error,
     volumes::a_volume_is_filled_through_a_container_that_never_ran,
+    volumes::a_volume_comes_out_of_a_container_that_never_ran,
     volumes::a_missing_volume_is_created_without_labels,
     commands::a_command_gets_its_input_and_tells_its_status,
     commands::a_killed_container_ends_with_its_signal,
     commands::limits_change_while_a_container_runs,
+    commands::a_frozen_container_goes_on_where_it_was,
     commands::all_users_of_a_volume_are_known,
 );
 

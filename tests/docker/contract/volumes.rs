@@ -74,6 +74,39 @@ pub(super) async fn a_volume_is_filled_through_a_container_that_never_ran(bench:
     assert_eq!(engine.volume(&volume).await.expect("asked"), None);
 }
 
+pub(super) async fn a_volume_comes_out_of_a_container_that_never_ran(bench: Arc<Bench>) {
+    let engine = &bench.engine;
+    let volume = bench.name("saved");
+    let made = engine.ensure_volume(&volume, &bench.labels()).await;
+    made.expect("made");
+    let spec = bench.shell("saver", "true", Behaviour::runs());
+    let spec = mounted(spec, &volume, Access::ReadWrite);
+    let saver = engine.create(&spec).await.expect("created");
+    let empty = engine.download(&saver, FOLDER).await.expect("a folder");
+    assert_eq!(entries(&read(empty).await), []);
+    engine.upload(&saver, upload()).await.expect("uploaded");
+    let saved = engine.download(&saver, FOLDER).await.expect("a folder");
+    let saved = read(saved).await;
+    engine.remove(&saver).await.expect("removed");
+    engine.remove_volume(&volume).await.expect("removed");
+
+    let made = engine.ensure_volume(&volume, &bench.labels()).await;
+    made.expect("made again");
+    let spec = bench.shell("loader", "true", Behaviour::runs());
+    let spec = mounted(spec, &volume, Access::ReadWrite);
+    let loader = engine.create(&spec).await.expect("created");
+    let upload = Upload {
+        folder: "/tmp".to_owned(),
+        tar: Box::pin(std::io::Cursor::new(saved)),
+    };
+    engine.upload(&loader, upload).await.expect("uploaded");
+    let back = engine.download(&loader, FOLDER).await.expect("a folder");
+    let expected = ("shared/hello".to_owned(), 0o755, b"hello".as_slice().into());
+    assert_eq!(entries(&read(back).await), [expected]);
+    engine.remove(&loader).await.expect("removed");
+    engine.remove_volume(&volume).await.expect("removed");
+}
+
 pub(super) async fn a_missing_volume_is_created_without_labels(bench: Arc<Bench>) {
     let engine = &bench.engine;
     let volume = bench.name("missing");
