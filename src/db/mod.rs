@@ -15,6 +15,7 @@
 //! runs. Every other kind of blocking work is limited too, so that a thread is always free for the
 //! database.
 
+mod copy;
 mod migrate;
 mod readers;
 mod sql;
@@ -36,6 +37,7 @@ use readers::Readers;
 
 use unreadable::UnreadableRows;
 
+pub use copy::{check, copy, edit, version};
 pub use migrate::CURRENT_VERSION;
 pub use sql::Sql;
 pub use unreadable::{Reading, UnreadableRow};
@@ -45,6 +47,8 @@ pub use vault::{Vault, VaultError, holds_data};
 const READERS: usize = 4;
 /// A caller that waits longer for a connection gets [`DbError::Overloaded`].
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long SQLite waits for another process.
+const BUSY: Duration = Duration::from_secs(10);
 /// Enough for a burst of a few hundred clients and all workers.
 const MAX_WAITING: usize = 4096;
 
@@ -184,11 +188,13 @@ impl Db {
         // SQLite creates its other files with the mode of this one.
         private_file::touch(path).map_err(|error| DbError::Interrupted(error.to_string()))?;
         let mut writer = Connection::open(path)?;
+        // One of a newer cflite is left as it is.
+        migrate::version(&writer)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&writer)?;
         writer.pragma_update(None, "synchronous", "FULL")?;
         writer.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
-        migrate::run(&mut writer)?;
+        migrate::run(&mut writer, path)?;
         let bounds = |at_once| Bounds {
             at_once,
             waiting: MAX_WAITING,
@@ -361,7 +367,7 @@ fn roll_back_left_over(writer: &Connection) -> Result<(), DbError> {
 }
 
 fn prepare(connection: &Connection) -> Result<(), DbError> {
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // 2 MiB of page cache per connection keeps the resident size small with five of them open.
