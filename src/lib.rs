@@ -18,6 +18,7 @@ pub mod platform;
 pub mod registry;
 pub mod router;
 pub mod scheduler;
+pub mod snapshots;
 pub mod staging;
 pub mod telemetry;
 #[cfg(feature = "testing")]

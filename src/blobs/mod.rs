@@ -62,9 +62,14 @@ pub use error::BlobError;
 pub use growing::{Grower, Growing};
 pub use pipe::{PipeReader, PipeWriter};
 pub use sha512::Sha512Digest;
-pub use store::{reference, referenced, release, release_kind, release_one, touch};
+pub use store::{
+    keep_referenced, reference, referenced, release, release_kind, release_one, touch,
+};
 pub use sweep::{Collected, Swept};
 pub use upload::{Piece, ResumeError, Upload};
+
+/// The folder of blobs in a store.
+const CONTENT: &str = "sha256";
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -233,8 +238,7 @@ impl Blobs {
 
     /// The path of the blob, which may not exist.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.content_folder().join(&hex[..2]).join(hex)
+        path_in(&self.0.root, digest)
     }
 
     /// The listed blob with this digest.
@@ -282,7 +286,7 @@ impl Blobs {
     }
 
     fn content_folder(&self) -> PathBuf {
-        self.0.root.join("sha256")
+        self.0.root.join(CONTENT)
     }
 
     fn uploads_folder(&self) -> PathBuf {
@@ -296,6 +300,12 @@ impl Blobs {
     fn temporary_folder(&self) -> PathBuf {
         self.0.root.join("tmp")
     }
+}
+
+/// The path of a blob in the store at `root`, which may not have it.
+pub fn path_in(root: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    root.join(CONTENT).join(&hex[..2]).join(hex)
 }
 
 #[cfg(test)]

@@ -146,6 +146,17 @@ pub(super) fn remove_unreferenced(
     Ok(removed)
 }
 
+/// Forgets what nothing references, and returns what is left: for a copy of the database, whose blobs are
+/// copied after it.
+pub fn keep_referenced(tx: &WriteTx<'_>) -> Result<Vec<Blob>, DbError> {
+    let all = Timestamp::from_micros(i64::MAX);
+    remove_unreferenced(tx, all)?;
+    const SQL: &str = "select digest, size from blobs order by digest";
+    let mut statement = tx.sql().prepare(SQL)?;
+    let rows = statement.query_map([], blob)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 fn blob(row: &rusqlite::Row<'_>) -> rusqlite::Result<Blob> {
     Ok(Blob {
         digest: row.get(0)?,

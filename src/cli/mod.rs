@@ -4,6 +4,7 @@
 mod alerts;
 mod allocator;
 mod app_folder;
+mod backup;
 mod bundle;
 mod catalog;
 mod client;
@@ -20,13 +21,18 @@ mod explain;
 mod images;
 mod logs;
 mod packages;
+mod passphrase;
+mod pause;
 mod process;
 mod push;
 mod registry;
 mod registry_client;
 mod reset;
+mod restore;
+mod rewind;
 mod services;
 mod show;
+mod snapshot;
 mod status;
 mod up;
 mod version;
@@ -104,6 +110,18 @@ enum Command {
     Dev(dev::Arguments),
     /// Stage a folder and run a command in it, without making an app
     Exec(exec::Arguments),
+    /// Stop apps, data services and the platform, to have their memory back for a while
+    Pause,
+    /// Go on after `pause`: everything runs again as it was
+    Resume,
+    /// Keep the whole platform as it is now, or show what is kept
+    Snapshot(snapshot::Arguments),
+    /// Put the whole platform back as it was when a snapshot was made
+    Rewind(rewind::Arguments),
+    /// Write the whole platform into one file, or check such a file
+    Backup(backup::Arguments),
+    /// Make a platform of a backup, in a data dir that has none
+    Restore(restore::Arguments),
     /// Remove every container, image, network and file of cflite
     Reset(reset::Arguments),
     /// Show the effective configuration
@@ -162,6 +180,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Dev(arguments) => dev::run(session, &arguments),
         Command::Exec(arguments) => exec::run(session, &arguments),
+        Command::Pause => pause::pause(session),
+        Command::Resume => pause::resume(session),
+        Command::Snapshot(arguments) => snapshot::run(session, &arguments),
+        Command::Rewind(arguments) => rewind::run(session, &arguments),
+        Command::Backup(arguments) => backup::run(session, &arguments),
+        Command::Restore(arguments) => restore::run(session, &arguments),
         Command::Reset(arguments) => reset::run(session, &arguments),
         Command::Config => show::config(session),
         Command::Completion(arguments) => Ok(completion::run(&arguments)),

@@ -4,6 +4,8 @@
 //! platform leaves behind, counts only while the lock is held. Only the known holder of the lock is
 //! signalled.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,11 +18,105 @@ use nix::unistd::Pid;
 
 use super::allocator;
 use crate::base::private_file;
-use crate::platform::{DataDirLock, Holder, LockState, Running};
+use crate::platform::{DataDirLock, Holder, LockState, Paused, Running};
 pub(super) use crate::telemetry::own_log::LOG;
 
 /// Starts this binary again, detached, with its output in the log file.
 pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("cannot find the cflite binary")?;
+    let mut command = Command::new(program);
+    command
+        .args(std::env::args_os().skip(1))
+        .arg("--foreground");
+    spawn_detached(command, data_dir)
+}
+
+/// How a process was started, to start it again after it was stopped.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Recorded {
+    /// `None` when there is no such process, or no `/proc`.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let read = |what: &str| -> Option<Vec<OsString>> {
+            let bytes = std::fs::read(format!("/proc/{pid}/{what}")).ok()?;
+            let words = bytes.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+            Some(
+                words
+                    .map(|word| OsString::from_vec(word.to_vec()))
+                    .collect(),
+            )
+        };
+        let environment = read("environ").unwrap_or_default().into_iter();
+        let pair = |text: OsString| {
+            let text = text.into_vec();
+            let at = text.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (text[..at].to_vec(), text[at + 1..].to_vec());
+            Some((OsString::from_vec(name), OsString::from_vec(value)))
+        };
+        Some(Self {
+            arguments: read("cmdline")?.split_off(1),
+            environment: environment.filter_map(pair).collect(),
+        })
+    }
+
+    /// Whether a service manager started it.
+    pub(super) fn is_service(&self) -> bool {
+        let mut names = self.environment.iter().map(|(name, _)| name);
+        names.any(|name| name == "NOTIFY_SOCKET")
+    }
+
+    /// As a platform was started that was paused.
+    pub(super) fn with(paused: &Paused) -> Self {
+        Self {
+            arguments: paused.arguments.clone(),
+            environment: paused.environment.clone(),
+        }
+    }
+
+    /// The words after the name of the program.
+    pub(super) fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// The variables that cflite reads.
+    pub(super) fn settings(&self) -> Vec<(OsString, OsString)> {
+        let ours = |name: &str| {
+            let prefixes = ["CFLITE_", "OTEL_", "DOCKER_"];
+            let proxies = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
+            prefixes.iter().any(|prefix| name.starts_with(prefix))
+                || proxies.contains(&name.to_ascii_lowercase().as_str())
+        };
+        let all = self.environment.iter();
+        all.filter(|(name, _)| name.to_str().is_some_and(ours))
+            .cloned()
+            .collect()
+    }
+
+    /// Starts this binary with the words of the process, and its variables before those of this one.
+    pub(super) fn start_with_own(self, data_dir: &Path) -> anyhow::Result<Child> {
+        let program = std::env::current_exe().context("cannot find the cflite binary")?;
+        let mut command = Command::new(program);
+        command.args(self.arguments).envs(self.environment);
+        spawn_detached(command, data_dir)
+    }
+
+    /// Starts this binary as the process was started.
+    pub(super) fn start(self, data_dir: &Path) -> anyhow::Result<Child> {
+        let program = std::env::current_exe().context("cannot find the cflite binary")?;
+        let mut command = Command::new(program);
+        command
+            .args(self.arguments)
+            .env_clear()
+            .envs(self.environment);
+        spawn_detached(command, data_dir)
+    }
+}
+
+fn spawn_detached(mut command: Command, data_dir: &Path) -> anyhow::Result<Child> {
     let log = data_dir.join(LOG);
     let open = || {
         let mut options = private_file::options();
@@ -28,11 +124,7 @@ pub(super) fn start_detached(data_dir: &Path) -> anyhow::Result<Child> {
     };
     let out = open().with_context(|| format!("cannot open {}", log.display()))?;
     let errors = open()?;
-    let program = std::env::current_exe().context("cannot find the cflite binary")?;
-    let mut command = Command::new(program);
     command
-        .args(std::env::args_os().skip(1))
-        .arg("--foreground")
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(errors)

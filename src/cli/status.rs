@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::process::State;
 use super::{Session, block_on, client, process, show};
+use crate::platform::Paused;
 
 pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     let json = session.json;
@@ -65,13 +66,22 @@ fn show_not_running(json: bool, changing: bool, data_dir: &Path) {
         show::json(&json!({
             "running": false,
             "starting_or_stopping": changing,
+            "paused": Paused::read(data_dir).is_some(),
             "data_dir": data_dir,
         }));
     } else if changing {
         show::line(&format!("cflite is starting or stopping on {folder}"));
     } else {
-        show::line(&format!("cflite is not running on {folder}"));
-        show::note("Start it with `cflite up`.");
+        match Paused::read(data_dir) {
+            Some(paused) => {
+                show::line(&format!("cflite is paused on {folder} since {}", paused.at));
+                show::note("`cflite resume` goes on.");
+            }
+            None => {
+                show::line(&format!("cflite is not running on {folder}"));
+                show::note("Start it with `cflite up`.");
+            }
+        }
     }
 }
 

@@ -101,8 +101,10 @@ impl Inner {
     /// The container of a service that works.
     pub(super) async fn reachable(&self, service: &Service<'_>) -> Result<String, Failure> {
         let guid = &service.instance.guid;
+        if let Some(id) = self.awake(guid).await? {
+            return Ok(id);
+        }
         let id = match self.container(guid).await? {
-            Some(found) if found.is_running() => return Ok(found.id),
             Some(found) => {
                 self.start(service, &found.id).await?;
                 found.id

@@ -13,8 +13,8 @@ use super::template::render;
 use super::variables::host_name;
 use super::{Inner, KIND, LABEL_INSTANCE, Service};
 use crate::docker::{
-    Access, ByteReader, Container, ContainerSpec, DockerError, LABEL_INSTANCE_ID, LABEL_KIND,
-    LABEL_OWNER, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, Labels, Upload, VolumeMount,
+    Access, ByteReader, Container, ContainerSpec, DockerError, Engine, LABEL_INSTANCE_ID,
+    LABEL_KIND, LABEL_OWNER, LABEL_SOURCE_ID, LABEL_SOURCE_TYPE, Labels, Upload, VolumeMount,
 };
 
 /// Holds a lock on the folder of the volume; the processes of the service inherit it.
@@ -26,25 +26,20 @@ const START: &str = "/run/cflite/start";
 impl Inner {
     /// The name of an instance's container: the daemon lets nobody make a second one.
     pub(super) fn container_name(&self, guid: &str) -> String {
-        format!("cflite-{}-service-{guid}", self.settings.platform_id)
+        container_name(&self.settings.platform_id, guid)
     }
 
     /// The name of its volume.
     pub(super) fn volume_name(&self, guid: &str) -> String {
-        format!("{}{guid}", volume_prefix(&self.settings.platform_id))
+        volume_name(&self.settings.platform_id, guid)
     }
 
     pub(super) fn labels(&self) -> Labels {
-        Labels::from([
-            (LABEL_OWNER.to_owned(), self.settings.platform_id.clone()),
-            (LABEL_KIND.to_owned(), KIND.to_owned()),
-        ])
+        labels(&self.settings.platform_id)
     }
 
     pub(super) fn labels_of(&self, guid: &str) -> Labels {
-        let mut labels = self.labels();
-        labels.insert(LABEL_INSTANCE.to_owned(), guid.to_owned());
-        labels
+        labels_of(&self.settings.platform_id, guid)
     }
 
     pub(super) async fn container(&self, guid: &str) -> Result<Option<Container>, DockerError> {
@@ -193,6 +188,43 @@ fn run(spec: &Spec) -> Run {
             working_dir: Some("/".to_owned()),
         },
     }
+}
+
+fn labels(platform_id: &str) -> Labels {
+    Labels::from([
+        (LABEL_OWNER.to_owned(), platform_id.to_owned()),
+        (LABEL_KIND.to_owned(), KIND.to_owned()),
+    ])
+}
+
+/// The labels of an instance's container and volume.
+pub fn labels_of(platform_id: &str, guid: &str) -> Labels {
+    let mut labels = labels(platform_id);
+    labels.insert(LABEL_INSTANCE.to_owned(), guid.to_owned());
+    labels
+}
+
+/// The name of an instance's container.
+pub fn container_name(platform_id: &str, guid: &str) -> String {
+    format!("cflite-{platform_id}-service-{guid}")
+}
+
+/// The name of an instance's volume.
+pub fn volume_name(platform_id: &str, guid: &str) -> String {
+    format!("{}{guid}", volume_prefix(platform_id))
+}
+
+/// The guids of the instances that have a volume on the daemon.
+pub async fn instances_with_volume(
+    engine: &dyn Engine,
+    platform_id: &str,
+) -> Result<Vec<String>, DockerError> {
+    let prefix = volume_prefix(platform_id);
+    let names = engine.volume_names(&prefix).await?;
+    let guids = names.iter().filter_map(|name| name.strip_prefix(&prefix));
+    let mut guids: Vec<String> = guids.map(str::to_owned).collect();
+    guids.sort();
+    Ok(guids)
 }
 
 /// What the names of a platform's volumes begin with.

@@ -26,6 +26,7 @@ mod container;
 mod dependents;
 mod failure;
 mod fence;
+mod hold;
 mod hooks;
 mod image;
 mod locks;
@@ -58,7 +59,9 @@ use crate::blobs::Blobs;
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
 use crate::docker::{DockerError, Engine, Progress};
 
+pub use container::{container_name, instances_with_volume, labels_of, volume_name};
 pub use failure::Failure;
+pub use hold::Held;
 pub use measure::{Meter, ServiceUsage};
 pub use removal::{remove_images, remove_volumes};
 pub use store::{Credentials, Embedded, ensure_credentials, set_broker};

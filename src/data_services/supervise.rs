@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::store::Instance;
-use super::{Inner, Trouble};
+use super::{Inner, Trouble, ports};
 use crate::base::Backoff;
 use crate::db::{DbError, ReadTx};
 use crate::docker::{ContainerChange, EngineStream};
@@ -132,7 +132,7 @@ impl Inner {
             return Ok(());
         };
         let service = self.service(instance)?;
-        let Some(id) = self.running(&instance.guid).await? else {
+        let Some(id) = self.awake(&instance.guid).await? else {
             let is_meltdown = {
                 let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
                 ended.is_meltdown(&instance.guid, all, now)
@@ -198,6 +198,12 @@ impl Inner {
             }
             Err(error) => {
                 let seconds = pause.as_secs();
+                if ports::is_taken(&error) {
+                    // Somebody else on this machine has one of its ports, perhaps for good.
+                    self.other_ports(instance).await?;
+                    self.note(&instance.guid, "a port is taken, it gets others")
+                        .await?;
+                }
                 self.trouble(instance, "down", Some(error.to_string()));
                 Ok(self
                     .note(

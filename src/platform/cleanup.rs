@@ -13,7 +13,7 @@ use crate::cloud_controller::model;
 use crate::config::Config;
 use crate::data_services;
 use crate::db::Db;
-use crate::docker::{Container, DockerError, Engine, LABEL_OWNER, Labels};
+use crate::docker::{Container, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Labels};
 use crate::scheduler::{self, Network};
 use crate::staging::{images, staging_network};
 
@@ -40,6 +40,40 @@ pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
     };
     let engine = connect_docker(config);
     remove_owned(&engine, &id).await
+}
+
+/// What was stopped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stopped {
+    /// Containers.
+    pub containers: usize,
+    /// Memory that they used, in bytes.
+    pub memory: u64,
+}
+
+/// Stops and removes the containers of this data dir's platform: first those of apps, then the data services
+/// that they use.
+pub async fn stop_in_order(config: &Config) -> anyhow::Result<Stopped> {
+    let Some(id) = platform_id(&config.data_dir)? else {
+        return Ok(Stopped::default());
+    };
+    let engine = connect_docker(config);
+    let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
+    let all = engine.list(&owned).await?;
+    let used = all.iter().map(|container| engine.usage(&container.id));
+    let used = futures_util::future::join_all(used).await;
+    let used = used.into_iter().filter_map(|usage| usage.ok().flatten());
+    let stopped = Stopped {
+        containers: all.len(),
+        memory: used.map(|usage| usage.memory).sum(),
+    };
+    let is_service = |container: &Container| {
+        container.labels.get(LABEL_KIND).map(String::as_str) == Some(data_services::KIND)
+    };
+    let (services, apps): (Vec<_>, Vec<_>) = all.into_iter().partition(is_service);
+    remove_each(&engine, apps).await?;
+    remove_each(&engine, services).await?;
+    Ok(stopped)
 }
 
 /// What becomes of the stack images.
@@ -126,13 +160,17 @@ async fn remove_owned(engine: &Arc<dyn Engine>, id: &str) -> anyhow::Result<usiz
     let owned = Labels::from([(LABEL_OWNER.to_owned(), id.to_owned())]);
     let containers = engine.list(&owned).await?;
     let count = containers.len();
+    remove_each(engine, containers).await?;
+    Ok(count)
+}
+
+async fn remove_each(engine: &Arc<dyn Engine>, containers: Vec<Container>) -> anyhow::Result<()> {
     let all = futures_util::stream::iter(containers.into_iter().map(|container| {
         let engine = engine.clone();
         async move { remove_one(&*engine, &container).await }
     }));
     let results: Vec<anyhow::Result<()>> = all.buffer_unordered(AT_ONCE).collect().await;
-    results.into_iter().collect::<anyhow::Result<()>>()?;
-    Ok(count)
+    results.into_iter().collect()
 }
 
 async fn remove_one(engine: &dyn Engine, container: &Container) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ use crate::db::WriteTx;
 use crate::docker::{DockerError, Engine, Progress};
 use crate::marketplace::client;
 use crate::scheduler::Network;
+use crate::snapshots::{Holder, Nobody};
 use crate::staging::images;
 
 /// The catalog of a platform's owner, in its data dir.
@@ -49,6 +50,14 @@ impl Part {
     pub(super) fn operator_routes(&self) -> axum::Router {
         let routes = self.services.as_ref().map(DataServices::operator_routes);
         routes.unwrap_or_default()
+    }
+
+    /// Keeps the services as they are while they are copied.
+    pub(super) fn holder(&self) -> Arc<dyn Holder> {
+        match &self.services {
+            Some(services) => Arc::new(services.clone()),
+            None => Arc::new(Nobody),
+        }
     }
 
     pub(super) fn start(&self, supervisor: &Supervisor) {

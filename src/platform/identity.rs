@@ -13,10 +13,10 @@ use nix::unistd::{Uid, User};
 use crate::base::{Secret, private_file};
 use crate::config::Config;
 use crate::db::holds_data;
+use crate::snapshots::Places;
 
 const PASSWORD_FILE: &str = "admin-password";
 const ID_FILE: &str = "platform-id";
-const DATABASE_FILE: &str = "cflite.db";
 
 /// Creates the data dir, for its owner only.
 pub fn prepare_data_dir(data_dir: &Path) -> anyhow::Result<()> {
@@ -45,7 +45,7 @@ fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
 
 /// Path of the database.
 pub(super) fn database(data_dir: &Path) -> PathBuf {
-    data_dir.join(DATABASE_FILE)
+    Places::of(data_dir).database
 }
 
 /// The platform's id: value of the owner label on everything created in Docker. `None` before the

@@ -17,6 +17,7 @@ mod metrics;
 mod names;
 mod open;
 mod parts;
+mod paused;
 mod reload;
 mod router_log;
 mod routing;
@@ -25,6 +26,7 @@ mod screen;
 mod seed;
 mod service;
 mod signals;
+pub mod snapshots;
 mod start;
 mod sweeper;
 mod workers;
@@ -33,6 +35,7 @@ pub use data_services::catalog as service_catalog;
 pub use identity::{platform_id, prepare_data_dir, read_admin_password};
 pub use lock::{DataDirLock, Holder, LockState};
 pub use parts::Parts;
+pub use paused::Paused;
 pub use reload::Reloaded;
 pub use running::Running;
 pub use start::Platform;
@@ -85,6 +88,7 @@ pub fn run_until_stopped(
         Running::remove(&config.data_dir);
         let engine = connect_docker(&config);
         let data_dir = config.data_dir.clone();
+        Paused::remove(&data_dir);
         let parts = Parts {
             inherited,
             ..Parts::real(config, engine)

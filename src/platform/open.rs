@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
-use super::{adapters, identity, seed};
+use super::{adapters, identity, seed, snapshots};
 use crate::alerts::{Alerts, Sink, SinkError};
 use crate::base::{Live, Secret};
 use crate::blobs::Blobs;
@@ -50,6 +50,7 @@ pub(super) fn sockets(parts: &mut Parts) -> anyhow::Result<Sockets> {
 pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices> {
     let config = &parts.config;
     let data_dir = &config.data_dir;
+    snapshots::finish(config, &parts.engine).await?;
     let id = identity::ensure_platform_id(data_dir)?;
     let password = identity::ensure_admin_password(config)?;
     let database = identity::database(data_dir);

@@ -11,7 +11,7 @@ use super::parts::{CoreServices, Parts};
 use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
-use super::{console, data_services, engines, open, workers};
+use super::{console, data_services, engines, open, snapshots, workers};
 use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
@@ -59,7 +59,7 @@ impl Platform {
             docker: open::docker_version(&*parts.engine).await,
         };
         let metrics = health.metrics(measured, names, &core.logs);
-        let operated = for_operators(&core, &data_services, &metrics);
+        let operated = for_operators(&parts, &core, (&data_services, &metrics));
         let reloading = Reloading::new(&parts.config, &core);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
         let sources = (&cc, &supervisor, &scheduler, &router);
@@ -144,14 +144,16 @@ fn observers(
 
 /// What `cflite` asks on the registry's port.
 fn for_operators(
+    parts: &Parts,
     core: &CoreServices,
-    data_services: &Part,
-    metrics: &PlatformMetrics,
+    (data_services, metrics): (&Part, &PlatformMetrics),
 ) -> axum::Router {
+    let snapshots = snapshots::of_running(parts, core, data_services);
     metrics::routes(metrics)
         .merge(data_services.operator_routes())
         .merge(core.alerts.operator_routes())
         .merge(engines::log_search(core))
+        .merge(snapshots.operator_routes())
 }
 
 /// Cloud Controller, UAA, logs, metrics and the broker of data services.

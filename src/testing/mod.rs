@@ -19,8 +19,9 @@ use crate::data_services::ensure_credentials;
 use crate::db::{DbError, Vault};
 use crate::docker::{Engine, FakeEngine};
 use crate::net::inherited::Inherited;
-use crate::platform::{Parts, Platform, prepare_data_dir};
+use crate::platform::{self, Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
+use crate::snapshots::Name;
 
 /// The admin's password of every [`TestApp`].
 const PASSWORD: &str = "only-for-tests";
@@ -41,6 +42,18 @@ impl TestApp {
         copy(first_boot().await?, data_dir.path())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine = Arc::new(FakeEngine::new(clock));
+        let platform = start(data_dir.path(), engine.clone(), Options::default()).await?;
+        Ok(Self {
+            platform,
+            engine,
+            data_dir,
+            data_services: false,
+        })
+    }
+
+    /// Starts one on files that are there.
+    pub async fn start_on(data_dir: tempfile::TempDir) -> anyhow::Result<Self> {
+        let engine = Arc::new(FakeEngine::new(Arc::new(SystemClock)));
         let platform = start(data_dir.path(), engine.clone(), Options::default()).await?;
         Ok(Self {
             platform,
@@ -91,6 +104,44 @@ impl TestApp {
             data_services,
             data_dir,
         })
+    }
+
+    /// Stops the platform, puts it back to a snapshot and starts it again.
+    pub async fn rewind(self, name: &str) -> anyhow::Result<Self> {
+        let (app, done) = self.try_rewind(name).await?;
+        done?;
+        Ok(app)
+    }
+
+    /// The same, also when it cannot be put back: it is started all the same.
+    pub async fn try_rewind(self, name: &str) -> anyhow::Result<(Self, anyhow::Result<()>)> {
+        let Self {
+            platform,
+            engine,
+            data_dir,
+            data_services,
+        } = self;
+        platform.shut_down(Duration::from_secs(5)).await;
+        drop(platform);
+        let config = Options {
+            data_dir: Some(data_dir.path().to_owned()),
+            ..Options::default()
+        };
+        let stored = platform::snapshots::of_stopped(&config.resolve()?, engine.clone())?;
+        let put_back = stored.put_back(&Name::parse(name)?, &|_| ()).await;
+        engine.heal();
+        let options = Options {
+            data_services: Some(data_services),
+            ..Options::default()
+        };
+        let platform = start(data_dir.path(), engine.clone(), options).await?;
+        let app = Self {
+            platform,
+            engine,
+            data_services,
+            data_dir,
+        };
+        Ok((app, put_back.map(drop).map_err(Into::into)))
     }
 
     /// Where the broker of data services answers, and the credentials for it.

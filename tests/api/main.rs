@@ -49,6 +49,7 @@ mod routes;
 mod scopes;
 mod security_groups;
 mod services;
+mod snapshots;
 mod spaces;
 mod stacks;
 mod staging;

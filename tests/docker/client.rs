@@ -28,13 +28,16 @@ impl Client {
         Self { admin, space }
     }
 
+    /// A space that is there already.
+    pub(crate) async fn in_space(platform: &Platform, space: String) -> Self {
+        let token = admin_token(platform).await;
+        let admin = TestClient::anonymous(&platform.url()).with_token(&token);
+        Self { admin, space }
+    }
+
     /// The same space after its platform was started again.
     pub(crate) async fn again(self, platform: &Platform) -> Self {
-        let token = admin_token(platform).await;
-        Self {
-            admin: TestClient::anonymous(&platform.url()).with_token(&token),
-            space: self.space,
-        }
+        Self::in_space(platform, self.space).await
     }
 
     /// A Docker app with a route.

@@ -22,5 +22,6 @@ mod pull_through;
 mod registry;
 mod scheduler;
 mod staging;
+mod state;
 mod survival;
 mod upstream;

@@ -39,15 +39,20 @@ impl Platform {
 
     /// Starts one on another daemon, with further options.
     pub(crate) fn start_as(docker_host: Option<&str>, options: &[&str]) -> Self {
-        let data_dir = tempfile::tempdir().expect("temporary folder");
-        let mut platform = Self {
-            data_dir,
-            child: None,
-            docker_host: docker_host.map(str::to_owned),
-            options: options.iter().map(|&option| option.to_owned()).collect(),
-        };
+        let mut platform = Self::stopped(options);
+        platform.docker_host = docker_host.map(str::to_owned);
         platform.boot();
         platform
+    }
+
+    /// An empty data dir, on which nothing was started yet.
+    pub(crate) fn stopped(options: &[&str]) -> Self {
+        Self {
+            data_dir: tempfile::tempdir().expect("temporary folder"),
+            child: None,
+            docker_host: None,
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        }
     }
 
     /// Starts the process on the data that is there.

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("registry", 2),
     ("scheduler", 3),
     ("router", 3),
+    ("snapshots", 3),
     ("staging", 3),
     ("telemetry", 3),
     ("uaa", 4),

@@ -7,7 +7,7 @@ use crate::cloud_controller::model::buildpacks::BuiltIn;
 use crate::cloud_controller::{actions, model};
 
 use crate::base::{GuidSource, Timestamp};
-use crate::db::WriteTx;
+use crate::db::{DbError, WriteTx};
 
 /// The stack every app without one gets.
 pub(crate) const STACK: &str = "cflinuxfs4";
@@ -26,6 +26,12 @@ pub(crate) const BUILDPACKS: &[(&str, &str)] = &[
     ("r_buildpack", "r"),
     ("binary_buildpack", "binary"),
 ];
+
+/// Gives the system domain another name, with the routes and domains below it: for a platform that comes
+/// from another machine.
+pub(crate) fn rename_domain(tx: &WriteTx<'_>, old: &str, new: &str) -> Result<(), DbError> {
+    model::domains::rename(tx, old, new)
+}
 
 /// Stores what is missing.
 pub(crate) fn plant(

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::platform::Platform;
 
-use service::{MARIADB, OBJECT_STORE, Offering, POSTGRESQL, REDIS, SOON, password};
-pub(crate) use service::{Service, ask_redis, copy_redis, docker, until_redis_has};
+use service::{MARIADB, OBJECT_STORE, Offering, SOON, password};
+pub(crate) use service::{
+    POSTGRESQL, REDIS, Service, ask_redis, copy_redis, docker, until_redis_has,
+};
 
 /// The whole life of a service.
 async fn lives(offering: &Offering) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, named_params, params, params_from_iter};
 
 use super::Domain;
 use crate::base::Timestamp;
@@ -231,6 +231,22 @@ pub(crate) fn touch(tx: &WriteTx<'_>, guid: &DomainGuid, now: Timestamp) -> Resu
 }
 
 /// Deletes the domain; its routes must be deleted first.
+/// Gives the domain `old` and all below it the name `new`, with their routes; one whose new name is in use
+/// keeps its old one.
+pub(crate) fn rename(
+    tx: &WriteTx<'_>,
+    old: &str,
+    new: &str,
+) -> std::result::Result<(), crate::db::DbError> {
+    const SQL: &str = "
+        update or ignore domains
+        set name = substr(name, 1, length(name) - length(:old)) || :new
+        where name = :old or name like '%.' || :old";
+    let mut statement = tx.sql().prepare(SQL)?;
+    statement.execute(named_params! { ":old": old, ":new": new })?;
+    Ok(())
+}
+
 pub(crate) fn delete(tx: &WriteTx<'_>, guid: &DomainGuid) -> Result<()> {
     tx.sql()
         .prepare_cached("delete from domains where guid = ?1")?
