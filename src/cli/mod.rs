@@ -24,6 +24,7 @@ mod packages;
 mod passphrase;
 mod pause;
 mod process;
+mod profiles;
 mod push;
 mod registry;
 mod registry_client;
@@ -35,6 +36,7 @@ mod show;
 mod snapshot;
 mod status;
 mod up;
+mod upgrade;
 mod version;
 
 use std::process::ExitCode;
@@ -118,6 +120,10 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Put the whole platform back as it was when a snapshot was made
     Rewind(rewind::Arguments),
+    /// Show the platforms of this machine
+    Profiles,
+    /// Go on with this cflite where another version runs
+    Upgrade(upgrade::Arguments),
     /// Write the whole platform into one file, or check such a file
     Backup(backup::Arguments),
     /// Make a platform of a backup, in a data dir that has none
@@ -180,6 +186,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Dev(arguments) => dev::run(session, &arguments),
         Command::Exec(arguments) => exec::run(session, &arguments),
+        Command::Profiles => profiles::run(&session),
+        Command::Upgrade(arguments) => upgrade::run(session, &arguments),
         Command::Pause => pause::pause(session),
         Command::Resume => pause::resume(session),
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),

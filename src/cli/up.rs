@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::{Session, allocator, credentials, process, show};
-use crate::config::Config;
+use crate::config::{Config, profiles};
 use crate::platform::{self, Running};
 
 /// How to start.
@@ -23,6 +23,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         allocator::apply();
     }
     let options = session.options.clone();
+    profiles::prepare(&options)?;
     let config = session.options.resolve()?;
     platform::prepare_data_dir(&config.data_dir)?;
     if arguments.foreground {

@@ -6,6 +6,7 @@
 
 mod drains;
 mod file;
+pub mod profiles;
 mod proxy;
 mod shown;
 mod values;
@@ -52,6 +53,16 @@ pub struct Options {
     /// Folder for the database, blobs, keys and logs
     #[arg(long, global = true, env = "CFLITE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Another platform on this machine, with a data dir and ports of its own
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_PROFILE",
+        value_name = "NAME",
+        conflicts_with = "data_dir"
+    )]
+    #[serde(skip)]
+    pub profile: Option<String>,
     /// System domain; apps live under it too
     #[arg(long, global = true, env = "CFLITE_DOMAIN", value_name = "NAME")]
     pub domain: Option<String>,
@@ -300,7 +311,7 @@ pub enum ConfigError {
 impl Options {
     /// Merges flags and environment with the file and the defaults.
     pub fn resolve(self) -> Result<Config, ConfigError> {
-        let data_dir_hint = self.data_dir.clone().unwrap_or_else(default_data_dir);
+        let data_dir_hint = self.data_dir_hint()?;
         let from_file = match &self.config {
             Some(path) => file::read(path)?,
             None => {
@@ -362,10 +373,20 @@ impl Options {
         })
     }
 
+    /// Where the configuration file is looked for.
+    fn data_dir_hint(&self) -> Result<PathBuf, ConfigError> {
+        match (&self.data_dir, &self.profile) {
+            (Some(folder), _) => Ok(folder.clone()),
+            (None, Some(name)) => profiles::data_dir(name),
+            (None, None) => Ok(default_data_dir()),
+        }
+    }
+
     /// Own values, else those of `other`.
     fn or(self, other: Self) -> Self {
         Self {
             data_dir: self.data_dir.or(other.data_dir),
+            profile: self.profile,
             domain: self.domain.or(other.domain),
             bind: self.bind.or(other.bind),
             http_port: self.http_port.or(other.http_port),

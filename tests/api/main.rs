@@ -54,5 +54,6 @@ mod spaces;
 mod stacks;
 mod staging;
 mod tasks;
+mod upgrades;
 mod usage_events;
 mod users;

@@ -1,0 +1,135 @@
+//! Profiles: several platforms on one machine. Each has a data dir beside the default one, and a
+//! configuration file in it with ports of its own, chosen when it is started for the first time.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use super::values::default_data_dir;
+use super::{ConfigError, Options, file};
+use crate::base::private_file;
+
+const LONGEST: usize = 32;
+/// The first ports that profiles get: HTTP, HTTPS, registry.
+const FIRST: [u16; 3] = [8081, 8444, 5001];
+/// Profiles on one machine.
+const MOST: u16 = 100;
+
+/// The data dir of a profile.
+pub(super) fn data_dir(name: &str) -> Result<PathBuf, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let begins = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
+    if !begins || name.len() > LONGEST || !name.bytes().all(allowed) {
+        return Err(ConfigError::Value {
+            option: "profile",
+            reason: format!(
+                "{name:?} is not the name of a profile: it has 1 to {LONGEST} lower-case letters, digits and \
+                 dashes, and begins with a letter or a digit"
+            ),
+        });
+    }
+    Ok(folder_of_all().join(name))
+}
+
+fn folder_of_all() -> PathBuf {
+    let mut folder = default_data_dir().into_os_string();
+    folder.push("-profiles");
+    folder.into()
+}
+
+/// The names of all profiles that were started, in order.
+pub fn list() -> std::io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder_of_all()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if data_dir(&name).is_ok() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Gives a profile its ports, unless it has a configuration file. Those of other profiles are left to them,
+/// whether they run or not.
+pub fn prepare(options: &Options) -> Result<(), ConfigError> {
+    let Some(name) = &options.profile else {
+        return Ok(());
+    };
+    let folder = data_dir(name)?;
+    let path = folder.join("cflite.toml");
+    if path.exists() || options.config.is_some() {
+        return Ok(());
+    }
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ConfigError::Unreadable { path, source }
+    };
+    let mut taken = Vec::new();
+    for other in list().map_err(unreadable(&folder_of_all()))? {
+        let path = data_dir(&other)?.join("cflite.toml");
+        if path.exists() {
+            let theirs = file::read(&path)?;
+            taken.extend([theirs.http_port, theirs.https_port, theirs.registry_port]);
+        }
+    }
+    let taken: Vec<u16> = taken.into_iter().flatten().collect();
+    let [http, https, registry] = choose(&taken, is_free).ok_or_else(|| ConfigError::Value {
+        option: "profile",
+        reason: format!("there are no free ports for {name}: give it --http-port, --https-port and --registry-port"),
+    })?;
+    let text = format!(
+        "# Ports of the profile {name}, chosen when it was started for the first time.\n\
+         http-port = {http}\nhttps-port = {https}\nregistry-port = {registry}\n"
+    );
+    private_file::create_folder(&folder)
+        .and_then(|()| private_file::replace(&path, text.as_bytes()))
+        .map_err(unreadable(&path))
+}
+
+fn choose(taken: &[u16], is_free: impl Fn(u16) -> bool) -> Option<[u16; 3]> {
+    let mut chosen = [0; 3];
+    for (chosen, first) in chosen.iter_mut().zip(FIRST) {
+        let mut candidates = first..first + MOST;
+        *chosen = candidates.find(|port| !taken.contains(port) && is_free(*port))?;
+    }
+    Some(chosen)
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_names_of_folders() {
+        for good in ["a", "2026", "work-shop"] {
+            let folder = data_dir(good).expect(good);
+            assert!(folder.ends_with(good), "{}", folder.display());
+        }
+        for bad in ["", "-a", "A", "a/b", "..", "a.b", &"x".repeat(33)] {
+            data_dir(bad).expect_err(bad);
+        }
+    }
+
+    #[test]
+    fn ports_of_others_and_ports_in_use_are_left() {
+        assert_eq!(choose(&[], |_| true), Some([8081, 8444, 5001]));
+        assert_eq!(
+            choose(&[8081, 5001], |port| port != 8082),
+            Some([8083, 8444, 5002])
+        );
+        assert_eq!(choose(&[], |port| port < 8400), None);
+    }
+}
