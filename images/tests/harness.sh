@@ -4,9 +4,19 @@
 # shellcheck disable=SC2154,SC2034  # what it sets is read by the suites
 # Every container carries the label cflite.test=images, and one of this run by which it is removed at the end, whatever happens.
 
-readonly LABELS=(--label cflite.test=images --label "cflite.test.run=$$")
+LABELS=(--label cflite.test=images --label "cflite.test.run=$$")
 passed=0 failed=0 skipped=0 work=$(mktemp -d)
 : > "$work/features"
+
+# Containers trust the authorities that were added to this machine, as those of cflite do. Downloads need that behind a proxy that re-signs TLS.
+trust_the_machine() {
+  local own=/usr/local/share/ca-certificates
+  compgen -G "$own/*.crt" > /dev/null || return 0
+  docker volume create "${LABELS[@]:0:4}" "cflite-test-trust-$$" > /dev/null &&
+    docker run --rm "${LABELS[@]}" --network none --user 0:0 --volume "$own:$own:ro" --volume "cflite-test-trust-$$:/mnt" \
+      --entrypoint bash "$IMAGES_RUN" -c 'update-ca-certificates > /dev/null && cp -rL /etc/ssl/certs/. /mnt/' || return 1
+  LABELS+=(--volume "cflite-test-trust-$$:/etc/ssl/certs:ro" --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt)
+}
 
 clean_up() {
   local ids
@@ -16,6 +26,9 @@ clean_up() {
   ids=$(docker network ls -q --filter "label=cflite.test.run=$$")
   # shellcheck disable=SC2086  # one word for each network
   [[ -z $ids ]] || docker network rm $ids > /dev/null
+  ids=$(docker volume ls -q --filter "label=cflite.test.run=$$")
+  # shellcheck disable=SC2086  # one word for each volume
+  [[ -z $ids ]] || docker volume rm $ids > /dev/null
   rm -rf "$work"
 }
 trap clean_up EXIT

@@ -19,6 +19,7 @@ source "$tests/harness.sh"
 for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do
   docker image inspect "$image" > /dev/null 2>&1 || { echo "the image $image does not exist: build the images first" >&2; exit 2; }
 done
+trust_the_machine || { echo 'the authorities of this machine cannot be added to containers' >&2; exit 2; }
 (($#)) || set -- ''
 whole=$([[ $# == 1 && -z $1 ]] && echo yes || echo no)
 for suite in "${@/#/$tests/suites/}"; do

@@ -87,8 +87,8 @@ debian() {
     mmdebstrap --variant=apt "$@" bookworm - 2>"$work/log" | docker import - "$image" >/dev/null || { cat "$work/log"; return 1; }
 }
 
-# Starts the container on the network of this machine. Certificates of its owner are part of the
-# stack's recipe: with them its images are up to date. usage: run OPTION-OF-DOCKER... -- COMMAND...
+# Starts the container on the network of this machine. What is built in it downloads with the certificates of its
+# owner. usage: run OPTION-OF-DOCKER... -- COMMAND...
 run() {
     local options=()
     while [[ $1 != -- ]]; do

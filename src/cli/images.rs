@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::{Session, block_on, show};
-use crate::docker::Engine;
+use crate::config::Config;
+use crate::docker::{Engine, trust};
 use crate::platform;
 use crate::staging::images;
 
@@ -25,7 +26,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         Arguments::Build => {
             let step = show::Step::begin("stack images");
             let built = block_on(async {
-                build(&*engine, config.offline, &step).await?;
+                build(&*engine, &config, &step).await?;
                 // A platform without an id was never started; it marks them at its first start.
                 if let Some(id) = platform::platform_id(&config.data_dir)? {
                     images::mark(&*engine, &id).await?;
@@ -63,11 +64,16 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 /// Builds what is missing, and shows progress.
 pub(super) async fn build(
     engine: &dyn Engine,
-    offline: bool,
+    config: &Config,
     step: &show::Step,
 ) -> Result<(), images::ImagesError> {
     let (progress, mut texts) = tokio::sync::mpsc::unbounded_channel::<String>();
-    let work = images::build_all(engine, offline, &progress);
+    let authorities = trust::authorities(&config.ca_certificates);
+    let machine = images::Machine {
+        offline: config.offline,
+        authorities: &authorities,
+    };
+    let work = images::build_all(engine, machine, &progress);
     tokio::pin!(work);
     loop {
         tokio::select! {

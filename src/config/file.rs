@@ -20,6 +20,7 @@ const KEYS: &[&str] = &[
     "registry-cache",
     "package-cache",
     "package-upstream",
+    "ca-certificates",
     "data-services",
     "stand-ins",
     "stand-in",

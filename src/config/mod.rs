@@ -33,6 +33,8 @@ use values::{
 const DEFAULT_CACHE: u64 = 20 << 30;
 /// The space for packages.
 const DEFAULT_PACKAGES: u64 = 10 << 30;
+/// Where Debian and Ubuntu keep authorities that the owner of a machine added.
+const OWN_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// When a service whose broker is elsewhere is made on this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,6 +142,15 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub package_upstream: Option<Vec<String>>,
+    /// Folder with the certificate authorities (*.crt) that the owner of this machine added to it:
+    /// builds and apps trust them, too [default: /usr/local/share/ca-certificates]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_CA_CERTIFICATES",
+        value_name = "DIR"
+    )]
+    pub ca_certificates: Option<PathBuf>,
     /// Offer databases, caches and queues as services, in containers of this machine [default: true]
     #[arg(
         long,
@@ -255,6 +266,8 @@ pub struct Config {
     pub package_cache: u64,
     /// Where the package cache asks instead of public registries, by their names.
     pub package_upstreams: BTreeMap<String, Url>,
+    /// Folder with the authorities that builds and apps trust besides those of their stack.
+    pub ca_certificates: PathBuf,
     /// Whether there are data services.
     pub data_services: bool,
     /// When services of other machines are made on this one.
@@ -357,6 +370,9 @@ impl Options {
                 None => DEFAULT_PACKAGES,
             },
             package_upstreams: package_upstreams(&all.package_upstream.unwrap_or_default())?,
+            ca_certificates: all
+                .ca_certificates
+                .map_or_else(|| PathBuf::from(OWN_AUTHORITIES), absolute),
             data_services: all.data_services.unwrap_or(true),
             stand_ins: all.stand_ins.unwrap_or_default(),
             stand_in_plans: stand_ins(&all.stand_in.unwrap_or_default())?,
@@ -400,6 +416,7 @@ impl Options {
             registry_cache: self.registry_cache.or(other.registry_cache),
             package_cache: self.package_cache.or(other.package_cache),
             package_upstream: self.package_upstream.or(other.package_upstream),
+            ca_certificates: self.ca_certificates.or(other.ca_certificates),
             data_services: self.data_services.or(other.data_services),
             stand_ins: self.stand_ins.or(other.stand_ins),
             stand_in: self.stand_in.or(other.stand_in),
@@ -414,106 +431,4 @@ impl Options {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let path = dir.path().join("c.toml");
-        std::fs::write(&path, "http-port = 8081\ndomain = \"File.Example\"\n").expect("write");
-        let options = Options {
-            http_port: Some(9000),
-            config: Some(path),
-            ..Options::default()
-        };
-        let config = options.resolve().expect("valid");
-        assert_eq!(config.http_port, PortChoice::Exactly(9000));
-        assert_eq!(config.domain, "file.example");
-        assert_eq!(config.https_port, PortChoice::HTTPS);
-    }
-
-    #[test]
-    fn an_unknown_key_is_rejected_with_a_suggestion() {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let path = dir.path().join("c.toml");
-        std::fs::write(&path, "htp-port = 1\n").expect("write");
-        let options = Options {
-            config: Some(path),
-            ..Options::default()
-        };
-        let error = options.resolve().expect_err("unknown key").to_string();
-        assert!(
-            error.ends_with("unknown key \"htp-port\"; did you mean \"http-port\"?"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn upstreams_are_pairs_of_a_host_and_a_url() {
-        let options = |pair: &str| Options {
-            registry_upstream: Some(vec![pair.to_owned()]),
-            ..Options::default()
-        };
-        let config = options("Docker.io=http://127.0.0.1:5001").resolve();
-        let upstreams = config.expect("valid").registry_upstreams;
-        assert_eq!(upstreams["docker.io"].as_str(), "http://127.0.0.1:5001/");
-        for bad in [
-            "docker.io",
-            "=http://h",
-            "h=",
-            "h=ftp://x",
-            "h=http://x/path",
-            "h=http://u@x",
-        ] {
-            let error = options(bad).resolve().expect_err(bad).to_string();
-            assert!(error.starts_with("registry-upstream: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_a_unit() {
-        let options = |size: &str| Options {
-            registry_cache: Some(size.to_owned()),
-            ..Options::default()
-        };
-        let config = options("2G").resolve().expect("valid");
-        assert_eq!(config.registry_cache, 2 << 30);
-        let error = options("much").resolve().expect_err("no size").to_string();
-        assert!(error.starts_with("registry-cache: "), "{error}");
-    }
-
-    #[test]
-    fn packages_come_from_known_registries() {
-        let options = |pair: &str| Options {
-            package_upstream: Some(vec![pair.to_owned()]),
-            package_cache: Some("0".to_owned()),
-            ..Options::default()
-        };
-        let config = options("pypi=https://mirror.example.com/root/pypi").resolve();
-        let config = config.expect("valid");
-        assert_eq!(config.package_cache, 0);
-        let url = config.package_upstreams["pypi"].as_str();
-        assert_eq!(url, "https://mirror.example.com/root/pypi");
-        for bad in [
-            "pypi",
-            "cargo=https://x",
-            "pypi=ftp://x",
-            "pypi=https://u@x",
-            "npm=https://x/?a",
-        ] {
-            let error = options(bad).resolve().expect_err(bad).to_string();
-            assert!(error.starts_with("package-upstream: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        let options = Options {
-            domain: Some("localhost".into()),
-            ..Options::default()
-        };
-        let error = options.resolve().expect_err("no domain").to_string();
-        assert!(error.starts_with("domain: "), "{error}");
-    }
-}
+mod tests;

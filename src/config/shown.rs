@@ -94,6 +94,7 @@ impl Config {
             ("registry-cache", json!(exact(self.registry_cache))),
             ("package-cache", json!(exact(self.package_cache))),
             ("package-upstream", pairs(&self.package_upstreams)),
+            ("ca-certificates", json!(self.ca_certificates)),
             ("data-services", json!(self.data_services)),
             ("stand-ins", json!(self.stand_ins)),
             ("stand-in", pairs(&self.stand_in_plans)),

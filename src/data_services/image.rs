@@ -111,9 +111,7 @@ impl Inner {
             ("certificates/README".to_owned(), Vec::new(), 0o644),
         ];
         let authorities = self.host.authorities().into_iter();
-        files.extend(
-            authorities.map(|(name, content)| (format!("certificates/{name}"), content, 0o644)),
-        );
+        files.extend(authorities.map(|one| (format!("certificates/{}", one.name), one.pem, 0o644)));
         let files: Vec<(&str, &[u8], u32)> = { files.iter() }
             .map(|(path, content, mode)| (path.as_str(), content.as_slice(), *mode))
             .collect();

@@ -57,6 +57,7 @@ use async_trait::async_trait;
 use crate::base::{Clock, GuidSource, Timestamp};
 use crate::blobs::Blobs;
 use crate::db::{Db, DbError, ReadTx, Vault, WriteTx};
+use crate::docker::trust::Authority;
 use crate::docker::{DockerError, Engine, Progress};
 
 pub use container::{container_name, instances_with_volume, labels_of, volume_name};
@@ -87,8 +88,8 @@ pub trait Host: Send + Sync + 'static {
     /// The reference of the Debian image that images are built on; it is built where it is missing.
     async fn base_image(&self, progress: &Progress) -> Result<String, String>;
 
-    /// The certificates of authorities that images are built with: names that end in `.crt`, and contents.
-    fn authorities(&self) -> Vec<(String, Vec<u8>)>;
+    /// The authorities of this machine, which images are built with.
+    fn authorities(&self) -> Vec<Authority>;
 
     /// Tells people of trouble, or that it is over.
     fn trouble(&self, trouble: &Trouble<'_>);

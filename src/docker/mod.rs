@@ -14,6 +14,7 @@ pub mod bound_files;
 mod fake_engine;
 mod network;
 mod spec;
+pub mod trust;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::data_services;
 use crate::db::Db;
 use crate::docker::{Container, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Labels};
+use crate::docker::trust;
 use crate::scheduler::{self, Network};
 use crate::staging::{images, staging_network};
 
@@ -98,6 +99,7 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
             .remove_network(&staging_network(id, false).name)
             .await?;
         scheduler::remove_volumes(&*engine, id).await?;
+        trust::remove_volumes(&*engine, id).await?;
         data_services::remove_volumes(&*engine, id).await?;
         let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
         for image in engine.images(&owned).await? {

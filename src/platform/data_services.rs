@@ -22,6 +22,7 @@ use crate::cloud_controller::model::service_brokers::BrokerCredentials;
 use crate::data_services::catalog::{BUILT_IN, Catalog};
 use crate::data_services::{self, DataServices, Embedded, Host, RETAINED, Settings, Trouble};
 use crate::db::WriteTx;
+use crate::docker::trust::Authority;
 use crate::docker::{DockerError, Engine, Progress};
 use crate::marketplace::client;
 use crate::scheduler::Network;
@@ -68,6 +69,7 @@ impl Part {
 }
 
 struct PlatformHost {
+    authorities: Vec<Authority>,
     offline: bool,
     alerts: Alerts,
     engine: Arc<dyn Engine>,
@@ -86,8 +88,8 @@ impl Host for PlatformHost {
         base.map_err(|error| error.to_string())
     }
 
-    fn authorities(&self) -> Vec<(String, Vec<u8>)> {
-        images::authorities()
+    fn authorities(&self) -> Vec<Authority> {
+        self.authorities.clone()
     }
 
     fn trouble(&self, trouble: &Trouble<'_>) {
@@ -165,6 +167,7 @@ pub(super) async fn open(
         guids: parts.guids.clone(),
         meter: Arc::new(measured.clone()),
         host: Arc::new(PlatformHost {
+            authorities: core.authorities.clone(),
             engine: parts.engine.clone(),
             network: core.network.clone(),
             offline: parts.config.offline,

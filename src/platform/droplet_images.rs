@@ -11,6 +11,7 @@ use crate::base::guid::DropletGuid;
 use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model;
 use crate::db::Db;
+use crate::docker::trust::Trust;
 use crate::docker::{DockerError, Engine, Image, LABEL_OWNER};
 use crate::scheduler::Lifecycle;
 use crate::staging::{LABEL_DROPLET, droplets_labels};
@@ -25,6 +26,7 @@ pub(super) struct Collector {
     /// What the names of the registry's images begin with.
     pub(super) prefix: String,
     pub(super) lifecycle: Lifecycle,
+    pub(super) trust: Trust,
     pub(super) db: Db,
     pub(super) engine: Arc<dyn Engine>,
 }
@@ -50,7 +52,10 @@ impl Collector {
     /// Removes unused images and volumes; those that containers use are kept until the next check.
     async fn remove_unused(&self) -> Result<(), Error> {
         let engine = &*self.engine;
-        if let Err(error) = self.lifecycle.remove_unused(engine).await {
+        let lifecycle = self.lifecycle.remove_unused(engine);
+        let trust = self.trust.remove_unused(engine, &self.platform_id);
+        let (lifecycle, trust) = tokio::join!(lifecycle, trust);
+        if let Err(error) = lifecycle.and(trust) {
             tracing::warn!(%error, "cannot remove unused volumes");
         }
         let listed = async {
@@ -165,6 +170,7 @@ mod tests {
             platform_id: "here".to_owned(),
             prefix: "127.0.0.1:5000/".to_owned(),
             lifecycle: Lifecycle::new("here", bytes::Bytes::new()),
+            trust: Trust::default(),
             db,
             engine: Arc::new(fake.clone()),
         }

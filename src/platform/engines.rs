@@ -60,6 +60,7 @@ fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
     settings.network = core.network.clone();
     settings.registry_auth = Some(core.registry.auth());
     settings.lifecycle = core.lifecycle.clone();
+    settings.trust = core.trust.clone();
     settings
 }
 
@@ -191,6 +192,7 @@ pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {
     let settings = images::Settings {
         platform_id: &core.id,
         offline: parts.config.offline,
+        authorities: core.authorities.clone(),
     };
     Images::new(parts.engine.clone(), core.registry.clone(), settings)
 }
@@ -220,6 +222,7 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
         images,
         settings: staging::Settings {
             offline: parts.config.offline,
+            trust: core.trust.clone(),
             ..staging::Settings::new(&core.id, core.host_ip)
         },
     })

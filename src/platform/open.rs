@@ -15,6 +15,7 @@ use crate::blobs::Blobs;
 use crate::cloud_controller::engines;
 use crate::config::Config;
 use crate::db::{Db, Vault};
+use crate::docker::trust::{self, Trust};
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Logs, Tags};
 use crate::net::ports::{self, PortChoice};
@@ -89,9 +90,12 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let registry = registry.with_access(Arc::new(access), Arc::new(apps));
     let sinks = sinks(config).context("option alert")?;
     let alerts = Alerts::new(parts.clock.clone(), sinks);
+    let authorities = trust::authorities(&config.ca_certificates);
     Ok(CoreServices {
         network: scheduler::Network::of_platform(&id),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
+        trust: Trust::new(&id, authorities.clone()),
+        authorities,
         id,
         db,
         vault,

@@ -9,6 +9,7 @@ use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::db::{Db, Vault};
 use crate::docker::Engine;
+use crate::docker::trust::{Authority, Trust};
 use crate::logs::Logs;
 use crate::net::inherited::Inherited;
 use crate::packages::Packages;
@@ -70,6 +71,10 @@ pub(super) struct CoreServices {
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
     pub(super) lifecycle: scheduler::Lifecycle,
+    /// Authorities of the machine's owner.
+    pub(super) authorities: Vec<Authority>,
+    /// The same for containers.
+    pub(super) trust: Trust,
 }
 
 /// Listening sockets of the front door; at least one of each kind.

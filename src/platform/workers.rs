@@ -153,6 +153,7 @@ pub(super) fn start_image_collector(
         platform_id: core.id.clone(),
         prefix: core.registry.reference_prefix(),
         lifecycle: core.lifecycle.clone(),
+        trust: core.trust.clone(),
         db: core.db.clone(),
         engine: engine.clone(),
     };

@@ -43,6 +43,7 @@ impl Containers {
     ) -> Result<String, DockerError> {
         if !spec.volumes.is_empty() {
             self.fill_lifecycle(&spec.image, told).await?;
+            self.fill_trust(&spec.image, told).await?;
         }
         if let Some(id) = interrupted
             && self.is_complete(id, &spec).await?
@@ -70,6 +71,17 @@ impl Containers {
         };
         let helper = self.create_or_find(&lifecycle.helper(image), told).await?;
         filling.through(engine, &helper).await
+    }
+
+    /// Ensures that the volume with the authorities of this machine is complete.
+    async fn fill_trust(&self, image: &str, told: Told<'_>) -> Result<(), DockerError> {
+        let (trust, engine) = (&self.settings.trust, &*self.engine);
+        if trust.is_complete(engine).await? {
+            return Ok(());
+        }
+        let cause = "it gets the certificate authorities of this machine";
+        self.pull(image, cause, told).await?;
+        trust.ensure(engine, image).await
     }
 
     /// Creates a container, or finds the one of an interrupted attempt by its name.

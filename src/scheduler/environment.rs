@@ -9,6 +9,7 @@ use super::labels;
 use super::settings::Settings;
 use crate::base::Megabytes;
 use crate::base::guid::InstanceGuid;
+use crate::docker::trust::Trust;
 use crate::docker::{ContainerSpec, VolumeMount};
 
 const PIDS: i64 = 1024;
@@ -40,10 +41,13 @@ pub(super) fn container_spec(
     }
 }
 
-/// The volumes of a container.
-pub(super) fn volumes(settings: &Settings, lifecycle_files: bool) -> Vec<VolumeMount> {
-    let mounts = lifecycle_files.then(|| settings.lifecycle.mount());
-    mounts.into_iter().collect()
+/// The volumes of a container: those on a stack's image have some.
+pub(super) fn volumes(settings: &Settings, is_stack: bool) -> Vec<VolumeMount> {
+    if !is_stack {
+        return Vec::new();
+    }
+    let lifecycle = std::iter::once(settings.lifecycle.mount());
+    lifecycle.chain(settings.trust.mount()).collect()
 }
 
 /// A container specification with its resource limits.
@@ -89,17 +93,20 @@ pub(super) fn deduplicated(all: Vec<(String, String)>) -> Vec<(String, String)> 
         .collect()
 }
 
-/// The user's variables on a stack's image; other images bring their own.
-pub fn of_stack(is_stack: bool) -> Vec<(String, String)> {
+/// The user's variables on a stack's image, and that of the machine's authorities; other images
+/// bring their own.
+pub fn of_stack(is_stack: bool, trust: &Trust) -> Vec<(String, String)> {
+    if !is_stack {
+        return Vec::new();
+    }
     let all = [
         ("LANG", "en_US.UTF-8"),
         ("HOME", "/home/vcap"),
         ("USER", "vcap"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ];
-    let all = all.into_iter().filter(|_| is_stack);
-    all.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    all.into_iter().chain(trust.variable()).collect()
 }
 
 /// `CF_INSTANCE_PORT` and `CF_INSTANCE_ADDR` are absent, as on every Cloud Foundry whose cells do
@@ -111,7 +118,7 @@ fn platform_variables(
     index: u32,
     guid: &InstanceGuid,
 ) -> Vec<(String, String)> {
-    let mut all = of_stack(process.lifecycle_files);
+    let mut all = of_stack(process.lifecycle_files, &settings.trust);
     let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
     add("CF_INSTANCE_GUID", guid.to_string());
     add("INSTANCE_GUID", guid.to_string());

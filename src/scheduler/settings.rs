@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
 use crate::docker::RegistryAuth;
+use crate::docker::trust::Trust;
 
 /// Settings of one platform's scheduler.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub registry_auth: Option<RegistryAuth>,
     /// The lifecycle files of the containers that need them.
     pub lifecycle: Lifecycle,
+    /// The authorities of this machine, for the containers of a stack.
+    pub trust: Trust,
     /// How long an instance keeps running after its traffic was withdrawn, before SIGTERM.
     pub drain: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -35,7 +38,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the usual times and without pull credentials or lifecycle files.
+    /// Settings with the usual times and without pull credentials, lifecycle files or authorities.
     pub fn new(platform_id: &str, host_ip: IpAddr) -> Self {
         Self {
             platform_id: platform_id.to_owned(),
@@ -44,6 +47,7 @@ impl Settings {
             network: Network::of_platform(platform_id),
             registry_auth: None,
             lifecycle: Lifecycle::new(platform_id, Bytes::new()),
+            trust: Trust::default(),
             drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(10),
             launches: 16,

@@ -86,6 +86,7 @@ pub(super) fn spec(
         cpu_shares: Some(CPU_SHARES),
         pids_limit: Some(PIDS),
         nofile: Some(OPEN_FILES),
+        volumes: settings.trust.mount().into_iter().collect(),
         network: Some(joined.network.clone()),
         extra_hosts: joined
             .packages
@@ -147,6 +148,7 @@ fn environment(
     let packages = packages.map(|reach| ("CFLITE_PACKAGES".to_owned(), reach.url.clone()));
     let all = platform_variables
         .into_iter()
+        .chain(settings.trust.variable())
         .chain(of_lifecycle)
         .chain(request.environment.iter().cloned())
         // Not the user's to set: the scripts trust it.

@@ -91,6 +91,8 @@ impl LocalStaging<'_> {
             packages: None,
         };
         let spec = container::spec(self.settings, self.request, self.image, 1, &joined);
+        let trust = &self.settings.trust;
+        trust.ensure(self.engine, self.image).await?;
         let id = self.engine.create(&spec).await?;
         let limit = self.request.timeout;
         let built = match tokio::time::timeout(limit, self.build(&id, output)).await {

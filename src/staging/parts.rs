@@ -10,6 +10,7 @@ use super::images::Images;
 use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::Engine;
+use crate::docker::trust::Trust;
 use crate::logs::Logs;
 use crate::packages::Packages;
 use crate::registry::Registry;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub platform_id: String,
     /// `CF_INSTANCE_IP`: where the machine can be reached from containers.
     pub host_ip: IpAddr,
+    /// The authorities of this machine, which builds trust.
+    pub trust: Trust,
     /// Builds reach no other machine.
     pub offline: bool,
     /// Maximum concurrent builds; their memory is bounded by that of the daemon's machine, too.
@@ -35,6 +38,7 @@ impl Settings {
         Self {
             platform_id: platform_id.to_owned(),
             host_ip,
+            trust: Trust::default(),
             offline: false,
             concurrency: concurrency(),
             joining: Arc::default(),

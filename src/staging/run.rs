@@ -210,6 +210,8 @@ impl Attempt {
         ));
         let joined = network::join(shared).await?;
         let image = &images.build;
+        let trust = &shared.settings.trust;
+        trust.ensure(&*shared.engine, image).await?;
         let mut spec = container::spec(&shared.settings, request, image, self.number, &joined);
         let bound = bound_files::take(&mut spec.environment);
         let bound = bound.map_err(|error| failed(error.to_string()))?;

@@ -387,6 +387,9 @@ async fn start(
         registry_port: Some(0),
         admin_password_file: Some(password),
         data_services: options.data_services.or(Some(false)),
+        ca_certificates: options
+            .ca_certificates
+            .or(Some(data_dir.join("authorities"))),
         ..options
     };
     let engine: Arc<dyn Engine> = engine;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cflite::base::{Clock, GuidSource, Timestamp};
 use cflite::docker::{
     Behaviour, BollardEngine, ContainerSpec, DEFAULT_HOST, Engine, FakeEngine, LABEL_OWNER, Labels,
+    trust,
 };
 use cflite::staging::images;
 use futures_util::FutureExt;
@@ -56,7 +58,12 @@ pub(crate) async fn test_image(engine: &dyn Engine) -> String {
             return named;
         }
         let silent = tokio::sync::mpsc::unbounded_channel().0;
-        images::build_all(engine, false, &silent)
+        let own = trust::authorities(Path::new("/usr/local/share/ca-certificates"));
+        let machine = images::Machine {
+            offline: false,
+            authorities: &own,
+        };
+        images::build_all(engine, machine, &silent)
             .await
             .expect("the images of the stack");
         let listed = images::list(engine).await.expect("images");

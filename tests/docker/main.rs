@@ -24,4 +24,5 @@ mod scheduler;
 mod staging;
 mod state;
 mod survival;
+mod trust;
 mod upstream;

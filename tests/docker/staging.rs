@@ -116,6 +116,7 @@ impl Platform {
                 images::Settings {
                     platform_id: &id,
                     offline: false,
+                    authorities: Vec::new(),
                 },
             ),
             id,

@@ -38,5 +38,7 @@ check 'an nginx.conf of any kind starts as vcap' contains \
   "$(on "$IMAGES_RUN" 'cd; printf "events {}\nhttp { server { listen 8080; return 200 fine; } }" > n.conf; nginx -c ~/n.conf && curl -s localhost:8080')" fine
 check 'Python, Node.js and Ruby can do TLS' equals \
   "$(on "$IMAGES_RUN" 'python -c "import ssl; print(len(ssl.create_default_context().get_ca_certs()) > 50)"; node -p "require(\"tls\").rootCertificates.length > 50"; ruby -ropenssl -e "p OpenSSL::SSL::SSLContext.new.set_params.any?"' | LC_ALL=C sort -u)" $'True\ntrue'
+check 'the images hold no authorities of the machine that built them' equals \
+  "$(for image in "$IMAGES_RUN" "$IMAGES_BUILD"; do on "$image" 'find /usr/local/share/ca-certificates -type f | wc -l'; done | tr '\n' ' ')" '0 0 '
 check 'the build image is made on the run image' equals \
   "$(docker image inspect --format '{{json .RootFS.Layers}}' "$IMAGES_BUILD" | grep -cF "$(docker image inspect --format '{{json .RootFS.Layers}}' "$IMAGES_RUN" | tr -d ']')")" 1

@@ -125,7 +125,7 @@ check 'and the reason is named' contains "${log##*$'\n'}" 'curl: (22) The reques
 
 # All buildpacks by URL: the platform brings no folder of buildpacks. The server is the only neighbour in a network of its own.
 network=cflite-test-$$
-docker network create --internal "${LABELS[@]}" "$network" > /dev/null
+docker network create --internal "${LABELS[@]:0:4}" "$network" > /dev/null
 server=$(docker create "${LABELS[@]}" --network "$network" --network-alias archives.test --entrypoint python3 "$IMAGES_BUILD" \
   -m http.server --directory /srv 9000)
 tar -C "$given" -cf - tool server | docker cp - "$server:/srv"

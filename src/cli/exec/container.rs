@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::terminal;
 use crate::base::Megabytes;
+use crate::docker::trust::Trust;
 use crate::docker::{
     Attached, ByteWriter, ContainerSpec, DockerError, Engine, Input, LABEL_KIND, LABEL_OWNER,
     Labels, LogStream, Upload,
@@ -38,6 +39,8 @@ pub(super) struct Run<'a> {
     pub(super) memory: Megabytes,
     pub(super) environment: Vec<(String, String)>,
     pub(super) network: Option<String>,
+    /// The authorities of this machine.
+    pub(super) trust: &'a Trust,
 }
 
 /// Runs a command in a droplet; returns its exit status.
@@ -86,7 +89,7 @@ fn spec(run: Run<'_>, input: Input) -> ContainerSpec {
         "application_name": run.name, "name": run.name, "application_uris": [], "uris": [],
         "limits": { "mem": run.memory.0, "fds": OPEN_FILES },
     });
-    let mut environment = of_stack(true);
+    let mut environment = of_stack(true, run.trust);
     environment.extend(
         [
             ("PORT", "8080"),
@@ -118,6 +121,7 @@ fn spec(run: Run<'_>, input: Input) -> ContainerSpec {
         working_dir: Some("/home/vcap".to_owned()),
         labels: labels.map(|(name, value)| (name.to_owned(), value)).into(),
         network: run.network,
+        volumes: run.trust.mount().into_iter().collect(),
         input,
         ..with_limits(run.memory, GRACE)
     }
@@ -280,6 +284,7 @@ mod tests {
             memory: Megabytes(64),
             environment: vec![("PORT".to_owned(), "1".to_owned())],
             network: None,
+            trust: &Trust::default(),
         };
         let spec = spec(run, Input::Piped);
         let ports: Vec<_> = spec

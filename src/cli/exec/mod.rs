@@ -21,6 +21,7 @@ use crate::base::{Clock, Megabytes, SystemClock};
 use crate::blobs::Digest;
 use crate::cloud_controller::flows::seed::STACK;
 use crate::config::Config;
+use crate::docker::trust::{self, Trust};
 use crate::docker::{Engine, LogFrame};
 use crate::platform;
 use crate::staging::{self, Lifecycle, LocalStaging, PackageStaging, images};
@@ -33,6 +34,8 @@ const STAGING_DISK: Megabytes = Megabytes(4096);
 const STAGING_TIMEOUT: Duration = Duration::from_secs(900);
 /// Build caches that nobody used for so long are removed.
 const CACHE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Who owns the volume of authorities: it stays for later commands, and no leftover of a killed one is it.
+const OWNER_TRUST: &str = "exec";
 /// 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
 
@@ -91,8 +94,12 @@ async fn execute(
 ) -> anyhow::Result<u8> {
     let stack = stack_images(config, engine).await?;
     let app = App::of(folder, arguments)?;
-    let droplet = app.stage(config, engine, &stack.build).await?;
+    let trust = Trust::new(OWNER_TRUST, trust::authorities(&config.ca_certificates));
+    let staged = app.stage(config, engine, &stack.build, &trust);
+    let droplet = staged.await?;
+    trust.ensure(engine, &stack.run).await?;
     let run = Run {
+        trust: &trust,
         image: &stack.run,
         name: &app.name,
         script: script(&arguments.command),
@@ -151,6 +158,7 @@ impl<'a> App<'a> {
         config: &Config,
         engine: &dyn Engine,
         image: &str,
+        trust: &Trust,
     ) -> anyhow::Result<File> {
         let mut zip = tempfile::NamedTempFile::new()?;
         self.folder
@@ -158,6 +166,7 @@ impl<'a> App<'a> {
         let host = std::net::Ipv4Addr::LOCALHOST.into();
         let mut settings = staging::Settings::new(container::OWNER, host);
         settings.offline = config.offline;
+        settings.trust = trust.clone();
         let request = self.request(Digest::of_file(zip.path())?);
         let archives = self.buildpacks.archives.iter();
         let staging = LocalStaging {
@@ -217,7 +226,7 @@ async fn stack_images(config: &Config, engine: &dyn Engine) -> anyhow::Result<St
         return Ok(Stack { run, build });
     }
     let step = show::Step::begin("stack images");
-    match super::images::build(engine, config.offline, &step).await {
+    match super::images::build(engine, config, &step).await {
         Ok(()) => step.done(""),
         Err(error) => {
             step.failed("");

@@ -69,7 +69,7 @@ fn environment(
     task: &OpenTask,
     desired: &DesiredTask,
 ) -> Vec<(String, String)> {
-    let mut all = environment::of_stack(desired.lifecycle_files);
+    let mut all = environment::of_stack(desired.lifecycle_files, &settings.trust);
     let host = settings.host_ip.to_string();
     let platform_variables = [
         ("CF_INSTANCE_GUID", task.guid.as_str()),

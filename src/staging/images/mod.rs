@@ -7,6 +7,9 @@
 //! machine and not to one platform: the last platform that uses an image removes it ([`users`]).
 //!
 //! Decisions:
+//! - No image depends on the machine that built it: authorities of its owner are trusted by a stage
+//!   of the build that only downloads, and which goes again. Containers get those of the machine
+//!   they run on ([`crate::docker::trust`]).
 //! - The base is Debian's own image if it is present or can be pulled quickly, else one built with
 //!   mmdebstrap: no image registry is needed.
 //! - The run image is imported into the registry and pulled back once: from then on the daemon
@@ -29,6 +32,7 @@ use self::recipe::Recipe;
 use self::report::Reporter;
 use self::users::Others;
 use crate::blobs::Digest;
+use crate::docker::trust::Authority;
 use crate::docker::{BuildSpec, DockerError, Engine, Image, Labels, Progress};
 use crate::registry::{Registry, RegistryError};
 
@@ -38,6 +42,8 @@ pub const LABEL_RECIPE: &str = "cflite.recipe";
 pub const LABEL_STACK: &str = "cflite.stack";
 /// Label: `run` or `build`.
 const LABEL_ROLE: &str = "cflite.role";
+/// The role of stages that trust the machine's authorities while an image is built.
+const ROLE_DOWNLOADS: &str = "downloads";
 
 /// The stack that recipes are for.
 pub const STACK: &str = "cflinuxfs4";
@@ -156,26 +162,21 @@ pub async fn unmark(engine: &dyn Engine, platform_id: &str) -> Result<(), Images
 /// Builds the images that are missing. For the command line: no registry is involved.
 pub async fn build_all(
     engine: &dyn Engine,
-    offline: bool,
+    machine: Machine<'_>,
     progress: &Progress,
 ) -> Result<(), ImagesError> {
     let recipe = Recipe::embedded();
-    if offline && !is_built(engine, &recipe).await? {
+    if machine.offline && !is_built(engine, &recipe).await? {
         return Err(ImagesError::Offline);
     }
-    build(engine, &recipe, &Reporter::everything(progress)).await
+    let reporter = Reporter::everything(progress);
+    build(engine, &recipe, machine.authorities, &reporter).await
 }
 
 /// The reference of the Debian image that images are built on; it is pulled or built where it is
 /// missing.
 pub async fn debian_base(engine: &dyn Engine, progress: &Progress) -> Result<String, ImagesError> {
     base::find_or_create(engine, &Reporter::everything(progress)).await
-}
-
-/// The authorities that this machine's owner added: names of files and their contents. What is built
-/// behind a TLS-intercepting proxy downloads nothing without them.
-pub fn authorities() -> Vec<(String, Vec<u8>)> {
-    recipe::own_authorities()
 }
 
 /// The names of all stack images, each with its image, without the marks of their users.
@@ -204,13 +205,24 @@ pub async fn list(engine: &dyn Engine) -> Result<Vec<Listed>, ImagesError> {
     Ok(listed.collect())
 }
 
-/// Whose images these are, and how they come.
+/// What the machine gives a build.
 #[derive(Debug, Clone, Copy)]
+pub struct Machine<'a> {
+    /// Nothing is built, since that needs a network.
+    pub offline: bool,
+    /// Authorities of its owner, which downloads trust.
+    pub authorities: &'a [Authority],
+}
+
+/// Whose images these are, and how they come.
+#[derive(Debug, Clone)]
 pub struct Settings<'a> {
     /// The platform.
     pub platform_id: &'a str,
     /// Nothing is built, since that needs a network.
     pub offline: bool,
+    /// Authorities of the machine's owner, which downloads trust.
+    pub authorities: Vec<Authority>,
 }
 
 /// The stacks of a running platform; cheap to clone.
@@ -223,6 +235,7 @@ struct Inner {
     recipe: Recipe,
     platform_id: String,
     offline: bool,
+    authorities: Vec<Authority>,
     /// Held while images are built: concurrent builds wait for the same ones.
     ready: Mutex<BTreeMap<String, StackImages>>,
 }
@@ -236,6 +249,7 @@ impl Images {
             recipe: Recipe::embedded(),
             platform_id: settings.platform_id.to_owned(),
             offline: settings.offline,
+            authorities: settings.authorities,
             ready: Mutex::default(),
         }))
     }
@@ -348,7 +362,7 @@ impl Images {
         if self.0.offline && !is_built(&**engine, recipe).await? {
             return Err(ImagesError::Offline);
         }
-        build(&**engine, recipe, reporter).await?;
+        build(&**engine, recipe, &self.0.authorities, reporter).await?;
         if let Some(base) = known {
             return Ok(base);
         }
@@ -409,6 +423,7 @@ async fn is_built(engine: &dyn Engine, recipe: &Recipe) -> Result<bool, ImagesEr
 async fn build(
     engine: &dyn Engine,
     recipe: &Recipe,
+    authorities: &[Authority],
     reporter: &Reporter,
 ) -> Result<(), ImagesError> {
     let (run, build) = (recipe.run_reference(), recipe.build_reference());
@@ -417,15 +432,31 @@ async fn build(
         let base = base::find_or_create(engine, reporter).await?;
         let spec = build_spec(&run, "run", recipe.run_hash(), ("BASE", &base));
         engine
-            .build(spec, recipe.context(), reporter.output.clone())
+            .build(spec, recipe.context(authorities), reporter.output.clone())
             .await?;
+        remove_downloads(engine).await?;
     }
     if !is_current(engine.image(&build).await?, recipe.build_hash()) {
         reporter.message("Building the build image of the stack (once, takes minutes)...");
         let spec = build_spec(&build, "build", recipe.build_hash(), ("RUN", &run));
         engine
-            .build(spec, recipe.context(), reporter.output.clone())
+            .build(spec, recipe.context(authorities), reporter.output.clone())
             .await?;
+        remove_downloads(engine).await?;
+    }
+    Ok(())
+}
+
+/// Removes what stages of a build downloaded, together with the authorities that they trusted; the
+/// image has its own copy of the files.
+async fn remove_downloads(engine: &dyn Engine) -> Result<(), DockerError> {
+    let labels = Labels::from([(LABEL_ROLE.to_owned(), ROLE_DOWNLOADS.to_owned())]);
+    for image in engine.images(&labels).await? {
+        match engine.remove_image(&image.id).await {
+            // Another build uses it, and removes it.
+            Ok(()) | Err(DockerError::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

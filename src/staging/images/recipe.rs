@@ -1,5 +1,8 @@
-//! The recipe of the stack: Dockerfiles, package lists and set-up scripts, with the machine's own
-//! certificate authorities, and the hashes that name what is built from them.
+//! The recipe of the stack: Dockerfiles, package lists and set-up scripts, and the hashes that name
+//! what is built from them.
+//!
+//! The machine's own certificate authorities are in the build context, but not part of the recipe:
+//! a stage that only downloads trusts them, and no image holds them.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -11,17 +14,19 @@ use tar::{Builder, EntryType, Header};
 
 use super::REPOSITORY;
 use crate::docker::ByteReader;
+use crate::docker::trust::Authority;
 
 static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images/cflinuxfs4");
 
-/// Where Debian and Ubuntu keep authorities that the machine's owner added.
-const AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// Files that only the build image is built from.
 const BUILD_ONLY: [&str; 2] = ["build.Dockerfile", "packages/build.list"];
 /// Length of the hash in tags.
 const TAG_DIGITS: usize = 12;
 
-/// All files of a stack's build context.
+/// The folder of authorities in the build context. COPY needs a file there.
+const CERTIFICATES: &str = "certificates";
+
+/// All files of a stack's build context but the authorities.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
     files: BTreeMap<String, Vec<u8>>,
@@ -30,14 +35,10 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe in this binary with the authorities of this machine: without them no package can
-    /// be installed behind a TLS-intercepting proxy.
+    /// The recipe in this binary.
     pub(super) fn embedded() -> Self {
         let mut files = BTreeMap::new();
         collect(&FOLDER, &mut files);
-        for (name, content) in own_authorities() {
-            files.insert(format!("certificates/{name}"), content);
-        }
         Self::of(files)
     }
 
@@ -83,10 +84,15 @@ impl Recipe {
         reference == self.run_reference() || reference == self.build_reference()
     }
 
-    /// The build context: a few kilobytes.
-    pub(super) fn context(&self) -> ByteReader {
+    /// The build context: a few kilobytes. Behind a TLS-intercepting proxy nothing can be downloaded
+    /// without the machine's authorities.
+    pub(super) fn context(&self, authorities: &[Authority]) -> ByteReader {
         let mut tar = Builder::new(Vec::new());
-        for (path, content) in &self.files {
+        let certificates = { authorities.iter() }
+            .map(|one| (format!("{CERTIFICATES}/{}", one.name), one.pem.clone()));
+        let readme = (format!("{CERTIFICATES}/README"), Vec::new());
+        let files = self.files.clone().into_iter();
+        for (path, content) in files.chain(certificates).chain([readme]) {
             let mut header = Header::new_gnu();
             header.set_entry_type(EntryType::Regular);
             header.set_mode(0o644);
@@ -121,31 +127,9 @@ fn collect(dir: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
             files.insert(path, file.contents().to_owned());
         }
     }
-    // COPY needs a file in the folder even if there are no authorities.
-    files.entry("certificates/README".to_owned()).or_default();
     for inner in dir.dirs() {
         collect(inner, files);
     }
-}
-
-/// The authorities that this machine's owner added: names of files and their contents.
-pub(super) fn own_authorities() -> Vec<(String, Vec<u8>)> {
-    authorities(Path::new(AUTHORITIES))
-}
-
-/// The authorities' files; empty if there is no such folder.
-fn authorities(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let name = path.file_name()?.to_str()?.to_owned();
-            let wanted = path.extension().is_some_and(|kind| kind == "crt");
-            wanted.then(|| Some((name, std::fs::read(&path).ok()?)))?
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -187,23 +171,67 @@ mod tests {
         ] {
             assert!(recipe.files.contains_key(path), "{path}");
         }
-        assert!(
-            recipe
-                .files
-                .keys()
-                .any(|path| path.starts_with("certificates/"))
-        );
         assert!(recipe.run_reference().starts_with("cflite/cflinuxfs4:run-"));
     }
 
+    /// The files of a build context.
+    async fn sent(authorities: &[Authority]) -> BTreeMap<String, Vec<u8>> {
+        use std::io::Read;
+        use tokio::io::AsyncReadExt;
+        let mut bytes = Vec::new();
+        let mut context = Recipe::embedded().context(authorities);
+        context.read_to_end(&mut bytes).await.expect("in memory");
+        let mut tar = tar::Archive::new(&bytes[..]);
+        let entries = tar.entries().expect("a tar").map(|entry| {
+            let mut entry = entry.expect("an entry");
+            let path = entry.path().expect("a path").display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("content");
+            (path, content)
+        });
+        entries.collect()
+    }
+
+    #[tokio::test]
+    async fn authorities_are_build_inputs_that_no_name_depends_on() {
+        let authority = Authority {
+            name: "proxy.crt".to_owned(),
+            pem: b"-----BEGIN CERTIFICATE-----".to_vec(),
+        };
+        let (with, without) = (
+            sent(std::slice::from_ref(&authority)).await,
+            sent(&[]).await,
+        );
+        assert_eq!(with["certificates/proxy.crt"], authority.pem);
+        assert!(
+            without.contains_key("certificates/README"),
+            "COPY needs a file"
+        );
+        assert_eq!(with.len(), without.len() + 1);
+        let recipe = Recipe::embedded();
+        let named = |path: &String| path.starts_with("certificates/");
+        assert!(
+            !recipe.files.keys().any(named),
+            "the hashes are those of the files"
+        );
+    }
+
     #[test]
-    fn only_certificates_are_taken_from_the_machine() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["a.crt", "b.pem", "c"] {
-            std::fs::write(folder.path().join(name), name).expect("a file");
+    fn only_the_stage_that_downloads_copies_authorities() {
+        for file in ["run.Dockerfile", "build.Dockerfile"] {
+            let text = String::from_utf8(Recipe::embedded().files[file].clone()).expect("text");
+            let mut stages = text
+                .split("\nFROM ")
+                .filter(|stage| stage.contains("certificates"));
+            let stage = stages.next().expect("a stage");
+            let name = stage.lines().next().expect("a line");
+            assert!(name.ends_with(" AS downloads"), "{file}: {name}");
+            assert!(stage.contains("LABEL cflite.role=\"downloads\""), "{file}");
+            assert!(stages.next().is_none(), "{file}");
+            assert!(
+                !text.trim_end().ends_with(stage.trim_end()),
+                "{file}: it is not the last"
+            );
         }
-        let found = authorities(folder.path());
-        assert_eq!(found, [("a.crt".to_owned(), b"a.crt".to_vec())]);
-        assert!(authorities(&folder.path().join("missing")).is_empty());
     }
 }

@@ -6,6 +6,11 @@ use crate::blobs::Blobs;
 use crate::db::Db;
 use crate::docker::{FakeEngine, Verb};
 
+const ONLINE: Machine<'_> = Machine {
+    offline: false,
+    authorities: &[],
+};
+
 struct Bench {
     _folder: tempfile::TempDir,
     engine: FakeEngine,
@@ -37,6 +42,7 @@ fn bench() -> Bench {
         Settings {
             platform_id: "here",
             offline: false,
+            authorities: Vec::new(),
         },
     );
     Bench {
@@ -53,7 +59,7 @@ fn silent() -> Progress {
 
 /// The image must be pullable from the registry before the first request.
 async fn offer_base(bench: &Bench) {
-    build_all(&bench.engine, false, &silent())
+    build_all(&bench.engine, ONLINE, &silent())
         .await
         .expect("built");
     let recipe = Recipe::embedded();
@@ -75,7 +81,7 @@ async fn offer_base(bench: &Bench) {
 #[tokio::test]
 async fn images_are_built_once_and_listed_as_current() {
     let bench = bench();
-    build_all(&bench.engine, false, &silent())
+    build_all(&bench.engine, ONLINE, &silent())
         .await
         .expect("built");
     let listed = list(&bench.engine).await.expect("listed");
@@ -87,7 +93,7 @@ async fn images_are_built_once_and_listed_as_current() {
     bench
         .engine
         .fail(Verb::Build, DockerError::Failed("built twice".into()));
-    build_all(&bench.engine, false, &silent())
+    build_all(&bench.engine, ONLINE, &silent())
         .await
         .expect("nothing to build");
 }
@@ -144,6 +150,7 @@ fn offline(bench: &Bench) -> Images {
     let settings = Settings {
         platform_id: "here",
         offline: true,
+        authorities: Vec::new(),
     };
     Images::new(
         Arc::new(bench.engine.clone()),
@@ -159,7 +166,11 @@ async fn nothing_is_built_offline() {
     let refused = offline.ready(STACK, &silent()).await;
     let refused = refused.expect_err("nothing is here").to_string();
     assert!(refused.contains("`cflite bundle load FILE`"), "{refused}");
-    let refused = build_all(&bench.engine, true, &silent()).await;
+    let machine = Machine {
+        offline: true,
+        ..ONLINE
+    };
+    let refused = build_all(&bench.engine, machine, &silent()).await;
     refused.expect_err("nothing is here");
     assert!(!offline.are_here().await.expect("an answer"));
     offer_base(&bench).await;

@@ -106,6 +106,7 @@ impl Bench {
             images::Settings {
                 platform_id: "here",
                 offline: false,
+                authorities: Vec::new(),
             },
         );
         let logs = Logs::open(db.clone(), clock).await.expect("logs");
@@ -130,7 +131,11 @@ impl Bench {
     pub(super) async fn build_stack(&self) {
         self.engine.offer("debian:bookworm-slim");
         let silent = tokio::sync::mpsc::unbounded_channel().0;
-        images::build_all(&self.engine, false, &silent)
+        let machine = images::Machine {
+            offline: false,
+            authorities: &[],
+        };
+        images::build_all(&self.engine, machine, &silent)
             .await
             .expect("built");
         let run = images::list(&self.engine).await.expect("listed");

@@ -17,11 +17,9 @@ fi
 if [ "${OPTIMIZE_MEMORY:-}" = true ] && [ -n "${MEMORY_AVAILABLE:-}" ]; then
   export NODE_OPTIONS="--max_old_space_size=$((MEMORY_AVAILABLE * 75 / 100))${NODE_OPTIONS:+ $NODE_OPTIONS}"
 fi
-# Node.js trusts only its built-in authorities: those that the app brings or that were added to the stack must be configured.
+# Node.js trusts only its built-in authorities: those that the app brings must be configured. NODE_EXTRA_CA_CERTS has the machine's.
 if [ -n "${SSL_CERT_FILE:-}${SSL_CERT_DIR:-}" ]; then
   export SSL_CERT_DIR=${SSL_CERT_DIR:-/etc/ssl/certs} NODE_OPTIONS="${NODE_OPTIONS:+$NODE_OPTIONS }--use-openssl-ca"
-elif [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && ls /usr/local/share/ca-certificates/*.crt > /dev/null 2>&1; then
-  export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 fi
 # Yarn's Plug'n'Play: modules are in archives, which node opens with this.
 if [ -f "$HOME/.pnp.cjs" ]; then
