@@ -19,6 +19,7 @@ pub mod registry;
 pub mod router;
 pub mod scheduler;
 pub mod snapshots;
+pub mod ssh;
 pub mod staging;
 pub mod telemetry;
 #[cfg(feature = "testing")]

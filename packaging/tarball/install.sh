@@ -80,7 +80,7 @@ reload() {
 uninstall() {
     [ -e "$list" ] || fail "nothing is installed below $prefix: there is no $list"
     if [ -z "$destination" ] && [ "$(id -u)" -eq 0 ] && [ -d /run/systemd/system ]; then
-        systemctl --quiet disable --now cflite-http.socket cflite-https.socket cflite.service 2>/dev/null || true
+        systemctl --quiet disable --now cflite-http.socket cflite-https.socket cflite-ssh.socket cflite.service 2>/dev/null || true
     fi
     while IFS= read -r file; do
         rm -f "$destination$file"

@@ -58,7 +58,7 @@ unit_root() {
 units_are_valid() {
     local output
     unit_root
-    output=$(cd "$work/units" && systemd-analyze verify --man=no ./cflite.service ./cflite-http.socket ./cflite-https.socket 2>&1
+    output=$(cd "$work/units" && systemd-analyze verify --man=no ./cflite.service ./cflite-http.socket ./cflite-https.socket ./cflite-ssh.socket 2>&1
         XDG_RUNTIME_DIR=$work systemd-analyze --user verify --man=no ./user/cflite.service 2>&1)
     # Other units of this machine are not ours.
     ! grep -E 'cflite|Failed' <<<"$output"

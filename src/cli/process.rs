@@ -307,6 +307,7 @@ mod tests {
             bind: std::net::IpAddr::from([127, 0, 0, 1]),
             http_port: 1,
             https_port: 2,
+            ssh_port: None,
             registry_port: 3,
             registry_mirror_port: None,
         };

@@ -29,6 +29,10 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         vec!["since".to_owned(), running.started_at.to_string()],
         vec!["API".to_owned(), running.api_url()],
         vec!["API (TLS)".to_owned(), running.https_api_url()],
+        vec![
+            "SSH".to_owned(),
+            running.ssh_address().unwrap_or_else(|| "off".to_owned()),
+        ],
         vec!["data".to_owned(), config.data_dir.display().to_string()],
         vec!["docker".to_owned(), text(&health["docker"])],
     ];

@@ -71,6 +71,7 @@ fn summary(config: &Config, running: &Running, as_json: bool) -> anyhow::Result<
             "api": running.api_url(),
             "api_https": running.https_api_url(),
             "console": running.console_url(),
+            "ssh": running.ssh_address(),
             "user": "admin",
             "password": password.expose(),
             "data_dir": config.data_dir,
@@ -82,6 +83,9 @@ fn summary(config: &Config, running: &Running, as_json: bool) -> anyhow::Result<
     show::line(&format!("API        {}", running.api_url()));
     show::line(&format!("API (TLS)  {}", running.https_api_url()));
     show::line(&format!("Console    {}", running.console_url()));
+    if let Some(ssh) = running.ssh_address() {
+        show::line(&format!("SSH        {ssh}"));
+    }
     show::line("User       admin");
     show::line(&format!("Password   {}", password.expose()));
     show::line(&format!("Data       {}", config.data_dir.display()));

@@ -28,8 +28,8 @@ pub enum Part {
 /// The door for SSH.
 #[derive(Debug, Clone)]
 pub struct SshDoor {
-    /// `host:port`.
-    pub address: String,
+    /// Its port.
+    pub port: u16,
     /// SHA-256 of the host's key, base64 without padding.
     pub host_key_fingerprint: String,
     /// The client whose one-time codes open it.

@@ -11,6 +11,8 @@ const KEYS: &[&str] = &[
     "bind",
     "http-port",
     "https-port",
+    "ssh-port",
+    "ssh",
     "registry-port",
     "docker-host",
     "admin-password-file",

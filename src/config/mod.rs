@@ -9,6 +9,8 @@ mod file;
 pub mod profiles;
 mod proxy;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeMap;
@@ -77,6 +79,20 @@ pub struct Options {
     /// Port for HTTPS
     #[arg(long, global = true, env = "CFLITE_HTTPS_PORT", value_name = "PORT")]
     pub https_port: Option<u16>,
+    /// Port for SSH into instances [default: 2222 if it is free, else another one]
+    #[arg(long, global = true, env = "CFLITE_SSH_PORT", value_name = "PORT")]
+    pub ssh_port: Option<u16>,
+    /// Let developers into the instances of their apps by SSH [default: true]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_SSH",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub ssh: Option<bool>,
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
@@ -248,6 +264,8 @@ pub struct Config {
     pub http_port: PortChoice,
     /// HTTPS port.
     pub https_port: PortChoice,
+    /// SSH port; `None` = nobody gets in by SSH.
+    pub ssh_port: Option<PortChoice>,
     /// Registry port.
     pub registry_port: u16,
     /// Docker daemon; `None` = `DOCKER_HOST` or the local socket.
@@ -353,6 +371,10 @@ impl Options {
             https_port: all
                 .https_port
                 .map_or(PortChoice::HTTPS, PortChoice::Exactly),
+            ssh_port: all.ssh.unwrap_or(true).then(|| {
+                let choice = all.ssh_port.map(PortChoice::Exactly);
+                choice.unwrap_or(PortChoice::SSH)
+            }),
             registry_port: all.registry_port.unwrap_or(5000),
             docker_host: all
                 .docker_host
@@ -407,6 +429,8 @@ impl Options {
             bind: self.bind.or(other.bind),
             http_port: self.http_port.or(other.http_port),
             https_port: self.https_port.or(other.https_port),
+            ssh_port: self.ssh_port.or(other.ssh_port),
+            ssh: self.ssh.or(other.ssh),
             registry_port: self.registry_port.or(other.registry_port),
             docker_host: self.docker_host.or(other.docker_host),
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
@@ -429,6 +453,3 @@ impl Options {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

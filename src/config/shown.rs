@@ -85,6 +85,8 @@ impl Config {
             ("bind", json!(self.bind)),
             ("http-port", json!(port(self.http_port))),
             ("https-port", json!(port(self.https_port))),
+            ("ssh-port", json!(self.ssh_port.map(port))),
+            ("ssh", json!(self.ssh_port.is_some())),
             ("registry-port", json!(self.registry_port)),
             ("docker-host", json!(self.docker_host)),
             ("admin-password-file", json!(self.admin_password_file)),
@@ -166,6 +168,7 @@ fn drains(urls: &[String]) -> Value {
 fn port(choice: PortChoice) -> String {
     match choice {
         PortChoice::Exactly(port) => port.to_string(),
+        PortChoice::Prefer(first, 0) => format!("{first}, else a free one"),
         PortChoice::Prefer(first, second) => format!("{first}, else {second}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Precedence, faults and defaults of the configuration.
+//! Where options come from, and which are refused.
 
 use super::*;
 
@@ -32,6 +32,23 @@ fn an_unknown_key_is_rejected_with_a_suggestion() {
         error.ends_with("unknown key \"htp-port\"; did you mean \"http-port\"?"),
         "{error}"
     );
+}
+
+#[test]
+fn ssh_has_a_port_unless_it_is_off() {
+    let config = |options: Options| options.resolve().expect("valid").ssh_port;
+    assert_eq!(config(Options::default()), Some(PortChoice::SSH));
+    let options = Options {
+        ssh_port: Some(2022),
+        ..Options::default()
+    };
+    let port = config(options.clone());
+    assert_eq!(port, Some(PortChoice::Exactly(2022)));
+    let off = Options {
+        ssh: Some(false),
+        ..options
+    };
+    assert_eq!(config(off), None);
 }
 
 #[test]

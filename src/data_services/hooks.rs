@@ -155,6 +155,7 @@ impl Hooks<'_> {
             command: words?,
             user: user.map(str::to_owned),
             environment: environment?,
+            ..ExecSpec::default()
         })
     }
 }

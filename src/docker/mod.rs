@@ -33,8 +33,8 @@ pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
 pub use network::{AddressRange, InvalidSubnet, NetworkAddresses, NetworkSpec, Subnet};
 pub use spec::{
-    Access, Attached, ContainerSpec, ExecSpec, Executing, Freeze, Input, Upload, Volume,
-    VolumeMount,
+    Access, Attached, ContainerSpec, ExecSpec, Executing, Freeze, Input, TerminalSize, Upload,
+    Volume, VolumeMount,
 };
 
 /// Label on everything cflite creates; its value is the platform's id (created at first boot).
@@ -293,6 +293,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The exit status of a command whose output ended.
     async fn exec_status(&self, exec: &str) -> Result<i64, DockerError>;
+
+    /// Sets the size of a command's terminal.
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), DockerError>;
 
     /// Connects to the standard streams of a container with an [`Input`], before its start.
     async fn attach(&self, id: &str) -> Result<Attached, DockerError>;

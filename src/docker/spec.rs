@@ -100,6 +100,17 @@ pub struct ExecSpec {
     pub user: Option<String>,
     /// Further `NAME=value` pairs.
     pub environment: Vec<(String, String)>,
+    /// A terminal of this size for its standard streams: its output is one stream.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
 }
 
 /// A command that was started in a container.

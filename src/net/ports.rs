@@ -56,6 +56,8 @@ impl PortChoice {
     pub const HTTP: Self = Self::Prefer(80, 8080);
     /// 443, else 8443.
     pub const HTTPS: Self = Self::Prefer(443, 8443);
+    /// 2222, else any free one.
+    pub const SSH: Self = Self::Prefer(2222, 0);
 }
 
 /// Binds the chosen port, for [`super::server::Listener`].

@@ -13,8 +13,8 @@ use crate::cloud_controller::model;
 use crate::config::Config;
 use crate::data_services;
 use crate::db::Db;
-use crate::docker::{Container, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Labels};
 use crate::docker::trust;
+use crate::docker::{Container, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Labels};
 use crate::scheduler::{self, Network};
 use crate::staging::{images, staging_network};
 

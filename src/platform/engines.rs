@@ -14,7 +14,7 @@ use crate::cloud_controller::engines::{
     WantedDrains,
 };
 use crate::cloud_controller::flows::seed::STACK;
-use crate::cloud_controller::on_board::{OnBoard, Part};
+use crate::cloud_controller::on_board::{OnBoard, Part, SshDoor};
 use crate::cloud_controller::state;
 use crate::config;
 use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
@@ -119,7 +119,7 @@ pub(super) fn controller_parts(
     core: &CoreServices,
     (scheduler, brokers): (&Scheduler, &marketplace::Client),
     supervisor: &Supervisor,
-    running: &Running,
+    (running, ssh): (&Running, Option<SshDoor>),
 ) -> state::Parts {
     state::Parts {
         db: core.db.clone(),
@@ -142,8 +142,8 @@ pub(super) fn controller_parts(
             registry: core.registry.names(),
             // Parts that are added here get their links in the API.
             on_board: OnBoard {
+                ssh,
                 parts: [Part::Firehose, Part::LogStream].into(),
-                ..OnBoard::default()
             },
         },
     }

@@ -27,6 +27,7 @@ mod seed;
 mod service;
 mod signals;
 pub mod snapshots;
+mod ssh;
 mod start;
 mod sweeper;
 mod workers;

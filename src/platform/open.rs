@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
@@ -45,6 +45,13 @@ pub(super) fn sockets(parts: &mut Parts) -> anyhow::Result<Sockets> {
     Ok(Sockets {
         http: open("http", config.http_port).context("HTTP port")?,
         https: open("https", config.https_port).context("HTTPS port")?,
+        ssh: match config.ssh_port {
+            Some(choice) => open("ssh", choice).context("SSH port")?,
+            None if inherited.remove("ssh").is_empty() => Vec::new(),
+            None => bail!(
+                "the service manager passed a socket for SSH, which is off: disable cflite-ssh.socket, or set ssh = true"
+            ),
+        },
     })
 }
 
@@ -192,6 +199,10 @@ pub(super) fn running(
         bind: http.ip(),
         http_port: http.port(),
         https_port: first(&sockets.https)?.port(),
+        ssh_port: match sockets.ssh.first() {
+            Some(socket) => Some(socket.local_addr()?.port()),
+            None => None,
+        },
         registry_port: core.registry_socket.local_addr()?.port(),
         registry_mirror_port: match &core.mirror_socket {
             Some(socket) => Some(socket.local_addr()?.port()),

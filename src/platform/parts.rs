@@ -18,7 +18,7 @@ use crate::scheduler::{self, NetworkProbe, Probe};
 use crate::uaa::Uaa;
 
 /// Names of sockets that a service manager may pass.
-pub(super) const SOCKET_NAMES: &[&str] = &["http", "https"];
+pub(super) const SOCKET_NAMES: &[&str] = &["http", "https", "ssh"];
 
 /// The injected parts of a platform; tests replace clock, guids, Docker and probes.
 pub struct Parts {
@@ -77,8 +77,9 @@ pub(super) struct CoreServices {
     pub(super) trust: Trust,
 }
 
-/// Listening sockets of the front door; at least one of each kind.
+/// Listening sockets; at least one of each kind, but for SSH, which can be off.
 pub(super) struct Sockets {
     pub(super) http: Vec<TcpListener>,
     pub(super) https: Vec<TcpListener>,
+    pub(super) ssh: Vec<TcpListener>,
 }

@@ -25,6 +25,9 @@ pub struct Running {
     pub http_port: u16,
     /// HTTPS port.
     pub https_port: u16,
+    /// SSH port; `None` when nobody gets in by SSH.
+    #[serde(default)]
+    pub ssh_port: Option<u16>,
     /// Registry port on 127.0.0.1.
     pub registry_port: u16,
     /// Port of the mirror of Docker Hub on 127.0.0.1.
@@ -69,6 +72,12 @@ impl Running {
             self.https_port,
             443,
         )
+    }
+
+    /// `ssh.cf.localhost:2222`, when SSH is on.
+    pub fn ssh_address(&self) -> Option<String> {
+        self.ssh_port
+            .map(|port| format!("ssh.{}:{port}", self.domain))
     }
 
     /// The web console. Browsers resolve `*.localhost` by themselves.

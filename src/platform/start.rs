@@ -11,7 +11,7 @@ use super::parts::{CoreServices, Parts};
 use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
-use super::{console, data_services, engines, open, snapshots, workers};
+use super::{console, data_services, engines, open, snapshots, ssh, workers};
 use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
@@ -31,7 +31,7 @@ pub struct Platform {
 impl Platform {
     /// Opens the data dir and starts everything; ready when this returns.
     pub async fn start(mut parts: Parts) -> anyhow::Result<Self> {
-        let sockets = open::sockets(&mut parts)?;
+        let mut sockets = open::sockets(&mut parts)?;
         let core = open::core_services(&parts).await?;
         let supervisor = Supervisor::new();
         let running = open::running(&parts, &sockets, &core)?;
@@ -42,8 +42,10 @@ impl Platform {
         let pki = workers::certificates(&parts)?;
         let data_services = data_services::open(&parts, &core, &running, &measured).await?;
         let brokers = engines::brokers(&parts, &pki, &running, &data_services)?;
+        let key = ssh::host_key(&parts)?;
+        let told = (&running, ssh::door(&running, key.as_ref()));
         let engines = (&scheduler, &brokers);
-        let controlled = engines::controller_parts(&parts, &core, engines, &supervisor, &running);
+        let controlled = engines::controller_parts(&parts, &core, engines, &supervisor, told);
         let cc = CloudController::new(controlled);
         let marketplace = engines::marketplace(&parts, &core, &brokers, &data_services);
         let images = engines::images(&parts, &core);
@@ -81,6 +83,7 @@ impl Platform {
         workers::start_sweeper(&supervisor, &core, &parts.clock);
         workers::start_image_collector(&supervisor, &core, &parts.engine);
         workers::warm_images(&supervisor, images);
+        ssh::start(&supervisor, &parts, &cc, key, &mut sockets)?;
         workers::start_front_door(&supervisor, &parts, &pki, sockets, (router, platform));
         Ok(Self {
             running,

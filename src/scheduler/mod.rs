@@ -74,7 +74,7 @@ pub use store::{instances, instances_of_all, restart_instance};
 pub use tasks::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;
 
-use crate::base::guid::InstanceGuid;
+use crate::base::guid::{InstanceGuid, ProcessGuid};
 use crate::base::{Clock, GuidSource, Supervisor};
 use crate::db::{Db, DbError};
 use crate::docker::{DockerError, Engine};
@@ -154,6 +154,17 @@ impl Scheduler {
     pub fn address(&self, guid: &InstanceGuid) -> Option<InstanceAddress> {
         let running = self.0.running();
         running.get(guid).map(|one| one.address.clone())
+    }
+
+    /// The container of a running instance; of two, as while one replaces the other, the newer.
+    pub fn container(&self, process: &ProcessGuid, index: u32) -> Option<String> {
+        let running = self.0.running();
+        let found = running.values().filter(|one| {
+            let slot = &one.record.slot;
+            slot.process_guid == *process && slot.index == index
+        });
+        let newest = found.max_by_key(|one| one.since)?;
+        Some(newest.container_id.clone())
     }
 
     /// What an instance used at its last sample.

@@ -183,6 +183,12 @@ impl TestApp {
         format!("http://127.0.0.1:{}", running.registry_port)
     }
 
+    /// Where it takes SSH connections; `None` when it takes none.
+    pub fn ssh_address(&self) -> Option<(std::net::IpAddr, u16)> {
+        let running = self.platform.running();
+        running.ssh_port.map(|port| (running.bind, port))
+    }
+
     /// A client without a token.
     pub fn anonymous(&self) -> TestClient {
         TestClient::new(self.url(), None)
@@ -384,6 +390,7 @@ async fn start(
         data_dir: Some(data_dir.to_owned()),
         http_port: Some(0),
         https_port: Some(0),
+        ssh_port: Some(0),
         registry_port: Some(0),
         admin_password_file: Some(password),
         data_services: options.data_services.or(Some(false)),

@@ -44,6 +44,7 @@ mod tokens;
 mod users;
 mod version;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ use crate::db::{Db, DbError, Vault, WriteTx};
 use keys::Keyring;
 use oauth::issue::{Stamp, UserGrant};
 use password::PasswordHasher;
-use throttle::{Source, Throttle};
+use throttle::{Source, Subject, Throttle};
 use tokens::revocations::Revocations;
 
 /// How often expired rows are deleted.
@@ -305,8 +306,12 @@ impl Uaa {
     }
 
     /// Redeems a one-time code of `cf ssh`: the claims of its user, or `None` for an invalid code.
-    /// A code is valid once.
-    pub async fn redeem_ssh_code(&self, code: &Secret<String>) -> Result<Option<Claims>, UaaError> {
+    /// A code is valid once. Wrong ones from one address are answered more and more slowly.
+    pub async fn redeem_ssh_code(
+        &self,
+        code: &Secret<String>,
+        from: IpAddr,
+    ) -> Result<Option<Claims>, UaaError> {
         let found = self
             .db()
             .read(|tx| clients::find_client(tx, SSH_CLIENT))
@@ -314,10 +319,13 @@ impl Uaa {
         let Some(client) = found else {
             return Ok(None);
         };
+        let subject = Subject::new("ssh-code", "");
+        let attempt = logins::attempt(self, Source::at(from), subject).await?;
         let now = self.now();
         let taken = oauth::grants::take_code(self, &client, code, now).await?;
         // A code bound to a PKCE verifier has to be redeemed with it, over OAuth.
         let taken = taken.filter(|(code, _)| code.challenge.is_none());
+        let taken = logins::answer(attempt, taken).await;
         Ok(taken.map(|(code, user)| {
             let grant = UserGrant {
                 user,

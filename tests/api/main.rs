@@ -51,6 +51,7 @@ mod security_groups;
 mod services;
 mod snapshots;
 mod spaces;
+mod ssh;
 mod stacks;
 mod staging;
 mod tasks;

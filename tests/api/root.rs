@@ -51,7 +51,6 @@ async fn parts_that_are_not_there_have_no_link() {
     let admin = platform.admin().await.unwrap();
     let root = admin.get("/").await.unwrap();
     for part in [
-        "app_ssh",
         "credhub",
         "network_policy_v0",
         "network_policy_v1",
@@ -59,6 +58,12 @@ async fn parts_that_are_not_there_have_no_link() {
     ] {
         assert_eq!(root.body["links"].get(part), Some(&Value::Null), "{part}");
     }
+    let (address, port) = platform.ssh_address().expect("SSH is on");
+    let ssh = &root.body["links"]["app_ssh"];
+    assert_eq!(ssh["href"], format!("{address}:{port}"));
+    assert_eq!(ssh["meta"]["oauth_client"], "ssh-proxy");
+    let fingerprint = ssh["meta"]["host_key_fingerprint"].as_str().expect("text");
+    assert_eq!(fingerprint.len(), 43, "{fingerprint}");
     let stream = root.text("/links/log_stream/href");
     assert_eq!(stream, platform.url());
     let firehose = platform.url().replace("http://", "ws://");

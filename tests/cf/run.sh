@@ -142,6 +142,9 @@ source tests/cf/admin.sh
 check "an image" "sha256:" build_image
 # shellcheck source=tests/cf/services.sh
 source tests/cf/services.sh
+
+# shellcheck source=tests/cf/ssh.sh
+source tests/cf/ssh.sh
 # These take their time, so each of the two schemes has one.
 if [[ $scheme == http ]]; then
     # shellcheck source=tests/cf/engines.sh
@@ -219,6 +222,7 @@ check "get-health-check" "http" "$cf" get-health-check static
 check "get-readiness-health-check" "process" "$cf" get-readiness-health-check static
 check "enable-ssh" "OK" "$cf" enable-ssh static
 check "ssh-enabled" "enabled" "$cf" ssh-enabled static
+ssh_tests "cflite"
 check "disable-ssh" "OK" "$cf" disable-ssh static
 check "create-package" "OK|package" "$cf" create-package static -p samples/static
 check "stage-package" "OK|droplet" "$cf" stage-package static
@@ -230,6 +234,8 @@ check "push --docker-image" "#0 +running" "$cf" push docked --docker-image "$ima
 check "the app of an image answers" "from an image" answer docked
 check "app of an image" "docker image: +$image" "$cf" app docked
 check "the log of its staging" "of the local Docker daemon" "$cf" logs docked --recent
+refused "ssh into an image without a shell" "the image of the app has no /bin/sh" "$cf" ssh docked -c true
+check "ssh -L into an image without tools" "from an image" forward_by_cf docked
 check "scale the app of an image" "instances: +2/2" eventually "instances: +2/2" "$cf" scale docked -i 2
 check "restage the app of an image" "#0 +running" "$cf" restage docked
 check "restart --strategy rolling of an image" "#0 +running" "$cf" restart docked --strategy rolling

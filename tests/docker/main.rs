@@ -21,6 +21,7 @@ mod platform;
 mod pull_through;
 mod registry;
 mod scheduler;
+mod ssh;
 mod staging;
 mod state;
 mod survival;

@@ -10,6 +10,7 @@ use crate::cloud_controller::model::apps::{
     App, AppState, Feature, LifecycleChange, LifecycleType, Variables, without_password,
 };
 use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Target};
+use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::apps::{CreateApp, UpdateApp};
 use crate::cloud_controller::permits::{MayAdminister, MayReadEnvironment, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model, payload};
@@ -43,6 +44,18 @@ pub(crate) fn record_read(
 ) -> Result<()> {
     may.covers(&app.space_guid)?;
     record(tx, may, kind, app, &json!({}))
+}
+
+/// Why nobody gets into the app's instances by SSH; `is_on` = the platform lets people in.
+pub(crate) fn ssh_refusal(is_on: bool, space: &Space, app: &App) -> Option<String> {
+    if !is_on {
+        return Some("ssh is disabled globally".to_owned());
+    }
+    if !space.ssh_allowed {
+        return Some(format!("ssh is disabled for space '{}'", space.name));
+    }
+    let is_off = !app.features.on(Feature::Ssh);
+    is_off.then(|| "ssh is disabled for app".to_owned())
 }
 
 /// Makes an app with its web process.

@@ -14,6 +14,7 @@ mod registry_apps;
 mod rollouts;
 pub(crate) mod router;
 pub(crate) mod scheduler;
+mod ssh;
 mod staging;
 mod tasks;
 
@@ -26,5 +27,6 @@ pub(crate) use marketplace::*;
 pub(crate) use registry_access::*;
 pub(crate) use registry_apps::*;
 pub(crate) use rollouts::*;
+pub(crate) use ssh::*;
 pub(crate) use staging::*;
 pub(crate) use tasks::*;

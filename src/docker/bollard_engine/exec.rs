@@ -1,4 +1,4 @@
-//! Commands in running containers, signals and limits.
+//! Commands in running containers, signals, limits and ends.
 
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models;
@@ -6,9 +6,9 @@ use bollard::query_parameters as query;
 use futures_util::StreamExt;
 
 use super::attach::output;
-use super::{BollardEngine, QUICK, SLOW, translate};
+use super::{BollardEngine, QUICK, SLOW, STREAMING, translate};
 use crate::base::Megabytes;
-use crate::docker::{Attached, DockerError, Engine, ExecSpec, Executing, Freeze};
+use crate::docker::{Attached, ContainerState, DockerError, Engine, ExecSpec, Executing, Freeze};
 
 impl BollardEngine {
     pub(super) async fn start_exec(
@@ -28,6 +28,7 @@ impl BollardEngine {
                     .map(|(name, value)| format!("{name}={value}"))
                     .collect(),
             ),
+            tty: Some(spec.terminal.is_some()),
             ..Default::default()
         };
         let created = self
@@ -35,6 +36,13 @@ impl BollardEngine {
                 docker.create_exec(id, options).await
             })
             .await?;
+        if let Some(size) = spec.terminal {
+            let streams = self.start_in_terminal(&created.id, size).await?;
+            return Ok(Executing {
+                id: created.id,
+                streams,
+            });
+        }
         let name = created.id.clone();
         let started = self
             .call(SLOW, |docker| async move {
@@ -68,6 +76,28 @@ impl BollardEngine {
         found
             .exit_code
             .ok_or_else(|| DockerError::Conflict(format!("the command {exec} still runs")))
+    }
+
+    /// The exit status of a container, once it ended.
+    pub(super) async fn end_of(&self, id: &str) -> Result<i64, DockerError> {
+        let docker = self.docker(STREAMING).await?;
+        let answer = docker
+            .wait_container(id, None)
+            .next()
+            .await
+            .unwrap_or(Err(bollard::errors::Error::RequestTimeoutError));
+        let code = match answer {
+            Ok(ended) => ended.status_code,
+            Err(bollard::errors::Error::DockerContainerWaitError { code, .. }) => code,
+            Err(error) => return self.note(Err(translate::error(error))).await,
+        };
+        // The daemon answers at once for a container that was never started.
+        match self.inspect(id).await? {
+            Some(found) if found.state == ContainerState::Created => Err(DockerError::Conflict(
+                format!("container {id} was not started"),
+            )),
+            _ => Ok(code),
+        }
     }
 
     pub(super) async fn signal(&self, id: &str, signal: &str) -> Result<(), DockerError> {

@@ -20,6 +20,7 @@ mod list;
 mod logs;
 mod networks;
 mod step;
+mod terminal;
 mod translate;
 mod volumes;
 
@@ -35,9 +36,9 @@ use tokio_util::io::ReaderStream;
 
 use self::calls::{drain_texts, ignore_missing, reader, within};
 use super::{
-    Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
-    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
+    Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, DaemonInfo,
+    DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels, LogFrame,
+    LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, TerminalSize, Upload, Usage,
     Volume,
 };
 use crate::base::Megabytes;
@@ -248,6 +249,10 @@ impl Engine for BollardEngine {
         self.status_of_exec(exec).await
     }
 
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), DockerError> {
+        self.resize_terminal_of_exec(exec, size).await
+    }
+
     async fn attach(&self, id: &str) -> Result<Attached, DockerError> {
         self.attach_streams(id).await
     }
@@ -257,24 +262,7 @@ impl Engine for BollardEngine {
     }
 
     async fn wait(&self, id: &str) -> Result<i64, DockerError> {
-        let docker = self.docker(STREAMING).await?;
-        let answer = docker
-            .wait_container(id, None)
-            .next()
-            .await
-            .unwrap_or(Err(bollard::errors::Error::RequestTimeoutError));
-        let code = match answer {
-            Ok(ended) => ended.status_code,
-            Err(bollard::errors::Error::DockerContainerWaitError { code, .. }) => code,
-            Err(error) => return self.note(Err(translate::error(error))).await,
-        };
-        // The daemon answers at once for a container that was never started.
-        match self.inspect(id).await? {
-            Some(found) if found.state == ContainerState::Created => Err(DockerError::Conflict(
-                format!("container {id} was not started"),
-            )),
-            _ => Ok(code),
-        }
+        self.end_of(id).await
     }
 
     async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {

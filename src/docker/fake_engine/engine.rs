@@ -16,8 +16,8 @@ use crate::base::Megabytes;
 use crate::docker::{
     Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
     DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
-    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
-    Volume,
+    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, TerminalSize,
+    Upload, Usage, Volume,
 };
 
 #[async_trait]
@@ -165,6 +165,10 @@ impl Engine for FakeEngine {
 
     async fn exec_status(&self, exec: &str) -> Result<i64, DockerError> {
         self.status_of_exec(exec)
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), DockerError> {
+        self.resize_terminal(exec, size)
     }
 
     /// Input goes nowhere; output is that of the log.

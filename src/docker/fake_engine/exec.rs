@@ -11,6 +11,7 @@ use super::enter::no_container;
 use super::state::Death;
 use crate::docker::{
     Attached, ContainerState, DockerError, EngineStream, ExecSpec, Executing, Freeze, LogStream,
+    TerminalSize,
 };
 
 const PIPE: usize = 64 * 1024;
@@ -54,6 +55,8 @@ impl FakeEngine {
             state.commands.push(Command {
                 container,
                 words: spec.command.clone(),
+                environment: spec.environment.clone(),
+                terminal: spec.terminal,
                 ..Command::default()
             });
             (state.commands.len() - 1, program)
@@ -96,7 +99,24 @@ impl FakeEngine {
             .ok_or_else(|| DockerError::Conflict(format!("the command {exec} still runs")))
     }
 
-    /// Only SIGKILL has an effect.
+    pub(super) fn resize_terminal(
+        &self,
+        exec: &str,
+        size: TerminalSize,
+    ) -> Result<(), DockerError> {
+        let missing = || DockerError::NotFound(format!("command {exec}"));
+        let number: usize = exec.parse().map_err(|_| missing())?;
+        let mut state = self.state();
+        let command = state.commands.get_mut(number).ok_or_else(missing)?;
+        if command.terminal.is_none() {
+            return Err(DockerError::Failed(format!(
+                "the command {exec} has no terminal"
+            )));
+        }
+        command.terminal = Some(size);
+        Ok(())
+    }
+
     pub(super) fn set_frozen(&self, id: &str, freeze: Freeze) -> Result<(), DockerError> {
         let mut state = self.state();
         let found = state.find_mut(id).ok_or_else(|| no_container(id))?;
@@ -108,6 +128,7 @@ impl FakeEngine {
         Ok(())
     }
 
+    /// Only SIGKILL has an effect.
     pub(super) fn signal(&self, id: &str, signal: &str) -> Result<(), DockerError> {
         let running = {
             let state = self.state();

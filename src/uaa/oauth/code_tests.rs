@@ -1,5 +1,7 @@
 //! One-time codes, token introspection, and signing out.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use http::header;
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use crate::base::Secret;
 use crate::uaa::TokenError;
 use crate::uaa::testing::{ADMIN_PASSWORD, Answer, Call, World, payload};
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SSH: &str = "/oauth/authorize?response_type=code&client_id=ssh-proxy";
 
 async fn authorize(world: &World, path: &str, token: &str) -> Answer {
@@ -71,10 +74,22 @@ async fn the_ssh_server_redeems_codes_without_http() {
     let world = World::new().await;
     let token = world.admin_token().await;
     let code = Secret::new(code_of(&authorize(&world, SSH, &token).await));
-    let claims = world.uaa.redeem_ssh_code(&code).await.unwrap().unwrap();
+    let claims = world
+        .uaa
+        .redeem_ssh_code(&code, LOOPBACK)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claims.user_name.as_deref(), Some("admin"));
     assert!(claims.has_scope("cloud_controller.admin"));
-    assert!(world.uaa.redeem_ssh_code(&code).await.unwrap().is_none());
+    assert!(
+        world
+            .uaa
+            .redeem_ssh_code(&code, LOOPBACK)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 const REFUSED: [(&str, u16, &str); 8] = [
@@ -174,7 +189,14 @@ async fn a_code_with_a_challenge_takes_its_verifier() {
         .await
         .refused(400, "invalid_grant");
     let code = Secret::new(code_of(&authorize(&world, &path, &token).await));
-    assert!(world.uaa.redeem_ssh_code(&code).await.unwrap().is_none());
+    assert!(
+        world
+            .uaa
+            .redeem_ssh_code(&code, LOOPBACK)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cflite::base::Megabytes;
 use cflite::docker::{
-    Access, Behaviour, ContainerState, DockerError, Engine, ExecSpec, Freeze, VolumeMount,
+    Access, Behaviour, ContainerState, DockerError, Engine, ExecSpec, Freeze, TerminalSize,
+    VolumeMount,
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -161,4 +162,25 @@ pub(super) async fn all_users_of_a_volume_are_known(bench: Arc<Bench>) {
     assert_eq!(users.iter().map(|user| &user.id).collect::<Vec<_>>(), [&id]);
     engine.remove(&id).await.expect("removed");
     engine.remove_volume(&volume).await.expect("removed");
+}
+
+pub(super) async fn a_command_has_a_terminal_that_shows_any_byte(bench: Arc<Bench>) {
+    let engine = &*bench.engine;
+    bench.program("stty size", |_| (0, "\u{1}40 100\r\n".to_owned()));
+    let id = bench.started("terminal", SLEEPER, Behaviour::runs()).await;
+    let size = TerminalSize {
+        rows: 40,
+        columns: 100,
+    };
+    let spec = ExecSpec {
+        terminal: Some(size),
+        ..words(&["sh", "-c", "printf '\\001'; stty size"])
+    };
+    let (status, said) = soon(run(engine, &id, &spec, "")).await;
+    assert_eq!((status, said.as_str()), (0, "\u{1}40 100\r\n"));
+    let missing = engine.resize_exec("there-is-none", size).await;
+    assert!(
+        matches!(missing, Err(DockerError::NotFound(_))),
+        "{missing:?}"
+    );
 }

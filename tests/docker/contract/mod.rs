@@ -50,6 +50,7 @@ contract!(
     volumes::a_volume_comes_out_of_a_container_that_never_ran,
     volumes::a_missing_volume_is_created_without_labels,
     commands::a_command_gets_its_input_and_tells_its_status,
+    commands::a_command_has_a_terminal_that_shows_any_byte,
     commands::a_killed_container_ends_with_its_signal,
     commands::limits_change_while_a_container_runs,
     commands::a_frozen_container_goes_on_where_it_was,

@@ -122,13 +122,8 @@ pub(super) async fn ssh_enabled(ctx: Context, Path(guid): Path<AppGuid>) -> ApiR
         let app = model::apps::get_visible(tx, &ctx.caller, &guid)?;
         let space = model::spaces::find(tx, &app.space_guid)?;
         let space = space.ok_or_else(|| Error::not_found("App"))?;
-        let reason = if !space.ssh_allowed {
-            format!("ssh is disabled for space '{}'", space.name)
-        } else if !app.features.on(Feature::Ssh) {
-            "ssh is disabled for app".to_owned()
-        } else {
-            String::new()
-        };
+        let is_on = ctx.cc.settings().on_board.ssh.is_some();
+        let reason = actions::apps::ssh_refusal(is_on, &space, &app).unwrap_or_default();
         Ok(Json(
             json!({ "enabled": reason.is_empty(), "reason": reason }),
         ))

@@ -35,6 +35,16 @@ impl<'a> Links<'a> {
         )
     }
 
+    /// The host of another name of the platform, without a port.
+    fn host(&self, name: &str) -> String {
+        let named = url::Url::parse(&self.named(name)).ok();
+        let host = named.as_ref().and_then(url::Url::host_str);
+        host.map_or_else(
+            || format!("{name}.{}", self.cc.settings().system_domain),
+            str::to_owned,
+        )
+    }
+
     fn has(&self, part: Part) -> bool {
         self.cc.settings().on_board.parts.contains(&part)
     }
@@ -64,7 +74,7 @@ impl<'a> Links<'a> {
             return Value::Null;
         };
         json!({
-            "href": door.address,
+            "href": format!("{}:{}", self.host("ssh"), door.port),
             "meta": {
                 "host_key_fingerprint": door.host_key_fingerprint,
                 "oauth_client": door.oauth_client,
