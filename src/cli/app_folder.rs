@@ -191,6 +191,23 @@ impl AppFolder {
         Ok(())
     }
 
+    /// Writes what is in an entry somewhere: the content of a file, the target of a link.
+    pub(super) fn read_into(
+        &self,
+        path: &str,
+        entry: &Entry,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        match &entry.kind {
+            Kind::Folder => Ok(()),
+            Kind::Link(target) => out.write_all(target.as_os_str().as_encoded_bytes()),
+            Kind::File { .. } => {
+                let mut file = fs::File::open(self.root.join(path))?;
+                io::copy(&mut file, out).map(drop)
+            }
+        }
+    }
+
     /// Appends one file to a tar under another name, owned by the user of apps. What disappeared
     /// meanwhile is left out: the next list tells.
     pub(super) fn append(

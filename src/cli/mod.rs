@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands print text, or JSON with `--json`; destructive
 //! ones ask for confirmation unless `--yes` is given.
 
+mod accounts;
 mod alerts;
 mod allocator;
 mod app_folder;
@@ -18,6 +19,7 @@ mod doctor;
 mod down;
 mod exec;
 mod explain;
+mod fields;
 mod images;
 mod logs;
 mod packages;
@@ -31,6 +33,7 @@ mod registry_client;
 mod reset;
 mod restore;
 mod rewind;
+mod seed;
 mod services;
 mod show;
 mod snapshot;
@@ -101,6 +104,8 @@ enum Command {
     Catalog(catalog::Arguments),
     /// Make the services of a space what a file says
     Deploy(deploy::Arguments),
+    /// Make orgs, spaces, users, services and apps what a file says
+    Seed(seed::Arguments),
     /// Use a service with a client on this machine
     Connect(connect::Arguments),
     /// Show what needs a person now
@@ -181,6 +186,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Services(arguments) => services::run(session, &arguments),
         Command::Catalog(arguments) => catalog::run(session, &arguments),
         Command::Deploy(arguments) => deploy::run(session, &arguments),
+        Command::Seed(arguments) => seed::run(session, &arguments),
         Command::Connect(arguments) => connect::run(session, &arguments),
         Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),

@@ -45,11 +45,33 @@ pub(super) async fn stage(client: &Client, package: &str) -> anyhow::Result<Stri
     Ok(droplet.context("the build has no droplet")?.to_owned())
 }
 
-/// Makes a droplet the current one and restarts the app.
-pub(super) async fn run(client: &Client, app: &str, droplet: &str) -> anyhow::Result<()> {
+/// Copies a droplet to another app; returns the copy's guid.
+pub(super) async fn copy(client: &Client, droplet: &str, app: &str) -> anyhow::Result<String> {
+    let path = format!("/v3/droplets?source_guid={droplet}");
+    let body = json!({ "relationships": { "app": { "data": { "guid": app } } } });
+    let copy = guid(&client.post(&path, &body).await?)?;
+    wait_for_droplet(client, &copy).await?;
+    Ok(copy)
+}
+
+/// Waits until a droplet that was copied or uploaded can be used.
+pub(super) async fn wait_for_droplet(client: &Client, droplet: &str) -> anyhow::Result<()> {
+    let path = format!("/v3/droplets/{droplet}");
+    wait(client, &path, "STAGED", PROCESSING).await?;
+    Ok(())
+}
+
+/// Makes a droplet the current one.
+pub(super) async fn assign(client: &Client, app: &str, droplet: &str) -> anyhow::Result<()> {
     let current = format!("/v3/apps/{app}/relationships/current_droplet");
     let droplet = json!({ "data": { "guid": droplet } });
     client.patch(&current, &droplet).await?;
+    Ok(())
+}
+
+/// Makes a droplet the current one and restarts the app.
+pub(super) async fn run(client: &Client, app: &str, droplet: &str) -> anyhow::Result<()> {
+    assign(client, app, droplet).await?;
     client
         .post(&format!("/v3/apps/{app}/actions/restart"), &json!({}))
         .await?;
@@ -69,6 +91,32 @@ async fn wait(client: &Client, path: &str, state: &str, limit: Duration) -> anyh
             }
             _ => tokio::time::sleep(POLL).await,
         }
+    }
+}
+
+/// Waits until an instance of the app's web process runs. An app without one does not run anything.
+pub(super) async fn wait_until_running(
+    client: &Client,
+    app: &str,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    let path = format!("/v3/apps/{app}/processes/web/stats");
+    loop {
+        let stats = client.find(&path).await?.unwrap_or_default();
+        let states: Vec<&str> = { stats["resources"].as_array().into_iter().flatten() }
+            .filter_map(|instance| instance["state"].as_str())
+            .collect();
+        if states.is_empty() || states.contains(&"RUNNING") {
+            return Ok(());
+        }
+        if states.iter().all(|state| *state == "CRASHED") {
+            bail!("every instance crashed; `cflite explain` and `cf logs --recent` say why");
+        }
+        if Instant::now() > deadline {
+            bail!("no instance runs after {} s", limit.as_secs());
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::db::{DbError, Vault};
 use crate::docker::{Engine, FakeEngine};
 use crate::net::inherited::Inherited;
 use crate::platform::{self, Parts, Platform, prepare_data_dir};
+use crate::platform::{DataDirLock, Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
 use crate::snapshots::Name;
 
@@ -160,6 +161,18 @@ impl TestApp {
             credentials.username,
             credentials.password.expose().clone(),
         ))
+    }
+
+    /// Makes the platform one that commands of this machine find, as long as the result lives.
+    pub fn found_by_commands(&self) -> anyhow::Result<DataDirLock> {
+        let lock = DataDirLock::take(self.data_dir.path())?;
+        self.platform.running().write(self.data_dir.path())?;
+        lock.context("another process holds the lock")
+    }
+
+    /// The file with the admin's password.
+    pub fn password_file(&self) -> std::path::PathBuf {
+        self.data_dir.path().join("password")
     }
 
     /// The platform's files.

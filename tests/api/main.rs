@@ -8,6 +8,7 @@
 
 mod apps;
 mod audit_events;
+mod binary;
 mod buildpacks;
 mod characters;
 mod cnb;
@@ -48,6 +49,7 @@ mod root;
 mod routes;
 mod scopes;
 mod security_groups;
+mod seed;
 mod services;
 mod snapshots;
 mod spaces;

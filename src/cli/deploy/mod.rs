@@ -4,14 +4,14 @@
 //! an annotation of each has the names of what the file wanted last, with digests of the values, so that
 //! a parameter that left the file is taken back.
 
-mod plan;
+pub(super) mod plan;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, encode, included};
@@ -93,7 +93,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 }
 
 /// The managed services of a space.
-async fn find(client: &Client, space: &str) -> anyhow::Result<BTreeMap<String, Found>> {
+pub(super) async fn find(client: &Client, space: &str) -> anyhow::Result<BTreeMap<String, Found>> {
     let fields = "fields[service_plan]=guid,name,relationships.service_offering\
                   &fields[service_plan.service_offering]=guid,name";
     let path =
@@ -189,52 +189,16 @@ async fn apply(
     (name, change): (&str, &Change),
     wanted: Option<&Wanted>,
 ) -> anyhow::Result<()> {
-    let path = match change {
-        Change::Nothing => return Ok(()),
-        Change::Create => "/v3/service_instances".to_owned(),
-        Change::Update { guid, .. } | Change::Delete { guid } => {
-            format!("/v3/service_instances/{guid}")
-        }
-    };
+    if *change == Change::Nothing {
+        return Ok(());
+    }
     let step = show::Step::begin(name);
-    let asked = async {
-        match (change, wanted) {
-            (Change::Create, Some(wanted)) => {
-                let plan = plan_guid(client, &wanted.offering, &wanted.plan).await?;
-                let body = json!({
-                    "type": "managed", "name": name, "parameters": wanted.parameters,
-                    "metadata": metadata(wanted),
-                    "relationships": {
-                        "space": { "data": { "guid": space } },
-                        "service_plan": { "data": { "guid": plan } },
-                    },
-                });
-                client.post(&path, &body).await?;
-            }
-            (
-                Change::Update {
-                    parameters, plan, ..
-                },
-                Some(wanted),
-            ) => {
-                let mut body = json!({ "parameters": parameters });
-                if let Some(plan) = plan {
-                    let plan = plan_guid(client, &wanted.offering, plan).await?;
-                    body["relationships"] = json!({ "service_plan": { "data": { "guid": plan } } });
-                }
-                client.patch(&path, &body).await?;
-            }
-            (Change::Delete { .. }, _) => client.delete(&path).await?,
-            _ => bail!("the service {name} is not in the file"),
-        }
-        ended(client, (space, name), &step).await?;
-        if let (Change::Update { .. }, Some(wanted)) = (change, wanted) {
-            let body = json!({ "metadata": metadata(wanted) });
-            client.patch(&path, &body).await?;
-        }
-        Ok(())
+    let asked = match (change, wanted) {
+        (Change::Delete { guid }, _) => delete(client, (space, name, guid), &step).await,
+        (_, Some(wanted)) => carry_out(client, space, (wanted, change), &step).await,
+        (_, None) => Err(anyhow!("the service {name} is not in the file")),
     };
-    match asked.await {
+    match asked {
         Ok(()) => {
             step.done("");
             Ok(())
@@ -242,6 +206,73 @@ async fn apply(
         Err(error) => {
             step.failed(&format!("{error:#}"));
             Err(error).with_context(|| format!("the service {name} is not as the file wants it"))
+        }
+    }
+}
+
+/// Makes one service what a file says.
+pub(super) async fn bring(
+    client: &Client,
+    space: &str,
+    wanted: &Wanted,
+    step: &show::Step,
+) -> anyhow::Result<()> {
+    let found = find(client, space).await?;
+    let changes = plan::plan(std::slice::from_ref(wanted), &found, false)?;
+    for (_, change) in &changes {
+        carry_out(client, space, (wanted, change), step).await?;
+    }
+    Ok(())
+}
+
+async fn delete(
+    client: &Client,
+    (space, name, guid): (&str, &str, &str),
+    step: &show::Step,
+) -> anyhow::Result<()> {
+    let path = format!("/v3/service_instances/{guid}");
+    client.delete(&path).await?;
+    ended(client, (space, name), step).await
+}
+
+async fn carry_out(
+    client: &Client,
+    space: &str,
+    (wanted, change): (&Wanted, &Change),
+    step: &show::Step,
+) -> anyhow::Result<()> {
+    let name = wanted.name.as_str();
+    match change {
+        Change::Nothing | Change::Delete { .. } => Ok(()),
+        Change::Create => {
+            let plan = plan_guid(client, &wanted.offering, &wanted.plan).await?;
+            let body = json!({
+                "type": "managed", "name": name, "parameters": wanted.parameters,
+                "metadata": metadata(wanted),
+                "relationships": {
+                    "space": { "data": { "guid": space } },
+                    "service_plan": { "data": { "guid": plan } },
+                },
+            });
+            client.post("/v3/service_instances", &body).await?;
+            ended(client, (space, name), step).await
+        }
+        Change::Update {
+            guid,
+            parameters,
+            plan,
+        } => {
+            let path = format!("/v3/service_instances/{guid}");
+            let mut body = json!({ "parameters": parameters });
+            if let Some(plan) = plan {
+                let plan = plan_guid(client, &wanted.offering, plan).await?;
+                body["relationships"] = json!({ "service_plan": { "data": { "guid": plan } } });
+            }
+            client.patch(&path, &body).await?;
+            ended(client, (space, name), step).await?;
+            let body = json!({ "metadata": metadata(wanted) });
+            client.patch(&path, &body).await?;
+            Ok(())
         }
     }
 }
@@ -254,7 +285,11 @@ fn metadata(wanted: &Wanted) -> Value {
     json!({ "annotations": Map::from_iter([(ANNOTATION.to_owned(), applied.into())]) })
 }
 
-async fn plan_guid(client: &Client, offering: &str, plan: &str) -> anyhow::Result<String> {
+pub(super) async fn plan_guid(
+    client: &Client,
+    offering: &str,
+    plan: &str,
+) -> anyhow::Result<String> {
     let path = format!(
         "/v3/service_plans?service_offering_names={}&names={}",
         encode(offering),

@@ -14,31 +14,31 @@ const DEFAULT_PLAN: &str = "small";
 
 /// A service as the file has it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wanted {
-    pub(super) name: String,
-    pub(super) offering: String,
-    pub(super) plan: String,
-    pub(super) parameters: Map<String, Value>,
+pub(in crate::cli) struct Wanted {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) offering: String,
+    pub(in crate::cli) plan: String,
+    pub(in crate::cli) parameters: Map<String, Value>,
 }
 
 /// A service as it is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Found {
-    pub(super) guid: String,
-    pub(super) offering: String,
-    pub(super) plan: String,
+pub(in crate::cli) struct Found {
+    pub(in crate::cli) guid: String,
+    pub(in crate::cli) offering: String,
+    pub(in crate::cli) plan: String,
     /// The names of the parameters that a file wanted last, each with a digest of its value; `None` = no
     /// file did.
-    pub(super) applied: Option<BTreeMap<String, String>>,
+    pub(in crate::cli) applied: Option<BTreeMap<String, String>>,
     /// What its broker says; `None` = it tells nothing.
-    pub(super) parameters: Option<Map<String, Value>>,
+    pub(in crate::cli) parameters: Option<Map<String, Value>>,
     /// How its last operation ended.
-    pub(super) state: State,
+    pub(in crate::cli) state: State,
 }
 
 /// How the last operation of a service ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::cli) enum State {
     /// It works.
     Succeeded,
     /// It was never made.
@@ -48,13 +48,13 @@ pub(super) enum State {
 }
 
 /// What is kept of a value that was wanted: it may be a secret.
-pub(super) fn digest(value: &Value) -> String {
+pub(in crate::cli) fn digest(value: &Value) -> String {
     hex::encode(Sha256::digest(value.to_string().as_bytes()))[..16].to_owned()
 }
 
 /// What has to be done for one service.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Change {
+pub(in crate::cli) enum Change {
     Create,
     /// Parameters that differ; null takes one back. A plan, if it differs.
     Update {
@@ -70,7 +70,7 @@ pub(super) enum Change {
 
 /// Reads a file: `services`, each with a `name`; everything besides `offering` and `plan` is a
 /// parameter.
-pub(super) fn read(text: &str) -> anyhow::Result<Vec<Wanted>> {
+pub(in crate::cli) fn read(text: &str) -> anyhow::Result<Vec<Wanted>> {
     let document = yaml::read(text)?;
     let line = document.line;
     let Value::Object(mut file) = document.into_json() else {
@@ -97,7 +97,8 @@ pub(super) fn read(text: &str) -> anyhow::Result<Vec<Wanted>> {
     in_order(wanted)
 }
 
-fn wanted_of(service: Value) -> anyhow::Result<Wanted> {
+/// One service of a file.
+pub(in crate::cli) fn wanted_of(service: Value) -> anyhow::Result<Wanted> {
     let Value::Object(mut all) = service else {
         bail!("a service has to be a map");
     };
@@ -134,7 +135,7 @@ fn dependencies(wanted: &Wanted) -> impl Iterator<Item = &str> {
 }
 
 /// Services after those that they depend on; otherwise as in the file.
-fn in_order(mut waiting: Vec<Wanted>) -> anyhow::Result<Vec<Wanted>> {
+pub(in crate::cli) fn in_order(mut waiting: Vec<Wanted>) -> anyhow::Result<Vec<Wanted>> {
     let mut ordered: Vec<Wanted> = Vec::new();
     while !waiting.is_empty() {
         let names: BTreeSet<String> = waiting.iter().map(|one| one.name.clone()).collect();
@@ -152,7 +153,7 @@ fn in_order(mut waiting: Vec<Wanted>) -> anyhow::Result<Vec<Wanted>> {
 }
 
 /// What has to change for each service, in the order in which it is done.
-pub(super) fn plan(
+pub(in crate::cli) fn plan(
     wanted: &[Wanted],
     found: &BTreeMap<String, Found>,
     prunes: bool,

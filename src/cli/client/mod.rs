@@ -1,6 +1,9 @@
 //! A small client of the public API, as the cf CLI uses it.
 
-use std::time::Duration;
+mod login;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 use crate::base::Secret;
 use crate::net::http_client;
 use crate::platform::Running;
+use login::Login;
 
 /// A name as a query has it.
 pub(super) fn encode(name: &str) -> String {
@@ -22,11 +26,16 @@ pub(super) fn included<'a>(list: &'a Value, kind: &str, guid: &Value) -> Option<
     all.iter().find(|one| one["guid"] == *guid)
 }
 
+/// How long a job may take; deletions of many services are long ones.
+const JOB: Duration = Duration::from_secs(600);
+
 /// A signed-in client.
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    token: String,
+    login: Login,
+    /// The current token; one that expired is replaced.
+    token: Mutex<String>,
 }
 
 impl Client {
@@ -35,67 +44,74 @@ impl Client {
         running: &Running,
         password: &Secret<String>,
     ) -> anyhow::Result<Self> {
-        let http = plain()?;
         let base = running.local_url();
-        let form = [
-            ("grant_type", "password"),
-            ("username", "admin"),
-            ("password", password.expose()),
-        ];
-        let body: String = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        let answer = http
-            .post(format!("{base}/oauth/token"))
-            .basic_auth("cf", Some(""))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(body)
-            .send()
-            .await
-            .context("cannot reach the platform")?;
-        let answer = json_of(answer).await.context("cannot sign in")?;
-        let token = answer["access_token"]
-            .as_str()
-            .context("the token response has no token")?
-            .to_owned();
-        Ok(Self { http, base, token })
+        let login = Login::password(&base, "admin", password);
+        Self::with(plain()?, base, login).await
+    }
+
+    /// Signs in at any platform.
+    async fn with(http: reqwest::Client, base: String, login: Login) -> anyhow::Result<Self> {
+        let token = Mutex::new(login.token(&http).await?);
+        Ok(Self {
+            http,
+            base,
+            login,
+            token,
+        })
     }
 
     /// GET a document.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        json_of(self.request(Method::GET, path).send().await?).await
+        json_of(self.send(self.request(Method::GET, path)).await?).await
+    }
+
+    /// GET a document that may not be there.
+    pub(super) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        let answer = self.send(self.request(Method::GET, path)).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        json_of(answer).await.map(Some)
     }
 
     /// POST a document.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self
-            .request(Method::POST, path)
-            .header("content-type", "application/json");
-        json_of(request.body(body.to_string()).send().await?).await
+        json_of(self.change(Method::POST, path, body).await?).await
     }
 
     /// PATCH a document.
     pub(super) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self
-            .request(Method::PATCH, path)
-            .header("content-type", "application/json");
-        json_of(request.body(body.to_string()).send().await?).await
+        json_of(self.change(Method::PATCH, path, body).await?).await
     }
 
     /// PUT without a document.
     pub(super) async fn put(&self, path: &str) -> anyhow::Result<Value> {
-        json_of(self.request(Method::PUT, path).send().await?).await
+        json_of(self.send(self.request(Method::PUT, path)).await?).await
+    }
+
+    /// PUT a document.
+    pub(super) async fn put_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        json_of(self.change(Method::PUT, path, body).await?).await
     }
 
     /// DELETE what needs no job.
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        json_of(self.request(Method::DELETE, path).send().await?).await?;
+        json_of(self.send(self.request(Method::DELETE, path)).await?).await?;
         Ok(())
+    }
+
+    /// DELETE and wait for the job; what is gone already is fine.
+    pub(super) async fn delete_job(&self, path: &str) -> anyhow::Result<()> {
+        let answer = self.send(self.request(Method::DELETE, path)).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        self.done(answer).await
     }
 
     /// Downloads into a temporary file.
     pub(super) async fn download(&self, path: &str) -> anyhow::Result<std::fs::File> {
-        let mut answer = self.request(Method::GET, path).send().await?;
+        let mut answer = self.send(self.request(Method::GET, path)).await?;
         if !answer.status().is_success() {
             json_of(answer).await?;
             bail!("{path} cannot be downloaded");
@@ -110,18 +126,25 @@ impl Client {
     /// Applies a manifest and waits for its job.
     pub(super) async fn apply_manifest(&self, space: &str, manifest: String) -> anyhow::Result<()> {
         let path = format!("/v3/spaces/{space}/actions/apply_manifest");
+        let answer = self.yaml(&path, manifest).await?;
+        self.done(answer).await
+    }
+
+    /// What applying a manifest would change.
+    pub(super) async fn manifest_diff(
+        &self,
+        space: &str,
+        manifest: String,
+    ) -> anyhow::Result<Value> {
+        let path = format!("/v3/spaces/{space}/manifest_diff");
+        json_of(self.yaml(&path, manifest).await?).await
+    }
+
+    async fn yaml(&self, path: &str, text: String) -> anyhow::Result<Response> {
         let request = self
-            .request(Method::POST, &path)
+            .request(Method::POST, path)
             .header("content-type", "application/x-yaml");
-        let answer = request.body(manifest).send().await?;
-        let location = answer
-            .headers()
-            .get("location")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
-        json_of(answer).await?;
-        let location = location.context("the response names no job")?;
-        self.wait_for_job(&location).await
+        self.send(request.body(text)).await
     }
 
     /// Uploads a package's bits.
@@ -136,7 +159,24 @@ impl Client {
             .text("resources", "[]")
             .part("bits", bits);
         let request = self.request(Method::POST, &format!("/v3/packages/{package}/upload"));
-        json_of(request.multipart(form).send().await?).await
+        json_of(self.send(request.multipart(form)).await?).await
+    }
+
+    /// Every resource of a list, of all its pages.
+    pub(super) async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let mut all = Vec::new();
+        for page in 1.. {
+            let path = format!("{path}{sign}per_page=5000&page={page}");
+            let mut list = self.get(&path).await?;
+            if let Value::Array(found) = list["resources"].take() {
+                all.extend(found);
+            }
+            if list["pagination"]["next"].is_null() {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// The first resource of a list, if any.
@@ -158,26 +198,72 @@ impl Client {
         }
     }
 
-    async fn wait_for_job(&self, location: &str) -> anyhow::Result<()> {
-        let path = location
-            .find("/v3/jobs/")
-            .map(|at| &location[at..])
-            .context("no job in Location")?;
-        for _ in 0..600 {
+    /// Waits for the job of an answer, if it names one.
+    async fn done(&self, answer: Response) -> anyhow::Result<()> {
+        let location = answer
+            .headers()
+            .get("location")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        json_of(answer).await?;
+        let path = location.and_then(|url| url.find("/v3/jobs/").map(|at| url[at..].to_owned()));
+        match path {
+            Some(path) => self.wait_for_job(&path).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn wait_for_job(&self, path: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + JOB;
+        let mut pause = Duration::from_millis(20);
+        loop {
             let job = self.get(path).await?;
             match job["state"].as_str() {
                 Some("COMPLETE") => return Ok(()),
                 Some("FAILED") => bail!("{}", detail(&job["errors"])),
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ if Instant::now() > deadline => {
+                    bail!("job {path} did not complete within {} s", JOB.as_secs())
+                }
+                _ => tokio::time::sleep(pause).await,
             }
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
-        bail!("job {path} did not complete in time")
+    }
+
+    async fn change(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Response> {
+        let request = self
+            .request(method, path)
+            .header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request; once more when the token has expired, unless its body is a stream.
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let again = request.try_clone();
+        let answer = request.bearer_auth(self.bearer()).send().await?;
+        match again {
+            Some(again) if answer.status() == StatusCode::UNAUTHORIZED => {
+                self.renew().await?;
+                Ok(again.bearer_auth(self.bearer()).send().await?)
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn bearer(&self) -> String {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    /// Gets a new token.
+    async fn renew(&self) -> anyhow::Result<()> {
+        let new = self.login.token(&self.http).await?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 }
 
