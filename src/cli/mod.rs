@@ -41,6 +41,7 @@ mod status;
 mod up;
 mod upgrade;
 mod version;
+mod workshop;
 
 use std::process::ExitCode;
 
@@ -106,6 +107,9 @@ enum Command {
     Deploy(deploy::Arguments),
     /// Make orgs, spaces, users, services and apps what a file says
     Seed(seed::Arguments),
+    /// Make accounts with spaces of their own for a group of people
+    #[command(subcommand)]
+    Workshop(workshop::Arguments),
     /// Use a service with a client on this machine
     Connect(connect::Arguments),
     /// Show what needs a person now
@@ -187,6 +191,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Catalog(arguments) => catalog::run(session, &arguments),
         Command::Deploy(arguments) => deploy::run(session, &arguments),
         Command::Seed(arguments) => seed::run(session, &arguments),
+        Command::Workshop(arguments) => workshop::run(session, &arguments),
         Command::Connect(arguments) => connect::run(session, &arguments),
         Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),

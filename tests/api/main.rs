@@ -60,3 +60,4 @@ mod tasks;
 mod upgrades;
 mod usage_events;
 mod users;
+mod workshop;
