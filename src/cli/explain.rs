@@ -61,7 +61,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
 }
 
 /// The guid of an app.
-async fn find(client: &Client, name: &str) -> anyhow::Result<String> {
+pub(super) async fn find(client: &Client, name: &str) -> anyhow::Result<String> {
     let parts: Vec<&str> = name.split('/').collect();
     let (app, place) = parts.split_last().context("name an app")?;
     let list = client

@@ -38,6 +38,7 @@ mod services;
 mod show;
 mod snapshot;
 mod status;
+mod transfer;
 mod up;
 mod upgrade;
 mod version;
@@ -110,6 +111,12 @@ enum Command {
     /// Make accounts with spaces of their own for a group of people
     #[command(subcommand)]
     Workshop(workshop::Arguments),
+    /// Take an app to another Cloud Foundry, with the droplet that runs here
+    Promote(transfer::Promote),
+    /// Bring the apps of a space of another Cloud Foundry here
+    Import(transfer::Import),
+    /// Say what would differ for an app on another Cloud Foundry
+    Check(transfer::Check),
     /// Use a service with a client on this machine
     Connect(connect::Arguments),
     /// Show what needs a person now
@@ -192,6 +199,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deploy(arguments) => deploy::run(session, &arguments),
         Command::Seed(arguments) => seed::run(session, &arguments),
         Command::Workshop(arguments) => workshop::run(session, &arguments),
+        Command::Promote(arguments) => transfer::promote(session, &arguments),
+        Command::Import(arguments) => transfer::import(session, &arguments),
+        Command::Check(arguments) => transfer::check(session, &arguments),
         Command::Connect(arguments) => connect::run(session, &arguments),
         Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),

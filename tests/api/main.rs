@@ -58,6 +58,7 @@ mod stacks;
 mod staging;
 mod tasks;
 mod upgrades;
+mod transfer;
 mod usage_events;
 mod users;
 mod workshop;

@@ -1,6 +1,6 @@
-//! How a client gets its tokens: with a password.
+//! How a client gets its tokens: with a password, or with the refresh token of another client.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::json_of;
 use crate::base::Secret;
@@ -17,6 +17,7 @@ enum Grant {
         user: String,
         password: Secret<String>,
     },
+    Refresh(Secret<String>),
 }
 
 impl Login {
@@ -31,6 +32,14 @@ impl Login {
         }
     }
 
+    /// By a refresh token.
+    pub(super) fn refresh(uaa: &str, token: &Secret<String>) -> Self {
+        Self {
+            uaa: uaa.trim_end_matches('/').to_owned(),
+            grant: Grant::Refresh(token.clone()),
+        }
+    }
+
     /// A new token.
     pub(super) async fn token(&self, http: &reqwest::Client) -> anyhow::Result<String> {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -39,6 +48,13 @@ impl Login {
                 form.append_pair("grant_type", "password");
                 form.append_pair("username", user);
                 form.append_pair("password", password.expose());
+            }
+            Grant::Refresh(token) if token.expose().is_empty() => {
+                bail!("the log-in of the cf CLI has ended: run `cf login` again");
+            }
+            Grant::Refresh(token) => {
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("refresh_token", token.expose());
             }
         }
         let answer = http

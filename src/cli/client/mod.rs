@@ -1,7 +1,9 @@
 //! A small client of the public API, as the cf CLI uses it.
 
 mod login;
+pub(super) mod target;
 
+use std::io::Seek;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,16 @@ impl Client {
             return Ok(None);
         }
         json_of(answer).await.map(Some)
+    }
+
+    /// GET a text, such as a manifest.
+    pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let answer = self.send(self.request(Method::GET, path)).await?;
+        if answer.status().is_success() {
+            return Ok(answer.text().await?);
+        }
+        json_of(answer).await?;
+        bail!("{path} cannot be read")
     }
 
     /// POST a document.
@@ -160,6 +172,26 @@ impl Client {
             .part("bits", bits);
         let request = self.request(Method::POST, &format!("/v3/packages/{package}/upload"));
         json_of(self.send(request.multipart(form)).await?).await
+    }
+
+    /// Uploads a droplet's archive and waits until it is read.
+    pub(super) async fn upload_droplet(
+        &self,
+        droplet: &str,
+        archive: std::fs::File,
+    ) -> anyhow::Result<()> {
+        let mut archive = archive;
+        let size = archive.seek(std::io::SeekFrom::End(0))?;
+        archive.rewind()?;
+        let bytes = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(archive));
+        let body = reqwest::Body::wrap_stream(bytes);
+        let bits = reqwest::multipart::Part::stream_with_length(body, size)
+            .file_name("droplet.tgz")
+            .mime_str("application/gzip")?;
+        let form = reqwest::multipart::Form::new().part("bits", bits);
+        let request = self.request(Method::POST, &format!("/v3/droplets/{droplet}/upload"));
+        let answer = self.send(request.multipart(form)).await?;
+        self.done(answer).await
     }
 
     /// Every resource of a list, of all its pages.
