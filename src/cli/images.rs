@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Session, block_on, show};
 use crate::config::Config;
 use crate::docker::{Engine, trust};
+use crate::docker::Engine;
 use crate::platform;
 use crate::staging::images;
 
@@ -40,6 +41,7 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
                     return Err(error);
                 }
             }
+            build_all(&config)?;
             if session.json {
                 show::json(&listed(&block_on(async {
                     Ok(images::list(&*engine).await?)
@@ -59,6 +61,30 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is missing as a step of its own.
+pub(super) fn build_all(config: &Config) -> anyhow::Result<()> {
+    let engine = platform::connect_docker(config);
+    let step = show::Step::begin("stack images");
+    let built = block_on(async {
+        build(&*engine, config.offline, &step).await?;
+        // A platform without an id was never started; it marks them at its first start.
+        if let Some(id) = platform::platform_id(&config.data_dir)? {
+            images::mark(&*engine, &id).await?;
+        }
+        Ok(())
+    });
+    match built {
+        Ok(()) => {
+            step.done("up to date");
+            Ok(())
+        }
+        Err(error) => {
+            step.failed("");
+            Err(error)
+        }
+    }
 }
 
 /// Builds what is missing, and shows progress.

@@ -38,6 +38,7 @@ mod services;
 mod show;
 mod snapshot;
 mod status;
+mod support_bundle;
 mod transfer;
 mod up;
 mod upgrade;
@@ -83,7 +84,9 @@ enum Command {
     /// Say why an app does not run, and what to change
     Explain(explain::Arguments),
     /// Check this machine and advise how to fix problems
-    Doctor,
+    Doctor(doctor::Arguments),
+    /// Write a file for somebody who helps with this platform, without secrets
+    SupportBundle(support_bundle::Arguments),
     /// Show API URL, user and password
     Credentials,
     /// Build or list the stack images
@@ -188,7 +191,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status => status::run(session),
         Command::Logs(arguments) => logs::run(session, arguments),
         Command::Explain(arguments) => explain::run(session, &arguments),
-        Command::Doctor => doctor::run(session),
+        Command::Doctor(arguments) => doctor::run(session, &arguments),
+        Command::SupportBundle(arguments) => support_bundle::run(session, &arguments),
         Command::Credentials => credentials::run(session),
         Command::Images(arguments) => images::run(session, &arguments),
         Command::Registry(arguments) => registry::run(session, &arguments),

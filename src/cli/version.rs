@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Session, show};
 
@@ -14,20 +14,30 @@ const COMMITTED_AT: Option<&str> = option_env!("CFLITE_BUILD_COMMITTED_AT");
 /// `rustc --version`.
 const RUSTC: Option<&str> = option_env!("CFLITE_BUILD_RUSTC");
 
+/// The version of this binary.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// As a document.
+pub(super) fn document() -> Value {
+    json!({
+        "version": VERSION,
+        "commit": COMMIT,
+        "committed_at": COMMITTED_AT,
+        "rustc": RUSTC,
+        "target": target(),
+    })
+}
+
+fn target() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
 pub(super) fn run(session: Session) -> ExitCode {
-    let version = env!("CARGO_PKG_VERSION");
-    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     if session.json {
-        show::json(&json!({
-            "version": version,
-            "commit": COMMIT,
-            "committed_at": COMMITTED_AT,
-            "rustc": RUSTC,
-            "target": target,
-        }));
+        show::json(&document());
         return ExitCode::SUCCESS;
     }
-    show::line(&format!("cflite {version} ({target})"));
+    show::line(&format!("cflite {VERSION} ({})", target()));
     let known = [
         ("commit", COMMIT),
         ("of", COMMITTED_AT),

@@ -182,6 +182,25 @@ struct Inner {
     texts: sql::Texts,
 }
 
+/// How many rows each table has, of a database that a platform may use right now. Nothing is changed.
+pub fn row_counts(path: &Path) -> Result<std::collections::BTreeMap<String, i64>, DbError> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let mut names = connection.prepare(
+        "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'",
+    )?;
+    let names = names.query_map([], |row| row.get::<_, String>(0))?;
+    let mut counts = std::collections::BTreeMap::new();
+    for name in names {
+        let name = name?;
+        let query = format!("select count(*) from \"{}\"", name.replace('"', "\"\""));
+        let count = connection.query_row(&query, [], |row| row.get(0))?;
+        counts.insert(name, count);
+    }
+    Ok(counts)
+}
+
 impl Db {
     /// Opens (and creates or migrates) the database file.
     pub fn open(path: &Path) -> Result<Self, DbError> {

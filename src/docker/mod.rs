@@ -96,6 +96,27 @@ pub struct DaemonInfo {
     pub cpus: u32,
     /// Memory in bytes.
     pub memory: u64,
+    /// What the daemon runs on.
+    pub facts: DaemonFacts,
+}
+
+/// What the daemon runs on, as far as it tells; texts are empty where it does not.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonFacts {
+    /// `1` or `2`.
+    pub cgroup_version: String,
+    /// `systemd`, `cgroupfs` or `none`.
+    pub cgroup_driver: String,
+    /// `overlay2` or another.
+    pub storage_driver: String,
+    /// Where it keeps images and containers, on its machine.
+    pub root_dir: String,
+    /// Whether it runs without root.
+    pub rootless: bool,
+    /// Its clock.
+    pub system_time: Option<Timestamp>,
+    /// What it warns of.
+    pub warnings: Vec<String>,
 }
 
 /// A container as the daemon reports it.

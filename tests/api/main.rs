@@ -56,6 +56,7 @@ mod spaces;
 mod ssh;
 mod stacks;
 mod staging;
+mod support;
 mod tasks;
 mod upgrades;
 mod transfer;

@@ -12,8 +12,8 @@ use super::endpoint::{endpoint, loopback_binding};
 use super::step::Step;
 use crate::base::Timestamp;
 use crate::docker::{
-    Access, BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonInfo,
-    DockerError, Image, Input, Labels, RegistryAuth, Usage, VolumeMount,
+    Access, BuildSpec, Container, ContainerChange, ContainerSpec, ContainerState, DaemonFacts,
+    DaemonInfo, DockerError, Image, Input, Labels, RegistryAuth, Usage, VolumeMount,
 };
 
 /// Classifies an error by how callers handle it.
@@ -74,12 +74,9 @@ pub(super) fn is_log_driver_error(text: &str) -> bool {
 }
 
 pub(super) fn daemon_info(info: models::SystemInfo, host: &str) -> DaemonInfo {
+    let facts = daemon_facts(&info);
     let system = info.operating_system.unwrap_or_default();
-    let rootless = info
-        .security_options
-        .unwrap_or_default()
-        .iter()
-        .any(|option| option.contains("rootless"));
+    let rootless = facts.rootless;
     let local = !host.starts_with("tcp://") && !host.starts_with("http://");
     let architecture = match info.architecture.as_deref() {
         Some("x86_64") => "amd64",
@@ -100,6 +97,29 @@ pub(super) fn daemon_info(info: models::SystemInfo, host: &str) -> DaemonInfo {
             && !system.contains("Docker Desktop"),
         cpus: u32::try_from(info.ncpu.unwrap_or(1)).unwrap_or(1),
         memory: u64::try_from(info.mem_total.unwrap_or(0)).unwrap_or(0),
+        facts,
+    }
+}
+
+fn daemon_facts(info: &models::SystemInfo) -> DaemonFacts {
+    let text = |given: &Option<String>| given.clone().unwrap_or_default();
+    let options = info.security_options.iter().flatten();
+    let time = info.system_time.as_ref();
+    let time = time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    DaemonFacts {
+        cgroup_version: info
+            .cgroup_version
+            .map(|one| one.to_string())
+            .unwrap_or_default(),
+        cgroup_driver: info
+            .cgroup_driver
+            .map(|one| one.to_string())
+            .unwrap_or_default(),
+        storage_driver: text(&info.driver),
+        root_dir: text(&info.docker_root_dir),
+        rootless: { options }.any(|option| option.contains("rootless")),
+        system_time: time.map(|time| Timestamp::from_micros(time.as_microsecond())),
+        warnings: info.warnings.clone().unwrap_or_default(),
     }
 }
 

@@ -18,6 +18,9 @@ use crate::docker::{
     DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
     LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, TerminalSize,
     Upload, Usage, Volume,
+    DaemonFacts, DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels,
+    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
+    Volume,
 };
 
 #[async_trait]
@@ -30,6 +33,7 @@ impl Engine for FakeEngine {
             containers_routable: true,
             cpus: 2,
             memory: 8 << 30,
+            facts: DaemonFacts::default(),
         })
     }
 
