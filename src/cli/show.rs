@@ -35,12 +35,6 @@ pub(super) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// A question on standard error; what is typed follows on its line.
-pub(super) fn ask(text: &str) {
-    eprint!("{text}");
-    let _flushed = std::io::stderr().flush();
-}
-
 /// The error that ended the command.
 pub(super) fn error(text: &str) {
     if std::io::stderr().is_terminal() {
@@ -98,7 +92,8 @@ pub(super) fn confirm(question: &str) -> bool {
         eprintln!("{question} Refusing without --yes: stdin is not a terminal.");
         return false;
     }
-    ask(&format!("{question} [yN] "));
+    eprint!("{question} [yN] ");
+    let _flushed = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")

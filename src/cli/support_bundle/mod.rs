@@ -92,7 +92,11 @@ fn secrets(config: &Config) -> Vec<String> {
     for one in workshop["participants"].as_array().into_iter().flatten() {
         known.extend(one["password"].as_str().map(str::to_owned));
     }
-    for name in ["CF_DOCKER_PASSWORD", "CFLITE_TARGET_PASSWORD"] {
+    for name in [
+        "CF_DOCKER_PASSWORD",
+        "CFLITE_TARGET_PASSWORD",
+        "CFLITE_BACKUP_PASSPHRASE",
+    ] {
         known.extend(std::env::var(name).ok());
     }
     known

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::client::target::{Certificates, CliLogin, Credentials, address};
 use super::super::client::{Client, encode};
-use super::super::{push, show};
+use super::super::push;
 use crate::base::Secret;
 
 /// The variable with the password.
@@ -132,22 +132,7 @@ fn password(user: &str, api: &str) -> anyhow::Result<Secret<String>> {
     if !stdin.is_terminal() {
         bail!("set the password of {user} at {api} as {PASSWORD}");
     }
-    read_hidden(&format!("Password of {user} at {api}: "))
-}
-
-/// Asks without showing what is typed.
-fn read_hidden(question: &str) -> anyhow::Result<Secret<String>> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let stdin = std::io::stdin();
-    let before = tcgetattr(&stdin)?;
-    let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    show::ask(question);
-    tcsetattr(&stdin, OptionalActions::Now, &hidden)?;
-    let mut line = String::new();
-    let read = stdin.read_line(&mut line);
-    tcsetattr(&stdin, OptionalActions::Now, &before)?;
-    show::ask("\n");
-    read.context("cannot read the password")?;
-    Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    let question = format!("Password of {user} at {api}: ");
+    let answer = rpassword::prompt_password(question).context("cannot read the password")?;
+    Ok(Secret::new(answer))
 }
