@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{Session, block_on, show};
 use crate::config::Config;
 use crate::docker::{Engine, trust};
-use crate::docker::Engine;
 use crate::platform;
 use crate::staging::images;
 
@@ -25,22 +24,6 @@ pub(super) fn run(session: Session, arguments: &Arguments) -> anyhow::Result<Exi
     let engine = platform::connect_docker(&config);
     match arguments {
         Arguments::Build => {
-            let step = show::Step::begin("stack images");
-            let built = block_on(async {
-                build(&*engine, &config, &step).await?;
-                // A platform without an id was never started; it marks them at its first start.
-                if let Some(id) = platform::platform_id(&config.data_dir)? {
-                    images::mark(&*engine, &id).await?;
-                }
-                Ok(())
-            });
-            match built {
-                Ok(()) => step.done("up to date"),
-                Err(error) => {
-                    step.failed("");
-                    return Err(error);
-                }
-            }
             build_all(&config)?;
             if session.json {
                 show::json(&listed(&block_on(async {
@@ -68,7 +51,7 @@ pub(super) fn build_all(config: &Config) -> anyhow::Result<()> {
     let engine = platform::connect_docker(config);
     let step = show::Step::begin("stack images");
     let built = block_on(async {
-        build(&*engine, config.offline, &step).await?;
+        build(&*engine, config, &step).await?;
         // A platform without an id was never started; it marks them at its first start.
         if let Some(id) = platform::platform_id(&config.data_dir)? {
             images::mark(&*engine, &id).await?;

@@ -19,8 +19,7 @@ use crate::data_services::ensure_credentials;
 use crate::db::{DbError, Vault};
 use crate::docker::{Engine, FakeEngine};
 use crate::net::inherited::Inherited;
-use crate::platform::{self, Parts, Platform, prepare_data_dir};
-use crate::platform::{DataDirLock, Parts, Platform, prepare_data_dir};
+use crate::platform::{self, DataDirLock, Parts, Platform, prepare_data_dir};
 use crate::scheduler::fake::FakeProbe;
 use crate::snapshots::Name;
 

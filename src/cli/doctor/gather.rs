@@ -177,6 +177,7 @@ fn all_ports(config: &Config) -> Vec<(&'static str, Result<u16, PortFault>)> {
         ("http-port", config.bind, config.http_port),
         ("https-port", config.bind, config.https_port),
     ];
+    all.extend({ config.ssh_port }.map(|choice| ("ssh-port", config.bind, choice)));
     let loopback = IpAddr::from([127, 0, 0, 1]);
     all.push((
         "registry-port",

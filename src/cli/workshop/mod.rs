@@ -138,7 +138,7 @@ impl Place {
 
     async fn create(&self, arguments: &Create) -> anyhow::Result<ExitCode> {
         if arguments.share {
-            share::check(&share::Facts::of(&self.running))?;
+            share::check(&share::Facts::of(&self.running, &self.config))?;
         }
         let _lock = state::lock(self.data_dir())?;
         let mut workshop = self.wanted(arguments)?;

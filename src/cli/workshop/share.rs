@@ -7,6 +7,7 @@ use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 
 use anyhow::bail;
 
+use crate::config::{Config, Origin};
 use crate::platform::Running;
 
 /// Where participants find the platform.
@@ -28,11 +29,13 @@ pub(super) struct Facts {
     pub(super) resolved: Vec<IpAddr>,
     /// This machine's address in its network, if it has one.
     pub(super) own: Option<IpAddr>,
+    /// How commands find this platform: ` --data-dir …`, or nothing.
+    pub(super) place: String,
 }
 
 impl Facts {
     /// Asks this machine.
-    pub(super) fn of(running: &Running) -> Self {
+    pub(super) fn of(running: &Running, config: &Config) -> Self {
         let host = format!("console.{}", running.domain);
         let resolved = (host.as_str(), 443).to_socket_addrs();
         Self {
@@ -40,6 +43,10 @@ impl Facts {
             domain: running.domain.clone(),
             resolved: resolved.map_or_else(|_| Vec::new(), |all| all.map(|one| one.ip()).collect()),
             own: own_address(),
+            place: match config.origins.get("data-dir") {
+                Some(Origin::Flag) => format!(" --data-dir {}", config.data_dir.display()),
+                _ => String::new(),
+            },
         }
     }
 }
@@ -93,7 +100,8 @@ fn advice(facts: &Facts, needs_domain: bool) -> String {
         Some(own) => format!("{own}.nip.io"),
         None => "YOUR.DOMAIN".to_owned(),
     };
-    format!("cflite down && cflite up --bind 0.0.0.0 --domain {domain}")
+    let place = &facts.place;
+    format!("cflite down{place} && cflite up{place} --bind 0.0.0.0 --domain {domain}")
 }
 
 /// The addresses on the page.
@@ -130,6 +138,7 @@ mod tests {
             domain: domain.to_owned(),
             resolved: resolved.iter().map(|one| ip(one)).collect(),
             own: Some(ip("192.168.1.20")),
+            place: String::new(),
         };
         let nip = "cflite down && cflite up --bind 0.0.0.0 --domain 192.168.1.20.nip.io";
         for (facts, fault, command) in [

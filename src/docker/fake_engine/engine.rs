@@ -15,12 +15,9 @@ use super::{FakeEngine, Verb};
 use crate::base::Megabytes;
 use crate::docker::{
     Attached, BuildSpec, ByteReader, Container, ContainerChange, ContainerSpec, ContainerState,
-    DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image, Labels,
-    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, TerminalSize,
-    Upload, Usage, Volume,
-    DaemonFacts, DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Image, Labels,
-    LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth, Upload, Usage,
-    Volume,
+    DaemonFacts, DaemonInfo, DockerError, Engine, EngineStream, ExecSpec, Executing, Freeze, Image,
+    Labels, LogFrame, LogReading, NetworkAddresses, NetworkSpec, Progress, RegistryAuth,
+    TerminalSize, Upload, Usage, Volume,
 };
 
 #[async_trait]
