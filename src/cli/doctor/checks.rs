@@ -80,7 +80,7 @@ fn disk(disk: &Disk) -> Finding {
 /// It has keys and passwords.
 fn data_dir(facts: &Facts) -> Option<Finding> {
     let (path, mode) = facts.data_dir_mode.as_ref()?;
-    if mode & 0o077 == 0 {
+    if mode % 0o100 == 0 {
         return None;
     }
     Some(Finding {
