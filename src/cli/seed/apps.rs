@@ -110,8 +110,9 @@ fn drift(diff: &Value) -> Vec<String> {
         let path = change["path"].as_str().unwrap_or_default();
         let key = path.splitn(4, '/').nth(3).unwrap_or(path).replace('/', ".");
         let first = key.split('.').next().unwrap_or_default();
-        let is_state = !["default-route", "no-route", "random-route"].contains(&first)
-            && !(first == "services" && key.ends_with("parameters"));
+        let is_how = ["default-route", "no-route", "random-route"].contains(&first);
+        let is_parameter = first == "services" && key.ends_with("parameters");
+        let is_state = !is_how && !is_parameter;
         if is_state && !keys.contains(&key) {
             keys.push(key);
         }
