@@ -27,8 +27,8 @@ use crate::net::ports::PortChoice;
 use crate::telemetry::{otlp, own_log};
 pub use shown::{Origin, Setting};
 use values::{
-    absolute, check_domain, default_data_dir, export, log_format, package_upstreams, size,
-    stand_ins, upstreams,
+    absolute, check_domain, default_data_dir, docker_host, export, log_format, package_upstreams,
+    port, size, ssh_port, stand_ins, upstreams,
 };
 
 /// The space for copies of other registries' images.
@@ -367,18 +367,11 @@ impl Options {
             data_dir: absolute(all.data_dir.unwrap_or(data_dir_hint)),
             domain,
             bind: all.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            http_port: all.http_port.map_or(PortChoice::HTTP, PortChoice::Exactly),
-            https_port: all
-                .https_port
-                .map_or(PortChoice::HTTPS, PortChoice::Exactly),
-            ssh_port: all.ssh.unwrap_or(true).then(|| {
-                let choice = all.ssh_port.map(PortChoice::Exactly);
-                choice.unwrap_or(PortChoice::SSH)
-            }),
+            http_port: port(all.http_port, PortChoice::HTTP),
+            https_port: port(all.https_port, PortChoice::HTTPS),
+            ssh_port: ssh_port(all.ssh, all.ssh_port),
             registry_port: all.registry_port.unwrap_or(5000),
-            docker_host: all
-                .docker_host
-                .or_else(|| std::env::var("DOCKER_HOST").ok()),
+            docker_host: all.docker_host.or_else(docker_host),
             admin_password_file: all.admin_password_file,
             app_log_revision: all.app_log_revision.unwrap_or(false),
             registry_upstreams: upstreams(&all.registry_upstream.unwrap_or_default())?,

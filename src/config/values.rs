@@ -7,6 +7,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::base::Bytes;
+use crate::net::ports::PortChoice;
 use crate::telemetry::{otlp, own_log};
 
 /// The registries of packages, as the cache names them.
@@ -78,6 +79,22 @@ pub(super) fn export() -> Result<Option<otlp::Settings>, ConfigError> {
         option: "OTEL",
         reason,
     })
+}
+
+/// The daemon that Docker's own tools would ask.
+pub(super) fn docker_host() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok()
+}
+
+/// The port that is given, else the usual one.
+pub(super) fn port(given: Option<u16>, usual: PortChoice) -> PortChoice {
+    given.map_or(usual, PortChoice::Exactly)
+}
+
+/// Where SSH listens, unless it is off.
+pub(super) fn ssh_port(is_on: Option<bool>, given: Option<u16>) -> Option<PortChoice> {
+    let choice = port(given, PortChoice::SSH);
+    is_on.unwrap_or(true).then_some(choice)
 }
 
 /// A size such as `500M`.

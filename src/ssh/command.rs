@@ -11,8 +11,11 @@ pub(super) const MARK: u8 = 0x1e;
 /// The shell that runs the scripts.
 const SHELL: &str = "/bin/sh";
 
-/// A shell for the user, or `$1` in it.
+/// A shell for the user, or `$3` in it; `$1` and `$2` are the size of its terminal, if it has one. The
+/// daemon sets that size, too, but not before the shell begins.
 const SESSION: &str = r#"printf '\036%s\n' "$$"
+[ -z "$1" ] || stty rows "$1" cols "$2" 2>/dev/null
+shift 2
 for SHELL in /bin/bash /usr/local/bin/bash /bin/sh; do [ -x "$SHELL" ] && break; done
 export SHELL
 [ -n "${USER-}" ] || { USER=$(id -un 2>/dev/null) && export USER; }
@@ -88,10 +91,16 @@ impl Asked {
     /// The session itself: a command, or a shell for the user.
     pub(super) fn session(self, command: Option<&[u8]>) -> Result<ExecSpec, String> {
         let command = command.map(checked).transpose()?;
+        let (rows, columns) = match self.terminal {
+            Some(size) => (size.rows.to_string(), size.columns.to_string()),
+            None => (String::new(), String::new()),
+        };
+        let arguments = [&*rows, &*columns].into_iter().chain(command);
+        let arguments: Vec<&str> = arguments.collect();
         Ok(ExecSpec {
             environment: self.environment,
             terminal: self.terminal,
-            ..script(SESSION, command.as_slice())
+            ..script(SESSION, &arguments)
         })
     }
 }
@@ -178,7 +187,7 @@ mod tests {
             .session(Some(b"echo $PORT; exit 3"))
             .unwrap();
         assert_eq!(spec.command.last().unwrap(), "echo $PORT; exit 3");
-        assert_eq!(spec.command.len(), 5);
+        assert_eq!(spec.command.len(), 7);
         for (bad, why) in [
             (b"\xff".to_vec(), "UTF-8"),
             (b"a\0b".to_vec(), "UTF-8"),

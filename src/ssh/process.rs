@@ -131,6 +131,14 @@ impl Process {
         }
     }
 
+    /// Reads on until the process id is known, for a command whose client left at once.
+    pub(super) async fn learn(&self, output: &mut Output) {
+        let known = async { while self.id.get().is_none() && output.next().await.is_some() {} };
+        if timeout(SETTLES, known).await.is_err() {
+            tracing::debug!("a command did not tell its process id");
+        }
+    }
+
     /// Changes the size of its terminal.
     pub(super) async fn resize(&self, size: TerminalSize) {
         let resized = timeout(PATIENCE, self.engine.resize_exec(&self.exec, size)).await;

@@ -67,7 +67,13 @@ pub(super) async fn relay(
         relayed = incoming.take(reader, waiting) => relayed,
         () = send(writer, &mut output, &waits) => Relayed::Output,
     };
-    (relayed, incoming.signal, output.refused)
+    let signal = incoming.signal.take();
+    // This closes the input.
+    drop(incoming);
+    if let Some(process) = control.filter(|_| relayed != Relayed::Output) {
+        process.learn(&mut output).await;
+    }
+    (relayed, signal, output.refused)
 }
 
 /// Sends all output; ends early when the client is gone.

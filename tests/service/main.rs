@@ -3,7 +3,7 @@
 
 mod process;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use nix::sys::signal::Signal;
@@ -102,20 +102,26 @@ fn a_restart_refuses_no_connection_on_inherited_sockets() {
     let listen = || TcpListener::bind(("127.0.0.1", 0)).expect("bound");
     let mut service = Service::new();
     service.sockets = vec![("https", listen()), ("http", listen()), ("http", listen())];
+    service.sockets.push(("ssh", listen()));
     let addresses: Vec<_> = { service.sockets.iter() }
         .map(|(_, socket)| socket.local_addr().expect("address"))
         .collect();
     let mut process = service.start();
     service.messages_until("READY=1");
     assert_eq!(service.address(), addresses[1]);
-    for address in &addresses[1..] {
+    for address in &addresses[1..3] {
         let found = answer(send(*address, &get("/healthz")));
         assert!(found.starts_with("HTTP/1.1 200"), "{found}");
     }
+    let mut greeting = [0; 14];
+    let mut ssh = send(addresses[3], "");
+    ssh.read_exact(&mut greeting).expect("a greeting");
+    assert_eq!(&greeting, b"SSH-2.0-cflite");
+    drop(ssh);
     process.signal(Signal::SIGTERM);
     assert!(process.end().success(), "{}", service.log());
 
-    let waiting: Vec<_> = { addresses[1..].iter() }
+    let waiting: Vec<_> = { addresses[1..3].iter() }
         .map(|address| send(*address, &get("/healthz")))
         .collect();
     let _next = service.start();

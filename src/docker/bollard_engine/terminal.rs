@@ -40,7 +40,13 @@ impl BollardEngine {
             let seconds = SLOW.as_secs();
             Err(self.unreachable(&format!("no answer within {seconds} s")))
         });
-        self.note(started).await
+        let started = self.note(started).await?;
+        // Daemons before 23.0 do not know `ConsoleSize`.
+        if let Err(error) = self.resize_terminal_of_exec(exec, size).await {
+            // It may have ended already.
+            tracing::debug!(%error, "cannot set the size of a terminal");
+        }
+        Ok(started)
     }
 
     pub(super) async fn resize_terminal_of_exec(

@@ -174,7 +174,7 @@ pub(super) async fn a_command_has_a_terminal_that_shows_any_byte(bench: Arc<Benc
     };
     let spec = ExecSpec {
         terminal: Some(size),
-        ..words(&["sh", "-c", "printf '\\001'; stty size"])
+        ..words(&["sh", "-c", "sleep 1; printf '\\001'; stty size"])
     };
     let (status, said) = soon(run(engine, &id, &spec, "")).await;
     assert_eq!((status, said.as_str()), (0, "\u{1}40 100\r\n"));
