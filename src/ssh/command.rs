@@ -22,13 +22,14 @@ export SHELL
 [ "$#" -gt 0 ] || exec "$SHELL"
 exec "$SHELL" -c "$1""#;
 
-/// The server for files that comes with OpenSSH, where distributions put it.
+/// The server for files that comes with OpenSSH, where distributions put it; `$1` is `run` or `find`.
 const FILES: &str = r#"printf '\036%s\n' "$$"
 for server in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec; do
-  [ -x "$server/sftp-server" ] && exec "$server/sftp-server"
+  [ -x "$server/sftp-server" ] || continue
+  [ "$1" = run ] && exec "$server/sftp-server"
+  exit 0
 done
-echo 'cflite: the image of the app has no sftp-server' >&2
-exit 127"#;
+exit 1"#;
 
 /// Connects to `$1` port `$2`. Tells on standard error when it is connected, as `nc -v` does.
 const FORWARD: &str = r#"printf '\036%s\n' "$$"
@@ -105,9 +106,14 @@ impl Asked {
     }
 }
 
-/// Files over SFTP.
-pub(super) fn files() -> ExecSpec {
-    script(FILES, &[])
+/// The image's own server for SFTP.
+pub(super) fn sftp_server() -> ExecSpec {
+    script(FILES, &["run"])
+}
+
+/// Ends with 0 when the image has a server for SFTP.
+pub(super) fn find_sftp_server() -> ExecSpec {
+    script(FILES, &["find"])
 }
 
 fn checked(command: &[u8]) -> Result<&str, String> {
@@ -133,7 +139,8 @@ pub(super) fn signal(name: &str, process: u32) -> ExecSpec {
     script(SIGNAL, &[name, &process.to_string()])
 }
 
-fn script(script: &str, arguments: &[&str]) -> ExecSpec {
+/// A script and its arguments.
+pub(super) fn script(script: &str, arguments: &[&str]) -> ExecSpec {
     let words = [SHELL, "-c", script, "sh"];
     let words = words.iter().chain(arguments);
     ExecSpec {

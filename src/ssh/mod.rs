@@ -18,6 +18,7 @@
 
 mod command;
 mod connection;
+mod files;
 mod forward;
 mod host_key;
 mod process;

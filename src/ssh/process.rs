@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::command;
@@ -18,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SETTLES: Duration = Duration::from_secs(2);
 /// How long a command that was hung up may take to end.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long the answer of a command without input may take.
+const ANSWER: Duration = Duration::from_secs(60);
+/// The most of an answer that is read.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 const PAUSE: Duration = Duration::from_millis(25);
 /// The longest line with a process id.
 const LONGEST_MARK: usize = 16;
@@ -247,6 +252,37 @@ impl Output {
         }
         (!head.is_empty()).then(|| head.freeze())
     }
+}
+
+/// Runs a command without input to its end: how it ended, and what it wrote.
+pub(super) async fn ask(
+    engine: &Arc<dyn Engine>,
+    container: &str,
+    spec: &ExecSpec,
+) -> Result<(End, String), ProcessError> {
+    let answered = timeout(ANSWER, async {
+        let (process, streams) = Process::start(engine, container, spec).await?;
+        let Streams {
+            mut input,
+            mut output,
+        } = streams;
+        if let Err(error) = input.shutdown().await {
+            tracing::debug!(%error, "cannot close the input of a command");
+        }
+        let mut said = Vec::new();
+        while let Some(part) = output.next().await {
+            let (_, data) = part.map_err(ProcessError::from)?;
+            if said.len() < LONGEST_ANSWER {
+                said.extend_from_slice(&data);
+            }
+        }
+        let end = process.end(output.refused).await;
+        Ok((end, String::from_utf8_lossy(&said).into_owned()))
+    });
+    answered.await.unwrap_or_else(|_| {
+        let text = format!("no answer within {} s", ANSWER.as_secs());
+        Err(ProcessError::Docker(DockerError::Unreachable(text)))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::timeout;
 
 use super::command::{self, Asked};
-use super::process::{End, Process, ProcessError};
+use super::files;
+use super::process::{End, Process, ProcessError, ask};
 use super::relay::{Ends, Relayed, name_of, relay};
 use crate::docker::{Engine, ExecSpec};
 
@@ -20,6 +21,14 @@ const NOT_STARTED: u32 = 126;
 const STANDARD_ERROR: u32 = 1;
 /// The subsystem for files.
 pub(super) const SFTP: &str = "sftp";
+
+/// What a client wants of a session.
+enum Wanted {
+    /// A shell or a command.
+    Run(ExecSpec),
+    /// Files over SFTP.
+    Files,
+}
 
 /// What serves a session.
 pub(super) struct Session {
@@ -39,7 +48,8 @@ impl Session {
         };
         let Some(wanted) = wanted else { return };
         match wanted {
-            Ok(spec) => self.run(&mut reader, &writer, &spec).await,
+            Ok(Wanted::Run(spec)) => self.run(&mut reader, &writer, &spec).await,
+            Ok(Wanted::Files) => self.files(&mut reader, &writer).await,
             Err(text) => self.fail(&writer, &text).await,
         }
     }
@@ -72,6 +82,31 @@ impl Session {
                     .await;
                 process.hang_up().await;
             }
+        }
+    }
+
+    /// Files, by the image's own server or by one here that uses its tools.
+    async fn files(&self, reader: &mut ChannelReadHalf, writer: &ChannelWriteHalf<Msg>) {
+        let look = command::find_sftp_server();
+        match ask(&self.engine, &self.container, &look).await {
+            Ok((End::Status(0), _)) => {
+                return self.run(reader, writer, &command::sftp_server()).await;
+            }
+            Ok((End::Status(_), _)) => {}
+            Ok((End::NoShell, _)) => {
+                return self.fail(writer, &ProcessError::NoShell.to_string()).await;
+            }
+            Ok((End::Gone, _)) => {
+                return self
+                    .fail(writer, &ProcessError::NotRunning.to_string())
+                    .await;
+            }
+            Err(error) => return self.fail(writer, &error.to_string()).await,
+        }
+        let streams = files::serve(&self.engine, &self.container);
+        let (relayed, _, _) = relay(Ends { reader, writer }, streams, None, false).await;
+        if relayed != Relayed::Client {
+            self.exit(writer, 0, None).await;
         }
     }
 
@@ -114,7 +149,7 @@ async fn close(writer: &ChannelWriteHalf<Msg>) {
 }
 
 /// What the client wants; `None` when it closes the channel first.
-async fn wanted(reader: &mut ChannelReadHalf) -> Option<Result<ExecSpec, String>> {
+async fn wanted(reader: &mut ChannelReadHalf) -> Option<Result<Wanted, String>> {
     let mut asked = Asked::default();
     loop {
         match reader.wait().await? {
@@ -134,11 +169,13 @@ async fn wanted(reader: &mut ChannelReadHalf) -> Option<Result<ExecSpec, String>
                 row_height,
                 ..
             } if asked.terminal.is_some() => asked.terminal(None, col_width, row_height),
-            ChannelMsg::RequestShell { .. } => return Some(asked.session(None)),
+            ChannelMsg::RequestShell { .. } => return Some(asked.session(None).map(Wanted::Run)),
             ChannelMsg::RequestSubsystem { name, .. } if name == SFTP => {
-                return Some(Ok(command::files()));
+                return Some(Ok(Wanted::Files));
             }
-            ChannelMsg::Exec { command, .. } => return Some(asked.session(Some(&command))),
+            ChannelMsg::Exec { command, .. } => {
+                return Some(asked.session(Some(&command)).map(Wanted::Run));
+            }
             ChannelMsg::Close => return None,
             _ => {}
         }

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelMsg, Sig};
+use russh_sftp::client::SftpSession;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bench::{Bench, soon};
@@ -219,4 +220,84 @@ async fn ports_are_forwarded_from_inside_the_container() {
             assert!(open(7001).await.is_err(), "nobody listens there");
         })
         .await;
+}
+
+/// Waits until a condition holds in a container.
+async fn until(bench: &Bench, id: &str, condition: &str) {
+    let spec = ExecSpec {
+        command: ["sh", "-c", condition].map(str::to_owned).to_vec(),
+        ..ExecSpec::default()
+    };
+    for _ in 0..100 {
+        let mut asked = bench.engine.exec(id, &spec).await.expect("started");
+        while asked.streams.output.next().await.is_some() {}
+        if bench
+            .engine
+            .exec_status(&asked.id)
+            .await
+            .is_ok_and(|status| status == 0)
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never {condition}");
+}
+
+/// What OpenSSH's clients do with files.
+async fn moves_files(session: &Handle<Trusting>) {
+    let channel = session.channel_open_session().await.expect("a channel");
+    channel.request_subsystem(true, "sftp").await.expect("sent");
+    let files = SftpSession::new(channel.into_stream()).await;
+    let files = files.expect("SFTP");
+    let folder = files.canonicalize("/tmp").await.expect("a path") + "/a folder";
+    files.create_dir(&folder).await.expect("made");
+    let content: Vec<u8> = (0..3_000_000_u32)
+        .map(|number| number.to_le_bytes()[0])
+        .collect();
+    let path = format!("{folder}/-one\ntwo");
+    let mut file = files.create(&path).await.expect("made");
+    file.write_all(&content).await.expect("written");
+    file.shutdown().await.expect("closed");
+    drop(file);
+    let found = files.metadata(&path).await.expect("attributes");
+    assert_eq!(found.size, Some(3_000_000));
+    assert_eq!(files.read(&path).await.expect("read"), content);
+    let moved = format!("{folder}/moved");
+    files.rename(&path, &moved).await.expect("moved");
+    files.symlink("moved", format!("{folder}/link")).await.ok();
+    let listed = files.read_dir(&folder).await.expect("listed");
+    let names: Vec<String> = listed.map(|entry| entry.file_name()).collect();
+    assert!(names.contains(&"moved".to_owned()), "{names:?}");
+    assert!(!names.contains(&"-one\ntwo".to_owned()), "{names:?}");
+    assert!(files.read("/nothing").await.is_err());
+    assert!(files.read("/tmp").await.is_err(), "a folder");
+    let mut missing = files
+        .metadata("/nothing")
+        .await
+        .expect_err("nothing")
+        .to_string();
+    missing.make_ascii_lowercase();
+    assert!(missing.contains("no such file"), "{missing}");
+    files.remove_file(&moved).await.expect("removed");
+    assert!(files.remove_dir("/nothing").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_move_with_and_without_the_server_of_the_image() {
+    const WITHOUT: &str = "rm /usr/lib/openssh/sftp-server; exec sleep 1000";
+    for script in ["exec sleep 1000", WITHOUT] {
+        let Some(bench) = Bench::real().await else {
+            return;
+        };
+        bench
+            .run(async |bench| {
+                let (session, _supervisor, id) = enter(&bench, script).await;
+                if script == WITHOUT {
+                    until(&bench, &id, "[ ! -e /usr/lib/openssh/sftp-server ]").await;
+                }
+                soon(moves_files(&session)).await;
+            })
+            .await;
+    }
 }
