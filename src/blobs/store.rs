@@ -149,9 +149,9 @@ pub(super) fn remove_unreferenced(
 /// Forgets what nothing references, and returns what is left: for a copy of the database, whose blobs are
 /// copied after it.
 pub fn keep_referenced(tx: &WriteTx<'_>) -> Result<Vec<Blob>, DbError> {
+    const SQL: &str = "select digest, size from blobs order by digest";
     let all = Timestamp::from_micros(i64::MAX);
     remove_unreferenced(tx, all)?;
-    const SQL: &str = "select digest, size from blobs order by digest";
     let mut statement = tx.sql().prepare(SQL)?;
     let rows = statement.query_map([], blob)?;
     Ok(rows.collect::<Result<_, _>>()?)

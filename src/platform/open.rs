@@ -81,17 +81,7 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     logs.set_source_owners(Arc::new(engines::log_access::Owners));
     let log = logs.clone();
     db.on_unreadable(move |row| adapters::log_unreadable(&log, row));
-    let uaa = Uaa::open(uaa::Parts {
-        db: db.clone(),
-        vault: vault.clone(),
-        clock: parts.clock.clone(),
-        guids: parts.guids.clone(),
-        issuer: None,
-    })
-    .await?;
-    uaa.ensure_admin(&password)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
+    let uaa = uaa(parts, &db, &vault, &password).await?;
     let access = engines::RegistryAccess::new(uaa.clone(), db.clone());
     let apps = engines::RegistryApps::new(db.clone(), staging::lifecycle_files());
     let registry = registry.with_access(Arc::new(access), Arc::new(apps));
@@ -117,6 +107,27 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
         uaa,
         host_ip,
     })
+}
+
+/// UAA with the admin.
+async fn uaa(
+    parts: &Parts,
+    db: &Db,
+    vault: &Vault,
+    password: &Secret<String>,
+) -> anyhow::Result<Uaa> {
+    let uaa = Uaa::open(uaa::Parts {
+        db: db.clone(),
+        vault: vault.clone(),
+        clock: parts.clock.clone(),
+        guids: parts.guids.clone(),
+        issuer: None,
+    })
+    .await?;
+    uaa.ensure_admin(password)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot create the admin: {error:?}"))?;
+    Ok(uaa)
 }
 
 /// Who is told of alerts.

@@ -45,8 +45,8 @@ impl Platform {
         let key = ssh::host_key(&parts)?;
         let told = (&running, ssh::door(&running, key.as_ref()));
         let engines = (&scheduler, &brokers);
-        let controlled = engines::controller_parts(&parts, &core, engines, &supervisor, told);
-        let cc = CloudController::new(controlled);
+        let cc = engines::controller_parts(&parts, &core, engines, &supervisor, told);
+        let cc = CloudController::new(cc);
         let marketplace = engines::marketplace(&parts, &core, &brokers, &data_services);
         let images = engines::images(&parts, &core);
         let staging = engines::staging(&parts, &core, images.clone());
@@ -80,8 +80,7 @@ impl Platform {
         data_services.start(&supervisor);
         workers::start_controller(&supervisor, &cc, &parts.clock);
         workers::start_routing(&supervisor, &core.db, &scheduler, &router);
-        workers::start_sweeper(&supervisor, &core, &parts.clock);
-        workers::start_image_collector(&supervisor, &core, &parts.engine);
+        workers::start_sweepers(&supervisor, &core, &parts);
         workers::warm_images(&supervisor, images);
         ssh::start(&supervisor, &parts, &cc, key, &mut sockets)?;
         workers::start_front_door(&supervisor, &parts, &pki, sockets, (router, platform));

@@ -144,11 +144,7 @@ pub(super) fn start_routing(
     });
 }
 
-pub(super) fn start_image_collector(
-    supervisor: &Supervisor,
-    core: &CoreServices,
-    engine: &Arc<dyn Engine>,
-) {
+fn start_image_collector(supervisor: &Supervisor, core: &CoreServices, engine: &Arc<dyn Engine>) {
     let collector = droplet_images::Collector {
         platform_id: core.id.clone(),
         prefix: core.registry.reference_prefix(),
@@ -170,7 +166,13 @@ pub(super) fn start_controller(
     DevelopmentSessions::new(cc, clock.clone()).start(supervisor);
 }
 
-pub(super) fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn Clock>) {
+/// Removes what nothing needs: blobs and rows, and images of the daemon.
+pub(super) fn start_sweepers(supervisor: &Supervisor, core: &CoreServices, parts: &Parts) {
+    start_sweeper(supervisor, core, &parts.clock);
+    start_image_collector(supervisor, core, &parts.engine);
+}
+
+fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn Clock>) {
     let sweeper = Sweeper {
         db: core.db.clone(),
         registry: core.registry.clone(),

@@ -15,6 +15,9 @@ use crate::{data_services, db};
 /// How often rows and blobs are copied, when blobs were collected between the two.
 const TRIES: usize = 3;
 
+/// Snapshots by their names; one that cannot be read says why.
+pub type Listed = Vec<(Name, Result<Manifest, Error>)>;
+
 impl Snapshots {
     /// Makes a snapshot of what is there now. `progress` gets what is done.
     pub async fn create(
@@ -52,7 +55,7 @@ impl Snapshots {
     }
 
     /// All snapshots, the oldest first; one that cannot be read is an error of its own.
-    pub fn list(&self) -> Result<Vec<(Name, Result<Manifest, Error>)>, Error> {
+    pub fn list(&self) -> Result<Listed, Error> {
         list(self.places())
     }
 
@@ -79,7 +82,7 @@ impl Snapshots {
     }
 }
 
-pub(super) fn list(places: &Places) -> Result<Vec<(Name, Result<Manifest, Error>)>, Error> {
+pub(super) fn list(places: &Places) -> Result<Listed, Error> {
     let entries = match fs::read_dir(&places.snapshots) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

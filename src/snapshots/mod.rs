@@ -38,6 +38,7 @@ use crate::base::{Bounds, Clock, WorkQueue};
 use crate::data_services::DataServices;
 use crate::docker::Engine;
 
+pub use create::Listed;
 pub use error::Error;
 pub use manifest::{Manifest, VolumeCopy};
 pub use name::Name;

@@ -47,12 +47,11 @@ async fn create(
 ) -> Result<Response, Error> {
     let name = Name::parse(&wanted.name)?;
     // A caller that goes away does not leave half of one.
-    let made = tokio::spawn(async move {
+    let making = tokio::spawn(async move {
         let log = |text: &str| tracing::info!("snapshot: {text}");
         snapshots.create(&name, &log).await
     });
-    let made = made
-        .await
-        .map_err(|error| Error::Services(error.to_string()))?;
-    Ok((StatusCode::CREATED, Json(made?)).into_response())
+    let ended = making.await;
+    let manifest = ended.map_err(|error| Error::Services(error.to_string()))??;
+    Ok((StatusCode::CREATED, Json(manifest)).into_response())
 }

@@ -40,6 +40,12 @@ pub struct KeyFile {
     pub content: Blob,
 }
 
+/// What of `backup.json` is no part of the snapshot.
+#[derive(Deserialize)]
+struct Files {
+    files: Vec<KeyFile>,
+}
+
 /// An entry and the file that it is.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -66,10 +72,6 @@ impl Contents {
     pub(super) fn parse(text: &[u8]) -> Result<Self, Error> {
         // The snapshot's own checks come first: those of a newer cflite may hold more.
         let manifest = Manifest::parse(text)?;
-        #[derive(Deserialize)]
-        struct Files {
-            files: Vec<KeyFile>,
-        }
         let listed: Files = serde_json::from_slice(text)
             .map_err(|error| Error::damaged(super::CONTENTS, error.to_string()))?;
         for file in &listed.files {
