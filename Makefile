@@ -15,7 +15,7 @@ export CARGO
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CFLITE := $(TARGET_DIR)/release/cflite
 
-.PHONY: help up down install test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean dist packaging-test package-test
+.PHONY: help up down install box box-test test unit api compatibility fuzz fuzz-logs soak docker-test images-test client-test lint fmt bench screenshots build clean dist packaging-test package-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -ts $$'\t'
@@ -32,6 +32,12 @@ down: ## Stop the platform; apps keep running
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
+
+box: ## Make a virtual machine with cflite: boxes for Vagrant, an OVA, a disk for clouds, a root for WSL
+	@packaging/box/make
+
+box-test: ## Boot the box under QEMU, push an app, halt, boot again and find it
+	@packaging/box/test
 
 install: ## Install the built cflite into /usr/local/bin if writable, else ~/.local/bin
 	@[[ -x $(CFLITE) ]] || { echo 'There is no $(CFLITE) yet: run make build first' >&2; exit 1; }

@@ -64,6 +64,16 @@ units_are_valid() {
     ! grep -E 'cflite|Failed' <<<"$output"
 }
 
+units_of_the_box_are_valid() {
+    local unit output
+    mkdir -p "$work/box-units"
+    for unit in packaging/box/root/usr/lib/systemd/system/*.service; do
+        sed -E 's#=/usr/lib/cflite-box/[a-z]+#=/bin/true#' "$unit" >"$work/box-units/${unit##*/}"
+    done
+    output=$(cd "$work/box-units" && systemd-analyze verify --man=no ./*.service 2>&1)
+    ! grep -E 'box-|Failed' <<<"$output"
+}
+
 the_service_is_hardened() {
     unit_root
     systemd-analyze security --offline=true --no-pager --threshold=$MOST_EXPOSED "$work/units/cflite.service" | tail -n 1
@@ -229,6 +239,57 @@ END
 
 the_formula_is_ruby() { ruby -c "$work/dist/cflite.rb"; }
 
+# Boxes of a disk without anything on it, in the layouts of the real ones.
+boxes_are_packed() {
+    local kind
+    mkdir -p "$work/boxes"
+    truncate --size 1G "$work/boxes/raw"
+    for kind in libvirt virtualbox vmware; do
+        packaging/box/provider $kind "$work/boxes/raw" "$work/boxes/cflite-0.1.0-amd64.$kind.box" 1 || return 1
+    done
+    packaging/box/provider ova "$work/boxes/raw" "$work/boxes/cflite.ova" 1 || return 1
+    expect "$(tar -tzf "$work/boxes/cflite-0.1.0-amd64.libvirt.box")" $'metadata.json\nVagrantfile\nbox.img' &&
+        expect "$(tar -tzf "$work/boxes/cflite-0.1.0-amd64.virtualbox.box")" \
+            $'metadata.json\nVagrantfile\nbox.ovf\ncflite-disk001.vmdk' &&
+        expect "$(tar -tzf "$work/boxes/cflite-0.1.0-amd64.vmware.box")" \
+            $'metadata.json\nVagrantfile\ncflite.vmx\ncflite.vmdk' &&
+        # Its reader looks for the description first.
+        expect "$(tar -tf "$work/boxes/cflite.ova")" $'cflite.ovf\ncflite.mf\ncflite-disk001.vmdk' || return 1
+    mkdir -p "$work/boxes/ova" && tar -xf "$work/boxes/cflite.ova" -C "$work/boxes/ova" || return 1
+    (cd "$work/boxes/ova" && sed -E 's/^SHA256\((.*)\)= (.*)/\2  \1/' cflite.mf | sha256sum --check --quiet) &&
+        python3 - "$work/boxes/ova" <<'END'
+import os
+import sys
+import xml.etree.ElementTree as tree
+
+ovf = "{http://schemas.dmtf.org/ovf/envelope/1}"
+root = tree.parse(sys.argv[1] + "/cflite.ovf").getroot()
+file = root.find(f"{ovf}References/{ovf}File")
+disk = root.find(f"{ovf}DiskSection/{ovf}Disk")
+assert int(file.get(ovf + "size")) == os.path.getsize(f"{sys.argv[1]}/{file.get(ovf + 'href')}")
+assert disk.get(ovf + "capacity") == str(1 << 30) and disk.get(ovf + "fileRef") == file.get(ovf + "id")
+END
+}
+
+the_vagrantfile_is_valid() {
+    VAGRANT_HOME=$work/vagrant VAGRANT_DOTFILE_PATH=$work/vagrant.state vagrant validate --ignore-provider
+}
+
+# usage: adds_box PROVIDER
+adds_box() {
+    VAGRANT_HOME=$work/vagrant vagrant box add --no-tty --provider "$1" "file://$work/boxes/cflite.json" 2>&1
+}
+
+vagrant_adds_the_boxes_of_the_catalogue() {
+    [[ -d $work/boxes ]] || { echo 'there are no boxes'; return 1; }
+    packaging/box/catalogue 0.1.0 "$work/boxes" "file://$work/boxes" >"$work/boxes/cflite.json" || return 1
+    adds_box libvirt && adds_box virtualbox || return 1
+    expect "$(VAGRANT_HOME=$work/vagrant vagrant box list | grep -c '^cflite/cflite *([a-z]*, 0.1.0')" 2 || return 1
+    # Another box under a checksum of the catalogue.
+    cp "$work/boxes/cflite-0.1.0-amd64.libvirt.box" "$work/boxes/cflite-0.1.0-amd64.vmware.box"
+    ! adds_box vmware_desktop >"$work/log" && grep -qi checksum "$work/log"
+}
+
 no_package_has_secrets() {
     ! find "$work/tarball" -name admin-password -o -name secret-key -o -name platform-id -o -name '*.pem' | grep .
 }
@@ -245,7 +306,7 @@ objcopy --strip-all "$binary" "$work/binary" || exit 1
 export SOURCE_DATE_EPOCH=1700000000
 (cd "$work/checkout" && GZIP_LEVEL=1 packaging/dist --binary "$work/binary" --only tarball) >/dev/null || exit 1
 
-needs systemd-analyze units_are_valid the_service_is_hardened
+needs systemd-analyze units_are_valid units_of_the_box_are_valid the_service_is_hardened
 check units_name_files_of_the_package
 needs man pages_have_no_faults
 check every_option_has_a_place_in_the_page_of_the_file
@@ -262,6 +323,9 @@ check texts_are_filled_in
 needs shellcheck scripts_in_texts_have_no_faults
 needs ruby the_formula_is_ruby
 check no_package_has_secrets
+needs qemu-img boxes_are_packed
+needs vagrant the_vagrantfile_is_valid
+if command -v qemu-img >/dev/null; then needs vagrant vagrant_adds_the_boxes_of_the_catalogue; fi
 cd "$work/checkout" || exit 1
 # What is tested of these is all but the binary: a small one is packed in seconds.
 install -m 755 /bin/true dist/stage/cflite
