@@ -193,6 +193,7 @@ pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {
         platform_id: &core.id,
         offline: parts.config.offline,
         authorities: core.authorities.clone(),
+        held: images::HELD.into(),
     };
     Images::new(parts.engine.clone(), core.registry.clone(), settings)
 }

@@ -72,7 +72,8 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let mirror_socket = mirror_socket.context("port of the registry's mirror")?;
     let port = registry_socket.local_addr()?.port();
     let settings = registry_settings(config, port, registry::token(&db, &vault).await?);
-    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
+    let registry = Registry::new(blobs.clone(), db.clone(), parts.clock.clone(), settings)
+        .with_daemon(parts.engine.clone());
     let settings = package_settings(config);
     let packages = Packages::new(blobs.clone(), db.clone(), parts.clock.clone(), settings);
     let logs = Logs::open(db.clone(), parts.clock.clone()).await?;

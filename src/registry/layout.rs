@@ -75,6 +75,11 @@ impl Registry {
             .map(|image| names.origin_of(image))
             .collect();
         let own = request.own;
+        for (repository, tag) in &own {
+            if let Some(image) = self.find(repository.as_str(), tag.as_str()).await? {
+                self.restore_all(repository, &image).await?;
+            }
+        }
         let read = move |tx: &crate::db::ReadTx<'_>| {
             let images = find_images(tx, &copies, &own)?;
             let mut blobs = BTreeMap::new();

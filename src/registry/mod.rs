@@ -26,6 +26,7 @@ mod apps;
 mod collect;
 mod digest;
 mod downloads;
+mod held;
 mod image;
 mod image_config;
 mod layout;
@@ -53,7 +54,7 @@ use url::Url;
 use crate::base::{Clock, Live, Secret, Timestamp};
 use crate::blobs::{Blob, BlobError, Blobs, Digest};
 use crate::db::{Db, DbError, VaultError};
-use crate::docker::RegistryAuth;
+use crate::docker::{DockerError, Engine, RegistryAuth};
 use crate::net::axum_port;
 use crate::net::server::ServeError;
 
@@ -61,6 +62,7 @@ pub use access::{Access, Action, Credentials, Denied, PlatformOnly, USER, token}
 pub use apps::{AppImage, Apps, NoApps, Starter};
 pub use collect::{Collected, Evicted};
 pub use digest::AnyDigest;
+pub use held::HeldImage;
 pub use image::ImageChange;
 pub use image_config::ImageConfig;
 pub use layout::ExportRequest;
@@ -137,6 +139,9 @@ pub enum RegistryError {
     /// The token cannot be read.
     #[error("registry token: {0}")]
     Token(#[from] VaultError),
+    /// The Docker daemon, which has the layers of an image, failed.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// The blob store failed.
     #[error(transparent)]
     Blob(#[from] BlobError),
@@ -207,6 +212,10 @@ struct Inner {
     settings: Settings,
     upstreams: Upstreams,
     downloads: Downloads,
+    /// Has layers of images that are listed here without them.
+    daemon: Option<Arc<dyn Engine>>,
+    /// Held while layers are read from the daemon.
+    restoring: tokio::sync::Mutex<()>,
 }
 
 impl Registry {
@@ -221,21 +230,42 @@ impl Registry {
             db,
             clock,
             settings,
+            daemon: None,
+            restoring: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// The same registry with a daemon that has layers of its images.
+    #[must_use]
+    pub fn with_daemon(self, engine: Arc<dyn Engine>) -> Self {
+        let (access, apps) = (self.0.access.clone(), self.0.apps.clone());
+        self.like(access, apps, Some(engine))
     }
 
     /// The same registry for more callers, with the images of apps.
     #[must_use]
     pub fn with_access(self, access: Arc<dyn Access>, apps: Arc<dyn Apps>) -> Self {
+        let daemon = self.0.daemon.clone();
+        self.like(access, apps, daemon)
+    }
+
+    fn like(
+        &self,
+        access: Arc<dyn Access>,
+        apps: Arc<dyn Apps>,
+        daemon: Option<Arc<dyn Engine>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             access,
             apps,
+            daemon,
             blobs: self.0.blobs.clone(),
             db: self.0.db.clone(),
             clock: self.0.clock.clone(),
             settings: self.0.settings.clone(),
             upstreams: self.0.upstreams.clone(),
             downloads: self.0.downloads.clone(),
+            restoring: tokio::sync::Mutex::default(),
         }))
     }
 

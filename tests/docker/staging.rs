@@ -117,6 +117,7 @@ impl Platform {
                     platform_id: &id,
                     offline: false,
                     authorities: Vec::new(),
+                    held: images::HELD.into(),
                 },
             ),
             id,

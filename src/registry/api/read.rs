@@ -73,7 +73,12 @@ impl Exchange<'_> {
             };
             Ok::<_, DbError>(blob.map(|blob| (blob, is_old)))
         };
-        let found = self.registry.db().read(read).await?;
+        let mut found = self.registry.db().read(read.clone()).await?;
+        if let (None, AnyDigest::Sha256(awaited)) = (&found, &digest)
+            && self.registry.restore(name, awaited).await?
+        {
+            found = self.registry.db().read(read).await?;
+        }
         let (blob, is_old) = found.ok_or_else(Refusal::unknown_blob)?;
         // Nobody pushes to a cache.
         let pushed = !name.as_str().starts_with("cache/");

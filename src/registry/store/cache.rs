@@ -1,5 +1,5 @@
-//! Copies of other registries' manifests in the repositories `cache/…`: the parts that are still to
-//! come, and when somebody last needed them.
+//! Manifests whose parts are still to come: copies of other registries' in the repositories `cache/…`,
+//! with when somebody last needed them, and images whose layers the Docker daemon has.
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -78,6 +78,31 @@ pub(in crate::registry) fn find_awaited(
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let parameters = named_params! { ":digest": digest, ":repository": repository.as_str() };
     Ok(statement.query_row(parameters, blob).optional()?)
+}
+
+/// Manifests of images in the Docker daemon that wait for a blob: those of the platform's own images.
+pub(in crate::registry) fn held_in_daemon(
+    tx: &ReadTx<'_>,
+    digest: &Digest,
+) -> Result<Vec<Digest>, DbError> {
+    const SQL: &str = "
+        select distinct x.manifest from registry_missing x
+        join registry_repository_manifests m on m.digest = x.manifest
+        where x.blob = :digest and m.repository >= 'cflite/' and m.repository < 'cflite0'";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let rows = statement.query_map(named_params! { ":digest": digest }, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The blobs that a manifest waits for.
+pub(in crate::registry) fn awaited_by(
+    tx: &ReadTx<'_>,
+    manifest: &Digest,
+) -> Result<Vec<Digest>, DbError> {
+    const SQL: &str = "select blob from registry_missing where manifest = :manifest";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let rows = statement.query_map(named_params! { ":manifest": manifest }, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Shows a blob that came from another registry in its cache, and ends the waiting of all manifests

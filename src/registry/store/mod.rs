@@ -21,7 +21,9 @@ pub(super) use blobs::{
     Link, delete_upload, hide_blob, insert_upload, is_blob_older, mount, repositories_with,
     show_blob, touch_upload, upload_exists, upload_ids,
 };
-pub(super) use cache::{arrive, find_awaited, find_cached, names_part, use_copy, used_at};
+pub(super) use cache::{
+    arrive, awaited_by, find_awaited, find_cached, held_in_daemon, names_part, use_copy, used_at,
+};
 pub(super) use evict::{HeldCopy, ListedImage, copies, images, needed_elsewhere, remove_copy};
 pub(super) use layout::{NamedImage, all_blobs, complete_copies, named};
 pub use publish::share_image;

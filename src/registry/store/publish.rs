@@ -32,6 +32,8 @@ pub(in crate::registry) enum PartsOf {
     Repository,
     /// In any cache of other registries, or not here yet.
     Upstream,
+    /// In the Docker daemon, which has the image.
+    Daemon,
 }
 
 /// The parts of a new manifest.
@@ -74,7 +76,7 @@ fn find_parts(
     let (mut parts, mut missing) = (Parts::default(), Vec::new());
     for part in &manifest.contents.parts {
         let found = match parts_of {
-            PartsOf::Store => find_stored(tx, &part.digest)?,
+            PartsOf::Store | PartsOf::Daemon => find_stored(tx, &part.digest)?,
             PartsOf::Repository => {
                 find_blob(tx, &manifest.repository, &part.digest)?.map(|blob| blob.digest)
             }
@@ -83,7 +85,7 @@ fn find_parts(
         match (found, part.held, &part.digest) {
             (Some(digest), ..) => parts.held.push(digest),
             (None, Held::IfPushed, _) => {}
-            (None, Held::Always, AnyDigest::Sha256(digest)) if parts_of == PartsOf::Upstream => {
+            (None, Held::Always, AnyDigest::Sha256(digest)) if may_wait(tx, parts_of, digest)? => {
                 let (digest, size) = (digest.clone(), part.size.unwrap_or(0));
                 parts.awaited.push(Blob { digest, size });
             }
@@ -94,6 +96,16 @@ fn find_parts(
         Ok(parts)
     } else {
         Err(RegistryError::MissingParts(missing))
+    }
+}
+
+/// Whether a part that is not here can come later.
+fn may_wait(tx: &ReadTx<'_>, parts_of: PartsOf, digest: &Digest) -> Result<bool, DbError> {
+    match parts_of {
+        PartsOf::Upstream | PartsOf::Daemon => Ok(true),
+        // The base of an image that the platform composes may be one of the daemon's.
+        PartsOf::Store => Ok(!cache::held_in_daemon(tx, digest)?.is_empty()),
+        PartsOf::Repository => Ok(false),
     }
 }
 

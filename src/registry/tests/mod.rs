@@ -3,6 +3,7 @@
 mod access;
 mod apps;
 mod blobs;
+mod held;
 mod http;
 mod images;
 mod interrupted;

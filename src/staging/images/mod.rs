@@ -14,26 +14,32 @@
 //!   mmdebstrap: no image registry is needed.
 //! - The run image is imported into the registry and pulled back once: from then on the daemon
 //!   knows its layers by the registry's digests and pulls only a droplet's own layer.
+//! - Where the layers of the run image came with the daemon ([`HELD`]), the import is left out: the
+//!   registry asks the daemon for a layer when somebody reads it.
 //! - An image that the registry has (from a bundle, or since it was imported) is pulled from there
 //!   and not built again.
 
 mod base;
+mod build;
+mod held;
 mod recipe;
 mod report;
 mod users;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use self::build::{build, is_built};
 use self::recipe::Recipe;
 use self::report::Reporter;
 use self::users::Others;
 use crate::blobs::Digest;
 use crate::docker::trust::Authority;
-use crate::docker::{BuildSpec, DockerError, Engine, Image, Labels, Progress};
+use crate::docker::{DockerError, Engine, Image, Labels, Progress};
 use crate::registry::{Registry, RegistryError};
 
 /// Label: hash of the recipe an image was built from.
@@ -42,12 +48,13 @@ pub const LABEL_RECIPE: &str = "cflite.recipe";
 pub const LABEL_STACK: &str = "cflite.stack";
 /// Label: `run` or `build`.
 const LABEL_ROLE: &str = "cflite.role";
-/// The role of stages that trust the machine's authorities while an image is built.
-const ROLE_DOWNLOADS: &str = "downloads";
 
 /// The stack that recipes are for.
 pub const STACK: &str = "cflinuxfs4";
 const REPOSITORY: &str = "cflite/cflinuxfs4";
+/// Folder with a description of each run image that came to this machine together with its daemon,
+/// as in a box.
+pub const HELD: &str = "/usr/share/cflite/stack";
 /// A build image and a run image.
 pub const PER_STACK: usize = 2;
 
@@ -223,6 +230,8 @@ pub struct Settings<'a> {
     pub offline: bool,
     /// Authorities of the machine's owner, which downloads trust.
     pub authorities: Vec<Authority>,
+    /// Usually [`HELD`].
+    pub held: PathBuf,
 }
 
 /// The stacks of a running platform; cheap to clone.
@@ -236,6 +245,7 @@ struct Inner {
     platform_id: String,
     offline: bool,
     authorities: Vec<Authority>,
+    held: PathBuf,
     /// Held while images are built: concurrent builds wait for the same ones.
     ready: Mutex<BTreeMap<String, StackImages>>,
 }
@@ -250,6 +260,7 @@ impl Images {
             platform_id: settings.platform_id.to_owned(),
             offline: settings.offline,
             authorities: settings.authorities,
+            held: settings.held,
             ready: Mutex::default(),
         }))
     }
@@ -366,6 +377,9 @@ impl Images {
         if let Some(base) = known {
             return Ok(base);
         }
+        if let Some(held) = held::find(&self.0.held, &tag, engine.image(&run).await?.as_ref()) {
+            return Ok(registry.adopt(REPOSITORY, &tag, held).await?);
+        }
         reporter.message("Importing the stack into the registry (once)...");
         let saved = engine.save(&run).await?;
         Ok(registry.import_saved(REPOSITORY, &tag, saved).await?)
@@ -409,80 +423,6 @@ impl Images {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether the daemon has both images.
-async fn is_built(engine: &dyn Engine, recipe: &Recipe) -> Result<bool, ImagesError> {
-    let run = engine.image(&recipe.run_reference()).await?;
-    let build = engine.image(&recipe.build_reference()).await?;
-    Ok(is_current(run, recipe.run_hash()) && is_current(build, recipe.build_hash()))
-}
-
-/// Builds missing images: the run image, then the build image on top of it.
-async fn build(
-    engine: &dyn Engine,
-    recipe: &Recipe,
-    authorities: &[Authority],
-    reporter: &Reporter,
-) -> Result<(), ImagesError> {
-    let (run, build) = (recipe.run_reference(), recipe.build_reference());
-    if !is_current(engine.image(&run).await?, recipe.run_hash()) {
-        reporter.message("Building the run image of the stack (once, takes minutes)...");
-        let base = base::find_or_create(engine, reporter).await?;
-        let spec = build_spec(&run, "run", recipe.run_hash(), ("BASE", &base));
-        engine
-            .build(spec, recipe.context(authorities), reporter.output.clone())
-            .await?;
-        remove_downloads(engine).await?;
-    }
-    if !is_current(engine.image(&build).await?, recipe.build_hash()) {
-        reporter.message("Building the build image of the stack (once, takes minutes)...");
-        let spec = build_spec(&build, "build", recipe.build_hash(), ("RUN", &run));
-        engine
-            .build(spec, recipe.context(authorities), reporter.output.clone())
-            .await?;
-        remove_downloads(engine).await?;
-    }
-    Ok(())
-}
-
-/// Removes what stages of a build downloaded, together with the authorities that they trusted; the
-/// image has its own copy of the files.
-async fn remove_downloads(engine: &dyn Engine) -> Result<(), DockerError> {
-    let labels = Labels::from([(LABEL_ROLE.to_owned(), ROLE_DOWNLOADS.to_owned())]);
-    for image in engine.images(&labels).await? {
-        match engine.remove_image(&image.id).await {
-            // Another build uses it, and removes it.
-            Ok(()) | Err(DockerError::Conflict(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn is_current(image: Option<Image>, hash: &str) -> bool {
-    image.is_some_and(|image| {
-        image
-            .labels
-            .get(LABEL_RECIPE)
-            .is_some_and(|label| label == hash)
-    })
-}
-
-fn build_spec(reference: &str, role: &str, hash: &str, argument: (&str, &str)) -> BuildSpec {
-    let labels = [
-        (LABEL_RECIPE, hash),
-        (LABEL_STACK, STACK),
-        (LABEL_ROLE, role),
-    ];
-    BuildSpec {
-        reference: reference.to_owned(),
-        dockerfile: format!("{role}.Dockerfile"),
-        arguments: [(argument.0.to_owned(), argument.1.to_owned())].into(),
-        labels: labels
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
     }
 }
 

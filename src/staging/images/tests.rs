@@ -12,7 +12,7 @@ const ONLINE: Machine<'_> = Machine {
 };
 
 struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     engine: FakeEngine,
     images: Images,
     registry: Registry,
@@ -43,10 +43,11 @@ fn bench() -> Bench {
             platform_id: "here",
             offline: false,
             authorities: Vec::new(),
+            held: folder.path().join("stack"),
         },
     );
     Bench {
-        _folder: folder,
+        folder,
         engine,
         images,
         registry,
@@ -151,12 +152,60 @@ fn offline(bench: &Bench) -> Images {
         platform_id: "here",
         offline: true,
         authorities: Vec::new(),
+        held: bench.folder.path().join("stack"),
     };
     Images::new(
         Arc::new(bench.engine.clone()),
         bench.registry.clone(),
         settings,
     )
+}
+
+/// As in a box: the images came with the daemon.
+#[tokio::test]
+async fn a_described_run_image_is_not_read_from_the_daemon() {
+    let bench = bench();
+    offer_base(&bench).await;
+    let recipe = Recipe::embedded();
+    let base = bench.registry.find(REPOSITORY, &recipe.run_tag()).await;
+    let parts = bench.registry.parts(&base.expect("asked").expect("there"));
+    let manifest = parts.await.expect("parts").manifest;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+    let config = manifest["config"]["digest"].as_str().expect("a digest");
+    let config = bench
+        .folder
+        .path()
+        .join("blobs/sha256")
+        .join(&config[7..9])
+        .join(&config[7..]);
+    let folder = bench.folder.path().join("stack").join(recipe.run_tag());
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::copy(config, folder.join("config.json")).expect("copied");
+    let layers = serde_json::to_vec(&manifest["layers"]).expect("JSON");
+    std::fs::write(folder.join("layers.json"), layers).expect("written");
+
+    bench
+        .registry
+        .remove_repository(REPOSITORY)
+        .await
+        .expect("removed");
+    let no_import = DockerError::Failed("read the image".to_owned());
+    bench.engine.fail(Verb::Save, no_import);
+    bench.images.ready(STACK, &silent()).await.expect("ready");
+    // The description of another image is none.
+    std::fs::write(folder.join("config.json"), "{}").expect("written");
+    bench
+        .registry
+        .remove_repository(REPOSITORY)
+        .await
+        .expect("removed");
+    let again = offline(&bench).ready(STACK, &silent()).await;
+    assert!(
+        again
+            .expect_err("an import")
+            .to_string()
+            .contains("read the image")
+    );
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ impl Bench {
                 platform_id: "here",
                 offline: false,
                 authorities: Vec::new(),
+                held: folder.path().join("stack"),
             },
         );
         let logs = Logs::open(db.clone(), clock).await.expect("logs");
