@@ -68,6 +68,12 @@ impl Drop for NewFile {
     }
 }
 
+/// Renames a file or a folder within its folder; the new name is on disk afterwards.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_folder(to)
+}
+
 /// Creates an empty file unless it exists, for libraries that write it themselves, such as SQLite.
 pub fn touch(path: &Path) -> io::Result<()> {
     match new_file(path) {

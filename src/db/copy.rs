@@ -51,13 +51,6 @@ pub fn edit<T, E: From<DbError>>(
     Ok(changed)
 }
 
-/// The schema version of a database file; it is not changed.
-pub fn version(path: &Path) -> Result<i64, DbError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(super::BUSY)?;
-    super::migrate::version(&connection)
-}
-
 /// Reads every page of a database that no platform has open: finds what a disk or a transport damaged.
 pub fn check(path: &Path) -> Result<(), DbError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -129,7 +122,10 @@ mod tests {
         });
         assert_eq!(seen.expect("copied"), ["one"]);
         check(&to).expect("sound");
-        assert_eq!(version(&to).expect("read"), super::super::CURRENT_VERSION);
+        assert_eq!(
+            crate::db::version(&to).expect("read"),
+            super::super::CURRENT_VERSION
+        );
         let own: Result<_, DbError> = db.write(names).await;
         assert_eq!(own.expect("read"), ["one"]);
         let copied: Result<_, DbError> = edit(&to, names);

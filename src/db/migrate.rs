@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::DbError;
 use crate::base::private_file;
@@ -42,6 +42,13 @@ pub(super) fn version(connection: &Connection) -> Result<i64, DbError> {
         });
     }
     Ok(found)
+}
+
+/// The schema version of a database file; it is not changed.
+pub fn version_of(path: &Path) -> Result<i64, DbError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(super::BUSY)?;
+    version(&connection)
 }
 
 /// The file that keeps the database of a version before it is migrated.
@@ -86,8 +93,7 @@ fn keep(path: &Path, found: i64) -> Result<(), DbError> {
     let unfinished = PathBuf::from(unfinished);
     remove(&unfinished).map_err(failed)?;
     super::copy::copy_file(path, &unfinished)?;
-    std::fs::rename(&unfinished, &kept).map_err(failed)?;
-    private_file::sync_folder(&kept).map_err(failed)?;
+    private_file::rename(&unfinished, &kept).map_err(failed)?;
     let copies = (1..=found).rev().map(|version| kept_copy(path, version));
     for older in copies.filter(|copy| copy.exists()).skip(KEPT) {
         remove(&older).map_err(failed)?;

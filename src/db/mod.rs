@@ -37,8 +37,8 @@ use readers::Readers;
 
 use unreadable::UnreadableRows;
 
-pub use copy::{check, copy, edit, version};
-pub use migrate::CURRENT_VERSION;
+pub use copy::{check, copy, edit};
+pub use migrate::{CURRENT_VERSION, version_of as version};
 pub use sql::Sql;
 pub use unreadable::{Reading, UnreadableRow};
 pub use vault::{Vault, VaultError, holds_data};

@@ -16,8 +16,7 @@ use crate::uaa::SSH_CLIENT;
 /// Name of the file with the host key in the data dir.
 const HOST_KEY: &str = "ssh-host-key";
 
-/// The host key; `None` when nobody gets in by SSH.
-pub(super) fn host_key(parts: &Parts) -> anyhow::Result<Option<HostKey>> {
+fn host_key(parts: &Parts) -> anyhow::Result<Option<HostKey>> {
     let config = &parts.config;
     if config.ssh_port.is_none() {
         return Ok(None);
@@ -25,8 +24,17 @@ pub(super) fn host_key(parts: &Parts) -> anyhow::Result<Option<HostKey>> {
     Ok(Some(HostKey::open(&config.data_dir.join(HOST_KEY))?))
 }
 
-/// What the API tells of it.
-pub(super) fn door(running: &Running, key: Option<&HostKey>) -> Option<SshDoor> {
+/// The host key, and what the API tells of the server; both `None` when nobody gets in by SSH.
+pub(super) fn open(
+    parts: &Parts,
+    running: &Running,
+) -> anyhow::Result<(Option<HostKey>, Option<SshDoor>)> {
+    let key = host_key(parts)?;
+    let door = door(running, key.as_ref());
+    Ok((key, door))
+}
+
+fn door(running: &Running, key: Option<&HostKey>) -> Option<SshDoor> {
     Some(SshDoor {
         port: running.ssh_port?,
         host_key_fingerprint: key?.fingerprint(),

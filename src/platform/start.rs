@@ -42,10 +42,9 @@ impl Platform {
         let pki = workers::certificates(&parts)?;
         let data_services = data_services::open(&parts, &core, &running, &measured).await?;
         let brokers = engines::brokers(&parts, &pki, &running, &data_services)?;
-        let key = ssh::host_key(&parts)?;
-        let told = (&running, ssh::door(&running, key.as_ref()));
+        let (key, door) = ssh::open(&parts, &running)?;
         let engines = (&scheduler, &brokers);
-        let cc = engines::controller_parts(&parts, &core, engines, &supervisor, told);
+        let cc = engines::controller_parts(&parts, &core, engines, &supervisor, (&running, door));
         let cc = CloudController::new(cc);
         let marketplace = engines::marketplace(&parts, &core, &brokers, &data_services);
         let images = engines::images(&parts, &core);
@@ -61,7 +60,7 @@ impl Platform {
             docker: open::docker_version(&*parts.engine).await,
         };
         let metrics = health.metrics(measured, names, &core.logs);
-        let operated = for_operators(&parts, &core, (&data_services, &metrics));
+        let operated = for_operators(&parts, &core, &supervisor, (&data_services, &metrics));
         let reloading = Reloading::new(&parts.config, &core);
         let platform = api(&cc, &core, &data_services, &metrics).merge(health::routes(health));
         let sources = (&cc, &supervisor, &scheduler, &router);
@@ -148,6 +147,7 @@ fn observers(
 fn for_operators(
     parts: &Parts,
     core: &CoreServices,
+    supervisor: &Supervisor,
     (data_services, metrics): (&Part, &PlatformMetrics),
 ) -> axum::Router {
     let snapshots = snapshots::of_running(parts, core, data_services);
@@ -155,7 +155,7 @@ fn for_operators(
         .merge(data_services.operator_routes())
         .merge(core.alerts.operator_routes())
         .merge(engines::log_search(core))
-        .merge(snapshots.operator_routes())
+        .merge(snapshots.operator_routes(supervisor))
 }
 
 /// Cloud Controller, UAA, logs, metrics and the broker of data services.

@@ -64,7 +64,7 @@ impl Snapshots {
         let places = self.places();
         let (folder, removed) = (places.snapshot(name).0, places.removed());
         remove_folder(&removed)?;
-        match fs::rename(&folder, &removed) {
+        match private_file::rename(&folder, &removed) {
             Ok(()) => remove_folder(&removed),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(Error::Missing(name.to_string()))
@@ -122,10 +122,7 @@ pub(super) fn begin(places: &Places) -> Result<(), Error> {
 pub(super) fn finish(places: &Places, target: &Folder, manifest: &Manifest) -> Result<(), Error> {
     let folder = places.unfinished();
     manifest.write(&folder)?;
-    let moved = fs::rename(&folder.0, &target.0);
-    moved
-        .and_then(|()| private_file::sync_folder(&target.0))
-        .map_err(Error::storage("write", &target.0))
+    private_file::rename(&folder.0, &target.0).map_err(Error::storage("write", &target.0))
 }
 
 /// The database, the blobs it references, and those of them that have no file.

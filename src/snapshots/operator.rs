@@ -7,8 +7,10 @@ use axum::routing::post;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::{Error, Name, Snapshots};
+use crate::base::Supervisor;
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -17,10 +19,10 @@ struct Wanted {
 
 impl Snapshots {
     /// The routes for operators; who serves them checks that the caller is one.
-    pub fn operator_routes(&self) -> axum::Router {
+    pub fn operator_routes(&self, supervisor: &Supervisor) -> axum::Router {
         axum::Router::new()
             .route("/cflite/snapshots", post(create))
-            .with_state(self.clone())
+            .with_state((self.clone(), supervisor.clone()))
     }
 }
 
@@ -42,16 +44,18 @@ impl IntoResponse for Error {
 }
 
 async fn create(
-    State(snapshots): State<Snapshots>,
+    State((snapshots, supervisor)): State<(Snapshots, Supervisor)>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Error> {
     let name = Name::parse(&wanted.name)?;
     // A caller that goes away does not leave half of one.
-    let making = tokio::spawn(async move {
+    let (told, made) = oneshot::channel();
+    supervisor.once(async move {
         let log = |text: &str| tracing::info!("snapshot: {text}");
-        snapshots.create(&name, &log).await
+        // Nobody may wait for it any more.
+        drop(told.send(snapshots.create(&name, &log).await));
     });
-    let ended = making.await;
+    let ended = made.await;
     let manifest = ended.map_err(|error| Error::Services(error.to_string()))??;
     Ok((StatusCode::CREATED, Json(manifest)).into_response())
 }

@@ -115,7 +115,6 @@ impl Forward {
                         return Attempt::Connected(Streams { input, output }, Some(process));
                     }
                 }
-                Some(Ok((LogStream::Err, _))) => {}
                 // It was faster than its report.
                 Some(Ok((LogStream::Out, data))) if !output.refused => {
                     let output = output.silenced().after(data);

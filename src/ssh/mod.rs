@@ -107,7 +107,7 @@ impl Default for Settings {
             connections: 256,
             channels: 128,
             log_in: Duration::from_secs(60),
-            lifetime: Duration::from_hours(24),
+            lifetime: Duration::from_secs(24 * 3600),
             keepalive: Duration::from_secs(15),
             unanswered: 8,
         }

@@ -103,7 +103,7 @@ impl Session {
             }
             Err(error) => return self.fail(writer, &error.to_string()).await,
         }
-        let streams = files::serve(&self.engine, &self.container);
+        let streams = files::serve(&self.engine, &self.container).await;
         let (relayed, _, _) = relay(Ends { reader, writer }, streams, None, false).await;
         if relayed != Relayed::Client {
             self.exit(writer, 0, None).await;

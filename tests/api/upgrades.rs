@@ -108,18 +108,19 @@ fn dump(database: &Path) -> String {
         if !sql.to_lowercase().starts_with("create table") {
             continue;
         }
-        let all = connection
-            .prepare(&format!("select * from {name}"))
-            .unwrap();
-        let columns = all.column_count();
-        let names = all.column_names().into_iter();
-        let quoted: Vec<String> = names.map(|name| format!("quote(\"{name}\")")).collect();
+        // Without generated columns.
+        let query = format!("select name from pragma_table_info('{name}')");
+        let mut statement = connection.prepare(&query).unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        let names: Vec<String> = names.collect::<Result<_, _>>().unwrap();
+        let quoted: Vec<String> = names.iter().map(|name| format!("quote({name})")).collect();
         let query = format!("select {} from {name}", quoted.join(", "));
         let mut statement = connection.prepare(&query).unwrap();
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
-            let values: Vec<String> = (0..columns).map(|at| row.get(at).unwrap()).collect();
-            writeln!(text, "insert into {name} values ({});", values.join(",")).unwrap();
+            let values: Vec<String> = (0..names.len()).map(|at| row.get(at).unwrap()).collect();
+            let (names, values) = (names.join(","), values.join(","));
+            writeln!(text, "insert into {name} ({names}) values ({values});").unwrap();
         }
     }
     for (_, _, sql) in &others {

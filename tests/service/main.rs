@@ -163,7 +163,7 @@ fn a_request_in_progress_is_answered_before_the_process_ends() {
     let mut stream = send(service.address(), &head);
     // The handler asks for the body: the request is in progress.
     let mut interim = [0; 25];
-    std::io::Read::read_exact(&mut stream, &mut interim).expect("an answer");
+    stream.read_exact(&mut interim).expect("an answer");
     assert!(interim.starts_with(b"HTTP/1.1 100"));
     process.signal(Signal::SIGTERM);
     service.messages_until("STOPPING=1");

@@ -16,6 +16,7 @@ mod calls;
 mod create;
 mod endpoint;
 mod exec;
+mod found;
 mod list;
 mod logs;
 mod networks;
@@ -272,7 +273,7 @@ impl Engine for BollardEngine {
             })
             .await;
         match found {
-            Ok(found) => Ok(Some(translate::container(found))),
+            Ok(found) => Ok(Some(found::container(found))),
             Err(DockerError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }

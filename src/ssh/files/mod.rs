@@ -25,12 +25,13 @@ const PIPE: usize = 256 * 1024;
 const LONGEST_REQUEST: u32 = 300 * 1024;
 
 /// A server for the files of a container; what it says and hears.
-pub(super) fn serve(engine: &Arc<dyn Engine>, container: &str) -> Streams {
+pub(super) async fn serve(engine: &Arc<dyn Engine>, container: &str) -> Streams {
     let (near, far) = tokio::io::duplex(PIPE);
     let config = Config {
         max_client_packet_len: LONGEST_REQUEST,
     };
-    run_with_config(far, Files::new(engine, container), config);
+    // It starts the server and returns; that ends when the client closes its end of the pipe.
+    run_with_config(far, Files::new(engine, container), config).await;
     let (read, write) = tokio::io::split(near);
     let output = ReaderStream::with_capacity(read, 32 * 1024).map(|part| {
         let part = part.map_err(|error| DockerError::Unreachable(error.to_string()))?;

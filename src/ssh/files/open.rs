@@ -54,7 +54,7 @@ impl Reader {
     ) -> Result<Bytes, StatusReply> {
         let goes_on = self.from.as_ref().is_some_and(|from| from.offset == offset);
         if !goes_on {
-            let spec = tools.spec(READ, &[&self.path, &offset.to_string()])?;
+            let spec = Tools::spec(READ, &[&self.path, &offset.to_string()])?;
             let started = Process::start(&tools.engine, &tools.container, &spec).await;
             let (_, streams) = started.map_err(|error| failure(&error.to_string()))?;
             self.from = Some(Source {
@@ -141,7 +141,7 @@ impl Writer {
             } else {
                 offset
             };
-            let spec = tools.spec(WRITE, &[&self.path, &offset.to_string()])?;
+            let spec = Tools::spec(WRITE, &[&self.path, &offset.to_string()])?;
             let started = Process::start(&tools.engine, &tools.container, &spec).await;
             let (process, streams) = started.map_err(|error| failure(&error.to_string()))?;
             let Streams { input, output } = streams;

@@ -84,7 +84,7 @@ pub(super) const SET: &str = script!(; r#"[ -e "$1" ] || exit 73
 impl Tools {
     /// Runs a script to its end; what it wrote.
     pub(super) async fn ask(&self, text: &str, arguments: &[&str]) -> Result<String, StatusReply> {
-        let spec = self.spec(text, arguments)?;
+        let spec = Self::spec(text, arguments)?;
         let asked = ask(&self.engine, &self.container, &spec).await;
         let (end, said) = asked.map_err(|error| failure(&error.to_string()))?;
         check(end, &said)?;
@@ -92,7 +92,7 @@ impl Tools {
     }
 
     /// A command for a script.
-    pub(super) fn spec(&self, text: &str, arguments: &[&str]) -> Result<ExecSpec, StatusReply> {
+    pub(super) fn spec(text: &str, arguments: &[&str]) -> Result<ExecSpec, StatusReply> {
         if arguments.iter().any(|argument| argument.contains('\0')) {
             return Err(failure("a name cannot hold a NUL"));
         }

@@ -168,7 +168,8 @@ async fn a_described_run_image_is_not_read_from_the_daemon() {
     offer_base(&bench).await;
     let recipe = Recipe::embedded();
     let base = bench.registry.find(REPOSITORY, &recipe.run_tag()).await;
-    let parts = bench.registry.parts(&base.expect("asked").expect("there"));
+    let base = base.expect("asked").expect("there");
+    let parts = bench.registry.parts(&base);
     let manifest = parts.await.expect("parts").manifest;
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
     let config = manifest["config"]["digest"].as_str().expect("a digest");
