@@ -13,6 +13,7 @@ const SHORTEST: usize = 8;
 
 /// Where the passphrase is.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// File with the passphrase [default: $CFLITE_BACKUP_PASSPHRASE, else it is asked for]
     #[arg(long, value_name = "FILE")]

@@ -163,8 +163,9 @@ impl Incoming<'_> {
             }
             ChannelMsg::Signal { signal } => {
                 if let (Some(process), Some(name)) = (self.control, name_of(&signal)) {
-                    process.signal(name).await;
+                    // The command may end of it before the daemon says that it was sent.
                     self.signal = Some(signal);
+                    process.signal(name).await;
                 }
             }
             _ => {}

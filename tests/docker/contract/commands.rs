@@ -29,8 +29,16 @@ async fn run(engine: &dyn Engine, id: &str, spec: &ExecSpec, input: &str) -> (i6
     while let Some(part) = streams.output.next().await {
         said.extend_from_slice(&part.expect("output").1);
     }
-    let status = engine.exec_status(&executing.id).await.expect("ended");
-    (status, String::from_utf8(said).expect("text"))
+    // The daemon notes the end of a command with a terminal a moment after its output ended.
+    let mut status = engine.exec_status(&executing.id).await;
+    while matches!(status, Err(DockerError::Conflict(_))) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        status = engine.exec_status(&executing.id).await;
+    }
+    (
+        status.expect("ended"),
+        String::from_utf8(said).expect("text"),
+    )
 }
 
 fn words(words: &[&str]) -> ExecSpec {
