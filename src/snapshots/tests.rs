@@ -66,6 +66,9 @@ impl World {
     }
 }
 
+/// Spoils a part of the folder of a snapshot.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 fn named(text: &str) -> Name {
     Name::parse(text).expect("valid")
 }
@@ -80,7 +83,7 @@ async fn blobs_are_shared_and_only_those_that_are_needed() {
     let needed = world.package("needed").await;
     let unneeded = world.blobs.put_bytes("unneeded").await.expect("stored");
     let manifest = world.create("one").await.expect("made");
-    assert_eq!(manifest.blobs, [needed.clone()]);
+    assert_eq!(manifest.blobs, std::slice::from_ref(&needed));
     assert_eq!(manifest.shared_size(), 6);
     let store = world.folder("one").join("blobs");
     let linked = blobs::path_in(&store, &needed.digest);
@@ -168,7 +171,7 @@ async fn a_file_that_the_platform_does_not_have_is_told() {
 async fn a_damaged_snapshot_changes_nothing() {
     let world = World::new();
     let blob = world.package("blob").await;
-    let damages: &[(&str, &dyn Fn(&Path))] = &[
+    let damages: &[(&str, Damage<'_>)] = &[
         ("the database is damaged", &|folder| {
             let path = folder.join("cflite.db");
             let mut bytes = std::fs::read(&path).expect("read");

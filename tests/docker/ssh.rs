@@ -133,6 +133,8 @@ async fn signals_reach_commands_and_what_clients_leave_behind_ends() {
             let (_, status, signal) = soon(end(&mut signalled)).await;
             assert!(status.is_none(), "{status:?}");
             assert!(matches!(signal, Some(Sig::INT)), "{signal:?}");
+            // A channel keeps its connection.
+            drop(signalled);
 
             let mut left = run(&session, "echo on; sleep 4711; true").await;
             while !matches!(left.wait().await, Some(ChannelMsg::Data { .. })) {}

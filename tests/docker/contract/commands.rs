@@ -24,7 +24,10 @@ async fn run(engine: &dyn Engine, id: &str, spec: &ExecSpec, input: &str) -> (i6
         .write_all(input.as_bytes())
         .await
         .expect("sent");
-    streams.input.shutdown().await.expect("closed");
+    // A terminal has no end of input: some daemons end it with its connection.
+    if spec.terminal.is_none() {
+        streams.input.shutdown().await.expect("closed");
+    }
     let mut said = Vec::new();
     while let Some(part) = streams.output.next().await {
         said.extend_from_slice(&part.expect("output").1);
