@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cflite::base::Megabytes;
 use cflite::docker::{
-    Access, Behaviour, ContainerState, DockerError, Engine, ExecSpec, Freeze, TerminalSize,
-    VolumeMount,
+    Access, Attached, Behaviour, ContainerState, DockerError, Engine, ExecSpec, Freeze,
+    TerminalSize, VolumeMount,
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -18,18 +18,18 @@ const SLEEPER: &str = "exec sleep 1000";
 /// Runs a command to its end: its status and what it wrote.
 async fn run(engine: &dyn Engine, id: &str, spec: &ExecSpec, input: &str) -> (i64, String) {
     let executing = engine.exec(id, spec).await.expect("started");
-    let mut streams = executing.streams;
-    streams
-        .input
-        .write_all(input.as_bytes())
-        .await
-        .expect("sent");
+    let Attached {
+        input: mut to,
+        mut output,
+    } = executing.streams;
+    to.write_all(input.as_bytes()).await.expect("sent");
     // A terminal has no end of input: some daemons end it with its connection.
     if spec.terminal.is_none() {
-        streams.input.shutdown().await.expect("closed");
+        to.shutdown().await.expect("closed");
     }
+    drop(to);
     let mut said = Vec::new();
-    while let Some(part) = streams.output.next().await {
+    while let Some(part) = output.next().await {
         said.extend_from_slice(&part.expect("output").1);
     }
     // The daemon notes the end of a command with a terminal a moment after its output ended.
@@ -106,7 +106,8 @@ pub(super) async fn a_frozen_container_goes_on_where_it_was(bench: Arc<Bench>) {
         engine.freeze(&id, Freeze::End).await.expect("goes on");
         let found = engine.inspect(&id).await.expect("inspected");
         assert!(!found.expect("there").frozen);
-        engine.exec(&id, &spec).await.expect("answers");
+        let (status, _) = soon(run(engine, &id, &spec, "")).await;
+        assert_eq!(status, 0);
     }
     // One that is frozen can be stopped as well.
     engine.freeze(&id, Freeze::Begin).await.expect("frozen");
