@@ -1,15 +1,24 @@
 //! Keeps everybody from changing the services for a while: while all of them are copied.
+//!
+//! Nor does cflite start a command in one of them then. Docker's runtime never ends the start of a command
+//! whose container is frozen in that moment, and neither lets the container go on nor removes it.
 
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 
 use super::{DataServices, Failure, Inner};
 use crate::db::ReadTx;
 use crate::docker::{Container, Freeze};
 
-/// While it lives no operation changes a service, and the supervisor leaves them alone.
-pub struct Held(#[expect(dead_code, reason = "holds the locks")] Vec<OwnedMutexGuard<()>>);
+/// While it lives no operation changes a service, and neither the supervisor nor a measurement runs a
+/// command in one.
+pub struct Held {
+    #[expect(dead_code, reason = "holds the locks")]
+    locks: Vec<OwnedMutexGuard<()>>,
+    #[expect(dead_code, reason = "holds the lock")]
+    quiet: OwnedRwLockWriteGuard<()>,
+}
 
 impl DataServices {
     /// Waits for the operations that are carried out now, at most `limit`.
@@ -22,7 +31,8 @@ impl DataServices {
             for instance in &all {
                 locks.push(inner.locks.lock(&instance.guid).await);
             }
-            Held(locks)
+            let quiet = inner.quiet.clone().write_owned().await;
+            Held { locks, quiet }
         };
         tokio::time::timeout(limit, held).await.map_err(|_| {
             Failure::new(format!(

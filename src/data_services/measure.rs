@@ -236,6 +236,7 @@ impl Inner {
             user: Some("0:0".to_owned()),
             ..ExecSpec::default()
         };
+        let _quiet = self.quiet.read().await;
         let executing = self.engine.exec(id, &spec).await?;
         let said = text_of(executing.streams).await?;
         let kilobytes = said.split_whitespace().next();

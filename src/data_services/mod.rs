@@ -162,6 +162,8 @@ struct Inner {
     meter: Arc<dyn Meter>,
     settings: Settings,
     locks: Locks,
+    /// Shared by those who run a command in a service without its lock, exclusive while all are held.
+    quiet: Arc<tokio::sync::RwLock<()>>,
     disks: Disks,
     /// One image is built at a time.
     building: tokio::sync::Mutex<()>,
@@ -189,6 +191,7 @@ impl DataServices {
             meter: parts.meter,
             settings: parts.settings,
             locks: Locks::default(),
+            quiet: Arc::default(),
             disks: Disks::default(),
             building: tokio::sync::Mutex::default(),
         }))

@@ -297,7 +297,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn kill(&self, id: &str, signal: &str) -> Result<(), DockerError>;
 
     /// Stops all processes of a running container where they are, or lets them go on; `Conflict`
-    /// when it does not run.
+    /// when it does not run. No command may be starting in it: some daemons never end that start, and
+    /// then neither let the container go on nor remove it.
     async fn freeze(&self, id: &str, freeze: Freeze) -> Result<(), DockerError>;
 
     /// Changes the limits of a container, running or not: memory without swap, and CPU time in
