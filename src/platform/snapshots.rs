@@ -80,6 +80,8 @@ pub async fn restore(
             config.data_dir.display()
         );
     }
+    // A file that is no backup, or of a newer cflite, leaves the folder as it is.
+    source.contents()?;
     private_file::touch(&marker).with_context(|| format!("cannot write {}", marker.display()))?;
     let id = identity::ensure_platform_id(&config.data_dir)?;
     tracing::debug!(id, "restoring");

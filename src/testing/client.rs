@@ -1,7 +1,10 @@
 //! An HTTP client whose only state is its token.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use anyhow::Context;
-use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 /// A client of one platform.
@@ -10,6 +13,26 @@ pub struct TestClient {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    login: Option<Arc<Login>>,
+}
+
+/// A user whose token is replaced when it is refused: an access token lives for ten minutes.
+struct Login {
+    name: String,
+    password: String,
+    token: Mutex<String>,
+}
+
+impl Login {
+    fn token(&self) -> String {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    fn replace(&self, token: &str) {
+        let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone_into(&mut kept);
+    }
 }
 
 /// A response.
@@ -63,6 +86,7 @@ impl TestClient {
             http: http_client(),
             base,
             token,
+            login: None,
         }
     }
 
@@ -76,11 +100,26 @@ impl TestClient {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: Some(token.to_owned()),
+            login: None,
             ..self.clone()
         }
     }
 
-    /// Its token.
+    /// A client that signs in, and again whenever its token was refused.
+    pub async fn signed_in(base: &str, name: &str, password: &str) -> anyhow::Result<Self> {
+        let client = Self::anonymous(base);
+        let login = Login {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            token: Mutex::new(client.access_token(name, password).await?),
+        };
+        Ok(Self {
+            login: Some(Arc::new(login)),
+            ..client
+        })
+    }
+
+    /// Its token; empty for one that signed in by itself.
     pub fn bearer(&self) -> &str {
         self.token.as_deref().unwrap_or_default()
     }
@@ -137,16 +176,12 @@ impl TestClient {
 
     /// Uploads bits as the cf CLI does.
     pub async fn upload(&self, package: &str, zip: Vec<u8>) -> anyhow::Result<Answer> {
-        let bits = reqwest::multipart::Part::bytes(zip).file_name("package.zip");
-        let form = reqwest::multipart::Form::new()
-            .text("resources", "[]")
-            .part("bits", bits);
-        let url = format!("{}/v3/packages/{package}/upload", self.base);
-        let request = self
-            .http
-            .post(url)
-            .bearer_auth(self.token.as_deref().unwrap_or_default());
-        answer(request.multipart(form).send().await?).await
+        let path = format!("/v3/packages/{package}/upload");
+        self.send_parts(&path, || {
+            let bits = Part::bytes(zip.clone()).file_name("package.zip");
+            Form::new().text("resources", "[]").part("bits", bits)
+        })
+        .await
     }
 
     /// Uploads one file as the part `bits`.
@@ -156,23 +191,24 @@ impl TestClient {
         name: &str,
         content: Vec<u8>,
     ) -> anyhow::Result<Answer> {
-        let bits = reqwest::multipart::Part::bytes(content).file_name(name.to_owned());
-        let form = reqwest::multipart::Form::new().part("bits", bits);
-        let request = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(self.token.as_deref().unwrap_or_default());
-        answer(request.multipart(form).send().await?).await
+        self.send_parts(path, || {
+            let bits = Part::bytes(content.clone()).file_name(name.to_owned());
+            Form::new().part("bits", bits)
+        })
+        .await
+    }
+
+    async fn send_parts(&self, path: &str, parts: impl Fn() -> Form) -> anyhow::Result<Answer> {
+        let url = format!("{}{path}", self.base);
+        let response = self.ask(|| self.http.post(&url).multipart(parts()));
+        answer(response.await?).await
     }
 
     /// Downloads a path.
     pub async fn download(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let request = self
-            .http
-            .get(format!("{}{path}", self.base))
-            .bearer_auth(self.token.as_deref().unwrap_or_default());
-        let response = request.send().await?.error_for_status()?;
-        Ok(response.bytes().await?.to_vec())
+        let url = format!("{}{path}", self.base);
+        let response = self.ask(|| self.http.get(&url)).await?;
+        Ok(response.error_for_status()?.bytes().await?.to_vec())
     }
 
     /// The job that a response refers to.
@@ -180,6 +216,18 @@ impl TestClient {
         let location = accepted.location.as_deref().unwrap_or_default();
         let path = location.strip_prefix(&self.base);
         self.get(path.context("no job of this platform")?).await
+    }
+
+    /// A user's access token.
+    pub async fn access_token(&self, name: &str, password: &str) -> anyhow::Result<String> {
+        let form = [
+            ("grant_type", "password"),
+            ("username", name),
+            ("password", password),
+        ];
+        let answer = self.token(&form).await?;
+        let token = answer.body["access_token"].as_str().context("no token")?;
+        Ok(token.to_owned())
     }
 
     /// Requests a token from UAA as the cf CLI does.
@@ -208,14 +256,33 @@ impl TestClient {
         path: &str,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> anyhow::Result<Answer> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let url = format!("{}{path}", self.base);
+        let response = self.ask(|| {
+            let request = self.http.request(method.clone(), &url);
+            match &body {
+                Some((kind, body)) => request.header("content-type", *kind).body(body.clone()),
+                None => request,
+            }
+        });
+        answer(response.await?).await
+    }
+
+    /// Sends a request with the token, and once more with a new one when it is refused.
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Response> {
+        let Some(login) = &self.login else {
+            let request = request();
+            return Ok(match &self.token {
+                Some(token) => request.bearer_auth(token).send().await?,
+                None => request.send().await?,
+            });
+        };
+        let response = request().bearer_auth(login.token()).send().await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
-        if let Some((kind, body)) = body {
-            request = request.header("content-type", kind).body(body);
-        }
-        answer(request.send().await?).await
+        let token = self.access_token(&login.name, &login.password).await?;
+        login.replace(&token);
+        Ok(request().bearer_auth(token).send().await?)
     }
 }
 
@@ -227,7 +294,7 @@ fn http_client() -> reqwest::Client {
         .unwrap_or_default()
 }
 
-async fn answer(response: reqwest::Response) -> anyhow::Result<Answer> {
+async fn answer(response: Response) -> anyhow::Result<Answer> {
     let status = response.status().as_u16();
     let location = response
         .headers()

@@ -40,21 +40,13 @@ impl TestApp {
     pub async fn start() -> anyhow::Result<Self> {
         let data_dir = tempfile::tempdir()?;
         copy(first_boot().await?, data_dir.path())?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let engine = Arc::new(FakeEngine::new(clock));
-        let platform = start(data_dir.path(), engine.clone(), Options::default()).await?;
-        Ok(Self {
-            platform,
-            engine,
-            data_dir,
-            data_services: false,
-        })
+        Self::start_on(data_dir, Options::default()).await
     }
 
     /// Starts one on files that are there.
-    pub async fn start_on(data_dir: tempfile::TempDir) -> anyhow::Result<Self> {
+    pub async fn start_on(data_dir: tempfile::TempDir, options: Options) -> anyhow::Result<Self> {
         let engine = Arc::new(FakeEngine::new(Arc::new(SystemClock)));
-        let platform = start(data_dir.path(), engine.clone(), Options::default()).await?;
+        let platform = start(data_dir.path(), engine.clone(), options).await?;
         Ok(Self {
             platform,
             engine,
@@ -89,6 +81,16 @@ impl TestApp {
 
     /// The same with options.
     pub async fn restart_with(self, options: Options) -> anyhow::Result<Self> {
+        let (app, ()) = self.restart_after(options, async |_, _| Ok(())).await?;
+        Ok(app)
+    }
+
+    /// Works on the data dir and with Docker while no platform runs there.
+    async fn restart_after<T>(
+        self,
+        options: Options,
+        work: impl AsyncFnOnce(&std::path::Path, &Arc<FakeEngine>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Self, T)> {
         let Self {
             platform,
             engine,
@@ -97,13 +99,15 @@ impl TestApp {
         } = self;
         platform.shut_down(Duration::from_secs(5)).await;
         drop(platform);
+        let done = work(data_dir.path(), &engine).await?;
         let platform = start(data_dir.path(), engine.clone(), options).await?;
-        Ok(Self {
+        let app = Self {
             platform,
             engine,
             data_services,
             data_dir,
-        })
+        };
+        Ok((app, done))
     }
 
     /// Stops the platform, puts it back to a snapshot and starts it again.
@@ -115,33 +119,22 @@ impl TestApp {
 
     /// The same, also when it cannot be put back: it is started all the same.
     pub async fn try_rewind(self, name: &str) -> anyhow::Result<(Self, anyhow::Result<()>)> {
-        let Self {
-            platform,
-            engine,
-            data_dir,
-            data_services,
-        } = self;
-        platform.shut_down(Duration::from_secs(5)).await;
-        drop(platform);
-        let config = Options {
-            data_dir: Some(data_dir.path().to_owned()),
-            ..Options::default()
-        };
-        let stored = platform::snapshots::of_stopped(&config.resolve()?, engine.clone())?;
-        let put_back = stored.put_back(&Name::parse(name)?, &|_| ()).await;
-        engine.heal();
         let options = Options {
-            data_services: Some(data_services),
+            data_services: Some(self.data_services),
             ..Options::default()
         };
-        let platform = start(data_dir.path(), engine.clone(), options).await?;
-        let app = Self {
-            platform,
-            engine,
-            data_services,
-            data_dir,
+        let name = Name::parse(name)?;
+        let put_back = async |data_dir: &std::path::Path, engine: &Arc<FakeEngine>| {
+            let config = Options {
+                data_dir: Some(data_dir.to_owned()),
+                ..Options::default()
+            };
+            let stored = platform::snapshots::of_stopped(&config.resolve()?, engine.clone())?;
+            let put_back = stored.put_back(&name, &|_| ()).await;
+            engine.heal();
+            Ok(put_back.map(drop).map_err(Into::into))
         };
-        Ok((app, put_back.map(drop).map_err(Into::into)))
+        self.restart_after(options, put_back).await
     }
 
     /// Where the broker of data services answers, and the credentials for it.
@@ -343,17 +336,9 @@ impl TestApp {
     }
 
     async fn sign_in(&self, name: &str, password: &str) -> anyhow::Result<TestClient> {
-        let form = [
-            ("grant_type", "password"),
-            ("username", name),
-            ("password", password),
-        ];
-        let answer = self.anonymous().token(&form).await?;
-        let token = answer.body["access_token"]
-            .as_str()
-            .context("no token")?
-            .to_owned();
-        Ok(TestClient::new(self.url(), Some(token)))
+        let client = self.anonymous();
+        let token = client.access_token(name, password).await?;
+        Ok(client.with_token(&token))
     }
 }
 

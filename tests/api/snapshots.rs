@@ -1,6 +1,14 @@
 //! Snapshots of a running platform, and the platform put back to them.
 
-use cflite::docker::{DockerError, Engine, FakeFile, Labels, Upload, Verb};
+use std::path::Path;
+use std::sync::Arc;
+
+use cflite::base::SystemClock;
+use cflite::config::{Config, Options};
+use cflite::docker::{DockerError, Engine, FakeEngine, FakeFile, Labels, Upload, Verb};
+use cflite::platform;
+use cflite::snapshots::Name;
+use cflite::snapshots::archive::{Source, Target};
 use cflite::testing::TestApp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -183,4 +191,74 @@ async fn a_service_that_was_left_frozen_goes_on() {
         found.is_some_and(|found| found.is_running() && !found.frozen)
     })
     .await;
+}
+
+async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let source = Source {
+        file,
+        passphrase: None,
+        progress: &|_, _| (),
+    };
+    let engine = Arc::new(FakeEngine::new(Arc::new(SystemClock)));
+    let restored = platform::snapshots::restore(config, engine, &source, &|_| ());
+    restored.await.map(drop)
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_with_another_domain() {
+    let app = TestApp::start().await.unwrap();
+    let admin = app.admin().await.unwrap();
+    for name in ["team.cf.localhost", "notcf.localhost", "shop.example"] {
+        let made = admin.post("/v3/domains", &json!({ "name": name })).await;
+        assert_eq!(made.unwrap().status, 201, "{name}");
+    }
+    create_organization(&app, "kept").await;
+    made(&app, "one").await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("backup");
+    let target = Target {
+        file: &file,
+        passphrase: None,
+        progress: &|_, _| (),
+    };
+    let name = Name::parse("one").unwrap();
+    target.write(app.data_dir(), &name).unwrap();
+
+    let data_dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        data_dir: Some(data_dir.path().to_owned()),
+        domain: Some("other.localhost".to_owned()),
+        ..Options::default()
+    };
+    let config = options.clone().resolve().unwrap();
+    let wrong = place.path().join("wrong");
+    std::fs::write(&wrong, "no backup").unwrap();
+    let refused = restore(&config, &wrong).await.unwrap_err().to_string();
+    assert!(refused.contains("it is no backup of cflite"), "{refused}");
+    let left = std::fs::read_dir(data_dir.path()).unwrap().count();
+    assert_eq!(left, 0, "it leaves the folder as it was");
+    restore(&config, &file).await.unwrap();
+    let again = restore(&config, &file).await.unwrap_err().to_string();
+    assert!(again.contains("there is a platform in"), "{again}");
+
+    let options = Options {
+        data_dir: None,
+        ..options
+    };
+    let other = TestApp::start_on(data_dir, options).await.unwrap();
+    assert_eq!(organizations(&other).await, ["kept"]);
+    let admin = other.admin().await.unwrap();
+    let found = admin.get("/v3/domains").await.unwrap();
+    let mut names: Vec<&str> = { found.body["resources"].as_array().unwrap().iter() }
+        .map(|domain| domain["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "apps.internal",
+        "notcf.localhost",
+        "other.localhost",
+        "shop.example",
+        "team.other.localhost",
+    ];
+    assert_eq!(names, expected);
 }

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use cflite::config::Options;
 use cflite::db::CURRENT_VERSION;
 use cflite::testing::{TestApp, TestClient, organization_and_space, related};
 use rusqlite::Connection;
@@ -164,7 +165,9 @@ async fn upgrade(path: &Path) {
         .execute_batch(&format!("begin;\n{text}\ncommit;"))
         .unwrap();
     drop(connection);
-    let app = TestApp::start_on(data_dir).await.unwrap();
+    let app = TestApp::start_on(data_dir, Options::default())
+        .await
+        .unwrap();
     let admin = app.admin().await.unwrap();
     for line in said(&text, "list") {
         let (list, before) = line.split_once(' ').unwrap();

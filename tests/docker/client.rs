@@ -8,7 +8,7 @@ use cflite::testing::{Answer, TestClient};
 use serde_json::{Value, json};
 
 use crate::platform::Platform;
-use crate::survival::admin_token;
+use crate::survival::admin;
 use crate::upstream::USER;
 
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -20,8 +20,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn of(platform: &Platform) -> Self {
-        let token = admin_token(platform).await;
-        let admin = TestClient::anonymous(&platform.url()).with_token(&token);
+        let admin = admin(platform).await;
         let (_, space) = cflite::testing::organization_and_space(&admin, "images")
             .await
             .expect("a space");
@@ -30,8 +29,7 @@ impl Client {
 
     /// A space that is there already.
     pub(crate) async fn in_space(platform: &Platform, space: String) -> Self {
-        let token = admin_token(platform).await;
-        let admin = TestClient::anonymous(&platform.url()).with_token(&token);
+        let admin = admin(platform).await;
         Self { admin, space }
     }
 

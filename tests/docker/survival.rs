@@ -15,19 +15,14 @@ const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) async fn admin_token(platform: &Platform) -> String {
     let client = TestClient::anonymous(&platform.url());
-    let password = platform.password();
-    let form = [
-        ("grant_type", "password"),
-        ("username", "admin"),
-        ("password", password.as_str()),
-    ];
-    let token = client.token(&form).await.expect("token");
-    token.text("/access_token").to_owned()
+    let token = client.access_token("admin", &platform.password()).await;
+    token.expect("token")
 }
 
-async fn admin(platform: &Platform) -> TestClient {
-    let token = admin_token(platform).await;
-    TestClient::anonymous(&platform.url()).with_token(&token)
+pub(crate) async fn admin(platform: &Platform) -> TestClient {
+    let (url, password) = (platform.url(), platform.password());
+    let client = TestClient::signed_in(&url, "admin", &password);
+    client.await.expect("a client")
 }
 
 /// Asks for a build of the newest package of an app and gives its guid.

@@ -58,43 +58,67 @@ impl Source<'_> {
         Ok(contents)
     }
 
+    /// What the backup says that it holds; nothing else is read.
+    pub fn contents(&self) -> Result<Contents, Error> {
+        self.open(|source| {
+            let mut archive = Archive::new(source);
+            let mut entries = archive
+                .entries()
+                .map_err(Error::storage("read", self.file))?;
+            self.begin(&mut entries)
+        })
+    }
+
     fn unpack(
         &self,
         folder: &Folder,
         data_dir: &Path,
         keep: impl Fn(&str) -> bool,
     ) -> Result<Contents, Error> {
-        let file = File::open(self.file).map_err(Error::storage("read", self.file))?;
+        self.open(|source| self.read(source, (folder, data_dir), keep))
+    }
+
+    /// Reads the tar in the file.
+    fn open<T>(&self, read: impl FnOnce(&mut dyn Read) -> Result<T, Error>) -> Result<T, Error> {
+        let failed = || Error::storage("read", self.file);
+        let file = File::open(self.file).map_err(failed())?;
         let mut file = BufReader::with_capacity(BUFFER, file);
         if !is_encrypted(self.file)? {
-            return self.read(&mut file, (folder, data_dir), keep);
+            return read(&mut MultiGzDecoder::new(&mut file));
         }
         let Some(passphrase) = self.passphrase else {
             let why = "it is encrypted, and there is no passphrase";
             return Err(Error::damaged(self.file.display().to_string(), why));
         };
-        let failed = || Error::storage("read", self.file);
         file.seek_relative(i64::try_from(MAGIC.len()).unwrap_or(i64::MAX))
             .map_err(failed())?;
         let plain = Decrypting::begin(file, passphrase).map_err(failed())?;
-        let mut plain = BufReader::with_capacity(BUFFER, plain);
-        self.read(&mut plain, (folder, data_dir), keep)
+        let plain = BufReader::with_capacity(BUFFER, plain);
+        read(&mut MultiGzDecoder::new(plain))
+    }
+
+    /// The first entry.
+    fn begin<R: Read>(&self, entries: &mut tar::Entries<'_, R>) -> Result<Contents, Error> {
+        match entries.next() {
+            Some(first) => first_entry(first.map_err(|error| self.no_backup(&error))?),
+            None => Err(Error::damaged(
+                self.file.display().to_string(),
+                "it is empty",
+            )),
+        }
     }
 
     fn read(
         &self,
-        source: &mut impl io::BufRead,
+        source: &mut dyn Read,
         (folder, data_dir): (&Folder, &Path),
         keep: impl Fn(&str) -> bool,
     ) -> Result<Contents, Error> {
         let failed = || Error::storage("read", self.file);
         let own = || self.file.display().to_string();
-        let mut archive = Archive::new(MultiGzDecoder::new(source));
+        let mut archive = Archive::new(source);
         let mut entries = archive.entries().map_err(failed())?;
-        let contents = match entries.next() {
-            Some(first) => first_entry(first.map_err(|error| self.no_backup(&error))?)?,
-            None => return Err(Error::damaged(own(), "it is empty")),
-        };
+        let contents = self.begin(&mut entries)?;
         let mut wanted = contents.entries(folder, data_dir);
         let (mut done, all) = (0, contents.size());
         for entry in entries {

@@ -241,7 +241,7 @@ pub(crate) fn rename(
     const SQL: &str = "
         update or ignore domains
         set name = substr(name, 1, length(name) - length(:old)) || :new
-        where name = :old or name like '%.' || :old";
+        where name = :old or substr(name, -length(:old) - 1) = '.' || :old";
     let mut statement = tx.sql().prepare(SQL)?;
     statement.execute(named_params! { ":old": old, ":new": new })?;
     Ok(())
