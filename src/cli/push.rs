@@ -36,6 +36,30 @@ pub(super) async fn upload(
     Ok(package)
 }
 
+/// Makes a package of a Docker image. The password of the user who pulls it is in `CF_DOCKER_PASSWORD`, as
+/// the cf CLI has it.
+pub(super) async fn docker_package(
+    client: &Client,
+    app: &str,
+    image: &str,
+    user: Option<&str>,
+) -> anyhow::Result<String> {
+    let mut data = json!({ "image": image });
+    if let Some(user) = user {
+        let password = std::env::var("CF_DOCKER_PASSWORD").with_context(|| {
+            format!("the image {image} is pulled by {user}: set the password as CF_DOCKER_PASSWORD")
+        })?;
+        data["username"] = json!(user);
+        data["password"] = json!(password);
+    }
+    let body = json!({
+        "type": "docker",
+        "data": data,
+        "relationships": { "app": { "data": { "guid": app } } },
+    });
+    guid(&client.post("/v3/packages", &body).await?)
+}
+
 /// Stages a package; returns the droplet's guid.
 pub(super) async fn stage(client: &Client, package: &str) -> anyhow::Result<String> {
     let build = json!({ "package": { "guid": package } });

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -167,23 +167,7 @@ pub(in crate::cli) async fn apply(
 async fn package(client: &Client, app: &str, source: &Source) -> anyhow::Result<String> {
     match source {
         Source::Image(image, user) => {
-            let mut data = json!({ "image": image });
-            if let Some(user) = user {
-                let password = std::env::var("CF_DOCKER_PASSWORD");
-                let Ok(password) = password else {
-                    bail!(
-                        "the image {image} has a username: set its password as CF_DOCKER_PASSWORD"
-                    );
-                };
-                data["username"] = json!(user);
-                data["password"] = json!(password);
-            }
-            let body = json!({
-                "type": "docker",
-                "data": data,
-                "relationships": { "app": { "data": { "guid": app } } },
-            });
-            push::guid(&client.post("/v3/packages", &body).await?)
+            push::docker_package(client, app, image, user.as_deref()).await
         }
         Source::Path(path) if path.is_dir() => {
             let folder = AppFolder::open(path)?;

@@ -137,24 +137,11 @@ async fn stage_image(
     parcel: &Parcel,
     image: &str,
 ) -> anyhow::Result<String> {
-    let mut data = json!({ "image": image });
     let user = parcel
         .manifest
         .get("docker")
         .and_then(|docker| docker["username"].as_str());
-    if let Some(user) = user {
-        let password = std::env::var("CF_DOCKER_PASSWORD").with_context(|| {
-            format!("the image {image} is pulled by {user}: set the password as CF_DOCKER_PASSWORD")
-        })?;
-        data["username"] = json!(user);
-        data["password"] = json!(password);
-    }
-    let body = json!({
-        "type": "docker",
-        "data": data,
-        "relationships": { "app": { "data": { "guid": app } } },
-    });
-    let package = push::guid(&client.post("/v3/packages", &body).await?)?;
+    let package = push::docker_package(client, app, image, user).await?;
     push::stage(client, &package).await
 }
 
