@@ -35,6 +35,7 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         ],
         vec!["data".to_owned(), config.data_dir.display().to_string()],
         vec!["docker".to_owned(), text(&health["docker"])],
+        vec!["network".to_owned(), text(&health["network"])],
     ];
     for (name, value) in health["counts"].as_object().into_iter().flatten() {
         rows.push(vec![name.clone(), text(value)]);

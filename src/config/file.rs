@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "log-drain-blocked",
     "offline",
     "log-format",
+    "network-enforce",
 ];
 
 /// Reads and checks the file.

@@ -24,6 +24,7 @@ use url::Url;
 use crate::base::Secret;
 use crate::net::Network;
 use crate::net::ports::PortChoice;
+use crate::network::Enforcement;
 use crate::telemetry::{otlp, own_log};
 pub use shown::{Origin, Setting};
 use values::{
@@ -225,6 +226,15 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub log_drain_blocked: Option<Vec<String>>,
+    /// Whether security groups and network policies restrict where apps and builds connect to: strict as in
+    /// Cloud Foundry, or open [default: strict]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_NETWORK_ENFORCE",
+        value_name = "strict|open"
+    )]
+    pub network_enforce: Option<Enforcement>,
     /// Ask no other machine for anything [default: false]
     #[arg(
         long,
@@ -298,6 +308,8 @@ pub struct Config {
     pub log_drains: Vec<String>,
     /// Where no log drain may lead.
     pub log_drain_blocked: Vec<Network>,
+    /// Whether security groups and network policies restrict anything.
+    pub network_enforce: Enforcement,
     /// No other machine is asked for anything.
     pub offline: bool,
     /// How the platform writes its own log.
@@ -396,6 +408,7 @@ impl Options {
                 .collect(),
             log_drains: drains::check(all.log_drain.unwrap_or_default())?,
             log_drain_blocked: drains::blocked(&all.log_drain_blocked.unwrap_or_default())?,
+            network_enforce: all.network_enforce.unwrap_or_default(),
             offline: all.offline.unwrap_or(false),
             log_format: log_format(all.log_format.as_deref())?,
             export: export()?,
@@ -440,6 +453,7 @@ impl Options {
             alert: self.alert.or(other.alert),
             log_drain: self.log_drain.or(other.log_drain),
             log_drain_blocked: self.log_drain_blocked.or(other.log_drain_blocked),
+            network_enforce: self.network_enforce.or(other.network_enforce),
             offline: self.offline.or(other.offline),
             log_format: self.log_format.or(other.log_format),
             config: self.config,

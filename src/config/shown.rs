@@ -103,6 +103,7 @@ impl Config {
             ("alert", alerts(&self.alerts)),
             ("log-drain", drains(&self.log_drains)),
             ("log-drain-blocked", json!(texts(&self.log_drain_blocked))),
+            ("network-enforce", json!(self.network_enforce)),
             ("offline", json!(self.offline)),
             ("log-format", json!(self.log_format.as_str())),
         ];

@@ -33,8 +33,8 @@ pub use bollard_engine::{BollardEngine, DEFAULT_HOST};
 pub use fake_engine::{Behaviour, FakeEngine, FakeFile, Verb};
 pub use network::{AddressRange, InvalidSubnet, NetworkAddresses, NetworkSpec, Subnet};
 pub use spec::{
-    Access, Attached, ContainerSpec, ExecSpec, Executing, Freeze, Input, TerminalSize, Upload,
-    Volume, VolumeMount,
+    Access, Attached, ContainerSpec, ExecSpec, Executing, Freeze, Input, MachineNetwork,
+    TerminalSize, Upload, Volume, VolumeMount,
 };
 
 /// Label on everything cflite creates; its value is the platform's id (created at first boot).
@@ -42,6 +42,8 @@ pub const LABEL_OWNER: &str = "cflite.platform";
 /// Label with the purpose of a container: `instance`, `staging`, `task`, `service`, `helper`.
 pub const LABEL_KIND: &str = "cflite.kind";
 
+/// Container label: the build that runs in it, by its guid.
+pub const LABEL_BUILD: &str = "cflite.build";
 /// Container label: the source of its output (an app's guid). Without it the log is not followed.
 pub const LABEL_SOURCE_ID: &str = "cflite.log.source_id";
 /// Container label: the source type of its lines, such as `APP/PROC/WEB` or `STG`.

@@ -42,8 +42,10 @@ pub struct NetworkSpec {
 }
 
 /// The addresses of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkAddresses {
+    /// The interface that the daemon's machine has for it.
+    pub bridge: String,
     /// Those that its owner may assign.
     pub assignable: AddressRange,
     /// This machine's own, where the daemon runs on it.

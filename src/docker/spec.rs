@@ -60,6 +60,18 @@ pub struct ContainerSpec {
     pub volumes: Vec<VolumeMount>,
     /// What its standard input is.
     pub input: Input,
+    /// What it may do with the network of the daemon's machine.
+    pub machine_network: MachineNetwork,
+}
+
+/// What a container may do with the network of the daemon's machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MachineNetwork {
+    /// It has a network of its own.
+    #[default]
+    None,
+    /// It has the machine's instead, and may change its rules; it may do nothing else of what root may.
+    Changes,
 }
 
 /// The standard input of a container.

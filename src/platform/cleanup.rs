@@ -15,6 +15,7 @@ use crate::data_services;
 use crate::db::Db;
 use crate::docker::trust;
 use crate::docker::{Container, DockerError, Engine, LABEL_KIND, LABEL_OWNER, Labels};
+use crate::network;
 use crate::scheduler::{self, Network};
 use crate::staging::{images, staging_network};
 
@@ -40,6 +41,7 @@ pub async fn remove_containers(config: &Config) -> anyhow::Result<usize> {
         return Ok(0);
     };
     let engine = connect_docker(config);
+    network::remove(&*engine, &id).await?;
     remove_owned(&engine, &id).await
 }
 
@@ -59,6 +61,7 @@ pub async fn stop_in_order(config: &Config) -> anyhow::Result<Stopped> {
         return Ok(Stopped::default());
     };
     let engine = connect_docker(config);
+    network::remove(&*engine, &id).await?;
     let owned = Labels::from([(LABEL_OWNER.to_owned(), id.clone())]);
     let all = engine.list(&owned).await?;
     let used = all.iter().map(|container| engine.usage(&container.id));
@@ -92,6 +95,7 @@ pub async fn remove_all(config: &Config, stack_images: StackImages) -> anyhow::R
     let engine = connect_docker(config);
     let id = platform_id(&config.data_dir)?;
     if let Some(id) = &id {
+        network::remove(&*engine, id).await?;
         removed.containers = remove_owned(&engine, id).await?;
         let network = Network::of_platform(id);
         engine.remove_network(network.name()).await?;

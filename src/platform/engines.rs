@@ -61,6 +61,7 @@ fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
     settings.registry_auth = Some(core.registry.auth());
     settings.lifecycle = core.lifecycle.clone();
     settings.trust = core.trust.clone();
+    settings.firewall = core.firewall.clone();
     settings
 }
 
@@ -143,7 +144,7 @@ pub(super) fn controller_parts(
             // Parts that are added here get their links in the API.
             on_board: OnBoard {
                 ssh,
-                parts: [Part::Firehose, Part::LogStream].into(),
+                parts: [Part::Firehose, Part::LogStream, Part::NetworkPolicies].into(),
             },
         },
     }
@@ -224,6 +225,7 @@ pub(super) fn staging(parts: &Parts, core: &CoreServices, images: Images) -> Sta
         settings: staging::Settings {
             offline: parts.config.offline,
             trust: core.trust.clone(),
+            firewall: core.firewall.clone(),
             ..staging::Settings::new(&core.id, core.host_ip)
         },
     })

@@ -12,6 +12,7 @@ use crate::base::Supervisor;
 use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
 use crate::logs::Logs;
+use crate::network::Firewall;
 use crate::scheduler::Scheduler;
 
 /// What the health report covers.
@@ -20,6 +21,7 @@ pub(super) struct Health {
     pub(super) db: Db,
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: Scheduler,
+    pub(super) firewall: Firewall,
     pub(super) docker: String,
 }
 
@@ -67,7 +69,12 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
     };
     (
         status,
-        Json(json!({ "docker": health.docker, "counts": counts, "workers": workers })),
+        Json(json!({
+            "docker": health.docker,
+            "network": health.firewall.status().to_string(),
+            "counts": counts,
+            "workers": workers,
+        })),
     )
 }
 

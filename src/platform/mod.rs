@@ -15,6 +15,7 @@ mod identity;
 mod lock;
 mod metrics;
 mod names;
+mod network;
 mod open;
 mod parts;
 mod paused;

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
-use super::{adapters, identity, seed, snapshots};
+use super::{adapters, identity, network, seed, snapshots};
 use crate::alerts::{Alerts, Sink, SinkError};
 use crate::base::{Live, Secret};
 use crate::blobs::Blobs;
@@ -89,8 +89,10 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let sinks = sinks(config).context("option alert")?;
     let alerts = Alerts::new(parts.clock.clone(), sinks);
     let authorities = trust::authorities(&config.ca_certificates);
+    let network = scheduler::Network::of_platform(&id);
     Ok(CoreServices {
-        network: scheduler::Network::of_platform(&id),
+        firewall: network::firewall(parts, &db, &id, &network),
+        network,
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
         trust: Trust::new(&id, authorities.clone()),
         authorities,

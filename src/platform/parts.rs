@@ -12,6 +12,7 @@ use crate::docker::Engine;
 use crate::docker::trust::{Authority, Trust};
 use crate::logs::Logs;
 use crate::net::inherited::Inherited;
+use crate::network::Firewall;
 use crate::packages::Packages;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
@@ -70,6 +71,7 @@ pub(super) struct CoreServices {
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
+    pub(super) firewall: Firewall,
     pub(super) lifecycle: scheduler::Lifecycle,
     /// Authorities of the machine's owner.
     pub(super) authorities: Vec<Authority>,

@@ -57,6 +57,7 @@ impl Platform {
             db: core.db.clone(),
             supervisor: supervisor.clone(),
             scheduler: scheduler.clone(),
+            firewall: core.firewall.clone(),
             docker: open::docker_version(&*parts.engine).await,
         };
         let metrics = health.metrics(measured, names, &core.logs);

@@ -51,6 +51,7 @@ pub(super) fn start_core(supervisor: &Supervisor, core: &CoreServices) {
     core.uaa.start(supervisor);
     core.db.close_idle_readers(supervisor);
     core.alerts.start(supervisor);
+    core.firewall.start(supervisor);
 }
 
 pub(super) fn start_logs(

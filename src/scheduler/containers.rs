@@ -1,10 +1,12 @@
 //! Creates containers for instances and tasks.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use super::labels::LABEL_APP;
 use super::settings::Settings;
 use crate::base::Bytes;
-use crate::docker::{ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER};
+use crate::docker::{Container, ContainerSpec, DockerError, Engine, LABEL_KIND, LABEL_OWNER};
 
 /// Told of what takes long, for the app's log.
 #[derive(Clone, Copy)]
@@ -46,14 +48,25 @@ impl Containers {
             self.fill_trust(&spec.image, told).await?;
         }
         if let Some(id) = interrupted
-            && self.is_complete(id, &spec).await?
+            && let Some(found) = self.complete(id, &spec).await?
         {
-            return Ok(id.to_owned());
+            self.admit(&spec, found.assigned).await;
+            return Ok(found.id);
         }
         let network = &self.settings.network;
         spec.address = Some(network.next_address(&*self.engine).await?);
         spec.network = Some(network.name().to_owned());
-        self.create_or_find(&spec, told).await
+        // Both take a while, and neither needs the other.
+        let admitted = self.admit(&spec, spec.address);
+        let (created, ()) = tokio::join!(self.create_or_find(&spec, told), admitted);
+        created
+    }
+
+    /// Waits for the network rules of an address.
+    async fn admit(&self, spec: &ContainerSpec, address: Option<Ipv4Addr>) {
+        if let (Some(app), Some(address)) = (spec.labels.get(LABEL_APP), address) {
+            self.settings.firewall.admit(address, app).await;
+        }
     }
 
     /// Ensures that the volume of the lifecycle files is complete.
@@ -93,7 +106,8 @@ impl Containers {
         match self.create_from_image(spec, told).await {
             Err(DockerError::Conflict(text)) => {
                 let id = self.find_created(spec, text).await?;
-                if self.is_complete(&id, spec).await? {
+                if let Some(found) = self.complete(&id, spec).await? {
+                    self.admit(spec, found.assigned).await;
                     return Ok(id);
                 }
                 self.create_from_image(spec, told).await
@@ -116,18 +130,22 @@ impl Containers {
         self.engine.create(spec).await
     }
 
-    /// Whether a container that was created earlier has the volumes it needs. Removes it otherwise:
+    /// A container that was created earlier, if it has the volumes it needs. Removes it otherwise:
     /// an earlier version of cflite copied the lifecycle files before the start.
-    async fn is_complete(&self, id: &str, spec: &ContainerSpec) -> Result<bool, DockerError> {
+    async fn complete(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+    ) -> Result<Option<Container>, DockerError> {
         let Some(found) = self.engine.inspect(id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut wanted = spec.volumes.iter();
         if wanted.all(|mount| found.volumes.contains(&mount.volume)) {
-            return Ok(true);
+            return Ok(Some(found));
         }
         self.engine.remove(id).await?;
-        Ok(false)
+        Ok(None)
     }
 
     /// The name is taken: by the same instance or task, if an earlier attempt was interrupted.

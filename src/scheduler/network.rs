@@ -44,6 +44,11 @@ impl Network {
         &self.0.network.name
     }
 
+    /// What it is created with.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.0.network
+    }
+
     /// Ensures the network and allocates the address of the next container.
     pub async fn next_address(&self, engine: &dyn Engine) -> Result<Ipv4Addr, DockerError> {
         let inner = &*self.0;

@@ -9,6 +9,7 @@ use super::lifecycle::Lifecycle;
 use super::network::Network;
 use crate::docker::RegistryAuth;
 use crate::docker::trust::Trust;
+use crate::network::Firewall;
 
 /// Settings of one platform's scheduler.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub lifecycle: Lifecycle,
     /// The authorities of this machine, for the containers of a stack.
     pub trust: Trust,
+    /// Asked before a container starts.
+    pub firewall: Firewall,
     /// How long an instance keeps running after its traffic was withdrawn, before SIGTERM.
     pub drain: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -48,6 +51,7 @@ impl Settings {
             registry_auth: None,
             lifecycle: Lifecycle::new(platform_id, Bytes::new()),
             trust: Trust::default(),
+            firewall: Firewall::off(),
             drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(10),
             launches: 16,

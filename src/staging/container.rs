@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use super::network::Joined;
 use super::{BuildpackSource, Lifecycle, PackageStaging, Settings, cnb};
 use crate::base::guid::DropletGuid;
-use crate::docker::{Container, ContainerSpec, LABEL_KIND, LABEL_OWNER, Labels};
+use crate::docker::{Container, ContainerSpec, LABEL_BUILD, LABEL_KIND, LABEL_OWNER, Labels};
 
 /// [`LABEL_KIND`] of a staging container.
 const KIND: &str = "staging";
 /// [`LABEL_KIND`] of a droplet's image.
 const KIND_DROPLET: &str = "droplet";
-/// Label: the build's guid.
-const LABEL_BUILD: &str = "cflite.build";
 /// Label: the droplet guid of an image.
 pub const LABEL_DROPLET: &str = "cflite.droplet";
 /// Label: the number of the attempt.

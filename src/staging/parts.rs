@@ -12,6 +12,7 @@ use crate::db::Db;
 use crate::docker::Engine;
 use crate::docker::trust::Trust;
 use crate::logs::Logs;
+use crate::network::Firewall;
 use crate::packages::Packages;
 use crate::registry::Registry;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub host_ip: IpAddr,
     /// The authorities of this machine, which builds trust.
     pub trust: Trust,
+    /// Asked before a build starts.
+    pub firewall: Firewall,
     /// Builds reach no other machine.
     pub offline: bool,
     /// Maximum concurrent builds; their memory is bounded by that of the daemon's machine, too.
@@ -39,6 +42,7 @@ impl Settings {
             platform_id: platform_id.to_owned(),
             host_ip,
             trust: Trust::default(),
+            firewall: Firewall::off(),
             offline: false,
             concurrency: concurrency(),
             joining: Arc::default(),

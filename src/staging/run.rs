@@ -150,6 +150,7 @@ impl Attempt {
     async fn build(&self, images: &StackImages) -> Result<Outputs, Fault> {
         let (engine, request) = (&self.shared.engine, &self.request);
         let id = self.prepare(images).await?;
+        self.shared.settings.firewall.admit_build().await;
         engine.start(&id).await?;
         let code = self.watch(&id).await?;
         self.log.out(&format!("Exit status {code}"));

@@ -33,6 +33,7 @@ mod log_streams;
 mod logs;
 mod manifests;
 mod metrics;
+mod network_policies;
 mod numbers;
 mod organizations;
 mod packages;

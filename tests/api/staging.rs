@@ -31,7 +31,7 @@ fn builder() -> Behaviour {
 }
 
 /// An app with a package, from a manifest.
-async fn pushed(admin: &TestClient, command: &str) -> (String, String) {
+pub(crate) async fn pushed(admin: &TestClient, command: &str) -> (String, String) {
     let (_, space) = organization_and_space(admin, "acme").await.unwrap();
     let manifest = format!("applications:\n- name: web\n{command}");
     let path = format!("/v3/spaces/{space}/actions/apply_manifest");
@@ -51,7 +51,7 @@ async fn pushed(admin: &TestClient, command: &str) -> (String, String) {
     (app, package)
 }
 
-async fn ask_for_build(admin: &TestClient, package: &str) -> String {
+pub(crate) async fn ask_for_build(admin: &TestClient, package: &str) -> String {
     let body = json!({ "package": { "guid": package } });
     let build = admin.post("/v3/builds", &body).await.unwrap();
     assert_eq!(build.status, 201, "{build:?}");
@@ -59,7 +59,7 @@ async fn ask_for_build(admin: &TestClient, package: &str) -> String {
 }
 
 /// Asks for a build until it is over.
-async fn end_of(admin: &TestClient, build: &str) -> Answer {
+pub(crate) async fn end_of(admin: &TestClient, build: &str) -> Answer {
     loop {
         let found = admin.get(&format!("/v3/builds/{build}")).await.unwrap();
         if found.text("/state") != "STAGING" {

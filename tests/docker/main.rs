@@ -15,6 +15,7 @@ mod hostile;
 mod images;
 mod log_drains;
 mod logs;
+mod network;
 mod own_image;
 mod packages;
 mod platform;

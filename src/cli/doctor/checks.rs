@@ -30,6 +30,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings.extend(data_dir(facts));
     findings.extend(clock(facts));
     findings.push(inotify(facts));
+    findings.extend(policies(facts));
     findings.extend(open_files(facts));
     findings.extend({ facts.ports.iter() }.map(|(option, port)| self::port(option, port)));
     findings.push(names(facts));
@@ -165,6 +166,25 @@ fn inotify(facts: &Facts) -> Finding {
             "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288",
         ),
     )
+}
+
+fn policies(facts: &Facts) -> Option<Finding> {
+    Some(if facts.filters_bridges? {
+        good(
+            "network policies",
+            "the kernel filters packets between containers",
+        )
+    } else {
+        wrong(
+            "network policies",
+            Grade::Warning,
+            "the kernel passes packets between containers on: apps reach each other without a policy",
+            (
+                "have it ask the machine's rules",
+                "sudo modprobe br_netfilter\nsudo sysctl net.bridge.bridge-nf-call-iptables=1",
+            ),
+        )
+    })
 }
 
 fn open_files(facts: &Facts) -> Option<Finding> {

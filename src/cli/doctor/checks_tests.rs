@@ -50,6 +50,7 @@ fn fine() -> Facts {
         ],
         data_dir_mode: Some((PathBuf::from("/data"), 0o700)),
         newest: Some((Timestamp::from_micros(999_000_000), "the last event")),
+        filters_bridges: Some(true),
         inotify: Inotify {
             instances: Some(1024),
             watches: Some(524_288),
@@ -215,6 +216,13 @@ fn limits_and_ports_are_found() {
     check(
         |facts| facts.inotify.instances = Some(128),
         &["warning inotify: 128 instances, 524288 watches for each user | sudo sysctl"],
+    );
+    check(
+        |facts| facts.filters_bridges = Some(false),
+        &[
+            "warning network policies: the kernel passes packets between containers on: apps reach each other \
+             without a policy | sudo modprobe br_netfilter\nsudo sysctl net.bridge.bridge-nf-call-iptables=1",
+        ],
     );
     check(
         |facts| facts.open_files = Some((1024, 4096)),

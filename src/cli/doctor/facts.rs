@@ -20,6 +20,8 @@ pub(super) struct Facts {
     /// The newest time that the platform recorded, and where.
     pub(super) newest: Option<(Timestamp, &'static str)>,
     pub(super) inotify: Inotify,
+    /// Whether packets between containers come to the machine's rules; `None` = not known here.
+    pub(super) filters_bridges: Option<bool>,
     /// How many files a process may open, and how many at most after raising it.
     pub(super) open_files: Option<(u64, u64)>,
     /// Ports of a platform that does not run: the option, and the port or why not.

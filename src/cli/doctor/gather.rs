@@ -54,6 +54,8 @@ pub(super) async fn gather(config: &Config, found: &State) -> Facts {
             instances: number("/proc/sys/fs/inotify/max_user_instances"),
             watches: number("/proc/sys/fs/inotify/max_user_watches"),
         },
+        filters_bridges: cfg!(target_os = "linux")
+            .then(|| number("/proc/sys/net/bridge/bridge-nf-call-iptables") == Some(1)),
         open_files: open_files(),
         ports: if matches!(found, State::Stopped) {
             all_ports(config)

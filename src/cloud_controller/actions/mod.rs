@@ -14,6 +14,7 @@ pub(crate) mod environment_variable_groups;
 pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
 pub(crate) mod jobs;
+pub(crate) mod network_policies;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;

@@ -16,6 +16,7 @@ pub(crate) mod feature_flags;
 pub(crate) mod isolation_segments;
 pub(crate) mod jobs;
 pub(crate) mod manifests;
+pub(crate) mod network_policies;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;
@@ -63,6 +64,7 @@ impl CloudController {
             .merge(isolation_segments::routes())
             .merge(jobs::routes())
             .merge(manifests::routes())
+            .merge(network_policies::routes())
             .merge(organization_quotas::routes())
             .merge(organizations::routes())
             .merge(packages::routes())

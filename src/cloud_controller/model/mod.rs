@@ -22,6 +22,7 @@ pub(crate) mod leftovers;
 pub(crate) mod log_access;
 pub(crate) mod log_drains;
 pub(crate) mod marketplace_access;
+pub(crate) mod network_policies;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;

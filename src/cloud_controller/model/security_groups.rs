@@ -187,6 +187,33 @@ pub(crate) fn bound(tx: &ReadTx<'_>, caller: &Caller, groups: &[SecurityGroup]) 
     Ok(bound)
 }
 
+/// All groups.
+pub(crate) fn all(tx: &ReadTx<'_>) -> Result<Vec<SecurityGroup>> {
+    let sql = format!("select {COLUMNS} from security_groups g order by g.guid");
+    let mut statement = tx.sql().prepare_cached(&sql)?;
+    let mut reading = tx.reading("security groups");
+    let groups = reading.rows(&mut statement, [], |row| Ok(group(row)?))?;
+    reading.finish();
+    Ok(groups)
+}
+
+/// All bindings: group, space and for what.
+pub(crate) fn all_bound(tx: &ReadTx<'_>) -> Result<Vec<(SecurityGroupGuid, SpaceGuid, Lifecycle)>> {
+    const SQL: &str = "
+        select security_group_guid, space_guid, lifecycle = 'running' from security_group_spaces
+        order by space_guid, security_group_guid";
+    let mut statement = tx.sql().prepare_cached(SQL)?;
+    let rows = statement.query_map([], |row| {
+        let lifecycle = if row.get(2)? {
+            Lifecycle::Running
+        } else {
+            Lifecycle::Staging
+        };
+        Ok((row.get(0)?, row.get(1)?, lifecycle))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Stores a new group; the unique index decides races.
 pub(crate) fn insert(tx: &WriteTx<'_>, group: &SecurityGroup) -> Result<()> {
     write(

@@ -11,6 +11,7 @@ pub(crate) mod droplets;
 pub(crate) mod environment_variable_groups;
 pub(crate) mod isolation_segments;
 pub(crate) mod manifests;
+pub(crate) mod network_policies;
 pub(crate) mod organization_quotas;
 pub(crate) mod organizations;
 pub(crate) mod packages;

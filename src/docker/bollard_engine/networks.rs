@@ -74,11 +74,12 @@ impl BollardEngine {
             gateway: Some(subnet.first_host().to_string()),
             ..Default::default()
         };
-        self.create_network(request(wanted, Some(config))).await?;
+        let id = self.create_network(request(wanted, Some(config))).await?;
         let assignable = subnet
             .without(daemon)
             .ok_or_else(|| DockerError::Failed(format!("network {name} has no free addresses")))?;
         Ok(NetworkAddresses {
+            bridge: bridge(&id),
             assignable,
             gateway: subnet.first_host(),
         })
@@ -87,12 +88,12 @@ impl BollardEngine {
     async fn create_network(
         &self,
         request: models::NetworkCreateRequest,
-    ) -> Result<(), DockerError> {
+    ) -> Result<String, DockerError> {
         self.call(QUICK, |docker| async move {
             docker.create_network(request).await
         })
         .await
-        .map(drop)
+        .map(|created| created.id)
     }
 
     async fn find_network(
@@ -144,6 +145,11 @@ fn configs(network: &models::NetworkInspect) -> &[models::IpamConfig] {
         .unwrap_or_default()
 }
 
+/// The interface of a network, as the daemon names it.
+fn bridge(id: &str) -> String {
+    format!("br-{}", id.get(..12).unwrap_or(id))
+}
+
 /// `None` when the daemon may choose from all addresses.
 fn addresses(network: &models::NetworkInspect) -> Option<NetworkAddresses> {
     configs(network).iter().find_map(|config| {
@@ -151,6 +157,7 @@ fn addresses(network: &models::NetworkInspect) -> Option<NetworkAddresses> {
         let daemon = config.ip_range.as_deref()?.parse().ok()?;
         let gateway = config.gateway.as_deref();
         Some(NetworkAddresses {
+            bridge: bridge(network.id.as_deref().unwrap_or_default()),
             assignable: whole.without(daemon)?,
             // Networks of earlier versions do not name it.
             gateway: gateway

@@ -12,7 +12,7 @@ use super::step::Step;
 use crate::base::Timestamp;
 use crate::docker::{
     Access, BuildSpec, ContainerChange, ContainerSpec, DaemonFacts, DaemonInfo, DockerError, Image,
-    Input, Labels, RegistryAuth, Usage, VolumeMount,
+    Input, Labels, MachineNetwork, RegistryAuth, Usage, VolumeMount,
 };
 
 /// Classifies an error by how callers handle it.
@@ -199,6 +199,7 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
         ("compress", "false"),
         ("mode", "blocking"),
     ];
+    let changes_network = spec.machine_network == MachineNetwork::Changes;
     models::HostConfig {
         init: Some(true),
         memory,
@@ -214,7 +215,12 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
                 hard: Some(limit),
             }]
         }),
-        network_mode: spec.network.clone(),
+        network_mode: match spec.machine_network {
+            MachineNetwork::None => spec.network.clone(),
+            MachineNetwork::Changes => Some("host".to_owned()),
+        },
+        cap_drop: changes_network.then(|| vec!["ALL".to_owned()]),
+        cap_add: changes_network.then(|| vec!["NET_ADMIN".to_owned()]),
         extra_hosts: Some(spec.extra_hosts.clone()).filter(|hosts| !hosts.is_empty()),
         mounts: Some(spec.volumes.iter().map(mount).collect()),
         log_config: Some(models::HostConfigLogConfig {

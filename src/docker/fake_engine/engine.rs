@@ -460,7 +460,7 @@ impl Engine for FakeEngine {
             .entry(name)
             .or_insert_with(|| network.clone());
         known.internal = network.internal;
-        Ok(super::state::OWNED)
+        Ok(super::state::owned())
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {

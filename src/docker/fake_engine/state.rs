@@ -17,13 +17,16 @@ use crate::docker::{
 };
 
 /// The addresses of networks; on loopback, so that tests may listen there.
-pub(super) const OWNED: NetworkAddresses = NetworkAddresses {
-    assignable: AddressRange {
-        first: Ipv4Addr::new(127, 78, 1, 0),
-        last: Ipv4Addr::new(127, 78, 255, 254),
-    },
-    gateway: Ipv4Addr::new(127, 78, 0, 1),
-};
+pub(super) fn owned() -> NetworkAddresses {
+    NetworkAddresses {
+        bridge: "br-fake".to_owned(),
+        assignable: AddressRange {
+            first: Ipv4Addr::new(127, 78, 1, 0),
+            last: Ipv4Addr::new(127, 78, 255, 254),
+        },
+        gateway: Ipv4Addr::new(127, 78, 0, 1),
+    }
+}
 
 const SIGKILL_CODE: i64 = 137;
 

@@ -2,7 +2,7 @@
 
 use super::recipe::Recipe;
 use super::report::Reporter;
-use super::{ImagesError, LABEL_RECIPE, LABEL_ROLE, LABEL_STACK, STACK, base};
+use super::{ImagesError, LABEL_RECIPE, LABEL_ROLE, LABEL_STACK, RUN, STACK, base};
 use crate::docker::trust::Authority;
 use crate::docker::{BuildSpec, DockerError, Engine, Image, Labels};
 
@@ -27,7 +27,7 @@ pub(super) async fn build(
     if !is_current(engine.image(&run).await?, recipe.run_hash()) {
         reporter.message("Building the run image of the stack (once, takes minutes)...");
         let base = base::find_or_create(engine, reporter).await?;
-        let spec = build_spec(&run, "run", recipe.run_hash(), ("BASE", &base));
+        let spec = build_spec(&run, RUN, recipe.run_hash(), ("BASE", &base));
         engine
             .build(spec, recipe.context(authorities), reporter.output.clone())
             .await?;

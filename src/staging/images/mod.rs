@@ -48,6 +48,8 @@ pub const LABEL_RECIPE: &str = "cflite.recipe";
 pub const LABEL_STACK: &str = "cflite.stack";
 /// Label: `run` or `build`.
 const LABEL_ROLE: &str = "cflite.role";
+/// The role of the image that droplets are based on.
+pub const RUN: &str = "run";
 
 /// The stack that recipes are for.
 pub const STACK: &str = "cflinuxfs4";

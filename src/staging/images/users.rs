@@ -12,7 +12,7 @@ use super::{LABEL_STACK, STACK};
 use crate::docker::{DockerError, Engine, Image, LABEL_OWNER, Labels};
 
 const MARKERS: &str = "cflite/in-use";
-const ROLES: [&str; 2] = ["run", "build"];
+const ROLES: [&str; 2] = [super::RUN, "build"];
 
 /// Ids of platforms.
 pub(super) type PlatformIds = BTreeSet<String>;

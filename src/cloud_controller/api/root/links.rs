@@ -63,9 +63,9 @@ impl<'a> Links<'a> {
             .then(|| format!("{}/routing", self.own()))
     }
 
-    pub(super) fn network_policies(&self, version: &str) -> Option<String> {
+    pub(super) fn network_policies(&self) -> Option<String> {
         self.has(Part::NetworkPolicies)
-            .then(|| format!("{}/networking/{version}/external", self.own()))
+            .then(|| format!("{}/networking/v1/external", self.own()))
     }
 
     /// As Cloud Controller presents it.

@@ -79,8 +79,9 @@ async fn root(
         "self": { "href": own },
         "cloud_controller_v2": Value::Null,
         "cloud_controller_v3": { "href": format!("{own}/v3"), "meta": { "version": API_VERSION } },
-        "network_policy_v0": link(links.network_policies("v0")),
-        "network_policy_v1": link(links.network_policies("v1")),
+        // What the CLI of Cloud Foundry's first years asked.
+        "network_policy_v0": null,
+        "network_policy_v1": link(links.network_policies()),
         "login": link(Some(links.named("login"))),
         "uaa": link(Some(links.named("uaa"))),
         "credhub": Value::Null,
