@@ -36,6 +36,11 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         vec!["data".to_owned(), config.data_dir.display().to_string()],
         vec!["docker".to_owned(), text(&health["docker"])],
     ];
+    let unavailable = health["unavailable_tcp_ports"].as_array();
+    for port in unavailable.into_iter().flatten() {
+        let text = "not open: another program has it; `cflite logs` names it";
+        rows.push(vec![format!("TCP port {port}"), text.to_owned()]);
+    }
     for (name, value) in health["counts"].as_object().into_iter().flatten() {
         rows.push(vec![name.clone(), text(value)]);
     }

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_log_drains.sql"),
     include_str!("migrations/0016_console.sql"),
     include_str!("migrations/0017_log_drain_positions.sql"),
+    include_str!("migrations/0018_router_groups.sql"),
 ];
 
 /// The schema version this binary writes.

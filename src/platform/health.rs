@@ -12,6 +12,7 @@ use crate::base::Supervisor;
 use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
 use crate::logs::Logs;
+use crate::router::TcpRouter;
 use crate::scheduler::Scheduler;
 
 /// What the health report covers.
@@ -20,6 +21,7 @@ pub(super) struct Health {
     pub(super) db: Db,
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: Scheduler,
+    pub(super) tcp: TcpRouter,
     pub(super) docker: String,
 }
 
@@ -39,6 +41,7 @@ impl Health {
             logs: logs.clone(),
             supervisor: self.supervisor.clone(),
             scheduler: self.scheduler.clone(),
+            tcp: self.tcp.clone(),
         }
     }
 }
@@ -60,6 +63,8 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
         counts.unwrap_or_else(|error: DbError| json!({ "error": error.to_string() }));
     counts["routable instances"] = json!(routable);
     counts["unreadable rows"] = json!(health.db.unreadable_rows());
+    let tcp = health.tcp.figures();
+    counts["TCP ports"] = json!(tcp.ports);
     let status = if healthy {
         StatusCode::OK
     } else {
@@ -67,7 +72,13 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
     };
     (
         status,
-        Json(json!({ "docker": health.docker, "counts": counts, "workers": workers })),
+        Json(json!({
+            "docker": health.docker,
+            "counts": counts,
+            // The log says who has them.
+            "unavailable_tcp_ports": tcp.unavailable,
+            "workers": workers,
+        })),
     )
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod resource_matches;
 pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod root;
+pub(crate) mod router_groups;
 pub(crate) mod routes;
 pub(crate) mod security_groups;
 pub(crate) mod service_brokers;
@@ -71,6 +72,7 @@ impl CloudController {
             .merge(revisions::routes())
             .merge(roles::routes())
             .merge(root::routes())
+            .merge(router_groups::routes())
             .merge(routes::routes())
             .merge(security_groups::routes())
             .merge(service_brokers::routes())
