@@ -25,5 +25,6 @@ mod ssh;
 mod staging;
 mod state;
 mod survival;
+mod tcp_routes;
 mod trust;
 mod upstream;
