@@ -12,11 +12,13 @@ use crate::base::private_file;
 const LONGEST: usize = 32;
 /// The first ports that profiles get: HTTP, HTTPS, SSH, registry.
 const FIRST: [u16; 4] = [8081, 8444, 2223, 5001];
-/// The first port of TCP routes of the platform that is no profile, and how many each platform gets.
-const FIRST_TCP: u16 = 61001;
+/// The first port of TCP routes that a profile gets, behind those of data services, and how many it gets.
+const FIRST_TCP: u16 = 62_201;
 const TCP_PORTS: u16 = 100;
-/// Ranges behind it.
-const TCP_RANGES: u16 = 44;
+/// Ranges from there on.
+const TCP_RANGES: u16 = 33;
+/// That of the platform that is no profile.
+const USUAL_TCP: &str = "61001-61100";
 /// Profiles on one machine.
 const MOST: u16 = 100;
 
@@ -113,15 +115,15 @@ fn choose(taken: &[u16], is_free: impl Fn(u16) -> bool) -> Option<[u16; 4]> {
     Some(chosen)
 }
 
-/// The first range behind the usual one that no other profile has. When there is none it shares one: a
+/// The first range that no other profile has. When there is none it shares one: a
 /// port that another platform has open is told of, and the others work.
 fn choose_tcp(taken: &[String]) -> String {
-    let mut all = (1..=TCP_RANGES).map(|number| {
+    let mut all = (0..TCP_RANGES).map(|number| {
         let first = FIRST_TCP + number * TCP_PORTS;
         format!("{first}-{}", first + TCP_PORTS - 1)
     });
     let free = all.find(|range| !taken.contains(range));
-    free.unwrap_or_else(|| format!("{FIRST_TCP}-{}", FIRST_TCP + TCP_PORTS - 1))
+    free.unwrap_or_else(|| USUAL_TCP.to_owned())
 }
 
 fn is_free(port: u16) -> bool {
@@ -162,7 +164,7 @@ mod tests {
             crate::net::PortRanges::parse(&chosen).expect(&chosen);
             taken.push(chosen);
         }
-        assert_eq!(taken[0], "61101-61200");
+        assert_eq!(taken[0], "62201-62300");
         assert_eq!(choose_tcp(&taken), "61001-61100");
     }
 }

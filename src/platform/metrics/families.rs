@@ -124,7 +124,7 @@ impl PlatformMetrics {
         let figures = self.tcp.figures();
         let state = |state: &str| vec![("state", state.to_owned())];
         let mut ports = Family::gauge("cflite_tcp_ports", "Ports of TCP routes with an instance.");
-        ports.push(state("open"), figures.ports as f64);
+        ports.push(state("open"), figures.ports.len() as f64);
         ports.push(state("unavailable"), figures.unavailable.len() as f64);
         let result = |result: &str| vec![("result", result.to_owned())];
         let mut connections = Family::counter(

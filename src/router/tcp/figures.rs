@@ -1,6 +1,7 @@
 //! What TCP routes did, for metrics and the health report.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::Timestamp;
 
@@ -10,7 +11,7 @@ const TELL_EVERY: i64 = 10;
 /// Counts while connections come and go.
 #[derive(Debug, Default)]
 pub struct Figures {
-    ports: AtomicUsize,
+    ports: Mutex<Vec<u16>>,
     open: AtomicUsize,
     served: AtomicU64,
     unreachable: AtomicU64,
@@ -26,7 +27,7 @@ pub struct Figures {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpFigures {
     /// Ports that are open.
-    pub ports: usize,
+    pub ports: Vec<u16>,
     /// Ports that should be open, but another program has them or they cannot be had.
     pub unavailable: Vec<u16>,
     /// Connections that are open.
@@ -46,7 +47,7 @@ pub struct TcpFigures {
 impl Figures {
     pub(super) fn now(&self, unavailable: impl Iterator<Item = u16>) -> TcpFigures {
         TcpFigures {
-            ports: self.ports.load(Ordering::Relaxed),
+            ports: self.ports().clone(),
             unavailable: unavailable.collect(),
             open: self.open.load(Ordering::Relaxed),
             served: self.served.load(Ordering::Relaxed),
@@ -57,8 +58,12 @@ impl Figures {
         }
     }
 
-    pub(super) fn set_ports(&self, count: usize) {
-        self.ports.store(count, Ordering::Relaxed);
+    pub(super) fn set_ports(&self, open: Vec<u16>) {
+        *self.ports() = open;
+    }
+
+    fn ports(&self) -> MutexGuard<'_, Vec<u16>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection was given an instance; it is open while the result lives.

@@ -151,7 +151,7 @@ impl TcpRouter {
                 match turn {
                     Turn::Stop => {
                         drop(ports);
-                        self.shared.figures.set_ports(0);
+                        self.shared.figures.set_ports(Vec::new());
                         self.drain(&connections).await;
                         return Ok(());
                     }

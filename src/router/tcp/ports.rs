@@ -100,7 +100,8 @@ impl Ports {
                 }
             }
         }
-        router.shared.figures.set_ports(self.listeners.len());
+        let open = self.listeners.keys().copied().collect();
+        router.shared.figures.set_ports(open);
     }
 
     /// Waits for a client, or until a port may be tried again.

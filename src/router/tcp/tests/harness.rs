@@ -54,9 +54,14 @@ impl World {
         };
         self.router.set(routes.iter().map(route).collect());
         let wanted = routes.iter().filter(|(_, backends)| !backends.is_empty());
-        let wanted = wanted.count();
-        self.until(|figures| figures.ports + figures.unavailable.len() == wanted)
-            .await;
+        let mut wanted: Vec<u16> = wanted.map(|(port, _)| *port).collect();
+        wanted.sort_unstable();
+        self.until(|figures| {
+            let mut all = [&figures.ports[..], &figures.unavailable].concat();
+            all.sort_unstable();
+            all == wanted
+        })
+        .await;
     }
 
     /// Waits until the figures are such.
