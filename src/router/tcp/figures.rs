@@ -10,7 +10,7 @@ const TELL_EVERY: i64 = 10;
 
 /// Counts while connections come and go.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub(super) struct Figures {
     ports: Mutex<Vec<u16>>,
     open: AtomicUsize,
     served: AtomicU64,

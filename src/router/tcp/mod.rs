@@ -35,9 +35,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
 
-pub use figures::{Figures, TcpFigures};
+pub use figures::TcpFigures;
 pub use table::TcpRoute;
 
+use figures::Figures;
 use ports::{Ports, Turn};
 use table::TcpTable;
 

@@ -6,7 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::harness::*;
+use super::harness::{
+    World, connect, free_port, is_closed, letter, listener, named_echo, rest, settings,
+};
 use crate::router::TcpSettings;
 
 #[tokio::test]

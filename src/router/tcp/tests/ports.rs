@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::harness::*;
+use super::harness::{
+    PATIENCE, World, connect, free_port, is_closed, letter, listener, named_echo, rest, settings,
+};
 use crate::router::TcpSettings;
 
 async fn is_refused(port: u16) -> bool {
