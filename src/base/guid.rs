@@ -96,6 +96,8 @@ guid_types! {
     DestinationGuid,
     /// A domain.
     DomainGuid,
+    /// A router group: the ports of TCP routes.
+    RouterGroupGuid,
     /// A job of `/v3/jobs`.
     JobGuid,
     /// A task of an app.

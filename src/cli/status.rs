@@ -37,6 +37,11 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
         vec!["docker".to_owned(), text(&health["docker"])],
         vec!["network".to_owned(), text(&health["network"])],
     ];
+    let unavailable = health["unavailable_tcp_ports"].as_array();
+    for port in unavailable.into_iter().flatten() {
+        let text = "not open: another program has it; `cflite logs` names it";
+        rows.push(vec![format!("TCP port {port}"), text.to_owned()]);
+    }
     for (name, value) in health["counts"].as_object().into_iter().flatten() {
         rows.push(vec![name.clone(), text(value)]);
     }

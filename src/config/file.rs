@@ -14,6 +14,7 @@ const KEYS: &[&str] = &[
     "ssh-port",
     "ssh",
     "registry-port",
+    "tcp-ports",
     "docker-host",
     "admin-password-file",
     "app-log-revision",

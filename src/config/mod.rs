@@ -22,20 +22,22 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::base::Secret;
-use crate::net::Network;
 use crate::net::ports::PortChoice;
+use crate::net::{Network, PortRanges};
 use crate::network::Enforcement;
 use crate::telemetry::{otlp, own_log};
 pub use shown::{Origin, Setting};
 use values::{
     absolute, check_domain, default_data_dir, docker_host, export, log_format, package_upstreams,
-    port, size, ssh_port, stand_ins, upstreams,
+    port, size, ssh_port, stand_ins, tcp_ports, upstreams,
 };
 
 /// The space for copies of other registries' images.
 const DEFAULT_CACHE: u64 = 20 << 30;
 /// The space for packages.
 const DEFAULT_PACKAGES: u64 = 10 << 30;
+/// Behind those that Linux gives to outgoing connections.
+const DEFAULT_TCP_PORTS: &str = "61001-61100";
 /// Where Debian and Ubuntu keep authorities that the owner of a machine added.
 const OWN_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// When a service whose broker is elsewhere is made on this machine.
@@ -97,6 +99,10 @@ pub struct Options {
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
+    /// Ports of TCP routes, such as 61001-61100; routes that are there keep theirs when they change
+    /// [default: 61001-61100]
+    #[arg(long, global = true, env = "CFLITE_TCP_PORTS", value_name = "PORTS")]
+    pub tcp_ports: Option<String>,
     /// Docker daemon, e.g. unix:///var/run/docker.sock
     #[arg(long, global = true, env = "CFLITE_DOCKER_HOST", value_name = "URL")]
     pub docker_host: Option<String>,
@@ -278,6 +284,8 @@ pub struct Config {
     pub ssh_port: Option<PortChoice>,
     /// Registry port.
     pub registry_port: u16,
+    /// Ports of TCP routes.
+    pub tcp_ports: PortRanges,
     /// Docker daemon; `None` = `DOCKER_HOST` or the local socket.
     pub docker_host: Option<String>,
     /// File with the admin's password.
@@ -383,6 +391,7 @@ impl Options {
             https_port: port(all.https_port, PortChoice::HTTPS),
             ssh_port: ssh_port(all.ssh, all.ssh_port),
             registry_port: all.registry_port.unwrap_or(5000),
+            tcp_ports: tcp_ports(all.tcp_ports.as_deref().unwrap_or(DEFAULT_TCP_PORTS))?,
             docker_host: all.docker_host.or_else(docker_host),
             admin_password_file: all.admin_password_file,
             app_log_revision: all.app_log_revision.unwrap_or(false),
@@ -438,6 +447,7 @@ impl Options {
             ssh_port: self.ssh_port.or(other.ssh_port),
             ssh: self.ssh.or(other.ssh),
             registry_port: self.registry_port.or(other.registry_port),
+            tcp_ports: self.tcp_ports.or(other.tcp_ports),
             docker_host: self.docker_host.or(other.docker_host),
             admin_password_file: self.admin_password_file.or(other.admin_password_file),
             app_log_revision: self.app_log_revision.or(other.app_log_revision),

@@ -12,6 +12,13 @@ use crate::base::private_file;
 const LONGEST: usize = 32;
 /// The first ports that profiles get: HTTP, HTTPS, SSH, registry.
 const FIRST: [u16; 4] = [8081, 8444, 2223, 5001];
+/// The first port of TCP routes that a profile gets, behind those of data services, and how many it gets.
+const FIRST_TCP: u16 = 62_201;
+const TCP_PORTS: u16 = 100;
+/// Ranges from there on.
+const TCP_RANGES: u16 = 33;
+/// That of the platform that is no profile.
+const USUAL_TCP: &str = "61001-61100";
 /// Profiles on one machine.
 const MOST: u16 = 100;
 
@@ -73,23 +80,26 @@ pub fn prepare(options: &Options) -> Result<(), ConfigError> {
         let path = path.to_owned();
         move |source| ConfigError::Unreadable { path, source }
     };
-    let mut taken = Vec::new();
+    let (mut taken, mut taken_tcp) = (Vec::new(), Vec::new());
     for other in list().map_err(unreadable(&folder_of_all()))? {
         let path = data_dir(&other)?.join("cflite.toml");
         if path.exists() {
             let theirs = file::read(&path)?;
             taken.extend([theirs.http_port, theirs.https_port]);
             taken.extend([theirs.ssh_port, theirs.registry_port]);
+            taken_tcp.extend(theirs.tcp_ports);
         }
     }
     let taken: Vec<u16> = taken.into_iter().flatten().collect();
+    let tcp = choose_tcp(&taken_tcp);
     let [http, https, ssh, registry] = choose(&taken, is_free).ok_or_else(|| ConfigError::Value {
         option: "profile",
         reason: format!("there are no free ports for {name}: give it --http-port, --https-port and --registry-port"),
     })?;
     let text = format!(
         "# Ports of the profile {name}, chosen when it was started for the first time.\n\
-         http-port = {http}\nhttps-port = {https}\nssh-port = {ssh}\nregistry-port = {registry}\n"
+         http-port = {http}\nhttps-port = {https}\nssh-port = {ssh}\nregistry-port = {registry}\n\
+         tcp-ports = \"{tcp}\"\n"
     );
     private_file::create_folder(&folder)
         .and_then(|()| private_file::replace(&path, text.as_bytes()))
@@ -103,6 +113,17 @@ fn choose(taken: &[u16], is_free: impl Fn(u16) -> bool) -> Option<[u16; 4]> {
         *chosen = candidates.find(|port| !taken.contains(port) && is_free(*port))?;
     }
     Some(chosen)
+}
+
+/// The first range that no other profile has. When there is none it shares one: a
+/// port that another platform has open is told of, and the others work.
+fn choose_tcp(taken: &[String]) -> String {
+    let mut all = (0..TCP_RANGES).map(|number| {
+        let first = FIRST_TCP + number * TCP_PORTS;
+        format!("{first}-{}", first + TCP_PORTS - 1)
+    });
+    let free = all.find(|range| !taken.contains(range));
+    free.unwrap_or_else(|| USUAL_TCP.to_owned())
 }
 
 fn is_free(port: u16) -> bool {
@@ -132,5 +153,18 @@ mod tests {
             Some([8083, 8444, 2223, 5002])
         );
         assert_eq!(choose(&[], |port| port < 8400), None);
+    }
+
+    #[test]
+    fn every_profile_has_ports_of_its_own_for_tcp_routes() {
+        let mut taken = Vec::new();
+        for _ in 0..TCP_RANGES {
+            let chosen = choose_tcp(&taken);
+            assert!(!taken.contains(&chosen), "{chosen}");
+            crate::net::PortRanges::parse(&chosen).expect(&chosen);
+            taken.push(chosen);
+        }
+        assert_eq!(taken[0], "62201-62300");
+        assert_eq!(choose_tcp(&taken), "61001-61100");
     }
 }

@@ -88,6 +88,7 @@ impl Config {
             ("ssh-port", json!(self.ssh_port.map(port))),
             ("ssh", json!(self.ssh_port.is_some())),
             ("registry-port", json!(self.registry_port)),
+            ("tcp-ports", json!(self.tcp_ports.as_str())),
             ("docker-host", json!(self.docker_host)),
             ("admin-password-file", json!(self.admin_password_file)),
             ("app-log-revision", json!(self.app_log_revision)),

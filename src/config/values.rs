@@ -7,6 +7,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::base::Bytes;
+use crate::net::PortRanges;
 use crate::net::ports::PortChoice;
 use crate::telemetry::{otlp, own_log};
 
@@ -89,6 +90,14 @@ pub(super) fn docker_host() -> Option<String> {
 /// The port that is given, else the usual one.
 pub(super) fn port(given: Option<u16>, usual: PortChoice) -> PortChoice {
     given.map_or(usual, PortChoice::Exactly)
+}
+
+/// Ports such as `61001-61100`.
+pub(super) fn tcp_ports(text: &str) -> Result<PortRanges, ConfigError> {
+    PortRanges::parse(text).map_err(|error| ConfigError::Value {
+        option: "tcp-ports",
+        reason: format!("\"{text}\" are not ports such as 61001-61100: {error}"),
+    })
 }
 
 /// Where SSH listens, unless it is off.

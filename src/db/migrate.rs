@@ -26,7 +26,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_log_drains.sql"),
     include_str!("migrations/0016_console.sql"),
     include_str!("migrations/0017_log_drain_positions.sql"),
-    include_str!("migrations/0018_network_policies.sql"),
+    include_str!("migrations/0018_router_groups.sql"),
+    include_str!("migrations/0019_network_policies.sql"),
 ];
 
 /// The schema version this binary writes.

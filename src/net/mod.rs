@@ -1,8 +1,8 @@
 //! HTTP: ports, listeners that drain, and what a handler learns about its caller.
 //!
 //! [`ports`] binds and names the process that holds a port; [`inherited`] takes sockets that
-//! systemd bound; [`server`] accepts connections, does the TLS handshake and passes requests to a
-//! [`server::Serve`]; [`caller`] is what platform handlers learn about the caller: scheme,
+//! systemd bound; [`PortRanges`] are those of TCP routes; [`server`] accepts connections, does the
+//! TLS handshake and passes requests to a [`server::Serve`]; [`caller`] is what platform handlers learn about the caller: scheme,
 //! authority, address and request id; [`slow_body`] aborts requests whose body arrives too slowly;
 //! [`paths`] normalizes paths before they are routed; [`cookies`] are those that apps cannot plant;
 //! [`axum_port`] serves a router on a port of its own; [`range`] reads ranges of bytes;
@@ -18,6 +18,7 @@ mod network;
 pub mod origin;
 pub mod outside;
 pub mod paths;
+mod port_ranges;
 pub mod ports;
 pub mod progress;
 pub mod range;
@@ -26,3 +27,4 @@ pub mod slow_body;
 
 pub use caller::{RequestBase, RequestId, Scheme};
 pub use network::{Network, NoNetwork};
+pub use port_ranges::{PortRanges, PortRangesError};

@@ -21,7 +21,7 @@ use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
 use crate::marketplace::{self, Marketplace};
 use crate::net::RequestId;
 use crate::pki::Pki;
-use crate::router::{self, Router};
+use crate::router::{self, Router, TcpRouter, TcpSettings};
 use crate::scheduler::{self, Scheduler, TaskParts, Tasks};
 use crate::staging::images::{self, Images};
 use crate::staging::{self, DropletImages, Staging, StagingParts, droplet_repository};
@@ -144,7 +144,13 @@ pub(super) fn controller_parts(
             // Parts that are added here get their links in the API.
             on_board: OnBoard {
                 ssh,
-                parts: [Part::Firehose, Part::LogStream, Part::NetworkPolicies].into(),
+                parts: [
+                    Part::Firehose,
+                    Part::LogStream,
+                    Part::NetworkPolicies,
+                    Part::Routing,
+                ]
+                .into(),
             },
         },
     }
@@ -187,6 +193,11 @@ pub(super) fn router(access_log: Arc<RouterLog>, drains: &Drains) -> Router {
     let router = Router::new(settings, access_log);
     router.hold();
     router
+}
+
+/// The ports of TCP routes, on the address of the HTTP port.
+pub(super) fn tcp_router(parts: &Parts, running: &Running) -> TcpRouter {
+    TcpRouter::new(TcpSettings::on(running.bind), parts.clock.clone())
 }
 
 pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {

@@ -13,6 +13,7 @@ use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
 use crate::logs::Logs;
 use crate::network::Firewall;
+use crate::router::TcpRouter;
 use crate::scheduler::Scheduler;
 
 /// What the health report covers.
@@ -22,6 +23,7 @@ pub(super) struct Health {
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: Scheduler,
     pub(super) firewall: Firewall,
+    pub(super) tcp: TcpRouter,
     pub(super) docker: String,
 }
 
@@ -41,6 +43,7 @@ impl Health {
             logs: logs.clone(),
             supervisor: self.supervisor.clone(),
             scheduler: self.scheduler.clone(),
+            tcp: self.tcp.clone(),
         }
     }
 }
@@ -62,6 +65,8 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
         counts.unwrap_or_else(|error: DbError| json!({ "error": error.to_string() }));
     counts["routable instances"] = json!(routable);
     counts["unreadable rows"] = json!(health.db.unreadable_rows());
+    let tcp = health.tcp.figures();
+    counts["TCP ports"] = json!(tcp.ports.len());
     let status = if healthy {
         StatusCode::OK
     } else {
@@ -73,6 +78,8 @@ async fn healthz(State(health): State<Health>) -> (StatusCode, Json<Value>) {
             "docker": health.docker,
             "network": health.firewall.status().to_string(),
             "counts": counts,
+            // The log says who has them.
+            "unavailable_tcp_ports": tcp.unavailable,
             "workers": workers,
         })),
     )

@@ -1,5 +1,5 @@
 //! Keeps the route table current: it is rebuilt when the database or the routable instances change,
-//! and swapped atomically. Requests to apps wait for the first table that has the instances of the
+//! and swapped atomically, with the ports of TCP routes. Requests to apps wait for the first table that has the instances of the
 //! process before this one.
 
 use tokio_util::sync::CancellationToken;
@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud_controller::engines;
 use crate::cloud_controller::error::Error;
 use crate::db::Db;
-use crate::router::{Router, Table};
+use crate::router::{Router, Table, TcpRouter};
 use crate::scheduler::Scheduler;
 
 /// Runs until cancelled.
 pub(super) async fn keep_table(
     db: Db,
     scheduler: Scheduler,
-    router: Router,
+    (router, tcp): (Router, TcpRouter),
     token: CancellationToken,
 ) -> Result<(), Error> {
     let mut changes = db.changes();
@@ -26,9 +26,10 @@ pub(super) async fn keep_table(
         let is_complete = *observed.borrow_and_update();
         let instances = routable.borrow_and_update().clone();
         let routes = db
-            .read(move |tx| engines::router::table(tx, &instances))
+            .read(move |tx| engines::router::routes(tx, &instances))
             .await?;
-        router.swap(Table::build(routes));
+        router.swap(Table::build(routes.http));
+        tcp.set(routes.tcp);
         if is_complete {
             router.open();
         }

@@ -52,12 +52,14 @@ impl Platform {
         let uploads = engines::uploads(&parts, &core, &images);
         let drains = engines::drains(&parts, &core, &pki);
         let router = engines::router(access_log, &drains);
+        let tcp = engines::tcp_router(&parts, &running);
         let names = workers::start_names(&supervisor, &core);
         let health = Health {
             db: core.db.clone(),
             supervisor: supervisor.clone(),
             scheduler: scheduler.clone(),
             firewall: core.firewall.clone(),
+            tcp: tcp.clone(),
             docker: open::docker_version(&*parts.engine).await,
         };
         let metrics = health.metrics(measured, names, &core.logs);
@@ -79,7 +81,7 @@ impl Platform {
         marketplace.start(&supervisor);
         data_services.start(&supervisor);
         workers::start_controller(&supervisor, &cc, &parts.clock);
-        workers::start_routing(&supervisor, &core.db, &scheduler, &router);
+        workers::start_routing(&supervisor, &core.db, &scheduler, (&router, &tcp));
         workers::start_sweepers(&supervisor, &core, &parts);
         workers::warm_images(&supervisor, images);
         ssh::start(&supervisor, &parts, &cc, key, &mut sockets)?;

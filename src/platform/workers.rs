@@ -20,7 +20,7 @@ use crate::net::origin::PlatformHosts;
 use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
 use crate::pki::Pki;
-use crate::router::{FrontDoor, Router};
+use crate::router::{FrontDoor, Router, TcpRouter};
 use crate::scheduler::Scheduler;
 use crate::staging;
 use crate::staging::images::Images;
@@ -137,12 +137,15 @@ pub(super) fn start_routing(
     supervisor: &Supervisor,
     db: &Db,
     scheduler: &Scheduler,
-    router: &Router,
+    (router, tcp): (&Router, &TcpRouter),
 ) {
-    let (db, scheduler, router) = (db.clone(), scheduler.clone(), router.clone());
+    let (db, scheduler) = (db.clone(), scheduler.clone());
+    let routers = (router.clone(), tcp.clone());
     supervisor.worker("routing table", move |token| {
-        routing::keep_table(db.clone(), scheduler.clone(), router.clone(), token)
+        routing::keep_table(db.clone(), scheduler.clone(), routers.clone(), token)
     });
+    let tcp = tcp.clone();
+    supervisor.worker("TCP routes", move |token| tcp.clone().run(token));
 }
 
 fn start_image_collector(supervisor: &Supervisor, core: &CoreServices, engine: &Arc<dyn Engine>) {

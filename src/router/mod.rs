@@ -1,4 +1,5 @@
-//! The HTTP router: chooses the instance for a request and proxies request and response.
+//! The HTTP router: chooses the instance for a request and proxies request and response; and, in
+//! [`tcp`], the ports of TCP routes.
 //!
 //! Flow: the front door receives a request from a listener ([`crate::net::server`]) → platform host
 //! names go to the platform's own `axum::Router`, everything else is looked up in the [`Table`] →
@@ -38,6 +39,7 @@ mod request_body;
 mod response_body;
 mod sticky;
 mod table;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 mod trace;
@@ -48,6 +50,7 @@ pub use finished::{AccessLog, Finished};
 pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
 pub use response_body::ResponseBody;
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
+pub use tcp::{TcpFigures, TcpRoute, TcpRouter, TcpSettings};
 
 /// The limits of an exchange.
 #[derive(Clone, Debug)]

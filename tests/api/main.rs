@@ -59,6 +59,7 @@ mod stacks;
 mod staging;
 mod support;
 mod tasks;
+mod tcp_routes;
 mod transfer;
 mod upgrades;
 mod usage_events;

@@ -143,6 +143,9 @@ check "an image" "sha256:" build_image
 # shellcheck source=tests/cf/services.sh
 source tests/cf/services.sh
 
+# shellcheck source=tests/cf/tcp.sh
+source tests/cf/tcp.sh
+
 # shellcheck source=tests/cf/ssh.sh
 source tests/cf/ssh.sh
 # These take their time, so each of the two schemes has one.

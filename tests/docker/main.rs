@@ -26,5 +26,6 @@ mod ssh;
 mod staging;
 mod state;
 mod survival;
+mod tcp_routes;
 mod trust;
 mod upstream;

@@ -11,7 +11,7 @@ use crate::cloud_controller::model::audit_events::{Cause, Place, Recorder, Targe
 use crate::cloud_controller::model::destinations::{
     DEFAULT_PORT, Destination, DestinationKey, MappedApp, NewDestination, Protocol,
 };
-use crate::cloud_controller::model::routes::Route;
+use crate::cloud_controller::model::routes::{Route, RouteProtocol};
 use crate::cloud_controller::permits::MaySupport;
 use crate::db::{ReadTx, WriteTx};
 
@@ -104,10 +104,18 @@ pub(crate) fn set_protocol(
     protocol: Protocol,
 ) -> Result<Destination> {
     covers(may, route, &destination)?;
-    if protocol == Protocol::Tcp {
-        return Err(Error::unprocessable(
+    let fault = match (route.protocol, protocol) {
+        (RouteProtocol::Http, Protocol::Tcp) => Some(
             "Destination protocol must be 'http1' or 'http2' if the parent route's protocol is 'http'",
-        ));
+        ),
+        (RouteProtocol::Tcp, Protocol::Http1 | Protocol::Http2) => {
+            Some("Destination protocol must be 'tcp' if the parent route's protocol is 'tcp'")
+        }
+        (RouteProtocol::Http, Protocol::Http1 | Protocol::Http2)
+        | (RouteProtocol::Tcp, Protocol::Tcp) => None,
+    };
+    if let Some(fault) = fault {
+        return Err(Error::unprocessable(fault));
     }
     destination.protocol = protocol;
     destination.updated_at = may.now;
@@ -161,7 +169,7 @@ fn destination(
             process_type: new.process_type.clone(),
             port,
         },
-        protocol: new.protocol.unwrap_or_default(),
+        protocol: new.protocol.unwrap_or(Protocol::usual(route.protocol)),
         weight: new.weight,
         shown_port: if port == 0 { DEFAULT_PORT } else { port },
         app_name: app.name.clone(),
@@ -178,10 +186,16 @@ fn add(
     new: &Destination,
     cause: Cause,
 ) -> Result<()> {
-    if new.protocol == Protocol::Tcp {
-        return Err(Error::unprocessable(
-            "Cannot use 'tcp' protocol for http routes; valid options are: [http1, http2].",
-        ));
+    let allowed = match route.protocol {
+        RouteProtocol::Http => "http1, http2",
+        RouteProtocol::Tcp => "tcp",
+    };
+    if (new.protocol == Protocol::Tcp) != (route.protocol == RouteProtocol::Tcp) {
+        return Err(Error::unprocessable(format!(
+            "Cannot use '{}' protocol for {} routes; valid options are: [{allowed}].",
+            new.protocol.as_str(),
+            route.protocol.as_str()
+        )));
     }
     model::destinations::insert(tx, new)?;
     record(tx, recorder, "audit.app.map-route", (route, new), cause)

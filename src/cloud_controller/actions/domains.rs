@@ -3,7 +3,7 @@
 //! Cloud Controller writes no audit events about domains; those about the routes that go with one
 //! are written.
 
-use crate::base::guid::{DomainGuid, OrganizationGuid};
+use crate::base::guid::{DomainGuid, OrganizationGuid, RouterGroupGuid};
 use crate::base::{GuidSource, Timestamp};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Kind, Result};
@@ -44,7 +44,9 @@ pub(crate) fn create(
     wanted: CreateDomain,
     system_domain: &str,
 ) -> Result<Domain> {
-    if let Some(guid) = &wanted.router_group {
+    if let Some(guid) = &wanted.router_group
+        && model::router_groups::find(tx, guid)?.is_none()
+    {
         return Err(Error::unprocessable(format!(
             "Router group with guid '{guid}' not found."
         )));
@@ -53,7 +55,7 @@ pub(crate) fn create(
         guid: DomainGuid::generate(&may.guids),
         name: wanted.name,
         internal: wanted.internal,
-        router_group_guid: None,
+        router_group_guid: wanted.router_group,
         organization_guid: wanted.organization,
         created_at: may.now,
         updated_at: may.now,
@@ -201,9 +203,11 @@ pub(crate) fn no_such_organization(guid: &OrganizationGuid) -> Error {
 
 /// From where a domain's routes can be reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Reach<'a> {
     /// Through the router.
     Public,
+    /// Through the router, each at a port of this group.
+    Tcp(&'a RouterGroupGuid),
     /// From other apps.
     Internal,
 }
@@ -212,7 +216,7 @@ pub(crate) enum Reach {
 pub(crate) fn ensure_shared(
     tx: &WriteTx<'_>,
     name: &str,
-    reach: Reach,
+    reach: Reach<'_>,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<()> {
@@ -220,7 +224,10 @@ pub(crate) fn ensure_shared(
         guid: DomainGuid::generate(guids),
         name: name.to_owned(),
         internal: reach == Reach::Internal,
-        router_group_guid: None,
+        router_group_guid: match reach {
+            Reach::Tcp(group) => Some(group.clone()),
+            Reach::Public | Reach::Internal => None,
+        },
         organization_guid: None,
         created_at: now,
         updated_at: now,

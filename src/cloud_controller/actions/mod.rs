@@ -24,6 +24,7 @@ pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod routes;
 pub(crate) mod routes_checks;
+pub(crate) mod routes_ports;
 pub(crate) mod security_groups;
 pub(crate) mod service_bindings;
 pub(crate) mod service_brokers;

@@ -11,6 +11,7 @@ use crate::cloud_controller::model::domains::Domain;
 use crate::cloud_controller::model::routes::{Route, RoutePlace};
 use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::payload::route_options::{Hashing, OptionsChange};
+use crate::cloud_controller::payload::routes::RequestedPort;
 use crate::cloud_controller::permits::{MayChangeDomain, MaySupport, MayWrite};
 use crate::cloud_controller::{actions, model};
 use crate::db::{ReadTx, WriteTx};
@@ -21,8 +22,7 @@ pub(crate) struct NewRoute<'a> {
     pub domain: &'a Domain,
     pub host: String,
     pub path: String,
-    /// 0 = none.
-    pub port: u16,
+    pub port: RequestedPort,
     pub options: OptionsChange,
     pub metadata: MetadataChange,
     /// What the audit event says was asked.
@@ -37,10 +37,21 @@ impl<'a> NewRoute<'a> {
             domain,
             host: host.to_owned(),
             path: path.to_owned(),
-            port: 0,
+            port: RequestedPort::Exactly(0),
             options: OptionsChange::default(),
             metadata: MetadataChange::default(),
             request: json!({ "host": host, "path": path }),
+        }
+    }
+}
+
+impl NewRoute<'_> {
+    /// Where it is to be, with this port.
+    pub(crate) fn place(&self, port: u16) -> RoutePlace<'_> {
+        RoutePlace {
+            host: &self.host,
+            path: &self.path,
+            port,
         }
     }
 }
@@ -63,15 +74,16 @@ pub(crate) fn create(
 ) -> Result<Route> {
     may.covers(&new.space.guid)?;
     let options = new.options.clone().apply(&Map::new(), hashing(tx)?)?;
-    actions::routes_checks::check(tx, &new, context.system_domain)?;
+    let port = actions::routes_checks::check(tx, &new, context.system_domain)?;
     let route = Route {
         guid: RouteGuid::generate(&may.guids),
         space_guid: new.space.guid.clone(),
         domain_guid: new.domain.guid.clone(),
         domain_name: new.domain.name.clone(),
+        protocol: new.domain.protocol(),
         host: new.host,
         path: new.path,
-        port: new.port,
+        port,
         options,
         created_at: may.now,
         updated_at: may.now,
@@ -93,12 +105,9 @@ pub(crate) fn find_or_create(
     new: NewRoute<'_>,
     context: RouteContext<'_>,
 ) -> Result<Route> {
-    let place = RoutePlace {
-        host: &new.host,
-        path: &new.path,
-        port: new.port,
-    };
-    if let Some(route) = model::routes::find_at(tx, &new.domain.guid, place)? {
+    if let RequestedPort::Exactly(port) = new.port
+        && let Some(route) = model::routes::find_at(tx, &new.domain.guid, new.place(port))?
+    {
         if !model::routes::is_available_in(tx, &route, &new.space.guid)? {
             return Err(Error::unprocessable(
                 "Routes cannot be mapped to destinations in different spaces",

@@ -2,36 +2,33 @@
 //! The order of the checks decides which fault is named.
 
 use crate::cloud_controller::actions::routes::NewRoute;
+use crate::cloud_controller::actions::routes_ports::{self, GroupPorts};
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::model::domains::{Domain, is_platform_name};
-use crate::cloud_controller::model::routes::RoutePlace;
+use crate::cloud_controller::model::routes::RouteProtocol;
+use crate::cloud_controller::model::spaces::Space;
 use crate::cloud_controller::{model, payload};
 use crate::db::ReadTx;
 
 const LONGEST_NAME: usize = 253;
 const LONGEST_PATH: usize = 128;
 
-/// 422 with the first fault.
-pub(crate) fn check(tx: &ReadTx<'_>, new: &NewRoute<'_>, system_domain: &str) -> Result<()> {
+/// The port that the route gets (0 = none), or 422 with the first fault.
+pub(crate) fn check(tx: &ReadTx<'_>, new: &NewRoute<'_>, system_domain: &str) -> Result<u16> {
     let (space, domain) = (new.space, new.domain);
     let refuse = |text: String| Err(Error::unprocessable(text));
+    let ports = match &domain.router_group_guid {
+        Some(group) => Some(GroupPorts::of(tx, group)?),
+        None => None,
+    };
+    let port = routes_ports::assigned(new.port, ports.as_ref())?;
     if !model::domains::usable_by(tx, domain, &space.organization_guid)? {
         return refuse(format!(
             "Invalid domain. Domain '{}' is not available in organization '{}'.",
             domain.name, space.organization_name
         ));
     }
-    let counts = model::routes::counts(tx, &space.guid)?;
-    let full = |(count, limit): (i64, Option<i64>)| limit.is_some_and(|limit| count >= limit);
-    if full(counts.space) {
-        return refuse(format!("Routes quota exceeded for space '{}'.", space.name));
-    }
-    if full(counts.organization) {
-        return refuse(format!(
-            "Routes quota exceeded for organization '{}'.",
-            space.organization_name
-        ));
-    }
+    check_quotas(tx, space, port)?;
     if !new.host.is_empty() {
         let fqdn = format!("{}.{}", new.host, domain.name);
         if model::domains::find_by_name(tx, &fqdn)?.is_some() {
@@ -41,24 +38,56 @@ pub(crate) fn check(tx: &ReadTx<'_>, new: &NewRoute<'_>, system_domain: &str) ->
     if let Some(fault) = host_fault(&new.host, domain, system_domain) {
         return refuse(fault.to_owned());
     }
+    if let Some(ports) = ports {
+        routes_ports::check(tx, new, port, &ports)?;
+        return Ok(port);
+    }
     check_unique(tx, new)?;
     if let Some(fault) = path_fault(&new.path, domain) {
         return refuse(fault.to_owned());
     }
-    if new.port != 0 {
+    if port != 0 {
         return refuse("Routes with protocol 'http' do not support ports.".to_owned());
     }
-    Ok(())
+    Ok(port)
+}
+
+fn check_quotas(tx: &ReadTx<'_>, space: &Space, port: u16) -> Result<()> {
+    let counts = model::routes::counts(tx, &space.guid)?;
+    let has_port = port != 0;
+    let (name, organization) = (&space.name, &space.organization_name);
+    let full = [
+        (counts.space.is_full(), "Routes", "space", name),
+        (
+            has_port && counts.space_ports.is_full(),
+            "Reserved route ports",
+            "space",
+            name,
+        ),
+        (
+            counts.organization.is_full(),
+            "Routes",
+            "organization",
+            organization,
+        ),
+        (
+            has_port && counts.organization_ports.is_full(),
+            "Reserved route ports",
+            "organization",
+            organization,
+        ),
+    ];
+    match full.into_iter().find(|(is_full, ..)| *is_full) {
+        Some((_, what, of, name)) => Err(Error::unprocessable(format!(
+            "{what} quota exceeded for {of} '{name}'."
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn check_unique(tx: &ReadTx<'_>, new: &NewRoute<'_>) -> Result<()> {
     let (host, path, domain) = (&new.host, &new.path, &new.domain.name);
-    let place = RoutePlace {
-        host,
-        path,
-        port: 0,
-    };
-    if model::routes::is_reserved(tx, &new.domain.guid, place)? {
+    if model::routes::is_reserved(tx, &new.domain.guid, new.place(0))? {
         return Err(Error::unprocessable(taken(host, path, domain)));
     }
     if new.domain.is_shared()
@@ -93,7 +122,8 @@ fn host_fault(host: &str, domain: &Domain, system_domain: &str) -> Option<&'stat
     if domain.internal && host == "*" {
         return Some("Wildcard hosts are not supported for internal domains.");
     }
-    if domain.is_shared() && host.trim().is_empty() {
+    let is_tcp = domain.protocol() == RouteProtocol::Tcp;
+    if domain.is_shared() && !is_tcp && host.trim().is_empty() {
         return Some("Missing host. Routes in shared domains must have a host defined.");
     }
     let length = if host.is_empty() { 0 } else { host.len() + 1 } + domain.name.len();

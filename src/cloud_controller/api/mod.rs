@@ -25,6 +25,7 @@ pub(crate) mod resource_matches;
 pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod root;
+pub(crate) mod router_groups;
 pub(crate) mod routes;
 pub(crate) mod security_groups;
 pub(crate) mod service_brokers;
@@ -73,6 +74,7 @@ impl CloudController {
             .merge(revisions::routes())
             .merge(roles::routes())
             .merge(root::routes())
+            .merge(router_groups::routes())
             .merge(routes::routes())
             .merge(security_groups::routes())
             .merge(service_brokers::routes())

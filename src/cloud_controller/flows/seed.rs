@@ -6,8 +6,10 @@ use crate::cloud_controller::error::Error;
 use crate::cloud_controller::model::buildpacks::BuiltIn;
 use crate::cloud_controller::{actions, model};
 
+use crate::base::guid::RouterGroupGuid;
 use crate::base::{GuidSource, Timestamp};
 use crate::db::{DbError, WriteTx};
+use crate::net::PortRanges;
 
 /// The stack every app without one gets.
 pub(crate) const STACK: &str = "cflinuxfs4";
@@ -33,10 +35,45 @@ pub(crate) fn rename_domain(tx: &WriteTx<'_>, old: &str, new: &str) -> Result<()
     model::domains::rename(tx, old, new)
 }
 
+/// The ports of TCP routes, as configured.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpPorts {
+    pub ports: PortRanges,
+    /// Whether somebody chose them; else they are the default of a new platform.
+    pub is_chosen: bool,
+}
+
+/// The router group, and the shared domain `tcp.DOMAIN` in it. There is no such domain where an app
+/// has that name: its route stays what it is.
+fn plant_tcp(
+    tx: &WriteTx<'_>,
+    domain: &str,
+    configured: &TcpPorts,
+    now: Timestamp,
+    guids: &GuidSource,
+) -> Result<(), Error> {
+    let ports = &configured.ports;
+    model::router_groups::ensure_default(tx, &RouterGroupGuid::generate(guids), ports, now)?;
+    if configured.is_chosen {
+        model::router_groups::take_over(tx, ports, now)?;
+    }
+    let name = format!("tcp.{domain}");
+    let group = model::router_groups::find_by_name(tx, model::router_groups::DEFAULT)?;
+    let Some(group) = group else {
+        return Ok(());
+    };
+    if model::routes::is_host_of_a_route(tx, &name)? {
+        tracing::warn!(%name, "an app has this route, so that there is no domain for TCP routes of this name");
+        return Ok(());
+    }
+    actions::domains::ensure_shared(tx, &name, Reach::Tcp(&group.guid), now, guids)
+}
+
 /// Stores what is missing.
 pub(crate) fn plant(
     tx: &WriteTx<'_>,
     domain: &str,
+    tcp_ports: &TcpPorts,
     now: Timestamp,
     guids: &GuidSource,
 ) -> Result<(), Error> {
@@ -58,5 +95,6 @@ pub(crate) fn plant(
     }
     actions::domains::ensure_shared(tx, domain, Reach::Public, now, guids)?;
     actions::domains::ensure_shared(tx, "apps.internal", Reach::Internal, now, guids)?;
+    plant_tcp(tx, domain, tcp_ports, now, guids)?;
     model::packages::reset_broken_uploads(tx)
 }

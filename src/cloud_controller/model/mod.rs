@@ -32,6 +32,7 @@ pub(crate) mod repositories;
 pub(crate) mod revisions;
 pub(crate) mod roles;
 pub(crate) mod route_table;
+pub(crate) mod router_groups;
 pub(crate) mod routes;
 pub(crate) mod security_groups;
 pub(crate) mod seed;

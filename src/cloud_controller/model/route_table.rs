@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::guid::{AppGuid, ProcessGuid, RouteGuid};
 use crate::cloud_controller::error::Result;
+use crate::cloud_controller::model::routes::RouteProtocol;
 use crate::db::ReadTx;
 
 /// A route with destinations.
@@ -11,7 +12,10 @@ pub(crate) struct MappedRoute {
     pub guid: RouteGuid,
     pub host: String,
     pub domain: String,
+    pub protocol: RouteProtocol,
     pub path: String,
+    /// Of a TCP route.
+    pub port: u16,
     pub options: String,
 }
 
@@ -39,17 +43,17 @@ pub(crate) fn processes(tx: &ReadTx<'_>) -> Result<HashMap<ProcessGuid, (AppGuid
     Ok(rows.into_iter().collect())
 }
 
-/// Calls `each` for every destination of an HTTP route that the router serves, route by route.
+/// Calls `each` for every destination of a route that the router serves, route by route.
 pub(crate) fn each_mapping(
     tx: &ReadTx<'_>,
     mut each: impl FnMut(MappedRoute, Mapping),
 ) -> Result<()> {
     let mut statement = tx.sql().prepare_cached(
         "select r.guid, r.host, d.name, r.path, r.options, t.app_guid, t.process_type, t.port, t.protocol, \
-         case when t.port = 0 then (select w.execution_metadata from apps a \
+         r.port, d.router_group_guid is not null, case when t.port = 0 then (select w.execution_metadata from apps a \
          join droplets w on w.guid = a.current_droplet_guid where a.guid = t.app_guid) end \
          from destinations t join routes r on r.guid = t.route_guid join domains d on d.guid = r.domain_guid \
-         where d.internal = 0 and d.router_group_guid is null \
+         where d.internal = 0 \
          order by t.route_guid, t.created_at, t.guid",
     )?;
     let mut reading = tx.reading("routes");
@@ -58,7 +62,13 @@ pub(crate) fn each_mapping(
             guid: row.get(0)?,
             host: row.get(1)?,
             domain: row.get(2)?,
+            protocol: if row.get(10)? {
+                RouteProtocol::Tcp
+            } else {
+                RouteProtocol::Http
+            },
             path: row.get(3)?,
+            port: row.get(9)?,
             options: row.get(4)?,
         };
         let mapping = Mapping {
@@ -66,7 +76,7 @@ pub(crate) fn each_mapping(
             process_type: row.get(6)?,
             port: row.get(7)?,
             protocol: row.get(8)?,
-            execution_metadata: row.get(9)?,
+            execution_metadata: row.get(11)?,
         };
         each(route, mapping);
         Ok(())

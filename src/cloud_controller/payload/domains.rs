@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::base::guid::OrganizationGuid;
+use crate::base::guid::{OrganizationGuid, RouterGroupGuid};
 use crate::cloud_controller::body::{Body, Invalid};
 use crate::cloud_controller::error::Result;
 use crate::cloud_controller::metadata::MetadataChange;
@@ -19,7 +19,7 @@ pub(crate) struct CreateDomain {
     /// The owner of a private domain.
     pub organization: Option<OrganizationGuid>,
     pub shared_organizations: Vec<OrganizationGuid>,
-    pub router_group: Option<String>,
+    pub router_group: Option<RouterGroupGuid>,
     pub metadata: MetadataChange,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn create(mut body: Body) -> Result<CreateDomain> {
         internal,
         organization: organization.map(OrganizationGuid::from),
         shared_organizations: shared.into_iter().map(OrganizationGuid::from).collect(),
-        router_group,
+        router_group: router_group.map(RouterGroupGuid::from),
         metadata,
     })
 }

@@ -26,6 +26,15 @@ pub(crate) const LIST: ListRules = ListRules::new(&[
 ])
 .includes(INCLUDES);
 
+/// The port of a new route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestedPort {
+    /// Nobody says one: a TCP route gets any that is free.
+    Any,
+    /// 0 = explicitly none.
+    Exactly(u16),
+}
+
 /// `POST /v3/routes`.
 #[derive(Debug)]
 pub(crate) struct CreateRoute {
@@ -33,7 +42,7 @@ pub(crate) struct CreateRoute {
     pub domain: DomainGuid,
     pub host: String,
     pub path: String,
-    pub port: u16,
+    pub port: RequestedPort,
     pub options: OptionsChange,
     pub metadata: MetadataChange,
     pub request: Value,
@@ -96,10 +105,13 @@ fn path(body: &mut Body) -> String {
     path
 }
 
-fn port(body: &mut Body) -> u16 {
-    let port = body.whole("port", Whole::at_least(0).up_to(u16::MAX.into()));
-    port.and_then(|port| u16::try_from(port).ok())
-        .unwrap_or_default()
+fn port(body: &mut Body) -> RequestedPort {
+    let rule = Whole::at_least(0).up_to(u16::MAX.into());
+    let given = body.fields.nullable_whole("port", rule, &mut body.invalid);
+    given.map_or(RequestedPort::Any, |port| {
+        let port = port.and_then(|port| u16::try_from(port).ok());
+        RequestedPort::Exactly(port.unwrap_or_default())
+    })
 }
 
 /// `PATCH /v3/routes/:guid/relationships/space`.

@@ -24,6 +24,7 @@ impl MetricSource for PlatformMetrics {
         let mut all = self.of_platform();
         all.extend(self.of_resources().await);
         all.extend(self.of_requests());
+        all.extend(self.of_connections());
         all.extend(self.of_instances());
         all.extend(self.of_services());
         all
@@ -117,6 +118,38 @@ impl PlatformMetrics {
             seconds.push(labels, spent);
         }
         vec![requests, seconds]
+    }
+
+    fn of_connections(&self) -> Vec<Family> {
+        let figures = self.tcp.figures();
+        let state = |state: &str| vec![("state", state.to_owned())];
+        let mut ports = Family::gauge("cflite_tcp_ports", "Ports of TCP routes with an instance.");
+        ports.push(state("open"), figures.ports.len() as f64);
+        ports.push(state("unavailable"), figures.unavailable.len() as f64);
+        let result = |result: &str| vec![("result", result.to_owned())];
+        let mut connections = Family::counter(
+            "cflite_tcp_connections_total",
+            "Connections to TCP routes: served, without an instance that answered, or too many.",
+        );
+        connections.push(result("served"), figures.served as f64);
+        connections.push(result("unreachable"), figures.unreachable as f64);
+        connections.push(result("refused"), figures.refused as f64);
+        vec![
+            ports,
+            Family::gauge("cflite_tcp_connections", "Connections to TCP routes now.")
+                .with(figures.open as f64),
+            connections,
+            Family::counter(
+                "cflite_tcp_received_bytes_total",
+                "Bytes that clients sent to TCP routes.",
+            )
+            .with(figures.received as f64),
+            Family::counter(
+                "cflite_tcp_sent_bytes_total",
+                "Bytes that clients of TCP routes got.",
+            )
+            .with(figures.sent as f64),
+        ]
     }
 
     fn of_instances(&self) -> Vec<Family> {

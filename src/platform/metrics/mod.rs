@@ -23,7 +23,7 @@ use crate::base::{Clock, Supervisor, Timestamp};
 use crate::data_services::{Meter, ServiceUsage};
 use crate::db::Db;
 use crate::logs::Logs;
-use crate::router::Finished;
+use crate::router::{Finished, TcpRouter};
 use crate::scheduler::{Scheduler, UsageReport};
 
 /// Most instances, services and apps with metrics of their own.
@@ -62,6 +62,7 @@ pub(super) struct PlatformMetrics {
     pub(super) logs: Logs,
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: Scheduler,
+    pub(super) tcp: TcpRouter,
     pub(super) started_at: Timestamp,
 }
 

@@ -204,6 +204,17 @@ pub(in crate::web) struct Route {
     pub(in crate::web) relationships: OfRoute,
 }
 
+impl Route {
+    /// As people write it: with its scheme where that is not one of browsers.
+    pub(in crate::web) fn shown(&self) -> String {
+        if self.protocol == "tcp" {
+            format!("tcp://{}", self.url)
+        } else {
+            self.url.clone()
+        }
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::web) struct OfRoute {
     pub(in crate::web) space: ToOne,

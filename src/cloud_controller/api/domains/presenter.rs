@@ -56,6 +56,9 @@ fn present(
         links["shared_organizations"] =
             urls.link(&format!("{path}/relationships/shared_organizations"));
     }
+    if let Some(group) = &domain.router_group_guid {
+        links["router_group"] = urls.link(&format!("/routing/v1/router_groups/{group}"));
+    }
     json!({
         "guid": domain.guid,
         "created_at": domain.created_at,
@@ -63,7 +66,7 @@ fn present(
         "name": domain.name,
         "internal": domain.internal,
         "router_group": domain.router_group_guid.as_ref().map(|guid| json!({ "guid": guid })),
-        "supported_protocols": [domain.protocol()],
+        "supported_protocols": [domain.protocol().as_str()],
         "relationships": {
             "organization": { "data": domain.organization_guid.as_ref().map(|guid| json!({ "guid": guid })) },
             "shared_organizations": { "data": present_guids(shared) },

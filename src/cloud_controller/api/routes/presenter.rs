@@ -93,7 +93,7 @@ fn present(route: &Route, all: &[Destination], metadata: &Metadata, urls: &Urls)
         "guid": route.guid,
         "created_at": route.created_at,
         "updated_at": route.updated_at,
-        "protocol": "http",
+        "protocol": route.protocol.as_str(),
         "host": route.host,
         "path": route.path,
         "port": (route.port > 0).then_some(route.port),

@@ -1,10 +1,11 @@
-//! The router's input: every HTTP route that leads to an app, with the instances that may serve it
+//! The router's input: every route that leads to an app, with the instances that may serve it
 //! now. The counterpart of [`super::scheduler`] for the router.
 //!
 //! - Built completely from one query and the scheduler's routable instances, after every change.
 //! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool
 //!   along in Cloud Foundry: the name is unknown (404), or a wildcard's or shorter path's.
-//! - Routes of internal domains are not served by the router, and TCP routes are not HTTP.
+//! - A TCP route is its port alone: one without a routable instance has no listener.
+//! - Routes of internal domains are not served by the router.
 
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,20 @@ use crate::cloud_controller::error::Result;
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::destinations::{DEFAULT_PORT, exposed_port};
 use crate::cloud_controller::model::route_table::{MappedRoute, Mapping};
+use crate::cloud_controller::model::routes::RouteProtocol;
 use crate::db::ReadTx;
-use crate::router::{Endpoint, LoadBalancing, Protocol, Route, RouteOptions};
+use crate::router::{Endpoint, LoadBalancing, Protocol, Route, RouteOptions, TcpRoute};
 use crate::scheduler::RoutableInstance;
 
+/// What the router serves.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    pub http: Vec<Route>,
+    pub tcp: Vec<TcpRoute>,
+}
+
 /// The routes with their endpoints.
-pub(crate) fn table(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<Vec<Route>> {
+pub(crate) fn routes(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<Routes> {
     let processes = model::route_table::processes(tx)?;
     let mut running: HashMap<(&AppGuid, &str), Vec<&RoutableInstance>> = HashMap::new();
     for instance in routable {
@@ -29,25 +38,50 @@ pub(crate) fn table(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<Ve
             running.entry((app, kind)).or_default().push(instance);
         }
     }
-    let mut routes: Vec<Route> = Vec::new();
+    let mut routes = Routes::default();
     let mut last = None;
     model::route_table::each_mapping(tx, |route, mapping| {
-        if last.as_ref() != Some(&route.guid) {
-            last = Some(route.guid.clone());
-            routes.push(without_endpoints(route, &mapping));
-        }
-        let Some(found) = running.get(&(&mapping.app_guid, &*mapping.process_type)) else {
-            return;
-        };
-        if let Some(route) = routes.last_mut() {
-            let reached = found
-                .iter()
-                .filter_map(|instance| endpoint(instance, &mapping));
-            route.endpoints.extend(reached);
-        }
+        let found = running.get(&(&mapping.app_guid, &*mapping.process_type));
+        let found = found.map(Vec::as_slice).unwrap_or_default();
+        let reached = { found.iter() }.filter_map(|instance| endpoint(instance, &mapping));
+        let is_next = last.as_ref() != Some(&route.guid);
+        last = Some(route.guid.clone());
+        routes.add(is_next, route, &mapping, reached);
     })?;
-    routes.retain(|route| !route.endpoints.is_empty());
+    routes.http.retain(|route| !route.endpoints.is_empty());
+    routes.tcp.retain(|route| !route.endpoints.is_empty());
     Ok(routes)
+}
+
+impl Routes {
+    /// Adds what a destination reaches to its route: the last one, unless it is the next.
+    fn add(
+        &mut self,
+        is_next: bool,
+        route: MappedRoute,
+        mapping: &Mapping,
+        reached: impl Iterator<Item = Endpoint>,
+    ) {
+        match route.protocol {
+            RouteProtocol::Http => {
+                if is_next {
+                    self.http.push(without_endpoints(route, mapping));
+                }
+                if let Some(route) = self.http.last_mut() {
+                    route.endpoints.extend(reached);
+                }
+            }
+            RouteProtocol::Tcp => {
+                if is_next {
+                    let (port, endpoints) = (route.port, Vec::new());
+                    self.tcp.push(TcpRoute { port, endpoints });
+                }
+                if let Some(route) = self.tcp.last_mut() {
+                    route.endpoints.extend(reached);
+                }
+            }
+        }
+    }
 }
 
 fn without_endpoints(route: MappedRoute, mapping: &Mapping) -> Route {

@@ -15,6 +15,8 @@ const SET_UP: &str = r#"
     insert into spaces (guid, name, organization_guid, created_at, updated_at) values ('s', 'dev', 'o', 0, 0);
     insert into domains (guid, name, internal, created_at, updated_at) values
         ('d', 'cf.localhost', 0, 0, 0), ('i', 'apps.internal', 1, 0, 0);
+    insert into domains (guid, name, router_group_guid, created_at, updated_at) values
+        ('t', 'tcp.cf.localhost', 'g', 0, 0);
     insert into apps (guid, name, space_guid, lifecycle_type, current_droplet_guid, created_at, updated_at) values
         ('shop', 'shop', 's', 'buildpack', null, 0, 0), ('image', 'image', 's', 'docker', 'w', 0, 0);
     insert into droplets (guid, app_guid, state, lifecycle_type, execution_metadata, created_at, updated_at) values
@@ -34,11 +36,16 @@ const SET_UP: &str = r#"
         ('r3', 's', 'd', 'image', '', '{}', 0, 0),
         ('r4', 's', 'i', 'shop', '', '{}', 0, 0),
         ('r5', 's', 'd', 'nowhere', '', '{}', 0, 0);
+    insert into routes (guid, space_guid, domain_guid, port, created_at, updated_at) values
+        ('p1', 's', 't', 61001, 0, 0), ('p2', 's', 't', 61002, 0, 0), ('p3', 's', 't', 61003, 0, 0);
     insert into destinations (guid, route_guid, app_guid, process_type, port, protocol, created_at, updated_at) values
         ('t1', 'r1', 'shop', 'web', 8080, 'http1', 0, 0),
         ('t2', 'r2', 'shop', 'api', 9000, 'http2', 0, 0),
         ('t3', 'r3', 'image', 'web', 0, 'http1', 0, 0),
-        ('t4', 'r4', 'shop', 'web', 8080, 'http1', 0, 0);
+        ('t4', 'r4', 'shop', 'web', 8080, 'http1', 0, 0),
+        ('t5', 'p1', 'shop', 'web', 8080, 'tcp', 0, 0),
+        ('t6', 'p1', 'image', 'web', 0, 'tcp', 0, 0),
+        ('t7', 'p2', 'shop', 'api', 9000, 'tcp', 0, 0);
 "#;
 
 fn instance(process: &str, app: &str, index: u32, ports: &[u16]) -> RoutableInstance {
@@ -63,13 +70,18 @@ async fn routes(running: Vec<RoutableInstance>) -> Vec<Route> {
 }
 
 async fn routes_after(change: &'static str, running: Vec<RoutableInstance>) -> Vec<Route> {
+    all_after(change, running).await.http
+}
+
+async fn all_after(change: &'static str, running: Vec<RoutableInstance>) -> Routes {
     let dir = tempfile::tempdir().expect("temporary folder");
     let db = Db::open(&dir.path().join("cflite.db")).expect("database");
     let rows = format!("{SET_UP}{change}");
     db.write(move |tx| Ok::<_, Error>(tx.sql().execute_batch(&rows)?))
         .await
         .expect("rows");
-    db.read(move |tx| table(tx, &running)).await.expect("table")
+    let read = db.read(move |tx| super::routes(tx, &running)).await;
+    read.expect("table")
 }
 
 fn shown(routes: &[Route]) -> Vec<(String, Vec<String>)> {
@@ -153,4 +165,36 @@ async fn an_unreadable_row_affects_only_its_own_route() {
         );
         assert_eq!(found, [expected], "{damage}");
     }
+}
+
+fn ports(routes: &Routes) -> Vec<(u16, Vec<String>)> {
+    let shown = |route: &TcpRoute| {
+        let each = route.endpoints.iter();
+        let answers = each.map(|e| format!("{}:{}", e.instance_guid, e.address.port()));
+        (route.port, answers.collect())
+    };
+    routes.tcp.iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_port_leads_to_the_instances_of_all_its_apps_and_needs_one() {
+    let running = || {
+        vec![
+            instance("shop-web", "shop", 0, &[8080]),
+            instance("shop-web", "shop", 1, &[8080]),
+            instance("shop-api", "shop", 0, &[8080]),
+            instance("image-web", "image", 0, &[3000]),
+        ]
+    };
+    let found = ports(&all_after("", running()).await);
+    let all = ["shop-web-0:8080", "shop-web-1:8080", "image-web-0:3000"];
+    assert_eq!(found, [(61001, all.map(str::to_owned).to_vec())]);
+    let mut restarted = running();
+    restarted.push(instance("shop-api", "shop", 1, &[9000]));
+    let found = ports(&all_after("", restarted).await);
+    assert_eq!(found[1], (61002, vec!["shop-api-1:9000".to_owned()]));
+    assert_eq!(found.len(), 2);
+    let damage = "update routes set port = 70000 where guid = 'p1';";
+    let found = all_after(damage, running()).await;
+    assert!(found.tcp.is_empty() && found.http.len() == 2, "{found:?}");
 }

@@ -20,6 +20,7 @@ use crate::cloud_controller::payload::manifests::processes::RequestedProcess;
 use crate::cloud_controller::payload::manifests::routes::RequestedRoute;
 use crate::cloud_controller::payload::processes::ScaleProcess;
 use crate::cloud_controller::payload::route_options::OptionsChange;
+use crate::cloud_controller::payload::routes::RequestedPort;
 use crate::cloud_controller::permits::MayWrite;
 use crate::cloud_controller::{actions, model};
 use crate::db::{Vault, WriteTx};
@@ -192,7 +193,7 @@ impl Applying<'_> {
         place: Place,
     ) -> Result<()> {
         let mut new = NewRoute::at(self.space, &place.domain, &place.host, &requested.path);
-        new.port = requested.port;
+        new.port = RequestedPort::Exactly(requested.port);
         new.options = OptionsChange::of(requested.options.clone());
         let context = RouteContext {
             system_domain: self.system_domain,

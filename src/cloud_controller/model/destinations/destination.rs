@@ -2,6 +2,7 @@
 
 use crate::base::Timestamp;
 use crate::base::guid::{AppGuid, DestinationGuid, RouteGuid, SpaceGuid};
+use crate::cloud_controller::model::routes::RouteProtocol;
 
 /// The port of apps that name none.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
@@ -19,6 +20,14 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    /// That of destinations that name none.
+    pub(crate) fn usual(route: RouteProtocol) -> Self {
+        match route {
+            RouteProtocol::Http => Self::Http1,
+            RouteProtocol::Tcp => Self::Tcp,
+        }
+    }
+
     /// `http1`, `http2`, `tcp`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -1,8 +1,9 @@
 //! A domain and the rules of its name.
 
 use crate::base::Timestamp;
-use crate::base::guid::{DomainGuid, OrganizationGuid};
+use crate::base::guid::{DomainGuid, OrganizationGuid, RouterGroupGuid};
 use crate::cloud_controller::body::Invalid;
+use crate::cloud_controller::model::routes::RouteProtocol;
 use crate::net::origin::PLATFORM_NAMES;
 
 const LONGEST_NAME: usize = 253;
@@ -15,7 +16,8 @@ pub(crate) struct Domain {
     pub name: String,
     /// Its routes are reached by other apps only, not through the router.
     pub internal: bool,
-    pub router_group_guid: Option<String>,
+    /// Its routes are TCP routes, with a port of this group.
+    pub router_group_guid: Option<RouterGroupGuid>,
     /// Its owner; `None` = shared with all.
     pub organization_guid: Option<OrganizationGuid>,
     pub created_at: Timestamp,
@@ -29,11 +31,11 @@ impl Domain {
     }
 
     /// The protocol of its routes.
-    pub(crate) fn protocol(&self) -> &'static str {
+    pub(crate) fn protocol(&self) -> RouteProtocol {
         if self.router_group_guid.is_some() {
-            "tcp"
+            RouteProtocol::Tcp
         } else {
-            "http"
+            RouteProtocol::Http
         }
     }
 }

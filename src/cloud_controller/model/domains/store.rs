@@ -392,13 +392,14 @@ pub(crate) fn quota(
 pub(crate) fn ensure(tx: &WriteTx<'_>, domain: &Domain) -> Result<()> {
     tx.sql()
         .prepare_cached(
-            "insert into domains (guid, name, internal, created_at, updated_at) values (?1, ?2, ?3, ?4, ?4) \
-             on conflict (name) do nothing",
+            "insert into domains (guid, name, internal, router_group_guid, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?5) on conflict (name) do nothing",
         )?
         .execute(params![
             domain.guid,
             domain.name,
             domain.internal,
+            domain.router_group_guid,
             domain.created_at
         ])?;
     Ok(())

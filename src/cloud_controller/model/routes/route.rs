@@ -12,6 +12,7 @@ pub(crate) struct Route {
     pub space_guid: SpaceGuid,
     pub domain_guid: DomainGuid,
     pub domain_name: String,
+    pub protocol: RouteProtocol,
     /// Empty = the domain itself.
     pub host: String,
     /// Empty, or starts with `/`.
@@ -22,6 +23,25 @@ pub(crate) struct Route {
     pub options: Map<String, Value>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// What the routes of a domain carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteProtocol {
+    /// Requests, told apart by host and path.
+    Http,
+    /// Connections, told apart by port.
+    Tcp,
+}
+
+impl RouteProtocol {
+    /// `http`, `tcp`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// Where a route is below its domain, as [`Route`] has it.
@@ -70,6 +90,7 @@ mod tests {
                 space_guid: "s".into(),
                 domain_guid: "d".into(),
                 domain_name: "example.com".to_owned(),
+                protocol: RouteProtocol::Http,
                 host: host.to_owned(),
                 path: path.to_owned(),
                 port,

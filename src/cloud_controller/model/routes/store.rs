@@ -1,10 +1,14 @@
 //! SQL of `routes` and `route_shared_spaces`.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value};
 
-use super::{Route, RoutePlace};
-use crate::base::guid::{AppGuid, DomainGuid, OrganizationGuid, RouteGuid, SpaceGuid};
+use super::{Route, RoutePlace, RouteProtocol};
+use crate::base::guid::{
+    AppGuid, DomainGuid, OrganizationGuid, RouteGuid, RouterGroupGuid, SpaceGuid,
+};
 use crate::cloud_controller::access::Caller;
 use crate::cloud_controller::error::{Error, Result};
 use crate::cloud_controller::metadata::ResourceType;
@@ -13,7 +17,7 @@ use crate::cloud_controller::query::{Column, ListQuery, Listed, OneOf, Select, l
 use crate::db::{ReadTx, WriteTx};
 
 const COLUMNS: &str = "r.guid, r.space_guid, r.domain_guid, d.name, r.host, r.path, r.port, r.options, \
-                       r.created_at, r.updated_at";
+                       r.created_at, r.updated_at, d.router_group_guid is not null";
 /// Every route has its domain; the outer join is removed where no condition uses it.
 const FROM: &str = "routes r left join domains d on d.guid = r.domain_guid";
 
@@ -251,10 +255,26 @@ pub(crate) fn is_host_in_other_space(
     Ok(statement.exists(params![domain, host, space])?)
 }
 
-/// The number of routes of a space and its organization, and their limits.
+/// How many there are, and how many there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    pub used: i64,
+    pub limit: Option<i64>,
+}
+
+impl Count {
+    /// Whether there may not be one more.
+    pub(crate) fn is_full(self) -> bool {
+        self.limit.is_some_and(|limit| self.used >= limit)
+    }
+}
+
+/// Routes of a space and its organization, and how many of them have a port.
 pub(crate) struct RouteCounts {
-    pub space: (i64, Option<i64>),
-    pub organization: (i64, Option<i64>),
+    pub space: Count,
+    pub organization: Count,
+    pub space_ports: Count,
+    pub organization_ports: Count,
 }
 
 /// Counts and limits of a space and its organization.
@@ -262,17 +282,38 @@ pub(crate) fn counts(tx: &ReadTx<'_>, space: &SpaceGuid) -> Result<RouteCounts> 
     let mut statement = tx.sql().prepare_cached(
         "select (select count(*) from routes where space_guid = s.guid), z.total_routes, \
          (select count(*) from routes r join spaces n on n.guid = r.space_guid \
-          where n.organization_guid = s.organization_guid), q.total_routes \
+          where n.organization_guid = s.organization_guid), q.total_routes, \
+         (select count(*) from routes where space_guid = s.guid and port > 0), z.total_reserved_ports, \
+         (select count(*) from routes r join spaces n on n.guid = r.space_guid \
+          where n.organization_guid = s.organization_guid and r.port > 0), q.total_reserved_ports \
          from spaces s join organizations o on o.guid = s.organization_guid \
          join organization_quotas q on q.guid = o.quota_guid \
          left join space_quotas z on z.guid = s.quota_guid where s.guid = ?1",
     )?;
     Ok(statement.query_row([space], |row| {
+        let count = |at: usize| -> rusqlite::Result<Count> {
+            Ok(Count {
+                used: row.get(at)?,
+                limit: row.get(at + 1)?,
+            })
+        };
         Ok(RouteCounts {
-            space: (row.get(0)?, row.get(1)?),
-            organization: (row.get(2)?, row.get(3)?),
+            space: count(0)?,
+            organization: count(2)?,
+            space_ports: count(4)?,
+            organization_ports: count(6)?,
         })
     })?)
+}
+
+/// The ports that routes of a router group have, whatever their domain.
+pub(crate) fn ports_of_group(tx: &ReadTx<'_>, group: &RouterGroupGuid) -> Result<BTreeSet<u16>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select r.port from routes r join domains d on d.guid = r.domain_guid \
+         where r.port > 0 and d.router_group_guid = ?1",
+    )?;
+    let rows = statement.query_map([group], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Stores a new route.
@@ -378,6 +419,11 @@ fn route(row: &Row<'_>) -> rusqlite::Result<Route> {
         space_guid: row.get(1)?,
         domain_guid: row.get(2)?,
         domain_name: row.get(3)?,
+        protocol: if row.get(10)? {
+            RouteProtocol::Tcp
+        } else {
+            RouteProtocol::Http
+        },
         host: row.get(4)?,
         path: row.get(5)?,
         port: row.get(6)?,

@@ -88,7 +88,7 @@ async fn overview(visitor: Visitor, Path(guid): Path<String>) -> Result<Response
         routes: { routes.resources.iter() }
             .map(|route| {
                 let link = links::in_list(route, &routes.included, base);
-                (route.url.clone(), link)
+                (route.shown(), link)
             })
             .collect(),
         events: events::lines(&events.resources),

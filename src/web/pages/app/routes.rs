@@ -130,7 +130,7 @@ async fn list(visitor: Visitor, Path(guid): Path<String>) -> Result<Response, Re
         let to_app = route.destinations.iter().filter(|one| one.app.guid == app);
         rows.extend(to_app.map(|one| Row {
             route: route.guid.clone(),
-            url: route.url.clone(),
+            url: route.shown(),
             link: link(route),
             destination: one.guid.clone().unwrap_or_default(),
             process: one.app.process.kind.clone(),
