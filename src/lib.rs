@@ -12,6 +12,7 @@ pub mod docker;
 pub mod logs;
 pub mod marketplace;
 pub mod net;
+pub mod network;
 pub mod packages;
 pub mod pki;
 pub mod platform;

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("packages", 2),
     ("data_services", 2),
     ("marketplace", 2),
+    ("network", 2),
     ("registry", 2),
     ("scheduler", 3),
     ("router", 3),
