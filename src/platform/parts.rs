@@ -12,6 +12,7 @@ use crate::docker::Engine;
 use crate::docker::trust::{Authority, Trust};
 use crate::logs::Logs;
 use crate::net::inherited::Inherited;
+use crate::network::dns;
 use crate::packages::Packages;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
@@ -70,6 +71,8 @@ pub(super) struct CoreServices {
     pub(super) uaa: Uaa,
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
+    /// Who is asked for names of others.
+    pub(super) resolvers: dns::Resolvers,
     pub(super) lifecycle: scheduler::Lifecycle,
     /// Authorities of the machine's owner.
     pub(super) authorities: Vec<Authority>,
@@ -82,4 +85,5 @@ pub(super) struct Sockets {
     pub(super) http: Vec<TcpListener>,
     pub(super) https: Vec<TcpListener>,
     pub(super) ssh: Vec<TcpListener>,
+    pub(super) dns: dns::Sockets,
 }
