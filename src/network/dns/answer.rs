@@ -13,8 +13,6 @@ const PAYLOAD: u16 = 1232;
 const SMALLEST: usize = 512;
 /// Bytes of a message before its question.
 const HEADER: usize = 12;
-/// What an address record takes in a message: a pointer to the name, and twelve bytes of data.
-const RECORD: usize = 16;
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,18 +144,25 @@ fn record(query: &Query, address: IpAddr) -> Record {
 /// The bytes of a response. Records that do not fit are left out, which the response tells, so that
 /// the client asks again on a connection.
 fn reply(mut response: Message, limit: usize) -> Answer {
-    loop {
-        let Ok(bytes) = response.to_vec() else {
-            return Answer::Nothing;
-        };
-        let Some(excess) = bytes.len().checked_sub(limit + 1) else {
-            return Answer::Reply(bytes);
-        };
-        if response.answers.is_empty() {
-            return Answer::Nothing;
-        }
-        let kept = { response.answers.len() }.saturating_sub(excess / RECORD + 1);
-        response.answers.truncate(kept);
-        response.metadata.truncation = true;
+    let Ok(whole) = response.to_vec() else {
+        return Answer::Nothing;
+    };
+    if whole.len() <= limit {
+        return Answer::Reply(whole);
     }
+    response.metadata.truncation = true;
+    let all = std::mem::take(&mut response.answers);
+    // Records differ in size: only the first names of a message are compressed.
+    let (mut fit, mut excess) = (None, all.len());
+    let mut count = 0;
+    while count < excess {
+        response.answers = all[..count].to_vec();
+        match response.to_vec() {
+            Ok(bytes) if bytes.len() <= limit => fit = Some((count, bytes)),
+            _ => excess = count,
+        }
+        let most = fit.as_ref().map_or(0, |(most, _)| *most);
+        count = most + (excess - most).div_ceil(2);
+    }
+    fit.map_or(Answer::Nothing, |(_, bytes)| Answer::Reply(bytes))
 }

@@ -150,7 +150,8 @@ fn what_nobody_may_ask_is_refused() {
         edns.set_version(1);
     }
     let found = reply(&newer, HOST);
-    assert_eq!(found.metadata.response_code, ResponseCode::BADVERS);
+    // BADVERS and BADSIG are the same number.
+    assert_eq!(u16::from(found.metadata.response_code), 16);
 }
 
 #[test]
