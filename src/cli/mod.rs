@@ -15,6 +15,7 @@ mod credentials;
 mod demo;
 mod deploy;
 mod dev;
+mod dns;
 mod doctor;
 mod down;
 mod exec;
@@ -122,6 +123,9 @@ enum Command {
     Check(transfer::Check),
     /// Use a service with a client on this machine
     Connect(connect::Arguments),
+    /// Let this machine find the names of the platform and its apps
+    #[command(subcommand)]
+    Dns(dns::Arguments),
     /// Show what needs a person now
     #[command(subcommand)]
     Alerts(alerts::Arguments),
@@ -207,6 +211,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(arguments) => transfer::import(session, &arguments),
         Command::Check(arguments) => transfer::check(session, &arguments),
         Command::Connect(arguments) => connect::run(session, &arguments),
+        Command::Dns(arguments) => dns::run(session, &arguments),
         Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Dev(arguments) => dev::run(session, &arguments),

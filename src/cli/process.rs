@@ -308,6 +308,7 @@ mod tests {
             http_port: 1,
             https_port: 2,
             ssh_port: None,
+            dns_port: None,
             registry_port: 3,
             registry_mirror_port: None,
         };

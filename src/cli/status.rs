@@ -33,6 +33,12 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
             "SSH".to_owned(),
             running.ssh_address().unwrap_or_else(|| "off".to_owned()),
         ],
+        vec![
+            "DNS".to_owned(),
+            running
+                .dns_address()
+                .map_or_else(|| "off".to_owned(), |address| address.to_string()),
+        ],
         vec!["data".to_owned(), config.data_dir.display().to_string()],
         vec!["docker".to_owned(), text(&health["docker"])],
         vec!["network".to_owned(), text(&health["network"])],

@@ -13,6 +13,7 @@ const KEYS: &[&str] = &[
     "https-port",
     "ssh-port",
     "ssh",
+    "dns-port",
     "registry-port",
     "tcp-ports",
     "docker-host",

@@ -96,6 +96,10 @@ pub struct Options {
         default_missing_value = "true"
     )]
     pub ssh: Option<bool>,
+    /// Port of the DNS server for the names of the platform and its apps [default: 8053 if it is free,
+    /// else another one]
+    #[arg(long, global = true, env = "CFLITE_DNS_PORT", value_name = "PORT")]
+    pub dns_port: Option<u16>,
     /// Port of the image registry on 127.0.0.1
     #[arg(long, global = true, env = "CFLITE_REGISTRY_PORT", value_name = "PORT")]
     pub registry_port: Option<u16>,
@@ -282,6 +286,8 @@ pub struct Config {
     pub https_port: PortChoice,
     /// SSH port; `None` = nobody gets in by SSH.
     pub ssh_port: Option<PortChoice>,
+    /// DNS port.
+    pub dns_port: PortChoice,
     /// Registry port.
     pub registry_port: u16,
     /// Ports of TCP routes.
@@ -390,6 +396,7 @@ impl Options {
             http_port: port(all.http_port, PortChoice::HTTP),
             https_port: port(all.https_port, PortChoice::HTTPS),
             ssh_port: ssh_port(all.ssh, all.ssh_port),
+            dns_port: port(all.dns_port, PortChoice::DNS),
             registry_port: all.registry_port.unwrap_or(5000),
             tcp_ports: tcp_ports(all.tcp_ports.as_deref().unwrap_or(DEFAULT_TCP_PORTS))?,
             docker_host: all.docker_host.or_else(docker_host),
@@ -446,6 +453,7 @@ impl Options {
             https_port: self.https_port.or(other.https_port),
             ssh_port: self.ssh_port.or(other.ssh_port),
             ssh: self.ssh.or(other.ssh),
+            dns_port: self.dns_port.or(other.dns_port),
             registry_port: self.registry_port.or(other.registry_port),
             tcp_ports: self.tcp_ports.or(other.tcp_ports),
             docker_host: self.docker_host.or(other.docker_host),

@@ -10,8 +10,8 @@ use super::{ConfigError, Options, file};
 use crate::base::private_file;
 
 const LONGEST: usize = 32;
-/// The first ports that profiles get: HTTP, HTTPS, SSH, registry.
-const FIRST: [u16; 4] = [8081, 8444, 2223, 5001];
+/// The first ports that profiles get: HTTP, HTTPS, SSH, registry, DNS.
+const FIRST: [u16; 5] = [8081, 8444, 2223, 5001, 8054];
 /// The first port of TCP routes that a profile gets, behind those of data services, and how many it gets.
 const FIRST_TCP: u16 = 62_201;
 const TCP_PORTS: u16 = 100;
@@ -86,28 +86,28 @@ pub fn prepare(options: &Options) -> Result<(), ConfigError> {
         if path.exists() {
             let theirs = file::read(&path)?;
             taken.extend([theirs.http_port, theirs.https_port]);
-            taken.extend([theirs.ssh_port, theirs.registry_port]);
+            taken.extend([theirs.ssh_port, theirs.registry_port, theirs.dns_port]);
             taken_tcp.extend(theirs.tcp_ports);
         }
     }
     let taken: Vec<u16> = taken.into_iter().flatten().collect();
     let tcp = choose_tcp(&taken_tcp);
-    let [http, https, ssh, registry] = choose(&taken, is_free).ok_or_else(|| ConfigError::Value {
+    let [http, https, ssh, registry, dns] = choose(&taken, is_free).ok_or_else(|| ConfigError::Value {
         option: "profile",
         reason: format!("there are no free ports for {name}: give it --http-port, --https-port and --registry-port"),
     })?;
     let text = format!(
         "# Ports of the profile {name}, chosen when it was started for the first time.\n\
          http-port = {http}\nhttps-port = {https}\nssh-port = {ssh}\nregistry-port = {registry}\n\
-         tcp-ports = \"{tcp}\"\n"
+         dns-port = {dns}\ntcp-ports = \"{tcp}\"\n"
     );
     private_file::create_folder(&folder)
         .and_then(|()| private_file::replace(&path, text.as_bytes()))
         .map_err(unreadable(&path))
 }
 
-fn choose(taken: &[u16], is_free: impl Fn(u16) -> bool) -> Option<[u16; 4]> {
-    let mut chosen = [0; 4];
+fn choose(taken: &[u16], is_free: impl Fn(u16) -> bool) -> Option<[u16; 5]> {
+    let mut chosen = [0; 5];
     for (chosen, first) in chosen.iter_mut().zip(FIRST) {
         let mut candidates = first..first + MOST;
         *chosen = candidates.find(|port| !taken.contains(port) && is_free(*port))?;
@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn ports_of_others_and_ports_in_use_are_left() {
-        assert_eq!(choose(&[], |_| true), Some([8081, 8444, 2223, 5001]));
+        assert_eq!(choose(&[], |_| true), Some([8081, 8444, 2223, 5001, 8054]));
         assert_eq!(
             choose(&[8081, 5001], |port| port != 8082),
-            Some([8083, 8444, 2223, 5002])
+            Some([8083, 8444, 2223, 5002, 8054])
         );
         assert_eq!(choose(&[], |port| port < 8400), None);
     }

@@ -87,6 +87,7 @@ impl Config {
             ("https-port", json!(port(self.https_port))),
             ("ssh-port", json!(self.ssh_port.map(port))),
             ("ssh", json!(self.ssh_port.is_some())),
+            ("dns-port", json!(port(self.dns_port))),
             ("registry-port", json!(self.registry_port)),
             ("tcp-ports", json!(self.tcp_ports.as_str())),
             ("docker-host", json!(self.docker_host)),

@@ -52,6 +52,17 @@ fn ssh_has_a_port_unless_it_is_off() {
 }
 
 #[test]
+fn dns_has_its_usual_port_unless_another_one_is_given() {
+    let config = |options: Options| options.resolve().expect("valid").dns_port;
+    assert_eq!(config(Options::default()), PortChoice::Prefer(8053, 0));
+    let options = Options {
+        dns_port: Some(53),
+        ..Options::default()
+    };
+    assert_eq!(config(options), PortChoice::Exactly(53));
+}
+
+#[test]
 fn upstreams_are_pairs_of_a_host_and_a_url() {
     let options = |pair: &str| Options {
         registry_upstream: Some(vec![pair.to_owned()]),

@@ -400,6 +400,9 @@ pub trait Engine: Send + Sync + 'static {
     /// may assign some ([`ContainerSpec::address`]).
     async fn ensure_network(&self, network: &NetworkSpec) -> Result<NetworkAddresses, DockerError>;
 
+    /// The addresses of a network that [`Engine::ensure_network`] made, if it is there.
+    async fn network(&self, name: &str) -> Result<Option<NetworkAddresses>, DockerError>;
+
     /// Removes a network.
     async fn remove_network(&self, name: &str) -> Result<(), DockerError>;
 

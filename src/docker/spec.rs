@@ -1,7 +1,7 @@
 //! What is asked of the daemon: containers, commands in them, volumes and files.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,9 @@ pub struct ContainerSpec {
     pub network: Option<String>,
     /// Address on that network; `None` = the daemon chooses one.
     pub address: Option<Ipv4Addr>,
+    /// DNS servers for what the daemon does not know itself, in order; empty for its own choice, as where
+    /// containers are not routable: addresses of this machine are nothing to them there.
+    pub dns: Vec<IpAddr>,
     /// Further host names, as `NAME:ADDRESS`.
     pub extra_hosts: Vec<String>,
     /// Further names on that network; containers on it find this one by them.

@@ -1,7 +1,7 @@
 //! Binding ports, and naming the process that holds a port when that fails.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use tokio::net::TcpSocket;
 
@@ -58,6 +58,8 @@ impl PortChoice {
     pub const HTTPS: Self = Self::Prefer(443, 8443);
     /// 2222, else any free one.
     pub const SSH: Self = Self::Prefer(2222, 0);
+    /// 8053, else any free one.
+    pub const DNS: Self = Self::Prefer(8053, 0);
 }
 
 /// Binds the chosen port, for [`super::server::Listener`].
@@ -68,6 +70,11 @@ pub fn bind(ip: IpAddr, choice: PortChoice) -> Result<TcpListener, BindError> {
             bind_one(SocketAddr::new(ip, first)).or_else(|_| bind_one(SocketAddr::new(ip, second)))
         }
     }
+}
+
+/// Binds an address for datagrams.
+pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, BindError> {
+    UdpSocket::bind(address).map_err(|source| refusal(address, source))
 }
 
 /// Which port [`bind`] would bind. Does not listen, so it does not disturb a process that binds the

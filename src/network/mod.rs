@@ -12,8 +12,11 @@
 //! - Rules stay when cflite ends, as the containers do; [`remove`] takes them away.
 //!
 //! Where the machine cannot enforce them, [`Status`] says so and containers run without.
+//!
+//! How apps, the platform and this machine find each other is [`dns`].
 
 mod addresses;
+pub mod dns;
 mod firewall;
 mod helper;
 mod inner;

@@ -79,8 +79,8 @@ struct PlatformHost {
 #[async_trait]
 impl Host for PlatformHost {
     async fn address(&self) -> Result<(String, std::net::Ipv4Addr), DockerError> {
-        let address = self.network.next_address(&*self.engine).await?;
-        Ok((self.network.name().to_owned(), address))
+        let seat = self.network.next_address(&*self.engine).await?;
+        Ok((self.network.name().to_owned(), seat.address))
     }
 
     async fn base_image(&self, progress: &Progress) -> Result<String, String> {

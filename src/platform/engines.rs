@@ -58,6 +58,7 @@ pub(super) fn tasks(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Ta
 fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
     let mut settings = scheduler::Settings::new(&core.id, core.host_ip);
     settings.network = core.network.clone();
+    settings.resolvers = Some(core.resolvers.clone());
     settings.registry_auth = Some(core.registry.auth());
     settings.lifecycle = core.lifecycle.clone();
     settings.trust = core.trust.clone();

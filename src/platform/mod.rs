@@ -8,6 +8,7 @@ mod adapters;
 pub mod cleanup;
 mod console;
 mod data_services;
+mod dns;
 mod droplet_images;
 mod engines;
 mod health;

@@ -19,6 +19,7 @@ use crate::docker::trust::{self, Trust};
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Logs, Tags};
 use crate::net::ports::{self, PortChoice};
+use crate::network::dns;
 use crate::packages::{self, Packages};
 use crate::registry::{self, Registry};
 use crate::uaa::{self, Uaa};
@@ -43,6 +44,7 @@ pub(super) fn sockets(parts: &mut Parts) -> anyhow::Result<Sockets> {
         Ok(passed)
     };
     Ok(Sockets {
+        dns: dns::Sockets::bind(config.bind, config.dns_port).context("DNS port")?,
         http: open("http", config.http_port).context("HTTP port")?,
         https: open("https", config.https_port).context("HTTPS port")?,
         ssh: match config.ssh_port {
@@ -93,6 +95,7 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     Ok(CoreServices {
         firewall: network::firewall(parts, &db, &id, &network),
         network,
+        resolvers: resolvers(config),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
         trust: Trust::new(&id, authorities.clone()),
         authorities,
@@ -217,12 +220,22 @@ pub(super) fn running(
             Some(socket) => Some(socket.local_addr()?.port()),
             None => None,
         },
+        dns_port: Some(sockets.dns.address().port()),
         registry_port: core.registry_socket.local_addr()?.port(),
         registry_mirror_port: match &core.mirror_socket {
             Some(socket) => Some(socket.local_addr()?.port()),
             None => None,
         },
     })
+}
+
+/// Who is asked for names of others: nobody offline.
+fn resolvers(config: &Config) -> dns::Resolvers {
+    if config.offline {
+        dns::Resolvers::fixed(Vec::new())
+    } else {
+        dns::Resolvers::of(dns::Files::default())
+    }
 }
 
 /// The daemon's version. It may be down: the platform starts without it.

@@ -13,6 +13,7 @@ use crate::docker::trust::{Authority, Trust};
 use crate::logs::Logs;
 use crate::net::inherited::Inherited;
 use crate::network::Firewall;
+use crate::network::dns;
 use crate::packages::Packages;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
@@ -72,6 +73,8 @@ pub(super) struct CoreServices {
     pub(super) host_ip: IpAddr,
     pub(super) network: scheduler::Network,
     pub(super) firewall: Firewall,
+    /// Who is asked for names of others.
+    pub(super) resolvers: dns::Resolvers,
     pub(super) lifecycle: scheduler::Lifecycle,
     /// Authorities of the machine's owner.
     pub(super) authorities: Vec<Authority>,
@@ -84,4 +87,5 @@ pub(super) struct Sockets {
     pub(super) http: Vec<TcpListener>,
     pub(super) https: Vec<TcpListener>,
     pub(super) ssh: Vec<TcpListener>,
+    pub(super) dns: dns::Sockets,
 }

@@ -2,6 +2,7 @@
 //! ([`DataDirLock`](super::DataDirLock)) shows whether it still runs, never this file.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub struct Running {
     /// System domain.
     pub domain: String,
     /// Address it listens on.
-    pub bind: std::net::IpAddr,
+    pub bind: IpAddr,
     /// HTTP port.
     pub http_port: u16,
     /// HTTPS port.
@@ -28,6 +29,10 @@ pub struct Running {
     /// SSH port; `None` when nobody gets in by SSH.
     #[serde(default)]
     pub ssh_port: Option<u16>,
+    /// DNS port, also on the gateway of the containers' network; `None` for a platform of a version
+    /// without a DNS server.
+    #[serde(default)]
+    pub dns_port: Option<u16>,
     /// Registry port on 127.0.0.1.
     pub registry_port: u16,
     /// Port of the mirror of Docker Hub on 127.0.0.1.
@@ -78,6 +83,16 @@ impl Running {
     pub fn ssh_address(&self) -> Option<String> {
         self.ssh_port
             .map(|port| format!("ssh.{}:{port}", self.domain))
+    }
+
+    /// Where this machine asks for the platform's names.
+    pub fn dns_address(&self) -> Option<SocketAddr> {
+        let ip = match self.bind {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Some(SocketAddr::new(ip, self.dns_port?))
     }
 
     /// The web console. Browsers resolve `*.localhost` by themselves.

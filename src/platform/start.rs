@@ -11,7 +11,7 @@ use super::parts::{CoreServices, Parts};
 use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
-use super::{console, data_services, engines, open, snapshots, ssh, workers};
+use super::{console, data_services, dns, engines, open, snapshots, ssh, workers};
 use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
@@ -85,7 +85,9 @@ impl Platform {
         workers::start_sweepers(&supervisor, &core, &parts);
         workers::warm_images(&supervisor, images);
         ssh::start(&supervisor, &parts, &cc, key, &mut sockets)?;
-        workers::start_front_door(&supervisor, &parts, &pki, sockets, (router, platform));
+        dns::start(&supervisor, &parts, &core, &scheduler, &sockets.dns)?;
+        let door = (router, platform);
+        workers::start_front_door(&supervisor, &parts, &pki, (sockets, &core.network), door);
         Ok(Self {
             running,
             supervisor,

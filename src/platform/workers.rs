@@ -17,11 +17,13 @@ use crate::db::Db;
 use crate::docker::Engine;
 use crate::logs::{Drains, Ingest};
 use crate::net::origin::PlatformHosts;
+use crate::net::ports::{self, BindError, PortChoice};
 use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
+use crate::network::dns;
 use crate::pki::Pki;
 use crate::router::{FrontDoor, Router, TcpRouter};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Network, Scheduler};
 use crate::staging;
 use crate::staging::images::Images;
 use crate::telemetry::{otlp, own_log};
@@ -200,7 +202,7 @@ pub(super) fn start_front_door(
     supervisor: &Supervisor,
     parts: &Parts,
     pki: &Pki,
-    sockets: Sockets,
+    (sockets, network): (Sockets, &Network),
     (router, platform): (Router, axum::Router),
 ) {
     let door = FrontDoor {
@@ -213,6 +215,7 @@ pub(super) fn start_front_door(
         body_limits: BodyLimits::default(),
         too_slow: adapters::too_slow,
     };
+    front_door_for_containers(supervisor, parts, pki, (&sockets, network), &door);
     let plain = sockets.http.into_iter().map(Listener::plain);
     let secure =
         { sockets.https.into_iter() }.map(|socket| Listener::tls(socket, pki.server_config()));
@@ -225,4 +228,44 @@ pub(super) fn start_front_door(
     supervisor.worker("front door", move |token| server.clone().run(token));
     let pki = pki.clone();
     supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
+}
+
+/// The same on the gateway of the containers' network, so that apps reach the platform and each other's
+/// public routes by name. Not needed where the platform listens on every address.
+fn front_door_for_containers(
+    supervisor: &Supervisor,
+    parts: &Parts,
+    pki: &Pki,
+    (sockets, network): (&Sockets, &Network),
+    door: &FrontDoor,
+) {
+    let address = |sockets: &[std::net::TcpListener]| sockets.first()?.local_addr().ok();
+    let (Some(http), Some(https)) = (address(&sockets.http), address(&sockets.https)) else {
+        return;
+    };
+    if http.ip().is_unspecified() {
+        return;
+    }
+    let limits = Limits {
+        threads: parts.threads,
+        ..Limits::default()
+    };
+    let (pki, door, gateway) = (pki.clone(), door.clone(), network.gateway());
+    supervisor.worker("front door for containers", move |token| {
+        let (pki, door, limits) = (pki.clone(), door.clone(), limits.clone());
+        let gateway = gateway.clone();
+        async move {
+            let bind = |ip| -> Result<Vec<Listener>, BindError> {
+                let plain = ports::bind(ip, PortChoice::Exactly(http.port()))?;
+                let secure = ports::bind(ip, PortChoice::Exactly(https.port()))?;
+                let secure = Listener::tls(secure, pki.server_config());
+                Ok(vec![Listener::plain(plain), secure])
+            };
+            let serve = |listeners, token| {
+                let server = Server::new(listeners, door.clone(), limits.clone());
+                Arc::new(server).run(token)
+            };
+            dns::follow("the front door", gateway, http.ip(), bind, serve, token).await
+        }
+    });
 }

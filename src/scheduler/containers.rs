@@ -35,8 +35,8 @@ impl Containers {
         }
     }
 
-    /// Creates a container with its own address on the platform's network and complete lifecycle
-    /// files, unless `interrupted`, one of an interrupted attempt, can be started.
+    /// Creates a container with its own address on the platform's network, the platform's names and
+    /// complete lifecycle files, unless `interrupted`, one of an interrupted attempt, can be started.
     pub(super) async fn create(
         &self,
         mut spec: ContainerSpec,
@@ -54,7 +54,13 @@ impl Containers {
             return Ok(found.id);
         }
         let network = &self.settings.network;
-        spec.address = Some(network.next_address(&*self.engine).await?);
+        let seat = network.next_address(&*self.engine).await?;
+        spec.address = Some(seat.address);
+        if let Some(resolvers) = &self.settings.resolvers {
+            // The platform first. While it is down the daemon asks the next one.
+            spec.dns = vec![seat.gateway.into()];
+            spec.dns.extend(resolvers.for_containers());
+        }
         spec.network = Some(network.name().to_owned());
         // Both take a while, and neither needs the other.
         let admitted = self.admit(&spec, spec.address);

@@ -1,17 +1,32 @@
 //! The network of instances and tasks, and their addresses on it.
 //!
 //! The network is ensured before every container creation: users prune unused networks, and a
-//! recreated one may have another address range.
+//! recreated one may have another address range. Its gateway is an address of this machine as long as
+//! the network is there; whoever serves containers on it follows it ([`Network::gateway`]).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
 use crate::docker::{AddressRange, DockerError, Engine, LABEL_OWNER, Labels, NetworkSpec};
+
+/// How often it is looked whether the network is there.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Where the next container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The address of this machine on the same network.
+    pub gateway: Ipv4Addr,
+}
 
 /// The network of one platform; clones share it.
 #[derive(Clone, Debug)]
@@ -23,6 +38,7 @@ struct Inner {
     /// The origin of all times.
     started: Instant,
     addresses: Mutex<Option<Addresses>>,
+    gateway: watch::Sender<Option<Ipv4Addr>>,
 }
 
 impl Network {
@@ -36,6 +52,7 @@ impl Network {
             },
             started: Instant::now(),
             addresses: Mutex::default(),
+            gateway: watch::Sender::new(None),
         }))
     }
 
@@ -49,11 +66,48 @@ impl Network {
         &self.0.network
     }
 
+    /// The address of this machine on the network, while it is there.
+    pub fn gateway(&self) -> watch::Receiver<Option<Ipv4Addr>> {
+        self.0.gateway.subscribe()
+    }
+
+    /// Keeps the gateway current; runs until cancelled. The network may be there from an earlier
+    /// process, and users remove it.
+    pub async fn keep_gateway(
+        self,
+        engine: Arc<dyn Engine>,
+        token: CancellationToken,
+    ) -> Result<(), DockerError> {
+        loop {
+            // A daemon that does not answer says nothing about the network.
+            match engine.network(self.name()).await {
+                Ok(found) => self.set_gateway(found.map(|addresses| addresses.gateway)),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot look at the network of the containers")
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn set_gateway(&self, new: Option<Ipv4Addr>) {
+        self.0.gateway.send_if_modified(|known| {
+            let differs = *known != new;
+            *known = new;
+            differs
+        });
+    }
+
     /// Ensures the network and allocates the address of the next container.
-    pub async fn next_address(&self, engine: &dyn Engine) -> Result<Ipv4Addr, DockerError> {
+    pub async fn next_address(&self, engine: &dyn Engine) -> Result<Seat, DockerError> {
         let inner = &*self.0;
         let mut slot = inner.addresses.lock().await;
-        let range = engine.ensure_network(&inner.network).await?.assignable;
+        let found = engine.ensure_network(&inner.network).await?;
+        let (range, gateway) = (found.assignable, found.gateway);
+        self.set_gateway(Some(gateway));
         let addresses = match &mut *slot {
             Some(addresses) if addresses.cover(range) => addresses,
             _ => slot.insert(self.load(engine, range).await?),
@@ -62,12 +116,13 @@ impl Network {
         if addresses.needs_update() {
             addresses.update(&self.used(engine).await?.0, now);
         }
-        addresses.take(now).ok_or_else(|| {
+        let address = addresses.take(now).ok_or_else(|| {
             DockerError::Failed(format!(
                 "no free address on network {}: {} to {} are all in use or were released minutes ago",
                 inner.network.name, range.first, range.last
             ))
-        })
+        })?;
+        Ok(Seat { address, gateway })
     }
 
     async fn load(

@@ -10,6 +10,7 @@ use super::network::Network;
 use crate::docker::RegistryAuth;
 use crate::docker::trust::Trust;
 use crate::network::Firewall;
+use crate::network::dns::Resolvers;
 
 /// Settings of one platform's scheduler.
 #[derive(Clone, Debug)]
@@ -22,6 +23,9 @@ pub struct Settings {
     pub host_ip: IpAddr,
     /// Network the containers join.
     pub network: Network,
+    /// Servers that containers ask for names while the platform does not answer; `None` = the platform
+    /// has no DNS server, and the daemon chooses.
+    pub resolvers: Option<Resolvers>,
     /// For pulling from the embedded registry.
     pub registry_auth: Option<RegistryAuth>,
     /// The lifecycle files of the containers that need them.
@@ -48,6 +52,7 @@ impl Settings {
             cell_id: platform_id.to_owned(),
             host_ip,
             network: Network::of_platform(platform_id),
+            resolvers: None,
             registry_auth: None,
             lifecycle: Lifecycle::new(platform_id, Bytes::new()),
             trust: Trust::default(),

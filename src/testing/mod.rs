@@ -194,6 +194,13 @@ impl TestApp {
         running.ssh_port.map(|port| (running.bind, port))
     }
 
+    /// Where its DNS server answers this machine.
+    pub fn dns_address(&self) -> Option<std::net::SocketAddr> {
+        let running = self.platform.running();
+        let port = running.dns_port?;
+        Some((running.bind, port).into())
+    }
+
     /// A client without a token.
     pub fn anonymous(&self) -> TestClient {
         TestClient::new(self.url(), None)
@@ -388,6 +395,7 @@ async fn start(
         http_port: Some(0),
         https_port: Some(0),
         ssh_port: Some(0),
+        dns_port: Some(0),
         registry_port: Some(0),
         admin_password_file: Some(password),
         data_services: options.data_services.or(Some(false)),

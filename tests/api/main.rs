@@ -20,6 +20,7 @@ mod data_services_changes;
 mod data_services_together;
 mod deployments;
 mod development;
+mod dns;
 mod domains;
 mod droplets;
 mod errors;

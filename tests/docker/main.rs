@@ -10,6 +10,7 @@ mod contract;
 mod daemon;
 mod data_services;
 mod development;
+mod dns;
 mod exec;
 mod hostile;
 mod images;

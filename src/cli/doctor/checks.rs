@@ -253,13 +253,12 @@ fn names(facts: &Facts) -> Finding {
             let command = "sudo apt install libnss-myhostname";
             wrong("names", Grade::Warning, found, (advice, command))
         } else {
-            let advice = "let a DNS server answer *.DOMAIN with this machine's address, or use another \
-                          domain";
+            let advice = "let this machine ask cflite for them while it runs, or use the domain cf.localhost";
             wrong(
                 "names",
                 Grade::Bad,
                 found,
-                (advice, "cflite up --domain cf.localhost"),
+                (advice, "sudo cflite dns install"),
             )
         };
     }

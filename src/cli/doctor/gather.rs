@@ -180,6 +180,7 @@ fn all_ports(config: &Config) -> Vec<(&'static str, Result<u16, PortFault>)> {
         ("https-port", config.bind, config.https_port),
     ];
     all.extend({ config.ssh_port }.map(|choice| ("ssh-port", config.bind, choice)));
+    all.push(("dns-port", config.bind, config.dns_port));
     let loopback = IpAddr::from([127, 0, 0, 1]);
     all.push((
         "registry-port",

@@ -9,6 +9,7 @@ pub(crate) mod log_access;
 mod log_drains;
 mod log_sources;
 mod marketplace;
+pub(crate) mod names;
 mod network;
 mod registry_access;
 mod registry_apps;

@@ -1,4 +1,4 @@
-//! SQL of the route table's input.
+//! SQL of the input of the route table, and of the names that DNS knows.
 
 use std::collections::HashMap;
 
@@ -83,4 +83,46 @@ pub(crate) fn each_mapping(
     })?;
     reading.finish();
     Ok(())
+}
+
+/// The names of all internal domains.
+pub(crate) fn internal_domains(tx: &ReadTx<'_>) -> Result<Vec<String>> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("select name from domains where internal = 1")?;
+    let mut reading = tx.reading("internal domains");
+    let rows = reading.rows(&mut statement, [], |row| Ok(row.get(0)?))?;
+    reading.finish();
+    Ok(rows)
+}
+
+/// An internal route's full name, with the app and process type of one of its destinations.
+pub(crate) fn internal_routes(tx: &ReadTx<'_>) -> Result<Vec<(String, AppGuid, String)>> {
+    // A route to several ports of a process is one name.
+    let mut statement = tx.sql().prepare_cached(
+        "select distinct iif(r.host = '', d.name, r.host || '.' || d.name), t.app_guid, t.process_type \
+         from domains d join routes r on r.domain_guid = d.guid join destinations t on t.route_guid = r.guid \
+         where d.internal = 1",
+    )?;
+    let mut reading = tx.reading("internal routes");
+    let rows = reading.rows(&mut statement, [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    reading.finish();
+    Ok(rows)
+}
+
+/// The hosts of routes on public domains that are neither this one nor below it, whether they lead to
+/// an app or not.
+pub(crate) fn public_hosts(tx: &ReadTx<'_>, except: &str) -> Result<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(
+        "select distinct iif(r.host = '', d.name, r.host || '.' || d.name) \
+         from domains d join routes r on r.domain_guid = d.guid \
+         where d.internal = 0 and d.name <> ?1 \
+         and substr(d.name, -length(?1) - 1) <> '.' || ?1",
+    )?;
+    let mut reading = tx.reading("hosts of routes");
+    let rows = reading.rows(&mut statement, [except], |row| Ok(row.get(0)?))?;
+    reading.finish();
+    Ok(rows)
 }

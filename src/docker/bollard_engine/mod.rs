@@ -469,6 +469,10 @@ impl Engine for BollardEngine {
         self.ensure_shared_network(network).await
     }
 
+    async fn network(&self, name: &str) -> Result<Option<NetworkAddresses>, DockerError> {
+        self.shared_network(name).await
+    }
+
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
         self.delete_network(name).await
     }

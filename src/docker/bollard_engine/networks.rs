@@ -41,6 +41,13 @@ impl BollardEngine {
         )))
     }
 
+    pub(super) async fn shared_network(
+        &self,
+        name: &str,
+    ) -> Result<Option<NetworkAddresses>, DockerError> {
+        Ok(self.find_network(name).await?.as_ref().and_then(addresses))
+    }
+
     pub(super) async fn delete_network(&self, name: &str) -> Result<(), DockerError> {
         let removed = self
             .call(

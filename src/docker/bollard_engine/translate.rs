@@ -180,7 +180,7 @@ pub(super) fn create_body(
                     .map(|(port, at)| (format!("{port}/tcp"), Some(vec![loopback_binding(*at)])))
                     .collect()
             }),
-            ..host_config(spec, log_driver)
+            ..host_config(spec, log_driver, ports)
         }),
         ..Default::default()
     }
@@ -191,7 +191,7 @@ pub(super) fn nano_cpus(limit: Option<u32>) -> Option<i64> {
     limit.map(|thousandths| i64::from(thousandths) * 1_000_000)
 }
 
-fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
+fn host_config(spec: &ContainerSpec, log_driver: &str, ports: Ports) -> models::HostConfig {
     let memory = spec.memory.map(|memory| memory.to_bytes().0);
     let log_options = [
         ("max-size", "10m"),
@@ -221,6 +221,8 @@ fn host_config(spec: &ContainerSpec, log_driver: &str) -> models::HostConfig {
         },
         cap_drop: changes_network.then(|| vec!["ALL".to_owned()]),
         cap_add: changes_network.then(|| vec!["NET_ADMIN".to_owned()]),
+        dns: Some(spec.dns.iter().map(ToString::to_string).collect())
+            .filter(|all: &Vec<String>| ports == Ports::Internal && !all.is_empty()),
         extra_hosts: Some(spec.extra_hosts.clone()).filter(|hosts| !hosts.is_empty()),
         mounts: Some(spec.volumes.iter().map(mount).collect()),
         log_config: Some(models::HostConfigLogConfig {
@@ -420,14 +422,19 @@ mod tests {
         let spec = ContainerSpec {
             ports: vec![8080],
             entrypoint: Some(Vec::new()),
+            dns: vec![[172, 18, 0, 1].into()],
             ..Default::default()
         };
         let here = create_body(&spec, "local", Ports::Internal);
-        assert_eq!(here.host_config.unwrap_or_default().port_bindings, None);
+        let host = here.host_config.unwrap_or_default();
+        assert_eq!(host.port_bindings, None);
+        assert_eq!(host.dns, Some(vec!["172.18.0.1".to_owned()]));
         assert_eq!(here.entrypoint, Some(vec![String::new()]));
         let desktop = create_body(&spec, "local", Ports::Published);
-        let bindings = desktop.host_config.and_then(|h| h.port_bindings);
+        let host = desktop.host_config.unwrap_or_default();
+        let bindings = host.port_bindings;
         assert!(bindings.is_some_and(|map| map.contains_key("8080/tcp")));
+        assert_eq!(host.dns, None, "the gateway is no address of this machine");
     }
 
     #[test]

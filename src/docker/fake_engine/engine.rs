@@ -453,14 +453,12 @@ impl Engine for FakeEngine {
 
     async fn ensure_network(&self, network: &NetworkSpec) -> Result<NetworkAddresses, DockerError> {
         self.enter(Verb::EnsureNetwork).await?;
-        let mut state = self.state();
-        let name = network.name.clone();
-        let known = state
-            .networks
-            .entry(name)
-            .or_insert_with(|| network.clone());
-        known.internal = network.internal;
-        Ok(super::state::owned())
+        Ok(self.state().ensure_network(network))
+    }
+
+    async fn network(&self, name: &str) -> Result<Option<NetworkAddresses>, DockerError> {
+        self.enter(Verb::Network).await?;
+        Ok(self.state().network(name))
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), DockerError> {

@@ -67,6 +67,7 @@ pub enum Verb {
     Tag,
     RemoveImage,
     EnsureNetwork,
+    Network,
     RemoveNetwork,
     EnsureVolume,
     Volume,

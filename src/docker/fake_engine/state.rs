@@ -171,6 +171,16 @@ impl State {
         container.spec.address.is_some() && self.containers.iter().any(same)
     }
 
+    pub(super) fn ensure_network(&mut self, network: &NetworkSpec) -> NetworkAddresses {
+        let known = self.networks.entry(network.name.clone());
+        known.or_insert_with(|| network.clone()).internal = network.internal;
+        owned()
+    }
+
+    pub(super) fn network(&self, name: &str) -> Option<NetworkAddresses> {
+        self.networks.contains_key(name).then(owned)
+    }
+
     pub(super) fn show(&self, container: &FakeContainer) -> Container {
         let running = matches!(container.state, ContainerState::Running { .. });
         let listeners = self

@@ -258,6 +258,10 @@ async fn network(bench: &Bench, name: &str) -> AddressRange {
     assert_eq!(again.expect("made again"), made);
     // One that reaches other machines is another network.
     wanted.internal = false;
+    // It is found without being made.
+    assert_eq!(engine.network(name).await.expect("found"), Some(made));
+    let missing = engine.network(&bench.name("no-such-net")).await;
+    assert_eq!(missing.expect("asked"), None);
     let made = engine.ensure_network(&wanted).await.expect("made anew");
     let again = engine.ensure_network(&wanted).await;
     assert_eq!(again.expect("made again"), made);
