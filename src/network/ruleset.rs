@@ -64,17 +64,16 @@ impl Scene<'_> {
     /// Name servers have one port, and only privileged programs may listen there.
     fn names(&self, text: &mut String) {
         let Some(port) = self.names else { return };
-        let mut rules =
-            vec!["type nat hook prerouting priority dstnat - 10; policy accept;".to_owned()];
-        for network in [Some(self.apps), self.builds].into_iter().flatten() {
-            let at = format!(
-                "iifname \"{}\" ip daddr {}",
-                network.bridge, network.gateway
-            );
-            for protocol in ["udp", "tcp"] {
-                rules.push(format!("{at} {protocol} dport 53 redirect to :{port}"));
-            }
-        }
+        let NetworkAddresses {
+            bridge, gateway, ..
+        } = self.apps;
+        let hook = "type nat hook prerouting priority dstnat - 10; policy accept;".to_owned();
+        let redirect = |protocol: &str| {
+            format!(
+                "iifname \"{bridge}\" ip daddr {gateway} {protocol} dport 53 redirect to :{port}"
+            )
+        };
+        let rules = [hook, redirect("udp"), redirect("tcp")];
         chain(text, "names", rules);
     }
 

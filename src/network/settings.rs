@@ -30,7 +30,7 @@ pub struct Settings {
     pub enforcement: Enforcement,
     /// `HOST:PORT` of what every container may reach, such as the machine's proxy.
     pub always: Vec<String>,
-    /// Port of the name server at the gateway of each network; it answers at port 53, too.
+    /// Port of the name server at the gateway of the network of apps; it answers at port 53, too.
     pub names: Option<u16>,
 }
 

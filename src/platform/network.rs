@@ -30,7 +30,13 @@ impl HelperImage for RunImage {
     }
 }
 
-pub(super) fn firewall(parts: &Parts, db: &Db, id: &str, apps: &Network) -> Firewall {
+/// `names` is the port of the name server.
+pub(super) fn firewall(
+    parts: &Parts,
+    db: &Db,
+    (id, apps): (&str, &Network),
+    names: u16,
+) -> Firewall {
     let config = &parts.config;
     Firewall::new(network::Parts {
         db: db.clone(),
@@ -43,7 +49,7 @@ pub(super) fn firewall(parts: &Parts, db: &Db, id: &str, apps: &Network) -> Fire
             platform_id: id.to_owned(),
             enforcement: config.network_enforce,
             always: proxies(config),
-            names: None,
+            names: Some(names),
         },
     })
 }

@@ -57,7 +57,10 @@ pub(super) fn sockets(parts: &mut Parts) -> anyhow::Result<Sockets> {
     })
 }
 
-pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices> {
+pub(super) async fn core_services(
+    parts: &Parts,
+    sockets: &Sockets,
+) -> anyhow::Result<CoreServices> {
     let config = &parts.config;
     let data_dir = &config.data_dir;
     snapshots::finish(config, &parts.engine).await?;
@@ -93,7 +96,7 @@ pub(super) async fn core_services(parts: &Parts) -> anyhow::Result<CoreServices>
     let authorities = trust::authorities(&config.ca_certificates);
     let network = scheduler::Network::of_platform(&id);
     Ok(CoreServices {
-        firewall: network::firewall(parts, &db, &id, &network),
+        firewall: network::firewall(parts, &db, (&id, &network), sockets.dns.address().port()),
         network,
         resolvers: resolvers(config),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),

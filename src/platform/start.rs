@@ -32,7 +32,7 @@ impl Platform {
     /// Opens the data dir and starts everything; ready when this returns.
     pub async fn start(mut parts: Parts) -> anyhow::Result<Self> {
         let mut sockets = open::sockets(&mut parts)?;
-        let core = open::core_services(&parts).await?;
+        let core = open::core_services(&parts, &sockets).await?;
         let supervisor = Supervisor::new();
         let running = open::running(&parts, &sockets, &core)?;
         let ingest = Ingest::new(core.logs.clone(), parts.engine.clone(), &core.id);
