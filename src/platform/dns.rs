@@ -25,7 +25,11 @@ pub(super) fn start(
     let domain = parts.config.domain.clone();
     let names = Live::new(Names::new(&domain));
     let (at, gateway) = (sockets.address(), core.network.gateway());
-    let settings = Settings::new((at.ip(), at.port()), core.resolvers.clone(), gateway.clone());
+    let settings = Settings::new(
+        (at.ip(), at.port()),
+        core.resolvers.clone(),
+        gateway.clone(),
+    );
     let responder = Responder::new(names.clone(), settings);
     let keeper = Keeper {
         domain,

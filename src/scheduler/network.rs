@@ -77,7 +77,9 @@ impl Network {
             // A daemon that does not answer says nothing about the network.
             match engine.network(self.name()).await {
                 Ok(found) => self.set_gateway(found.map(|addresses| addresses.gateway)),
-                Err(error) => tracing::debug!(%error, "cannot look at the network of the containers"),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot look at the network of the containers")
+                }
             }
             tokio::select! {
                 () = token.cancelled() => return Ok(()),

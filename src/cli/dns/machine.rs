@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::base::public_file;
+
 /// The first line of files of ours.
 const MARK: &str = "# Written by `cflite dns install`; `cflite dns remove` removes it.";
 /// The lines around our part of the hosts file.
@@ -89,11 +91,7 @@ impl Change {
                 done => done,
             };
         };
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        // In place: a hosts file may be mounted, and keeps its owner and permissions.
-        std::fs::write(&self.path, content)
+        public_file::replace(&self.path, content.as_bytes())
     }
 }
 
@@ -231,8 +229,12 @@ impl Machine {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        let mut content = without_block(&text)
-            .with_context(|| format!("{} has a line `{BEGIN}` without `{END}`: remove it", path.display()))?;
+        let mut content = without_block(&text).with_context(|| {
+            format!(
+                "{} has a line `{BEGIN}` without `{END}`: remove it",
+                path.display()
+            )
+        })?;
         if let Some(wanted) = wanted {
             if !content.is_empty() && !content.ends_with('\n') {
                 content.push('\n');
@@ -266,7 +268,11 @@ fn drop_in(wanted: &Wanted) -> String {
 }
 
 fn resolver(server: SocketAddr) -> String {
-    format!("{MARK}\nnameserver {}\nport {}\n", server.ip(), server.port())
+    format!(
+        "{MARK}\nnameserver {}\nport {}\n",
+        server.ip(),
+        server.port()
+    )
 }
 
 fn block(wanted: &Wanted) -> String {
@@ -355,10 +361,16 @@ mod tests {
         let way = |given: &[(&str, &str)]| files(given).machine.way();
         assert_eq!(way(&[]), Way::Hosts);
         assert_eq!(way(&[STUB, RUNS]), Way::Resolved);
-        let switch = ("etc/nsswitch.conf", "hosts: files resolve [!UNAVAIL=return] dns\n");
+        let switch = (
+            "etc/nsswitch.conf",
+            "hosts: files resolve [!UNAVAIL=return] dns\n",
+        );
         assert_eq!(way(&[switch, RUNS]), Way::Resolved);
         // It runs, and nobody asks it.
-        assert_eq!(way(&[("etc/resolv.conf", "nameserver 10.0.0.1\n"), RUNS]), Way::Hosts);
+        assert_eq!(
+            way(&[("etc/resolv.conf", "nameserver 10.0.0.1\n"), RUNS]),
+            Way::Hosts
+        );
         assert_eq!(way(&[STUB]), Way::Hosts);
         let mut mac = files(&[STUB, RUNS]).machine;
         mac.is_mac = true;
@@ -391,11 +403,17 @@ mod tests {
         files.machine.is_mac = true;
         assert_eq!(files.install(&wanted("cf.example")), 2);
         let text = files.read("etc/resolver/apps.internal").expect("written");
-        assert!(text.ends_with("\nnameserver 127.0.0.1\nport 8053\n"), "{text}");
+        assert!(
+            text.ends_with("\nnameserver 127.0.0.1\nport 8053\n"),
+            "{text}"
+        );
         assert_eq!(files.install(&wanted("other.example")), 2);
         assert_eq!(files.read("etc/resolver/cf.example"), None);
         assert_eq!(files.remove(), 2);
-        assert!(files.read("etc/resolver/corp.example").is_some(), "not ours");
+        assert!(
+            files.read("etc/resolver/corp.example").is_some(),
+            "not ours"
+        );
     }
 
     #[test]
@@ -411,7 +429,10 @@ mod tests {
         files.write("etc/hosts", &format!("{text}10.0.0.8 printer\n"));
         assert_eq!(files.install(&wanted("other.example")), 1);
         let text = files.read("etc/hosts").expect("written");
-        assert!(text.contains("10.0.0.8 printer\n") && !text.contains(" api.cf.example"), "{text}");
+        assert!(
+            text.contains("10.0.0.8 printer\n") && !text.contains(" api.cf.example"),
+            "{text}"
+        );
         assert_eq!(text.matches(BEGIN).count(), 1);
         assert_eq!(files.remove(), 1);
         assert_eq!(
@@ -422,8 +443,14 @@ mod tests {
 
     #[test]
     fn a_block_without_an_end_is_left_to_its_owner() {
-        let files = files(&[("etc/hosts", &format!("{BEGIN}\n127.0.0.1 a\n10.0.0.9 nas\n"))]);
-        let error = files.machine.install(&wanted("cf.example")).expect_err("damaged");
+        let files = files(&[(
+            "etc/hosts",
+            &format!("{BEGIN}\n127.0.0.1 a\n10.0.0.9 nas\n"),
+        )]);
+        let error = files
+            .machine
+            .install(&wanted("cf.example"))
+            .expect_err("damaged");
         assert!(error.to_string().contains("without"), "{error}");
     }
 
@@ -434,6 +461,9 @@ mod tests {
         files.write(STUB.0, STUB.1);
         files.write(RUNS.0, RUNS.1);
         assert_eq!(files.install(&wanted("cf.example")), 2);
-        assert_eq!(files.read("etc/hosts").as_deref(), Some("127.0.0.1 localhost\n"));
+        assert_eq!(
+            files.read("etc/hosts").as_deref(),
+            Some("127.0.0.1 localhost\n")
+        );
     }
 }

@@ -97,12 +97,7 @@ fn remove(config: &Config, machine: &Machine, json: bool) -> anyhow::Result<Exit
 }
 
 /// Writes the changes; says how to do it as root where this user may not.
-fn apply(
-    config: &Config,
-    machine: &Machine,
-    verb: &str,
-    changes: &[Change],
-) -> anyhow::Result<()> {
+fn apply(config: &Config, machine: &Machine, verb: &str, changes: &[Change]) -> anyhow::Result<()> {
     let refused = |path: &std::path::Path| {
         let program = std::env::current_exe();
         let program = program.map_or_else(|_| "cflite".into(), |path| path.display().to_string());
@@ -157,8 +152,10 @@ fn wanted(config: &Config, running: &Running) -> anyhow::Result<Wanted> {
         let client = Client::sign_in(running, &password).await?;
         let domains = client.all("/v3/domains?per_page=5000").await?;
         let routes = client.all("/v3/routes?per_page=5000").await?;
-        let internal: Vec<&serde_json::Value> =
-            domains.iter().filter(|one| one["internal"] == true).collect();
+        let internal: Vec<&serde_json::Value> = domains
+            .iter()
+            .filter(|one| one["internal"] == true)
+            .collect();
         let is_internal = |route: &serde_json::Value| {
             let domain = &route["relationships"]["domain"]["data"]["guid"];
             internal.iter().any(|one| one["guid"] == *domain)
@@ -237,7 +234,10 @@ mod tests {
                 "wild.example.org"
             ]
         );
-        assert_eq!(found.hosts[..3], ["cf.example", "host.cflite.internal", "api.cf.example"]);
+        assert_eq!(
+            found.hosts[..3],
+            ["cf.example", "host.cflite.internal", "api.cf.example"]
+        );
         let last = found.hosts.len() - 2;
         assert_eq!(found.hosts[last..], ["shop.cf.example", "shop.example.org"]);
     }
@@ -252,8 +252,14 @@ mod tests {
     #[test]
     fn the_host_of_a_route_has_no_port_or_path() {
         let host = |url: &str| host_of(&json!({ "url": url }));
-        assert_eq!(host("Shop.cf.example/api").as_deref(), Some("shop.cf.example"));
-        assert_eq!(host("tcp.cf.example:61001").as_deref(), Some("tcp.cf.example"));
+        assert_eq!(
+            host("Shop.cf.example/api").as_deref(),
+            Some("shop.cf.example")
+        );
+        assert_eq!(
+            host("tcp.cf.example:61001").as_deref(),
+            Some("tcp.cf.example")
+        );
         assert_eq!(host_of(&json!({})), None);
     }
 }

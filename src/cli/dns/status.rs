@@ -107,7 +107,10 @@ fn document(server: Option<SocketAddr>, names: &[Name], machine: &Machine) -> Va
 fn print(server: Option<SocketAddr>, names: &[Name], machine: &Machine, domain: &str) {
     let server = server.map_or_else(|| "not running".to_owned(), |server| server.to_string());
     show::line(&format!("DNS server of the platform: {server}"));
-    show::line(&format!("This machine finds names by: {}", machine.way().name()));
+    show::line(&format!(
+        "This machine finds names by: {}",
+        machine.way().name()
+    ));
     let installed = machine.installed();
     if installed.is_empty() {
         show::line("Installed: nothing");

@@ -234,7 +234,12 @@ fn names(facts: &Facts) -> Finding {
             wrong("names", Grade::Warning, found, (advice, command))
         } else {
             let advice = "let this machine ask cflite for them while it runs, or use the domain cf.localhost";
-            wrong("names", Grade::Bad, found, (advice, "sudo cflite dns install"))
+            wrong(
+                "names",
+                Grade::Bad,
+                found,
+                (advice, "sudo cflite dns install"),
+            )
         };
     }
     let away = { facts.names.iter() }.find(|(_, found)| {

@@ -24,9 +24,12 @@ pub async fn ask(server: SocketAddr, name: &str, limit: Duration) -> std::io::Re
         ResponseCode::NoError | ResponseCode::NXDomain => {}
         code => return Err(Error::other(code.to_string())),
     }
-    let addresses = reply.answers.iter().filter_map(|record| match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        _ => None,
-    });
+    let addresses = reply
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            _ => None,
+        });
     Ok(addresses.collect())
 }

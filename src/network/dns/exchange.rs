@@ -20,7 +20,9 @@ pub(super) async fn ask_any(
     servers: &[SocketAddr],
     limit: usize,
 ) -> Option<Vec<u8>> {
-    let count = u32::try_from(servers.len()).ok().filter(|count| *count > 0)?;
+    let count = u32::try_from(servers.len())
+        .ok()
+        .filter(|count| *count > 0)?;
     let patience = PATIENCE / count;
     let mut refusal = None;
     for server in servers {

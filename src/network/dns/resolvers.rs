@@ -109,7 +109,10 @@ impl Resolvers {
         let servers = self.servers().into_iter();
         // Containers ask the usual port only.
         let usual = servers.filter(|server| server.port() == PORT);
-        usual.map(|server| server.ip()).filter(is_reachable).collect()
+        usual
+            .map(|server| server.ip())
+            .filter(is_reachable)
+            .collect()
     }
 }
 
@@ -123,7 +126,9 @@ fn read(files: &Files) -> Vec<SocketAddr> {
     let behind = || servers_in(&text(&files.behind_stub));
     let mut servers = if listed.iter().all(|server| server.ip() == STUB) {
         // Without that file the stub is still better than nobody.
-        Some(behind()).filter(|all| !all.is_empty()).unwrap_or(listed)
+        Some(behind())
+            .filter(|all| !all.is_empty())
+            .unwrap_or(listed)
     } else {
         listed
     };
@@ -194,7 +199,10 @@ mod tests {
     fn ips(resolv_conf: &str, behind_stub: Option<&str>) -> Vec<String> {
         let (_folder, files) = files(resolv_conf, behind_stub);
         let servers = Resolvers::of(files).servers();
-        servers.iter().map(|server| server.ip().to_string()).collect()
+        servers
+            .iter()
+            .map(|server| server.ip().to_string())
+            .collect()
     }
 
     #[test]
@@ -244,7 +252,10 @@ mod tests {
     #[test]
     fn an_address_of_a_link_names_its_interface() {
         let found = server("fe80::1%7").expect("an address");
-        assert_eq!(found, SocketAddrV6::new("fe80::1".parse().expect("valid"), 53, 0, 7).into());
+        assert_eq!(
+            found,
+            SocketAddrV6::new("fe80::1".parse().expect("valid"), 53, 0, 7).into()
+        );
         assert_eq!(server("fe80::1%no-such-interface"), None);
     }
 }

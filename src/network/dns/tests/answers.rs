@@ -35,7 +35,10 @@ fn a(name: &str) -> Message {
 #[test]
 fn instances_are_answered_in_another_order_and_without_a_lifetime() {
     let found = reply(&a("shop.apps.internal."), CONTAINER);
-    assert_eq!(addresses(&found), ["172.18.1.2", "172.18.1.1", "172.18.1.0"]);
+    assert_eq!(
+        addresses(&found),
+        ["172.18.1.2", "172.18.1.1", "172.18.1.0"]
+    );
     assert!(found.answers.iter().all(|record| record.ttl == 0));
     let said = &found.metadata;
     assert_eq!((said.id, said.response_code), (4711, ResponseCode::NoError));
@@ -64,7 +67,11 @@ fn the_platform_has_the_address_by_which_the_asker_reaches_it() {
         "host.cflite.internal.",
     ] {
         assert_eq!(addresses(&reply(&a(name), HOST)), ["127.0.0.1"], "{name}");
-        assert_eq!(addresses(&reply(&a(name), CONTAINER)), ["127.0.91.1"], "{name}");
+        assert_eq!(
+            addresses(&reply(&a(name), CONTAINER)),
+            ["127.0.91.1"],
+            "{name}"
+        );
     }
     let asker = Asker {
         platform: "fd00::1".parse().expect("an address"),
@@ -76,7 +83,12 @@ fn the_platform_has_the_address_by_which_the_asker_reaches_it() {
 
 #[test]
 fn names_of_ours_without_such_records_and_names_that_do_not_exist_are_empty() {
-    let kinds = [RecordType::AAAA, RecordType::TXT, RecordType::SRV, RecordType::HTTPS];
+    let kinds = [
+        RecordType::AAAA,
+        RecordType::TXT,
+        RecordType::SRV,
+        RecordType::HTTPS,
+    ];
     let known = kinds.map(|kind| question("shop.apps.internal.", kind));
     let platform = kinds.map(|kind| question("api.cf.example.", kind));
     let unknown = [
@@ -89,8 +101,15 @@ fn names_of_ours_without_such_records_and_names_that_do_not_exist_are_empty() {
     let unknown = unknown.map(a);
     for asked in known.iter().chain(&platform).chain(&unknown) {
         let found = reply(asked, CONTAINER);
-        assert_eq!(found.metadata.response_code, ResponseCode::NoError, "{asked:?}");
-        assert!(found.metadata.authoritative && found.answers.is_empty(), "{asked:?}");
+        assert_eq!(
+            found.metadata.response_code,
+            ResponseCode::NoError,
+            "{asked:?}"
+        );
+        assert!(
+            found.metadata.authoritative && found.answers.is_empty(),
+            "{asked:?}"
+        );
     }
     let any = reply(&question("shop.apps.internal.", RecordType::ANY), CONTAINER);
     assert_eq!(any.answers.len(), 3);
@@ -100,9 +119,15 @@ fn names_of_ours_without_such_records_and_names_that_do_not_exist_are_empty() {
 fn other_names_are_for_others() {
     for name in [".", "example.com.", "xcf.example.", "internal.", "org."] {
         let asked = a(name);
-        assert_eq!(ask(&asked, Transport::Udp, HOST), Answer::Forward { limit: 512 });
+        assert_eq!(
+            ask(&asked, Transport::Udp, HOST),
+            Answer::Forward { limit: 512 }
+        );
         let large = with_payload(asked.clone(), 4000);
-        assert_eq!(ask(&large, Transport::Udp, HOST), Answer::Forward { limit: 4000 });
+        assert_eq!(
+            ask(&large, Transport::Udp, HOST),
+            Answer::Forward { limit: 4000 }
+        );
         let limit = 65_535;
         assert_eq!(ask(&asked, Transport::Tcp, HOST), Answer::Forward { limit });
     }
@@ -125,11 +150,18 @@ fn what_does_not_fit_is_left_out_and_told() {
         panic!("no reply");
     };
     let whole = Message::from_vec(&whole).expect("valid");
-    assert_eq!((whole.answers.len(), whole.metadata.truncation), (200, false));
+    assert_eq!(
+        (whole.answers.len(), whole.metadata.truncation),
+        (200, false)
+    );
     let Answer::Reply(huge) = ask(&a("huge.apps.internal."), Transport::Tcp, CONTAINER) else {
         panic!("no reply");
     };
-    assert!(huge.len() <= 65_535 && huge.len() > 60_000, "{}", huge.len());
+    assert!(
+        huge.len() <= 65_535 && huge.len() > 60_000,
+        "{}",
+        huge.len()
+    );
 }
 
 #[test]

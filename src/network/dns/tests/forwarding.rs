@@ -59,23 +59,35 @@ async fn the_next_server_is_asked_when_one_fails() {
     let failing = Upstream::start(Does::Says(2)).await;
     let good = Upstream::start(Does::Replies(0)).await;
     let server = Server::start(vec![failing.address, silent.address, good.address]);
-    assert_eq!(code(&datagram(server.gateway, &asked()).await), ResponseCode::NoError);
+    assert_eq!(
+        code(&datagram(server.gateway, &asked()).await),
+        ResponseCode::NoError
+    );
     assert_eq!(failing.asked().len(), 1);
     assert_eq!(silent.asked().len(), 1);
 
     let server = Server::start(vec![failing.address, silent.address]);
-    assert_eq!(code(&datagram(server.gateway, &asked()).await), ResponseCode::ServFail);
+    assert_eq!(
+        code(&datagram(server.gateway, &asked()).await),
+        ResponseCode::ServFail
+    );
     // That there is no such name is an answer.
     let nothing = Upstream::start(Does::Says(3)).await;
     let server = Server::start(vec![nothing.address, good.address]);
-    assert_eq!(code(&datagram(server.gateway, &asked()).await), ResponseCode::NXDomain);
+    assert_eq!(
+        code(&datagram(server.gateway, &asked()).await),
+        ResponseCode::NXDomain
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_clients_do() {
     let silent = Upstream::start(Does::Nothing).await;
     let closed = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    for servers in [vec![silent.address], vec![closed, silent.address, silent.address]] {
+    for servers in [
+        vec![silent.address],
+        vec![closed, silent.address, silent.address],
+    ] {
         let server = Server::start(servers);
         let began = tokio::time::Instant::now();
         let mut stream = TcpStream::connect(server.gateway).await.expect("connected");
@@ -88,7 +100,10 @@ async fn nobody_waits_longer_than_clients_do() {
 #[tokio::test]
 async fn offline_nobody_is_asked_and_our_names_are_answered() {
     let server = Server::start(Vec::new());
-    assert_eq!(code(&datagram(server.gateway, &asked()).await), ResponseCode::ServFail);
+    assert_eq!(
+        code(&datagram(server.gateway, &asked()).await),
+        ResponseCode::ServFail
+    );
     let ours = bytes(&question("shop.apps.internal.", RecordType::A));
     let found = Message::from_vec(&datagram(server.gateway, &ours).await).expect("valid");
     assert_eq!(found.answers.len(), 3);
@@ -98,9 +113,17 @@ async fn offline_nobody_is_asked_and_our_names_are_answered() {
 async fn names_of_ours_are_never_asked_of_others() {
     let upstream = Upstream::start(Does::Replies(0)).await;
     let server = Server::start(vec![upstream.address]);
-    for name in ["gone.apps.internal.", "x.cflite.internal.", "any.cf.example.", "shop.example.org."] {
+    for name in [
+        "gone.apps.internal.",
+        "x.cflite.internal.",
+        "any.cf.example.",
+        "shop.example.org.",
+    ] {
         let asked = bytes(&question(name, RecordType::TXT));
-        assert_eq!(code(&datagram(server.gateway, &asked).await), ResponseCode::NoError);
+        assert_eq!(
+            code(&datagram(server.gateway, &asked).await),
+            ResponseCode::NoError
+        );
     }
     assert!(upstream.asked().is_empty());
 }
@@ -110,18 +133,26 @@ async fn nothing_goes_round_in_a_circle() {
     let upstream = Upstream::start(Does::Replies(0)).await;
     // A server on loopback may have sent what came from loopback.
     let server = Server::start(vec![upstream.address]);
-    assert_eq!(code(&datagram(server.bind, &asked()).await), ResponseCode::ServFail);
+    assert_eq!(
+        code(&datagram(server.bind, &asked()).await),
+        ResponseCode::ServFail
+    );
     assert!(upstream.asked().is_empty());
     // The gateway leads back here, on its usual port, too.
     let server = Server::start(vec![SocketAddr::from((GATEWAY, 53))]);
-    assert_eq!(code(&datagram(server.gateway, &asked()).await), ResponseCode::ServFail);
+    assert_eq!(
+        code(&datagram(server.gateway, &asked()).await),
+        ResponseCode::ServFail
+    );
 }
 
 #[tokio::test]
 async fn too_many_questions_fail_at_once() {
     let silent = Upstream::start(Does::Nothing).await;
     let server = Server::start(vec![silent.address]);
-    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0")
+        .await
+        .expect("bound");
     socket.connect(server.gateway).await.expect("connected");
     for _ in 0..QUESTIONS + 20 {
         socket.send(&asked()).await.expect("sent");

@@ -117,7 +117,9 @@ async fn the_client_finds_addresses_and_errors() {
     assert_eq!(found.expect("asked"), [IpAddr::from([172, 18, 1, 2])]);
     let found = ask(server.bind, "gone.apps.internal", LIMIT).await;
     assert!(found.expect("asked").is_empty());
-    let error = ask(server.bind, "example.com", LIMIT).await.expect_err("nobody to ask");
+    let error = ask(server.bind, "example.com", LIMIT)
+        .await
+        .expect_err("nobody to ask");
     assert!(error.to_string().contains("Server Failure"), "{error}");
 }
 
