@@ -10,6 +10,7 @@ pub mod clock;
 pub mod guid;
 pub mod live;
 pub mod private_file;
+pub mod public_file;
 pub mod secret;
 pub mod secrets;
 pub mod supervisor;

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::base::public_file;
+
 /// The first line of files of ours.
 const MARK: &str = "# Written by `cflite dns install`; `cflite dns remove` removes it.";
 /// The lines around our part of the hosts file.
@@ -89,11 +91,7 @@ impl Change {
                 done => done,
             };
         };
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        // In place: a hosts file may be mounted, and keeps its owner and permissions.
-        std::fs::write(&self.path, content)
+        public_file::replace(&self.path, content.as_bytes())
     }
 }
 

@@ -3,9 +3,10 @@
 //! resolvers, byte for byte.
 //!
 //! A question goes through [`answer`], which is pure: it says what to reply from the present
-//! [`Names`], or that the question is not ours. [`Responder`] has the sockets and the bounds. It
-//! listens on the address of the platform ([`Place::Bind`]) and on the gateway of the network of the
-//! containers ([`Place::Gateway`]), which comes and goes with that network ([`follow`]).
+//! [`Names`], or that the question is not ours. `questions` decides who may ask what and whom to ask,
+//! within bounds, and [`Responder`] has the sockets. It listens on the address of the platform
+//! ([`Place::Bind`]) and on the gateway of the network of the containers ([`Place::Gateway`]), which
+//! comes and goes with that network ([`follow`]).
 //!
 //! Invariants:
 //! - A name below a domain of ours is never asked of anybody else, whether it exists or not.
@@ -28,6 +29,7 @@ mod client;
 mod exchange;
 mod follow;
 mod names;
+mod questions;
 mod resolvers;
 mod responder;
 mod sockets;
@@ -40,6 +42,7 @@ pub use client::ask;
 pub use exchange::PATIENCE;
 pub use follow::follow;
 pub use names::{Asker, HOST_NAME, Instance, InternalRoute, Names, OWN_DOMAIN};
+pub use questions::{Place, QUESTIONS, Settings};
 pub use resolvers::{Files, Resolvers};
-pub use responder::{Place, QUESTIONS, Responder, Settings};
+pub use responder::Responder;
 pub use sockets::Sockets;

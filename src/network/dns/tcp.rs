@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::answer::Transport;
 use super::exchange::{read_until, write};
-use super::responder::{LARGEST_QUESTION, Outcome, Place, Responder};
+use super::questions::{LARGEST_QUESTION, Outcome, Place, Questions};
 
 /// The most connections at once, of all addresses.
 pub(super) const CONNECTIONS: usize = 64;
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
 pub(super) async fn serve(
-    responder: &Responder,
+    questions: &Questions,
     listener: TcpListener,
     place: Place,
     connections: Arc<Semaphore>,
@@ -45,10 +45,10 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let responder = responder.clone();
+                let questions = questions.clone();
                 serving.spawn(async move {
                     let _permit = permit;
-                    if let Err(error) = converse(&responder, stream, place, peer).await {
+                    if let Err(error) = converse(&questions, stream, place, peer).await {
                         tracing::debug!(%peer, %error, "a connection for DNS failed");
                     }
                 });
@@ -62,7 +62,7 @@ pub(super) async fn serve(
 }
 
 async fn converse(
-    responder: &Responder,
+    questions: &Questions,
     mut stream: TcpStream,
     place: Place,
     peer: SocketAddr,
@@ -74,7 +74,7 @@ async fn converse(
         let Some(question) = read_until(&mut stream, LARGEST_QUESTION, deadline).await? else {
             break;
         };
-        let reply = match responder.consider(&question, Transport::Tcp, place, (at, peer)) {
+        let reply = match questions.consider(&question, Transport::Tcp, place, (at, peer)) {
             Outcome::Nothing => None,
             Outcome::Reply(reply) => Some(reply),
             Outcome::Ask(forwarding) => forwarding.reply().await,
