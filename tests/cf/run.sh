@@ -91,8 +91,11 @@ refused() {
     check "$name" "$pattern" bash -c '! "$@" 2>&1' -- "$@"
 }
 
+# Each scheme has a platform, and both may run at once.
+tcp_port=61091 tcp_ports=61001-61100
+[[ $scheme == http ]] || tcp_port=62291 tcp_ports=62201-62300
 # No test asks a registry on the network.
-"$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 \
+"$cflite" up --data-dir "$data/cflite" --http-port 0 --https-port 0 --registry-port 0 --tcp-ports "$tcp_ports" \
     --registry-upstream docker.io=http://127.0.0.1:1 >/dev/null || exit 1
 port=$(jq -r ".${scheme}_port" "$data/cflite/running.json")
 validation=()
@@ -161,6 +164,8 @@ check "push a static folder" "#0 +running" "$cf" push static -p samples/static -
 check "the static app answers" "cflite" answer static
 check "push a Flask app" "#0 +running" "$cf" push flask -p samples/flask
 check "the Flask app answers" "." answer flask
+# shellcheck source=tests/cf/network.sh
+source tests/cf/network.sh
 check "push an Express app" "#0 +running" "$cf" push express -p samples/express
 check "the Express app answers" "." answer express
 check "push a Rack app" "#0 +running" "$cf" push rack -p samples/rack

@@ -48,6 +48,8 @@ impl FarMachine {
             "run",
             "--rm",
             "--privileged",
+            "--user",
+            "0:0",
             "--network",
             "host",
             "--pid",

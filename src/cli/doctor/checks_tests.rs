@@ -221,7 +221,7 @@ fn limits_and_ports_are_found() {
         |facts| facts.filters_bridges = Some(false),
         &[
             "warning network policies: the kernel passes packets between containers on: apps reach each other \
-             without a policy | sudo modprobe br_netfilter\nsudo sysctl net.bridge.bridge-nf-call-iptables=1",
+             without a policy | sudo modprobe br_netfilter",
         ],
     );
     check(

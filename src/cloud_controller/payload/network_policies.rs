@@ -225,7 +225,7 @@ mod tests {
                 .unwrap_err()
                 .starts_with("mapper: unmarshal json: ")
         );
-        assert!(refusal(&json!({})).starts_with("Policy {"), "a good one");
+        assert!(refusal(&json!({})).starts_with("[Policy {"), "a good one");
     }
 
     #[test]
