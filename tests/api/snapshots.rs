@@ -258,6 +258,7 @@ async fn a_backup_is_restored_with_another_domain() {
         "notcf.localhost",
         "other.localhost",
         "shop.example",
+        "tcp.other.localhost",
         "team.other.localhost",
     ];
     assert_eq!(names, expected);
