@@ -404,14 +404,8 @@ impl Options {
             app_log_revision: all.app_log_revision.unwrap_or(false),
             registry_upstreams: upstreams(&all.registry_upstream.unwrap_or_default())?,
             registry_mirror_port: all.registry_mirror_port,
-            registry_cache: match &all.registry_cache {
-                Some(text) => size("registry-cache", text)?,
-                None => DEFAULT_CACHE,
-            },
-            package_cache: match &all.package_cache {
-                Some(text) => size("package-cache", text)?,
-                None => DEFAULT_PACKAGES,
-            },
+            registry_cache: size("registry-cache", all.registry_cache, DEFAULT_CACHE)?,
+            package_cache: size("package-cache", all.package_cache, DEFAULT_PACKAGES)?,
             package_upstreams: package_upstreams(&all.package_upstream.unwrap_or_default())?,
             ca_certificates: all
                 .ca_certificates

@@ -106,9 +106,16 @@ pub(super) fn ssh_port(is_on: Option<bool>, given: Option<u16>) -> Option<PortCh
     is_on.unwrap_or(true).then_some(choice)
 }
 
-/// A size such as `500M`.
-pub(super) fn size(option: &'static str, text: &str) -> Result<u64, ConfigError> {
-    let parsed = Bytes::parse_short(text).and_then(|bytes| u64::try_from(bytes.0).ok());
+/// A size such as `500M`, the usual one when none is given.
+pub(super) fn size(
+    option: &'static str,
+    given: Option<String>,
+    usual: u64,
+) -> Result<u64, ConfigError> {
+    let Some(text) = given else {
+        return Ok(usual);
+    };
+    let parsed = Bytes::parse_short(&text).and_then(|bytes| u64::try_from(bytes.0).ok());
     parsed.ok_or_else(|| ConfigError::Value {
         option,
         reason: format!("\"{text}\" is not a size such as 500M or 20G"),

@@ -15,7 +15,7 @@ use crate::cloud_controller::engines::{
 };
 use crate::cloud_controller::flows::seed::STACK;
 use crate::cloud_controller::on_board::{OnBoard, Part, SshDoor};
-use crate::cloud_controller::state;
+use crate::cloud_controller::state::{self, CloudController};
 use crate::config;
 use crate::logs::{DRAIN_MARK, DrainSettings, Drains};
 use crate::marketplace::{self, Marketplace};
@@ -116,14 +116,14 @@ pub(super) fn marketplace(
     })
 }
 
-pub(super) fn controller_parts(
+pub(super) fn controller(
     parts: &Parts,
     core: &CoreServices,
     (scheduler, brokers): (&Scheduler, &marketplace::Client),
     supervisor: &Supervisor,
     (running, ssh): (&Running, Option<SshDoor>),
-) -> state::Parts {
-    state::Parts {
+) -> CloudController {
+    CloudController::new(state::Parts {
         db: core.db.clone(),
         clock: parts.clock.clone(),
         guids: parts.guids.clone(),
@@ -154,7 +154,7 @@ pub(super) fn controller_parts(
                 .into(),
             },
         },
-    }
+    })
 }
 
 /// Sends logs on to other servers.
@@ -182,7 +182,13 @@ pub(super) fn log_search(core: &CoreServices) -> axum::Router {
     core.logs.operator_routes(Arc::new(names))
 }
 
-pub(super) fn router(access_log: Arc<RouterLog>, drains: &Drains) -> Router {
+/// The HTTP router, and the ports of TCP routes on the address of the HTTP port.
+pub(super) fn routers(
+    parts: &Parts,
+    running: &Running,
+    access_log: Arc<RouterLog>,
+    drains: &Drains,
+) -> (Router, TcpRouter) {
     let unlogged = router::Unlogged {
         header: DRAIN_MARK,
         value: Arc::new(drains.marks()),
@@ -193,12 +199,8 @@ pub(super) fn router(access_log: Arc<RouterLog>, drains: &Drains) -> Router {
     };
     let router = Router::new(settings, access_log);
     router.hold();
-    router
-}
-
-/// The ports of TCP routes, on the address of the HTTP port.
-pub(super) fn tcp_router(parts: &Parts, running: &Running) -> TcpRouter {
-    TcpRouter::new(TcpSettings::on(running.bind), parts.clock.clone())
+    let tcp = TcpRouter::new(TcpSettings::on(running.bind), parts.clock.clone());
+    (router, tcp)
 }
 
 pub(super) fn images(parts: &Parts, core: &CoreServices) -> Images {

@@ -7,7 +7,7 @@ use super::adapters::{LogReaders, SchedulerLogs, SharedSink};
 use super::data_services::Part;
 use super::health::{self, Health};
 use super::metrics::{self, Measured, PlatformMetrics};
-use super::parts::{CoreServices, Parts};
+use super::parts::{CoreServices, Parts, Sockets};
 use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
@@ -17,7 +17,10 @@ use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
 use crate::db::Db;
 use crate::logs::Ingest;
+use crate::pki::Pki;
+use crate::router::Router;
 use crate::scheduler::Scheduler;
+use crate::ssh::HostKey;
 
 /// A running platform.
 pub struct Platform {
@@ -31,7 +34,7 @@ pub struct Platform {
 impl Platform {
     /// Opens the data dir and starts everything; ready when this returns.
     pub async fn start(mut parts: Parts) -> anyhow::Result<Self> {
-        let mut sockets = open::sockets(&mut parts)?;
+        let sockets = open::sockets(&mut parts)?;
         let core = open::core_services(&parts, &sockets).await?;
         let supervisor = Supervisor::new();
         let running = open::running(&parts, &sockets, &core)?;
@@ -44,15 +47,13 @@ impl Platform {
         let brokers = engines::brokers(&parts, &pki, &running, &data_services)?;
         let (key, door) = ssh::open(&parts, &running)?;
         let engines = (&scheduler, &brokers);
-        let cc = engines::controller_parts(&parts, &core, engines, &supervisor, (&running, door));
-        let cc = CloudController::new(cc);
+        let cc = engines::controller(&parts, &core, engines, &supervisor, (&running, door));
         let marketplace = engines::marketplace(&parts, &core, &brokers, &data_services);
         let images = engines::images(&parts, &core);
         let staging = engines::staging(&parts, &core, images.clone());
         let uploads = engines::uploads(&parts, &core, &images);
         let drains = engines::drains(&parts, &core, &pki);
-        let router = engines::router(access_log, &drains);
-        let tcp = engines::tcp_router(&parts, &running);
+        let (router, tcp) = engines::routers(&parts, &running, access_log, &drains);
         let names = workers::start_names(&supervisor, &core);
         let health = Health {
             db: core.db.clone(),
@@ -84,10 +85,9 @@ impl Platform {
         workers::start_routing(&supervisor, &core.db, &scheduler, (&router, &tcp));
         workers::start_sweepers(&supervisor, &core, &parts);
         workers::warm_images(&supervisor, images);
-        ssh::start(&supervisor, &parts, &cc, key, &mut sockets)?;
-        dns::start(&supervisor, &parts, &core, &scheduler, &sockets.dns)?;
-        let door = (router, platform);
-        workers::start_front_door(&supervisor, &parts, &pki, (sockets, &core.network), door);
+        let served = (&cc, &scheduler, &pki);
+        let door = ((key, sockets), (router, platform));
+        listen(&supervisor, (&parts, &core), served, door)?;
         Ok(Self {
             running,
             supervisor,
@@ -130,6 +130,19 @@ impl Platform {
         }
         clean
     }
+}
+
+/// Serves SSH, names and HTTP.
+fn listen(
+    supervisor: &Supervisor,
+    (parts, core): (&Parts, &CoreServices),
+    (cc, scheduler, pki): (&CloudController, &Scheduler, &Pki),
+    ((key, mut sockets), door): ((Option<HostKey>, Sockets), (Router, axum::Router)),
+) -> anyhow::Result<()> {
+    ssh::start(supervisor, parts, cc, key, &mut sockets)?;
+    dns::start(supervisor, parts, core, scheduler, &sockets.dns)?;
+    workers::start_front_door(supervisor, parts, pki, (sockets, &core.network), door);
+    Ok(())
 }
 
 /// What takes the lines and measurements of scheduler and router.

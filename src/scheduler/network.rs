@@ -83,7 +83,7 @@ impl Network {
             match engine.network(self.name()).await {
                 Ok(found) => self.set_gateway(found.map(|addresses| addresses.gateway)),
                 Err(error) => {
-                    tracing::debug!(%error, "cannot look at the network of the containers")
+                    tracing::debug!(%error, "cannot look at the network of the containers");
                 }
             }
             tokio::select! {

@@ -15,10 +15,6 @@ use crate::survival::admin_token;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Programs in containers ask port 53 of the gateway. Whoever leads it to the port of the DNS server sets
-/// this, so that `getent` and `curl` are tried as they are, without naming the port or the address.
-const PORT_53_LEADS_TO_DNS: bool = false;
-
 /// What Docker says, trimmed; empty when it fails.
 fn docker(arguments: &[&str]) -> String {
     let out = Command::new("docker").args(arguments).output();
@@ -219,16 +215,12 @@ async fn containers_find_apps_the_platform_and_this_machine() {
             &[&code[..], &["--resolve", &at, &url]].concat(),
             "200",
         );
-        if PORT_53_LEADS_TO_DNS {
-            until(&front, &[&code[..], &[&url]].concat(), "200");
-        }
+        until(&front, &[&code[..], &[&url]].concat(), "200");
     }
-    if PORT_53_LEADS_TO_DNS {
-        let found = inside(&front, &["getent", "ahostsv4", "other.apps.internal"]);
-        assert!(each.iter().all(|one| found.contains(one)), "{found}");
-        let found = inside(&front, &["getent", "hosts", "0.other.apps.internal"]);
-        assert!(found.starts_with(&each[0]), "{found}");
-    }
+    let found = inside(&front, &["getent", "ahostsv4", "other.apps.internal"]);
+    assert!(each.iter().all(|one| found.contains(one)), "{found}");
+    let found = inside(&front, &["getent", "hosts", "0.other.apps.internal"]);
+    assert!(found.starts_with(&each[0]), "{found}");
 
     pair.scale(1).await;
     pair.until_dig(&["other.apps.internal"], &each[..1]);

@@ -37,26 +37,38 @@ impl FarMachine {
         };
         let pid = docker(&["inspect", "--format", "{{.State.Pid}}", name]);
         let pid = pid.trim();
-        let script = format!(
-            "set -e; ip link add cflite-far type veth peer name far0 netns {pid}; \
-             ip addr add {NEAR}/30 dev cflite-far; ip link set cflite-far up; \
-             nsenter -t {pid} -n ip addr add {FAR}/30 dev far0; \
-             nsenter -t {pid} -n ip link set far0 up; \
-             nsenter -t {pid} -n ip route add default via {NEAR}"
+        // Each network from inside: that takes fewer rights than entering another one.
+        let enter = |network: &str, script: &str| {
+            let run = [
+                "run",
+                "--rm",
+                "--user",
+                "0:0",
+                "--cap-add",
+                "NET_ADMIN",
+                "--pid",
+                "host",
+            ];
+            let bash = [
+                "--network",
+                network,
+                "--entrypoint",
+                "bash",
+                image,
+                "-ec",
+                script,
+            ];
+            docker(&[&run[..], &label, &bash].concat());
+        };
+        let here = format!(
+            "ip link add cflite-far type veth peer name far0; ip link set far0 netns {pid}; \
+             ip addr add {NEAR}/30 dev cflite-far; ip link set cflite-far up"
         );
-        let run = [
-            "run",
-            "--rm",
-            "--privileged",
-            "--user",
-            "0:0",
-            "--network",
-            "host",
-            "--pid",
-            "host",
-        ];
-        let bash = ["--entrypoint", "bash", image, "-c", &script];
-        docker(&[&run[..], &label, &bash].concat());
+        enter("host", &here);
+        let there = format!(
+            "ip addr add {FAR}/30 dev far0; ip link set far0 up; ip route add default via {NEAR}"
+        );
+        enter(&format!("container:{name}"), &there);
         machine
     }
 }

@@ -15,7 +15,7 @@ use crate::network::dns::{self, HOST_NAME};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a name is, for the platform and for programs of this machine.
-struct Name {
+struct Asked {
     name: String,
     /// `Err` = why the server does not say.
     platform: Result<Vec<IpAddr>, String>,
@@ -36,7 +36,7 @@ pub(super) fn run(config: &Config, machine: &Machine, json: bool) -> anyhow::Res
         for name in names {
             let platform = platform(server, &name).await;
             let system = system(name.clone()).await;
-            all.push(Name {
+            all.push(Asked {
                 name,
                 platform,
                 system,
@@ -50,7 +50,7 @@ pub(super) fn run(config: &Config, machine: &Machine, json: bool) -> anyhow::Res
         print(server, &names, machine, &domain);
     }
     // A hosts file has no wildcards, so that not every name can be the same.
-    let agrees = |one: &Name| one.platform.as_ref() == Ok(&one.system);
+    let agrees = |one: &Asked| one.platform.as_ref() == Ok(&one.system);
     Ok(if names.first().is_some_and(agrees) {
         ExitCode::SUCCESS
     } else {
@@ -83,7 +83,7 @@ async fn system(name: String) -> Vec<IpAddr> {
     found.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-fn document(server: Option<SocketAddr>, names: &[Name], machine: &Machine) -> Value {
+fn document(server: Option<SocketAddr>, names: &[Asked], machine: &Machine) -> Value {
     let names = names.iter().map(|one| {
         let (found, error) = match &one.platform {
             Ok(found) => (Some(found), None),
@@ -104,7 +104,7 @@ fn document(server: Option<SocketAddr>, names: &[Name], machine: &Machine) -> Va
     })
 }
 
-fn print(server: Option<SocketAddr>, names: &[Name], machine: &Machine, domain: &str) {
+fn print(server: Option<SocketAddr>, names: &[Asked], machine: &Machine, domain: &str) {
     let server = server.map_or_else(|| "not running".to_owned(), |server| server.to_string());
     show::line(&format!("DNS server of the platform: {server}"));
     show::line(&format!(

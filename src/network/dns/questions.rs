@@ -102,7 +102,7 @@ impl Questions {
         (at, peer): (IpAddr, SocketAddr),
     ) -> Outcome {
         let peer_ip = peer.ip().to_canonical();
-        let seen = self.seen_by(at, peer);
+        let seen = seen_by(at, peer);
         let names = self.0.names.get();
         let asker = Asker { platform: seen };
         let shuffle = &self.0.settings.shuffle;
@@ -118,7 +118,8 @@ impl Questions {
         let mut servers = self.0.settings.resolvers.servers();
         let came_from_loopback = place == Place::Bind && peer_ip.is_loopback();
         servers.retain(|server| {
-            !self.is_own(*server) && !(came_from_loopback && server.ip().is_loopback())
+            let may_have_asked = came_from_loopback && server.ip().is_loopback();
+            !self.is_own(*server) && !may_have_asked
         });
         let permit = self.0.waiting.clone().try_acquire_owned();
         match permit {
@@ -130,18 +131,6 @@ impl Questions {
             }),
             _ => fail(question, ResponseCode::ServFail),
         }
-    }
-
-    /// The address of the platform for whoever asks.
-    fn seen_by(&self, at: IpAddr, peer: SocketAddr) -> IpAddr {
-        if !at.is_unspecified() {
-            return at;
-        }
-        address_towards(peer).unwrap_or(if peer.is_ipv4() {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            Ipv6Addr::LOCALHOST.into()
-        })
     }
 
     fn is_gateway(&self, address: IpAddr) -> bool {
@@ -169,6 +158,18 @@ impl Forwarding {
 
 fn fail(question: &[u8], code: ResponseCode) -> Outcome {
     failure(question, code).map_or(Outcome::Nothing, Outcome::Reply)
+}
+
+/// The address of the platform for whoever asks.
+fn seen_by(at: IpAddr, peer: SocketAddr) -> IpAddr {
+    if !at.is_unspecified() {
+        return at;
+    }
+    address_towards(peer).unwrap_or(if peer.is_ipv4() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        Ipv6Addr::LOCALHOST.into()
+    })
 }
 
 /// The address of this machine from which it reaches `peer`. Connecting a datagram socket sends

@@ -144,7 +144,9 @@ fn state(outcome: &Outcome) -> String {
 fn real_cli() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cf");
     let read = |name| std::fs::read_to_string(folder.join(name)).expect("tests/cf");
-    ["run.sh", "admin.sh", "tcp.sh"].map(read).concat()
+    ["run.sh", "admin.sh", "network.sh", "services.sh", "tcp.sh"]
+        .map(read)
+        .concat()
 }
 
 /// Whether the script runs a command: `"$cf" name`.

@@ -38,7 +38,7 @@ pub(super) async fn list(
     let Query(ListQuery { name }) =
         query.map_err(|fault| RoutingError::process(fault.body_text()))?;
     let groups = if name.is_empty() {
-        cc.db().read(|tx| model::router_groups::list(tx)).await?
+        cc.db().read(model::router_groups::list).await?
     } else {
         let wanted = name.clone();
         let found = cc
