@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::docker::{Container, LABEL_BUILD, LABEL_SOURCE_ID};
+use crate::docker::{Container, LABEL_BUILD, LABEL_KIND, LABEL_SOURCE_ID};
 
 /// How long an address waits for its container to be listed: creating one may take a pull.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -17,6 +17,7 @@ pub(super) struct Known {
     listed: BTreeMap<Ipv4Addr, String>,
     /// Not listed yet.
     admitted: BTreeMap<Ipv4Addr, (String, Instant)>,
+    services: BTreeSet<Ipv4Addr>,
     builds: BTreeMap<Ipv4Addr, String>,
     builds_expected: bool,
 }
@@ -32,9 +33,17 @@ impl Known {
         self.builds_expected = true;
     }
 
-    /// Takes over what the daemon has.
-    pub(super) fn observe(&mut self, containers: &[Container], now: Instant) {
+    /// Takes over what the daemon has; `service` is the kind of the containers of data services.
+    pub(super) fn observe(&mut self, containers: &[Container], service: &str, now: Instant) {
+        let is_service = |container: &&Container| {
+            { container.labels.get(LABEL_KIND) }.is_some_and(|kind| kind == service)
+        };
+        let services = containers.iter().filter(is_service);
+        self.services = services
+            .filter_map(|container| container.assigned)
+            .collect();
         self.listed = { containers.iter() }
+            .filter(|container| !is_service(container))
             .filter_map(|container| {
                 let app = container.labels.get(LABEL_SOURCE_ID)?;
                 Some((container.assigned?, app.clone()))
@@ -61,6 +70,11 @@ impl Known {
         let admitted = self.admitted.iter();
         all.extend(admitted.map(|(address, (app, _))| (*address, app.clone())));
         all
+    }
+
+    /// The addresses of data services.
+    pub(super) fn services(&self) -> &BTreeSet<Ipv4Addr> {
+        &self.services
     }
 
     /// The build of each address.

@@ -6,7 +6,7 @@
 //! its space, which has its security groups. What nothing accepts is rejected: clients see at once that a
 //! connection is refused, as in Cloud Foundry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::security::{Addresses, PortRange, Rule, RuleProtocol};
@@ -25,6 +25,8 @@ pub(super) struct Scene<'a> {
     pub(super) builds: Option<&'a NetworkAddresses>,
     /// The guid of the app that has an address.
     pub(super) instances: &'a BTreeMap<Ipv4Addr, String>,
+    /// The addresses of data services.
+    pub(super) services: &'a BTreeSet<Ipv4Addr>,
     /// The guid of the build that has an address.
     pub(super) building: &'a BTreeMap<Ipv4Addr, String>,
     /// What is allowed.
@@ -88,8 +90,8 @@ impl Scene<'_> {
         chain(text, "forward", [hook, apps].into_iter().chain(builds));
     }
 
-    /// Services have the daemon's share of the addresses; they may do all, and all may reach them: they have
-    /// passwords.
+    /// Services may connect to everything, and all may reach them: they have passwords. So may whatever else
+    /// the machine's owner put on the network, which has one of the daemon's own addresses.
     fn from_apps(&self, text: &mut String) {
         let NetworkAddresses {
             assignable: owned,
@@ -102,6 +104,12 @@ impl Scene<'_> {
             format!("ip saddr != {}-{} accept", owned.first, owned.last),
             format!("ip daddr {gateway}-{before} accept"),
         ];
+        let services: Vec<String> = self.services.iter().map(Ipv4Addr::to_string).collect();
+        if !services.is_empty() {
+            let services = services.join(", ");
+            rules.push(format!("ip saddr {{ {services} }} accept"));
+            rules.push(format!("ip daddr {{ {services} }} accept"));
+        }
         rules.extend(self.always());
         let apps = self.instances.iter();
         let jumps = apps.map(|(address, app)| format!("{address} : goto app-{app}"));

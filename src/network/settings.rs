@@ -28,6 +28,8 @@ pub struct Settings {
     pub platform_id: String,
     /// Whether anything is restricted.
     pub enforcement: Enforcement,
+    /// The kind of the containers of data services, which all apps reach.
+    pub services: &'static str,
     /// `HOST:PORT` of what every container may reach, such as the machine's proxy.
     pub always: Vec<String>,
     /// Port of the name server at the gateway of the network of apps; it answers at port 53, too.

@@ -85,6 +85,7 @@ fn scene(enforcement: Enforcement) -> String {
         [(128, "a1"), (129, "a2"), (130, "a2"), (131, "gone")]
             .map(|(last, app)| (Ipv4Addr::new(172, 18, 0, last), app.to_owned()))
             .into();
+    let services = [Ipv4Addr::new(172, 18, 0, 200)].into();
     let building = [(Ipv4Addr::new(172, 18, 2, 2), "b1".to_owned())].into();
     let wanted = wanted();
     Scene {
@@ -92,6 +93,7 @@ fn scene(enforcement: Enforcement) -> String {
         apps: &apps,
         builds: Some(&builds),
         instances: &instances,
+        services: &services,
         building: &building,
         wanted: &wanted,
         always: &[SocketAddrV4::new(Ipv4Addr::new(10, 1, 1, 1), 3128)],
@@ -169,6 +171,7 @@ impl Bench {
             settings: Settings {
                 platform_id: "0f0f".to_owned(),
                 enforcement: Enforcement::Strict,
+                services: "service",
                 always: Vec::new(),
                 names: None,
             },

@@ -98,13 +98,14 @@ impl Passes {
                 inner.stale.store(true, Ordering::Relaxed);
             })?;
         }
-        let (instances, building, has_builds) = {
+        let (instances, services, building, has_builds) = {
             let known = inner.known();
             if known.is_empty() && self.placed.is_none() {
                 return Ok(());
             }
             (
                 known.instances(),
+                known.services().clone(),
                 known.builds().clone(),
                 known.has_builds(),
             )
@@ -119,6 +120,7 @@ impl Passes {
             apps: &of_apps,
             builds: of_builds.as_ref(),
             instances: &instances,
+            services: &services,
             building: &building,
             wanted: &wanted,
             always: &self.always,
@@ -151,7 +153,9 @@ impl Passes {
     async fn observe(&mut self, inner: &Inner) -> Result<(), PassError> {
         let parts = &inner.parts;
         let listed = parts.engine.list(&owned(inner)).await?;
-        inner.known().observe(&listed, Instant::now());
+        inner
+            .known()
+            .observe(&listed, parts.settings.services, Instant::now());
         // Networks that nothing uses may have been pruned.
         self.networks = None;
         self.always = Vec::new();

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::parts::Parts;
 use crate::cloud_controller::engines::AllowedTraffic;
 use crate::config::Config;
+use crate::data_services;
 use crate::db::Db;
 use crate::docker::{DockerError, Engine};
 use crate::network::{self, Firewall, HelperImage};
@@ -48,6 +49,7 @@ pub(super) fn firewall(
         settings: network::Settings {
             platform_id: id.to_owned(),
             enforcement: config.network_enforce,
+            services: data_services::KIND,
             always: proxies(config),
             names: Some(names),
         },
