@@ -53,7 +53,12 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
     }
     show::table(&["what", "value"], &rows);
     show::line("");
-    let workers: Vec<Vec<String>> = health["workers"]
+    show_workers(&health["workers"]);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_workers(workers: &Value) {
+    let rows: Vec<Vec<String>> = workers
         .as_object()
         .into_iter()
         .flatten()
@@ -71,8 +76,7 @@ pub(super) fn run(session: Session) -> anyhow::Result<ExitCode> {
             ]
         })
         .collect();
-    show::table(&["worker", "state", "restarts", "last error"], &workers);
-    Ok(ExitCode::SUCCESS)
+    show::table(&["worker", "state", "restarts", "last error"], &rows);
 }
 
 /// Reports that no platform runs on `data_dir`.

@@ -187,9 +187,10 @@ impl Passes {
             return Ok(known.clone());
         }
         let of_apps = parts.engine.ensure_network(&parts.apps).await?;
-        let of_builds = match has_builds {
-            true => Some(parts.engine.ensure_network(&parts.builds).await?),
-            false => None,
+        let of_builds = if has_builds {
+            Some(parts.engine.ensure_network(&parts.builds).await?)
+        } else {
+            None
         };
         Ok(self.networks.insert((of_apps, of_builds)).clone())
     }

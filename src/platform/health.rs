@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::metrics::{Measured, PlatformMetrics};
 use super::names::CurrentNames;
+use super::parts::CoreServices;
 use crate::base::Supervisor;
 use crate::cloud_controller::model;
 use crate::db::{Db, DbError};
@@ -28,6 +29,22 @@ pub(super) struct Health {
 }
 
 impl Health {
+    pub(super) fn of(
+        core: &CoreServices,
+        supervisor: &Supervisor,
+        (scheduler, tcp): (&Scheduler, &TcpRouter),
+        docker: String,
+    ) -> Self {
+        Self {
+            db: core.db.clone(),
+            supervisor: supervisor.clone(),
+            scheduler: scheduler.clone(),
+            firewall: core.firewall.clone(),
+            tcp: tcp.clone(),
+            docker,
+        }
+    }
+
     /// The metrics of the same parts.
     pub(super) fn metrics(
         &self,

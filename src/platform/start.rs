@@ -55,14 +55,8 @@ impl Platform {
         let drains = engines::drains(&parts, &core, &pki);
         let (router, tcp) = engines::routers(&parts, &running, access_log, &drains);
         let names = workers::start_names(&supervisor, &core);
-        let health = Health {
-            db: core.db.clone(),
-            supervisor: supervisor.clone(),
-            scheduler: scheduler.clone(),
-            firewall: core.firewall.clone(),
-            tcp: tcp.clone(),
-            docker: open::docker_version(&*parts.engine).await,
-        };
+        let docker = open::docker_version(&*parts.engine).await;
+        let health = Health::of(&core, &supervisor, (&scheduler, &tcp), docker);
         let metrics = health.metrics(measured, names, &core.logs);
         let operated = for_operators(&parts, &core, &supervisor, (&data_services, &metrics));
         let reloading = Reloading::new(&parts.config, &core);

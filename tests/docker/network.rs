@@ -151,6 +151,26 @@ async fn policies(client: &Client, action: &str, body: &Value) {
     assert_eq!(done.status, 200, "{done:?}");
 }
 
+/// A container that is not the platform's.
+fn somebody_else(image: &str) -> String {
+    let label = ["--label", "cflite.test=network"];
+    let sleep = ["--entrypoint", "sleep", image, "300"];
+    docker(&[&["run", "--detach"], &label[..], &sleep].concat())
+}
+
+/// Lets the apps of the space connect to the far machine; the path of the group.
+async fn group(client: &Client) -> String {
+    let rules = json!([{ "protocol": "tcp", "destination": FAR, "ports": PORT.to_string() }]);
+    let spaces = json!({ "data": [{ "guid": client.space }] });
+    let body = json!({
+        "name": "far", "rules": rules, "relationships": { "running_spaces": spaces },
+    });
+    let made = client.admin.post("/v3/security_groups", &body).await;
+    let made = made.expect("made");
+    assert_eq!(made.status, 201, "{made:?}");
+    format!("/v3/security_groups/{}", made.text("/guid"))
+}
+
 /// The names of all tables of the machine.
 fn tables(image: &str) -> String {
     let run = [
@@ -203,16 +223,7 @@ async fn policies_and_groups_decide_where_containers_connect_to() {
     assert!(refused(&ask(&in_one, &of_two, 9000)));
 
     // A private address needs a security group; other containers of the machine are not asked.
-    let plain = docker(&[
-        "run",
-        "--detach",
-        "--label",
-        "cflite.test=network",
-        "--entrypoint",
-        "sleep",
-        &image,
-        "300",
-    ]);
+    let plain = somebody_else(&image);
     let plain = plain.trim();
     assert_eq!(
         ask(plain, FAR, PORT),
@@ -221,17 +232,7 @@ async fn policies_and_groups_decide_where_containers_connect_to() {
     );
     let denied = ask(&in_one, FAR, PORT);
     assert!(refused(&denied), "{denied:?}");
-    let rules = json!([{ "protocol": "tcp", "destination": FAR, "ports": PORT.to_string() }]);
-    let spaces = json!({ "data": [{ "guid": client.space }] });
-    let body_of_group = json!({
-        "name": "far", "rules": rules, "relationships": { "running_spaces": spaces },
-    });
-    let made = client
-        .admin
-        .post("/v3/security_groups", &body_of_group)
-        .await
-        .expect("made");
-    assert_eq!(made.status, 201, "{made:?}");
+    let group = group(&client).await;
     until("the group acts", || ask(&in_two, FAR, PORT).is_ok()).await;
 
     // Rules outlive the platform, and follow the rows again afterwards.
@@ -245,7 +246,6 @@ async fn policies_and_groups_decide_where_containers_connect_to() {
         refused(&ask(&in_one, &of_two, 8080))
     })
     .await;
-    let group = format!("/v3/security_groups/{}", made.text("/guid"));
     client.admin.delete(&group).await.expect("deleted");
     until("the group is gone", || refused(&ask(&in_two, FAR, PORT))).await;
     assert_eq!(

@@ -42,7 +42,7 @@ pub(crate) fn create(
 ) -> Result<std::result::Result<(), Refusal>> {
     let apps = apps(policies);
     let spaces = model::network_policies::spaces_of_apps(tx, &apps)?;
-    if spaces.len() < apps.len() || !may_change(tx, asking, &spaces)? {
+    if spaces.len() < apps.len() || !may_change(tx, asking, &spaces) {
         return Ok(Err(Refusal::NoAccess));
     }
     if matches!(asking, Asking::Developer(_)) && is_over_quota(tx, policies)? {
@@ -61,7 +61,7 @@ pub(crate) fn delete(
     policies: &[Policy],
 ) -> Result<std::result::Result<(), Refusal>> {
     let spaces = model::network_policies::spaces_of_apps(tx, &apps(policies))?;
-    if !may_change(tx, asking, &spaces)? {
+    if !may_change(tx, asking, &spaces) {
         return Ok(Err(Refusal::NoAccess));
     }
     for policy in policies {
@@ -89,20 +89,12 @@ pub(crate) fn list(tx: &ReadTx<'_>, asking: &Asking, filter: &Filter) -> Result<
     Ok(policies)
 }
 
-fn may_change(
-    tx: &ReadTx<'_>,
-    asking: &Asking,
-    spaces: &BTreeMap<String, SpaceGuid>,
-) -> Result<bool> {
+fn may_change(tx: &ReadTx<'_>, asking: &Asking, spaces: &BTreeMap<String, SpaceGuid>) -> bool {
     let Asking::Developer(caller) = asking else {
-        return Ok(true);
+        return true;
     };
-    for space in spaces.values().collect::<BTreeSet<_>>() {
-        if caller.may_write_space(tx, space).is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let mut spaces = spaces.values().collect::<BTreeSet<_>>().into_iter();
+    spaces.all(|space| caller.may_write_space(tx, space).is_ok())
 }
 
 fn is_over_quota(tx: &ReadTx<'_>, policies: &[Policy]) -> Result<bool> {

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::{GROUPS, guid, make, put, tcp_domain, wanted};
 
+const UNAVAILABLE: &str = "is not available. Try a different port or use a different domain.";
+
 #[tokio::test]
 async fn routes_have_a_port_that_no_other_has() {
     let app = TestApp::start().await.unwrap();
@@ -38,7 +40,6 @@ async fn routes_have_a_port_that_no_other_has() {
     let http = admin.get(&default).await.unwrap().text("/guid").to_owned();
     let mut of_http = wanted(&space, &http, Some(61_001));
     of_http["host"] = json!("shop");
-    const UNAVAILABLE: &str = "is not available. Try a different port or use a different domain.";
     let faults = [
         (
             wanted(&space, domain, Some(61_007)),
