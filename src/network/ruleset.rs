@@ -7,11 +7,12 @@
 //! connection is refused, as in Cloud Foundry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::security::{Addresses, PortRange, Rule, RuleProtocol};
+use super::security::{Addresses, Rule, RuleProtocol};
 use super::settings::Enforcement;
-use super::wanted::{Policy, PolicyProtocol, Wanted};
+use super::wanted::{Policy, Wanted};
 use crate::docker::NetworkAddresses;
 
 /// What one table is made of.
@@ -104,11 +105,10 @@ impl Scene<'_> {
             format!("ip saddr != {}-{} accept", owned.first, owned.last),
             format!("ip daddr {gateway}-{before} accept"),
         ];
-        let services: Vec<String> = self.services.iter().map(Ipv4Addr::to_string).collect();
-        if !services.is_empty() {
-            let services = services.join(", ");
-            rules.push(format!("ip saddr {{ {services} }} accept"));
-            rules.push(format!("ip daddr {{ {services} }} accept"));
+        if !self.services.is_empty() {
+            let services = set(self.services);
+            rules.push(format!("ip saddr {services} accept"));
+            rules.push(format!("ip daddr {services} accept"));
         }
         rules.extend(self.always());
         let apps = self.instances.iter();
@@ -171,16 +171,10 @@ impl Scene<'_> {
     fn policy(&self, policy: &Policy) -> Option<String> {
         let instances = self.instances.iter();
         let reached = instances.filter(|(_, app)| **app == policy.destination);
-        let reached: Vec<String> = reached.map(|(address, _)| address.to_string()).collect();
-        let protocol = match policy.protocol {
-            PolicyProtocol::Tcp => "tcp",
-            PolicyProtocol::Udp => "udp",
-        };
-        let ports = ports(std::slice::from_ref(&policy.ports));
-        let to = (!reached.is_empty()).then(|| reached.join(", "))?;
-        Some(format!(
-            "ip daddr {{ {to} }} {protocol} dport {ports} accept"
-        ))
+        let to: Vec<Ipv4Addr> = reached.map(|(address, _)| *address).collect();
+        let (to, ports) = ((!to.is_empty()).then(|| set(&to))?, set(&[policy.ports]));
+        let protocol = policy.protocol.as_str();
+        Some(format!("ip daddr {to} {protocol} dport {ports} accept"))
     }
 
     fn spaces(&self, text: &mut String) {
@@ -207,8 +201,8 @@ fn rule(group: &str, rule: &Rule) -> Vec<String> {
         matches.push(to);
     }
     match &rule.protocol {
-        RuleProtocol::Tcp(all) => matches.push(format!("tcp dport {}", ports(all))),
-        RuleProtocol::Udp(all) => matches.push(format!("udp dport {}", ports(all))),
+        RuleProtocol::Tcp(all) => matches.push(format!("tcp dport {}", set(all))),
+        RuleProtocol::Udp(all) => matches.push(format!("udp dport {}", set(all))),
         RuleProtocol::Icmp { kind, code } => {
             matches.push("ip protocol icmp".to_owned());
             matches.extend(kind.map(|kind| format!("icmp type {kind}")));
@@ -239,26 +233,12 @@ fn destinations(all: &[Addresses]) -> Option<String> {
     if all.iter().any(whole) {
         return None;
     }
-    let texts = all.iter().map(|range| {
-        if range.first == range.last {
-            range.first.to_string()
-        } else {
-            format!("{}-{}", range.first, range.last)
-        }
-    });
-    let texts: Vec<String> = texts.collect();
-    Some(format!("ip daddr {{ {} }}", texts.join(", ")))
+    Some(format!("ip daddr {}", set(all)))
 }
 
-fn ports(all: &[PortRange]) -> String {
-    let texts = all.iter().map(|range| {
-        if range.first == range.last {
-            range.first.to_string()
-        } else {
-            format!("{}-{}", range.first, range.last)
-        }
-    });
-    let texts: Vec<String> = texts.collect();
+/// An anonymous set of nftables; it must not be empty.
+fn set<'a, T: Display + 'a>(all: impl IntoIterator<Item = &'a T>) -> String {
+    let texts: Vec<String> = all.into_iter().map(ToString::to_string).collect();
     format!("{{ {} }}", texts.join(", "))
 }
 

@@ -1,23 +1,34 @@
 //! The rules of security groups, read from the JSON that the API stores.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-/// Ports, both ends included.
+/// Ports or addresses, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PortRange {
+pub struct Range<T> {
     /// Lowest.
-    pub first: u16,
+    pub first: T,
     /// Highest.
-    pub last: u16,
+    pub last: T,
 }
 
-/// Addresses, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Addresses {
-    pub(super) first: Ipv4Addr,
-    pub(super) last: Ipv4Addr,
+/// Ports.
+pub type PortRange = Range<u16>;
+
+pub(super) type Addresses = Range<Ipv4Addr>;
+
+/// As nftables writes it.
+impl<T: fmt::Display + PartialEq> fmt::Display for Range<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last } = self;
+        if first == last {
+            write!(f, "{first}")
+        } else {
+            write!(f, "{first}-{last}")
+        }
+    }
 }
 
 /// What a rule is about.
@@ -74,7 +85,8 @@ impl Rule {
             _ => return None,
         };
         let destinations = text("destination")?.split(',').filter_map(destination);
-        let destinations = merge(destinations.collect());
+        let next = |address: Ipv4Addr| u32::from(address).saturating_add(1).into();
+        let destinations = merge(destinations.collect(), next);
         (!destinations.is_empty()).then(|| Self {
             protocol,
             destinations,
@@ -111,27 +123,18 @@ fn ports(text: &str) -> Option<Vec<PortRange>> {
         (first <= last).then_some(PortRange { first, last })
     };
     let given = text.split(',').filter(|part| !part.trim().is_empty());
-    let mut all: Vec<PortRange> = given.map(range).collect::<Option<_>>()?;
-    all.sort_unstable();
-    let mut merged: Vec<PortRange> = Vec::new();
-    for range in all {
-        match merged.last_mut() {
-            Some(before) if range.first <= before.last.saturating_add(1) => {
-                before.last = before.last.max(range.last);
-            }
-            _ => merged.push(range),
-        }
-    }
+    let all: Vec<PortRange> = given.map(range).collect::<Option<_>>()?;
+    let merged = merge(all, |port| port.saturating_add(1));
     (!merged.is_empty()).then_some(merged)
 }
 
-/// A set of nftables takes no ranges that overlap.
-fn merge(mut all: Vec<Addresses>) -> Vec<Addresses> {
+/// A set of nftables takes no ranges that overlap. `after` is what follows a value.
+fn merge<T: Ord + Copy>(mut all: Vec<Range<T>>, after: impl Fn(T) -> T) -> Vec<Range<T>> {
     all.sort_unstable();
-    let mut merged: Vec<Addresses> = Vec::new();
+    let mut merged: Vec<Range<T>> = Vec::new();
     for range in all {
         match merged.last_mut() {
-            Some(before) if u32::from(range.first) <= u32::from(before.last).saturating_add(1) => {
+            Some(before) if range.first <= after(before.last) => {
                 before.last = before.last.max(range.last);
             }
             _ => merged.push(range),
@@ -150,13 +153,12 @@ mod tests {
         let rule = json!([{ "protocol": "all", "destination": text }]);
         let rules = Rule::parse_all(&rule);
         let all = rules.iter().flat_map(|rule| &rule.destinations);
-        all.map(|range| format!("{}-{}", range.first, range.last))
-            .collect()
+        all.map(ToString::to_string).collect()
     }
 
     #[test]
     fn destinations_are_ranges_that_do_not_overlap() {
-        assert_eq!(destinations("10.0.0.1"), ["10.0.0.1-10.0.0.1"]);
+        assert_eq!(destinations("10.0.0.1"), ["10.0.0.1"]);
         assert_eq!(destinations("10.1.2.3/8"), ["10.0.0.0-10.255.255.255"]);
         assert_eq!(
             destinations("10.0.0.0/255.255.0.0"),

@@ -182,7 +182,7 @@ impl Passes {
     ) -> Result<(NetworkAddresses, Option<NetworkAddresses>), PassError> {
         let parts = &inner.parts;
         if let Some(known) = &self.networks
-            && known.1.is_some() >= has_builds
+            && (known.1.is_some() || !has_builds)
         {
             return Ok(known.clone());
         }

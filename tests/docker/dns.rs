@@ -4,7 +4,6 @@
 //! container itself, whatever DNS says.
 
 use std::net::Ipv4Addr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cflite::testing::{TestClient, related};
@@ -15,11 +14,9 @@ use crate::survival::admin_token;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// What Docker says, trimmed; empty when it fails.
+/// What Docker says, trimmed.
 fn docker(arguments: &[&str]) -> String {
-    let out = Command::new("docker").args(arguments).output();
-    let out = out.expect("docker runs");
-    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    crate::data_services::docker(arguments).trim().to_owned()
 }
 
 /// The output of a command in a container.

@@ -11,19 +11,25 @@ use crate::platform::Platform;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// An image that only the local daemon has, without a shell; it says what it needs.
-struct Image(String);
+/// A web server, without a shell; its image says what it needs as a service.
+const RECIPE: &str = "EXPOSE 8080\nLABEL cflite.storage=/data\n\
+    LABEL cflite.dump='[\"/busybox\", \"cat\", \"/data/index.html\"]'\n\
+    LABEL cflite.load='[\"/busybox\", \"dd\", \"of=/data/index.html\"]'\n\
+    ENTRYPOINT [\"/busybox\"]\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/data\"]\n";
+
+/// An image of busybox that only the local daemon has.
+pub(crate) struct Image(pub(crate) String);
 
 impl Image {
-    fn build() -> Self {
-        let name = format!("cflite-test-own-{}", std::process::id());
+    /// `recipe` goes on after `FROM scratch` and may copy `files`, each with its name.
+    pub(crate) fn build(kind: &str, recipe: &str, files: &[(&str, &str)]) -> Self {
+        let name = format!("cflite-test-{kind}-{}", std::process::id());
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::copy("/usr/bin/busybox", folder.path().join("busybox")).expect("busybox-static");
-        let recipe = "FROM scratch\nCOPY busybox /busybox\nEXPOSE 8080\n\
-             LABEL cflite.storage=/data cflite.test=1\n\
-             LABEL cflite.dump='[\"/busybox\", \"cat\", \"/data/index.html\"]'\n\
-             LABEL cflite.load='[\"/busybox\", \"dd\", \"of=/data/index.html\"]'\n\
-             ENTRYPOINT [\"/busybox\"]\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/data\"]\n";
+        for (file, text) in files {
+            std::fs::write(folder.path().join(file), text).expect("written");
+        }
+        let recipe = format!("FROM scratch\nLABEL cflite.test=1\nCOPY busybox /busybox\n{recipe}");
         std::fs::write(folder.path().join("Dockerfile"), recipe).expect("written");
         let built = Command::new("docker")
             .env("DOCKER_BUILDKIT", "0")
@@ -85,7 +91,7 @@ fn write(service: &Service<'_>, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_image_becomes_a_service_that_keeps_its_data() {
-    let image = Image::build();
+    let image = Image::build("own", RECIPE, &[]);
     let platform = Platform::start();
     let client = Client::of(&platform).await;
     let parameters = json!({ "image": image.0 });

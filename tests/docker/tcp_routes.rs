@@ -2,51 +2,27 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::client::{Client, SOON};
 use crate::data_services::docker;
+use crate::own_image::Image;
 use crate::platform::Platform;
 
-/// An image that only the local daemon has. Each port says its name to every client, then sends back
-/// what it gets.
-struct Image(String);
-
-impl Image {
-    fn build() -> Self {
-        let name = format!("cflite-test-tcp-{}", std::process::id());
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::copy("/usr/bin/busybox", folder.path().join("busybox")).expect("busybox-static");
-        let serve = |port: u16, name: &str| {
-            format!("/busybox nc -ll -p {port} -e /busybox sh -c 'echo {name}; exec /busybox cat'")
-        };
-        let script = format!(
-            "{} &\nexec {}\n",
-            serve(9090, "second"),
-            serve(8080, "first")
-        );
-        std::fs::write(folder.path().join("serve"), script).expect("written");
-        let recipe = "FROM scratch\nCOPY busybox serve /\nEXPOSE 8080\nLABEL cflite.test=1\n\
-             ENTRYPOINT [\"/busybox\"]\nCMD [\"sh\", \"/serve\"]\n";
-        std::fs::write(folder.path().join("Dockerfile"), recipe).expect("written");
-        let built = Command::new("docker")
-            .env("DOCKER_BUILDKIT", "0")
-            .args(["build", "--quiet", "--tag", &name])
-            .arg(folder.path())
-            .output()
-            .expect("docker runs");
-        assert!(built.status.success(), "{built:?}");
-        Self(name)
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        docker(&["rmi", "--no-prune", &self.0]);
-    }
+/// Each port says its name to every client, then sends back what it gets.
+fn image() -> Image {
+    let serve = |port: u16, name: &str| {
+        format!("/busybox nc -ll -p {port} -e /busybox sh -c 'echo {name}; exec /busybox cat'")
+    };
+    let script = format!(
+        "{} &\nexec {}\n",
+        serve(9090, "second"),
+        serve(8080, "first")
+    );
+    let recipe = "COPY serve /\nEXPOSE 8080\nENTRYPOINT [\"/busybox\"]\nCMD [\"sh\", \"/serve\"]\n";
+    Image::build("tcp", recipe, &[("serve", &script)])
 }
 
 /// Two ports that nothing listens on.
@@ -84,7 +60,7 @@ fn until(platform: &Platform, port: u16, expected: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ports_lead_to_the_ports_of_an_app_while_it_runs() {
     const REFUSED: &str = "connection refused";
-    let image = Image::build();
+    let image = image();
     let [first, second] = free_ports();
     let platform = Platform::start_with(&["--tcp-ports", &format!("{first},{second}")]);
     let client = Client::of(&platform).await;

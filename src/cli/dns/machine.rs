@@ -333,13 +333,17 @@ mod tests {
 
         fn install(&self, wanted: &Wanted) -> usize {
             let changes = self.machine.install(wanted).expect("planned");
-            changes.iter().for_each(|one| one.apply().expect("applied"));
+            for one in &changes {
+                one.apply().expect("applied");
+            }
             changes.len()
         }
 
         fn remove(&self) -> usize {
             let changes = self.machine.remove().expect("planned");
-            changes.iter().for_each(|one| one.apply().expect("applied"));
+            for one in &changes {
+                one.apply().expect("applied");
+            }
             changes.len()
         }
     }

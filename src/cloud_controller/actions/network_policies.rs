@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::guid::{AppGuid, SpaceGuid};
 use crate::cloud_controller::access::Caller;
-use crate::cloud_controller::error::Result;
+use crate::cloud_controller::error::{Kind, Result};
 use crate::cloud_controller::model;
 use crate::cloud_controller::model::network_policies::Filter;
 use crate::db::{ReadTx, WriteTx};
@@ -42,7 +42,7 @@ pub(crate) fn create(
 ) -> Result<std::result::Result<(), Refusal>> {
     let apps = apps(policies);
     let spaces = model::network_policies::spaces_of_apps(tx, &apps)?;
-    if spaces.len() < apps.len() || !may_change(tx, asking, &spaces) {
+    if spaces.len() < apps.len() || !may_change(tx, asking, &spaces)? {
         return Ok(Err(Refusal::NoAccess));
     }
     if matches!(asking, Asking::Developer(_)) && is_over_quota(tx, policies)? {
@@ -61,7 +61,7 @@ pub(crate) fn delete(
     policies: &[Policy],
 ) -> Result<std::result::Result<(), Refusal>> {
     let spaces = model::network_policies::spaces_of_apps(tx, &apps(policies))?;
-    if !may_change(tx, asking, &spaces) {
+    if !may_change(tx, asking, &spaces)? {
         return Ok(Err(Refusal::NoAccess));
     }
     for policy in policies {
@@ -77,24 +77,41 @@ pub(crate) fn list(tx: &ReadTx<'_>, asking: &Asking, filter: &Filter) -> Result<
         return Ok(policies);
     };
     let spaces = model::network_policies::spaces_of_apps(tx, &apps(&policies))?;
-    let mut own: BTreeMap<&SpaceGuid, bool> = BTreeMap::new();
-    for space in spaces.values() {
-        own.insert(space, caller.may_write_space(tx, space).is_ok());
-    }
-    let is_own = |app: &String| {
-        let space = spaces.get(app);
-        space.is_some_and(|space| own.get(space) == Some(&true))
-    };
+    let own = written_by(tx, caller, &spaces)?;
+    let is_own = |app: &String| spaces.get(app).is_some_and(|space| own.contains(space));
     policies.retain(|policy| is_own(&policy.source) && is_own(&policy.destination));
     Ok(policies)
 }
 
-fn may_change(tx: &ReadTx<'_>, asking: &Asking, spaces: &BTreeMap<String, SpaceGuid>) -> bool {
+fn may_change(
+    tx: &ReadTx<'_>,
+    asking: &Asking,
+    spaces: &BTreeMap<String, SpaceGuid>,
+) -> Result<bool> {
     let Asking::Developer(caller) = asking else {
-        return true;
+        return Ok(true);
     };
-    let mut spaces = spaces.values().collect::<BTreeSet<_>>().into_iter();
-    spaces.all(|space| caller.may_write_space(tx, space).is_ok())
+    let own = written_by(tx, caller, spaces)?;
+    Ok(spaces.values().all(|space| own.contains(space)))
+}
+
+/// Those of the spaces in which the caller may change apps.
+fn written_by<'a>(
+    tx: &ReadTx<'_>,
+    caller: &Caller,
+    spaces: &'a BTreeMap<String, SpaceGuid>,
+) -> Result<BTreeSet<&'a SpaceGuid>> {
+    let mut own = BTreeSet::new();
+    for space in spaces.values().collect::<BTreeSet<_>>() {
+        match caller.may_write_space(tx, space) {
+            Ok(()) => {
+                own.insert(space);
+            }
+            Err(error) if matches!(error.kind(), Kind::NotAuthorized | Kind::OrgSuspended) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(own)
 }
 
 fn is_over_quota(tx: &ReadTx<'_>, policies: &[Policy]) -> Result<bool> {

@@ -25,6 +25,14 @@ pub(crate) enum Lifecycle {
 }
 
 impl Lifecycle {
+    fn of(is_running: bool) -> Self {
+        if is_running {
+            Self::Running
+        } else {
+            Self::Staging
+        }
+    }
+
     /// `running`, `staging`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -176,11 +184,7 @@ pub(crate) fn bound(tx: &ReadTx<'_>, caller: &Caller, groups: &[SecurityGroup]) 
     let mut rows = statement.query(params_from_iter(select.values()))?;
     let mut bound = Bound::new();
     while let Some(row) = rows.next()? {
-        let lifecycle = if row.get(2)? {
-            Lifecycle::Running
-        } else {
-            Lifecycle::Staging
-        };
+        let lifecycle = Lifecycle::of(row.get(2)?);
         let spaces = bound.entry(row.get(0)?).or_default();
         spaces.push((row.get(1)?, lifecycle));
     }
@@ -204,11 +208,7 @@ pub(crate) fn all_bound(tx: &ReadTx<'_>) -> Result<Vec<(SecurityGroupGuid, Space
         order by space_guid, security_group_guid";
     let mut statement = tx.sql().prepare_cached(SQL)?;
     let rows = statement.query_map([], |row| {
-        let lifecycle = if row.get(2)? {
-            Lifecycle::Running
-        } else {
-            Lifecycle::Staging
-        };
+        let lifecycle = Lifecycle::of(row.get(2)?);
         Ok((row.get(0)?, row.get(1)?, lifecycle))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

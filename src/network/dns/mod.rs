@@ -2,11 +2,11 @@
 //! domain, and the hosts of routes on other domains. Everything else is asked of this machine's own
 //! resolvers, byte for byte.
 //!
-//! A question goes through [`answer`], which is pure: it says what to reply from the present
+//! A question goes through [`answer()`], which is pure: it says what to reply from the present
 //! [`Names`], or that the question is not ours. `questions` decides who may ask what and whom to ask,
 //! within bounds, and [`Responder`] has the sockets. It listens on the address of the platform
 //! ([`Place::Bind`]) and on the gateway of the network of the containers ([`Place::Gateway`]), which
-//! comes and goes with that network ([`follow`]).
+//! comes and goes with that network ([`follow()`]).
 //!
 //! Invariants:
 //! - A name below a domain of ours is never asked of anybody else, whether it exists or not.

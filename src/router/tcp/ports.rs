@@ -152,11 +152,13 @@ fn bind(router: &TcpRouter, port: u16) -> Result<TcpListener, String> {
 mod tests {
     use super::*;
 
+    /// Open and failed ports, wanted ones, and those to close, to open and to forget.
+    type Case<'a> = (&'a [u16], &'a [(u16, Instant)], &'a [u16], [&'a [u16]; 3]);
+
     #[test]
     fn ports_are_opened_closed_and_tried_again() {
         let now = Instant::now();
         let later = now + Duration::from_secs(1);
-        type Case<'a> = (&'a [u16], &'a [(u16, Instant)], &'a [u16], [&'a [u16]; 3]);
         let cases: [Case<'_>; 7] = [
             (&[], &[], &[], [&[], &[], &[]]),
             (&[], &[], &[1, 2], [&[], &[1, 2], &[]]),

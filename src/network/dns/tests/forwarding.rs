@@ -18,7 +18,7 @@ fn code(reply: &[u8]) -> ResponseCode {
 
 #[tokio::test]
 async fn questions_and_replies_are_passed_byte_for_byte() {
-    let upstream = Upstream::start(Does::Replies(0)).await;
+    let upstream = Upstream::start(Does::Replies(0));
     let server = Server::start(vec![upstream.address]);
     let mut expected = asked();
     expected[2] |= 0x80;
@@ -30,7 +30,7 @@ async fn questions_and_replies_are_passed_byte_for_byte() {
 
 #[tokio::test]
 async fn replies_to_other_questions_do_not_count() {
-    let upstream = Upstream::start(Does::Mistakes).await;
+    let upstream = Upstream::start(Does::Mistakes);
     let server = Server::start(vec![upstream.address]);
     let mut expected = asked();
     expected[2] |= 0x80;
@@ -39,7 +39,7 @@ async fn replies_to_other_questions_do_not_count() {
 
 #[tokio::test]
 async fn what_does_not_fit_into_a_datagram_is_asked_on_a_connection() {
-    let upstream = Upstream::start(Does::Truncates(900)).await;
+    let upstream = Upstream::start(Does::Truncates(900));
     let server = Server::start(vec![upstream.address]);
     let length = asked().len();
     let mut stream = TcpStream::connect(server.gateway).await.expect("connected");
@@ -55,9 +55,9 @@ async fn what_does_not_fit_into_a_datagram_is_asked_on_a_connection() {
 
 #[tokio::test]
 async fn the_next_server_is_asked_when_one_fails() {
-    let silent = Upstream::start(Does::Nothing).await;
-    let failing = Upstream::start(Does::Says(2)).await;
-    let good = Upstream::start(Does::Replies(0)).await;
+    let silent = Upstream::start(Does::Nothing);
+    let failing = Upstream::start(Does::Says(2));
+    let good = Upstream::start(Does::Replies(0));
     let server = Server::start(vec![failing.address, silent.address, good.address]);
     assert_eq!(
         code(&datagram(server.gateway, &asked()).await),
@@ -72,7 +72,7 @@ async fn the_next_server_is_asked_when_one_fails() {
         ResponseCode::ServFail
     );
     // That there is no such name is an answer.
-    let nothing = Upstream::start(Does::Says(3)).await;
+    let nothing = Upstream::start(Does::Says(3));
     let server = Server::start(vec![nothing.address, good.address]);
     assert_eq!(
         code(&datagram(server.gateway, &asked()).await),
@@ -82,7 +82,7 @@ async fn the_next_server_is_asked_when_one_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_clients_do() {
-    let silent = Upstream::start(Does::Nothing).await;
+    let silent = Upstream::start(Does::Nothing);
     let closed = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     for servers in [
         vec![silent.address],
@@ -111,7 +111,7 @@ async fn offline_nobody_is_asked_and_our_names_are_answered() {
 
 #[tokio::test]
 async fn names_of_ours_are_never_asked_of_others() {
-    let upstream = Upstream::start(Does::Replies(0)).await;
+    let upstream = Upstream::start(Does::Replies(0));
     let server = Server::start(vec![upstream.address]);
     for name in [
         "gone.apps.internal.",
@@ -130,7 +130,7 @@ async fn names_of_ours_are_never_asked_of_others() {
 
 #[tokio::test]
 async fn nothing_goes_round_in_a_circle() {
-    let upstream = Upstream::start(Does::Replies(0)).await;
+    let upstream = Upstream::start(Does::Replies(0));
     // A server on loopback may have sent what came from loopback.
     let server = Server::start(vec![upstream.address]);
     assert_eq!(
@@ -148,7 +148,7 @@ async fn nothing_goes_round_in_a_circle() {
 
 #[tokio::test]
 async fn too_many_questions_fail_at_once() {
-    let silent = Upstream::start(Does::Nothing).await;
+    let silent = Upstream::start(Does::Nothing);
     let server = Server::start(vec![silent.address]);
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0")
         .await

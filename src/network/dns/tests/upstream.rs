@@ -28,7 +28,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) async fn start(does: Does) -> Self {
+    pub(super) fn start(does: Does) -> Self {
         let sockets = Sockets::bind(Ipv4Addr::LOCALHOST.into(), PortChoice::Exactly(0));
         let sockets = sockets.expect("bound");
         let address = sockets.address();
