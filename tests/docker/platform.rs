@@ -105,7 +105,7 @@ impl Platform {
 
     /// Runs a command of the command line and gives its standard output.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
-        let out = self.command(arguments).output().expect("the binary runs");
+        let out = self.limited(arguments).output().expect("the binary runs");
         let errors = String::from_utf8_lossy(&out.stderr);
         assert!(
             out.status.success(),
@@ -117,7 +117,7 @@ impl Platform {
 
     /// Runs a command that fails, and gives its standard error.
     pub(crate) fn fail(&self, arguments: &[&str]) -> String {
-        let out = self.command(arguments).output().expect("the binary runs");
+        let out = self.limited(arguments).output().expect("the binary runs");
         assert!(!out.status.success(), "{arguments:?} succeeds");
         String::from_utf8_lossy(&out.stderr).into_owned()
     }
@@ -244,6 +244,17 @@ impl Platform {
 
     fn running(&self) -> Option<Value> {
         serde_json::from_slice(&std::fs::read(self.data_dir.path().join("running.json")).ok()?).ok()
+    }
+
+    /// A command that is ended after ten minutes.
+    fn limited(&self, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        let mut limited = Command::new("timeout");
+        limited
+            .args(["--kill-after=10", "600"])
+            .arg(command.get_program());
+        limited.args(command.get_args());
+        limited
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
