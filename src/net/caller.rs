@@ -30,6 +30,14 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    /// The port that URLs need not name.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 impl fmt::Display for Scheme {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Timestamp};
 
+pub mod client;
 mod files;
 mod issue;
 #[cfg(test)]

@@ -188,6 +188,7 @@ pub(super) fn routers(
     running: &Running,
     access_log: Arc<RouterLog>,
     drains: &Drains,
+    pki: &Pki,
 ) -> (Router, TcpRouter) {
     let unlogged = router::Unlogged {
         header: DRAIN_MARK,
@@ -195,6 +196,7 @@ pub(super) fn routers(
     };
     let settings = router::Settings {
         unlogged: Some(unlogged),
+        authority: pki.authority_pem().to_owned(),
         ..router::Settings::default()
     };
     let router = Router::new(settings, access_log);

@@ -53,7 +53,7 @@ impl Platform {
         let staging = engines::staging(&parts, &core, images.clone());
         let uploads = engines::uploads(&parts, &core, &images);
         let drains = engines::drains(&parts, &core, &pki);
-        let (router, tcp) = engines::routers(&parts, &running, access_log, &drains);
+        let (router, tcp) = engines::routers(&parts, &running, access_log, &drains, &pki);
         let names = workers::start_names(&supervisor, &core);
         let docker = open::docker_version(&*parts.engine).await;
         let health = Health::of(&core, &supervisor, (&scheduler, &tcp), docker);

@@ -87,7 +87,7 @@ impl Http1 {
     pub(crate) async fn open(
         socket: TcpStream,
         scratch: Scratch,
-        limit: Duration,
+        deadline: Instant,
     ) -> Result<Self, Failure> {
         let inbound = Rc::<Inbound>::default();
         let stream = InstanceStream::new(socket, inbound.clone(), scratch);
@@ -99,7 +99,7 @@ impl Http1 {
             sender,
             connection,
             inbound,
-            deadline: Box::pin(tokio::time::sleep(limit)),
+            deadline: Box::pin(tokio::time::sleep_until(deadline)),
             ended: false,
             close_after: false,
             reused: false,
@@ -110,10 +110,10 @@ impl Http1 {
     pub(crate) async fn exchange(
         &mut self,
         request: Request<RequestBody>,
-        limit: Duration,
+        deadline: Instant,
         client: &ClientSide<'_>,
     ) -> Result<Response<Incoming>, Failure> {
-        self.deadline.as_mut().reset(Instant::now() + limit);
+        self.deadline.as_mut().reset(deadline);
         self.inbound.expect();
         self.wait_for_head(request, client).await
     }

@@ -13,6 +13,9 @@ use crate::net::server::BoxError;
 use super::backend::{Http1, noop};
 use super::pool::Connections;
 
+/// Why a body that is not complete at its exchange's deadline fails.
+pub(super) const TIMED_OUT: &str = "the exchange timed out";
+
 /// A response body with its connection, which returns to the pool at the end.
 pub(crate) struct BackendBody {
     first: Option<Result<Frame<Bytes>, BoxError>>,
@@ -97,7 +100,7 @@ impl BackendBody {
                 .deadline
                 .as_mut()
                 .poll(cx)
-                .map(|()| Some(Err("the exchange timed out".into()))),
+                .map(|()| Some(Err(TIMED_OUT.into()))),
             None => Poll::Ready(None),
         }
     }

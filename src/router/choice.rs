@@ -1,7 +1,7 @@
 //! Chooses the endpoint of a pool for the next attempt. Pure except for the marks on the endpoints.
 //!
 //! A sticky session goes to its instance first, whatever the algorithm and even if the instance is
-//! marked as failed.
+//! marked as failed. An instance with as many requests as it may have gets no other.
 //!
 //! Decisions: least-connection ignores failed marks, as on a real router; if all endpoints of a
 //! pool failed, their marks are cleared at once, since one has to answer.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 
 use super::endpoint::EndpointState;
+use super::hashing::Hashing;
 use super::table::{LoadBalancing, Pool};
 
 /// The target of a request with `X-CF-App-Instance` or `X-CF-Process-Instance`.
@@ -73,21 +74,33 @@ fn parse_index(text: &str) -> Option<u32> {
         .flatten()
 }
 
-/// The endpoint for the next attempt, except those in `tried`. `sticky` is the instance guid of a
-/// sticky session.
+/// What of a request decides where it goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'r> {
+    /// The instances that it names.
+    pub(crate) target: Option<&'r Target>,
+    /// The instance of its session.
+    pub(crate) sticky: Option<&'r str>,
+    /// Of the header by which the pool balances.
+    pub(crate) hash: Option<u64>,
+    /// Requests that an instance may have at a time.
+    pub(crate) limit: Option<u32>,
+}
+
+/// The endpoint for the next attempt, except those in `tried`.
 pub(crate) fn choose(
     pool: &Pool,
-    target: Option<&Target>,
-    sticky: Option<&str>,
+    asked: Asked<'_>,
     tried: &[u64],
     now: Timestamp,
 ) -> Option<Arc<EndpointState>> {
     let usable = |state: &EndpointState| {
         !state.is_withdrawn()
             && !tried.contains(&state.number)
-            && target.is_none_or(|target| target.matches(state))
+            && asked.target.is_none_or(|target| target.matches(state))
+            && !is_overloaded(state, asked.limit)
     };
-    if let Some(guid) = sticky.filter(|_| tried.is_empty())
+    if let Some(guid) = asked.sticky.filter(|_| tried.is_empty())
         && let Some(state) = pool
             .endpoints
             .iter()
@@ -95,10 +108,16 @@ pub(crate) fn choose(
     {
         return Some(state.clone());
     }
-    match pool.options.load_balancing {
-        LoadBalancing::RoundRobin => round_robin(pool, usable, now),
-        LoadBalancing::LeastConnection => least_connection(pool, usable),
+    match (&pool.options.load_balancing, asked.hash) {
+        (LoadBalancing::LeastConnection, _) => least_connection(pool, usable),
+        (LoadBalancing::Hash(hashing), Some(hash)) => by_hash(pool, hashing, hash, usable, now),
+        (LoadBalancing::RoundRobin | LoadBalancing::Hash(_), _) => round_robin(pool, usable, now),
     }
+}
+
+/// Whether an endpoint has as many requests as it may have.
+pub(crate) fn is_overloaded(state: &EndpointState, limit: Option<u32>) -> bool {
+    limit.is_some_and(|limit| state.in_flight() >= limit)
 }
 
 fn round_robin(
@@ -140,6 +159,35 @@ fn least_connection(
         .cloned()
 }
 
+/// Instances that failed or have more than their share of the requests are passed over, unless there
+/// is no other.
+fn by_hash(
+    pool: &Pool,
+    hashing: &Hashing,
+    hash: u64,
+    usable: impl Fn(&EndpointState) -> bool,
+    now: Timestamp,
+) -> Option<Arc<EndpointState>> {
+    let requests = |state: &Arc<EndpointState>| u64::from(state.in_flight());
+    let (all, count) = (
+        pool.endpoints.iter().map(requests).sum::<u64>(),
+        pool.endpoints.len() as u64,
+    );
+    let balance = u64::from(hashing.balance);
+    let is_above =
+        |state: &Arc<EndpointState>| balance > 0 && requests(state) * count * 10 > balance * all;
+    let usable = || {
+        let each = pool.slots().from(hash).map(|at| &pool.endpoints[at]);
+        each.filter(|state| usable(state))
+    };
+    let healthy = || usable().filter(|state| !state.is_failed(now));
+    let found = healthy().find(|state| !is_above(state));
+    found
+        .or_else(|| healthy().next())
+        .or_else(|| usable().next())
+        .cloned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table::{RouteOptions, Table};
@@ -150,7 +198,7 @@ mod tests {
 
     fn ports(pool: &Pool, count: usize, now: Timestamp) -> Vec<u16> {
         (0..count)
-            .filter_map(|_| choose(pool, None, None, &[], now))
+            .filter_map(|_| choose(pool, Asked::default(), &[], now))
             .map(|state| state.endpoint.address.port())
             .collect()
     }
@@ -204,11 +252,11 @@ mod tests {
         let pool = pool_of(LoadBalancing::RoundRobin, 2);
         let tried = [pool.endpoints[0].number];
         for _ in 0..4 {
-            let chosen = choose(&pool, None, None, &tried, now).unwrap();
+            let chosen = choose(&pool, Asked::default(), &tried, now).unwrap();
             assert_eq!(chosen.endpoint.address.port(), 2);
         }
         let all: Vec<u64> = pool.endpoints.iter().map(|state| state.number).collect();
-        assert!(choose(&pool, None, None, &all, now).is_none());
+        assert!(choose(&pool, Asked::default(), &all, now).is_none());
     }
 
     #[test]
@@ -217,7 +265,11 @@ mod tests {
         for algorithm in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
             let pool = pool_of(algorithm, 3);
             let choose_sticky = |sticky: &str, tried: &[u64]| {
-                let state = choose(&pool, None, Some(sticky), tried, now).unwrap();
+                let asked = Asked {
+                    sticky: Some(sticky),
+                    ..Asked::default()
+                };
+                let state = choose(&pool, asked, tried, now).unwrap();
                 state.endpoint.address.port()
             };
             pool.endpoints[1].mark_failed(now);
@@ -239,6 +291,70 @@ mod tests {
             assert_eq!(ports(&pool, 3, now), [2, 2, 2]);
             pool.endpoints[1].withdraw();
             assert!(ports(&pool, 1, now).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_hash_leads_to_one_instance_until_it_cannot_take_the_request() {
+        let now = Timestamp::from_micros(0);
+        let of = |balance| {
+            let header = http::header::HOST;
+            pool_of(LoadBalancing::Hash(Hashing { header, balance }), 4)
+        };
+        let ask = |pool: &Pool, hash: u64, tried: &[u64]| {
+            let asked = Asked {
+                hash: Some(hash),
+                limit: Some(9),
+                ..Asked::default()
+            };
+            choose(pool, asked, tried, now).unwrap()
+        };
+        let pool = of(0);
+        let first = ask(&pool, 77, &[]);
+        assert!((0..9).all(|_| Arc::ptr_eq(&ask(&pool, 77, &[]), &first)));
+        let ports = (0..200).map(|hash| ask(&pool, hash * 37, &[]).endpoint.address.port());
+        assert_eq!(ports.collect::<std::collections::BTreeSet<_>>().len(), 4);
+        let second = ask(&pool, 77, &[first.number]);
+        assert_ne!(second.number, first.number);
+        // The same as after a failure, and when it has as many requests as it may have.
+        first.mark_failed(now);
+        assert_eq!(ask(&pool, 77, &[]).number, second.number);
+        first.clear_failure();
+        (0..8).for_each(|_| first.begin());
+        assert_eq!(ask(&pool, 77, &[]).number, first.number);
+        first.begin();
+        assert_eq!(ask(&pool, 77, &[]).number, second.number);
+        // With a balance: when it has more than twice the average.
+        let pool = of(20);
+        let first = ask(&pool, 77, &[]);
+        first.begin();
+        assert_ne!(ask(&pool, 77, &[]).number, first.number);
+        pool.endpoints.iter().for_each(|state| state.begin());
+        assert_eq!(ask(&pool, 77, &[]).number, first.number);
+        // Without the header: as without the option.
+        let rotation: std::collections::BTreeSet<u16> = ports_of(&pool, 4, now);
+        assert_eq!(rotation.len(), 4);
+    }
+
+    fn ports_of(pool: &Pool, count: usize, now: Timestamp) -> std::collections::BTreeSet<u16> {
+        ports(pool, count, now).into_iter().collect()
+    }
+
+    #[test]
+    fn an_instance_with_as_many_requests_as_it_may_have_gets_no_other() {
+        let now = Timestamp::from_micros(0);
+        let asked = Asked {
+            limit: Some(1),
+            sticky: Some("instance-1"),
+            ..Asked::default()
+        };
+        for balancing in [LoadBalancing::RoundRobin, LoadBalancing::LeastConnection] {
+            let pool = pool_of(balancing, 2);
+            pool.endpoints[0].begin();
+            let chosen = choose(&pool, asked, &[], now).unwrap();
+            assert_eq!(chosen.endpoint.address.port(), 2);
+            pool.endpoints[1].begin();
+            assert!(choose(&pool, asked, &[], now).is_none());
         }
     }
 

@@ -3,6 +3,7 @@
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::failure::{Failure, FailureKind, TlsFault};
 use super::headers::ROUTER_ERROR;
 
 /// Why a request does not reach an app.
@@ -35,10 +36,22 @@ pub(crate) enum RouterError {
     },
     #[error("Requested route ('{host}') has no available endpoints.")]
     NoEndpoints { host: String },
+    #[error("Requested route ('{host}') has reached the connection limit.")]
+    ConnectionLimit { host: String },
     #[error("the request's head is too large")]
     HeadTooLarge,
     #[error("Registered endpoint failed to handle the request.")]
     EndpointFailure { cause: String },
+    #[error("{}", tls_text(*.fault))]
+    Tls { fault: TlsFault, cause: String },
+    #[error("Websocket requests are not supported for routes bound to Route Services.")]
+    TunnelToRouteService,
+    #[error("Failed to validate Route Service Signature: {0}")]
+    RouteServiceSignature(String),
+    #[error("Failed to validate Route Service Signature: route service request expired")]
+    RouteServiceExpired,
+    #[error("Route service request failed.")]
+    RouteServiceUnsigned,
     #[error("the response switches to a protocol that was not requested")]
     WrongUpgrade,
     #[error("Request Cancelled")]
@@ -58,12 +71,18 @@ impl RouterError {
             | Self::UnknownAppInstance { .. }
             | Self::UnknownProcessInstance { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
-            Self::NoEndpoints { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoints { .. }
+            | Self::ConnectionLimit { .. }
+            | Self::TunnelToRouteService => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RouteServiceExpired => StatusCode::GATEWAY_TIMEOUT,
+            Self::RouteServiceUnsigned => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Tls { fault, .. } => other_status(tls_status(*fault)),
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::EndpointFailure { .. } | Self::WrongUpgrade | Self::Panic => {
-                StatusCode::BAD_GATEWAY
-            }
-            Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::EndpointFailure { .. }
+            | Self::RouteServiceSignature(_)
+            | Self::WrongUpgrade
+            | Self::Panic => StatusCode::BAD_GATEWAY,
+            Self::ClientGone => other_status(499),
         }
     }
 
@@ -77,11 +96,19 @@ impl RouterError {
             Self::InvalidAppInstance => "invalid_cf_app_instance_header",
             Self::InvalidProcessInstance => "invalid_cf_process_instance_header",
             Self::NoEndpoints { .. } => "no_endpoints",
+            Self::ConnectionLimit { .. } => "Connection Limit Reached",
             Self::HeadTooLarge => "max-request-size-exceeded",
-            Self::EndpointFailure { cause } => return Some(format!("endpoint_failure ({cause})")),
+            Self::EndpointFailure { cause } | Self::Tls { cause, .. } => {
+                return Some(format!("endpoint_failure ({cause})"));
+            }
             Self::ClientGone => "endpoint_failure (context canceled)",
             Self::Panic => "unknown_failure",
-            Self::MissingHost | Self::WrongUpgrade => return None,
+            Self::TunnelToRouteService => "route_service_unsupported",
+            Self::MissingHost
+            | Self::WrongUpgrade
+            | Self::RouteServiceSignature(_)
+            | Self::RouteServiceExpired
+            | Self::RouteServiceUnsigned => return None,
         };
         Some(code.to_owned())
     }
@@ -99,6 +126,12 @@ impl RouterError {
             | Self::MissingHost
             | Self::WrongUpgrade
             | Self::ClientGone
+            | Self::ConnectionLimit { .. }
+            | Self::Tls { .. }
+            | Self::TunnelToRouteService
+            | Self::RouteServiceSignature(_)
+            | Self::RouteServiceExpired
+            | Self::RouteServiceUnsigned
             | Self::Panic => None,
         }
     }
@@ -109,6 +142,7 @@ impl RouterError {
         match self {
             Self::HeadTooLarge | Self::WrongUpgrade | Self::Panic => String::new(),
             Self::ClientGone => format!("499 {self}\n"),
+            Self::Tls { fault, .. } => format!("{} {self}\n", tls_status(*fault)),
             Self::MissingHost => format!("{status}: {self}"),
             _ => format!("{status}: {self}\n"),
         }
@@ -137,6 +171,39 @@ impl RouterError {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// A status that HTTP does not define.
+fn other_status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+fn tls_status(fault: TlsFault) -> u16 {
+    match fault {
+        TlsFault::Untrusted => 526,
+        TlsFault::WrongName => 503,
+        TlsFault::OurCertificate => 496,
+        TlsFault::Handshake => 525,
+    }
+}
+
+fn tls_text(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::Untrusted => "Invalid SSL Certificate",
+        TlsFault::WrongName => "Service Unavailable",
+        TlsFault::OurCertificate => "SSL Certificate Required",
+        TlsFault::Handshake => "SSL Handshake Failed",
+    }
+}
+
+impl From<Failure> for RouterError {
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, cause, .. } = failure;
+        match kind {
+            FailureKind::Tls(fault) => Self::Tls { fault, cause },
+            _ => Self::EndpointFailure { cause },
+        }
     }
 }
 

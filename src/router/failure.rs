@@ -15,6 +15,8 @@ use super::request_body::RequestBody;
 pub(crate) enum FailureKind {
     /// The connection was not established.
     Dial,
+    /// TLS was not agreed on.
+    Tls(TlsFault),
     /// The request was not written.
     Unsent,
     /// The connection ended before the response began.
@@ -31,6 +33,19 @@ pub(crate) enum FailureKind {
     Other,
 }
 
+/// Why TLS to a server is not agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsFault {
+    /// Its certificate is of an unknown authority, or not valid now.
+    Untrusted,
+    /// Its certificate is for other names.
+    WrongName,
+    /// It demands a certificate that we do not have.
+    OurCertificate,
+    /// Anything else, such as a server without TLS.
+    Handshake,
+}
+
 /// A failed attempt.
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
@@ -38,6 +53,12 @@ pub(crate) struct Failure {
     pub(crate) cause: String,
     /// The unsent request, if it was returned.
     pub(crate) request: Option<Box<Request<RequestBody>>>,
+}
+
+/// Whether an HTTP/2 server says that it does not answer a request, but may answer it elsewhere: on
+/// another connection.
+fn is_unprocessed(error: &h2::Error) -> bool {
+    error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)
 }
 
 impl Failure {
@@ -58,6 +79,20 @@ impl Failure {
             _ => error.to_string(),
         };
         Self::new(FailureKind::Dial, format!("dial tcp {address}: {what}"))
+    }
+
+    /// A host name without address.
+    pub(crate) fn lookup(host: &str, why: &str) -> Self {
+        Self::new(FailureKind::Dial, format!("dial tcp: lookup {host}: {why}"))
+    }
+
+    pub(crate) fn tls(fault: TlsFault, cause: impl Into<String>) -> Self {
+        Self::new(FailureKind::Tls(fault), cause)
+    }
+
+    /// There is nobody to ask, or everybody was.
+    pub(crate) fn no_endpoints() -> Self {
+        Self::new(FailureKind::Dial, "No endpoints available")
     }
 
     pub(crate) fn timeout() -> Self {
@@ -103,6 +138,9 @@ impl Failure {
         }
         let mut source = error.source();
         while let Some(inner) = source {
+            if inner.downcast_ref().is_some_and(is_unprocessed) {
+                return Self::new(FailureKind::Interrupted, "EOF");
+            }
             if let Some(inner) = inner.downcast_ref::<io::Error>() {
                 return Self::from_io(inner);
             }
@@ -120,6 +158,11 @@ impl Failure {
             io::ErrorKind::UnexpectedEof => Self::new(FailureKind::Interrupted, "EOF"),
             _ => Self::new(FailureKind::Other, error.to_string()),
         }
+    }
+
+    /// Whether nothing of the request was sent: it can be sent elsewhere.
+    pub(crate) fn is_before_request(&self) -> bool {
+        matches!(self.kind, FailureKind::Dial | FailureKind::Tls(_))
     }
 
     /// Whether the endpoint becomes ineligible for a while.

@@ -35,8 +35,8 @@ use crate::net::{RequestBase, RequestId};
 use super::Router;
 use super::error::RouterError;
 use super::local::LocalRouter;
-use super::proxy;
 use super::response_body::ResponseBody;
+use super::{headers, proxy};
 
 /// Modifies a request before it is routed, or responds to it.
 pub type Screen = fn(&mut Request<axum::body::Body>) -> Option<Response<axum::body::Body>>;
@@ -90,7 +90,7 @@ impl ServeLocal for LocalFrontDoor {
         peer: Rc<Peer>,
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, BoxError> {
-        let host = proxy::host_of(request.uri(), request.headers());
+        let host = headers::host_of(request.uri(), request.headers());
         if let Some(host) = host.filter(|host| self.door.hosts.contains(host)) {
             return match host.parse() {
                 Ok(authority) => Ok(self.serve_platform(&peer, authority, request).await),

@@ -21,7 +21,9 @@ pub(crate) const ROUTER_ERROR: HeaderName = HeaderName::from_static("x-cf-router
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
-const PROXY_SIGNATURE: HeaderName = HeaderName::from_static("x-cf-proxy-signature");
+pub(crate) const PROXY_SIGNATURE: HeaderName = HeaderName::from_static("x-cf-proxy-signature");
+pub(crate) const PROXY_METADATA: HeaderName = HeaderName::from_static("x-cf-proxy-metadata");
+pub(crate) const FORWARDED_URL: HeaderName = HeaderName::from_static("x-cf-forwarded-url");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const IDEMPOTENCY_KEYS: [HeaderName; 2] = [
@@ -52,6 +54,14 @@ fn is_end_to_end(name: &HeaderName) -> bool {
         || END_TO_END_PREFIXES
             .iter()
             .any(|prefix| name.as_str().starts_with(prefix))
+}
+
+/// The host of a request: from its URL, else from its `Host`.
+pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
+    match uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers.get(header::HOST)?.to_str().ok(),
+    }
 }
 
 /// The protocol of an upgrade request.
@@ -104,6 +114,13 @@ pub(crate) fn set_instance_headers(headers: &mut HeaderMap, state: &EndpointStat
     headers.insert(APPLICATION_ID, state.headers.application.clone());
     headers.insert(INSTANCE_ID, state.headers.instance.clone());
     headers.insert(INSTANCE_INDEX, state.headers.index.clone());
+}
+
+/// Removes what clients may not claim of an instance, for requests that go to none.
+pub(crate) fn remove_instance_headers(headers: &mut HeaderMap) {
+    for name in [APPLICATION_ID, INSTANCE_ID, INSTANCE_INDEX] {
+        headers.remove(name);
+    }
 }
 
 /// Prepares an instance's response headers for the client.

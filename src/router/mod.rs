@@ -3,8 +3,8 @@
 //!
 //! Flow: the front door receives a request from a listener ([`crate::net::server`]) → platform host
 //! names go to the platform's own `axum::Router`, everything else is looked up in the [`Table`] →
-//! [`headers`] are rewritten → an attempt per endpoint until one succeeds → bodies stream both ways
-//! → the access line.
+//! [`headers`] are rewritten → to a route service first, if the route has one ([`route_service`]) →
+//! an attempt per endpoint until one succeeds → bodies stream both ways → the access line.
 //!
 //! Invariants: the table is replaced as a whole, never modified; bodies are never buffered
 //! completely; no request waits for a lock, and only those that come before the first table is known
@@ -19,7 +19,10 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use tokio::sync::watch;
 
+use route_service::{ServiceTls, Signer};
+
 pub mod access_log;
+mod alone;
 mod backend;
 mod backend_body;
 mod choice;
@@ -29,7 +32,9 @@ mod error;
 mod exchange;
 mod failure;
 mod finished;
+mod forward;
 mod front_door;
+mod hashing;
 mod headers;
 mod instance_stream;
 mod local;
@@ -37,6 +42,8 @@ mod pool;
 mod proxy;
 mod request_body;
 mod response_body;
+mod route_service;
+mod service_url;
 mod sticky;
 mod table;
 pub mod tcp;
@@ -48,7 +55,9 @@ mod upgrade;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
 pub use finished::{AccessLog, Finished};
 pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
+pub use hashing::Hashing;
 pub use response_body::ResponseBody;
+pub use service_url::RouteService;
 pub use table::{LoadBalancing, Pool, Route, RouteOptions, Table};
 pub use tcp::{TcpFigures, TcpRoute, TcpRouter, TcpSettings};
 
@@ -65,8 +74,13 @@ pub struct Settings {
     pub first_table: std::time::Duration,
     /// Attempts on different endpoints for one request.
     pub attempts: usize,
+    /// Requests that wait for an instance's response at a time; more are refused. `None` = any.
+    pub instance_requests: Option<u32>,
     /// Which requests have no access line.
     pub unlogged: Option<Unlogged>,
+    /// The platform's certificate authority, as PEM: route services elsewhere may have its
+    /// certificates.
+    pub authority: String,
 }
 
 /// Requests of the platform itself, which have no access line.
@@ -95,7 +109,9 @@ impl Default for Settings {
             backend_idle: Duration::from_secs(90),
             first_table: Duration::from_secs(5),
             attempts: 3,
+            instance_requests: Some(500),
             unlogged: None,
+            authority: String::new(),
         }
     }
 }
@@ -110,15 +126,20 @@ struct Shared {
     settings: Settings,
     table: ArcSwap<Table>,
     access_log: Arc<dyn AccessLog>,
+    signer: Signer,
+    service_tls: ServiceTls,
     is_open: watch::Sender<bool>,
 }
 
 impl Router {
     /// A router without routes.
     pub fn new(settings: Settings, access_log: Arc<dyn AccessLog>) -> Self {
+        let service_tls = ServiceTls::new(settings.authority.clone());
         Self {
             shared: Arc::new(Shared {
                 settings,
+                signer: Signer::new(),
+                service_tls,
                 table: ArcSwap::default(),
                 access_log,
                 is_open: watch::Sender::new(true),
@@ -169,6 +190,14 @@ impl Router {
     /// Limits.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    fn signer(&self) -> &Signer {
+        &self.shared.signer
+    }
+
+    fn service_tls(&self) -> &ServiceTls {
+        &self.shared.service_tls
     }
 
     /// The sink of access lines.

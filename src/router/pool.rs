@@ -10,10 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response, Uri, Version, header};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
 
 use super::Settings;
 use super::backend::{Http1, dial};
@@ -125,18 +126,18 @@ impl Connections {
         state: &EndpointState,
         outgoing: &mut Outgoing,
         client: &ClientSide<'_>,
+        deadline: Instant,
     ) -> Result<(Response<Incoming>, Box<Http1>), Failure> {
         loop {
             let mut http = match self.take(state.number) {
                 Some(http) => http,
-                None => self.open_http1(state).await?,
+                None => self.open_http1(state, deadline).await?,
             };
             let Some(request) = outgoing.request.take() else {
                 return Err(Failure::timeout());
             };
-            let limit = self.settings.request_timeout;
             let method = request.method().clone();
-            let mut failure = match http.exchange(*request, limit, client).await {
+            let mut failure = match http.exchange(*request, deadline, client).await {
                 Ok(response) => return Ok((response, http)),
                 Err(failure) if failure.kind == FailureKind::TooLarge => {
                     return Box::pin(http.reread_head(method, client)).await;
@@ -151,44 +152,56 @@ impl Connections {
         }
     }
 
-    async fn open_http1(&self, state: &EndpointState) -> Result<Box<Http1>, Failure> {
+    async fn open_http1(
+        &self,
+        state: &EndpointState,
+        deadline: Instant,
+    ) -> Result<Box<Http1>, Failure> {
         let socket = dial(state, self.settings.dial_timeout).await?;
         let scratch = self.scratch.clone();
-        let http = Http1::open(socket, scratch, self.settings.request_timeout).await?;
+        let http = Http1::open(socket, scratch, deadline).await?;
         Ok(Box::new(http))
     }
 
-    /// One attempt over HTTP/2 in clear text.
+    /// One attempt over HTTP/2 in clear text. As with HTTP/1.1, a shared connection that turns out to
+    /// be closed is replaced by a new one.
     pub(crate) async fn send_http2(
         &self,
         state: &EndpointState,
         outgoing: &mut Outgoing,
+        deadline: Instant,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut sender = self.shared_sender(state).await?;
-        let Some(request) = outgoing.request.take() else {
-            return Err(Failure::timeout());
-        };
-        let sent = sender.try_send_request(for_http2(*request));
-        match tokio::time::timeout(self.settings.request_timeout, sent).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                self.shared.borrow_mut().remove(&state.number);
-                Err(Failure::from_unsent(error))
+        loop {
+            let known = self.shared.borrow().get(&state.number).cloned();
+            let known = known.filter(|sender| !sender.is_closed());
+            let is_reused = known.is_some();
+            let mut sender = match known {
+                Some(sender) => sender,
+                None => self.open_http2(state).await?,
+            };
+            let Some(request) = outgoing.request.take() else {
+                return Err(Failure::timeout());
+            };
+            let sent = sender.try_send_request(for_http2(*request));
+            let mut failure = match tokio::time::timeout_at(deadline, sent).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => Failure::from_unsent(error),
+                Err(_) => return Err(Failure::timeout()),
+            };
+            if let Some(request) = &mut failure.request {
+                for_http1(request);
             }
-            Err(_) => Err(Failure::timeout()),
+            self.shared.borrow_mut().remove(&state.number);
+            if !(is_reused && failure.kind.is_stale() && outgoing.restore(&mut failure)) {
+                return Err(failure);
+            }
         }
     }
 
-    async fn shared_sender(
+    async fn open_http2(
         &self,
         state: &EndpointState,
     ) -> Result<http2::SendRequest<RequestBody>, Failure> {
-        let known = self.shared.borrow().get(&state.number).cloned();
-        if let Some(sender) = known
-            && !sender.is_closed()
-        {
-            return Ok(sender);
-        }
         let socket = dial(state, self.settings.dial_timeout).await?;
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -224,6 +237,18 @@ fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
         }
     }
     request
+}
+
+/// Undoes [`for_http2`]: the next attempt may be at an endpoint that speaks HTTP/1.1.
+fn for_http1(request: &mut Request<RequestBody>) {
+    *request.version_mut() = Version::HTTP_11;
+    let authority = request.uri().authority().map(|one| one.as_str());
+    let Some(Ok(host)) = authority.map(HeaderValue::from_str) else {
+        return;
+    };
+    request.headers_mut().insert(header::HOST, host);
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
 }
 
 /// Sweeps the connections periodically until they are dropped.

@@ -1,48 +1,32 @@
-//! One request to an app: lookup, headers, attempts, response.
+//! One request: lookup, headers, and where it goes.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
-use http_body::Body;
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
-use crate::net::RequestId;
 use crate::net::server::{Interim, MAX_HEAD, Peer};
 
 use super::access_log::Record;
-use super::backend_body::{BackendBody, ReceivedBody};
 use super::choice::Target;
-use super::client_side::ClientSide;
-use super::endpoint::{EndpointState, Protocol};
 use super::error::RouterError;
-use super::exchange::{Exchange, Waiting, error_response};
-use super::failure::{Failure, FailureKind};
+use super::exchange::{Exchange, error_response};
+use super::forward::{forward, prepare};
 use super::headers::{
-    APP_INSTANCE, PROCESS_INSTANCE, head_size, is_idempotent, join_cookies, prepare_request,
-    set_instance_headers, upgrade_of,
+    APP_INSTANCE, PROCESS_INSTANCE, head_size, host_of, join_cookies, prepare_request, upgrade_of,
 };
 use super::local::LocalRouter;
-use super::pool::Outgoing;
-use super::request_body::{RequestBody, Signal, Upload};
 use super::response_body::ResponseBody;
-use super::sticky::Affinity;
+use super::route_service::{Hop, external, next_hop};
 use super::table::{Pool, plain_host};
 use super::trace::Trace;
 use super::upgrade;
 
 /// The user agent of some load balancers' health checks.
 const HEALTH_USER_AGENT: &str = "HTTP-Monitor/1.1";
-
-/// The host of a request: from its URL, else from its `Host`.
-pub(crate) fn host_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
-    match uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => headers.get(header::HOST)?.to_str().ok(),
-    }
-}
 
 /// Proxies a request by the route table.
 pub(crate) async fn serve(
@@ -68,16 +52,8 @@ pub(crate) async fn serve(
         }
     };
     trace.routed(pool.clone());
-    let now = local.now();
-    let mut exchange = Exchange {
-        local,
-        pool,
-        target,
-        affinity: Affinity::of_request(&head.headers),
-        trace,
-        request_id: RequestId::random().header(),
-        started_at: now,
-    };
+    let mut exchange = Exchange::begin(local, trace, (pool, target), &head.headers);
+    let now = exchange.started_at;
     if is_too_large(&head) {
         // The access line goes to the log of the instance that would have been chosen.
         if let Some(state) = exchange.choose(&[], now) {
@@ -86,17 +62,28 @@ pub(crate) async fn serve(
         return error_response(exchange.trace, &RouterError::HeadTooLarge);
     }
     let upgrade = upgrade_of(&head.headers);
+    let is_tunnel = upgrade.is_some() || head.method == Method::CONNECT;
     let request_id = exchange.request_id.clone();
     prepare_request(&mut head.headers, peer, request_id, now);
+    let hop = next_hop(&exchange.local, peer, &exchange.pool, &mut head, is_tunnel);
     exchange.trace.note_request(&head.headers, now);
     let interim = interim_of(peer, head.version);
-    if upgrade.is_some() || head.method == Method::CONNECT {
+    match hop {
+        Ok(Hop::App) => {}
+        Ok(Hop::Route(pool)) => exchange.reroute(pool, &head),
+        Ok(Hop::Elsewhere(service)) => {
+            let prepared = prepare(head, body);
+            // Boxed: few requests go there.
+            let served = external::serve(exchange, &service, prepared, interim);
+            return Box::pin(served).await;
+        }
+        Err(error) => return error_response(exchange.trace, &error),
+    }
+    if is_tunnel {
         let request = Request::from_parts(head, body);
         return upgrade::serve(exchange, request, upgrade, interim).await;
     }
-    let version = head.version;
-    let prepared = exchange_body(head, body, version);
-    forward(exchange, prepared, interim).await
+    forward(exchange, prepare(head, body), interim).await
 }
 
 /// Whether a request head exceeds the platform's limit.
@@ -194,7 +181,11 @@ fn look_up(
     let Some(pool) = table.find(host, head.uri.path()) else {
         return Err((RouterError::UnknownRoute { host: named() }, None));
     };
-    let target = target_of(&head.headers).map_err(|error| (error, None))?;
+    let target = match pool.service {
+        // A route with a route service has no targets, as in Cloud Foundry.
+        Some(_) => None,
+        None => target_of(&head.headers).map_err(|error| (error, None))?,
+    };
     let found = target
         .as_ref()
         .is_none_or(|target| pool.endpoints.iter().any(|state| target.matches(state)));
@@ -231,151 +222,4 @@ fn target_of(headers: &HeaderMap) -> Result<Option<Target>, RouterError> {
             .ok_or(RouterError::InvalidProcessInstance);
     }
     Ok(None)
-}
-
-struct Prepared {
-    outgoing: Outgoing,
-    upload: Option<Rc<Upload>>,
-    signal: Option<Arc<Signal>>,
-}
-
-fn exchange_body(mut head: http::request::Parts, body: Incoming, version: Version) -> Prepared {
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
-    if body.is_end_stream() {
-        let retry = is_idempotent(&head.method, &head.headers).then(|| Box::new(head.clone()));
-        let request = Request::from_parts(head, RequestBody::Empty);
-        return Prepared {
-            outgoing: Outgoing {
-                request: Some(Box::new(request)),
-                retry_head: retry,
-            },
-            upload: None,
-            signal: None,
-        };
-    }
-    let expects = version != Version::HTTP_10
-        && head
-            .headers
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let upload = Rc::new(Upload::default());
-    let signal = expects.then(Arc::<Signal>::default);
-    let body = RequestBody::stream(body, upload.clone(), signal.clone());
-    let request = Request::from_parts(head, body);
-    Prepared {
-        outgoing: Outgoing {
-            request: Some(Box::new(request)),
-            retry_head: None,
-        },
-        upload: Some(upload),
-        signal,
-    }
-}
-
-async fn forward(
-    mut exchange: Exchange,
-    prepared: Prepared,
-    interim: Option<&Interim>,
-) -> Response<ResponseBody> {
-    let mut outgoing = prepared.outgoing;
-    let client = ClientSide {
-        interim,
-        signal: prepared.signal,
-        upload: prepared.upload,
-    };
-    if let Some(upload) = &client.upload {
-        exchange.trace.uploading(upload.clone());
-    }
-    let attempts = exchange.local.router.settings().attempts;
-    let mut tried = Vec::new();
-    let mut last: Option<Failure> = None;
-    while tried.len() < attempts {
-        let now = exchange.started_at;
-        let Some(state) = exchange.choose(&tried, now) else {
-            break;
-        };
-        let mut failure = match attempt(&mut exchange, &state, &mut outgoing, &client).await {
-            Ok(reply) => return respond(exchange, &state, reply),
-            Err(failure) => failure,
-        };
-        if failure.is_endpoint_failure() {
-            state.mark_failed(exchange.local.now());
-        }
-        tried.push(state.number);
-        let retry = failure.kind == FailureKind::Dial || outgoing.restore(&mut failure);
-        last = Some(failure);
-        if !retry {
-            break;
-        }
-    }
-    let broken = client.upload.is_some_and(|upload| upload.broken.get());
-    let error = match last {
-        _ if broken => RouterError::ClientGone,
-        Some(Failure { cause, .. }) => RouterError::EndpointFailure { cause },
-        None => RouterError::EndpointFailure {
-            cause: "No endpoints available".to_owned(),
-        },
-    };
-    error_response(exchange.trace, &error)
-}
-
-/// A response whose body is still being received.
-struct Reply {
-    head: http::response::Parts,
-    body: ReplyBody,
-}
-
-enum ReplyBody {
-    Http1(ReceivedBody),
-    Http2(Incoming),
-}
-
-async fn attempt(
-    exchange: &mut Exchange,
-    state: &Arc<EndpointState>,
-    outgoing: &mut Outgoing,
-    client: &ClientSide<'_>,
-) -> Result<Reply, Failure> {
-    exchange.trace.attempted(state.clone());
-    if let Some(request) = &mut outgoing.request {
-        set_instance_headers(request.headers_mut(), state);
-    }
-    if let Some(head) = &mut outgoing.retry_head {
-        set_instance_headers(&mut head.headers, state);
-    }
-    let _waiting = Waiting::on(state);
-    let connections = &exchange.local.connections;
-    match state.endpoint.protocol {
-        Protocol::Http1 => {
-            let (response, http) = connections.send_http1(state, outgoing, client).await?;
-            let (head, body) = response.into_parts();
-            let pool = connections.clone();
-            let body = ReplyBody::Http1(BackendBody::receive(body, http, pool, state.number));
-            Ok(Reply { head, body })
-        }
-        Protocol::Http2 => {
-            let response = connections.send_http2(state, outgoing).await?;
-            let (head, body) = response.into_parts();
-            let body = ReplyBody::Http2(body);
-            Ok(Reply { head, body })
-        }
-    }
-}
-
-fn respond(exchange: Exchange, state: &EndpointState, reply: Reply) -> Response<ResponseBody> {
-    let Reply { mut head, body } = reply;
-    tracing::trace!(instance = %state.endpoint.instance_guid, "instance responded");
-    exchange.finish_headers(&mut head.headers, state);
-    let mut trace = exchange.trace;
-    head.version = Version::HTTP_11;
-    trace.answered(head.status);
-    let body = match body {
-        ReplyBody::Http1(ReceivedBody::Complete(bytes, content_length)) => {
-            ResponseBody::received(bytes, content_length, trace)
-        }
-        ReplyBody::Http1(ReceivedBody::Partial(body)) => ResponseBody::backend(body, trace),
-        ReplyBody::Http2(body) => ResponseBody::stream(body, trace),
-    };
-    Response::from_parts(head, body)
 }

@@ -1,15 +1,17 @@
 //! Response bodies for clients: counted and streamed, never buffered.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
 
 use crate::net::server::BoxError;
 
-use super::backend_body::{BackendBody, ContentLength};
+use super::backend_body::{BackendBody, ContentLength, TIMED_OUT};
 use super::trace::Trace;
 
 /// A response body for the client; its end is the end of the exchange.
@@ -22,7 +24,7 @@ enum Source {
     Empty,
     Whole(Bytes, ContentLength),
     Backend(Box<BackendBody>),
-    Stream(Incoming),
+    Stream(Incoming, Pin<Box<Sleep>>),
     Platform(axum::body::Body),
 }
 
@@ -62,9 +64,11 @@ impl ResponseBody {
         }
     }
 
-    pub(crate) fn stream(body: Incoming, trace: Box<Trace>) -> Self {
+    /// A body that has to be complete at the deadline.
+    pub(crate) fn stream(body: Incoming, deadline: Instant, trace: Box<Trace>) -> Self {
+        let deadline = Box::pin(tokio::time::sleep_until(deadline));
         Self {
-            source: Source::Stream(body),
+            source: Source::Stream(body, deadline),
             trace: Some(trace),
         }
     }
@@ -94,8 +98,13 @@ impl Body for ResponseBody {
                 Some(Ok(Frame::data(bytes)))
             }
             Source::Backend(body) => std::task::ready!(body.poll_frame(cx)),
-            Source::Stream(body) => std::task::ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(Into::into)),
+            Source::Stream(body, deadline) => match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
+                Poll::Pending => {
+                    std::task::ready!(deadline.as_mut().poll(cx));
+                    Some(Err(TIMED_OUT.into()))
+                }
+            },
             Source::Platform(body) => std::task::ready!(Pin::new(body).poll_frame(cx))
                 .map(|frame| frame.map_err(Into::into)),
         };
@@ -112,7 +121,7 @@ impl Body for ResponseBody {
             Source::Empty => true,
             Source::Whole(..) => false,
             Source::Backend(body) => body.is_end_stream(),
-            Source::Stream(body) => body.is_end_stream(),
+            Source::Stream(body, _) => body.is_end_stream(),
             Source::Platform(body) => body.is_end_stream(),
         }
     }
@@ -123,7 +132,7 @@ impl Body for ResponseBody {
             Source::Whole(bytes, ContentLength::Known) => SizeHint::with_exact(bytes.len() as u64),
             Source::Whole(_, ContentLength::Unknown) => SizeHint::new(),
             Source::Backend(body) => body.size_hint(),
-            Source::Stream(body) => body.size_hint(),
+            Source::Stream(body, _) => body.size_hint(),
             Source::Platform(body) => body.size_hint(),
         }
     }

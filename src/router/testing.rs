@@ -22,6 +22,7 @@ pub(crate) fn route(host: &str, path: &str, endpoints: Vec<Endpoint>) -> Route {
         path: path.to_owned(),
         app_guid: "app-guid".into(),
         options: RouteOptions::default(),
+        service: None,
         endpoints,
     }
 }

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::base::Timestamp;
@@ -41,6 +42,24 @@ impl Trace {
     /// The request goes to this pool.
     pub(crate) fn routed(&mut self, pool: Arc<Pool>) {
         self.pool = Some(pool);
+    }
+
+    /// The request, whose head is now this one, goes to another route first.
+    pub(crate) fn rerouted(&mut self, pool: Arc<Pool>, head: &Parts) {
+        self.pool = Some(pool);
+        self.record.host = head.headers.get(header::HOST).cloned();
+        self.record.uri = head.uri.clone();
+    }
+
+    /// The host that was asked for, as the client wrote it.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.record.host.as_ref();
+        host.and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
+    /// No app has to do with the exchange: it gets no line.
+    pub(crate) fn unrouted(&mut self) {
+        self.pool = None;
     }
 
     /// Records the headers that the instance gets.

@@ -3,14 +3,10 @@
 //! A tunnel has its own connection and task, no timeout, and one access line at its end. A response
 //! other than an upgrade is relayed as usual.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::sync::Arc;
 
-use futures_util::task::AtomicWaker;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -18,20 +14,17 @@ use hyper_util::rt::TokioIo;
 
 use crate::net::server::Interim;
 
-use super::backend::{dial, wide_http1_builder};
+use super::alone;
+use super::backend::dial;
 use super::client_side::ClientSide;
 use super::endpoint::EndpointState;
 use super::error::RouterError;
 use super::exchange::{Exchange, Waiting, error_response};
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::headers::set_instance_headers;
-use super::instance_stream::InterimHead;
 use super::request_body::{RequestBody, Upload};
 use super::response_body::ResponseBody;
 use super::trace::Trace;
-
-/// The maximum number of pending interim responses; more are dropped.
-const MAX_PENDING_INTERIM: usize = 64;
 
 /// Forwards a request to change to `protocol`, or a `CONNECT`.
 pub(crate) async fn serve(
@@ -50,20 +43,23 @@ pub(crate) async fn serve(
         head.headers.insert(header::UPGRADE, protocol.clone());
     }
     let connect = head.method == Method::CONNECT;
+    let mut client_side = ClientSide {
+        interim,
+        ..ClientSide::default()
+    };
     let body = if body.is_end_stream() {
         RequestBody::Empty
     } else {
         let upload = Rc::new(Upload::default());
         exchange.trace.uploading(upload.clone());
+        client_side.upload = Some(upload.clone());
         RequestBody::stream(body, upload, None)
     };
-    let sent = send(&mut exchange, Request::from_parts(head, body), interim).await;
+    let request = Request::from_parts(head, body);
+    let sent = send(&mut exchange, request, &client_side).await;
     let (mut response, state) = match sent {
         Ok(answered) => answered,
-        Err(Failure { cause, .. }) => {
-            let error = RouterError::EndpointFailure { cause };
-            return error_response(exchange.trace, &error);
-        }
+        Err(failure) => return exchange.give_up(&client_side, failure),
     };
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS
         || (connect && response.status().is_success());
@@ -93,18 +89,12 @@ fn same_protocol(answered: Option<&HeaderValue>, asked: Option<&HeaderValue>) ->
 async fn send(
     exchange: &mut Exchange,
     mut request: Request<RequestBody>,
-    interim: Option<&Interim>,
-) -> Result<(Response<Incoming>, Arc<EndpointState>), Failure> {
-    let settings = exchange.local.router.settings().clone();
+    client: &ClientSide<'_>,
+) -> Result<(Response<Incoming>, Arc<EndpointState>), Option<Failure>> {
+    let router = exchange.local.router.clone();
+    let settings = router.settings();
     let mut tried = Vec::new();
     let mut last = None;
-    let heads = Arc::<InterimHeads>::default();
-    if interim.is_some() {
-        let heads = heads.clone();
-        hyper::ext::on_informational(&mut request, move |response| {
-            heads.push(response.status(), response.headers());
-        });
-    }
     while tried.len() < settings.attempts {
         let now = exchange.local.now();
         let Some(state) = exchange.choose(&tried, now) else {
@@ -122,61 +112,11 @@ async fn send(
                 continue;
             }
         };
-        let (mut sender, connection) = wide_http1_builder()
-            .handshake::<_, RequestBody>(TokioIo::new(socket))
-            .await
-            .map_err(Failure::from_error)?;
-        tokio::task::spawn_local(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(error = %error, "tunnel connection failed");
-            }
-        });
-        let client = ClientSide {
-            interim,
-            ..ClientSide::default()
-        };
-        let mut sent = pin!(sender.send_request(request));
-        let sent = poll_fn(|cx| {
-            client.relay(heads.take(cx));
-            sent.as_mut().poll(cx)
-        });
-        return match tokio::time::timeout(settings.request_timeout, sent).await {
-            Ok(Ok(response)) => Ok((response, state.clone())),
-            Ok(Err(error)) => Err(Failure::from_error(error)),
-            Err(_) => Err(Failure::timeout()),
-        };
+        let io = TokioIo::new(socket);
+        let sent = alone::send(io, request, client, exchange.deadline).await;
+        return Ok((sent.map_err(Some)?, state.clone()));
     }
-    Err(last.unwrap_or_else(|| Failure {
-        kind: FailureKind::Dial,
-        cause: "No endpoints available".to_owned(),
-        request: None,
-    }))
-}
-
-/// Passes interim responses from the task of a tunnel's connection to the task that waits for the
-/// final response.
-#[derive(Default)]
-struct InterimHeads {
-    heads: Mutex<Vec<InterimHead>>,
-    waker: AtomicWaker,
-}
-
-impl InterimHeads {
-    /// hyper itself sends a `100 Continue` when the body is read.
-    fn push(&self, status: StatusCode, headers: &HeaderMap) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if status != StatusCode::CONTINUE && heads.len() < MAX_PENDING_INTERIM {
-            let headers = headers.clone();
-            heads.push(InterimHead { status, headers });
-            self.waker.wake();
-        }
-    }
-
-    fn take(&self, cx: &Context<'_>) -> Vec<InterimHead> {
-        self.waker.register(cx.waker());
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *heads)
-    }
+    Err(last)
 }
 
 fn relay(
@@ -189,7 +129,8 @@ fn relay(
     let mut trace = exchange.trace;
     head.extensions.clear();
     trace.answered(head.status);
-    Response::from_parts(head, ResponseBody::stream(body, trace))
+    let body = ResponseBody::stream(body, exchange.deadline, trace);
+    Response::from_parts(head, body)
 }
 
 /// The two connections that a tunnel joins.

@@ -175,6 +175,8 @@ check "the binary answers" "." answer binary
 check "apps" "static +started +web:1/1" "$cf" apps
 check "logs --recent" "\[RTR/0\] +OUT|\[RTR/0\]" "$cf" logs static --recent
 check "scale" "instances: +[123]/3" "$cf" scale static -i 3
+# shellcheck source=tests/cf/routing.sh
+source tests/cf/routing.sh
 check "restart" "#2 +running" "$cf" restart static
 check "restart-app-instance" "OK" "$cf" restart-app-instance static 1
 check "set-env" "OK" "$cf" set-env static GREETING hello

@@ -48,6 +48,27 @@ impl Client {
         self.guid(name).await
     }
 
+    /// Stages and starts an image with a command, and with further attributes of the manifest; the
+    /// app's guid.
+    pub(crate) async fn run_image(
+        &self,
+        name: &str,
+        image: &str,
+        command: &str,
+        further: &str,
+    ) -> String {
+        let manifest = format!(
+            "applications:\n- name: {name}\n  docker: {{image: ignored}}\n  memory: 64M\n  \
+             command: {}\n  {further}\n",
+            json!(command)
+        );
+        self.apply(&manifest).await;
+        let app = self.guid(name).await;
+        let droplet = self.stage(&app, image, None).await.expect("staged");
+        self.run(&app, &droplet).await;
+        app
+    }
+
     pub(crate) async fn apply(&self, manifest: &str) {
         let path = format!("/v3/spaces/{}/actions/apply_manifest", self.space);
         let kind = "application/x-yaml";

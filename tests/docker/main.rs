@@ -22,6 +22,7 @@ mod packages;
 mod platform;
 mod pull_through;
 mod registry;
+mod route_services;
 mod scheduler;
 mod ssh;
 mod staging;

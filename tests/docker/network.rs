@@ -106,7 +106,8 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn run_image(platform: &Platform) -> String {
+/// The stack's image in which apps run.
+pub(crate) fn run_image(platform: &Platform) -> String {
     let listed: Value =
         serde_json::from_str(&platform.run(&["images", "list", "--json"])).expect("JSON");
     let all = listed.as_array().expect("a list").iter();
@@ -117,15 +118,8 @@ fn run_image(platform: &Platform) -> String {
 
 /// The container of an app that echoes on two ports, and its address.
 async fn echo(client: &Client, name: &str, image: &str) -> (String, String, String) {
-    let manifest = format!(
-        "applications:\n- name: {name}\n  docker: {{image: ignored}}\n  memory: 64M\n  no-route: true\n  \
-         command: {}\n  health-check-type: process\n",
-        json!(ECHO)
-    );
-    client.apply(&manifest).await;
-    let app = client.guid(name).await;
-    let droplet = client.stage(&app, image, None).await.expect("staged");
-    client.run(&app, &droplet).await;
+    let further = "no-route: true\n  health-check-type: process";
+    let app = client.run_image(name, image, ECHO, further).await;
     let label = format!("label=cflite.app={app}");
     let mut container = String::new();
     let deadline = Instant::now() + SOON;

@@ -17,6 +17,8 @@ pub(crate) struct MappedRoute {
     /// Of a TCP route.
     pub port: u16,
     pub options: String,
+    /// The URL of its route service.
+    pub service: Option<String>,
 }
 
 /// A destination.
@@ -51,7 +53,8 @@ pub(crate) fn each_mapping(
     let mut statement = tx.sql().prepare_cached(
         "select r.guid, r.host, d.name, r.path, r.options, t.app_guid, t.process_type, t.port, t.protocol, \
          r.port, d.router_group_guid is not null, case when t.port = 0 then (select w.execution_metadata from apps a \
-         join droplets w on w.guid = a.current_droplet_guid where a.guid = t.app_guid) end \
+         join droplets w on w.guid = a.current_droplet_guid where a.guid = t.app_guid) end, \
+         (select b.route_service_url from service_route_bindings b where b.route_guid = r.guid) \
          from destinations t join routes r on r.guid = t.route_guid join domains d on d.guid = r.domain_guid \
          where d.internal = 0 \
          order by t.route_guid, t.created_at, t.guid",
@@ -70,6 +73,7 @@ pub(crate) fn each_mapping(
             path: row.get(3)?,
             port: row.get(9)?,
             options: row.get(4)?,
+            service: row.get(12)?,
         };
         let mapping = Mapping {
             app_guid: row.get(5)?,

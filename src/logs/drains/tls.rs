@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::{Settings, Tls};
+use crate::pki::client::{self, certificates};
 
 /// The settings of a drain's connections; the error is for the app's log. Reads the store of this
 /// machine.
@@ -28,9 +28,7 @@ pub(super) async fn config(
 fn build(tls: &Tls, authority: &str, shown: &str) -> Result<Arc<ClientConfig>, String> {
     let no_authority = || format!("failed to load root CA for {shown}");
     let no_certificate = || format!("failed to load certificate for {shown}");
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots.add_parsable_certificates(certificates(authority).unwrap_or_default());
+    let mut roots = client::roots(authority);
     if !tls.authority.trim().is_empty() {
         let own = certificates(&tls.authority).ok_or_else(no_authority)?;
         let (added, _) = roots.add_parsable_certificates(own);
@@ -38,11 +36,7 @@ fn build(tls: &Tls, authority: &str, shown: &str) -> Result<Arc<ClientConfig>, S
             return Err(no_authority());
         }
     }
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| no_certificate())?
-        .with_root_certificates(roots);
+    let config = client::trusting(roots).map_err(|_| no_certificate())?;
     if tls.certificate.trim().is_empty() && tls.key.trim().is_empty() {
         return Ok(Arc::new(config.with_no_client_auth()));
     }
@@ -50,11 +44,4 @@ fn build(tls: &Tls, authority: &str, shown: &str) -> Result<Arc<ClientConfig>, S
     let key = PrivateKeyDer::from_pem_slice(tls.key.as_bytes()).map_err(|_| no_certificate())?;
     let config = config.with_client_auth_cert(chain, key);
     Ok(Arc::new(config.map_err(|_| no_certificate())?))
-}
-
-/// At least one certificate.
-fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_slice_iter(pem.as_bytes());
-    let found: Vec<_> = found.collect::<Result<_, _>>().ok()?;
-    (!found.is_empty()).then_some(found)
 }

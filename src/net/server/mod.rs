@@ -90,12 +90,14 @@ pub struct Peer {
     pub ip: HeaderValue,
     /// Scheme of its listener.
     pub scheme: Scheme,
+    /// Port of its listener.
+    pub port: u16,
     /// Takes interim responses while one of its HTTP/1.1 requests is served.
     pub interim: Option<Interim>,
 }
 
 impl Peer {
-    /// A peer at `address`.
+    /// A peer at `address`, of a listener on the scheme's own port.
     pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
         let ip = address.ip().to_canonical().to_string();
         Self {
@@ -103,6 +105,7 @@ impl Peer {
             text: address.to_string().into(),
             ip: HeaderValue::from_str(&ip).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             scheme,
+            port: scheme.default_port(),
             interim: None,
         }
     }
@@ -112,28 +115,36 @@ impl Peer {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    port: u16,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Listener {
     /// Clear text.
     pub fn plain(socket: TcpListener) -> Self {
-        Self { socket, tls: None }
+        Self::new(socket, None)
     }
 
     /// TLS, with HTTP/2 when `tls` offers it by ALPN.
     pub fn tls(socket: TcpListener, tls: Arc<rustls::ServerConfig>) -> Self {
-        Self {
-            socket,
-            tls: Some(tls),
-        }
+        Self::new(socket, Some(tls))
     }
 
-    fn scheme(&self) -> Scheme {
-        if self.tls.is_some() {
+    fn new(socket: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let port = socket.local_addr().map_or(0, |address| address.port());
+        Self { socket, port, tls }
+    }
+
+    /// The other end of a connection that it accepted from `address`.
+    fn peer(&self, address: SocketAddr) -> Peer {
+        let scheme = if self.tls.is_some() {
             Scheme::Https
         } else {
             Scheme::Http
+        };
+        Peer {
+            port: self.port,
+            ..Peer::new(address, scheme)
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, LocalSet};
 use super::connection::{self, Client};
 use super::pace::Pace;
 use super::state::Connection;
-use super::{Accepted, Limits, Peer, Serve, ServeError, Shared};
+use super::{Accepted, Limits, Serve, ServeError, Shared};
 
 /// Pause after a failed accept, as when file descriptors run out.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
@@ -162,7 +162,7 @@ impl<S: Serve> Acceptor<S> {
         let listener = &self.shared.server.listeners[listener];
         let client = Client {
             socket,
-            peer: Peer::new(address, listener.scheme()),
+            peer: listener.peer(address),
             tls: listener.tls.clone(),
         };
         let serve = self.serve.clone();

@@ -13,35 +13,29 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::base::guid::AppGuid;
 
 use super::endpoint::{Endpoint, EndpointKey, EndpointState};
+use super::hashing::{Hashing, Slots};
+use super::service_url::RouteService;
 
 /// How a pool spreads requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LoadBalancing {
     /// Strict rotation.
     #[default]
     RoundRobin,
     /// The endpoint with the fewest requests waiting for their response.
     LeastConnection,
-}
-
-impl LoadBalancing {
-    /// The value of a route's `loadbalancing` option; unknown ones mean the default.
-    pub fn from_option(text: &str) -> Self {
-        match text {
-            "least-connection" => Self::LeastConnection,
-            _ => Self::RoundRobin,
-        }
-    }
+    /// The same endpoint for the same value of a header; strict rotation without one.
+    Hash(Hashing),
 }
 
 /// The route options that the router supports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteOptions {
     /// How requests are spread over the endpoints.
     pub load_balancing: LoadBalancing,
@@ -58,6 +52,8 @@ pub struct Route {
     pub app_guid: AppGuid,
     /// Options of the route.
     pub options: RouteOptions,
+    /// Where its requests go first.
+    pub service: Option<Arc<RouteService>>,
     /// Endpoints of every app of the route.
     pub endpoints: Vec<Endpoint>,
 }
@@ -69,17 +65,34 @@ pub struct Pool {
     pub app_guid: AppGuid,
     /// Options of the route.
     pub options: RouteOptions,
+    /// Where its requests go first.
+    pub service: Option<Arc<RouteService>>,
+    /// The route's host, lower case.
+    pub(crate) host: Box<str>,
     /// The route's path, `/` if empty; the path of the router's cookies.
     pub(crate) context_path: Box<str>,
     /// The endpoints.
     pub endpoints: Vec<Arc<EndpointState>>,
     turn: AtomicUsize,
+    /// Made when they are first needed.
+    slots: OnceLock<Slots>,
 }
 
 impl Pool {
     /// The next number in the rotation.
     pub(crate) fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Which endpoint has which slot, for a pool that balances by hash.
+    pub(crate) fn slots(&self) -> &Slots {
+        self.slots.get_or_init(|| {
+            let each = self.endpoints.iter();
+            let instances: Vec<&str> = each
+                .map(|state| state.endpoint.instance_guid.as_str())
+                .collect();
+            Slots::of(&instances)
+        })
     }
 }
 
@@ -180,7 +193,7 @@ impl Table {
 
     fn add(&mut self, route: Route) {
         let host = plain_host(&route.host).into_owned();
-        let mut node = self.hosts.entry(host).or_default();
+        let mut node = self.hosts.entry(host.clone()).or_default();
         for segment in segments(&normalize_path(&route.path)) {
             node = node.children.entry(segment.to_owned()).or_default();
         }
@@ -200,12 +213,15 @@ impl Table {
         node.pool = Some(Arc::new(Pool {
             app_guid: route.app_guid,
             options: route.options,
+            service: route.service,
+            host: host.into(),
             context_path: match route.path.as_str() {
                 "" => "/".into(),
                 path => path.into(),
             },
             endpoints,
             turn: AtomicUsize::new(0),
+            slots: OnceLock::new(),
         }));
     }
 }
@@ -242,10 +258,13 @@ impl Node {
                 .collect();
             *pool = Arc::new(Pool {
                 app_guid: pool.app_guid.clone(),
-                options: pool.options,
+                options: pool.options.clone(),
+                service: pool.service.clone(),
+                host: pool.host.clone(),
                 context_path: pool.context_path.clone(),
                 endpoints,
                 turn: AtomicUsize::new(turn),
+                slots: OnceLock::new(),
             });
         }
         for (segment, child) in &mut self.children {

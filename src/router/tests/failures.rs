@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::super::testing::route;
 use super::harness::{answering, app, at, door, door_with, nobody, ok};
 use crate::net::server::Limits;
-use crate::router::{Endpoint, Settings, Table};
+use crate::router::{Endpoint, Protocol, Settings, Table};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+const UPGRADE: &str =
+    "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 #[test]
 fn unknown_hosts_and_empty_routes_are_distinguished() {
@@ -187,6 +189,74 @@ fn a_silent_app_runs_into_the_timeout() {
     assert_eq!(answer.status(), "502");
     let error = answer.header("x-cf-routererror");
     assert_eq!(error, Some("endpoint_failure (context deadline exceeded)"));
+}
+
+#[test]
+fn a_body_that_stalls_runs_into_the_timeout_over_both_protocols() {
+    let settings = Settings {
+        request_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    };
+    let door = door_with(settings, &Limits::default(), axum::Router::new());
+    let http1 = app(|mut client| {
+        client.head();
+        client.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
+        client.rest();
+    });
+    let http2 = Endpoint {
+        protocol: Protocol::Http2,
+        ..at(door.http2_app())
+    };
+    for endpoint in [at(http1), http2] {
+        let route = route("shop.test", "", vec![endpoint]);
+        door.router.swap(Table::build(vec![route]));
+        let mut client = door.client();
+        client.send(b"GET /stall HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        let all = String::from_utf8(client.rest()).unwrap();
+        assert!(
+            all.starts_with("HTTP/1.1 200 ") && all.contains("abc"),
+            "{all}"
+        );
+        assert!(!all.ends_with("0\r\n\r\n"), "the end is not faked: {all}");
+        assert!(door.lines.next().contains(" 200 0 3 "));
+    }
+}
+
+#[test]
+fn an_instance_has_as_many_requests_as_it_may_have() {
+    let settings = Settings {
+        instance_requests: Some(1),
+        ..Settings::default()
+    };
+    let door = door_with(settings, &Limits::default(), axum::Router::new());
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let (arrived, seen) = std::sync::mpsc::channel();
+    let arrived = std::sync::Mutex::new(arrived);
+    let app = app(move |mut client| {
+        while client.head().is_some() {
+            arrived.lock().unwrap().send(()).unwrap();
+            wait.lock().unwrap().recv().unwrap();
+            client.send(ok("done").as_bytes());
+        }
+    });
+    door.routes(&[("shop.test", &[app])]);
+    let mut first = door.client();
+    first.send(GET.as_bytes());
+    seen.recv().unwrap();
+    for request in [GET, UPGRADE] {
+        let refused = door.ask(request);
+        assert_eq!(refused.status(), "503");
+        let error = refused.header("x-cf-routererror");
+        assert_eq!(error, Some("Connection Limit Reached"));
+        let text = "503 Service Unavailable: Requested route ('shop.test') has reached the \
+            connection limit.\n";
+        assert_eq!(refused.body, text);
+    }
+    go.send(()).unwrap();
+    assert_eq!(first.answer().body, "done");
+    go.send(()).unwrap();
+    assert_eq!(door.ask(GET).body, "done");
 }
 
 #[test]

@@ -1,12 +1,19 @@
 //! A front door on loopback, apps written as functions over a socket, and a raw client.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::response::IntoResponse;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
 
 use crate::base::{Supervisor, SystemClock};
 use crate::net::origin::PlatformHosts;
@@ -155,26 +162,35 @@ impl Door {
         Client::connect(self.http)
     }
 
-    /// An HTTP/2-only app that echoes the request.
+    /// An HTTP/2-only app that echoes the request; the body of `/stall` never ends, and
+    /// `/trailers` answers with the body and its trailer, and with one of its own.
     pub(super) fn http2_app(&self) -> SocketAddr {
         use hyper_util::rt::{TokioExecutor, TokioIo};
         let listener = self.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = Arc::new(listener.unwrap());
         let address = listener.local_addr().unwrap();
-        let service =
-            hyper::service::service_fn(async |request: http::Request<hyper::body::Incoming>| {
-                let (version, uri) = (request.version(), request.uri());
-                let host = uri.authority().map_or("-", |authority| authority.as_str());
-                let text = format!("{version:?} {host} {}", uri.path());
-                let mut response = http::Response::new(text);
-                if uri.path() == "/large" {
-                    let value = http::HeaderValue::from_str(&"x".repeat(10_000)).unwrap();
-                    for _ in 0..20 {
-                        response.headers_mut().append("x-large", value.clone());
-                    }
+        let service = hyper::service::service_fn(async |request: http::Request<Incoming>| {
+            let (version, uri) = (request.version(), request.uri());
+            let host = uri.authority().map_or("-", |authority| authority.as_str());
+            let text = format!("{version:?} {host} {}", uri.path());
+            let is_trailed = uri.path() == "/trailers";
+            let body = match uri.path() {
+                "/stall" => stalling("abc"),
+                "/trailers" => BoxBody::default(),
+                _ => Full::from(text).boxed(),
+            };
+            let mut response = http::Response::new(body);
+            if uri.path() == "/large" {
+                let value = http::HeaderValue::from_str(&"x".repeat(10_000)).unwrap();
+                for _ in 0..20 {
+                    response.headers_mut().append("x-large", value.clone());
                 }
-                Ok::<_, std::convert::Infallible>(response)
-            });
+            }
+            if is_trailed {
+                *response.body_mut() = trailed(request.into_body()).await;
+            }
+            Ok::<_, Infallible>(response)
+        });
         let _entered = self.runtime.as_ref().unwrap().enter();
         let supervisor = self.supervisor.clone();
         self.supervisor.worker("app", move |token| {
@@ -216,6 +232,23 @@ impl Drop for Door {
             runtime.shutdown_background();
         }
     }
+}
+
+async fn trailed(body: Incoming) -> BoxBody<Bytes, Infallible> {
+    let body = body.collect().await.unwrap();
+    let sum = body.trailers().and_then(|trailers| trailers.get("x-sum"));
+    let sum = sum.map_or("none", |sum| sum.to_str().unwrap()).to_owned();
+    let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    let data = Frame::data(Bytes::from(format!("trailers {text} {sum}")));
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let frames = [data, Frame::trailers(trailers)];
+    BoxBody::new(StreamBody::new(stream::iter(frames.map(Ok))))
+}
+
+fn stalling(text: &'static str) -> BoxBody<Bytes, Infallible> {
+    let first = stream::once(async move { Ok(Frame::data(Bytes::from(text))) });
+    BoxBody::new(StreamBody::new(first.chain(stream::pending())))
 }
 
 pub(super) fn at(address: SocketAddr) -> Endpoint {
@@ -350,10 +383,17 @@ impl Client {
     }
 
     pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.try_bytes(count).expect("the connection ended early")
+    }
+
+    /// The next bytes; `None` if the connection ends before.
+    pub(super) fn try_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < count {
-            assert!(self.more(), "the connection ended early");
+            if !self.more() {
+                return None;
+            }
         }
-        self.buffer.drain(..count).collect()
+        Some(self.buffer.drain(..count).collect())
     }
 
     /// Everything up to the end.

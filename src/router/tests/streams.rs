@@ -4,13 +4,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-
-use super::harness::{Door, answering, app, door, door_with, header, ok};
-use super::tls;
+use super::harness::{answering, app, door, door_with, header, ok};
 use crate::net::server::Limits;
-use crate::router::{Protocol, Settings, Table};
+use crate::router::Settings;
 
 #[test]
 fn events_arrive_while_the_stream_is_open() {
@@ -157,50 +153,6 @@ fn an_expect_header_is_answered_by_the_app() {
 
     let refused = door.ask(&head("/no"));
     assert_eq!(refused.status(), "417");
-}
-
-/// Asks over TLS by HTTP/2; the answer's status, version and body.
-fn ask_h2(door: &Door, uri: &str) -> (u16, http::Version, String) {
-    let request = http::Request::builder()
-        .uri(uri)
-        .header("cookie", "a=1")
-        .header("cookie", "b=2")
-        .body(Empty::<Bytes>::new())
-        .unwrap();
-    let (head, body) = tls::ask(door, request).into_parts();
-    (head.status.as_u16(), head.version, body)
-}
-
-#[test]
-fn http2_clients_reach_http1_apps() {
-    let door = door();
-    door.routes(&[("shop.cf.localhost", &[answering(ok)])]);
-    let (status, version, head) = ask_h2(&door, "https://shop.cf.localhost:8443/p?q");
-    assert_eq!((status, version), (200, http::Version::HTTP_2));
-    assert!(head.starts_with("GET /p?q HTTP/1.1\r\n"), "{head}");
-    assert_eq!(header(&head, "host"), Some("shop.cf.localhost:8443"));
-    assert_eq!(header(&head, "cookie"), Some("a=1; b=2"));
-    assert_eq!(header(&head, "x-forwarded-proto"), Some("https"));
-    let line = door.lines.next();
-    assert!(line.starts_with("shop.cf.localhost:8443 - ["), "{line}");
-    assert!(line.contains("\"GET /p?q HTTP/2.0\" 200 0 "), "{line}");
-}
-
-#[test]
-fn apps_that_speak_http2_get_http2_in_clear_text() {
-    let door = door();
-    let address = door.http2_app();
-    let mut endpoint = super::harness::at(address);
-    endpoint.protocol = Protocol::Http2;
-    let route = crate::router::testing::route("shop.cf.localhost", "", vec![endpoint]);
-    door.router.swap(Table::build(vec![route]));
-    let (status, _, body) = ask_h2(&door, "https://shop.cf.localhost/deep");
-    assert_eq!(
-        (status, body.as_str()),
-        (200, "HTTP/2.0 shop.cf.localhost /deep")
-    );
-    let plain = door.ask("GET /x HTTP/1.1\r\nHost: shop.cf.localhost\r\n\r\n");
-    assert_eq!(plain.body, "HTTP/2.0 shop.cf.localhost /x");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) fn ask(door: &Door, request: Request<Empty<Bytes>>) -> Response<Strin
     answer
 }
 
-/// One request after the other by HTTP/2 on one connection.
+/// One request after the other by HTTP/2 on one connection. Trailers are extensions of the answers.
 pub(super) fn ask_all<B>(
     door: &Door,
     requests: impl IntoIterator<Item = Request<B>>,
@@ -68,8 +68,12 @@ where
             let mut answers = Vec::new();
             for request in requests {
                 let response = sender.send_request(request).await.unwrap();
-                let (head, body) = response.into_parts();
-                let body = body.collect().await.unwrap().to_bytes();
+                let (mut head, body) = response.into_parts();
+                let body = body.collect().await.unwrap();
+                if let Some(trailers) = body.trailers() {
+                    head.extensions.insert(trailers.clone());
+                }
+                let body = body.to_bytes();
                 let body = String::from_utf8(body.to_vec()).unwrap();
                 answers.push(Response::from_parts(head, body));
             }

@@ -5,12 +5,14 @@
 //! - A route whose apps have no routable instance is left out, as the last endpoint takes its pool
 //!   along in Cloud Foundry: the name is unknown (404), or a wildcard's or shorter path's.
 //! - A TCP route is its port alone: one without a routable instance has no listener.
+//! - A route whose route service has no valid URL is left out: nothing may pass the service by.
 //! - Routes of internal domains are not served by the router.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::base::guid::AppGuid;
 use crate::cloud_controller::error::Result;
@@ -19,7 +21,9 @@ use crate::cloud_controller::model::destinations::{DEFAULT_PORT, exposed_port};
 use crate::cloud_controller::model::route_table::{MappedRoute, Mapping};
 use crate::cloud_controller::model::routes::RouteProtocol;
 use crate::db::ReadTx;
-use crate::router::{Endpoint, LoadBalancing, Protocol, Route, RouteOptions, TcpRoute};
+use crate::router::{
+    Endpoint, Hashing, LoadBalancing, Protocol, Route, RouteOptions, RouteService, TcpRoute,
+};
 use crate::scheduler::RoutableInstance;
 
 /// What the router serves.
@@ -41,12 +45,16 @@ pub(crate) fn routes(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<R
     let mut routes = Routes::default();
     let mut last = None;
     model::route_table::each_mapping(tx, |route, mapping| {
+        let service = route.service.as_deref().map(RouteService::parse);
+        let Some(service) = service.map_or(Some(None), |valid| valid.map(Some)) else {
+            return;
+        };
         let found = running.get(&(&mapping.app_guid, &*mapping.process_type));
         let found = found.map(Vec::as_slice).unwrap_or_default();
         let reached = { found.iter() }.filter_map(|instance| endpoint(instance, &mapping));
         let is_next = last.as_ref() != Some(&route.guid);
         last = Some(route.guid.clone());
-        routes.add(is_next, route, &mapping, reached);
+        routes.add(is_next.then_some(service), route, &mapping, reached);
     })?;
     routes.http.retain(|route| !route.endpoints.is_empty());
     routes.tcp.retain(|route| !route.endpoints.is_empty());
@@ -54,25 +62,26 @@ pub(crate) fn routes(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<R
 }
 
 impl Routes {
-    /// Adds what a destination reaches to its route: the last one, unless it is the next.
+    /// Adds what a destination reaches to its route: the last one, unless it is the `next`, which
+    /// may have a route service.
     fn add(
         &mut self,
-        is_next: bool,
+        next: Option<Option<RouteService>>,
         route: MappedRoute,
         mapping: &Mapping,
         reached: impl Iterator<Item = Endpoint>,
     ) {
         match route.protocol {
             RouteProtocol::Http => {
-                if is_next {
-                    self.http.push(without_endpoints(route, mapping));
+                if let Some(service) = next {
+                    self.http.push(without_endpoints(route, mapping, service));
                 }
                 if let Some(route) = self.http.last_mut() {
                     route.endpoints.extend(reached);
                 }
             }
             RouteProtocol::Tcp => {
-                if is_next {
+                if next.is_some() {
                     let (port, endpoints) = (route.port, Vec::new());
                     self.tcp.push(TcpRoute { port, endpoints });
                 }
@@ -84,7 +93,11 @@ impl Routes {
     }
 }
 
-fn without_endpoints(route: MappedRoute, mapping: &Mapping) -> Route {
+fn without_endpoints(
+    route: MappedRoute,
+    mapping: &Mapping,
+    service: Option<RouteService>,
+) -> Route {
     let host = if route.host.is_empty() {
         route.domain
     } else {
@@ -95,17 +108,34 @@ fn without_endpoints(route: MappedRoute, mapping: &Mapping) -> Route {
         path: route.path,
         app_guid: mapping.app_guid.clone(),
         options: options(&route.options),
+        service: service.map(Arc::new),
         endpoints: Vec::new(),
     }
 }
 
 fn options(json: &str) -> RouteOptions {
     let options: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    let algorithm = options
-        .get("loadbalancing")
-        .and_then(|value| value.as_str());
-    RouteOptions {
-        load_balancing: algorithm.map_or(LoadBalancing::default(), LoadBalancing::from_option),
+    let text = |name: &str| options.get(name).and_then(|value| value.as_str());
+    let load_balancing = match text("loadbalancing") {
+        Some("least-connection") => LoadBalancing::LeastConnection,
+        Some("hash") => hashing(text("hash_header"), text("hash_balance")),
+        _ => LoadBalancing::RoundRobin,
+    };
+    RouteOptions { load_balancing }
+}
+
+/// A header that cannot be one is in no request: then requests rotate.
+fn hashing(header: Option<&str>, balance: Option<&str>) -> LoadBalancing {
+    let tenths = |balance: &str| {
+        let (whole, tenths) = balance.split_once('.')?;
+        Some(whole.parse::<u32>().ok()? * 10 + tenths.parse::<u32>().ok()?)
+    };
+    match header.and_then(|header| header.parse().ok()) {
+        Some(header) => LoadBalancing::Hash(Hashing {
+            header,
+            balance: balance.and_then(tenths).unwrap_or(0),
+        }),
+        None => LoadBalancing::RoundRobin,
     }
 }
 

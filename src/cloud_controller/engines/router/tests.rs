@@ -167,6 +167,75 @@ async fn an_unreadable_row_affects_only_its_own_route() {
     }
 }
 
+const SERVICES: &str = "
+    insert into service_instances (guid, name, space_guid, type, created_at, updated_at) values
+        ('log', 'log', 's', 'user-provided', 0, 0), ('bad', 'bad', 's', 'user-provided', 0, 0);
+    insert into service_route_bindings (guid, route_guid, service_instance_guid, route_service_url, created_at,
+        updated_at) values
+        ('b1', 'r1', 'log', 'https://log.example/in', 0, 0), ('b3', 'r3', 'bad', 'ftp://log.example', 0, 0);";
+
+#[tokio::test]
+async fn a_route_has_its_service_and_none_is_passed_by() {
+    let running = vec![
+        instance("shop-web", "shop", 0, &[8080]),
+        instance("shop-api", "shop", 0, &[9000]),
+        instance("image-web", "image", 0, &[3000]),
+    ];
+    let found = routes_after(SERVICES, running).await;
+    let services: Vec<_> = found
+        .iter()
+        .map(|route| {
+            (
+                format!("{}{}", route.host, route.path),
+                route.service.as_deref(),
+            )
+        })
+        .collect();
+    let service = RouteService::parse("https://log.example/in");
+    let expected = [
+        ("shop.cf.localhost".to_owned(), service.as_ref()),
+        ("shop.cf.localhost/api".to_owned(), None),
+    ];
+    assert_eq!(services, expected);
+}
+
+#[test]
+fn options_say_how_requests_are_spread() {
+    let hash = |balance| {
+        LoadBalancing::Hash(Hashing {
+            header: http::HeaderName::from_static("x-user"),
+            balance,
+        })
+    };
+    let cases = [
+        ("{}", LoadBalancing::RoundRobin),
+        ("nonsense", LoadBalancing::RoundRobin),
+        (
+            r#"{"loadbalancing":"round-robin"}"#,
+            LoadBalancing::RoundRobin,
+        ),
+        (
+            r#"{"loadbalancing":"least-connection"}"#,
+            LoadBalancing::LeastConnection,
+        ),
+        (
+            r#"{"loadbalancing":"hash","hash_header":"X-User"}"#,
+            hash(0),
+        ),
+        (
+            r#"{"loadbalancing":"hash","hash_header":"X-User","hash_balance":"1.3"}"#,
+            hash(13),
+        ),
+        (
+            r#"{"loadbalancing":"hash","hash_header":"no header"}"#,
+            LoadBalancing::RoundRobin,
+        ),
+    ];
+    for (json, expected) in cases {
+        assert_eq!(options(json).load_balancing, expected, "{json}");
+    }
+}
+
 fn ports(routes: &Routes) -> Vec<(u16, Vec<String>)> {
     let shown = |route: &TcpRoute| {
         let each = route.endpoints.iter();
