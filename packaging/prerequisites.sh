@@ -54,7 +54,7 @@ missing_packages() {
   [[ $EUID == 0 && -z ${SUDO_USER:-} ]] || needs+=(newuidmap:uidmap)
   ! $with_tests || needs+=(python3:python3 git:git zip:zip openssl:openssl jq:jq shellcheck:shellcheck
     docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog
-    chromium:chromium node:nodejs npm:npm)
+    chromium:chromium certutil:libnss3-tools node:nodejs npm:npm)
   for need in "${needs[@]}"; do
     [[ -z $need ]] || have "${need%%:*}" || printf '%s\n' "${need#*:}"
   done | sort -u

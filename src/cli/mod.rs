@@ -34,6 +34,7 @@ mod registry_client;
 mod reset;
 mod restore;
 mod rewind;
+mod root;
 mod seed;
 mod services;
 mod show;
@@ -41,6 +42,7 @@ mod snapshot;
 mod status;
 mod support_bundle;
 mod transfer;
+mod trust;
 mod up;
 mod upgrade;
 mod version;
@@ -126,6 +128,9 @@ enum Command {
     /// Let this machine find the names of the platform and its apps
     #[command(subcommand)]
     Dns(dns::Arguments),
+    /// Let this machine and its browsers trust the certificates of the platform
+    #[command(subcommand)]
+    Trust(trust::Arguments),
     /// Show what needs a person now
     #[command(subcommand)]
     Alerts(alerts::Arguments),
@@ -212,6 +217,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => transfer::check(session, &arguments),
         Command::Connect(arguments) => connect::run(session, &arguments),
         Command::Dns(arguments) => dns::run(session, &arguments),
+        Command::Trust(arguments) => trust::run(&session, &arguments),
         Command::Alerts(arguments) => alerts::run(session, &arguments),
         Command::Demo(arguments) => demo::run(session, &arguments),
         Command::Dev(arguments) => dev::run(session, &arguments),

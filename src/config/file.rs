@@ -34,7 +34,20 @@ const KEYS: &[&str] = &[
     "offline",
     "log-format",
     "network-enforce",
+    "tls-certificate",
+    "client-certificates",
+    "client-authorities",
+    "forwarded-client-cert",
 ];
+
+/// The options of a file, none if there is no such file.
+pub(super) fn read_if_there(path: &Path) -> Result<Options, ConfigError> {
+    if path.exists() {
+        read(path)
+    } else {
+        Ok(Options::default())
+    }
+}
 
 /// Reads and checks the file.
 pub(super) fn read(path: &Path) -> Result<Options, ConfigError> {

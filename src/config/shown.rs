@@ -106,6 +106,10 @@ impl Config {
             ("log-drain", drains(&self.log_drains)),
             ("log-drain-blocked", json!(texts(&self.log_drain_blocked))),
             ("network-enforce", json!(self.network_enforce)),
+            ("tls-certificate", json!(texts(&self.tls_certificates))),
+            ("client-certificates", json!(self.client_certificates)),
+            ("client-authorities", json!(self.client_authorities)),
+            ("forwarded-client-cert", json!(self.forwarded_client_cert)),
             ("offline", json!(self.offline)),
             ("log-format", json!(self.log_format.as_str())),
         ];

@@ -9,6 +9,7 @@ use super::ConfigError;
 use crate::base::Bytes;
 use crate::net::PortRanges;
 use crate::net::ports::PortChoice;
+use crate::pki::CertificateFiles;
 use crate::telemetry::{otlp, own_log};
 
 /// The registries of packages, as the cache names them.
@@ -171,6 +172,16 @@ pub(super) fn default_data_dir() -> PathBuf {
         .or_else(home)
         .unwrap_or_else(|| PathBuf::from("."))
         .join("cflite")
+}
+
+/// `CERTIFICATE[,KEY]`.
+pub(super) fn certificates(all: &[String]) -> Vec<CertificateFiles> {
+    let files = all.iter().map(|text| CertificateFiles::of(text));
+    let full = files.map(|files| CertificateFiles {
+        certificate: absolute(files.certificate),
+        key: absolute(files.key),
+    });
+    full.collect()
 }
 
 pub(super) fn absolute(path: PathBuf) -> PathBuf {

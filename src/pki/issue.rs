@@ -38,8 +38,7 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn load(signed: Issued) -> Result<Self, PkiError> {
         let key = KeyPair::from_pem(&signed.pem)?;
-        let at = signed.pem.find("-----BEGIN CERTIFICATE").unwrap_or(0);
-        let certificate_pem = signed.pem[at..].to_owned();
+        let certificate_pem = certificates_of(&signed.pem).to_owned();
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)?;
         Ok(Self {
             certificate_pem,
@@ -47,6 +46,12 @@ impl Authority {
             issuer,
         })
     }
+}
+
+/// What follows the key.
+pub(super) fn certificates_of(pem: &str) -> &str {
+    let at = pem.find("-----BEGIN CERTIFICATE").unwrap_or(pem.len());
+    &pem[at..]
 }
 
 /// A new authority.

@@ -6,36 +6,49 @@
 //! [`RENEW_BEFORE`] its expiry; running listeners use it at once, since the settings hold a
 //! resolver, not a certificate.
 //!
-//! Not supported on purpose: selection by SNI. One certificate covers all names, and a client that
-//! sends no name, or an unknown one, still gets a response it can read.
+//! Names of other domains have certificates of their own, from the configuration ([`own`]) or from
+//! the authority; which one a client gets is decided in [`resolver`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, Timestamp};
 
 pub mod client;
+mod clients;
 mod files;
 mod issue;
+mod named;
+mod own;
+mod resolver;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use clients::ClientCertificates;
 use issue::{Authority, Issued};
+use named::Named;
+pub use own::CertificateFiles;
+use resolver::Resolver;
 
 /// How long before its expiry a certificate is renewed.
 pub const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 const AUTHORITY_FILE: &str = "authority.pem";
 const SERVER_FILE: &str = "server.pem";
+
+/// The certificate of the authority in a folder (PEM); `None` before the first start.
+pub fn authority_in(directory: &Path) -> Result<Option<String>, PkiError> {
+    let issued = files::read(&directory.join(AUTHORITY_FILE))?;
+    Ok(issued.map(|issued| issue::certificates_of(&issued.pem).to_owned()))
+}
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +70,17 @@ pub enum PkiError {
     /// A file cannot be parsed.
     #[error("certificate file {0} is damaged; remove it to create a new one")]
     Damaged(PathBuf),
+    /// A file of the configuration has not what it should have.
+    #[error("certificate file {path}: {why}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The authorities of clients cannot be used.
+    #[error("the authorities of clients' certificates cannot be used: {0}")]
+    ClientAuthorities(String),
     /// Interrupted by shutdown.
     #[error("issuing a certificate was interrupted")]
     Interrupted,
@@ -71,10 +95,11 @@ pub struct Pki {
 struct Inner {
     directory: PathBuf,
     clock: Arc<dyn Clock>,
-    authority: Authority,
-    names: Mutex<Vec<String>>,
-    resolver: Arc<Current>,
-    config: Arc<ServerConfig>,
+    authority: Arc<Authority>,
+    /// What the platform's certificate covers.
+    names: Vec<String>,
+    own: Mutex<Vec<CertificateFiles>>,
+    resolver: Arc<Resolver>,
 }
 
 impl std::fmt::Debug for Pki {
@@ -97,26 +122,32 @@ impl Pki {
     ) -> Result<Self, PkiError> {
         let now = clock.now();
         files::prepare_directory(directory)?;
-        let authority = open_authority(&directory.join(AUTHORITY_FILE), now)?;
+        let authority = Arc::new(open_authority(&directory.join(AUTHORITY_FILE), now)?);
         let names = names_for(domains);
         let server = open_server(&directory.join(SERVER_FILE), &authority, &names, now)?;
-        let resolver = Arc::new(Current(ArcSwap::from_pointee(certified(&server)?)));
-        let config = server_settings(resolver.clone())?;
+        let platform = named(&server)?;
+        let resolver = Resolver::new(platform, authority.clone(), clock.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 directory: directory.to_owned(),
                 clock,
                 authority,
-                names: Mutex::new(names),
-                resolver,
-                config,
+                names,
+                own: Mutex::default(),
+                resolver: Arc::new(resolver),
             }),
         })
     }
 
     /// TLS settings for listeners: HTTP/2 and HTTP/1.1 by ALPN, TLS 1.2 and newer.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        self.inner.config.clone()
+    /// `authorities` (PEM) sign the certificates of clients, if those are asked for.
+    pub fn server_config(
+        &self,
+        clients: ClientCertificates,
+        authorities: &str,
+    ) -> Result<Arc<ServerConfig>, PkiError> {
+        let verifier = clients::verifier(clients, authorities)?;
+        server_settings(self.inner.resolver.clone(), verifier)
     }
 
     /// The authority's certificate, for users to trust (PEM).
@@ -124,20 +155,39 @@ impl Pki {
         &self.inner.authority.certificate_pem
     }
 
-    /// Sets the covered domains, after one was added or removed.
-    pub fn cover(&self, domains: &[String]) -> Result<(), PkiError> {
-        *self.names() = names_for(domains);
-        self.refresh()
+    /// Sets the domains of the platform: their names have certificates, too.
+    pub fn cover(&self, domains: &[String]) {
+        let lower = domains.iter().map(|domain| domain.to_ascii_lowercase());
+        self.inner.resolver.domains.store(Arc::new(lower.collect()));
     }
 
-    /// Renews the server certificate when it is due; does nothing otherwise.
-    pub fn refresh(&self) -> Result<(), PkiError> {
-        let names = self.names();
-        let path = self.inner.directory.join(SERVER_FILE);
-        let now = self.inner.clock.now();
-        let server = open_server(&path, &self.inner.authority, &names, now)?;
-        self.inner.resolver.0.store(Arc::new(certified(&server)?));
+    /// Uses certificates of the configuration for the names that they are for. Those before stay when
+    /// one cannot be read.
+    pub fn use_own(&self, files: Vec<CertificateFiles>) -> Result<(), PkiError> {
+        let mut own = self
+            .inner
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.read_own(&files)?;
+        *own = files;
         Ok(())
+    }
+
+    fn read_own(&self, files: &[CertificateFiles]) -> Result<(), PkiError> {
+        let read: Vec<Named> = files.iter().map(own::read).collect::<Result<_, _>>()?;
+        self.inner.resolver.own.store(Arc::new(read));
+        Ok(())
+    }
+
+    /// Renews the server certificate when it is due, and reads those of the configuration again.
+    pub fn refresh(&self) -> Result<(), PkiError> {
+        let inner = &self.inner;
+        let path = inner.directory.join(SERVER_FILE);
+        let server = open_server(&path, &inner.authority, &inner.names, inner.clock.now())?;
+        inner.resolver.platform.store(Arc::new(named(&server)?));
+        let own = inner.own.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_own(&own)
     }
 
     /// A worker for the supervisor: refreshes until cancelled.
@@ -148,35 +198,30 @@ impl Pki {
                 () = tokio::time::sleep(CHECK_EVERY) => {}
             }
             let pki = self.clone();
-            tokio::task::spawn_blocking(move || pki.refresh())
-                .await
-                .map_err(|_| PkiError::Interrupted)??;
+            let refreshed = tokio::task::spawn_blocking(move || pki.refresh()).await;
+            match refreshed.map_err(|_| PkiError::Interrupted)? {
+                // What is in use stays so: its owner may be writing the files.
+                Err(error @ (PkiError::File { .. } | PkiError::Unusable { .. })) => {
+                    tracing::warn!(%error, "a certificate was not read again");
+                }
+                other => other?,
+            }
         }
     }
-
-    fn names(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.inner
-            .names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-#[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
-
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
-    }
-}
-
-fn server_settings(resolver: Arc<Current>) -> Result<Arc<ServerConfig>, PkiError> {
+fn server_settings(
+    resolver: Arc<Resolver>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<Arc<ServerConfig>, PkiError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(Arc::new(config))
@@ -229,6 +274,13 @@ fn open_server(
     let issued = issue::server(authority, names, now)?;
     files::write(path, &issued)?;
     Ok(issued)
+}
+
+fn named(issued: &Issued) -> Result<Named, PkiError> {
+    Ok(Named {
+        names: issued.names.clone(),
+        key: Arc::new(certified(issued)?),
+    })
 }
 
 fn certified(issued: &Issued) -> Result<CertifiedKey, PkiError> {

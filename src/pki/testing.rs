@@ -23,7 +23,8 @@ impl Authority {
         self.0.pem()
     }
 
-    fn issue(&self, name: &str) -> (String, String) {
+    /// A certificate for a name, and its key.
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");

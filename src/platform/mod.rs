@@ -5,6 +5,7 @@
 //! define; the adapters are in `adapters`.
 
 mod adapters;
+mod certificates;
 pub mod cleanup;
 mod console;
 mod data_services;

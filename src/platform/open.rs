@@ -8,14 +8,14 @@ use anyhow::{Context, bail};
 
 use super::parts::{CoreServices, Parts, Sockets};
 use super::running::Running;
-use super::{adapters, identity, network, seed, snapshots};
+use super::{adapters, certificates, identity, network, seed, snapshots};
 use crate::alerts::{Alerts, Sink, SinkError};
 use crate::base::{Live, Secret};
 use crate::blobs::Blobs;
 use crate::cloud_controller::engines;
 use crate::config::Config;
 use crate::db::{Db, Vault};
-use crate::docker::trust::{self, Trust};
+use crate::docker::trust;
 use crate::docker::{DockerError, Engine};
 use crate::logs::{Logs, Tags};
 use crate::net::ports::{self, PortChoice};
@@ -93,6 +93,7 @@ pub(super) async fn core_services(
     let registry = registry.with_access(Arc::new(access), Arc::new(apps));
     let sinks = sinks(config).context("option alert")?;
     let alerts = Alerts::new(parts.clock.clone(), sinks);
+    let pki = certificates::open(parts)?;
     let authorities = trust::authorities(&config.ca_certificates);
     let network = scheduler::Network::of_platform(&id);
     Ok(CoreServices {
@@ -100,8 +101,9 @@ pub(super) async fn core_services(
         network,
         resolvers: resolvers(config),
         lifecycle: scheduler::Lifecycle::new(&id, staging::lifecycle_files()),
-        trust: Trust::new(&id, authorities.clone()),
+        trust: certificates::trust(&id, &authorities, &pki),
         authorities,
+        pki,
         id,
         db,
         vault,

@@ -15,6 +15,7 @@ use crate::net::inherited::Inherited;
 use crate::network::Firewall;
 use crate::network::dns;
 use crate::packages::Packages;
+use crate::pki::Pki;
 use crate::registry::Registry;
 use crate::scheduler::{self, NetworkProbe, Probe};
 use crate::uaa::Uaa;
@@ -78,8 +79,9 @@ pub(super) struct CoreServices {
     pub(super) lifecycle: scheduler::Lifecycle,
     /// Authorities of the machine's owner.
     pub(super) authorities: Vec<Authority>,
-    /// The same for containers.
+    /// Those and the platform's own, for containers.
     pub(super) trust: Trust,
+    pub(super) pki: Pki,
 }
 
 /// Listening sockets; at least one of each kind, but for SSH, which can be off.

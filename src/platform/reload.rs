@@ -1,23 +1,30 @@
 //! Takes over a changed configuration while the platform runs.
 //!
 //! What is read each time it is needed ([`Live`]) can change: who is told of alerts, drains for all
-//! apps, the sizes of the caches. Everything else is wired at the start: it is named, and takes
+//! apps, the sizes of the caches, certificates. Everything else is wired at the start: it is named, and takes
 //! effect with the next one. A configuration that is not valid changes nothing.
 
 use anyhow::Context;
 
-use super::open;
 use super::parts::CoreServices;
+use super::{certificates, open};
 use crate::alerts::Alerts;
 use crate::base::Live;
 use crate::config::Config;
 use crate::db::Db;
 use crate::packages::Packages;
+use crate::pki::Pki;
 use crate::registry::Registry;
 use crate::web;
 
 /// Options whose change takes effect at once.
-const AT_ONCE: &[&str] = &["alert", "log-drain", "registry-cache", "package-cache"];
+const AT_ONCE: &[&str] = &[
+    "alert",
+    "log-drain",
+    "registry-cache",
+    "package-cache",
+    "tls-certificate",
+];
 
 /// What takes changes.
 pub(super) struct Reloading {
@@ -27,6 +34,7 @@ pub(super) struct Reloading {
     pub(super) log_drains: Live<Vec<String>>,
     pub(super) registry: Registry,
     pub(super) packages: Packages,
+    pub(super) pki: Pki,
     pub(super) shown: Live<Vec<web::Setting>>,
 }
 
@@ -48,6 +56,7 @@ impl Reloading {
             log_drains: core.log_drains.clone(),
             registry: core.registry.clone(),
             packages: core.packages.clone(),
+            pki: core.pki.clone(),
             shown: Live::new(shown(config)),
         }
     }
@@ -56,6 +65,8 @@ impl Reloading {
     pub(super) fn reload(&self, new: Config) -> anyhow::Result<Reloaded> {
         let old = self.config.get();
         let sinks = open::sinks(&new).context("option alert")?;
+        // Their files may be other ones, even if the option is the same.
+        certificates::use_own(&self.pki, &new)?;
         let reloaded = compare(&old, &new);
         let mut merged = (*old).clone();
         for name in &reloaded.changed {
@@ -66,6 +77,7 @@ impl Reloading {
         }
         merged.alerts = new.alerts;
         merged.log_drains = new.log_drains;
+        merged.tls_certificates = new.tls_certificates;
         merged.registry_cache = new.registry_cache;
         if reloaded.changed.contains(&"package-cache") {
             merged.package_cache = new.package_cache;

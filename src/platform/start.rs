@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 use super::adapters::{LogReaders, SchedulerLogs, SharedSink};
 use super::data_services::Part;
 use super::health::{self, Health};
@@ -11,13 +13,12 @@ use super::parts::{CoreServices, Parts, Sockets};
 use super::reload::{Reloaded, Reloading};
 use super::router_log::RouterLog;
 use super::running::Running;
-use super::{console, data_services, dns, engines, open, snapshots, ssh, workers};
+use super::{certificates, console, data_services, dns, engines, open, snapshots, ssh, workers};
 use crate::base::Supervisor;
 use crate::cloud_controller::state::CloudController;
 use crate::config::Config;
 use crate::db::Db;
 use crate::logs::Ingest;
-use crate::pki::Pki;
 use crate::router::Router;
 use crate::scheduler::Scheduler;
 use crate::ssh::HostKey;
@@ -42,7 +43,8 @@ impl Platform {
         let (measured, sink, access_log) = observers(&parts, &core, &ingest);
         let scheduler = engines::scheduler(&parts, &core, &sink);
         let tasks = engines::tasks(&parts, &core, &sink);
-        let pki = workers::certificates(&parts)?;
+        let pki = core.pki.clone();
+        let tls = certificates::settings(&pki, &parts.config)?;
         let data_services = data_services::open(&parts, &core, &running, &measured).await?;
         let brokers = engines::brokers(&parts, &pki, &running, &data_services)?;
         let (key, door) = ssh::open(&parts, &running)?;
@@ -79,7 +81,8 @@ impl Platform {
         workers::start_routing(&supervisor, &core.db, &scheduler, (&router, &tcp));
         workers::start_sweepers(&supervisor, &core, &parts);
         workers::warm_images(&supervisor, images);
-        let served = (&cc, &scheduler, &pki);
+        workers::start_certificates(&supervisor, &pki, &core.db);
+        let served = (&cc, &scheduler, &tls);
         let door = ((key, sockets), (router, platform));
         listen(&supervisor, (&parts, &core), served, door)?;
         Ok(Self {
@@ -130,12 +133,12 @@ impl Platform {
 fn listen(
     supervisor: &Supervisor,
     (parts, core): (&Parts, &CoreServices),
-    (cc, scheduler, pki): (&CloudController, &Scheduler, &Pki),
+    (cc, scheduler, tls): (&CloudController, &Scheduler, &Arc<ServerConfig>),
     ((key, mut sockets), door): ((Option<HostKey>, Sockets), (Router, axum::Router)),
 ) -> anyhow::Result<()> {
     ssh::start(supervisor, parts, cc, key, &mut sockets)?;
     dns::start(supervisor, parts, core, scheduler, &sockets.dns)?;
-    workers::start_front_door(supervisor, parts, pki, (sockets, &core.network), door);
+    workers::start_front_door(supervisor, parts, tls, (sockets, &core.network), door);
     Ok(())
 }
 

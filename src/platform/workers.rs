@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use super::metrics::PlatformMetrics;
 use super::names::{self, CurrentNames};
 use super::parts::{CoreServices, Parts, Sockets};
 use super::sweeper::Sweeper;
-use super::{adapters, droplet_images, routing, screen};
+use super::{adapters, certificates, droplet_images, routing, screen};
 use crate::base::{Clock, Supervisor};
 use crate::cloud_controller::engines::{ApiLines, DevelopmentSessions, Rollouts};
 use crate::cloud_controller::flows::seed::STACK;
@@ -189,19 +190,10 @@ fn start_sweeper(supervisor: &Supervisor, core: &CoreServices, clock: &Arc<dyn C
     supervisor.worker("sweeper", move |token| sweeper.clone().run(token));
 }
 
-/// The certificates of the platform, made at the first start.
-pub(super) fn certificates(parts: &Parts) -> anyhow::Result<Pki> {
-    Ok(Pki::open(
-        &parts.config.data_dir.join("pki"),
-        std::slice::from_ref(&parts.config.domain),
-        parts.clock.clone(),
-    )?)
-}
-
 pub(super) fn start_front_door(
     supervisor: &Supervisor,
     parts: &Parts,
-    pki: &Pki,
+    tls: &Arc<ServerConfig>,
     (sockets, network): (Sockets, &Network),
     (router, platform): (Router, axum::Router),
 ) {
@@ -215,10 +207,9 @@ pub(super) fn start_front_door(
         body_limits: BodyLimits::default(),
         too_slow: adapters::too_slow,
     };
-    front_door_for_containers(supervisor, parts, pki, (&sockets, network), &door);
+    front_door_for_containers(supervisor, parts, tls, (&sockets, network), &door);
     let plain = sockets.http.into_iter().map(Listener::plain);
-    let secure =
-        { sockets.https.into_iter() }.map(|socket| Listener::tls(socket, pki.server_config()));
+    let secure = { sockets.https.into_iter() }.map(|socket| Listener::tls(socket, tls.clone()));
     let listeners = plain.chain(secure).collect();
     let limits = Limits {
         threads: parts.threads,
@@ -226,8 +217,18 @@ pub(super) fn start_front_door(
     };
     let server = Arc::new(Server::new(listeners, door, limits));
     supervisor.worker("front door", move |token| server.clone().run(token));
-    let pki = pki.clone();
-    supervisor.worker("certificates", move |token| pki.clone().keep_fresh(token));
+}
+
+/// Keeps certificates fresh, and makes those of new domains.
+pub(super) fn start_certificates(supervisor: &Supervisor, pki: &Pki, db: &Db) {
+    let renewed = pki.clone();
+    supervisor.worker("certificates", move |token| {
+        renewed.clone().keep_fresh(token)
+    });
+    let (pki, db) = (pki.clone(), db.clone());
+    supervisor.worker("certificates of domains", move |token| {
+        certificates::follow_domains(pki.clone(), db.clone(), token)
+    });
 }
 
 /// The same on the gateway of the containers' network, so that apps reach the platform and each other's
@@ -235,7 +236,7 @@ pub(super) fn start_front_door(
 fn front_door_for_containers(
     supervisor: &Supervisor,
     parts: &Parts,
-    pki: &Pki,
+    tls: &Arc<ServerConfig>,
     (sockets, network): (&Sockets, &Network),
     door: &FrontDoor,
 ) {
@@ -250,15 +251,15 @@ fn front_door_for_containers(
         threads: parts.threads,
         ..Limits::default()
     };
-    let (pki, door, gateway) = (pki.clone(), door.clone(), network.gateway());
+    let (tls, door, gateway) = (tls.clone(), door.clone(), network.gateway());
     supervisor.worker("front door for containers", move |token| {
-        let (pki, door, limits) = (pki.clone(), door.clone(), limits.clone());
+        let (tls, door, limits) = (tls.clone(), door.clone(), limits.clone());
         let gateway = gateway.clone();
         async move {
             let bind = |ip| -> Result<Vec<Listener>, BindError> {
                 let plain = ports::bind(ip, PortChoice::Exactly(http.port()))?;
                 let secure = ports::bind(ip, PortChoice::Exactly(https.port()))?;
-                let secure = Listener::tls(secure, pki.server_config());
+                let secure = Listener::tls(secure, tls.clone());
                 Ok(vec![Listener::plain(plain), secure])
             };
             let serve = |listeners, token| {

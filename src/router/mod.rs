@@ -26,6 +26,7 @@ mod alone;
 mod backend;
 mod backend_body;
 mod choice;
+mod client_certificate;
 mod client_side;
 pub mod endpoint;
 mod error;
@@ -52,6 +53,7 @@ mod testing;
 mod trace;
 mod upgrade;
 
+pub use client_certificate::ForwardedClientCert;
 pub use endpoint::{Endpoint, EndpointState, Protocol};
 pub use finished::{AccessLog, Finished};
 pub use front_door::{FrontDoor, LocalFrontDoor, Screen};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub instance_requests: Option<u32>,
     /// Which requests have no access line.
     pub unlogged: Option<Unlogged>,
+    /// What apps learn of clients' certificates.
+    pub forwarded_client_cert: ForwardedClientCert,
     /// The platform's certificate authority, as PEM: route services elsewhere may have its
     /// certificates.
     pub authority: String,
@@ -111,6 +115,7 @@ impl Default for Settings {
             attempts: 3,
             instance_requests: Some(500),
             unlogged: None,
+            forwarded_client_cert: ForwardedClientCert::default(),
             authority: String::new(),
         }
     }

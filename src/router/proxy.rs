@@ -12,6 +12,7 @@ use crate::net::server::{Interim, MAX_HEAD, Peer};
 
 use super::access_log::Record;
 use super::choice::Target;
+use super::client_certificate;
 use super::error::RouterError;
 use super::exchange::{Exchange, error_response};
 use super::forward::{forward, prepare};
@@ -66,10 +67,13 @@ pub(crate) async fn serve(
     let request_id = exchange.request_id.clone();
     prepare_request(&mut head.headers, peer, request_id, now);
     let hop = next_hop(&exchange.local, peer, &exchange.pool, &mut head, is_tunnel);
+    let mode = exchange.local.router.settings().forwarded_client_cert;
+    let came_back = matches!(hop, Ok(Hop::Back));
+    client_certificate::forward(&mut head.headers, peer, mode, came_back);
     exchange.trace.note_request(&head.headers, now);
     let interim = interim_of(peer, head.version);
     match hop {
-        Ok(Hop::App) => {}
+        Ok(Hop::App | Hop::Back) => {}
         Ok(Hop::Route(pool)) => exchange.reroute(pool, &head),
         Ok(Hop::Elsewhere(service)) => {
             let prepared = prepare(head, body);

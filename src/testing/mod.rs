@@ -182,6 +182,11 @@ impl TestApp {
         self.platform.running().local_url()
     }
 
+    /// The port for HTTPS.
+    pub fn https_port(&self) -> u16 {
+        self.platform.running().https_port
+    }
+
     /// `http://127.0.0.1:PORT` of its image registry.
     pub fn registry_url(&self) -> String {
         let running = self.platform.running();

@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::client::Client;
+use super::root::as_root;
 use super::{Session, block_on, credentials, process, show};
 use crate::config::Config;
 use crate::net::origin::PLATFORM_NAMES;
@@ -99,14 +100,10 @@ fn remove(config: &Config, machine: &Machine, json: bool) -> anyhow::Result<Exit
 /// Writes the changes; says how to do it as root where this user may not.
 fn apply(config: &Config, machine: &Machine, verb: &str, changes: &[Change]) -> anyhow::Result<()> {
     let refused = |path: &std::path::Path| {
-        let program = std::env::current_exe();
-        let program = program.map_or_else(|_| "cflite".into(), |path| path.display().to_string());
-        let data_dir = config.data_dir.display();
+        let command = as_root(&format!("dns {verb}"), config);
         format!(
-            "this user may not write {}: run\n  sudo {} dns {verb} --data-dir {}",
-            path.display(),
-            quoted(&program),
-            quoted(&data_dir.to_string())
+            "this user may not write {}: run\n  {command}",
+            path.display()
         )
     };
     for change in changes {
@@ -122,15 +119,6 @@ fn apply(config: &Config, machine: &Machine, verb: &str, changes: &[Change]) -> 
         }
     }
     machine.reload(changes)
-}
-
-/// A word of a command of the shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn paths(changes: &[Change]) -> Vec<String> {
@@ -240,13 +228,6 @@ mod tests {
         );
         let last = found.hosts.len() - 2;
         assert_eq!(found.hosts[last..], ["shop.cf.example", "shop.example.org"]);
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("/usr/bin/cflite"), "/usr/bin/cflite");
-        assert_eq!(quoted("/home/a b/it's"), r"'/home/a b/it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 
     #[test]

@@ -91,10 +91,18 @@ pub(crate) fn each_mapping(
 
 /// The names of all internal domains.
 pub(crate) fn internal_domains(tx: &ReadTx<'_>) -> Result<Vec<String>> {
-    let mut statement = tx
-        .sql()
-        .prepare_cached("select name from domains where internal = 1")?;
-    let mut reading = tx.reading("internal domains");
+    names(tx, "select name from domains where internal = 1")
+}
+
+/// The names of all domains whose routes the HTTP router serves.
+pub(crate) fn http_domains(tx: &ReadTx<'_>) -> Result<Vec<String>> {
+    const SQL: &str = "select name from domains where internal = 0 and router_group_guid is null";
+    names(tx, SQL)
+}
+
+fn names(tx: &ReadTx<'_>, sql: &str) -> Result<Vec<String>> {
+    let mut statement = tx.sql().prepare_cached(sql)?;
+    let mut reading = tx.reading("domains");
     let rows = reading.rows(&mut statement, [], |row| Ok(row.get(0)?))?;
     reading.finish();
     Ok(rows)

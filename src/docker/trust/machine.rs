@@ -11,7 +11,12 @@ pub struct Authority {
     pub pem: Vec<u8>,
 }
 
-/// The authorities in a folder, in the order of their names; none if there is no such folder.
+/// What the names of files with a platform's own authority begin with: `cflite trust install` writes
+/// them into the same folder.
+pub const PLATFORM_PREFIX: &str = "cflite-local-authority-";
+
+/// The authorities in a folder, in the order of their names, without those of platforms; none if there
+/// is no such folder.
 pub fn authorities(folder: &Path) -> Vec<Authority> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -19,7 +24,8 @@ pub fn authorities(folder: &Path) -> Vec<Authority> {
     let read = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
         let name = path.file_name()?.to_str()?.to_owned();
-        let wanted = path.extension().is_some_and(|kind| kind == "crt");
+        let wanted = path.extension().is_some_and(|kind| kind == "crt")
+            && !name.starts_with(PLATFORM_PREFIX);
         let pem = wanted.then(|| std::fs::read(&path).ok())??;
         Some(Authority { name, pem })
     });
@@ -35,7 +41,13 @@ mod tests {
     #[test]
     fn only_certificates_are_taken_from_the_machine_in_the_order_of_names() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["b.crt", "a.crt", "b.pem", "c"] {
+        for name in [
+            "b.crt",
+            "a.crt",
+            "b.pem",
+            "c",
+            "cflite-local-authority-1.crt",
+        ] {
             std::fs::write(folder.path().join(name), name).expect("a file");
         }
         let names: Vec<String> = { authorities(folder.path()).into_iter() }

@@ -33,7 +33,7 @@ use super::{
     Upload, VolumeMount,
 };
 
-pub use machine::{Authority, authorities};
+pub use machine::{Authority, PLATFORM_PREFIX, authorities};
 
 /// Where containers look for authorities.
 const FOLDER: &str = "/etc/ssl/certs";

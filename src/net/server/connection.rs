@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -94,26 +96,27 @@ pub(super) async fn serve<L: ServeLocal>(
     let activity = connection.activity();
     peer.interim = Some(Interim::new(activity.clone()));
     let socket = Socket::new(socket, activity);
-    let serving = Serving {
-        pace,
-        connection,
-        serve,
-        peer: Rc::new(peer),
-    };
     let stream = match tls {
         None => ClientStream::plain(socket),
         Some(tls) => {
-            let limit = serving.pace.limits.handshake;
+            let limit = pace.limits.handshake;
             // Boxed, as is HTTP/2 below: a plain HTTP/1.1 connection must not reserve memory for
             // it.
             let Some(stream) = Box::pin(tls_handshake(tls, socket, limit)).await else {
                 return;
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                serving.connection.set_multiplexed();
+                connection.set_multiplexed();
             }
+            peer.certificate = shown_by(&stream);
             ClientStream::tls(stream)
         }
+    };
+    let serving = Serving {
+        pace,
+        connection,
+        serve,
+        peer: Rc::new(peer),
     };
     if serving.connection.is_multiplexed() {
         Box::pin(serve_http2(serving, stream)).await;
@@ -134,6 +137,12 @@ async fn tls_handshake(
         Err(_) => tracing::debug!("TLS handshake timed out"),
     }
     None
+}
+
+/// The certificate that a client showed, as DER in base64.
+fn shown_by(stream: &TlsStream<Socket>) -> Option<HeaderValue> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    HeaderValue::try_from(BASE64_STANDARD.encode(chain.first()?)).ok()
 }
 
 /// Why polling a connection's HTTP state ended.

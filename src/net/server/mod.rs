@@ -92,6 +92,8 @@ pub struct Peer {
     pub scheme: Scheme,
     /// Port of its listener.
     pub port: u16,
+    /// The certificate that it showed, as DER in base64.
+    pub certificate: Option<HeaderValue>,
     /// Takes interim responses while one of its HTTP/1.1 requests is served.
     pub interim: Option<Interim>,
 }
@@ -106,6 +108,7 @@ impl Peer {
             ip: HeaderValue::from_str(&ip).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             scheme,
             port: scheme.default_port(),
+            certificate: None,
             interim: None,
         }
     }

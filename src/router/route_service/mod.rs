@@ -36,6 +36,8 @@ use signature::SignatureError;
 pub(super) enum Hop {
     /// To the app.
     App,
+    /// To the app, after its route service.
+    Back,
     /// To a service that is a route of this platform.
     Route(Arc<Pool>),
     /// To a service elsewhere.
@@ -69,7 +71,7 @@ pub(super) fn next_hop(
         for name in [&PROXY_SIGNATURE, &PROXY_METADATA, &FORWARDED_URL] {
             head.headers.remove(name);
         }
-        return Ok(Hop::App);
+        return Ok(Hop::Back);
     }
     let forwarded_url = forwarded_url(peer, head);
     let signed = signer.sign(&forwarded_url, local.now());

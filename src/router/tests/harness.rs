@@ -20,7 +20,7 @@ use crate::net::origin::PlatformHosts;
 use crate::net::ports::{PortChoice, bind};
 use crate::net::server::{Limits, Listener, Server};
 use crate::net::slow_body::BodyLimits;
-use crate::pki::Pki;
+use crate::pki::{ClientCertificates, Pki};
 use crate::router::testing::{endpoint, route};
 use crate::router::{AccessLog, Endpoint, Finished, FrontDoor, Router, Settings, Table};
 
@@ -88,6 +88,23 @@ pub(super) fn door_of(
     platform: axum::Router,
     body_limits: BodyLimits,
 ) -> Door {
+    let clients = (ClientCertificates::None, "");
+    open(settings, limits, (platform, body_limits), clients)
+}
+
+/// A front door that asks clients for certificates of an authority (PEM).
+pub(super) fn door_for_clients_of(settings: Settings, authority: &str) -> Door {
+    let platform = (axum::Router::new(), BodyLimits::default());
+    let clients = (ClientCertificates::Request, authority);
+    open(settings, &Limits::default(), platform, clients)
+}
+
+fn open(
+    settings: Settings,
+    limits: &Limits,
+    (platform, body_limits): (axum::Router, BodyLimits),
+    (clients, authority): (ClientCertificates, &str),
+) -> Door {
     let limits = Limits {
         threads: 2,
         ..limits.clone()
@@ -120,7 +137,7 @@ pub(super) fn door_of(
     let tls = bind(loopback, PortChoice::Exactly(0)).unwrap();
     let listeners = vec![
         Listener::plain(plain),
-        Listener::tls(tls, pki.server_config()),
+        Listener::tls(tls, pki.server_config(clients, authority).unwrap()),
     ];
     let server = Arc::new(Server::new(listeners, front, limits));
     let addresses = server.addresses();

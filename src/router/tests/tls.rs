@@ -9,21 +9,39 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::harness::Door;
+use super::harness::{Door, answering, door_for_clients_of, ok};
 use crate::net::server::BoxError;
+use crate::pki::testing::Authority;
+use crate::router::{ForwardedClientCert, Settings};
 
 async fn connect(door: &Door, protocol: &str) -> TlsStream<TcpStream> {
+    connect_showing(door, protocol, None).await
+}
+
+/// The client may show a certificate and its key.
+async fn connect_showing(
+    door: &Door,
+    protocol: &str,
+    shown: Option<(String, String)>,
+) -> TlsStream<TcpStream> {
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
     let pem = door.pki.authority_pem().as_bytes();
     let authority = rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
     roots.add(authority).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut tls = match shown {
+        None => tls.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = crate::pki::client::certificates(&certificate).unwrap();
+            let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            tls.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
     tls.alpn_protocols = vec![protocol.into()];
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls));
     let socket = TcpStream::connect(door.https).await.unwrap();
@@ -33,8 +51,12 @@ async fn connect(door: &Door, protocol: &str) -> TlsStream<TcpStream> {
 
 /// Everything that is answered to `request` by HTTP/1.1 until the server closes.
 pub(super) fn ask_http1(door: &Door, request: &str) -> String {
+    ask_showing(door, request, None)
+}
+
+fn ask_showing(door: &Door, request: &str, shown: Option<(String, String)>) -> String {
     door.block_on(async {
-        let mut stream = connect(door, "http/1.1").await;
+        let mut stream = connect_showing(door, "http/1.1", shown).await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
@@ -84,4 +106,26 @@ where
             ended = connection => panic!("the connection ended: {ended:?}"),
         }
     })
+}
+
+#[test]
+fn an_app_gets_the_certificate_that_its_client_showed() {
+    let company = Authority::new();
+    let settings = Settings {
+        forwarded_client_cert: ForwardedClientCert::SanitizeSet,
+        ..Settings::default()
+    };
+    let door = door_for_clients_of(settings, &company.pem());
+    door.routes(&[("shop.test", &[answering(ok)])]);
+    let request = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\
+        X-Forwarded-Client-Cert: forged\r\n\r\n";
+    let (certificate, key) = company.client();
+    let encoded: String = { certificate.lines() }
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
+    let shown = ask_showing(&door, request, Some((certificate, key)));
+    let got = format!("X-Forwarded-Client-Cert: {encoded}\r\n");
+    assert!(shown.contains(&got), "{shown}");
+    let without = ask_http1(&door, request);
+    assert!(!without.contains("X-Forwarded-Client-Cert"), "{without}");
 }

@@ -25,7 +25,7 @@ use super::thread::Thread;
 use super::{BoxError, Limits, Peer, ServeLocal, connection};
 use crate::base::SystemClock;
 use crate::net::Scheme;
-use crate::pki::Pki;
+use crate::pki::{ClientCertificates, Pki};
 
 /// Responds with the request's path; `/endless` without end; `/panic` panics.
 #[derive(Default)]
@@ -89,6 +89,7 @@ struct Bench {
     thread: Rc<Thread>,
     paths: Rc<Paths>,
     pki: Pki,
+    tls: Arc<rustls::ServerConfig>,
     _directory: tempfile::TempDir,
 }
 
@@ -103,10 +104,12 @@ impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let domains = ["cf.localhost".to_owned()];
+        let pki = Pki::open(directory.path(), &domains, Arc::new(SystemClock)).unwrap();
         Self {
             thread: Rc::new(Thread::new(Limits::default())),
             paths: Rc::default(),
-            pki: Pki::open(directory.path(), &domains, Arc::new(SystemClock)).unwrap(),
+            tls: pki.server_config(ClientCertificates::None, "").unwrap(),
+            pki,
             _directory: directory,
         }
     }
@@ -119,7 +122,7 @@ impl Bench {
         let accepted = connection::Client {
             socket,
             peer: Peer::new(address, scheme),
-            tls: (scheme == Scheme::Https).then(|| self.pki.server_config()),
+            tls: (scheme == Scheme::Https).then(|| self.tls.clone()),
         };
         let connection = Rc::new(Connection::new(self.thread.pace.ticks()));
         self.thread.enter(&connection);
