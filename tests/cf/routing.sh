@@ -24,7 +24,8 @@ route_service_tests() {
     check "bind-route-service of an app" "OK" "$cf" bind-route-service cf.localhost gate --hostname static
     check "requests go through it" "X-Gate: seen" eventually "X-Gate: seen" whole_answer static
     check "and reach the app" "cflite" whole_answer static
-    check "it was told the URL" "GET $scheme://static.cf.localhost:$port/" "$cf" logs gate --recent
+    check "it was told the URL" "GET $scheme://static.cf.localhost:$port/" \
+        eventually "GET $scheme" "$cf" logs gate --recent
     check "websockets do not" "503 Service Unavailable: Websocket requests are not supported" \
         whole_answer static --http1.1 -H "Connection: Upgrade" -H "Upgrade: websocket"
     check "unbind-route-service of an app" "OK" "$cf" unbind-route-service -f cf.localhost gate --hostname static

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::cnb::zip_of;
 use crate::data_services::{REDIS, Service, docker};
 use crate::platform::Platform;
 
@@ -101,6 +102,12 @@ async fn backed_up(path: &str, secret: &[&str; 2]) -> Lost {
     let service = Service::create(&first, &client, ("redis", "data"), json!({})).await;
     let (_, key) = service.key("one").await;
     service.client(REDIS.write, &key).expect("written");
+    // More than is encrypted as one part.
+    let related = cflite::testing::related("space", &client.space);
+    let app = json!({ "name": "noise", "relationships": related });
+    let app = client.admin.post("/v3/apps", &app).await.expect("an app");
+    let app = app.text("/guid").to_owned();
+    client.package(&app, zip_of(&[("noise", &noise())])).await;
     first.run(&["backup", path, secret[0], secret[1]]);
     let left: Value =
         serde_json::from_str(&first.run(&["snapshot", "list", "--json"])).expect("JSON");
@@ -132,6 +139,18 @@ async fn backed_up(path: &str, secret: &[&str; 2]) -> Lost {
         guid: service.guid.clone(),
         key,
     }
+}
+
+/// Text that is not made much smaller.
+fn noise() -> String {
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(b'!' + u8::try_from(state >> 58).expect("six bits"))
+    };
+    (0..300_000).map(|_| letter()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
