@@ -387,7 +387,8 @@ impl Engine for BollardEngine {
             .await?;
         let names = found
             .into_iter()
-            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests));
+            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests))
+            .filter(|name| translate::is_name(name));
         Ok(names.filter(|name| name.starts_with(prefix)).collect())
     }
 

@@ -331,6 +331,11 @@ pub(super) fn split_reference(reference: &str) -> (&str, &str) {
     }
 }
 
+/// Daemons before Docker 25 list images without names as `<none>:<none>` and `<none>@<none>`.
+pub(super) fn is_name(listed: &str) -> bool {
+    !listed.contains("<none>")
+}
+
 /// Without a tag the daemon would pull all tags.
 pub(super) fn pull_name(reference: &str) -> String {
     if reference.contains('@') {
@@ -397,6 +402,7 @@ mod tests {
         for (reference, expected) in cases {
             assert_eq!(split_reference(reference), expected, "{reference}");
         }
+        assert!(!is_name("<none>:<none>") && !is_name("a/b@<none>") && is_name("a/b:c"));
         assert_eq!(pull_name("a/b@sha256:00"), "a/b@sha256:00");
         assert_eq!(pull_name("a/b"), "a/b:latest");
     }
