@@ -4,6 +4,7 @@
 //! `CFLITE_TEST_WITHOUT_DOCKER`: the tests that need it say in one line that they were skipped.
 
 mod bench;
+mod chaos;
 mod client;
 mod cnb;
 mod contract;

@@ -166,7 +166,7 @@ async fn group(client: &Client) -> String {
 }
 
 /// The names of all tables of the machine.
-fn tables(image: &str) -> String {
+pub(crate) fn tables(image: &str) -> String {
     let run = [
         "run",
         "--rm",
