@@ -34,6 +34,7 @@ const KEYS: &[&str] = &[
     "offline",
     "log-format",
     "network-enforce",
+    "memory-capacity",
     "tls-certificate",
     "client-certificates",
     "client-authorities",

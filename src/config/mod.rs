@@ -27,12 +27,13 @@ use crate::net::{Network, PortRanges};
 use crate::network::Enforcement;
 use crate::pki::{CertificateFiles, ClientCertificates};
 use crate::router::ForwardedClientCert;
+use crate::scheduler::MemoryCapacity;
 use crate::telemetry::{otlp, own_log};
 pub use options::Options;
 pub use shown::{Origin, Setting};
 use values::{
     absolute, certificates, check_domain, default_data_dir, docker_host, export, log_format,
-    package_upstreams, port, size, ssh_port, stand_ins, tcp_ports, upstreams,
+    memory_capacity, package_upstreams, port, size, ssh_port, stand_ins, tcp_ports, upstreams,
 };
 
 /// The space for copies of other registries' images.
@@ -117,6 +118,8 @@ pub struct Config {
     pub client_authorities: Option<PathBuf>,
     /// What apps learn of them.
     pub forwarded_client_cert: ForwardedClientCert,
+    /// What the memory limits of all instances may be together.
+    pub memory_capacity: MemoryCapacity,
     /// No other machine is asked for anything.
     pub offline: bool,
     /// How the platform writes its own log.
@@ -209,6 +212,7 @@ impl Options {
             client_certificates: all.client_certificates.unwrap_or_default(),
             client_authorities: all.client_authorities.map(absolute),
             forwarded_client_cert: all.forwarded_client_cert.unwrap_or_default(),
+            memory_capacity: memory_capacity(all.memory_capacity.as_deref())?,
             offline: all.offline.unwrap_or(false),
             log_format: log_format(all.log_format.as_deref())?,
             export: export()?,

@@ -238,6 +238,15 @@ pub struct Options {
         value_name = "always_forward|forward|sanitize_set"
     )]
     pub forwarded_client_cert: Option<ForwardedClientCert>,
+    /// What the memory limits of all instances may be together: a size such as 6G, or a percentage of
+    /// the machine's memory. Instances beyond it wait [default: 200%]
+    #[arg(
+        long,
+        global = true,
+        env = "CFLITE_MEMORY_CAPACITY",
+        value_name = "SIZE|PERCENT%"
+    )]
+    pub memory_capacity: Option<String>,
     /// Ask no other machine for anything [default: false]
     #[arg(
         long,
@@ -299,6 +308,7 @@ impl Options {
             client_certificates: self.client_certificates.or(other.client_certificates),
             client_authorities: self.client_authorities.or(other.client_authorities),
             forwarded_client_cert: { self.forwarded_client_cert }.or(other.forwarded_client_cert),
+            memory_capacity: self.memory_capacity.or(other.memory_capacity),
             offline: self.offline.or(other.offline),
             log_format: self.log_format.or(other.log_format),
             config: self.config,

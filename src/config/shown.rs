@@ -110,6 +110,7 @@ impl Config {
             ("client-certificates", json!(self.client_certificates)),
             ("client-authorities", json!(self.client_authorities)),
             ("forwarded-client-cert", json!(self.forwarded_client_cert)),
+            ("memory-capacity", json!(self.memory_capacity.to_string())),
             ("offline", json!(self.offline)),
             ("log-format", json!(self.log_format.as_str())),
         ];

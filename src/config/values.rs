@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::ConfigError;
-use crate::base::Bytes;
+use crate::base::{Bytes, Megabytes};
 use crate::net::PortRanges;
 use crate::net::ports::PortChoice;
 use crate::pki::CertificateFiles;
+use crate::scheduler::MemoryCapacity;
 use crate::telemetry::{otlp, own_log};
 
 /// The registries of packages, as the cache names them.
@@ -123,6 +124,26 @@ pub(super) fn size(
     })
 }
 
+/// A size, or a percentage of the machine's memory.
+pub(super) fn memory_capacity(given: Option<&str>) -> Result<MemoryCapacity, ConfigError> {
+    let Some(text) = given else {
+        return Ok(MemoryCapacity::Percent(200));
+    };
+    let parsed = match text.trim().strip_suffix('%') {
+        Some(percent) => { percent.trim().parse().ok() }
+            .filter(|percent| *percent > 0)
+            .map(MemoryCapacity::Percent),
+        None => Bytes::parse_short(text)
+            .map(|bytes| Megabytes(bytes.0 >> 20))
+            .filter(|size| size.0 > 0)
+            .map(MemoryCapacity::Size),
+    };
+    parsed.ok_or_else(|| ConfigError::Value {
+        option: "memory-capacity",
+        reason: format!("\"{text}\" is neither a size such as 6G nor a percentage such as 150%"),
+    })
+}
+
 pub(super) fn check_domain(domain: &str) -> Result<(), ConfigError> {
     let label = |text: &str| {
         !text.is_empty()
@@ -191,6 +212,22 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_capacity_is_a_size_or_a_percentage() {
+        let cases = [
+            (None, Some("200%")),
+            (Some("150 %"), Some("150%")),
+            (Some("6G"), Some("6144M")),
+            (Some("0%"), None),
+            (Some("much"), None),
+            (Some("1K"), None),
+        ];
+        for (given, expected) in cases {
+            let found = memory_capacity(given).ok().map(|found| found.to_string());
+            assert_eq!(found.as_deref(), expected, "{given:?}");
+        }
+    }
 
     #[test]
     fn upstreams_have_neither_a_user_nor_a_password() {

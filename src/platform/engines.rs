@@ -36,7 +36,7 @@ pub(super) fn scheduler(parts: &Parts, core: &CoreServices, logs: &SharedSink) -
         observer: Arc::new(AppObserver::new(parts.guids.clone())),
         logs: logs.clone(),
         probe: parts.probe.clone(),
-        settings: scheduler_settings(core),
+        settings: scheduler_settings(parts, core),
     })
 }
 
@@ -51,11 +51,11 @@ pub(super) fn tasks(parts: &Parts, core: &CoreServices, logs: &SharedSink) -> Ta
             guids: parts.guids.clone(),
         }),
         logs: logs.clone(),
-        settings: scheduler_settings(core),
+        settings: scheduler_settings(parts, core),
     })
 }
 
-fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
+fn scheduler_settings(parts: &Parts, core: &CoreServices) -> scheduler::Settings {
     let mut settings = scheduler::Settings::new(&core.id, core.host_ip);
     settings.network = core.network.clone();
     settings.resolvers = Some(core.resolvers.clone());
@@ -63,6 +63,7 @@ fn scheduler_settings(core: &CoreServices) -> scheduler::Settings {
     settings.lifecycle = core.lifecycle.clone();
     settings.trust = core.trust.clone();
     settings.firewall = core.firewall.clone();
+    settings.memory_capacity = Some(parts.config.memory_capacity);
     settings
 }
 

@@ -37,6 +37,11 @@ pub(super) struct InstanceContainer {
 }
 
 impl InstanceContainer {
+    /// Whether it has what its limit allows, or will soon.
+    pub(super) fn has_memory(&self) -> bool {
+        !matches!(self.state, ContainerState::Exited { .. })
+    }
+
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state, ContainerState::Running { .. })
     }

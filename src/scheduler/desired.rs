@@ -170,6 +170,8 @@ pub(super) struct Desired {
     pub(super) unreadable: BTreeSet<ProcessGuid>,
     /// How long an instance that had traffic keeps running before SIGTERM.
     pub(super) drain: Duration,
+    /// What the limits of all instances may be together; `None` = anything.
+    pub(super) memory_capacity: Option<Megabytes>,
 }
 
 impl Desired {
@@ -179,6 +181,7 @@ impl Desired {
             processes: wanted.processes.into_iter().map(by_guid).collect(),
             unreadable: wanted.unreadable,
             drain,
+            memory_capacity: None,
         }
     }
 

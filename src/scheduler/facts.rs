@@ -10,7 +10,7 @@ use super::desired::{CheckKind, DesiredProcess};
 use super::instance::{
     Crash, Observer, Phase, Readiness, ReadinessChange, Record, Rescheduling, Slot,
 };
-use super::plan::{Change, Planned};
+use super::plan::{Change, NO_ROOM, Planned};
 use super::store;
 use crate::base::guid::InstanceGuid;
 use crate::base::{GuidSource, Timestamp};
@@ -63,6 +63,9 @@ impl Facts {
             }
             Change::Forget { guid } => {
                 store::forget(tx, guid)?;
+            }
+            Change::Wait { guid } => {
+                store::set_problem(tx, guid, NO_ROOM)?;
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ pub use labels::{
 pub use lifecycle::{Lifecycle, remove_volumes};
 pub use log_sink::{LogLine, LogSink, UsageReport};
 pub use network::{Network, Seat};
-pub use settings::Settings;
+pub use settings::{MemoryCapacity, Settings};
 pub use store::{instances, instances_of_all, restart_instance};
 pub use tasks::{DesiredTask, OpenTask, OpenTasks, TaskEnd, TaskList, TaskParts, TaskState, Tasks};
 pub use usage::InstanceUsage;

@@ -13,15 +13,17 @@
 //! - *A slot is filled again only after the container of its last instance is gone* if that
 //!   instance was stopped on purpose (`cf restart-app-instance`, scaling down and up), so that two
 //!   never claim one index. Crashes and new versions do not wait.
+//! - *An instance is launched if its limit fits*: the limits of those with a container count, not what
+//!   they use, as on a Diego cell. One that does not fit is told why once, and waits for room.
 
 use std::collections::BTreeSet;
 
 use super::actual::{Actual, InstanceContainer};
 use super::crash;
-use super::desired::Desired;
+use super::desired::{Desired, DesiredProcess};
 use super::instance::{Phase, Record, Slot};
-use crate::base::Timestamp;
 use crate::base::guid::InstanceGuid;
+use crate::base::{Megabytes, Timestamp};
 use crate::docker::ContainerState;
 
 /// What to record.
@@ -53,6 +55,8 @@ pub(super) enum Change {
     Retry { guid: InstanceGuid },
     /// Nothing of it is left.
     Forget { guid: InstanceGuid },
+    /// There is no room for it; it is launched when there is.
+    Wait { guid: InstanceGuid },
 }
 
 impl Change {
@@ -64,6 +68,9 @@ impl Change {
         None
     }
 }
+
+/// Why an instance waits, in the words of Cloud Foundry's placement.
+pub(super) const NO_ROOM: &str = "insufficient resources: memory";
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +114,7 @@ pub(super) fn plan(desired: &Desired, actual: &Actual, now: Timestamp) -> Plan {
         desired,
         actual,
         now,
+        free: free_memory(desired, actual),
         plan: Plan::default(),
     };
     for record in &actual.instances {
@@ -121,7 +129,28 @@ struct Planner<'a> {
     desired: &'a Desired,
     actual: &'a Actual,
     now: Timestamp,
+    /// Megabytes that instances may still get; `None` = any.
+    free: Option<i64>,
     plan: Plan,
+}
+
+/// What instances with a container leave of the capacity, by their limits.
+fn free_memory(desired: &Desired, actual: &Actual) -> Option<i64> {
+    let capacity = desired.memory_capacity?;
+    let has_memory = |record: &&Record| {
+        let container = actual.containers.get(&record.guid);
+        let is_there = container.is_some_and(InstanceContainer::has_memory);
+        is_there || actual.busy.contains(&record.guid)
+    };
+    let limit = |record: &Record| {
+        let process = desired.processes.get(&record.slot.process_guid);
+        process.map_or(0, |process| process.memory.0)
+    };
+    let used: i64 = { actual.instances.iter() }
+        .filter(has_memory)
+        .map(limit)
+        .sum();
+    Some(capacity.0 - used)
 }
 
 impl Planner<'_> {
@@ -145,7 +174,9 @@ impl Planner<'_> {
                 self.change(Change::Retire { guid }, reason);
             }
             (Phase::Crashed, Some(_)) => self.crashed(record),
-            (Phase::Starting | Phase::Running, Some(_)) => self.active(record, container),
+            (Phase::Starting | Phase::Running, Some(process)) => {
+                self.active(record, process, container);
+            }
         }
     }
 
@@ -185,18 +216,19 @@ impl Planner<'_> {
         }
     }
 
-    fn active(&mut self, record: &Record, container: Option<&InstanceContainer>) {
+    fn active(
+        &mut self,
+        record: &Record,
+        process: &DesiredProcess,
+        container: Option<&InstanceContainer>,
+    ) {
         if self.actual.busy.contains(&record.guid) {
             return;
         }
         let guid = record.guid.clone();
         let starting = record.phase == Phase::Starting;
         match container.map(|container| (container, &container.state)) {
-            None if starting => {
-                let container_id = None;
-                let launch = Effect::Launch { guid, container_id };
-                self.effect(launch, &record.guid, "it has no container");
-            }
+            None if starting => self.launch(record, process.memory),
             None => self.change(Change::Replace { guid }, "its container is gone"),
             Some((container, ContainerState::Created)) if starting => {
                 let container_id = Some(container.container_id.clone());
@@ -231,6 +263,21 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// Launches an instance without a container, if there is room for it.
+    fn launch(&mut self, record: &Record, memory: Megabytes) {
+        let guid = record.guid.clone();
+        if self.free.is_some_and(|free| free < memory.0) {
+            if record.details.as_deref() != Some(NO_ROOM) {
+                self.change(Change::Wait { guid }, "there is no room for it");
+            }
+            return;
+        }
+        self.free = self.free.map(|free| free - memory.0);
+        let container_id = None;
+        let launch = Effect::Launch { guid, container_id };
+        self.effect(launch, &record.guid, "it has no container");
     }
 
     /// Fills empty slots; returns the instances whose containers were adopted.

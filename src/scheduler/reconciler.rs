@@ -80,13 +80,14 @@ impl Inner {
         let ours = labels::of_platform(&self.settings.platform_id);
         let listed = self.view.refresh(self.engine.as_ref(), &ours).await;
         let (wanted, instances) = self.read().await?;
-        let desired = Desired::new(wanted, self.settings.drain);
+        let mut desired = Desired::new(wanted, self.settings.drain);
         let mut actual = Actual::new(instances, &self.view.containers());
         actual.busy = busy;
         actual.paused = self.attempts.paused();
         // Also while the daemon is unreachable: a stopped instance must not get traffic.
         self.publish(&desired, &actual);
         listed?;
+        desired.memory_capacity = self.memory_capacity().await;
         Ok(Observation {
             desired,
             actual,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inner::{Inner, Running};
 use super::log_sink::UsageReport;
+use super::settings::MemoryCapacity;
 use super::usage::{Capacity, InstanceUsage, Sample};
 use crate::base::guid::InstanceGuid;
 use crate::base::{Megabytes, Timestamp};
@@ -179,6 +180,22 @@ impl Inner {
             })
         });
         asked.await.ok().copied()
+    }
+
+    /// What the limits of all instances may be together; `None` = anything, or it is not known yet.
+    pub(super) async fn memory_capacity(&self) -> Option<Megabytes> {
+        match self.settings.memory_capacity? {
+            MemoryCapacity::Size(size) => Some(size),
+            MemoryCapacity::Percent(percent) => {
+                let memory = self
+                    .capacity()
+                    .await
+                    .filter(|found| found.memory > 0)?
+                    .memory;
+                let bytes = memory / 100 * u64::from(percent);
+                i64::try_from(bytes >> 20).ok().map(Megabytes)
+            }
+        }
     }
 
     async fn disk_within(

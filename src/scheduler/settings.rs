@@ -7,10 +7,29 @@ use bytes::Bytes;
 
 use super::lifecycle::Lifecycle;
 use super::network::Network;
+use crate::base::Megabytes;
 use crate::docker::RegistryAuth;
 use crate::docker::trust::Trust;
 use crate::network::Firewall;
 use crate::network::dns::Resolvers;
+
+/// What the memory limits of all instances may be together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryCapacity {
+    /// So much.
+    Size(Megabytes),
+    /// A part of the memory of the daemon's machine, or a multiple of it.
+    Percent(u32),
+}
+
+impl std::fmt::Display for MemoryCapacity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Size(size) => write!(f, "{}M", size.0),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
 
 /// Settings of one platform's scheduler.
 #[derive(Clone, Debug)]
@@ -34,6 +53,8 @@ pub struct Settings {
     pub trust: Trust,
     /// Asked before a container starts.
     pub firewall: Firewall,
+    /// Instances that exceed it wait; `None` = none does.
+    pub memory_capacity: Option<MemoryCapacity>,
     /// How long an instance keeps running after its traffic was withdrawn, before SIGTERM.
     pub drain: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -57,6 +78,7 @@ impl Settings {
             lifecycle: Lifecycle::new(platform_id, Bytes::new()),
             trust: Trust::default(),
             firewall: Firewall::off(),
+            memory_capacity: None,
             drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(10),
             launches: 16,

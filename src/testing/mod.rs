@@ -404,6 +404,8 @@ async fn start(
         registry_port: Some(0),
         admin_password_file: Some(password),
         data_services: options.data_services.or(Some(false)),
+        // The daemon in memory has little.
+        memory_capacity: options.memory_capacity.or(Some("10000%".to_owned())),
         ca_certificates: options
             .ca_certificates
             .or(Some(data_dir.join("authorities"))),

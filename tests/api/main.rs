@@ -10,6 +10,7 @@ mod apps;
 mod audit_events;
 mod binary;
 mod buildpacks;
+mod capacity;
 mod certificates;
 mod characters;
 mod cnb;

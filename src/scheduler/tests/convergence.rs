@@ -13,7 +13,7 @@ use crate::scheduler::crash::{self, Restart};
 use crate::scheduler::desired::Desired;
 use crate::scheduler::fake::process;
 use crate::scheduler::instance::{InstanceAddress, Phase, Record, Slot};
-use crate::scheduler::plan::{Change, Effect, plan};
+use crate::scheduler::plan::{Change, Effect, NO_ROOM, plan};
 
 const ROUNDS: usize = 40;
 
@@ -95,6 +95,7 @@ impl Model {
             Change::Retire { guid } => drop(self.retire(&guid)),
             Change::Retry { guid } => self.find(&guid).phase = Phase::Starting,
             Change::Forget { guid } => self.actual.instances.retain(|r| r.guid != guid),
+            Change::Wait { guid } => self.find(&guid).details = Some(NO_ROOM.to_owned()),
         }
     }
 

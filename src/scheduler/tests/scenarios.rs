@@ -12,13 +12,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::Timestamp;
+use crate::base::{Megabytes, Timestamp};
 use crate::docker::ContainerState;
 use crate::scheduler::actual::{Actual, InstanceContainer};
 use crate::scheduler::desired::Desired;
 use crate::scheduler::fake::process;
 use crate::scheduler::instance::{InstanceAddress, Phase, Record, Slot};
-use crate::scheduler::plan::{Change, Effect, plan};
+use crate::scheduler::plan::{Change, Effect, NO_ROOM, plan};
 
 fn second(text: &str) -> Timestamp {
     let seconds: i64 = text.parse().expect("a second");
@@ -50,7 +50,7 @@ fn record(words: &[&str]) -> Record {
         serving: words.contains(&"serving"),
         crash_count: option("crashes=").map_or(0, |n| n.parse().expect("a number")),
         last_crash_at: option("crashes=").map(|_| since),
-        details: None,
+        details: words.contains(&"waits").then(|| NO_ROOM.to_owned()),
     }
 }
 
@@ -86,6 +86,7 @@ fn instance_container(words: &[&str]) -> InstanceContainer {
 fn decide(situation: &str) -> String {
     let mut wanted = Vec::new();
     let mut actual = Actual::default();
+    let mut capacity = None;
     for line in situation.lines().map(str::trim).filter(|l| !l.is_empty()) {
         let words: Vec<_> = line.split_whitespace().collect();
         match words[0] {
@@ -101,12 +102,14 @@ fn decide(situation: &str) -> String {
                     .containers
                     .insert(guid, instance_container(&words[1..]));
             }
+            "capacity" => capacity = Some(Megabytes(words[1].parse().expect("megabytes"))),
             "busy" => drop(actual.busy.insert(words[1].into())),
             "paused" => drop(actual.paused.insert(words[1].into(), second(words[3]))),
             other => panic!("unknown keyword {other}"),
         }
     }
-    let desired = Desired::new(wanted.into(), Duration::from_secs(5));
+    let mut desired = Desired::new(wanted.into(), Duration::from_secs(5));
+    desired.memory_capacity = capacity;
     let plan = plan(&desired, &actual, second("100"));
     let changes = plan.changes.iter().map(|c| (change(&c.what), c.reason));
     let effects = plan.effects.iter().map(|e| (effect(&e.what), e.reason));
@@ -131,6 +134,7 @@ fn change(change: &Change) -> String {
         Change::Retire { guid } => format!("retire {guid}"),
         Change::Retry { guid } => format!("retry {guid}"),
         Change::Forget { guid } => format!("forget {guid}"),
+        Change::Wait { guid } => format!("wait {guid}"),
     }
 }
 
@@ -160,6 +164,48 @@ fn a_wanted_process_is_placed_then_launched() {
     launch i0: it has no container
     launch i1 with c-i1: its container was never started
     ");
+}
+
+#[test]
+fn an_instance_without_room_waits_until_there_is_some() {
+    // Each has a limit of 256 MB.
+    insta::assert_snapshot!(decide("
+        capacity 600
+        want p v1 3
+        record i0 p v1 0 RUNNING
+        record i1 p v1 1 STARTING
+        record i2 p v1 2 STARTING
+        container i0 p v1 0 running@10 watched
+    "), @"
+    wait i2: there is no room for it
+    launch i1: it has no container
+    ");
+    // It is told once; one that is being launched, and one that still stops, have their memory.
+    insta::assert_snapshot!(decide("
+        capacity 600
+        want p v1 3
+        record i0 p v1 0 STARTING
+        busy i0
+        record i1 p v1 1 RUNNING
+        record i2 p v1 2 STARTING waits
+        container i1 p v1 1 running@10 watched
+    "), @"");
+    insta::assert_snapshot!(decide("
+        capacity 600
+        want p v1 3
+        record i0 p v1 0 CRASHED crashes=5 @99
+        record i1 p v1 1 RUNNING
+        record i2 p v1 2 STARTING waits
+        container i1 p v1 1 running@10 watched
+    "), @"
+    launch i2: it has no container
+    next check at 219
+    ");
+    insta::assert_snapshot!(decide("
+        capacity 100
+        want p v1 1
+        record i0 p v1 0 STARTING
+    "), @"wait i0: there is no room for it");
 }
 
 #[test]
