@@ -11,8 +11,7 @@ whole_answer() {
 
 # How many instances answered the requests of a user, by the access lines.
 instances_of() {
-    local each
-    for each in 1 2 3 4 5 6 7 8; do
+    for _ in 1 2 3 4 5 6 7 8; do
         whole_answer static -H "X-User: $1" -A "$1" >/dev/null
     done
     "$cf" logs static --recent | grep -F "\"$1\"" | grep -oE 'app_index:"[0-9]+"' | sort -u | wc -l
