@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// router.md §1.14: the modes, with clients over HTTP, TLS and mTLS that send the header.
+    /// The modes, with clients over HTTP, TLS and mTLS that send the header.
     #[test]
     fn each_mode_says_what_an_app_gets() {
         use ForwardedClientCert::{AlwaysForward, Forward, SanitizeSet};

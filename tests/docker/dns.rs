@@ -193,9 +193,15 @@ async fn containers_find_apps_the_platform_and_this_machine() {
     );
 
     // The platform and the other app's public route, at the address that their names have here.
-    let port = pair.platform.port();
-    for name in ["other.cf.example", "api.cf.example"] {
-        let url = format!("http://{name}:{port}/");
+    // Over HTTPS containers trust the platform's certificates.
+    let (http, https) = (pair.platform.port(), pair.platform.https_port());
+    for (scheme, port, name) in [
+        ("http", http, "other.cf.example"),
+        ("http", http, "api.cf.example"),
+        ("https", https, "other.cf.example"),
+        ("https", https, "api.cf.example"),
+    ] {
+        let url = format!("{scheme}://{name}:{port}/");
         let at = format!("{name}:{port}:{}", pair.gateway);
         let code = [
             "curl",

@@ -196,6 +196,12 @@ impl Platform {
         ids
     }
 
+    /// HTTPS port.
+    pub(crate) fn https_port(&self) -> u64 {
+        let running = self.running().expect("running");
+        running["https_port"].as_u64().expect("a port")
+    }
+
     /// HTTP port.
     pub(crate) fn port(&self) -> u64 {
         self.running().expect("running")["http_port"]

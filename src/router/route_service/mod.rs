@@ -106,15 +106,16 @@ fn forwarded_url(peer: &Peer, head: &Parts) -> String {
     }
 }
 
-/// A signature is for one route.
-fn check_origin(table: &Table, forwarded_url: &str, pool: &Arc<Pool>) -> Result<(), RouterError> {
+/// A signature is for one route. Routes are compared by their names: another table may be in force since
+/// the request was looked up.
+fn check_origin(table: &Table, forwarded_url: &str, pool: &Pool) -> Result<(), RouterError> {
     let named = named(forwarded_url);
     let (host, path) = match named.find('/') {
         Some(at) => named.split_at(at),
         None => (&*named, "/"),
     };
     match table.find(host, path) {
-        Some(found) if Arc::ptr_eq(found, pool) => Ok(()),
+        Some(found) if found.host == pool.host && found.context_path == pool.context_path => Ok(()),
         Some(_) => Err(other_origin(pool, &named)),
         None => Err(RouterError::RouteServiceSignature(format!(
             "original request URL {named} does not exist in the routing table"

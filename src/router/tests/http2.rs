@@ -1,4 +1,4 @@
-//! HTTP/2 on both sides (router.md §1.10), and what happens to its connections (§1.12).
+//! HTTP/2 on both sides, and what happens to its connections.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Route services (router.md §1.13): apps of the platform, and servers elsewhere over TLS.
+//! Route services: apps of the platform, and servers elsewhere over TLS.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
