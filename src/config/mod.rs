@@ -114,7 +114,7 @@ pub struct Config {
     pub tls_certificates: Vec<CertificateFiles>,
     /// Whether clients show certificates.
     pub client_certificates: ClientCertificates,
-    /// Who signs them, if not the local authority.
+    /// Who signs them.
     pub client_authorities: Option<PathBuf>,
     /// What apps learn of them.
     pub forwarded_client_cert: ForwardedClientCert,

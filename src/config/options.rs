@@ -220,7 +220,7 @@ pub struct Options {
         value_name = "none|request|require"
     )]
     pub client_certificates: Option<ClientCertificates>,
-    /// File with the authorities (PEM) that sign certificates of clients [default: the local authority]
+    /// File with the authorities (PEM) that sign certificates of clients
     #[arg(
         long,
         global = true,

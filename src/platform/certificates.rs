@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::cloud_controller::model;
 use crate::config::Config;
 use crate::db::Db;
 use crate::docker::trust::{Authority, Trust};
-use crate::pki::Pki;
+use crate::pki::{ClientCertificates, Pki};
 
 /// The certificates, made at the first start.
 pub(super) fn open(parts: &Parts) -> anyhow::Result<Pki> {
@@ -32,11 +32,16 @@ pub(super) fn use_own(pki: &Pki, config: &Config) -> anyhow::Result<()> {
 
 /// TLS settings of listeners.
 pub(super) fn settings(pki: &Pki, config: &Config) -> anyhow::Result<Arc<ServerConfig>> {
-    let authorities = match &config.client_authorities {
-        Some(path) => std::fs::read_to_string(path).with_context(|| {
-            format!("option client-authorities: cannot read {}", path.display())
+    let authorities = match (config.client_certificates, &config.client_authorities) {
+        (ClientCertificates::None, _) => String::new(),
+        (_, Some(path)) => std::fs::read_to_string(path).with_context(|| {
+            let path = path.display();
+            format!("option client-authorities: cannot read {path}")
         })?,
-        None => pki.authority_pem().to_owned(),
+        (_, None) => bail!(
+            "option client-certificates needs client-authorities, a file with the authorities (PEM) \
+             that sign the certificates of clients"
+        ),
     };
     Ok(pki.server_config(config.client_certificates, &authorities)?)
 }

@@ -197,6 +197,7 @@ pub(super) fn routers(
     };
     let settings = router::Settings {
         unlogged: Some(unlogged),
+        domain: parts.config.domain.clone(),
         authority: pki.authority_pem().to_owned(),
         forwarded_client_cert: parts.config.forwarded_client_cert,
         ..router::Settings::default()

@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) hash: Option<u64>,
     pub(crate) trace: Box<Trace>,
     pub(crate) request_id: HeaderValue,
+    /// It is at the app of a route service, whose sessions are not the client's.
+    visits_service: bool,
     /// When the first attempt started.
     pub(crate) started_at: Timestamp,
     /// When the exchange has to be over, unless it becomes a tunnel.
@@ -51,6 +53,7 @@ impl Exchange {
         Self {
             affinity: Affinity::of_request(headers),
             hash: hash_of(&pool, headers),
+            visits_service: false,
             request_id: RequestId::random().header(),
             started_at: local.now(),
             deadline: Instant::now() + local.router.settings().request_timeout,
@@ -72,13 +75,14 @@ impl Exchange {
         choose(&self.pool, asked, tried, now)
     }
 
-    /// The request, whose head is now this one, goes to another route.
+    /// The request, whose head is now this one, goes to the route of its route service.
     pub(crate) fn reroute(&mut self, pool: Arc<Pool>, head: &Parts) {
         self.trace.rerouted(pool.clone(), head);
         self.hash = hash_of(&pool, &head.headers);
         self.pool = pool;
         self.target = None;
         self.affinity = None;
+        self.visits_service = true;
     }
 
     /// The response when no attempt succeeded; `last` is the last one's failure.
@@ -110,6 +114,9 @@ impl Exchange {
     /// Turns the headers of an instance's response into those for the client.
     pub(crate) fn finish_headers(&self, headers: &mut HeaderMap, state: &EndpointState) {
         prepare_response(headers, &self.request_id);
+        if self.visits_service {
+            return;
+        }
         let affinity = self.affinity.as_deref();
         sticky::add_cookies(headers, affinity, &self.pool, state, self.started_at);
     }
@@ -120,7 +127,8 @@ fn hash_of(pool: &Pool, headers: &HeaderMap) -> Option<u64> {
     let LoadBalancing::Hash(hashing) = &pool.options.load_balancing else {
         return None;
     };
-    let value = headers.get(&hashing.header)?;
+    let value = headers.get(&hashing.header);
+    let value = value.filter(|value| !value.is_empty())?;
     Some(hash(value.as_bytes()))
 }
 

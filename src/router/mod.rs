@@ -82,6 +82,8 @@ pub struct Settings {
     pub unlogged: Option<Unlogged>,
     /// What apps learn of clients' certificates.
     pub forwarded_client_cert: ForwardedClientCert,
+    /// The system domain, lower case; route services below it are apps of the platform.
+    pub domain: String,
     /// The platform's certificate authority, as PEM: route services elsewhere may have its
     /// certificates.
     pub authority: String,
@@ -116,6 +118,7 @@ impl Default for Settings {
             instance_requests: Some(500),
             unlogged: None,
             forwarded_client_cert: ForwardedClientCert::default(),
+            domain: String::new(),
             authority: String::new(),
         }
     }

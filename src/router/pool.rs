@@ -28,6 +28,10 @@ use super::table::Table;
 use crate::net::server::LocalExecutor;
 
 const MAX_IDLE: usize = 1024;
+/// How often an HTTP/2 connection with requests is asked for a sign of life, and how long that is
+/// waited for.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often idle connections are checked.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -35,9 +39,16 @@ pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) struct Connections {
     settings: Settings,
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
-    shared: RefCell<HashMap<u64, http2::SendRequest<RequestBody>>>,
+    shared: RefCell<HashMap<u64, Shared>>,
     sweeps: Cell<u32>,
     scratch: Scratch,
+}
+
+/// An HTTP/2 connection. It goes on until its requests have ended when it is forgotten here.
+struct Shared {
+    sender: http2::SendRequest<RequestBody>,
+    /// The sweep of its last request.
+    since: u32,
 }
 
 struct Idle {
@@ -108,15 +119,14 @@ impl Connections {
         let now = self.sweeps.get().wrapping_add(1);
         self.sweeps.set(now);
         let limit = self.settings.backend_idle.as_secs() / SWEEP_INTERVAL.as_secs();
+        let is_recent = |since: u32| u64::from(now.wrapping_sub(since)) <= limit;
         self.idle.borrow_mut().retain(|number, known| {
-            known.retain_mut(|idle| {
-                u64::from(now.wrapping_sub(idle.since)) <= limit && idle.http.is_idle()
-            });
+            known.retain_mut(|idle| is_recent(idle.since) && idle.http.is_idle());
             !known.is_empty() && table.contains(*number)
         });
-        self.shared
-            .borrow_mut()
-            .retain(|number, sender| table.contains(*number) && !sender.is_closed());
+        self.shared.borrow_mut().retain(|number, known| {
+            table.contains(*number) && !known.sender.is_closed() && is_recent(known.since)
+        });
     }
 
     /// One attempt over HTTP/1.1. A pooled connection that turns out to be closed is replaced by a
@@ -172,8 +182,7 @@ impl Connections {
         deadline: Instant,
     ) -> Result<Response<Incoming>, Failure> {
         loop {
-            let known = self.shared.borrow().get(&state.number).cloned();
-            let known = known.filter(|sender| !sender.is_closed());
+            let known = self.shared_sender(state.number);
             let is_reused = known.is_some();
             let mut sender = match known {
                 Some(sender) => sender,
@@ -186,7 +195,11 @@ impl Connections {
             let mut failure = match tokio::time::timeout_at(deadline, sent).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => Failure::from_unsent(error),
-                Err(_) => return Err(Failure::timeout()),
+                Err(_) => {
+                    // Nothing may answer on it any more.
+                    self.shared.borrow_mut().remove(&state.number);
+                    return Err(Failure::timeout());
+                }
             };
             if let Some(request) = &mut failure.request {
                 for_http1(request);
@@ -198,6 +211,14 @@ impl Connections {
         }
     }
 
+    /// The connection that requests to an endpoint share, if it is open.
+    fn shared_sender(&self, number: u64) -> Option<http2::SendRequest<RequestBody>> {
+        let mut shared = self.shared.borrow_mut();
+        let known = shared.get_mut(&number)?;
+        known.since = self.sweeps.get();
+        (!known.sender.is_closed()).then(|| known.sender.clone())
+    }
+
     async fn open_http2(
         &self,
         state: &EndpointState,
@@ -206,6 +227,8 @@ impl Connections {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .adaptive_window(true)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             .max_header_list_size(MAX_RESPONSE_HEAD)
             .handshake(TokioIo::new(socket))
             .await
@@ -216,7 +239,14 @@ impl Connections {
             }
         });
         let mut shared = self.shared.borrow_mut();
-        shared.insert(state.number, sender.clone());
+        let (kept, since) = (sender.clone(), self.sweeps.get());
+        shared.insert(
+            state.number,
+            Shared {
+                sender: kept,
+                since,
+            },
+        );
         Ok(sender)
     }
 }

@@ -36,6 +36,13 @@ impl RouteService {
         })
     }
 
+    /// Whether its host is a domain or below it.
+    pub(super) fn is_below(&self, domain: &str) -> bool {
+        let before = self.host.strip_suffix(domain);
+        let is_below = |before: &str| before.is_empty() || before.ends_with('.');
+        !domain.is_empty() && before.is_some_and(is_below)
+    }
+
     /// The request becomes one to the service.
     pub(super) fn address(&self, head: &mut Parts) {
         head.uri = self.target.clone();

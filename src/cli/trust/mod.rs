@@ -103,9 +103,8 @@ impl Authority {
 }
 
 fn install(config: &Config, root: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let authority = Authority::of(config)?;
+    let (authority, system) = (Authority::of(config)?, System::at(root)?);
     let mut lines = Browsers::of_user(root).install(&authority);
-    let system = System::at(root)?;
     match system.install(&authority) {
         Ok(line) => lines.insert(0, line),
         Err(error) => return refused(error, config, "install", &lines, json),
@@ -124,8 +123,9 @@ fn remove(config: &Config, arguments: &Remove, json: bool) -> anyhow::Result<Exi
         Some(Authority::of(config)?)
     };
     let (root, id) = (&arguments.place.root, authority.map(|one| one.id));
+    let system = System::at(root)?;
     let mut lines = Browsers::of_user(root).remove(id.as_deref());
-    match System::at(root)?.remove(id.as_deref()) {
+    match system.remove(id.as_deref()) {
         Ok(line) => lines.insert(0, line),
         Err(error) => return refused(error, config, "remove", &lines, json),
     }
@@ -192,10 +192,10 @@ fn refused(
     let is_denied = error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    report(done, json);
     if !is_denied {
         return Err(error);
     }
-    report(done, json);
     let command = as_root(&format!("trust {verb}"), config);
     bail!("this user may not change the store of the system: run\n  {command}")
 }

@@ -64,7 +64,8 @@ async fn attempt(
     outgoing: &mut Outgoing,
     client: &ClientSide<'_>,
 ) -> Result<Response<Incoming>, Failure> {
-    let stream = connect(exchange, service).await?;
+    let connected = tokio::time::timeout_at(exchange.deadline, connect(exchange, service)).await;
+    let stream = connected.unwrap_or_else(|_| Err(Failure::timeout()))?;
     let Some(request) = outgoing.request.take() else {
         return Err(Failure::timeout());
     };

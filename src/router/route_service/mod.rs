@@ -86,6 +86,12 @@ pub(super) fn next_hop(
     match found.filter(|found| !found.endpoints.is_empty()) {
         Some(found) if found.service.is_some() => Err(other_origin(found, &named(&forwarded_url))),
         Some(found) => Ok(Hop::Route(found.clone())),
+        // Its name leads to this router, which would answer that there is no such route.
+        None if service.is_below(&local.router.settings().domain) => {
+            Err(RouterError::EndpointFailure {
+                cause: format!("no instance of the route service {} runs", service.host),
+            })
+        }
         None => {
             remove_instance_headers(&mut head.headers);
             Ok(Hop::Elsewhere(service.clone()))

@@ -99,6 +99,40 @@ fn what_a_service_answers_is_final() {
 }
 
 #[test]
+fn the_sessions_of_a_service_are_not_those_of_the_app() {
+    let door = door();
+    let gate = answering(|_| {
+        "HTTP/1.1 200 OK\r\nset-cookie: JSESSIONID=s\r\ncontent-length: 0\r\n\r\n".to_owned()
+    });
+    door.router.swap(Table::build(vec![
+        serviced("shop.test", nobody(), "https://gate.test"),
+        route("gate.test", "", vec![at(gate)]),
+    ]));
+    let answer = door.ask(GET);
+    assert!(answer.head.contains("JSESSIONID=s"), "{answer:?}");
+    assert!(!answer.head.contains("__VCAP_ID__"), "{answer:?}");
+    // The service's own visitors have sessions.
+    let own = door.ask("GET / HTTP/1.1\r\nHost: gate.test\r\n\r\n");
+    assert!(own.head.contains("__VCAP_ID__"), "{own:?}");
+}
+
+#[test]
+fn a_service_of_the_platform_that_does_not_run_is_an_error() {
+    let settings = Settings {
+        domain: "cf.test".to_owned(),
+        ..Settings::default()
+    };
+    let door = door_with(settings, &Limits::default(), axum::Router::new());
+    let services = vec![serviced("shop.test", nobody(), "https://gate.cf.test/in")];
+    door.router.swap(Table::build(services));
+    let answer = door.ask(GET);
+    assert_eq!(answer.status(), "502", "{answer:?}");
+    let error = answer.header("x-cf-routererror");
+    let expected = "endpoint_failure (no instance of the route service gate.cf.test runs)";
+    assert_eq!(error, Some(expected));
+}
+
+#[test]
 fn a_signature_is_for_its_route_and_its_time() {
     let door = door();
     let shop = answering(ok);
