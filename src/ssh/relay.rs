@@ -7,6 +7,7 @@
 //! [`HARD`] bytes, and beyond that the channel is given up.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use russh::server::Msg;
@@ -23,6 +24,8 @@ const SOFT: usize = 1024 * 1024;
 const HARD: usize = 64 * 1024 * 1024;
 /// Ends the input of a terminal.
 const END_OF_TERMINAL: Bytes = Bytes::from_static(b"\x04\x04");
+/// A terminal takes no note of its end while a shell changes how it reads: it is told again.
+const END_AGAIN: Duration = Duration::from_secs(1);
 /// Code of standard error in SSH.
 const STANDARD_ERROR: u32 = 1;
 
@@ -132,6 +135,9 @@ impl Incoming<'_> {
                 written = write_some(&mut self.input, self.queue.front()), if !self.queue.is_empty() => {
                     self.written(written).await;
                 }
+                () = tokio::time::sleep(END_AGAIN), if self.is_at_end_of_terminal() => {
+                    self.push(END_OF_TERMINAL);
+                }
                 changed = waiting.changed(), if self.bytes >= limit => if changed.is_err() {
                     return Relayed::Output;
                 },
@@ -196,6 +202,11 @@ impl Incoming<'_> {
             }
         }
         self.close_when_empty().await;
+    }
+
+    /// Whether everything was written to a terminal, whose session goes on.
+    fn is_at_end_of_terminal(&self) -> bool {
+        self.is_terminal && self.is_closed && self.queue.is_empty()
     }
 
     /// A terminal's input stays open: its end is a character.
