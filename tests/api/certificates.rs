@@ -35,6 +35,12 @@ async fn commands_let_the_machine_trust_the_platform_and_forget_it() {
     let path = file.to_str().unwrap();
     assert_eq!(commands.run(&["trust", "export", path]).await.code, 0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), exported);
+    // Also into the present folder.
+    let mut here = commands.command(&["trust", "export", "here.pem"]);
+    here.current_dir(folder.path());
+    assert_eq!(crate::binary::ended(here).await.code, 0);
+    let here = std::fs::read_to_string(folder.path().join("here.pem"));
+    assert_eq!(here.unwrap(), exported);
     let installed = std::fs::read_dir(&store).unwrap().next().unwrap().unwrap();
     let installed = std::fs::read_to_string(installed.path()).unwrap();
     assert_eq!(installed, exported);

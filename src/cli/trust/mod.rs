@@ -157,7 +157,8 @@ const LEFT_OUT: &str = "left out";
 fn write(config: &Config, export: &Export) -> anyhow::Result<ExitCode> {
     let authority = Authority::of(config)?;
     match &export.file {
-        Some(path) => public_file::replace(path, authority.pem.as_bytes())
+        Some(path) => std::path::absolute(path)
+            .and_then(|full| public_file::replace(&full, authority.pem.as_bytes()))
             .with_context(|| format!("cannot write {}", path.display()))?,
         None => show::print(&authority.pem),
     }
