@@ -241,6 +241,23 @@ pub(crate) fn page(platform: &Platform, app: &str) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
+/// Waits until the app's page is this text.
+pub(crate) fn until_page(platform: &Platform, app: &str, expected: &str) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = page(platform, app);
+        if found == expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{found:?} instead of {expected:?}\n{}",
+            platform.log()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 pub(crate) async fn until_instances(platform: &Platform, count: usize) -> Vec<String> {
     let deadline = Instant::now() + SOON;
     loop {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::client::{Client, SOON, page};
+use crate::client::{Client, SOON, until_page};
 use crate::cnb::zip_of;
 use crate::platform::Platform;
 
@@ -41,23 +41,6 @@ async fn push(client: &Client, app: &str, files: &[(&str, &str)]) {
     let package = client.package(app, zip_of(files)).await;
     let droplet = client.build(&package).await.expect("staged");
     client.run(app, &droplet).await;
-}
-
-/// Waits until the app's page is this text.
-fn until_page(platform: &Platform, app: &str, expected: &str) {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let found = page(platform, app);
-        if found == expected {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{found:?} instead of {expected:?}\n{}",
-            platform.log()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A running `cflite dev --json`, ended when it is dropped.
