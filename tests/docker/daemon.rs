@@ -197,8 +197,13 @@ impl Drop for Daemon {
             quietly("docker", &["--host", &self.host, "rm", "--force", &id]);
         }
         self.end(Signal::SIGTERM);
-        // The daemon mounts its data folder over itself.
-        quietly("umount", &[&self.folder.join("data").display().to_string()]);
+        // The daemon mounts its data folder over itself, and keeps the network of the machine open.
+        for mounted in ["data", "exec/netns/default"] {
+            quietly(
+                "umount",
+                &[&self.folder.join(mounted).display().to_string()],
+            );
+        }
         quietly("ip", &["link", "del", &self.bridge]);
         drop(std::fs::remove_dir_all(&self.folder));
     }
