@@ -246,6 +246,31 @@ impl Chaos {
         let found = lists.map(|list| self.docker(list));
         found.into_iter().filter(|list| !list.is_empty()).collect()
     }
+
+    /// Ends the platform, of which nothing may be left.
+    fn end(&self) {
+        let id = self.platform.id();
+        let image = self.docker(&["images", "--quiet", "cflite/cflinuxfs4"]);
+        let image = image
+            .lines()
+            .next()
+            .expect("an image of the stack")
+            .to_owned();
+        let table = format!("cflite-{id}");
+        // So that a look that finds nothing later means something.
+        assert_eq!(
+            self.left_over(&id).len(),
+            3,
+            "containers, networks, volumes"
+        );
+        assert!(crate::network::tables(&image).contains(&table), "{table}");
+        self.platform.run(&["down", "--stop-apps"]);
+        assert!(self.platform.instances().is_empty());
+        self.platform.run(&["reset", "--yes", "--keep-images"]);
+        assert_eq!(self.left_over(&id), Vec::<String>::new());
+        let tables = crate::network::tables(&image);
+        assert!(!tables.contains(&table), "{tables}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,13 +326,5 @@ async fn nothing_is_lost_while_everything_is_killed() {
     );
     assert!(answers.contains_key("200"), "{answers:?}");
 
-    let id = chaos.platform.id();
-    chaos.platform.run(&["down", "--stop-apps"]);
-    assert!(chaos.platform.instances().is_empty());
-    chaos.platform.run(&["reset", "--yes", "--keep-images"]);
-    assert_eq!(chaos.left_over(&id), Vec::<String>::new());
-    let image = chaos.docker(&["images", "--quiet", "cflite/cflinuxfs4"]);
-    let image = image.lines().next().unwrap_or_default().to_owned();
-    let tables = crate::network::tables(&image);
-    assert!(!tables.contains(&format!("cflite-{id}")), "{tables}");
+    chaos.end();
 }

@@ -213,6 +213,40 @@ mod tests {
     }
 
     #[test]
+    fn a_database_takes_and_forgets_one_authority_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let browsers = Browsers {
+            databases: vec![folder.path().to_owned()],
+            owner: None,
+        };
+        let authority = |id: &str| Authority {
+            pem: crate::pki::testing::Authority::new().pem(),
+            id: id.to_owned(),
+        };
+        let (one, other) = (authority("1"), authority("2"));
+        let state = |lines: Vec<Line>| lines[0].state;
+        let made = browsers.certutil(folder.path(), &["-N", "--empty-password"], "");
+        if made.as_ref().err().map(String::as_str) == Some(NO_CERTUTIL) {
+            // Where it is not installed that is what users are told.
+            let lines = browsers.install(&one);
+            assert_eq!(lines[0].state, LEFT_OUT);
+            assert_eq!(lines[0].why.as_deref(), Some(NO_CERTUTIL));
+            return;
+        }
+        made.unwrap();
+        assert_eq!(state(browsers.status(&one)), NOT_TRUSTED);
+        assert_eq!(state(browsers.install(&one)), ADDED);
+        assert_eq!(state(browsers.install(&one)), UNCHANGED);
+        assert_eq!(state(browsers.status(&one)), TRUSTED);
+        assert_eq!(state(browsers.install(&other)), ADDED);
+        assert_eq!(state(browsers.remove(Some("1"))), REMOVED);
+        assert_eq!(state(browsers.status(&one)), NOT_TRUSTED);
+        assert_eq!(state(browsers.status(&other)), TRUSTED);
+        assert_eq!(state(browsers.remove(None)), REMOVED);
+        assert_eq!(state(browsers.status(&other)), NOT_TRUSTED);
+    }
+
+    #[test]
     fn only_authorities_of_platforms_are_ours() {
         let listed = "\nCertificate Nickname                     Trust Attributes\n\
             \n\ncompany                                  C,,  \n\
