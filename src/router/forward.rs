@@ -22,9 +22,28 @@ use super::response_body::ResponseBody;
 
 /// A request that is ready to be sent.
 pub(super) struct Prepared {
-    pub(super) outgoing: Outgoing,
-    pub(super) upload: Option<Rc<Upload>>,
-    pub(super) signal: Option<Arc<Signal>>,
+    outgoing: Outgoing,
+    upload: Option<Rc<Upload>>,
+    signal: Option<Arc<Signal>>,
+}
+
+impl Prepared {
+    /// The request, and its client's side; the exchange counts the body.
+    pub(super) fn begin<'c>(
+        self,
+        exchange: &mut Exchange,
+        interim: Option<&'c Interim>,
+    ) -> (Outgoing, ClientSide<'c>) {
+        if let Some(upload) = &self.upload {
+            exchange.trace.uploading(upload.clone());
+        }
+        let client = ClientSide {
+            interim,
+            signal: self.signal,
+            upload: self.upload,
+        };
+        (self.outgoing, client)
+    }
 }
 
 /// Joins a head whose headers are prepared with its body.
@@ -68,15 +87,7 @@ pub(super) async fn forward(
     prepared: Prepared,
     interim: Option<&Interim>,
 ) -> Response<ResponseBody> {
-    let mut outgoing = prepared.outgoing;
-    let client = ClientSide {
-        interim,
-        signal: prepared.signal,
-        upload: prepared.upload,
-    };
-    if let Some(upload) = &client.upload {
-        exchange.trace.uploading(upload.clone());
-    }
+    let (mut outgoing, client) = prepared.begin(&mut exchange, interim);
     let attempts = exchange.local.router.settings().attempts;
     let mut tried = Vec::new();
     let mut last: Option<Failure> = None;

@@ -14,14 +14,14 @@ use super::facts::Facts;
 use super::health_check::Probe;
 use super::instance::{InstanceAddress, Record, RoutableInstance};
 use super::log_sink::LogSink;
-use super::settings::Settings;
+use super::settings::{MemoryCapacity, Settings};
 use super::usage::{Capacity, UsageTable};
 use super::view::View;
 use super::{SchedulerError, store};
 use crate::base::guid::InstanceGuid;
-use crate::base::{Clock, Timestamp};
+use crate::base::{Clock, Megabytes, Timestamp};
 use crate::db::{Db, DbError};
-use crate::docker::Engine;
+use crate::docker::{DockerError, Engine};
 
 pub(super) struct Inner {
     pub(super) db: Db,
@@ -97,6 +97,34 @@ impl Inner {
             running: Mutex::default(),
             publishing: Mutex::default(),
             settings: parts.settings,
+        }
+    }
+
+    /// What the daemon's machine has; asked once.
+    pub(super) async fn capacity(&self) -> Option<Capacity> {
+        let asked = self.capacity.get_or_try_init(|| async {
+            let info = self.engine.info().await?;
+            Ok::<_, DockerError>(Capacity {
+                cpus: info.cpus,
+                memory: info.memory,
+            })
+        });
+        asked.await.ok().copied()
+    }
+
+    /// What the limits of all instances may be together; `None` = anything, or it is not known yet.
+    pub(super) async fn memory_capacity(&self) -> Option<Megabytes> {
+        match self.settings.memory_capacity? {
+            MemoryCapacity::Size(size) => Some(size),
+            MemoryCapacity::Percent(percent) => {
+                let memory = self
+                    .capacity()
+                    .await
+                    .filter(|found| found.memory > 0)?
+                    .memory;
+                let bytes = memory / 100 * u64::from(percent);
+                i64::try_from(bytes >> 20).ok().map(Megabytes)
+            }
         }
     }
 

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::inner::{Inner, Running};
 use super::log_sink::UsageReport;
-use super::settings::MemoryCapacity;
 use super::usage::{Capacity, InstanceUsage, Sample};
 use crate::base::guid::InstanceGuid;
 use crate::base::{Megabytes, Timestamp};
@@ -168,34 +167,6 @@ impl Inner {
         self.usage
             .with(|all| all.insert(running.record.guid.clone(), sample));
         Ok(Some(sample))
-    }
-
-    /// What the daemon's machine has; asked once.
-    async fn capacity(&self) -> Option<Capacity> {
-        let asked = self.capacity.get_or_try_init(|| async {
-            let info = self.engine.info().await?;
-            Ok::<_, DockerError>(Capacity {
-                cpus: info.cpus,
-                memory: info.memory,
-            })
-        });
-        asked.await.ok().copied()
-    }
-
-    /// What the limits of all instances may be together; `None` = anything, or it is not known yet.
-    pub(super) async fn memory_capacity(&self) -> Option<Megabytes> {
-        match self.settings.memory_capacity? {
-            MemoryCapacity::Size(size) => Some(size),
-            MemoryCapacity::Percent(percent) => {
-                let memory = self
-                    .capacity()
-                    .await
-                    .filter(|found| found.memory > 0)?
-                    .memory;
-                let bytes = memory / 100 * u64::from(percent);
-                i64::try_from(bytes >> 20).ok().map(Megabytes)
-            }
-        }
     }
 
     async fn disk_within(

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -34,15 +36,7 @@ pub(in crate::router) async fn serve(
     prepared: Prepared,
     interim: Option<&Interim>,
 ) -> Response<ResponseBody> {
-    let mut outgoing = prepared.outgoing;
-    let client = ClientSide {
-        interim,
-        signal: prepared.signal,
-        upload: prepared.upload,
-    };
-    if let Some(upload) = &client.upload {
-        exchange.trace.uploading(upload.clone());
-    }
+    let (mut outgoing, client) = prepared.begin(&mut exchange, interim);
     let mut last = None;
     for _ in 0..exchange.local.router.settings().attempts {
         let mut failure = match attempt(&exchange, service, &mut outgoing, &client).await {
@@ -100,7 +94,7 @@ async fn connect(
 
 async fn handshake(
     host: &str,
-    config: std::sync::Arc<rustls::ClientConfig>,
+    config: Arc<ClientConfig>,
     socket: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let unnamed = |_| {

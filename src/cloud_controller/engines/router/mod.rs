@@ -45,9 +45,10 @@ pub(crate) fn routes(tx: &ReadTx<'_>, routable: &[RoutableInstance]) -> Result<R
     let mut routes = Routes::default();
     let mut last = None;
     model::route_table::each_mapping(tx, |route, mapping| {
-        let service = route.service.as_deref().map(RouteService::parse);
-        let Some(service) = service.map_or(Some(None), |valid| valid.map(Some)) else {
-            return;
+        let service = match route.service.as_deref().map(RouteService::parse) {
+            Some(None) => return,
+            Some(service) => service,
+            None => None,
         };
         let found = running.get(&(&mapping.app_guid, &*mapping.process_type));
         let found = found.map(Vec::as_slice).unwrap_or_default();
